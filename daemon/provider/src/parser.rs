@@ -1,0 +1,104 @@
+//! What every provider's parser is: a pure state machine, lines and times in, activities out.
+//!
+//! A parser is total: every line becomes an activity or is on a written list of what is ignored,
+//! by event type and subtype. What it does not know it hands on as [`Activity::Unknown`].
+
+use crate::activity::{Activity, Stamp, Stream, Usage};
+use crate::outcome::Outcome;
+
+/// One line of a provider's output.
+#[derive(Debug, Clone, Copy)]
+pub struct Line<'a> {
+    /// The pipe it came from.
+    pub stream: Stream,
+    /// Without the newline. At most 8 MiB: of a longer line the beginning.
+    pub bytes: &'a [u8],
+    /// Of the newline, or of the last byte of a line that has none.
+    pub at: Stamp,
+    /// False for a last line that was cut before its newline.
+    pub complete: bool,
+    /// Bytes of this line that were not kept.
+    pub truncated_bytes: u64,
+}
+
+/// Takes activities, in the order in which they are to be written.
+pub trait Sink {
+    /// Takes one. `at.raw` never falls.
+    fn activity(&mut self, at: Stamp, activity: &Activity<'_>);
+}
+
+impl<F: FnMut(Stamp, &Activity<'_>)> Sink for F {
+    fn activity(&mut self, at: Stamp, activity: &Activity<'_>) {
+        self(at, activity);
+    }
+}
+
+/// What the time limits need to know of a running provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Vitals {
+    /// Tool calls begun and not ended.
+    pub open_tools: u32,
+    /// Background tasks (shells, subagents) begun and not ended.
+    pub background: u32,
+    /// The final result was given, and nothing followed that takes it back.
+    pub result_seen: bool,
+}
+
+/// Why we ended a provider that had not ended by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndedBy {
+    /// Somebody asked for it.
+    Stop,
+    /// The `wall` limit.
+    Wall,
+    /// The `silence` or `tool_silence` limit.
+    Silence,
+    /// It had given its final result and did not exit.
+    PostResult,
+    /// The host is shutting down.
+    Shutdown,
+}
+
+/// The facts of a process that ran and ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Exit {
+    /// Its exit code, where it exited.
+    pub code: Option<i32>,
+    /// The signal that ended it, otherwise.
+    pub signal: Option<i32>,
+    /// Set if we ended it.
+    pub ended_by: Option<EndedBy>,
+    /// Monotonic, in milliseconds.
+    pub duration_ms: u64,
+    /// Processes that were alive after it had ended.
+    pub leftovers: u32,
+}
+
+/// What an invocation amounts to, from the evidence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// In one word.
+    pub outcome: Outcome,
+    /// One line: why it did not succeed.
+    pub error: Option<String>,
+    /// Its final result was there and it had to be ended.
+    pub exit_forced: bool,
+    /// The session that can be resumed.
+    pub session_id: Option<String>,
+    /// The final total, where there is one, else the sum of what was counted.
+    pub usage: Option<Usage>,
+    /// The final answer: the CLI's final text, else the assistant text joined; at most 2 MB.
+    pub response: Option<String>,
+}
+
+/// One CLI's output format.
+pub trait Parser: Send {
+    /// Takes the next line.
+    fn line(&mut self, line: &Line<'_>, out: &mut dyn Sink);
+
+    /// What the time limits need to know now.
+    fn vitals(&self) -> Vitals;
+
+    /// Gives out what was held back (joined deltas), and judges. Called once, after the last line.
+    fn end(&mut self, at: Stamp, exit: &Exit, out: &mut dyn Sink) -> Verdict;
+}

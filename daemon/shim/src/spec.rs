@@ -1,0 +1,76 @@
+//! What the daemon tells a shim, and whoever comes later: `spec.json`, durable before the shim
+//! starts. Everything a row needs is in it, so that a lost database can be filled again.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use steroids_provider::kind::{Format, Kind};
+
+/// The shim protocol of this release: files and socket together.
+pub const PROTOCOL: u32 = 1;
+
+/// One invocation, as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spec {
+    /// [`PROTOCOL`] of the daemon that wrote it.
+    pub proto: u32,
+    /// Names the state folder, and marks the provider's processes.
+    pub uuid: String,
+    /// The row's id.
+    pub invocation: i64,
+    /// Absolute path of the project.
+    pub project: PathBuf,
+    /// Task the row belongs to.
+    pub task: String,
+    /// Who it works as.
+    pub role: String,
+    /// The provider's configured name.
+    pub provider: String,
+    /// Whose arguments and parser.
+    pub kind: Kind,
+    /// What the provider prints.
+    pub format: Format,
+    /// The model asked for; may be empty.
+    pub model: String,
+    /// Session that goes on, if any.
+    pub resume: Option<String>,
+    /// The client's own id of the request.
+    pub request_id: String,
+    /// Hash of the request's parameters, to tell a repeated request from another one.
+    pub request_hash: String,
+    /// Program (absolute) and arguments.
+    pub argv: Vec<String>,
+    /// The provider's whole environment, without the marker variable.
+    pub env: Vec<(String, String)>,
+    /// Absolute working directory.
+    pub cwd: PathBuf,
+    /// Written to the provider's stdin, which is then closed.
+    pub prompt: String,
+    /// Keep stdin open after the prompt.
+    pub interactive: bool,
+    /// Leave processes alive that the provider left behind.
+    pub leave_background: bool,
+    /// Time limits.
+    pub limits: Limits,
+    /// When the row was made, in epoch milliseconds; the `start` line's `ts`.
+    pub created_ms: u64,
+    /// `/proc/sys/kernel/random/boot_id` of that moment.
+    pub boot_id: String,
+    /// Absolute path of the shim's socket.
+    pub socket: PathBuf,
+}
+
+/// Time limits, in milliseconds; `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Without a byte of output and without an open tool call.
+    pub silence_ms: Option<u64>,
+    /// Without a byte of output while a tool call is open.
+    pub tool_silence_ms: Option<u64>,
+    /// In all.
+    pub wall_ms: Option<u64>,
+    /// Without output after the final result.
+    pub post_result_ms: Option<u64>,
+    /// Between asking to end and killing.
+    pub grace_ms: u64,
+}

@@ -1,0 +1,179 @@
+//! One invocation as everybody sees it, and the states it goes through:
+//!
+//! ```text
+//! (requested) ──> Queued ──> Running ──> Ended(outcome)
+//!                    └──────────────────────^   (stopped before it ran, or could not be started)
+//! ```
+
+use std::fmt;
+use std::path::PathBuf;
+
+use steroids_provider::outcome::{Outcome, RowStatus};
+
+/// The row's id, unique within its project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InvocationId(i64);
+
+impl InvocationId {
+    /// Takes a row's id; `None` unless it is positive.
+    pub fn new(id: i64) -> Option<Self> {
+        (id > 0).then_some(InvocationId(id))
+    }
+
+    /// The number.
+    pub fn get(self) -> i64 {
+        self.0
+    }
+}
+
+impl fmt::Display for InvocationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Where an invocation is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Waits for its turn.
+    Queued,
+    /// Its row says running.
+    Running,
+    /// Its row is final. A row of the older tool has no outcome of its own.
+    Ended {
+        /// The row's status.
+        status: RowStatus,
+        /// In one word, where we know it.
+        outcome: Option<Outcome>,
+    },
+}
+
+impl Phase {
+    /// True once nothing more can happen.
+    pub fn is_ended(self) -> bool {
+        matches!(self, Phase::Ended { .. })
+    }
+
+    /// The word as it stands in answers: queued, running, completed, failed, timeout.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Phase::Queued => "queued",
+            Phase::Running => "running",
+            Phase::Ended { status, .. } => status.as_str(),
+        }
+    }
+}
+
+/// Tokens and money of an ended invocation. Input excludes cache reads and writes.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct UsageTotals {
+    /// Without cache reads and writes.
+    pub input_tokens: u64,
+    /// With reasoning.
+    pub output_tokens: u64,
+    /// Read from the provider's cache.
+    pub cached_input_tokens: Option<u64>,
+    /// Written to the provider's cache.
+    pub cache_creation_tokens: Option<u64>,
+    /// In US dollars, as the provider states it.
+    pub total_cost_usd: Option<f64>,
+}
+
+/// One invocation, from its row and ours beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Invocation {
+    /// The row's id.
+    pub id: InvocationId,
+    /// Task it belongs to.
+    pub task: String,
+    /// Who it works as.
+    pub role: String,
+    /// The provider's configured name.
+    pub provider: String,
+    /// The model asked for; may be empty.
+    pub model: String,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// One line: why it did not succeed.
+    pub error: Option<String>,
+    /// Epoch milliseconds.
+    pub started_ms: Option<i64>,
+    /// Epoch milliseconds.
+    pub completed_ms: Option<i64>,
+    /// As measured by the shim's monotonic clock.
+    pub duration_ms: Option<i64>,
+    /// The provider's own; 128+n for a signal, -1 where there is none. `None` until it ended.
+    pub exit_code: Option<i32>,
+    /// Session that can be resumed.
+    pub session_id: Option<String>,
+    /// Tokens and money.
+    pub usage: Option<UsageTotals>,
+    /// `None` for a row of the older tool, which is never changed.
+    pub managed: Option<Managed>,
+}
+
+/// What only we know of an invocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Managed {
+    /// Names the state folder.
+    pub uuid: String,
+    /// The client's own id of the request.
+    pub request_id: String,
+    /// Hash of the request's parameters.
+    pub request_hash: String,
+    /// `fresh` or `resume`.
+    pub mode: String,
+    /// Absolute working directory.
+    pub cwd: PathBuf,
+    /// Process id of the provider, once it runs.
+    pub pid: Option<i64>,
+    /// Grows by one each time the log is rebuilt.
+    pub log_generation: u32,
+    /// Processes found alive after the provider had ended.
+    pub leftovers: Option<u32>,
+}
+
+/// Which invocations to list; empty means all.
+#[derive(Debug, Clone, Default)]
+pub struct Query {
+    /// Of this task only.
+    pub task: Option<String>,
+    /// In these states only: queued, running, completed, failed, timeout.
+    pub states: Vec<&'static str>,
+    /// Of this provider only.
+    pub provider: Option<String>,
+    /// Started at or after, in epoch milliseconds.
+    pub since_ms: Option<i64>,
+    /// Started before, in epoch milliseconds.
+    pub until_ms: Option<i64>,
+    /// Only ids below this one (the page before ended there).
+    pub below: Option<InvocationId>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Invocations, newest first, and where the next page begins.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// The rows.
+    pub invocations: Vec<Invocation>,
+    /// The `below` of the next page; `None` on the last.
+    pub next: Option<InvocationId>,
+}
+
+/// A task, with what runs for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    /// Its id.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// The older tool's word.
+    pub status: String,
+    /// All its invocations.
+    pub invocations: i64,
+    /// Of those, running or queued now.
+    pub running: i64,
+    /// Epoch milliseconds of the newest start.
+    pub last_started_ms: Option<i64>,
+}

@@ -1,0 +1,9 @@
+//! Ids, states, requests, cursors, outcomes: the words every room shares. No I/O, no runtime, no
+//! clock.
+
+mod invocation;
+mod request;
+
+pub use invocation::{Invocation, Managed, InvocationId, Page, Phase, Query, Task, UsageTotals};
+pub use request::{Limits, StartRequest};
+pub use steroids_provider::outcome::{Outcome, RowStatus};

@@ -1,2 +1,2 @@
 //! Fake.
-fn main(){}
+fn main() {}

@@ -4,6 +4,6 @@
 mod invocation;
 mod request;
 
-pub use invocation::{Invocation, Managed, InvocationId, Page, Phase, Query, Task, UsageTotals};
+pub use invocation::{Invocation, InvocationId, Managed, Page, Phase, Query, Task, UsageTotals};
 pub use request::{Limits, StartRequest};
 pub use steroids_provider::outcome::{Outcome, RowStatus};

@@ -21,6 +21,16 @@ pub struct Stamp {
     pub raw: u64,
 }
 
+impl Stamp {
+    /// The stamp of something that arrived at `since` and is shown only now.
+    pub(crate) fn shown_late(self, since: Stamp) -> Stamp {
+        Stamp {
+            raw: self.raw,
+            ..since
+        }
+    }
+}
+
 /// Which of the provider's two pipes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stream {

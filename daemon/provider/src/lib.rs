@@ -4,6 +4,24 @@
 //! holds its time limits with the same parsers.
 
 pub mod activity;
+pub mod args;
+pub mod bounds;
+mod calls;
+mod claude;
+mod codex;
+mod command;
+pub mod decoder;
+pub mod encode;
+pub mod env;
+mod escape;
+mod gemini;
+mod json;
+mod judge;
 pub mod kind;
+mod label;
+mod lines;
 pub mod outcome;
 pub mod parser;
+pub mod run;
+mod signal;
+mod text;

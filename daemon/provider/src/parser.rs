@@ -21,10 +21,27 @@ pub struct Line<'a> {
     pub truncated_bytes: u64,
 }
 
+/// What is not in the activity log, and why. Each provider has one table of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IgnoreRule {
+    /// Type and subtype of the event (`message/user`), or what a line of text begins with.
+    pub event: &'static str,
+    /// What a reader of the log would gain from it, namely nothing.
+    pub reason: &'static str,
+}
+
 /// Takes activities, in the order in which they are to be written.
 pub trait Sink {
     /// Takes one. `at.raw` never falls.
     fn activity(&mut self, at: Stamp, activity: &Activity<'_>);
+
+    /// Is told that the line being parsed gave no activity on purpose. For the accounts, and to
+    /// tell it from a line nobody answered for: that is shown as unknown.
+    fn ignored(&mut self, _rule: &'static IgnoreRule) {}
+
+    /// Is told that the line being parsed gave no activity yet: a delta to be joined, evidence for
+    /// the verdict.
+    fn held(&mut self, _what: &'static str) {}
 }
 
 impl<F: FnMut(Stamp, &Activity<'_>)> Sink for F {

@@ -1,0 +1,172 @@
+//! How a run ends: results, and errors printed as answers. A result that is followed by another
+//! turn is taken back; the last one counts.
+
+use crate::activity::{Activity, Level, Stamp, Stream};
+use crate::bounds::TEXT_LIMIT;
+use crate::json::Object;
+use crate::judge::{Evidence, Final, Judgement, Problem, judge};
+use crate::parser::{Exit, Sink};
+use crate::text::whole;
+
+use super::fault::{Limit, Shape, problem};
+use super::{Json, notice};
+
+/// Evidence of the end.
+#[derive(Debug, Default)]
+pub(super) struct Ending {
+    result: Option<Outcome>,
+    response: Option<String>,
+    limit: Option<Limit>,
+    error: Option<Error>,
+}
+
+/// What a result says.
+#[derive(Debug, Clone)]
+enum Outcome {
+    Good,
+    Bad(Problem),
+}
+
+/// An error that was printed as an answer.
+#[derive(Debug, Clone)]
+struct Error {
+    kind: Option<String>,
+    text: String,
+    at: Stamp,
+    shown: bool,
+}
+
+// === impl Ending ===
+
+impl Ending {
+    /// Whether the final result was given and nothing has taken it back.
+    pub(super) fn has_result(&self) -> bool {
+        self.result.is_some()
+    }
+
+    /// Another turn began: the result was not the final one.
+    pub(super) fn take_back(&mut self) {
+        self.result = None;
+    }
+
+    /// An error was printed as an answer. Whether it ends the run, the next event tells.
+    pub(super) fn error(&mut self, at: Stamp, kind: Option<String>, text: &str) {
+        self.error = Some(Error {
+            kind,
+            text: text[..text.floor_char_boundary(TEXT_LIMIT)].to_owned(),
+            at,
+            shown: false,
+        });
+    }
+
+    /// A usage limit was reached.
+    pub(super) fn limit(&mut self, limit: Limit) {
+        self.limit = Some(limit);
+    }
+
+    /// Something other than a result came: an error before it did not end the run, and is shown.
+    pub(super) fn run_goes_on(&mut self, at: Stamp, out: &mut dyn Sink) {
+        if let Some(error) = self.error.as_mut().filter(|error| !error.shown) {
+            error.shown = true;
+            let at = at.shown_late(error.at);
+            notice(at, Level::Error, whole(error.text.as_str()), out);
+        }
+    }
+
+    /// What it amounts to, and the final text if there is one.
+    pub(super) fn judge(
+        &mut self,
+        exit: &Exit,
+        stderr: Option<String>,
+    ) -> (Judgement, Option<String>) {
+        let (last, problem) = match self.result.take() {
+            Some(Outcome::Good) => (Final::Good, None),
+            Some(Outcome::Bad(problem)) => (Final::Bad, Some(problem)),
+            None => (Final::Missing, self.last_error()),
+        };
+        let evidence = Evidence {
+            last,
+            problem,
+            stderr,
+        };
+        (judge(exit, &evidence), self.response.take())
+    }
+
+    fn last_error(&self) -> Option<Problem> {
+        let error = self.error.as_ref()?;
+        let shape = Shape {
+            status: None,
+            kind: error.kind.as_deref(),
+            limit: self.limit,
+        };
+        Some(problem(&shape, &error.text))
+    }
+
+    fn bad(&mut self, result: &Object<'_>, text: &str) -> Problem {
+        let error = self.error.take();
+        let shape = Shape {
+            status: result.u64("api_error_status"),
+            kind: error.as_ref().and_then(|error| error.kind.as_deref()),
+            limit: self.limit,
+        };
+        match &error {
+            Some(error) if text.is_empty() => problem(&shape, &error.text),
+            _ => problem(&shape, text),
+        }
+    }
+}
+
+impl Json {
+    pub(super) fn result(&mut self, at: Stamp, result: &Object<'_>, out: &mut dyn Sink) {
+        self.calls.end_turn();
+        if let Some(session) = result.str("session_id") {
+            self.session = Some(session.into_owned());
+        }
+        let subtype = result.str("subtype").unwrap_or_default();
+        let is_error = result.bool("is_error").unwrap_or(subtype != "success");
+        let text = result.text("result").unwrap_or_default();
+        if is_error {
+            let why = match errors(result) {
+                _ if !text.text.is_empty() => text.text.into_owned(),
+                errors if errors.is_empty() => subtype.replace('_', " "),
+                errors => errors,
+            };
+            self.ending.result = Some(Outcome::Bad(self.ending.bad(result, &why)));
+        } else {
+            self.ending.run_goes_on(at, out);
+            self.ending.error = None;
+            self.ending.result = Some(Outcome::Good);
+            // Some answers, of slash commands for one, stand in the result alone.
+            let is_news = !text.text.trim().is_empty() && !self.answer.contains(text.text.trim());
+            if is_news {
+                self.answer.push_line(&text.text);
+                let (stream, msg) = (Stream::Stdout, text.clone());
+                out.activity(at, &Activity::Output { stream, msg });
+            }
+            self.ending.response = response(&text.text);
+        }
+        match self.tokens.result(result) {
+            Some(usage) => out.activity(at, &Activity::Usage(usage)),
+            None => out.held("the result"),
+        }
+    }
+}
+
+/// The final text, at most what the row takes.
+fn response(text: &str) -> Option<String> {
+    let mut answer = crate::text::Answer::default();
+    answer.push(text);
+    answer.take()
+}
+
+fn errors(result: &Object<'_>) -> String {
+    let mut errors = Vec::new();
+    result.each("errors", |raw| {
+        let text = crate::json::text(raw, false);
+        let text = text.map_or_else(|| raw.get().to_owned(), |text| text.text.into_owned());
+        if errors.len() < 10 {
+            errors.push(text);
+        }
+    });
+    errors.join("; ")
+}

@@ -1,0 +1,278 @@
+//! What kind of error Claude Code reports. Its shape decides first (HTTP status, error kind, a
+//! rejected limit), then texts that are known word for word from their beginning on. Words that
+//! merely occur in a text decide nothing: an agent writes about rate limits too.
+
+use jiff::Timestamp;
+
+use crate::json::Object;
+use crate::judge::{Problem, outcome_of_status};
+use crate::outcome::Outcome;
+
+/// A usage limit that was reached, as `rate_limit_event` tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Limit {
+    /// When it goes away, in epoch seconds.
+    pub(super) resets_at: Option<i64>,
+}
+
+/// What an error looks like from outside.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Shape<'a> {
+    /// The API's answer.
+    pub(super) status: Option<u64>,
+    /// The CLI's word for it: `authentication_failed`, `rate_limit`, …
+    pub(super) kind: Option<&'a str>,
+    /// The limit this run had reached.
+    pub(super) limit: Option<Limit>,
+}
+
+/// Texts of the CLI and the API, from their beginning.
+const PHRASES: [(&str, Outcome); 17] = [
+    ("Prompt is too long", Outcome::ContextExceeded),
+    ("prompt is too long:", Outcome::ContextExceeded),
+    (
+        "input length and `max_tokens` exceed context limit",
+        Outcome::ContextExceeded,
+    ),
+    ("Conversation too long", Outcome::ContextExceeded),
+    ("Credit balance is too low", Outcome::CreditExhausted),
+    ("Your credit balance is too low", Outcome::CreditExhausted),
+    ("Invalid API key", Outcome::Auth),
+    ("Not logged in", Outcome::Auth),
+    ("Please run /login", Outcome::Auth),
+    ("Failed to authenticate", Outcome::Auth),
+    ("OAuth token revoked", Outcome::Auth),
+    ("OAuth token has expired", Outcome::Auth),
+    (
+        "There's an issue with the selected model",
+        Outcome::ModelNotFound,
+    ),
+    ("Request rejected (429)", Outcome::RateLimited),
+    ("Claude AI usage limit reached|", Outcome::RateLimited),
+    ("Repeated 529 Overloaded errors", Outcome::Overloaded),
+    ("Repeated server overload", Outcome::Overloaded),
+];
+
+/// Texts that tell of a usage limit, with the time of its reset or without one.
+const LIMIT_PHRASES: [&str; 2] = ["You've hit your ", "You're out of extra usage"];
+
+/// Names an error that ended a run.
+pub(super) fn problem(shape: &Shape<'_>, text: &str) -> Problem {
+    let outcome = outcome(shape, text);
+    let mut error = if text.is_empty() {
+        "failed without saying why"
+    } else {
+        text
+    }
+    .to_owned();
+    let reset = shape.limit.and_then(|limit| reset_text(limit.resets_at));
+    if let (Outcome::RateLimited, Some(reset)) = (outcome, reset) {
+        error = format!("{error} ({reset})");
+    }
+    Problem { outcome, error }
+}
+
+/// Whether a text is one that the CLI prints in place of an answer.
+pub(super) fn is_error_text(text: &str) -> bool {
+    text.starts_with("API Error: ") || phrase(text).is_some()
+}
+
+/// `resets 2026-11-23T02:13:20Z`.
+pub(super) fn reset_text(resets_at: Option<i64>) -> Option<String> {
+    let time = Timestamp::from_second(resets_at?).ok()?;
+    Some(format!("resets {time}"))
+}
+
+fn outcome(shape: &Shape<'_>, text: &str) -> Outcome {
+    let body = Body::of(text);
+    let status = shape.status.or(body.status);
+    if let Some(limit) = shape.limit
+        && status.is_none_or(|status| status == 429)
+    {
+        return match limit.resets_at {
+            Some(_) => Outcome::RateLimited,
+            None => Outcome::CreditExhausted,
+        };
+    }
+    of_kind(shape.kind)
+        .or_else(|| phrase(body.message))
+        .or_else(|| {
+            body.kind
+                .as_deref()
+                .and_then(|kind| of_api_kind(kind, body.message))
+        })
+        .or_else(|| outcome_of_status(status?))
+        .or_else(|| (shape.kind == Some("rate_limit")).then_some(Outcome::RateLimited))
+        .unwrap_or(Outcome::Failed)
+}
+
+/// The CLI's words that mean one thing only. `rate_limit` and `server_error` do not.
+fn of_kind(kind: Option<&str>) -> Option<Outcome> {
+    match kind? {
+        "authentication_failed" | "oauth_org_not_allowed" => Some(Outcome::Auth),
+        "billing_error" => Some(Outcome::CreditExhausted),
+        "model_not_found" => Some(Outcome::ModelNotFound),
+        _ => None,
+    }
+}
+
+/// The API's words.
+fn of_api_kind(kind: &str, message: &str) -> Option<Outcome> {
+    match kind {
+        "authentication_error" | "permission_error" => Some(Outcome::Auth),
+        "billing_error" => Some(Outcome::CreditExhausted),
+        "rate_limit_error" => Some(Outcome::RateLimited),
+        "overloaded_error" => Some(Outcome::Overloaded),
+        "not_found_error" if message.starts_with("model:") => Some(Outcome::ModelNotFound),
+        _ => None,
+    }
+}
+
+fn phrase(message: &str) -> Option<Outcome> {
+    let begins = |beginning: &str| message.starts_with(beginning);
+    if LIMIT_PHRASES.into_iter().any(begins) {
+        return Some(match message.contains(" resets ") {
+            true => Outcome::RateLimited,
+            false => Outcome::CreditExhausted,
+        });
+    }
+    let known = PHRASES.iter().find(|(beginning, _)| begins(beginning));
+    known.map(|(_, outcome)| *outcome)
+}
+
+/// `API Error: 400 {"type":"error","error":{…}}`, taken apart; or just a text.
+struct Body<'a> {
+    status: Option<u64>,
+    kind: Option<String>,
+    message: &'a str,
+}
+
+impl<'a> Body<'a> {
+    fn of(text: &'a str) -> Body<'a> {
+        let mut body = Body {
+            status: None,
+            kind: None,
+            message: text,
+        };
+        let Some(rest) = text.strip_prefix("API Error: ") else {
+            return body;
+        };
+        body.message = rest;
+        if let Some((status, rest)) = rest.split_once(' ')
+            && status.len() == 3
+            && let Ok(status) = status.parse()
+        {
+            body.status = Some(status);
+            body.message = rest;
+        }
+        // Escapes in the message keep it from being lent; the texts of interest have none.
+        if let Ok(raw) = serde_json::from_str(body.message)
+            && let Some(error) = Object::parse(raw, false).and_then(|object| object.object("error"))
+        {
+            body.kind = error.str("type").map(String::from);
+            body.message = match error.str("message") {
+                Some(std::borrow::Cow::Borrowed(message)) => message,
+                _ => "",
+            };
+        }
+        body
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(status: Option<u64>, kind: Option<&str>, text: &str) -> Outcome {
+        let shape = Shape {
+            status,
+            kind,
+            limit: None,
+        };
+        problem(&shape, text).outcome
+    }
+
+    #[test]
+    fn the_shape_decides_before_the_text() {
+        assert_eq!(
+            of(Some(529), Some("server_error"), "Overloaded"),
+            Outcome::Overloaded
+        );
+        assert_eq!(
+            of(Some(500), Some("server_error"), "API Error: 500 x"),
+            Outcome::Failed
+        );
+        assert_eq!(
+            of(Some(429), Some("rate_limit"), "slow down"),
+            Outcome::RateLimited
+        );
+        assert_eq!(of(Some(403), None, ""), Outcome::Auth);
+        assert_eq!(
+            of(None, Some("billing_error"), ""),
+            Outcome::CreditExhausted
+        );
+        assert_eq!(
+            of(None, None, "API Error: 503 try later"),
+            Outcome::Overloaded
+        );
+        assert_eq!(
+            of(None, None, "API Error: Connection error."),
+            Outcome::Failed
+        );
+    }
+
+    #[test]
+    fn a_limit_without_a_reset_is_exhausted_credit() {
+        let limited = |resets_at| {
+            let shape = Shape {
+                status: Some(429),
+                kind: Some("rate_limit"),
+                limit: Some(Limit { resets_at }),
+            };
+            problem(&shape, "You've hit your session limit")
+        };
+        assert_eq!(limited(None).outcome, Outcome::CreditExhausted);
+        let with = limited(Some(1_795_400_000));
+        assert_eq!(with.outcome, Outcome::RateLimited);
+        assert_eq!(
+            with.error,
+            "You've hit your session limit (resets 2026-11-23T02:13:20Z)"
+        );
+        assert_eq!(limited(Some(i64::MAX)).outcome, Outcome::RateLimited);
+        let text = "You've hit your weekly limit · resets Monday";
+        assert_eq!(
+            of(Some(429), Some("rate_limit"), text),
+            Outcome::RateLimited
+        );
+        assert_eq!(
+            of(Some(429), None, "You've hit your usage limit"),
+            Outcome::CreditExhausted
+        );
+    }
+
+    #[test]
+    fn bodies_of_the_api_are_read() {
+        let body = r#"API Error: 400 {"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 2 tokens > 1 maximum"}}"#;
+        assert_eq!(
+            of(Some(400), Some("invalid_request"), body),
+            Outcome::ContextExceeded
+        );
+        let body = r#"API Error: 404 {"type":"error","error":{"type":"not_found_error","message":"model: nope"}}"#;
+        assert_eq!(of(Some(404), None, body), Outcome::ModelNotFound);
+        let body = r#"API Error: 400 {"error":{"type":"overloaded_error","message":"\u0041"}}"#;
+        assert_eq!(of(None, None, body), Outcome::Overloaded);
+    }
+
+    #[test]
+    fn words_that_merely_occur_decide_nothing() {
+        for text in [
+            "I fixed the rate limit",
+            "the prompt is too long: cut it",
+            "model: not found",
+            "Add auth; credit balance is too low is printed",
+        ] {
+            assert_eq!(of(None, None, text), Outcome::Failed, "{text}");
+            assert!(!is_error_text(text));
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Anthropic's Claude Code: its event stream (`--output-format stream-json --verbose`) and its
+//! text mode.
+//!
+//! One event is one line. Blocks of a message come as events of their own; calls and results are
+//! matched by id; every turn ends in a `result`, and the last of them is the final event. Errors of
+//! the API come as if they were answers, and are told from them in `ending`. `ignore` holds the
+//! whole list of what is not shown.
+
+mod assistant;
+mod calls;
+mod ending;
+mod fault;
+pub(crate) mod ignore;
+mod label;
+mod plan;
+mod system;
+mod text;
+mod tokens;
+mod user;
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use crate::activity::{Activity, Foreign, Level, Stamp, Stream, Text};
+use crate::bounds::one_line;
+use crate::json::{self, Event, Object};
+use crate::parser::{Exit, Line, Parser, Sink, Verdict, Vitals};
+use crate::run::Run;
+use crate::text::{Answer, of_line};
+
+use calls::Calls;
+use ending::Ending;
+use plan::Plan;
+use tokens::Tokens;
+
+/// `claude -p --output-format stream-json --verbose`.
+pub(crate) fn json(run: Run) -> Box<dyn Parser> {
+    Box::new(Json {
+        run,
+        ..Json::default()
+    })
+}
+
+/// `claude -p`.
+pub(crate) fn text() -> Box<dyn Parser> {
+    Box::new(text::Plain::default())
+}
+
+/// The event stream.
+#[derive(Default)]
+struct Json {
+    run: Run,
+    session: Option<String>,
+    calls: Calls,
+    plan: Plan,
+    tokens: Tokens,
+    ending: Ending,
+    answer: Answer,
+    stderr: Option<String>,
+}
+
+// === impl Json ===
+
+impl Parser for Json {
+    fn line(&mut self, line: &Line<'_>, out: &mut dyn Sink) {
+        if line.stream == Stream::Stderr {
+            return self.stderr_line(line, out);
+        }
+        let (text, lossy) = json::utf8(line);
+        match json::event(line, &text, lossy) {
+            Event::Object(event, raw) => self.event(line.at, &event, raw, out),
+            Event::Blank => out.ignored(&ignore::BLANK),
+            Event::Text(msg) => {
+                let stream = Stream::Stdout;
+                out.activity(line.at, &Activity::Output { stream, msg });
+            }
+            Event::Cut(text) => {
+                let data = Foreign::Text(text);
+                out.activity(line.at, &Activity::Unknown { name: None, data });
+            }
+        }
+    }
+
+    fn vitals(&self) -> Vitals {
+        Vitals {
+            result_seen: self.ending.has_result(),
+            ..self.calls.vitals()
+        }
+    }
+
+    fn end(&mut self, _at: Stamp, exit: &Exit, _out: &mut dyn Sink) -> Verdict {
+        let (judgement, result) = self.ending.judge(exit, self.stderr.take());
+        Verdict {
+            session_id: self.session.take(),
+            usage: self.tokens.at_end(),
+            ..judgement.verdict(result.or_else(|| self.answer.take()))
+        }
+    }
+}
+
+impl Json {
+    fn stderr_line(&mut self, line: &Line<'_>, out: &mut dyn Sink) {
+        let msg = of_line(line);
+        if !msg.text.trim().is_empty() {
+            self.stderr = Some(one_line(&msg.text));
+        }
+        let stream = Stream::Stderr;
+        out.activity(line.at, &Activity::Output { stream, msg });
+    }
+
+    fn event(&mut self, at: Stamp, event: &Object<'_>, raw: &RawValue, out: &mut dyn Sink) {
+        let kind = event.str("type").unwrap_or_default();
+        if self.session.is_none() && kind != "system" {
+            self.session = event.str("session_id").map(Cow::into_owned);
+        }
+        if kind != "result" {
+            self.ending.run_goes_on(at, out);
+        }
+        match &*kind {
+            "assistant" => self.assistant(at, event, raw, out),
+            "user" => self.user(at, event, raw, out),
+            "system" => self.system(at, event, raw, out),
+            "result" => self.result(at, event, out),
+            "rate_limit_event" => self.rate_limit(at, event, raw, out),
+            _ => other(at, &kind, event.str("subtype").as_deref(), raw, out),
+        }
+    }
+}
+
+/// An event that the parser takes no interest in: on the list, or unknown.
+fn other(at: Stamp, kind: &str, subtype: Option<&str>, raw: &RawValue, out: &mut dyn Sink) {
+    let name = match subtype {
+        Some(subtype) => Cow::Owned(format!("{kind}/{subtype}")),
+        None => Cow::Borrowed(kind),
+    };
+    match ignore::always(&name) {
+        Some(rule) => out.ignored(rule),
+        None => unknown(at, &name, raw, out),
+    }
+}
+
+fn unknown(at: Stamp, name: &str, raw: &RawValue, out: &mut dyn Sink) {
+    let name = (!name.is_empty()).then_some(Cow::Borrowed(name));
+    let data = Foreign::Json(Cow::Borrowed(raw));
+    out.activity(at, &Activity::Unknown { name, data });
+}
+
+fn notice(at: Stamp, level: Level, msg: Text<'_>, out: &mut dyn Sink) {
+    out.activity(at, &Activity::Notice { level, msg });
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! Tokens and money. Messages tell what they cost as they begin, once per message id though the
+//! event comes once per block; a result tells the total so far, subagents included, and replaces
+//! the sum of what came before it.
+
+use std::collections::VecDeque;
+
+use crate::activity::Usage;
+use crate::json::Object;
+
+/// Message ids that are remembered. The blocks of one message come together, but for those of
+/// other subagents at work.
+const REMEMBERED: usize = 64;
+
+/// Counts.
+#[derive(Debug, Default)]
+pub(super) struct Tokens {
+    seen: VecDeque<String>,
+    since_total: Option<Usage>,
+    total: Option<Usage>,
+    results: Usage,
+}
+
+impl Tokens {
+    /// Takes a message; its usage, unless it was counted before.
+    pub(super) fn message(&mut self, message: &Object<'_>) -> Option<Usage> {
+        let id = message.str("id")?;
+        let usage = usage_of(&message.object("usage")?);
+        let id = &id[..id.floor_char_boundary(256)];
+        if self.seen.iter().any(|seen| seen == id) {
+            return None;
+        }
+        if self.seen.len() == REMEMBERED {
+            self.seen.pop_front();
+        }
+        self.seen.push_back(id.to_owned());
+        self.since_total = Some(match self.since_total {
+            Some(sum) => add(sum, usage),
+            None => usage,
+        });
+        Some(usage)
+    }
+
+    /// Takes a result; the total so far.
+    pub(super) fn result(&mut self, result: &Object<'_>) -> Option<Usage> {
+        if let Some(usage) = result.object("usage") {
+            self.results = add(self.results, usage_of(&usage));
+        }
+        let by_model = result
+            .object("modelUsage")
+            .and_then(|models| sum_of_models(&models));
+        if by_model.is_none() && result.get("usage").is_none() {
+            return None;
+        }
+        let mut total = by_model.unwrap_or(self.results);
+        total.total_cost_usd = result.f64("total_cost_usd");
+        total.total = true;
+        self.total = Some(total);
+        self.since_total = None;
+        self.total
+    }
+
+    /// What is known at the end: the total, with what was counted after it.
+    pub(super) fn at_end(&self) -> Option<Usage> {
+        match (self.total, self.since_total) {
+            (Some(total), Some(since)) => Some(Usage {
+                total: false,
+                ..add(total, since)
+            }),
+            (total, since) => total.or(since),
+        }
+    }
+}
+
+fn usage_of(usage: &Object<'_>) -> Usage {
+    Usage {
+        input_tokens: usage.u64("input_tokens").unwrap_or(0),
+        output_tokens: usage.u64("output_tokens").unwrap_or(0),
+        cached_input_tokens: usage.u64("cache_read_input_tokens"),
+        cache_creation_tokens: usage.u64("cache_creation_input_tokens"),
+        ..Usage::default()
+    }
+}
+
+fn sum_of_models(models: &Object<'_>) -> Option<Usage> {
+    let mut sum = None;
+    for (model, _) in models.iter() {
+        if let Some(usage) = models.object(model) {
+            let usage = Usage {
+                input_tokens: usage.u64("inputTokens").unwrap_or(0),
+                output_tokens: usage.u64("outputTokens").unwrap_or(0),
+                cached_input_tokens: usage.u64("cacheReadInputTokens"),
+                cache_creation_tokens: usage.u64("cacheCreationInputTokens"),
+                ..Usage::default()
+            };
+            sum = Some(sum.map_or(usage, |sum| add(sum, usage)));
+        }
+    }
+    sum
+}
+
+fn add(a: Usage, b: Usage) -> Usage {
+    let both = |a: Option<u64>, b: Option<u64>| match (a, b) {
+        (Some(a), Some(b)) => Some(a.saturating_add(b)),
+        (a, b) => a.or(b),
+    };
+    Usage {
+        input_tokens: a.input_tokens.saturating_add(b.input_tokens),
+        output_tokens: a.output_tokens.saturating_add(b.output_tokens),
+        cached_input_tokens: both(a.cached_input_tokens, b.cached_input_tokens),
+        cache_creation_tokens: both(a.cache_creation_tokens, b.cache_creation_tokens),
+        total_cost_usd: a.total_cost_usd.or(b.total_cost_usd),
+        total: a.total,
+        cumulative: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(json: &str) -> Object<'_> {
+        Object::parse(serde_json::from_str(json).unwrap(), false).unwrap()
+    }
+
+    const MESSAGE: &str =
+        r#"{"id":"m1","usage":{"input_tokens":10,"output_tokens":1,"cache_read_input_tokens":5}}"#;
+
+    #[test]
+    fn a_message_counts_once_and_a_total_replaces_the_sum() {
+        let mut tokens = Tokens::default();
+        assert!(tokens.message(&object(MESSAGE)).is_some());
+        assert!(tokens.message(&object(MESSAGE)).is_none());
+        assert_eq!(tokens.at_end().unwrap().input_tokens, 10);
+        let result = r#"{"total_cost_usd":0.5,"usage":{"input_tokens":1},
+            "modelUsage":{"a":{"inputTokens":20,"outputTokens":3},"b":{"inputTokens":"4","cacheReadInputTokens":2}}}"#;
+        let total = tokens.result(&object(result)).unwrap();
+        assert_eq!((total.input_tokens, total.output_tokens), (24, 3));
+        assert_eq!(total.cached_input_tokens, Some(2));
+        assert_eq!(total.total_cost_usd, Some(0.5));
+        assert_eq!(tokens.at_end(), Some(total));
+        tokens.message(&object(r#"{"id":"m2","usage":{"input_tokens":6}}"#));
+        let end = tokens.at_end().unwrap();
+        assert_eq!((end.input_tokens, end.total), (30, false));
+    }
+
+    #[test]
+    fn without_totals_per_model_the_results_are_summed() {
+        let mut tokens = Tokens::default();
+        tokens.result(&object(r#"{"usage":{"input_tokens":3},"modelUsage":{}}"#));
+        let total = tokens
+            .result(&object(r#"{"usage":{"input_tokens":4}}"#))
+            .unwrap();
+        assert_eq!(total.input_tokens, 7);
+        assert!(Tokens::default().result(&object("{}")).is_none());
+    }
+}

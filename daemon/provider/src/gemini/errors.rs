@@ -1,0 +1,223 @@
+//! Gemini's errors: an HTTP status where there is one, in the message's JSON, in a stack trace or
+//! cut to eight bits in the exit code; else the sentences of Google's API.
+
+use serde_json::value::RawValue;
+
+use crate::json::Object;
+use crate::judge::{self, Problem};
+use crate::outcome::Outcome;
+
+/// The CLI's own exit code for missing credentials.
+const EXIT_AUTH: i32 = 41;
+
+/// What an error message amounts to.
+pub(super) fn problem(message: &str) -> Problem {
+    let Some(error) = embedded(message) else {
+        return Problem {
+            outcome: of_sentence(message).unwrap_or(Outcome::Failed),
+            error: bare(message),
+        };
+    };
+    let said = error.str("message").unwrap_or_default();
+    let status = error.str("status").unwrap_or_default();
+    let code = error.u64("code");
+    let outcome = of_reasons(&error)
+        .or_else(|| of_sentence(&said))
+        .or_else(|| judge::outcome_of_status(code?))
+        .or_else(|| of_grpc_status(&status))
+        .unwrap_or(Outcome::Failed);
+    let number = code.map(|code| code.to_string()).unwrap_or_default();
+    let origin = [number.as_str(), &status].join(" ");
+    Problem {
+        outcome,
+        error: match (said.trim(), origin.trim()) {
+            ("", _) => bare(message),
+            (said, "") => said.to_owned(),
+            (said, origin) => format!("{said} ({origin})"),
+        },
+    }
+}
+
+/// What the exit code adds. Codes above 128 are statuses from 400 to 511 without their high bits.
+pub(super) fn of_exit(code: i32) -> Option<Outcome> {
+    match code {
+        EXIT_AUTH => Some(Outcome::Auth),
+        144..=255 => judge::outcome_of_status(u64::try_from(code).ok()? + 256),
+        _ => None,
+    }
+}
+
+/// Why it tries again, in a word.
+pub(super) fn reason(message: &str, status: Option<u64>) -> &'static str {
+    let outcome = status
+        .and_then(judge::outcome_of_status)
+        .unwrap_or_else(|| problem(message).outcome);
+    match (outcome, status) {
+        (Outcome::RateLimited | Outcome::CreditExhausted, _) => "rate_limit",
+        (Outcome::Overloaded, _) => "overloaded",
+        (Outcome::Auth, _) => "auth",
+        (_, Some(500..=599)) => "server_error",
+        _ => "error",
+    }
+}
+
+/// The `error` object of the JSON inside `[API Error: {"error":{…}}]` and the like.
+fn embedded(message: &str) -> Option<Object<'_>> {
+    let json = &message[message.find("{\"error\":")?..];
+    // What follows the object is text again.
+    let raw = serde_json::Deserializer::from_str(json)
+        .into_iter::<&RawValue>()
+        .next()?
+        .ok()?;
+    Object::parse(raw, false)?.object("error")
+}
+
+/// The message without the brackets around its first part.
+fn bare(message: &str) -> String {
+    message
+        .strip_prefix("[API Error: ")
+        .and_then(|rest| rest.rsplit_once(']'))
+        .map_or_else(
+            || message.to_owned(),
+            |(said, advice)| [said, advice].concat(),
+        )
+}
+
+fn of_reasons(error: &Object<'_>) -> Option<Outcome> {
+    let mut outcome = None;
+    error.each_object("details", |detail| {
+        if detail.str("reason").as_deref() == Some("API_KEY_INVALID") {
+            outcome = Some(Outcome::Auth);
+        }
+    });
+    outcome
+}
+
+fn of_grpc_status(status: &str) -> Option<Outcome> {
+    match status {
+        "UNAUTHENTICATED" | "PERMISSION_DENIED" => Some(Outcome::Auth),
+        "RESOURCE_EXHAUSTED" => Some(Outcome::RateLimited),
+        "UNAVAILABLE" => Some(Outcome::Overloaded),
+        _ => None,
+    }
+}
+
+fn of_sentence(message: &str) -> Option<Outcome> {
+    let message = bare(message);
+    let begins = |sentence: &str| message.starts_with(sentence);
+    if begins("You exceeded your current quota, please check your plan and billing details") {
+        let tells_when = message.contains("Please retry in ");
+        return Some(if tells_when {
+            Outcome::RateLimited
+        } else {
+            Outcome::CreditExhausted
+        });
+    }
+    if begins("Resource has been exhausted (e.g. check quota).")
+        || begins("You have exhausted your capacity on this model.")
+    {
+        return Some(Outcome::RateLimited);
+    }
+    if begins("API key not valid. Please pass a valid API key.") {
+        return Some(Outcome::Auth);
+    }
+    if begins("The input token count") && message.contains("exceeds the maximum number of tokens") {
+        return Some(Outcome::ContextExceeded);
+    }
+    if begins("models/") && message.contains(" is not found for API version") {
+        return Some(Outcome::ModelNotFound);
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_json_inside_a_message_decides() {
+        let found = problem(
+            "[API Error: {\"error\":{\"code\":401,\"message\":\"Bad credentials.\",\"status\":\"UNAUTHENTICATED\"}}]",
+        );
+        assert_eq!(found.outcome, Outcome::Auth);
+        assert_eq!(found.error, "Bad credentials. (401 UNAUTHENTICATED)");
+        let cases = [
+            (
+                r#"{"error":{"code":503,"message":"busy","status":"UNAVAILABLE"}}"#,
+                Outcome::Overloaded,
+            ),
+            (
+                r#"{"error":{"code":500,"message":"x","status":"INTERNAL"}} after"#,
+                Outcome::Failed,
+            ),
+            (
+                r#"{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","details":[{"reason":"API_KEY_INVALID"}]}}"#,
+                Outcome::Auth,
+            ),
+            (
+                r#"{"error":{"code":404,"message":"models/gemini-9 is not found for API version v1beta, or"}}"#,
+                Outcome::ModelNotFound,
+            ),
+            (
+                r#"{"error":{"code":400,"message":"The input token count (2000000) exceeds the maximum number of tokens allowed"}}"#,
+                Outcome::ContextExceeded,
+            ),
+            (
+                r#"{"error":{"code":429,"message":"You exceeded your current quota, please check your plan and billing details."}}"#,
+                Outcome::CreditExhausted,
+            ),
+            (
+                r#"{"error":{"code":429,"message":"You exceeded your current quota, please check your plan and billing details. Please retry in 27s."}}"#,
+                Outcome::RateLimited,
+            ),
+            (
+                r#"{"error":{"message":"x","status":"RESOURCE_EXHAUSTED"}}"#,
+                Outcome::RateLimited,
+            ),
+            (r#"{"error":"odd"}"#, Outcome::Failed),
+            (r#"{"error":{"code":"#, Outcome::Failed),
+        ];
+        for (message, expected) in cases {
+            assert_eq!(problem(message).outcome, expected, "{message}");
+        }
+    }
+
+    #[test]
+    fn without_json_only_whole_sentences_count() {
+        let exhausted = "[API Error: Resource has been exhausted (e.g. check quota).\nSuggested retry after 2s.]\nPlease wait";
+        let found = problem(exhausted);
+        assert_eq!(found.outcome, Outcome::RateLimited);
+        assert!(
+            found.error.ends_with("after 2s.\nPlease wait"),
+            "{}",
+            found.error
+        );
+        assert_eq!(
+            problem("the quota of auth.rs is 429").outcome,
+            Outcome::Failed
+        );
+        assert_eq!(problem("[API Error: terminated]").error, "terminated");
+    }
+
+    #[test]
+    fn exit_codes_are_statuses_without_their_high_bits() {
+        assert_eq!(of_exit(41), Some(Outcome::Auth));
+        assert_eq!(of_exit(145), Some(Outcome::Auth));
+        assert_eq!(of_exit(173), Some(Outcome::RateLimited));
+        assert_eq!(of_exit(247), Some(Outcome::Overloaded));
+        for code in [0, 1, 42, 130, 137, 143, 244, 256, -1] {
+            assert_eq!(of_exit(code), None, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_retry_has_a_reason_in_a_word() {
+        assert_eq!(
+            reason("Resource has been exhausted (e.g. check quota).", None),
+            "rate_limit"
+        );
+        assert_eq!(reason("", Some(500)), "server_error");
+        assert_eq!(reason("", Some(503)), "overloaded");
+        assert_eq!(reason("fetch failed", None), "error");
+    }
+}

@@ -1,0 +1,51 @@
+//! Gemini's text mode: the assistant's text on stdout, nothing of its tools, errors on stderr.
+
+use crate::activity::{Activity, Stamp, Stream};
+use crate::gemini::errors;
+use crate::gemini::stderr::Stderr;
+use crate::judge::{Evidence, Final, Problem, judge};
+use crate::parser::{Exit, Line, Parser, Sink, Verdict, Vitals};
+use crate::text::{self, Answer};
+
+/// One run's lines.
+#[derive(Default)]
+pub(super) struct Plain {
+    stderr: Stderr,
+    answer: Answer,
+}
+
+impl Parser for Plain {
+    fn line(&mut self, line: &Line<'_>, out: &mut dyn Sink) {
+        if line.stream == Stream::Stderr {
+            return self.stderr.line(line, out);
+        }
+        let msg = text::of_line(line);
+        self.answer.push_line(&msg.text);
+        let output = Activity::Output {
+            stream: Stream::Stdout,
+            msg,
+        };
+        out.activity(line.at, &output);
+    }
+
+    fn vitals(&self) -> Vitals {
+        Vitals::default()
+    }
+
+    fn end(&mut self, at: Stamp, exit: &Exit, out: &mut dyn Sink) -> Verdict {
+        self.stderr.flush(at, out);
+        let stderr = self.stderr.take_first();
+        let problem = self.stderr.take_problem().or_else(|| {
+            Some(Problem {
+                outcome: exit.code.and_then(errors::of_exit)?,
+                error: stderr.clone()?,
+            })
+        });
+        let evidence = Evidence {
+            last: Final::None,
+            problem,
+            stderr,
+        };
+        judge(exit, &evidence).verdict(self.answer.take())
+    }
+}

@@ -1,0 +1,264 @@
+//! The part of judging that no provider does differently: who ended it, by what, and whether the
+//! final event came. What a provider itself said went wrong is handed in as a [`Problem`].
+//!
+//! ```text
+//! ended by us?  stop -> cancelled   wall, silence -> timeout_*   shutdown -> interrupted
+//!               post_result -> as its result says, exit forced
+//! otherwise     signal            -> interrupted
+//!               exit 0            -> success, if the final event came and was good
+//!                                    interrupted, if it should have come and did not
+//!               the final event or anything else told of a problem -> that
+//!               exit not 0        -> failed
+//! ```
+
+use crate::bounds::one_line;
+use crate::outcome::Outcome;
+use crate::parser::{EndedBy, Exit, Verdict};
+use crate::signal;
+
+/// Whether the CLI gave its final event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Final {
+    /// This format has none: the exit says it all.
+    #[default]
+    None,
+    /// It should have come and did not.
+    Missing,
+    /// It came, and is no error.
+    Good,
+    /// It came, and is one.
+    Bad,
+}
+
+/// What the provider said went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// What it amounts to.
+    pub(crate) outcome: Outcome,
+    /// In the provider's words.
+    pub(crate) error: String,
+}
+
+/// What a parser found out about the end.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Evidence {
+    /// Whether the final event came.
+    pub(crate) last: Final,
+    /// What the provider said went wrong, where it did.
+    pub(crate) problem: Option<Problem>,
+    /// The last line it printed on stderr: often the only reason given.
+    pub(crate) stderr: Option<String>,
+}
+
+/// What it amounts to; three fields of the verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Judgement {
+    /// In one word.
+    pub(crate) outcome: Outcome,
+    /// One line: why it did not succeed.
+    pub(crate) error: Option<String>,
+    /// Its final result was there and it had to be ended.
+    pub(crate) exit_forced: bool,
+}
+
+impl Judgement {
+    /// The verdict of a CLI that said neither its session nor what it used.
+    pub(crate) fn verdict(self, response: Option<String>) -> Verdict {
+        Verdict {
+            outcome: self.outcome,
+            error: self.error,
+            exit_forced: self.exit_forced,
+            session_id: None,
+            usage: None,
+            response,
+        }
+    }
+}
+
+/// Judges an end.
+pub(crate) fn judge(exit: &Exit, evidence: &Evidence) -> Judgement {
+    let forced = exit.ended_by == Some(EndedBy::PostResult)
+        && matches!(evidence.last, Final::Good | Final::Bad);
+    let (outcome, error) = match exit.ended_by {
+        Some(EndedBy::Stop) => (Outcome::Cancelled, Some("stopped on request".to_owned())),
+        Some(EndedBy::Wall) => (
+            Outcome::TimeoutWall,
+            Some("ran longer than its wall limit".to_owned()),
+        ),
+        Some(EndedBy::Silence) => (
+            Outcome::TimeoutSilence,
+            Some("printed nothing for longer than its silence limit".to_owned()),
+        ),
+        Some(EndedBy::Shutdown) => (
+            Outcome::Interrupted,
+            Some("ended because the host is shutting down".to_owned()),
+        ),
+        Some(EndedBy::PostResult) if evidence.last == Final::Good => (Outcome::Success, None),
+        Some(EndedBy::PostResult) | None => by_itself(exit, evidence),
+    };
+    Judgement {
+        outcome,
+        error: error.map(|error| one_line(&error)),
+        exit_forced: forced,
+    }
+}
+
+fn by_itself(exit: &Exit, evidence: &Evidence) -> (Outcome, Option<String>) {
+    let said = evidence.problem.as_ref();
+    if evidence.last == Final::Bad
+        && let Some(problem) = said
+    {
+        return (problem.outcome, Some(problem.error.clone()));
+    }
+    match (exit.code, exit.signal, evidence.last, said) {
+        (_, Some(number), ..) => {
+            let name = signal::name(number);
+            (Outcome::Interrupted, Some(format!("ended by {name}")))
+        }
+        (Some(0), None, Final::Missing, _) => (
+            Outcome::Interrupted,
+            Some(
+                "exited with 0 without its final event: the end of its output is missing"
+                    .to_owned(),
+            ),
+        ),
+        (Some(0), None, Final::Bad, _) => (
+            Outcome::Failed,
+            Some("its final event is an error".to_owned()),
+        ),
+        (Some(0), None, Final::Good | Final::None, _) => (Outcome::Success, None),
+        (_, None, _, Some(problem)) => (problem.outcome, Some(problem.error.clone())),
+        (Some(code), None, _, None) => (Outcome::Failed, Some(exit_text(code, evidence))),
+        (None, None, _, None) => (
+            Outcome::Interrupted,
+            Some("ended without an exit code or a signal".to_owned()),
+        ),
+    }
+}
+
+fn exit_text(code: i32, evidence: &Evidence) -> String {
+    match &evidence.stderr {
+        Some(line) => format!("exit code {code}: {line}"),
+        None if evidence.last == Final::Good => format!("exit code {code} after a good result"),
+        None => format!("exit code {code}"),
+    }
+}
+
+/// What an HTTP status means, where it means one thing only.
+pub(crate) fn outcome_of_status(status: u64) -> Option<Outcome> {
+    match status {
+        401 | 403 => Some(Outcome::Auth),
+        402 => Some(Outcome::CreditExhausted),
+        429 => Some(Outcome::RateLimited),
+        502 | 503 | 529 => Some(Outcome::Overloaded),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exit(code: Option<i32>, signal: Option<i32>, ended_by: Option<EndedBy>) -> Exit {
+        Exit {
+            code,
+            signal,
+            ended_by,
+            ..Exit::default()
+        }
+    }
+
+    fn outcome(exit: Exit, last: Final, problem: Option<Outcome>) -> Outcome {
+        let problem = problem.map(|outcome| Problem {
+            outcome,
+            error: "it said".to_owned(),
+        });
+        let evidence = Evidence {
+            last,
+            problem,
+            stderr: None,
+        };
+        judge(&exit, &evidence).outcome
+    }
+
+    #[test]
+    fn who_ended_it_comes_before_what_it_said() {
+        for last in [Final::None, Final::Missing, Final::Good, Final::Bad] {
+            let by = |ended_by| {
+                outcome(
+                    exit(Some(1), None, Some(ended_by)),
+                    last,
+                    Some(Outcome::Auth),
+                )
+            };
+            assert_eq!(by(EndedBy::Stop), Outcome::Cancelled);
+            assert_eq!(by(EndedBy::Wall), Outcome::TimeoutWall);
+            assert_eq!(by(EndedBy::Silence), Outcome::TimeoutSilence);
+            assert_eq!(by(EndedBy::Shutdown), Outcome::Interrupted);
+        }
+    }
+
+    #[test]
+    fn an_end_forced_after_the_result_is_what_the_result_says() {
+        let forced = exit(None, Some(9), Some(EndedBy::PostResult));
+        assert_eq!(outcome(forced, Final::Good, None), Outcome::Success);
+        assert_eq!(
+            outcome(forced, Final::Bad, Some(Outcome::Auth)),
+            Outcome::Auth
+        );
+        assert_eq!(outcome(forced, Final::Missing, None), Outcome::Interrupted);
+        let evidence = Evidence {
+            last: Final::Good,
+            ..Evidence::default()
+        };
+        assert!(judge(&forced, &evidence).exit_forced);
+        assert!(!judge(&exit(Some(0), None, None), &evidence).exit_forced);
+    }
+
+    #[test]
+    fn exit_zero_needs_the_final_event_where_there_is_one() {
+        let zero = exit(Some(0), None, None);
+        assert_eq!(outcome(zero, Final::None, None), Outcome::Success);
+        assert_eq!(outcome(zero, Final::Good, None), Outcome::Success);
+        assert_eq!(outcome(zero, Final::Missing, None), Outcome::Interrupted);
+        assert_eq!(
+            outcome(zero, Final::Missing, Some(Outcome::Auth)),
+            Outcome::Interrupted
+        );
+        assert_eq!(
+            outcome(zero, Final::Bad, Some(Outcome::Overloaded)),
+            Outcome::Overloaded
+        );
+        assert_eq!(outcome(zero, Final::Bad, None), Outcome::Failed);
+    }
+
+    #[test]
+    fn codes_above_128_are_codes_and_signals_interrupt() {
+        assert_eq!(
+            outcome(exit(Some(143), None, None), Final::Missing, None),
+            Outcome::Failed
+        );
+        assert_eq!(
+            outcome(exit(None, Some(15), None), Final::Good, None),
+            Outcome::Interrupted
+        );
+        assert_eq!(
+            outcome(exit(Some(1), None, None), Final::Good, None),
+            Outcome::Failed
+        );
+    }
+
+    #[test]
+    fn an_exit_code_is_explained_by_the_last_line_of_stderr() {
+        let evidence = Evidence {
+            last: Final::Missing,
+            problem: None,
+            stderr: Some("error: unknown option".to_owned()),
+        };
+        let judgement = judge(&exit(Some(2), None, None), &evidence);
+        assert_eq!(
+            judgement.error.unwrap(),
+            "exit code 2: error: unknown option"
+        );
+    }
+}

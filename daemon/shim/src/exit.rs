@@ -1,7 +1,24 @@
 //! How the provider ended: `exit.json`, written once, durable before anybody may believe it.
+//!
+//! The shim reserves the file's blocks before it starts the provider, so that an end can be
+//! recorded on a disk that has filled up since.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
 
 use serde::{Deserialize, Serialize};
 use steroids_provider::parser::{EndedBy, Exit};
+
+use crate::durable::{self, FileError};
+use crate::paths::InvDir;
+
+/// Room that is reserved; a record is cut to fit.
+const RESERVED: usize = 4096;
+
+/// Bytes of an error text that are kept. JSON may make six bytes of one, and the rest of a record
+/// stays under 512.
+const LONGEST_ERROR: usize = (RESERVED - 512) / 6;
 
 /// The facts of the end. `exit.json` exists ⇒ the spool is complete up to `spool_length`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +103,89 @@ impl From<Reason> for EndedBy {
     }
 }
 
+/// Reserved room for a record to come.
+#[derive(Debug)]
+pub struct Draft {
+    file: File,
+    dir: InvDir,
+}
+
+impl Draft {
+    /// Reserves the room.
+    pub fn reserve(dir: &InvDir) -> Result<Draft, FileError> {
+        let path = durable::draft_of(&dir.exit());
+        let file = durable::create(&path)?;
+        // Zeros, not fallocate: blocks that were written once can be written again on every file
+        // system that writes in place, and one page costs nothing.
+        file.write_all_at(&[0; RESERVED], 0)
+            .and_then(|()| file.sync_all())
+            .map_err(|source| FileError::io("reserve", &path, source))?;
+        Ok(Draft {
+            file,
+            dir: dir.clone(),
+        })
+    }
+
+    /// Writes the record durably. After an error it may be called again.
+    pub fn commit(&self, record: &ExitRecord) -> Result<(), FileError> {
+        let path = self.dir.exit();
+        let draft = durable::draft_of(&path);
+        let mut bytes = durable::encode(&path, &record.cut())?;
+        // Padding instead of truncation: freeing a block is a change the file system must log.
+        bytes.resize(bytes.len().max(RESERVED), b' ');
+        self.file
+            .write_all_at(&bytes, 0)
+            .map_err(|source| FileError::io("write", &draft, source))?;
+        match durable::publish(&self.file, &draft, &path) {
+            // An attempt before this one got as far as the rename.
+            Err(FileError::Io { source, .. })
+                if source.kind() == io::ErrorKind::NotFound && path.exists() =>
+            {
+                durable::sync_folder_of(&path)
+            }
+            // Somebody removed the draft: write the whole file anew.
+            Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                record.store(&self.dir)
+            }
+            published => published,
+        }
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // After a commit there is nothing under that name.
+        let _ = fs::remove_file(durable::draft_of(&self.dir.exit()));
+    }
+}
+
 impl ExitRecord {
+    /// Reads how it ended; `None` while nobody has recorded an end.
+    pub fn load(dir: &InvDir) -> Result<Option<ExitRecord>, FileError> {
+        match durable::load(&dir.exit()) {
+            Ok(record) => Ok(Some(record)),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Records the end durably, without reserved room: for a daemon that holds the lock.
+    pub fn store(&self, dir: &InvDir) -> Result<(), FileError> {
+        durable::store(&dir.exit(), &self.cut())
+    }
+
+    /// The record with its error cut to what fits.
+    fn cut(&self) -> ExitRecord {
+        let mut record = self.clone();
+        if let End::NeverStarted { error } | End::Lost { error } = &mut record.end
+            && error.len() > LONGEST_ERROR
+        {
+            error.truncate(error.floor_char_boundary(LONGEST_ERROR));
+            error.push('…');
+        }
+        record
+    }
+
     /// The facts a parser judges from; `None` where no process ran.
     pub fn facts(&self) -> Option<Exit> {
         match &self.end {
@@ -105,5 +204,63 @@ impl ExitRecord {
             }),
             End::NeverStarted { .. } | End::Lost { .. } => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(error: &str) -> ExitRecord {
+        ExitRecord {
+            proto: crate::spec::PROTOCOL,
+            end: End::NeverStarted {
+                error: error.to_owned(),
+            },
+            ended_ms: u64::MAX,
+            spool_length: u64::MAX,
+            rusage: Some(Rusage {
+                user_us: u64::MAX,
+                system_us: u64::MAX,
+                max_rss_kib: u64::MAX,
+            }),
+        }
+    }
+
+    #[test]
+    fn a_committed_record_reads_back_and_the_draft_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = InvDir::at(folder.path());
+        assert_eq!(ExitRecord::load(&dir).unwrap(), None);
+        let draft = Draft::reserve(&dir).unwrap();
+        assert_eq!(ExitRecord::load(&dir).unwrap(), None);
+        draft.commit(&record("claude: gone")).unwrap();
+        draft.commit(&record("claude: gone")).unwrap();
+        drop(draft);
+        assert_eq!(
+            ExitRecord::load(&dir).unwrap(),
+            Some(record("claude: gone"))
+        );
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_longest_error_fits_into_the_reserved_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = InvDir::at(folder.path());
+        let draft = Draft::reserve(&dir).unwrap();
+        draft.commit(&record(&"\u{1}ä".repeat(5000))).unwrap();
+        assert_eq!(fs::metadata(dir.exit()).unwrap().len(), RESERVED as u64);
+        assert!(ExitRecord::load(&dir).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_draft_that_was_removed_does_not_lose_the_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = InvDir::at(folder.path());
+        let draft = Draft::reserve(&dir).unwrap();
+        fs::remove_file(durable::draft_of(&dir.exit())).unwrap();
+        draft.commit(&record("x")).unwrap();
+        assert_eq!(ExitRecord::load(&dir).unwrap(), Some(record("x")));
     }
 }

@@ -1,5 +1,13 @@
 //! The shim: owner of one provider's process, its pipes, its raw transcript and its exit record.
-//! As a library it lends the daemon the formats both sides share.
+//! As a library it lends the daemon what both sides share: where an invocation's files are, what
+//! stands in them, how a shim is talked to, and how the processes of an invocation are found.
 
+pub mod durable;
 pub mod exit;
+pub mod lock;
+pub mod paths;
+pub mod protocol;
 pub mod spec;
+pub mod spool;
+pub mod state;
+pub mod tree;

@@ -1,2 +1,83 @@
-//! Placeholder head.
-fn main() {}
+//! `steroids-shim [--daemonize] INVDIR`: runs the provider that `INVDIR/spec.json` describes, keeps
+//! all it prints in `INVDIR/spool`, and writes `INVDIR/exit.json` when it has ended.
+//!
+//! Exits non-zero, with a message, if it could not take the invocation over; then it has started
+//! nothing. With `--daemonize` the answer comes as soon as it is known, and the shim lives on.
+
+mod run;
+mod sys;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use run::detach::{self, Launch};
+
+/// What the command line asks for.
+enum Asked {
+    Run { daemonize: bool, dir: PathBuf },
+    Version,
+    Usage,
+}
+
+fn main() -> ExitCode {
+    match asked(std::env::args_os().skip(1)) {
+        Asked::Run { daemonize, dir } => match std::path::absolute(dir) {
+            Ok(dir) => shim(daemonize, dir),
+            Err(error) => {
+                complain(&format!("steroids-shim: no folder was given: {error}"));
+                ExitCode::from(2)
+            }
+        },
+        Asked::Version => {
+            let _ = writeln!(
+                std::io::stdout(),
+                "steroids-shim {}",
+                env!("CARGO_PKG_VERSION")
+            );
+            ExitCode::SUCCESS
+        }
+        Asked::Usage => {
+            complain("usage: steroids-shim [--daemonize] INVDIR");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn asked(arguments: impl Iterator<Item = OsString>) -> Asked {
+    let mut daemonize = false;
+    let mut dir = None;
+    for argument in arguments {
+        match argument.to_str() {
+            Some("--daemonize") => daemonize = true,
+            Some("--version") => return Asked::Version,
+            Some(flag) if flag.starts_with('-') => return Asked::Usage,
+            _ if dir.is_some() => return Asked::Usage,
+            _ => dir = Some(PathBuf::from(argument)),
+        }
+    }
+    match dir {
+        Some(dir) => Asked::Run { daemonize, dir },
+        None => Asked::Usage,
+    }
+}
+
+fn shim(daemonize: bool, dir: PathBuf) -> ExitCode {
+    let outcome = detach::detach(daemonize).and_then(|launch| match launch {
+        Launch::Original(answer) => answer,
+        Launch::Shim(report) => run::run(&dir, report),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("steroids-shim: {}", error.in_full()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The launcher reads standard error; when it does not, there is nobody to tell.
+fn complain(message: &str) {
+    let _ = writeln!(std::io::stderr(), "{message}");
+}

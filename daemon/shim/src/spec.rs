@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use steroids_provider::kind::{Format, Kind};
 
+use crate::durable::{self, FileError};
+use crate::paths::InvDir;
+
 /// The shim protocol of this release: files and socket together.
 pub const PROTOCOL: u32 = 1;
 
@@ -73,4 +76,16 @@ pub struct Limits {
     pub post_result_ms: Option<u64>,
     /// Between asking to end and killing.
     pub grace_ms: u64,
+}
+
+impl Spec {
+    /// Reads what was asked for.
+    pub fn load(dir: &InvDir) -> Result<Spec, FileError> {
+        durable::load(&dir.spec())
+    }
+
+    /// Writes it durably; the folder must exist.
+    pub fn store(&self, dir: &InvDir) -> Result<(), FileError> {
+        durable::store(&dir.spec(), self)
+    }
 }

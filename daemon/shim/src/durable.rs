@@ -1,0 +1,213 @@
+//! Small files that are there whole or not at all, also after a power loss: written beside,
+//! synced, renamed, and the folder synced.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::spec::PROTOCOL;
+
+/// A specification may carry a prompt of some megabytes; nothing else comes near this.
+const LONGEST: u64 = 64 * 1024 * 1024;
+
+/// Why a file of the state folder could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The file system refused.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// It is not what its name promises.
+    #[error("{} is not valid", path.display())]
+    Malformed {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// It was written by a newer release.
+    #[error("{} is of shim protocol {proto}, known are those up to {PROTOCOL}", path.display())]
+    Foreign {
+        /// Which file.
+        path: PathBuf,
+        /// Its protocol.
+        proto: u32,
+    },
+}
+
+impl FileError {
+    /// Adds what was tried on which file.
+    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> FileError {
+        FileError::Io {
+            action,
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// True if the file is not there.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, FileError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// What every file says of itself.
+#[derive(serde::Deserialize)]
+struct Versioned {
+    proto: u32,
+}
+
+/// Reads one JSON document; unknown fields are passed over.
+pub(crate) fn load<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .map_err(|source| FileError::io("open", path, source))?
+        .take(LONGEST)
+        .read_to_end(&mut bytes)
+        .map_err(|source| FileError::io("read", path, source))?;
+    serde_json::from_slice(&bytes).map_err(|source| {
+        match serde_json::from_slice::<Versioned>(&bytes) {
+            Ok(Versioned { proto }) if proto > PROTOCOL => FileError::Foreign {
+                path: path.to_owned(),
+                proto,
+            },
+            _ => FileError::Malformed {
+                path: path.to_owned(),
+                source,
+            },
+        }
+    })
+}
+
+/// Writes one JSON document; when it returns, a power loss no longer takes it away.
+pub(crate) fn store<T: Serialize>(path: &Path, document: &T) -> Result<(), FileError> {
+    let draft = draft_of(path);
+    let file = draft_with(&draft, &encode(path, document)?)?;
+    publish(&file, &draft, path)
+}
+
+/// Writes one JSON document that means nothing after the next boot: who reads it finds it whole, or
+/// the one before, but nothing waits for the disk.
+pub(crate) fn store_for_this_boot<T: Serialize>(
+    path: &Path,
+    document: &T,
+) -> Result<(), FileError> {
+    let draft = draft_of(path);
+    draft_with(&draft, &encode(path, document)?)?;
+    fs::rename(&draft, path).map_err(|source| FileError::io("rename", &draft, source))
+}
+
+fn draft_with(draft: &Path, bytes: &[u8]) -> Result<File, FileError> {
+    let mut file = create(draft)?;
+    file.write_all(bytes)
+        .map_err(|source| FileError::io("write", draft, source))?;
+    Ok(file)
+}
+
+/// One JSON document and a newline.
+pub(crate) fn encode<T: Serialize>(path: &Path, document: &T) -> Result<Vec<u8>, FileError> {
+    let mut bytes = serde_json::to_vec(document).map_err(|source| FileError::Malformed {
+        path: path.to_owned(),
+        source,
+    })?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// The name a file has until it is whole.
+pub(crate) fn draft_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    PathBuf::from(name)
+}
+
+/// Opens an empty file for writing, readable by its owner alone.
+pub(crate) fn create(path: &Path) -> Result<File, FileError> {
+    // One that a crash left behind may have another mode, or be a link.
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            return Err(FileError::io("remove", path, source));
+        }
+        _ => {}
+    }
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|source| FileError::io("create", path, source))
+}
+
+/// Makes a written draft durable under its final name.
+pub(crate) fn publish(file: &File, draft: &Path, path: &Path) -> Result<(), FileError> {
+    file.sync_all()
+        .map_err(|source| FileError::io("sync", draft, source))?;
+    fs::rename(draft, path).map_err(|source| FileError::io("rename", draft, source))?;
+    sync_folder_of(path)
+}
+
+/// Makes the names in a file's folder durable.
+pub fn sync_folder_of(path: &Path) -> Result<(), FileError> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|source| FileError::io("sync", folder, source))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct Document {
+        proto: u32,
+        word: String,
+    }
+
+    #[test]
+    fn a_stored_document_reads_back_and_only_its_owner_may() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("document.json");
+        let document = Document {
+            proto: 1,
+            word: "two\nlines".to_owned(),
+        };
+        store(&path, &document).unwrap();
+        store(&path, &document).unwrap();
+        assert_eq!(load::<Document>(&path).unwrap(), document);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("document.json");
+        assert!(load::<Document>(&path).unwrap_err().is_missing());
+        fs::write(&path, b"{\"proto\":1,\"wo").unwrap();
+        assert!(matches!(
+            load::<Document>(&path),
+            Err(FileError::Malformed { .. })
+        ));
+        fs::write(&path, b"{\"proto\":99,\"else\":true}").unwrap();
+        assert!(matches!(
+            load::<Document>(&path),
+            Err(FileError::Foreign { proto: 99, .. })
+        ));
+        fs::write(&path, b"{\"proto\":1,\"word\":\"a\",\"later\":[1]}").unwrap();
+        assert_eq!(load::<Document>(&path).unwrap().word, "a");
+    }
+}

@@ -1,0 +1,59 @@
+//! What the shim answers over its socket.
+
+use steroids_shim::exit::Reason;
+use steroids_shim::protocol::{Message, Request, Stat};
+use steroids_shim::spec::PROTOCOL;
+
+use super::clock::mono_ms;
+use super::keeper::Keeper;
+use super::ladder::Phase;
+
+impl Keeper {
+    pub(super) fn obey(&mut self, request: Request) -> Message {
+        let now = mono_ms();
+        match request {
+            Request::Hello => Message::Hello {
+                proto: PROTOCOL,
+                uuid: self.uuid.clone(),
+                shim_pid: std::process::id() as i32,
+                agent_pid: Some(self.pid),
+            },
+            Request::Stop { grace_ms } => {
+                let grace = grace_ms.unwrap_or(self.limits.grace_ms);
+                self.stop(Reason::Stop, grace, now);
+                Message::Stopping
+            }
+            Request::Kill => {
+                self.kill_on_request(now);
+                Message::Killed
+            }
+            Request::Stat => {
+                self.take_news();
+                Message::Stat(self.stat(now))
+            }
+        }
+    }
+
+    fn stat(&self, now: u64) -> Stat {
+        let trouble = self.trouble_in_words();
+        let phase = match self.phase {
+            Phase::Running => "running",
+            Phase::Stopping { .. } => "stopping",
+            Phase::Killing { .. } => "killing",
+            Phase::Draining { .. } => "draining",
+            Phase::Ending => "ending",
+        };
+        let phase = match (&trouble, self.phase) {
+            (Some(trouble), Phase::Ending) => format!("{phase}: {trouble}"),
+            _ => phase.to_owned(),
+        };
+        Stat {
+            phase,
+            spool: self.progress.written,
+            waiting: self.queue.waiting() as u64,
+            paused: self.paused,
+            trouble,
+            quiet_ms: now.saturating_sub(self.course.last_output),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Becoming a process of its own: two forks away from the launcher, which waits for one line that
+//! says whether the invocation was taken over.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Resource, Rlimit, getpid, set_child_subreaper, setrlimit, setsid, umask};
+
+use super::Failure;
+use crate::sys::{self, Side};
+
+/// What stands in the pipe when all is well.
+const TAKEN: &[u8] = b"taken";
+
+/// Bytes of an answer that are read; messages are one line.
+const LONGEST_ANSWER: u64 = 4096;
+
+/// Which process this is now.
+pub(crate) enum Launch {
+    /// The one that was started; it ends with this answer.
+    Original(Result<(), Failure>),
+    /// The shim.
+    Shim(Report),
+}
+
+/// Tells the launcher how it went; dropped without a word, it tells that it went wrong.
+#[derive(Debug)]
+pub(crate) struct Report(Option<OwnedFd>);
+
+impl Report {
+    /// The invocation is in good hands: the provider runs, or it is on record that it never will.
+    pub(crate) fn taken(mut self) {
+        self.say(TAKEN);
+    }
+
+    /// It is not.
+    pub(crate) fn refused(mut self, failure: &Failure) {
+        self.say(failure.in_full().as_bytes());
+    }
+
+    fn say(&mut self, what: &[u8]) {
+        if let Some(pipe) = self.0.take() {
+            // If the launcher is gone, it is no longer interested.
+            let _ = File::from(pipe).write_all(what);
+        }
+    }
+}
+
+/// Leaves behind what the launcher gave this process without being asked, and the launcher itself
+/// if so wished.
+pub(crate) fn detach(daemonize: bool) -> Result<Launch, Failure> {
+    sys::close_inherited();
+    let report = match daemonize {
+        true => match leave().map_err(|source| Failure::system("detach", source))? {
+            Launch::Original(answer) => return Ok(Launch::Original(answer)),
+            Launch::Shim(report) => report,
+        },
+        false => Report(None),
+    };
+    match settle() {
+        Ok(()) => Ok(Launch::Shim(report)),
+        Err(source) => {
+            let failure = Failure::system("set up the process", source);
+            report.refused(&failure);
+            Err(failure)
+        }
+    }
+}
+
+fn leave() -> io::Result<Launch> {
+    let (answer, report) = pipe_with(PipeFlags::CLOEXEC)?;
+    match sys::fork()? {
+        Side::Parent => {
+            drop(report);
+            return Ok(Launch::Original(wait_for(answer)));
+        }
+        Side::Child => drop(answer),
+    }
+    setsid()?;
+    if let Side::Parent = sys::fork()? {
+        // The process in between: its end makes the shim an orphan, in a session whose leader it
+        // is not, so that it can never get a terminal.
+        drop(report);
+        std::process::exit(0);
+    }
+    let nothing = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&nothing)?;
+    rustix::stdio::dup2_stdout(&nothing)?;
+    rustix::stdio::dup2_stderr(&nothing)?;
+    Ok(Launch::Shim(Report(Some(report))))
+}
+
+fn wait_for(answer: OwnedFd) -> Result<(), Failure> {
+    let mut said = Vec::new();
+    let read = File::from(answer)
+        .take(LONGEST_ANSWER)
+        .read_to_end(&mut said);
+    match read {
+        Ok(_) if said == TAKEN => Ok(()),
+        Ok(0) => Err(Failure::Said("it ended before it began".to_owned())),
+        Ok(_) => Err(Failure::Said(String::from_utf8_lossy(&said).into_owned())),
+        Err(source) => Err(Failure::system("wait for the shim", source)),
+    }
+}
+
+fn settle() -> io::Result<()> {
+    sys::reset_signals();
+    sys::tune_allocator();
+    umask(rustix::fs::Mode::from_raw_mode(0o077));
+    // Prompts and credentials pass through its memory, and the provider's.
+    setrlimit(
+        Resource::Core,
+        Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        },
+    )?;
+    // Orphans of the provider come to the shim, which can then find them.
+    set_child_subreaper(Some(getpid()))?;
+    rustix::process::chdir(Path::new("/"))?;
+    Ok(())
+}

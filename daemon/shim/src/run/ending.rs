@@ -1,0 +1,127 @@
+//! The end of an invocation: what the provider left in its pipes, what it left running, and the
+//! record of it all.
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
+use steroids_shim::exit::{End, ExitRecord, Rusage};
+use steroids_shim::protocol::Message;
+use steroids_shim::spec::PROTOCOL;
+use steroids_shim::spool::LONGEST_PAYLOAD;
+use steroids_shim::tree::Tree;
+
+use super::clock::Moment;
+use super::keeper::Keeper;
+use super::ladder::Phase;
+use crate::sys::{self, Ended};
+
+/// Pipes that somebody else holds open are closed after so long without a byte…
+const DRAIN_QUIET_MS: u64 = 2000;
+
+/// …and after so long in all.
+const DRAIN_MS: u64 = 5000;
+
+/// What the provider's own children get to notice that it has ended before they count as left
+/// over: servers that end with their client do it now.
+const SETTLE_MS: u64 = 200;
+
+/// Between two looks whether they have.
+const LOOK_MS: u64 = 20;
+
+/// What is still read of a pipe when its writers have been killed: all that fits into one.
+const LAST_READS: usize = 1024 * 1024 / LONGEST_PAYLOAD;
+
+impl Keeper {
+    pub(super) fn provider_ended(&mut self, ended: Ended) {
+        let now = Moment::now();
+        self.ended = Some((ended, now));
+        self.phase = Phase::Draining {
+            since: now.mono_ms,
+            until: now.mono_ms + DRAIN_MS,
+        };
+        self.connections.push(&Message::Ending {
+            what: "draining".to_owned(),
+        });
+    }
+
+    pub(super) fn tree(&self) -> Tree<'_> {
+        Tree {
+            uuid: &self.uuid,
+            below: Some(std::process::id() as i32),
+            session: Some(self.pid),
+            cgroup: self.group.as_ref().map(|group| group.path()),
+        }
+    }
+
+    /// Waits for the pipes' end, within bounds, then ends everything. Tells when to look again.
+    pub(super) fn drain(&mut self, now: u64, since: u64, until: u64) -> Option<u64> {
+        if self.paused && until != 0 {
+            // A full disk costs no output: what is in the pipes is read when there is room.
+            let until = until.max(now + DRAIN_QUIET_MS);
+            self.phase = Phase::Draining { since, until };
+            return Some(until);
+        }
+        let quiet = self.course.last_output.max(since) + DRAIN_QUIET_MS;
+        let at_end = self.pipes.iter().all(Option::is_none);
+        if !at_end && now < quiet.min(until) {
+            return Some(quiet.min(until));
+        }
+        let unsettled = now < since + SETTLE_MS && !self.leave_background;
+        if unsettled && !self.tree().alive(&[self.pid]).is_empty() {
+            return Some(now + LOOK_MS);
+        }
+        self.end();
+        None
+    }
+
+    /// Clears up after the provider and hands in the exit record.
+    fn end(&mut self) {
+        let spared = [self.pid];
+        let leftovers = match self.leave_background {
+            true => self.tree().alive(&spared).len() as u32,
+            false => self.tree().kill_all(&spared).found,
+        };
+        for index in 0..self.pipes.len() {
+            self.take_output(index, LAST_READS);
+            self.pipes[index] = None;
+        }
+        sys::reap(self.pid);
+        while let Some(orphan) = sys::ended_child(None) {
+            sys::reap(orphan.pid);
+        }
+        if let Some(record) = self.exit_record(leftovers) {
+            self.phase = Phase::Ending;
+            self.connections.push(&Message::Ending {
+                what: "recording".to_owned(),
+            });
+            self.queue.finish(record);
+        }
+    }
+
+    fn exit_record(&self, leftovers: u32) -> Option<ExitRecord> {
+        let (ended, at) = self.ended?;
+        Some(ExitRecord {
+            proto: PROTOCOL,
+            end: End::Ran {
+                code: ended.code,
+                signal: ended.signal,
+                ended_by: self.reason,
+                duration_ms: at.mono_ms.saturating_sub(self.course.started),
+                leftovers,
+            },
+            ended_ms: at.wall_ms,
+            spool_length: self.spool_end,
+            rusage: rusage(),
+        })
+    }
+}
+
+/// What was used by the provider and everything that was reaped for it.
+fn rusage() -> Option<Rusage> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
+    let micros = |time: TimeVal| time.tv_sec() as u64 * 1_000_000 + time.tv_usec() as u64;
+    Some(Rusage {
+        user_us: micros(usage.user_time()),
+        system_us: micros(usage.system_time()),
+        max_rss_kib: usage.max_rss() as u64,
+    })
+}

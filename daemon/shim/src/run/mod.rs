@@ -1,0 +1,236 @@
+//! One invocation from taking it over to its exit record.
+//!
+//! ```text
+//! detach ──> take over ──> start the provider ──> keeper: Running ─> Stopping ─> Killing
+//!               │                   │                        └────────┴──────────┴──> Draining ──> Ending
+//!            refused          never started                                                 exit.json
+//! ```
+//!
+//! Two threads: this one forks, reads, reaps and answers, and never waits for a file; `writer`
+//! writes the spool and the exit record. The kernel kills the provider when the thread that forked
+//! it ends, so that thread is the main one.
+
+mod answers;
+mod cgroup;
+mod clock;
+mod connections;
+pub(crate) mod detach;
+mod ending;
+mod feed;
+mod keeper;
+mod ladder;
+mod limits;
+mod provider;
+mod queue;
+mod takeover;
+mod writer;
+
+use std::error::Error;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use steroids_shim::durable::FileError;
+use steroids_shim::exit::{Draft, End, ExitRecord};
+use steroids_shim::lock::{Lock, LockError};
+use steroids_shim::paths::InvDir;
+use steroids_shim::spec::{PROTOCOL, Spec};
+use steroids_shim::spool::SpoolError;
+use steroids_shim::state::{self, State};
+use steroids_shim::tree::start_ticks;
+
+use self::cgroup::Group;
+use self::clock::Moment;
+use self::connections::Connections;
+use self::detach::Report;
+use self::keeper::Keeper;
+use self::provider::Provider;
+use self::queue::Queue;
+use self::takeover::Owned;
+
+/// Why an invocation was not taken over, or not brought to its record.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// In words.
+    #[error("{0}")]
+    Said(String),
+    /// The system refused.
+    #[error("cannot {action}")]
+    System {
+        /// What was tried.
+        action: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// Somebody else has it.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// One of its files cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Its spool cannot be written.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+}
+
+impl Failure {
+    pub(crate) fn system(action: &'static str, source: io::Error) -> Failure {
+        Failure::System { action, source }
+    }
+
+    /// One line, with the causes.
+    pub(crate) fn in_full(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+}
+
+/// What stands ready before the provider is started.
+struct Prepared {
+    dir: InvDir,
+    lock: Lock,
+    spec: Spec,
+    signals: SignalFd,
+    connections: Connections,
+    queue: Arc<Queue>,
+    group: Option<Group>,
+    state: State,
+}
+
+/// Runs the invocation of a folder. Returns when its end is on record.
+pub(crate) fn run(dir: &Path, report: Report) -> Result<(), Failure> {
+    let owned = match takeover::take_over(dir) {
+        Ok(owned) => owned,
+        Err(failure) => {
+            report.refused(&failure);
+            return Err(failure);
+        }
+    };
+    let draft = Arc::clone(&owned.draft);
+    let prepared = match prepare(owned) {
+        Ok(prepared) => prepared,
+        Err(failure) => return never_started(&draft, failure.in_full(), report),
+    };
+    let cgroup = prepared.group.as_ref().and_then(Group::entrance);
+    // Before the fork: the provider is never found to have run for less time than it did.
+    let started = Moment::now();
+    match provider::start(&prepared.spec, cgroup) {
+        Ok(provider) => keep(prepared, provider, started, report),
+        Err(error) => {
+            let outcome = never_started(&draft, error, report);
+            if let Some(group) = &prepared.group {
+                group.remove();
+            }
+            prepared.connections.close();
+            outcome
+        }
+    }
+}
+
+fn prepare(owned: Owned) -> Result<Prepared, Failure> {
+    let Owned {
+        dir,
+        lock,
+        spec,
+        draft: _,
+        files,
+    } = owned;
+    let signals = signals().map_err(|source| Failure::system("receive signals", source))?;
+    let connections = Connections::bind(&spec.socket).map_err(|source| {
+        let path = spec.socket.display();
+        Failure::Said(format!("cannot bind the control socket {path}: {source}"))
+    })?;
+    let queue = Queue::new().map_err(|source| Failure::system("make a queue", source))?;
+    let queue = Arc::new(queue);
+    writer::start(files, Arc::clone(&queue))
+        .map_err(|source| Failure::system("start the writing thread", source))?;
+    let group = Group::make(&spec.uuid);
+    let own = std::process::id() as i32;
+    let state = State {
+        proto: PROTOCOL,
+        shim_pid: own,
+        shim_start_ticks: start_ticks(own).unwrap_or(0),
+        agent_pid: None,
+        agent_start_ticks: None,
+        boot_id: state::boot_id().map_err(|source| Failure::system("read boot_id", source))?,
+        cgroup: group.as_ref().map(|group| group.path().to_owned()),
+    };
+    // Before the provider: whoever finds this must not start it a second time.
+    state.store(&dir)?;
+    Ok(Prepared {
+        dir,
+        lock,
+        spec,
+        signals,
+        connections,
+        queue,
+        group,
+        state,
+    })
+}
+
+/// From here on these are read, not delivered; the provider gets an empty mask again.
+fn signals() -> io::Result<SignalFd> {
+    let mut set = SigSet::empty();
+    for signal in [
+        Signal::SIGCHLD,
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGHUP,
+    ] {
+        set.add(signal);
+    }
+    set.thread_set_mask()?;
+    let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+    Ok(SignalFd::with_flags(&set, flags)?)
+}
+
+fn keep(
+    prepared: Prepared,
+    provider: Provider,
+    started: Moment,
+    report: Report,
+) -> Result<(), Failure> {
+    let mut state = prepared.state.clone();
+    state.agent_pid = Some(provider.pid);
+    state.agent_start_ticks = start_ticks(provider.pid);
+    prepared.queue.introduce(state);
+    let dir = prepared.dir.clone();
+    match Keeper::new(prepared, provider, started, report).run() {
+        true => Ok(()),
+        false => Err(Failure::Said(format!(
+            "cannot record the end in {}",
+            dir.path().display()
+        ))),
+    }
+}
+
+/// Puts on record that the provider never ran. That is an invocation in good hands, too.
+fn never_started(draft: &Draft, error: String, report: Report) -> Result<(), Failure> {
+    let record = ExitRecord {
+        proto: PROTOCOL,
+        end: End::NeverStarted { error },
+        ended_ms: Moment::now().wall_ms,
+        spool_length: 0,
+        rusage: None,
+    };
+    match draft.commit(&record) {
+        Ok(()) => {
+            report.taken();
+            Ok(())
+        }
+        Err(error) => {
+            let failure = Failure::from(error);
+            report.refused(&failure);
+            Err(failure)
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! What passes between the two threads: encoded records one way, how writing goes the other.
+//!
+//! The reading thread never waits for a file. It appends to batches that the writing thread takes
+//! one by one, so there is one write for all that came meanwhile, up to a megabyte. Both together
+//! hold at most [`LIMIT`] bytes; then reading stops, and with it the provider, which loses nothing.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::event::{EventfdFlags, eventfd};
+use steroids_shim::exit::ExitRecord;
+use steroids_shim::state::State;
+
+/// Bytes between the threads at most.
+pub(crate) const LIMIT: usize = 64 * 1024 * 1024;
+
+/// A batch that has grown to this is left for the writer, and a new one begun.
+const BATCH: usize = 1024 * 1024;
+
+/// A buffer larger than this is given back to the system when it has been written.
+const KEPT: usize = 16 * 1024;
+
+/// The queue, shared by both threads.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    inside: Mutex<Inside>,
+    /// For the writer: there is something to do.
+    work: Condvar,
+    /// For the reader: something has changed.
+    news: OwnedFd,
+}
+
+#[derive(Debug, Default)]
+struct Inside {
+    /// Encoded records that nobody has taken yet; none of the batches is empty.
+    pending: VecDeque<Vec<u8>>,
+    /// Bytes of these, and of what the writer has taken and not yet written.
+    waiting: usize,
+    /// A buffer to begin the next batch with.
+    spare: Vec<u8>,
+    /// The provider's number, until it is on record.
+    state: Option<State>,
+    /// What is to be recorded once everything has been written.
+    last: Option<ExitRecord>,
+    /// Whether the reader wants to hear of every write.
+    watched: bool,
+    progress: Progress,
+}
+
+/// How writing goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// Bytes of whole records in the file.
+    pub(crate) written: u64,
+    /// The state was written, or refused once: it is no reason to wait.
+    pub(crate) introduced: bool,
+    /// Why it does not go on at the moment.
+    pub(crate) trouble: Option<Trouble>,
+    /// The exit record was written, or cannot be any more.
+    pub(crate) done: Option<bool>,
+}
+
+/// Why writing does not go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    /// Room will do.
+    pub(crate) disk_full: bool,
+    /// In words.
+    pub(crate) message: String,
+}
+
+/// What the writer is to do.
+pub(crate) enum Work {
+    /// Write these.
+    Records(Vec<u8>),
+    /// Write the state.
+    State(Box<State>),
+    /// Nothing came for so long.
+    Idle,
+    /// Everything was taken: record the end.
+    Last(Box<ExitRecord>),
+}
+
+impl Queue {
+    /// An empty one.
+    pub(crate) fn new() -> std::io::Result<Queue> {
+        Ok(Queue {
+            inside: Mutex::default(),
+            work: Condvar::new(),
+            news: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+        })
+    }
+
+    /// Becomes readable when there is news for the reader.
+    pub(crate) fn news(&self) -> BorrowedFd<'_> {
+        self.news.as_fd()
+    }
+
+    // === the reading thread ===
+
+    /// Lets records be appended.
+    pub(crate) fn append(&self, encode: impl FnOnce(&mut Vec<u8>)) {
+        let mut inside = self.lock();
+        let fits = |batch: &Vec<u8>| batch.len() < BATCH;
+        if !inside.pending.back().is_some_and(fits) {
+            let spare = mem::take(&mut inside.spare);
+            inside.pending.push_back(spare);
+        }
+        if let Some(batch) = inside.pending.back_mut() {
+            let before = batch.len();
+            encode(batch);
+            let added = batch.len() - before;
+            inside.waiting += added;
+        }
+        if inside.pending.len() == 1 {
+            self.work.notify_one();
+        }
+    }
+
+    /// Bytes that are not in the file yet.
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().waiting
+    }
+
+    /// Hands in the state, now that there is a provider.
+    pub(crate) fn introduce(&self, state: State) {
+        self.lock().state = Some(state);
+        self.work.notify_one();
+    }
+
+    /// Hands in the exit record, which is written after everything else.
+    pub(crate) fn finish(&self, record: ExitRecord) {
+        self.lock().last = Some(record);
+        self.work.notify_one();
+    }
+
+    /// How writing goes; takes the news.
+    pub(crate) fn progress(&self) -> Progress {
+        let mut count = [0; 8];
+        // Empty if there is no news; it is only a doorbell.
+        let _ = rustix::io::read(&self.news, &mut count);
+        self.lock().progress.clone()
+    }
+
+    /// Whether every write is news, or only trouble and the end.
+    pub(crate) fn watch(&self, watched: bool) {
+        self.lock().watched = watched;
+    }
+
+    // === the writing thread ===
+
+    /// Waits for work, no longer than `patience` if given. Takes a used buffer in exchange.
+    pub(super) fn take(&self, patience: Option<Duration>, mut used: Vec<u8>) -> Work {
+        used.clear();
+        if used.capacity() > KEPT {
+            used = Vec::new();
+        }
+        let mut inside = self.lock();
+        loop {
+            if let Some(state) = inside.state.take() {
+                return Work::State(Box::new(state));
+            }
+            if let Some(records) = inside.pending.pop_front() {
+                inside.spare = used;
+                return Work::Records(records);
+            }
+            if let Some(record) = inside.last.take() {
+                return Work::Last(Box::new(record));
+            }
+            let Some(patience) = patience else {
+                inside = self
+                    .work
+                    .wait(inside)
+                    .unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let wait = self.work.wait_timeout_while(inside, patience, |inside| {
+                inside.state.is_none() && inside.pending.is_empty() && inside.last.is_none()
+            });
+            let (still, timeout) = wait.unwrap_or_else(PoisonError::into_inner);
+            if timeout.timed_out() {
+                return Work::Idle;
+            }
+            inside = still;
+        }
+    }
+
+    /// The state was written, or could not be.
+    pub(super) fn introduced(&self) {
+        self.lock().progress.introduced = true;
+        self.ring();
+    }
+
+    /// True if nothing waits to be taken.
+    pub(super) fn is_drained(&self) -> bool {
+        self.lock().pending.is_empty()
+    }
+
+    /// So many bytes have been written.
+    pub(super) fn wrote(&self, bytes: usize) {
+        let mut inside = self.lock();
+        let was_full = inside.waiting >= LIMIT / 2;
+        inside.waiting = inside.waiting.saturating_sub(bytes);
+        inside.progress.written += bytes as u64;
+        let recovered = inside.progress.trouble.take().is_some();
+        let ring = inside.watched || was_full || recovered;
+        drop(inside);
+        if ring {
+            self.ring();
+        }
+    }
+
+    /// Writing does not succeed.
+    pub(super) fn trouble(&self, trouble: Trouble) {
+        self.lock().progress.trouble = Some(trouble);
+        self.ring();
+    }
+
+    /// The exit record was written, or not.
+    pub(super) fn done(&self, written: bool) {
+        self.lock().progress.done = Some(written);
+        self.ring();
+    }
+
+    fn ring(&self) {
+        // Fails only when it has been rung 2^64 times.
+        let _ = rustix::io::write(&self.news, &1_u64.to_ne_bytes());
+    }
+
+    /// A thread that panicked while it held the lock left the counts as they were or as they
+    /// should be: nothing inside is changed in two steps that can panic in between.
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

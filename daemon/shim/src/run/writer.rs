@@ -1,0 +1,173 @@
+//! The writing thread: the only one that waits for the disk. A full disk, or any other refusal,
+//! it meets by trying again each second; it drops nothing.
+
+use std::io;
+use std::mem;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::libc;
+use steroids_shim::durable::FileError;
+use steroids_shim::exit::{Draft, ExitRecord};
+use steroids_shim::paths::InvDir;
+use steroids_shim::spool::{SpoolError, Writer};
+
+use super::queue::{Queue, Trouble, Work};
+use crate::sys;
+
+/// Unsynced output of so many bytes is synced at once, unless more is waiting already…
+const DIRTY_BYTES: usize = 1024 * 1024;
+
+/// …which may be put first up to so many: a sync costs the disk about as much as these…
+const MOST_DIRTY_BYTES: usize = 16 * 1024 * 1024;
+
+/// …and any output after so long: what a power loss can cost.
+const DIRTY_TIME: Duration = Duration::from_secs(2);
+
+/// Between two tries.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A batch larger than this leaves the allocator with something to give back.
+const BURST: usize = 256 * 1024;
+
+/// A sync that fails for another reason than room is tried so often before the end is recorded
+/// all the same: the kernel has then dropped what it could not write.
+const SYNC_TRIES: u32 = 10;
+
+/// The files that the thread writes.
+#[derive(Debug)]
+pub(crate) struct Files {
+    /// The folder they are in.
+    pub(crate) dir: InvDir,
+    /// The raw transcript.
+    pub(crate) spool: Writer,
+    /// Room for the exit record.
+    pub(crate) draft: Arc<Draft>,
+}
+
+/// What has been written and not synced.
+#[derive(Debug, Default)]
+struct Dirty {
+    bytes: usize,
+    since: Option<Instant>,
+}
+
+impl Dirty {
+    fn add(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    /// How long it may stay so; `more` is waiting to be written.
+    fn patience(&self, more: bool) -> Option<Duration> {
+        let since = self.since?;
+        let most = match more {
+            true => MOST_DIRTY_BYTES,
+            false => DIRTY_BYTES,
+        };
+        match self.bytes >= most {
+            true => Some(Duration::ZERO),
+            false => Some(DIRTY_TIME.saturating_sub(since.elapsed())),
+        }
+    }
+}
+
+/// Starts the thread. It ends after the exit record.
+pub(crate) fn start(mut files: Files, queue: Arc<Queue>) -> io::Result<()> {
+    // Its deepest call is a write; the default would only be address space, but of a small process.
+    thread::Builder::new()
+        .name("writer".to_owned())
+        .stack_size(128 * 1024)
+        .spawn(move || {
+            let record = write_records(&mut files, &queue);
+            let written = record_end(&files, &record, &queue);
+            queue.done(written);
+        })?;
+    Ok(())
+}
+
+/// Writes until the exit record is handed in.
+fn write_records(files: &mut Files, queue: &Queue) -> ExitRecord {
+    let mut dirty = Dirty::default();
+    let mut used = Vec::new();
+    // Whether there is memory to give back once it is quiet.
+    let mut burst = false;
+    loop {
+        let patience = dirty.patience(false).or(burst.then_some(DIRTY_TIME));
+        match queue.take(patience, mem::take(&mut used)) {
+            Work::Records(records) => {
+                burst |= records.len() > BURST;
+                write_all(files, &records, &mut dirty, queue);
+                used = records;
+            }
+            Work::State(state) => {
+                // Without it a lost shim's remains are found by their marker alone, which is nearly
+                // as good.
+                let _ = state.store(&files.dir);
+                queue.introduced();
+            }
+            Work::Idle if burst => {
+                burst = false;
+                sys::give_back_memory();
+            }
+            Work::Idle => {}
+            Work::Last(record) => return *record,
+        }
+        if dirty.patience(!queue.is_drained()) == Some(Duration::ZERO) {
+            // A refusal shows at the next write, or at the end, where it is tried again.
+            let _ = files.spool.sync();
+            dirty = Dirty::default();
+        }
+    }
+}
+
+fn write_all(files: &mut Files, records: &[u8], dirty: &mut Dirty, queue: &Queue) {
+    let mut rest = records;
+    while !rest.is_empty() {
+        let (written, outcome) = files.spool.append(rest);
+        if written > 0 {
+            dirty.add(written);
+            queue.wrote(written);
+            rest = &rest[written..];
+        }
+        if let Err(SpoolError::Io { source, .. }) = outcome {
+            queue.trouble(trouble(&source));
+            thread::sleep(RETRY);
+        }
+    }
+}
+
+/// Syncs the spool and writes the exit record. False if its folder is gone.
+fn record_end(files: &Files, record: &ExitRecord, queue: &Queue) -> bool {
+    let mut tries = 0;
+    while let Err(SpoolError::Io { source, .. }) = files.spool.sync() {
+        let trouble = trouble(&source);
+        tries += 1;
+        if !trouble.disk_full && tries >= SYNC_TRIES {
+            break;
+        }
+        queue.trouble(trouble);
+        thread::sleep(RETRY);
+    }
+    loop {
+        match files.draft.commit(record) {
+            Ok(()) => return true,
+            Err(_) if !files.dir.path().exists() => return false,
+            Err(FileError::Io { source, .. }) => queue.trouble(trouble(&source)),
+            // Nothing that time will mend.
+            Err(FileError::Malformed { .. } | FileError::Foreign { .. }) => return false,
+        }
+        thread::sleep(RETRY);
+    }
+}
+
+fn trouble(error: &io::Error) -> Trouble {
+    let full = [libc::ENOSPC, libc::EDQUOT, libc::EFBIG];
+    Trouble {
+        disk_full: error
+            .raw_os_error()
+            .is_some_and(|code| full.contains(&code)),
+        message: error.to_string(),
+    }
+}

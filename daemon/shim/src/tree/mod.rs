@@ -1,0 +1,138 @@
+//! All processes of an invocation, found and killed.
+//!
+//! A provider's processes leave its process group and its session at will, so they are looked for
+//! in four ways: the control group, where there is one; the descendants of the shim, to which the
+//! kernel gives every orphan below it; the provider's session; and the marker variable in the
+//! environment, which is all that is left when the shim is gone.
+//!
+//! Processes are signalled by pidfd after a second look, so that a process id that was given again
+//! in between is not hit.
+
+mod processes;
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+pub use processes::{MARKER, Process, start_ticks};
+
+use crate::state::{self, State};
+
+/// How long processes that were killed may take to be gone.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Which processes belong to an invocation.
+#[derive(Debug, Clone, Copy)]
+pub struct Tree<'a> {
+    /// Value of the marker variable.
+    pub uuid: &'a str,
+    /// Everything below this process, but not itself.
+    pub below: Option<i32>,
+    /// Everything in this session.
+    pub session: Option<i32>,
+    /// Everything in this control group.
+    pub cgroup: Option<&'a Path>,
+}
+
+/// What became of a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Killed {
+    /// Processes that were found alive.
+    pub found: u32,
+    /// Those that were still there in the end: the kernel does not let go of them.
+    pub left: u32,
+}
+
+impl Tree<'_> {
+    /// The tree's processes that are alive now, but for `spared`.
+    pub fn alive(&self, spared: &[i32]) -> Vec<Process> {
+        processes::members(self, spared)
+    }
+
+    /// Kills everything that is alive now, once, and tells which processes these were.
+    pub fn kill_once(&self, spared: &[i32]) -> Vec<Process> {
+        if let Some(cgroup) = self.cgroup {
+            // At once and without a gap for those that fork; the rest of this is for those outside.
+            let _ = fs::write(cgroup.join("cgroup.kill"), "1");
+        }
+        let found = self.alive(spared);
+        for process in &found {
+            kill(process);
+        }
+        found
+    }
+
+    /// Kills until nothing is left, for a few seconds at most. Blocks.
+    pub fn kill_all(&self, spared: &[i32]) -> Killed {
+        let deadline = Instant::now() + PATIENCE;
+        let mut seen: Vec<Process> = Vec::new();
+        loop {
+            let found = self.kill_once(spared);
+            for process in &found {
+                if !seen.contains(process) {
+                    seen.push(*process);
+                }
+            }
+            if found.is_empty() || Instant::now() >= deadline {
+                return Killed {
+                    found: seen.len() as u32,
+                    left: found.len() as u32,
+                };
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+}
+
+/// Kills every process that carries the marker of `uuid`. Blocks for a few seconds at most.
+pub fn kill_marked(uuid: &str) -> Killed {
+    Tree {
+        uuid,
+        below: None,
+        session: None,
+        cgroup: None,
+    }
+    .kill_all(&[])
+}
+
+/// Kills what a lost shim left behind, and nothing of another boot. Blocks for a few seconds at
+/// most; the caller holds the lock of the invocation.
+pub fn kill_remains(uuid: &str, state: &State) -> Killed {
+    if state::boot_id().is_ok_and(|boot| boot != state.boot_id) {
+        return Killed::default();
+    }
+    // While the provider itself is there, its session's number is its own.
+    let session = state.agent_pid.filter(|pid| {
+        state.agent_start_ticks.is_some() && start_ticks(*pid) == state.agent_start_ticks
+    });
+    Tree {
+        uuid,
+        below: None,
+        session,
+        cgroup: state.cgroup.as_deref(),
+    }
+    .kill_all(&[])
+}
+
+fn kill(process: &Process) {
+    let Some(pid) = Pid::from_raw(process.pid) else {
+        return;
+    };
+    let Ok(fd) = pidfd_open(pid, PidfdFlags::empty()) else {
+        // Gone already.
+        return;
+    };
+    if start_ticks(process.pid) == Some(process.start_ticks) {
+        // The only refusal is that it is gone, or another user's and so not the provider's.
+        let _ = pidfd_send_signal(&fd, Signal::KILL);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+//! `/proc`, read for the one question which processes belong to an invocation.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+
+use super::Tree;
+
+/// Name of the variable by which a provider's processes are known.
+pub const MARKER: &str = "STEROIDS_INVOCATION";
+
+/// Bytes of an environment that are looked at. The marker comes first where the shim wrote it, and
+/// programs that rebuild their environment rarely make it longer than this.
+const LONGEST_ENVIRONMENT: u64 = 1024 * 1024;
+
+/// Bytes of `/proc/PID/stat` that are looked at; it has about 300.
+const LONGEST_STAT: u64 = 4096;
+
+/// A process that cannot be mistaken for a later one with its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Process {
+    /// Its number.
+    pub pid: i32,
+    /// When it started, in clock ticks since boot.
+    pub start_ticks: u64,
+}
+
+/// What `/proc/PID/stat` tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stat {
+    state: u8,
+    parent: i32,
+    session: i32,
+    start_ticks: u64,
+}
+
+impl Stat {
+    fn is_alive(&self) -> bool {
+        !matches!(self.state, b'Z' | b'X' | b'x')
+    }
+}
+
+/// When a process started, in clock ticks since boot; `None` if there is none.
+pub fn start_ticks(pid: i32) -> Option<u64> {
+    Some(stat(pid)?.start_ticks)
+}
+
+/// All live members of a tree. Never this process itself.
+pub(super) fn members(tree: &Tree<'_>, spared: &[i32]) -> Vec<Process> {
+    let all = everything();
+    let own = std::process::id() as i32;
+    let grouped = tree.cgroup.map(group_members).unwrap_or_default();
+    let below = tree
+        .below
+        .map(|pid| descendants(&all, pid))
+        .unwrap_or_default();
+    let marker = format!("{MARKER}={}", tree.uuid);
+    let belongs = |pid: i32, stat: &Stat| {
+        below.contains(&pid)
+            || grouped.contains(&pid)
+            || tree.session.is_some_and(|session| session == stat.session)
+            || is_marked(pid, marker.as_bytes())
+    };
+    all.iter()
+        .filter(|(pid, stat)| **pid != own && stat.is_alive() && !spared.contains(pid))
+        .filter(|(pid, stat)| belongs(**pid, stat))
+        .map(|(pid, stat)| Process {
+            pid: *pid,
+            start_ticks: stat.start_ticks,
+        })
+        .collect()
+}
+
+fn everything() -> HashMap<i32, Stat> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return HashMap::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(|pid| Some((pid, stat(pid)?)))
+        .collect()
+}
+
+/// Everything below `root`. Zombies still are parents: their orphans have moved on by then, but
+/// the list is not read in one instant.
+fn descendants(all: &HashMap<i32, Stat>, root: i32) -> HashSet<i32> {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    for (pid, stat) in all {
+        children.entry(stat.parent).or_default().push(*pid);
+    }
+    let mut found = HashSet::new();
+    let mut open = vec![root];
+    while let Some(parent) = open.pop() {
+        for child in children.get(&parent).into_iter().flatten() {
+            if found.insert(*child) {
+                open.push(*child);
+            }
+        }
+    }
+    found
+}
+
+fn group_members(cgroup: &Path) -> HashSet<i32> {
+    let text = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
+    text.lines().filter_map(|line| line.parse().ok()).collect()
+}
+
+fn is_marked(pid: i32, marker: &[u8]) -> bool {
+    // Only the environments of the user's own processes can be read, and only theirs matter.
+    let Ok(file) = File::open(format!("/proc/{pid}/environ")) else {
+        return false;
+    };
+    let mut environment = Vec::new();
+    let _ = file.take(LONGEST_ENVIRONMENT).read_to_end(&mut environment);
+    environment
+        .split(|byte| *byte == 0)
+        .any(|variable| variable == marker)
+}
+
+fn stat(pid: i32) -> Option<Stat> {
+    let mut text = Vec::new();
+    File::open(format!("/proc/{pid}/stat"))
+        .ok()?
+        .take(LONGEST_STAT)
+        .read_to_end(&mut text)
+        .ok()?;
+    parse_stat(&text)
+}
+
+/// The program's name stands in parentheses and may itself hold any byte, so what follows is
+/// counted from the last one.
+fn parse_stat(text: &[u8]) -> Option<Stat> {
+    let end = text.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(text.get(end + 2..)?).ok()?;
+    let mut fields = rest.split_ascii_whitespace();
+    Some(Stat {
+        state: *fields.next()?.as_bytes().first()?,
+        parent: fields.next()?.parse().ok()?,
+        // Past the process group.
+        session: fields.nth(1)?.parse().ok()?,
+        // Field 22 of all.
+        start_ticks: fields.nth(15)?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_and_spaces_does_not_shift_the_fields() {
+        let text = b"12 (a) S 1 (b)) S 7 12 9 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 4711 1 2 3\n";
+        assert_eq!(
+            parse_stat(text),
+            Some(Stat {
+                state: b'S',
+                parent: 7,
+                session: 9,
+                start_ticks: 4711
+            })
+        );
+        assert_eq!(parse_stat(b"12 (a"), None);
+        assert_eq!(parse_stat(b""), None);
+    }
+
+    #[test]
+    fn this_process_has_started_and_is_below_its_parent() {
+        let own = std::process::id() as i32;
+        assert!(start_ticks(own).is_some());
+        let all = everything();
+        assert!(descendants(&all, all[&own].parent).contains(&own));
+    }
+}

@@ -1,0 +1,73 @@
+use std::process::{Child, Command, Stdio};
+
+use super::*;
+
+fn marked(uuid: &str, script: &str) -> Child {
+    Command::new("/bin/sh")
+        .args(["-c", script])
+        .env(MARKER, uuid)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn marked_processes_are_killed_and_others_are_not() {
+    let mut ours = marked("tree-tests-ours", "sleep 60 & wait");
+    let mut other = marked("tree-tests-other", "sleep 60 & wait");
+    // The shell itself is marked once it was executed; its child may come later and is found then.
+    while is_empty("tree-tests-ours") || is_empty("tree-tests-other") {
+        thread::yield_now();
+    }
+    let killed = kill_marked("tree-tests-ours");
+    assert!(killed.found >= 1);
+    assert_eq!(killed.left, 0);
+    ours.wait().unwrap();
+    assert!(other.try_wait().unwrap().is_none());
+    kill_marked("tree-tests-other");
+    other.wait().unwrap();
+}
+
+fn is_empty(uuid: &str) -> bool {
+    let tree = Tree {
+        uuid,
+        below: None,
+        session: None,
+        cgroup: None,
+    };
+    tree.alive(&[]).is_empty()
+}
+
+#[test]
+fn remains_of_another_boot_are_left_alone() {
+    let mut child = marked("tree-tests-boot", "exec sleep 60");
+    let pid = child.id() as i32;
+    let mut state = State {
+        proto: 1,
+        shim_pid: 1,
+        shim_start_ticks: 1,
+        agent_pid: Some(pid),
+        agent_start_ticks: start_ticks(pid),
+        boot_id: "another".to_owned(),
+        cgroup: None,
+    };
+    assert_eq!(kill_remains("tree-tests-boot", &state), Killed::default());
+    assert!(child.try_wait().unwrap().is_none());
+    state.boot_id = state::boot_id().unwrap();
+    while kill_remains("tree-tests-boot", &state).found == 0 {}
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_process_number_that_was_given_again_is_not_hit() {
+    let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+    let pid = child.id() as i32;
+    kill(&Process {
+        pid,
+        start_ticks: 1,
+    });
+    assert!(child.try_wait().unwrap().is_none());
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

@@ -1,3 +1,36 @@
 //! steroidsd: runs AI coding agents unattended and keeps every line they print.
+//!
+//! The rooms, from the top of the stack down: each imports only what stands below it.
 
+// Builds the rooms bottom up, starts their tasks, waits for the end, takes them down in order.
+
+// File, environment and flags into one checked value, made of each room's settings.
+
+// The daemon's own log, on stderr.
+
+// gRPC in and out, and nothing but it.
+
+// The periodic pass: reconcile, retention, spool clean-up.
+
+// What may go, and removing it.
+
+// A task's story, sampled.
+
+// One subscriber: from a cursor to the end, then live.
+
+// One task per invocation; its start, its stop, and who takes it up after a restart.
+
+// Starts a shim.
+
+// Spool to activities to log, exactly once; then the row.
+
+// Which folders are projects, opened safely once.
+
+// SQLite: the only SQL.
+
+// Log files: append, read, recover.
+
+// The kernel's word that a file has grown, as hints that carry no data.
+
+// Ids, states, cursors, requests: no I/O, no runtime, no clock.
 pub mod domain;

@@ -1,9 +1,12 @@
 //! Ids, states, requests, cursors, outcomes: the words every room shares. No I/O, no runtime, no
 //! clock.
 
+pub mod cursor;
 mod invocation;
+mod offset;
 mod request;
 
 pub use invocation::{Invocation, InvocationId, Managed, Page, Phase, Query, Task, UsageTotals};
+pub use offset::Offset;
 pub use request::{Limits, StartRequest};
 pub use steroids_provider::outcome::{Outcome, RowStatus};

@@ -27,6 +27,7 @@
 // Which folders are projects, opened safely once.
 
 // SQLite: the only SQL.
+pub mod store;
 
 // Log files: append, read, recover.
 

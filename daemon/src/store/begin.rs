@@ -1,0 +1,227 @@
+//! The first transaction of an invocation: its task, its row, our row beside it, the event.
+//!
+//! The request id is committed with the row, so a request that is repeated after any crash finds
+//! what became of the first one.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::error::{Failure, StoreError};
+use super::events::{self, NewEvent};
+use super::rows::{NewInvocation, PathColumn};
+use super::{query, schema};
+use crate::domain::{Invocation, InvocationId};
+
+/// What `begin` found.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Begun {
+    /// A new one: the caller has to launch it.
+    New(Invocation),
+    /// The request was made before; nothing was changed.
+    Existing(Invocation),
+}
+
+/// Makes the rows of a new invocation, with an id above `floor`.
+pub(super) fn begin(
+    connection: &Connection,
+    new: &NewInvocation,
+    floor: i64,
+) -> Result<Begun, Failure> {
+    if let Some(existing) = repeated(connection, new)? {
+        return Ok(Begun::Existing(existing));
+    }
+    let id = next_id(connection, floor)?;
+    let started = if new.queued {
+        None
+    } else {
+        Some(new.created_ms)
+    };
+    insert(connection, id, new, started)?;
+    let kind = if new.queued { "queued" } else { "started" };
+    record(connection, kind, id, new)?;
+    Ok(Begun::New(query::require(connection, id)?))
+}
+
+/// Puts back the rows of an invocation whose state folder outlived them; `None` if all is there.
+pub(super) fn restore(
+    connection: &Connection,
+    id: InvocationId,
+    new: &NewInvocation,
+) -> Result<Option<Invocation>, Failure> {
+    let ours = own_id(connection, "uuid", &new.uuid)?;
+    let row = query::by_id(connection, id)?;
+    match (&row, ours) {
+        (Some(_), Some(own)) if own == id => return Ok(None),
+        (None, Some(own)) if own == id => {}
+        (None, None) => {}
+        _ => {
+            let uuid = new.uuid.clone();
+            return Err(StoreError::IdTaken { id, uuid }.into());
+        }
+    }
+    // Queued ones are no exception: what has a state folder was about to run.
+    insert_task(connection, &new.task)?;
+    insert_shared(connection, id, new, Some(new.created_ms))?;
+    if ours.is_none() {
+        insert_own(connection, id, new, "running")?;
+    }
+    record(connection, "restored", id, new)?;
+    Ok(Some(query::require(connection, id)?))
+}
+
+fn repeated(connection: &Connection, new: &NewInvocation) -> Result<Option<Invocation>, Failure> {
+    let Some(id) = own_id(connection, "request_id", &new.request_id)? else {
+        return Ok(None);
+    };
+    let Some(existing) = query::by_id(connection, id)? else {
+        return Err(StoreError::RowDeleted { id }.into());
+    };
+    let same = existing
+        .managed
+        .as_ref()
+        .is_some_and(|managed| managed.request_hash == new.request_hash);
+    if same {
+        return Ok(Some(existing));
+    }
+    Err(StoreError::RequestIdReused {
+        request_id: new.request_id.clone(),
+        id,
+    }
+    .into())
+}
+
+/// The invocation of ours whose `column` (a name of ours) has this value.
+pub(super) fn own_id(
+    connection: &Connection,
+    column: &'static str,
+    value: &str,
+) -> Result<Option<InvocationId>, Failure> {
+    let sql = format!("SELECT invocation_id FROM steroidsd_invocations WHERE {column} = ?1");
+    let id: Option<i64> = connection
+        .prepare_cached(&sql)?
+        .query_row([value], |row| row.get(0))
+        .optional()?;
+    Ok(id.and_then(InvocationId::new))
+}
+
+/// One above every id that was ever given, here or in a database before this one.
+fn next_id(connection: &Connection, floor: i64) -> Result<InvocationId, Failure> {
+    let top: i64 = connection
+        .prepare_cached(
+            "SELECT max(?1,
+                 coalesce((SELECT max(seq) FROM sqlite_sequence WHERE name = 'task_invocations'), 0),
+                 coalesce((SELECT max(id) FROM task_invocations), 0),
+                 coalesce((SELECT max(invocation_id) FROM steroidsd_invocations), 0))",
+        )?
+        .query_row([floor], |row| row.get(0))?;
+    let next = top.checked_add(1).and_then(InvocationId::new);
+    next.ok_or_else(|| Failure::Sql(rusqlite::Error::IntegralValueOutOfRange(0, top)))
+}
+
+fn insert(
+    connection: &Connection,
+    id: InvocationId,
+    new: &NewInvocation,
+    started: Option<i64>,
+) -> Result<(), Failure> {
+    insert_task(connection, &new.task)?;
+    insert_shared(connection, id, new, started)?;
+    let state = if new.queued { "queued" } else { "running" };
+    insert_own(connection, id, new, state)
+}
+
+/// `in_progress`, so that the older tool does not pick it up.
+fn insert_task(connection: &Connection, task: &str) -> Result<(), Failure> {
+    connection
+        .prepare_cached(
+            "INSERT INTO tasks (id, title, status) VALUES (?1, ?1, 'in_progress')
+             ON CONFLICT (id) DO NOTHING",
+        )?
+        .execute([task])?;
+    Ok(())
+}
+
+fn insert_shared(
+    connection: &Connection,
+    id: InvocationId,
+    new: &NewInvocation,
+    started: Option<i64>,
+) -> Result<(), Failure> {
+    // A queued one has no status: the CHECK knows no word for it, and the older tool skips NULL.
+    let status = started.map(|_| "running");
+    connection
+        .prepare_cached(
+            "INSERT INTO task_invocations
+                 (id, task_id, role, provider, model, prompt, created_at, started_at_ms, status)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, datetime(?7 / 1000, 'unixepoch'), ?8, ?9)",
+        )?
+        .execute(params![
+            id.get(),
+            new.task,
+            new.role,
+            new.provider,
+            new.model,
+            new.prompt,
+            new.created_ms,
+            started,
+            status
+        ])?;
+    insert_extra(connection, id, new, started)
+}
+
+/// Columns the older tool has added since, where this file has them.
+fn insert_extra(
+    connection: &Connection,
+    id: InvocationId,
+    new: &NewInvocation,
+    started: Option<i64>,
+) -> Result<(), Failure> {
+    let set = |column: &str, value: &dyn rusqlite::ToSql| -> Result<(), Failure> {
+        Ok(schema::set_extra(connection, id, column, value)?)
+    };
+    set("invocation_mode", &new.mode())?;
+    set("resumed_from_session_id", &new.resume)?;
+    set("last_activity_at_ms", &started)
+}
+
+fn insert_own(
+    connection: &Connection,
+    id: InvocationId,
+    new: &NewInvocation,
+    state: &str,
+) -> Result<(), Failure> {
+    connection
+        .prepare_cached(
+            "INSERT INTO steroidsd_invocations
+                 (invocation_id, uuid, request_id, request_hash, mode, cwd, state, limits,
+                  parser_version, created_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute(params![
+            id.get(),
+            new.uuid,
+            new.request_id,
+            new.request_hash,
+            new.mode(),
+            PathColumn(&new.cwd),
+            state,
+            new.limits_json,
+            new.parser_version,
+            new.created_ms
+        ])?;
+    Ok(())
+}
+
+fn record(
+    connection: &Connection,
+    kind: &str,
+    id: InvocationId,
+    new: &NewInvocation,
+) -> Result<(), Failure> {
+    let event = NewEvent {
+        kind: kind.to_owned(),
+        invocation: Some(id),
+        task: Some(new.task.clone()),
+        message: format!("{} {}", new.provider, new.role),
+    };
+    events::append(connection, &event).map(|_number| ())
+}

@@ -1,0 +1,80 @@
+//! Opens SQLite connections the one way they are opened here.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::error::{Failure, StoreError};
+
+/// How long one statement waits for another program's lock.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Statements kept prepared: about twice as many as the store has.
+const STATEMENTS: usize = 64;
+
+/// Pages a write may leave in the -wal before it is checkpointed (SQLite's own default).
+const CHECKPOINT_PAGES: u32 = 1000;
+
+/// A connection with nothing set but the wait for locks; follows no symbolic link.
+pub(super) fn raw(db: &Path, mode: OpenFlags) -> rusqlite::Result<Connection> {
+    let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = Connection::open_with_flags(db, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(connection)
+}
+
+/// A connection that writes: WAL, every commit on the disk before it is reported.
+pub(super) fn writing(db: &Path) -> Result<Connection, StoreError> {
+    open_writing(db).map_err(|failure| failure.at(db))
+}
+
+fn open_writing(db: &Path) -> Result<Connection, Failure> {
+    let connection = raw(db, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // SQLite falls back to reading, silently, where the file cannot be written.
+    if connection.is_readonly("main")? {
+        return Err(StoreError::Unwritable {
+            path: db.to_owned(),
+            source: "the file is read-only".into(),
+        }
+        .into());
+    }
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(StoreError::Unwritable {
+            path: db.to_owned(),
+            source: format!("journal mode is {mode}, WAL was refused").into(),
+        }
+        .into());
+    }
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection)
+}
+
+/// A connection that cannot write.
+pub(super) fn reading(db: &Path) -> Result<Connection, StoreError> {
+    let open = || {
+        let connection = raw(db, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        connection.pragma_update(None, "query_only", true)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        // Makes it a user of the -wal now, so that it is there when its identity is taken.
+        connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| {
+            row.get::<_, i64>(0)
+        })?;
+        Ok(connection)
+    };
+    open().map_err(|error| StoreError::from_sqlite(db, error))
+}
+
+/// True if the file has such a table now. (SQLite's own answer to that comes from what this
+/// connection has seen of the file so far.)
+pub(super) fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+    connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1)",
+        [name],
+        |row| row.get(0),
+    )
+}

@@ -1,0 +1,225 @@
+//! What changes an invocation's rows after its start, the last transaction above all.
+//!
+//! The last one writes by id, whatever the row says by then: the older tool closes rows that look
+//! dead to it, and what it wrote there is not what happened.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::json;
+
+use super::error::{Failure, StoreError};
+use super::events::{self, NewEvent};
+use super::rows::{Ending, count};
+use super::{query, schema};
+use crate::domain::{Invocation, InvocationId, Phase, RowStatus, UsageTotals};
+
+/// What `finish` found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finished {
+    /// As it is now.
+    pub invocation: Invocation,
+    /// What another program had made of the row while it ran; overwritten, and told by an event.
+    pub overridden: Option<String>,
+    /// True if it had been finished before; nothing was changed.
+    pub repeated: bool,
+}
+
+/// Writes how it ended, once.
+pub(super) fn finish(
+    connection: &Connection,
+    id: InvocationId,
+    ending: &Ending,
+) -> Result<Finished, Failure> {
+    let before = query::by_id(connection, id)?.ok_or(StoreError::NoSuchInvocation { id })?;
+    if before.managed.is_none() {
+        return Err(StoreError::NoSuchInvocation { id }.into());
+    }
+    if before.phase.is_ended() {
+        return Ok(Finished {
+            invocation: before,
+            overridden: None,
+            repeated: true,
+        });
+    }
+    let overridden = foreign_word(connection, &before)?;
+    write_shared(connection, id, ending)?;
+    write_extra(connection, id, ending)?;
+    write_own(connection, id, ending)?;
+    if let Some(word) = &overridden {
+        let message = format!("another program had set the row to {word}");
+        record(connection, "row_overridden", &before, message)?;
+    }
+    let message = match &ending.error {
+        Some(error) => format!("{}: {error}", ending.outcome),
+        None => ending.outcome.to_string(),
+    };
+    record(connection, "finished", &before, message)?;
+    Ok(Finished {
+        invocation: query::require(connection, id)?,
+        overridden,
+        repeated: false,
+    })
+}
+
+/// The provider's process is there, or its row has only now left the queue.
+pub(super) fn launched(
+    connection: &Connection,
+    id: InvocationId,
+    pid: Option<i64>,
+) -> Result<(), Failure> {
+    let before = query::by_id(connection, id)?.ok_or(StoreError::NoSuchInvocation { id })?;
+    if before.managed.is_none() {
+        return Err(StoreError::NoSuchInvocation { id }.into());
+    }
+    if before.phase == Phase::Queued {
+        connection
+            .prepare_cached(
+                "UPDATE task_invocations SET status = 'running', started_at_ms = ?2 WHERE id = ?1",
+            )?
+            .execute(params![id.get(), events::now_ms()])?;
+        record(connection, "started", &before, String::new())?;
+    }
+    connection
+        .prepare_cached(
+            "UPDATE steroidsd_invocations SET state = 'running', pid = coalesce(?2, pid)
+             WHERE invocation_id = ?1 AND state <> 'ended'",
+        )?
+        .execute(params![id.get(), pid])?;
+    Ok(())
+}
+
+/// The log is about to be rebuilt: cursors into the one before must not fit it.
+pub(super) fn bump_generation(connection: &Connection, id: InvocationId) -> Result<u32, Failure> {
+    let generation = connection
+        .prepare_cached(
+            "UPDATE steroidsd_invocations SET log_generation = log_generation + 1
+             WHERE invocation_id = ?1 RETURNING log_generation",
+        )?
+        .query_row([id.get()], |row| row.get(0))
+        .optional()?;
+    Ok(generation.ok_or(StoreError::NoSuchInvocation { id })?)
+}
+
+/// The status another program wrote over ours, if one did.
+fn foreign_word(connection: &Connection, before: &Invocation) -> Result<Option<String>, Failure> {
+    let (status, completed): (Option<String>, Option<i64>) = connection
+        .prepare_cached(
+            "SELECT CAST(status AS TEXT), CAST(completed_at_ms AS INTEGER)
+             FROM task_invocations WHERE id = ?1",
+        )?
+        .query_row([before.id.get()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let ours = match before.phase {
+        Phase::Queued => None,
+        _ => Some("running"),
+    };
+    if status.as_deref() == ours && completed.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(status.unwrap_or_else(|| "no status".to_owned())))
+}
+
+fn write_shared(connection: &Connection, id: InvocationId, ending: &Ending) -> Result<(), Failure> {
+    let status = ending.outcome.row_status();
+    // One that never left the queue starts when it ends, or lists by start time would miss it.
+    connection
+        .prepare_cached(
+            "UPDATE task_invocations
+             SET status = ?2, success = ?3, timed_out = ?4, error = ?5, exit_code = ?6,
+                 duration_ms = ?7, completed_at_ms = ?8, response = ?9,
+                 started_at_ms = coalesce(started_at_ms, ?8)
+             WHERE id = ?1",
+        )?
+        .execute(params![
+            id.get(),
+            status.as_str(),
+            ending.outcome.is_success(),
+            status == RowStatus::Timeout,
+            ending.error,
+            ending.exit_code,
+            ending.duration_ms,
+            ending.completed_ms,
+            ending.response
+        ])?;
+    Ok(())
+}
+
+/// Columns the older tool has added since, where this file has them.
+fn write_extra(connection: &Connection, id: InvocationId, ending: &Ending) -> Result<(), Failure> {
+    let set = |column: &str, value: &dyn rusqlite::ToSql| -> Result<(), Failure> {
+        Ok(schema::set_extra(connection, id, column, value)?)
+    };
+    set("session_id", &ending.session_id)?;
+    set("token_usage_json", &ending.usage.as_ref().map(usage_json))?;
+    set("last_activity_at_ms", &ending.completed_ms)
+}
+
+/// The older tool's keys. Its readers of cached input look under one name or the other, by
+/// provider; both mean the same here.
+fn usage_json(usage: &UsageTotals) -> String {
+    let mut object = json!({
+        "inputTokens": usage.input_tokens,
+        "outputTokens": usage.output_tokens,
+    });
+    let mut set = |key: &str, value: Option<serde_json::Value>| {
+        if let Some(value) = value {
+            object[key] = value;
+        }
+    };
+    set(
+        "cachedInputTokens",
+        usage.cached_input_tokens.map(Into::into),
+    );
+    set("cacheReadTokens", usage.cached_input_tokens.map(Into::into));
+    set(
+        "cacheCreationTokens",
+        usage.cache_creation_tokens.map(Into::into),
+    );
+    set("totalCostUsd", usage.total_cost_usd.map(Into::into));
+    object.to_string()
+}
+
+fn write_own(connection: &Connection, id: InvocationId, ending: &Ending) -> Result<(), Failure> {
+    let usage = ending.usage.as_ref();
+    let rusage = ending.rusage.as_ref();
+    connection
+        .prepare_cached(
+            "UPDATE steroidsd_invocations
+             SET state = 'ended', outcome = ?2, session_id = ?3, input_tokens = ?4,
+                 output_tokens = ?5, cached_input_tokens = ?6, cache_creation_tokens = ?7,
+                 cost_usd = ?8, user_us = ?9, system_us = ?10, max_rss_kib = ?11,
+                 leftovers = ?12, ended_ms = ?13
+             WHERE invocation_id = ?1",
+        )?
+        .execute(params![
+            id.get(),
+            ending.outcome.as_str(),
+            ending.session_id,
+            usage.map(|usage| count(usage.input_tokens)),
+            usage.map(|usage| count(usage.output_tokens)),
+            usage.and_then(|usage| usage.cached_input_tokens).map(count),
+            usage
+                .and_then(|usage| usage.cache_creation_tokens)
+                .map(count),
+            usage.and_then(|usage| usage.total_cost_usd),
+            rusage.map(|rusage| count(rusage.user_us)),
+            rusage.map(|rusage| count(rusage.system_us)),
+            rusage.map(|rusage| count(rusage.max_rss_kib)),
+            ending.leftovers,
+            ending.completed_ms
+        ])?;
+    Ok(())
+}
+
+fn record(
+    connection: &Connection,
+    kind: &str,
+    about: &Invocation,
+    message: String,
+) -> Result<(), Failure> {
+    let event = NewEvent {
+        kind: kind.to_owned(),
+        invocation: Some(about.id),
+        task: Some(about.task.clone()),
+        message,
+    };
+    events::append(connection, &event).map(|_number| ())
+}

@@ -1,0 +1,393 @@
+//! A project's database: the only SQL there is.
+//!
+//! One thread owns the writing connection, so that all writes have one order, and one the
+//! reading. Every write is one `BEGIN IMMEDIATE` transaction, tried again as a whole when another
+//! program holds the lock; the older tool, which shares the file, may write at any time. Rows
+//! without one of ours beside them are that tool's, and are never changed.
+//!
+//! All async methods may be dropped: what they ask for is then done wholly or not at all.
+
+mod backup;
+mod begin;
+mod connection;
+mod error;
+mod events;
+mod finish;
+mod list;
+mod migrate;
+mod migrations;
+mod open;
+mod place;
+mod query;
+mod rows;
+mod schema;
+mod tasks;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::watch;
+
+pub use begin::Begun;
+pub use error::StoreError;
+pub use events::{LifecycleEvent, NewEvent};
+pub use finish::Finished;
+pub use migrate::Migrated;
+pub use rows::{Ending, NewInvocation, Rusage};
+pub use schema::Schema;
+
+use crate::domain::{Invocation, InvocationId, Page, Query, Task};
+use error::Failure;
+use place::Identity;
+use query::Whose;
+use worker::Worker;
+
+/// How often a whole transaction is tried. With the wait for the lock inside each, a caller waits
+/// 25 s at most, which is within the deadline of a request.
+const ATTEMPTS: u32 = 5;
+
+/// Between two attempts, at most; the wait for the lock itself is SQLite's.
+const JITTER: Duration = Duration::from_millis(100);
+
+/// An open database; clones share it.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    path: PathBuf,
+    identity: Identity,
+    reader: Worker,
+    writer: Access,
+    changes: Arc<watch::Sender<u64>>,
+}
+
+/// Whether the file may be written.
+enum Access {
+    Writes(Worker),
+    /// Its tables have this version, which is newer than ours.
+    ReadsOnly(u32),
+}
+
+impl Store {
+    /// Tells which schema the file has, and changes nothing; blocks.
+    pub fn inspect(db: &Path) -> Result<Schema, StoreError> {
+        schema::inspect(db)
+    }
+
+    /// Brings the file to the schema needed, creating it where it does not exist, after a backup
+    /// into `backup_dir` if it has rows; blocks.
+    pub fn migrate(db: &Path, backup_dir: &Path) -> Result<Migrated, StoreError> {
+        migrate::migrate(db, backup_dir)
+    }
+
+    /// Opens a file of schema 010 or later and creates our tables in it; one with newer tables of
+    /// ours is opened for reading only. Blocks.
+    pub fn open(db: &Path) -> Result<Store, StoreError> {
+        open::open(db)
+    }
+
+    /// State folders of our invocations that are not over, of a file that is not open; blocks.
+    pub fn unfinished_uuids(db: &Path) -> Result<Vec<String>, StoreError> {
+        open::unfinished_uuids(db)
+    }
+
+    /// True while the names of the database and its journals still lead to what was opened.
+    pub fn is_in_place(&self) -> bool {
+        self.shared.identity.holds()
+    }
+
+    /// True if every write is refused, because a newer steroidsd owns the tables.
+    pub fn is_read_only(&self) -> bool {
+        matches!(self.shared.writer, Access::ReadsOnly(_))
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// Grows when rows or events were written, by us or by another program.
+    ///
+    /// While somebody holds such a receiver, a poll once a second looks for foreign writes.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        let receiver = self.shared.changes.subscribe();
+        self.shared.reader.wake();
+        receiver
+    }
+
+    /// Wakes everybody who waits for changes.
+    pub fn touch(&self) {
+        bump(&self.shared.changes);
+    }
+
+    /// Makes the rows of a new invocation, with an id above `floor`, or finds those that the same
+    /// request made before.
+    pub async fn begin(
+        &self,
+        new: NewInvocation,
+        floor: Option<InvocationId>,
+    ) -> Result<Begun, StoreError> {
+        let floor = floor.map_or(0, InvocationId::get);
+        self.write(move |tx| begin::begin(tx, &new, floor)).await
+    }
+
+    /// Notes that the provider runs, with its process id where it is known.
+    pub async fn launched(&self, id: InvocationId, pid: Option<i64>) -> Result<(), StoreError> {
+        self.write(move |tx| finish::launched(tx, id, pid)).await
+    }
+
+    /// Writes how an invocation of ours ended; a second time changes nothing.
+    pub async fn finish(&self, id: InvocationId, ending: Ending) -> Result<Finished, StoreError> {
+        self.write(move |tx| finish::finish(tx, id, &ending)).await
+    }
+
+    /// Puts back the rows of an invocation whose state folder outlived them, with its end if it
+    /// has ended. What is there already stays.
+    pub async fn restore(
+        &self,
+        id: InvocationId,
+        new: NewInvocation,
+        ending: Option<Ending>,
+    ) -> Result<Invocation, StoreError> {
+        self.write(move |tx| {
+            let restored = begin::restore(tx, id, &new)?;
+            match (&ending, restored) {
+                (Some(ending), _) => Ok(finish::finish(tx, id, ending)?.invocation),
+                (None, Some(restored)) => Ok(restored),
+                (None, None) => query::require(tx, id),
+            }
+        })
+        .await
+    }
+
+    /// Counts the rebuilding of a log, and tells the new generation.
+    pub async fn bump_generation(&self, id: InvocationId) -> Result<u32, StoreError> {
+        self.write(move |tx| finish::bump_generation(tx, id)).await
+    }
+
+    /// Appends a lifecycle event, and tells its number.
+    pub async fn record(&self, event: NewEvent) -> Result<i64, StoreError> {
+        self.write(move |tx| events::append(tx, &event)).await
+    }
+
+    /// Deletes all but the newest `keep` events, and tells how many went.
+    pub async fn prune_events(&self, keep: u32) -> Result<usize, StoreError> {
+        self.write(move |tx| events::prune(tx, i64::from(keep)))
+            .await
+    }
+
+    /// One invocation.
+    pub async fn invocation(&self, id: InvocationId) -> Result<Option<Invocation>, StoreError> {
+        self.read(move |db| query::by_id(db, id)).await
+    }
+
+    /// The one whose state folder has this name.
+    pub async fn by_uuid(&self, uuid: &str) -> Result<Option<Invocation>, StoreError> {
+        let uuid = uuid.to_owned();
+        self.read(move |db| query::by_uuid(db, &uuid)).await
+    }
+
+    /// The one that a request with this id made.
+    pub async fn by_request(&self, request_id: &str) -> Result<Option<Invocation>, StoreError> {
+        let request_id = request_id.to_owned();
+        self.read(move |db| query::by_request(db, &request_id))
+            .await
+    }
+
+    /// One invocation with its prompt and its answer.
+    pub async fn detail(
+        &self,
+        id: InvocationId,
+    ) -> Result<Option<(Invocation, String, Option<String>)>, StoreError> {
+        self.read(move |db| query::detail(db, id)).await
+    }
+
+    /// A page of invocations, newest first.
+    pub async fn invocations(&self, query: Query) -> Result<Page, StoreError> {
+        self.read(move |db| list::page(db, &query)).await
+    }
+
+    /// A task's invocations with an id above `after`, oldest first.
+    pub async fn of_task_after(
+        &self,
+        task: &str,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Invocation>, StoreError> {
+        let task = task.to_owned();
+        self.read(move |db| query::after(db, Some(&task), after, limit))
+            .await
+    }
+
+    /// All invocations with an id above `after`, oldest first.
+    pub async fn after(&self, after: i64, limit: u32) -> Result<Vec<Invocation>, StoreError> {
+        self.read(move |db| query::after(db, None, after, limit))
+            .await
+    }
+
+    /// Ours that are queued or running, oldest first.
+    pub async fn unfinished(&self) -> Result<Vec<Invocation>, StoreError> {
+        self.read(|db| query::open(db, Whose::Ours)).await
+    }
+
+    /// The older tool's that are running, oldest first.
+    pub async fn foreign_running(&self) -> Result<Vec<Invocation>, StoreError> {
+        self.read(|db| query::open(db, Whose::Foreign)).await
+    }
+
+    /// How many are queued or running, whoever owns them.
+    pub async fn running_count(&self) -> Result<i64, StoreError> {
+        self.read(query::open_count).await
+    }
+
+    /// Tasks by id after `after`, and the `after` of the next page.
+    pub async fn tasks(
+        &self,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<(Vec<Task>, Option<String>), StoreError> {
+        self.read(move |db| tasks::page(db, after.as_deref(), limit))
+            .await
+    }
+
+    /// True if there is such a task.
+    pub async fn task_exists(&self, task: &str) -> Result<bool, StoreError> {
+        let task = task.to_owned();
+        self.read(move |db| tasks::exists(db, &task)).await
+    }
+
+    /// Lifecycle events after number `after`, oldest first.
+    pub async fn events(&self, after: i64, limit: u32) -> Result<Vec<LifecycleEvent>, StoreError> {
+        self.read(move |db| events::after(db, after, limit)).await
+    }
+
+    /// The newest event's number; 0 if there was none.
+    pub async fn last_event(&self) -> Result<i64, StoreError> {
+        self.read(events::last).await
+    }
+
+    /// Answers while both threads do, and the files are those that were opened.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        self.read(|_db| Ok(())).await?;
+        match &self.shared.writer {
+            Access::Writes(writer) => writer.run(|_db| ()).await.map_err(|_gone| self.closed()),
+            Access::ReadsOnly(_) => Ok(()),
+        }
+    }
+
+    /// Carries out what waits, checkpoints and closes the file; later calls are refused.
+    pub async fn close(self) {
+        let shared = Arc::clone(&self.shared);
+        let closed = tokio::task::spawn_blocking(move || {
+            shared.reader.stop();
+            if let Access::Writes(writer) = &shared.writer {
+                writer.stop();
+            }
+        });
+        if closed.await.is_err() {
+            tracing::error!("closing a database panicked");
+        }
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        let answer = self
+            .shared
+            .reader
+            .run(move |connection| {
+                shared.check_identity()?;
+                ask(connection).map_err(|failure| failure.at(&shared.path))
+            })
+            .await;
+        answer.unwrap_or_else(|_gone| Err(self.closed()))
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        change: impl Fn(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let writer = match &self.shared.writer {
+            Access::Writes(writer) => writer,
+            Access::ReadsOnly(version) => {
+                return Err(StoreError::Newer {
+                    path: self.shared.path.clone(),
+                    version: *version,
+                    known: migrations::OWN_VERSION,
+                });
+            }
+        };
+        let shared = Arc::clone(&self.shared);
+        let answer = writer
+            .run(move |connection| {
+                shared.check_identity()?;
+                let answer = transact(connection, change);
+                if answer.is_ok() {
+                    bump(&shared.changes);
+                }
+                answer.map_err(|failure| failure.at(&shared.path))
+            })
+            .await;
+        answer.unwrap_or_else(|_gone| Err(self.closed()))
+    }
+
+    fn closed(&self) -> StoreError {
+        StoreError::Closed {
+            path: self.shared.path.clone(),
+        }
+    }
+}
+
+impl Shared {
+    fn check_identity(&self) -> Result<(), StoreError> {
+        if self.identity.holds() {
+            return Ok(());
+        }
+        Err(StoreError::Replaced {
+            path: self.path.clone(),
+        })
+    }
+}
+
+fn bump(changes: &watch::Sender<u64>) {
+    changes.send_modify(|count| *count = count.wrapping_add(1));
+}
+
+/// One transaction, as often as it takes. The lock is taken at its begin: a transaction that
+/// reads first and writes later fails at once when another program has written in between.
+fn transact<T>(
+    connection: &mut Connection,
+    change: impl Fn(&Connection) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let mut attempt = 1;
+    loop {
+        match once(connection, &change) {
+            Err(failure) if failure.is_busy() && attempt < ATTEMPTS => {
+                tracing::debug!(attempt, "database locked by another program");
+                std::thread::sleep(JITTER.mul_f64(rand::random()));
+                attempt += 1;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+fn once<T>(
+    connection: &mut Connection,
+    change: &impl Fn(&Connection) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let transaction: Transaction<'_> =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let answer = change(&transaction)?;
+    transaction.commit()?;
+    Ok(answer)
+}

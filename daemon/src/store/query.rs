@@ -1,0 +1,137 @@
+//! Questions about invocations that a key or an index answers at once; lists are in [`super::list`].
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
+
+use super::error::{Failure, StoreError};
+use super::rows::{self, COLUMNS, JOINED};
+use crate::domain::{Invocation, InvocationId};
+
+/// Ids of invocations that are not over: ours by our word, the older tool's by its own.
+pub(super) const OPEN_IDS: &str =
+    "SELECT invocation_id FROM steroidsd_invocations WHERE state IN ('queued', 'running')
+     UNION ALL
+     SELECT i.id FROM tasks t CROSS JOIN task_invocations i
+     WHERE i.task_id = t.id AND i.status = 'running'
+       AND NOT EXISTS (SELECT 1 FROM steroidsd_invocations s WHERE s.invocation_id = i.id)";
+
+/// One invocation.
+pub(super) fn by_id(
+    connection: &Connection,
+    id: InvocationId,
+) -> Result<Option<Invocation>, Failure> {
+    let sql = format!("SELECT {COLUMNS} FROM {JOINED} WHERE i.id = ?1");
+    Ok(connection
+        .prepare_cached(&sql)?
+        .query_row([id.get()], rows::invocation)
+        .optional()?)
+}
+
+/// One that must be there.
+pub(super) fn require(connection: &Connection, id: InvocationId) -> Result<Invocation, Failure> {
+    Ok(by_id(connection, id)?.ok_or(StoreError::NoSuchInvocation { id })?)
+}
+
+/// One invocation with its prompt and its answer.
+pub(super) fn detail(
+    connection: &Connection,
+    id: InvocationId,
+) -> Result<Option<(Invocation, String, Option<String>)>, Failure> {
+    let Some(invocation) = by_id(connection, id)? else {
+        return Ok(None);
+    };
+    let texts = connection
+        .prepare_cached(
+            "SELECT coalesce(CAST(prompt AS TEXT), ''), CAST(response AS TEXT)
+             FROM task_invocations WHERE id = ?1",
+        )?
+        .query_row([id.get()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(texts.map(|(prompt, response)| (invocation, prompt, response)))
+}
+
+/// Those with an id above `after`, oldest first, of one task or of all.
+pub(super) fn after(
+    connection: &Connection,
+    task: Option<&str>,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<Invocation>, Failure> {
+    let mut values = vec![Value::Integer(after)];
+    let of_task = match task {
+        Some(task) => {
+            values.push(Value::Text(task.to_owned()));
+            "AND i.task_id = ?"
+        }
+        None => "",
+    };
+    values.push(Value::Integer(i64::from(limit)));
+    let sql =
+        format!("SELECT {COLUMNS} FROM {JOINED} WHERE i.id > ? {of_task} ORDER BY i.id LIMIT ?");
+    select(connection, &sql, values)
+}
+
+/// Whose invocations are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    Ours,
+    Foreign,
+}
+
+/// Those that are not over, oldest first.
+pub(super) fn open(connection: &Connection, whose: Whose) -> Result<Vec<Invocation>, Failure> {
+    let own = match whose {
+        Whose::Ours => "s.uuid IS NOT NULL",
+        Whose::Foreign => "s.uuid IS NULL",
+    };
+    let sql = format!(
+        "SELECT {COLUMNS} FROM {JOINED} WHERE i.id IN ({OPEN_IDS}) AND {own} ORDER BY i.id"
+    );
+    select(connection, &sql, Vec::new())
+}
+
+/// How many are not over.
+pub(super) fn open_count(connection: &Connection) -> Result<i64, Failure> {
+    let sql = format!("SELECT count(*) FROM ({OPEN_IDS})");
+    Ok(connection
+        .prepare_cached(&sql)?
+        .query_row([], |row| row.get(0))?)
+}
+
+/// The one whose state folder has this name.
+pub(super) fn by_uuid(connection: &Connection, uuid: &str) -> Result<Option<Invocation>, Failure> {
+    one_of_ours(connection, "uuid", uuid)
+}
+
+/// The one that this request made.
+pub(super) fn by_request(
+    connection: &Connection,
+    request_id: &str,
+) -> Result<Option<Invocation>, Failure> {
+    one_of_ours(connection, "request_id", request_id)
+}
+
+/// `column` is unique among ours.
+fn one_of_ours(
+    connection: &Connection,
+    column: &'static str,
+    value: &str,
+) -> Result<Option<Invocation>, Failure> {
+    let sql = format!("SELECT {COLUMNS} FROM {JOINED} WHERE s.{column} = ?1");
+    Ok(connection
+        .prepare_cached(&sql)?
+        .query_row([value], rows::invocation)
+        .optional()?)
+}
+
+/// Reads invocations with a statement over [`COLUMNS`].
+pub(super) fn select(
+    connection: &Connection,
+    sql: &str,
+    values: Vec<Value>,
+) -> Result<Vec<Invocation>, Failure> {
+    Ok(connection
+        .prepare_cached(sql)?
+        .query_map(params_from_iter(values), rows::invocation)?
+        .collect::<rusqlite::Result<_>>()?)
+}

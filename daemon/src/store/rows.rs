@@ -1,0 +1,239 @@
+//! The columns an [`Invocation`] is read from, and the types that go into rows.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, Value, ValueRef};
+use rusqlite::{Row, ToSql};
+
+use crate::domain::{Invocation, InvocationId, Managed, Outcome, Phase, RowStatus, UsageTotals};
+
+/// What `begin` writes.
+#[derive(Debug, Clone, Default)]
+pub struct NewInvocation {
+    /// Created where it does not exist.
+    pub task: String,
+    /// Who it works as.
+    pub role: String,
+    /// The provider's configured name.
+    pub provider: String,
+    /// May be empty.
+    pub model: String,
+    /// As it goes to the provider.
+    pub prompt: String,
+    /// Unique in the project.
+    pub request_id: String,
+    /// Of the request's parameters.
+    pub request_hash: String,
+    /// Names the state folder.
+    pub uuid: String,
+    /// Session that goes on; decides the mode (`resume`, else `fresh`).
+    pub resume: Option<String>,
+    /// Absolute.
+    pub cwd: PathBuf,
+    /// The limits in force, as JSON.
+    pub limits_json: String,
+    /// Of the parser that will read the spool.
+    pub parser_version: u32,
+    /// Epoch milliseconds.
+    pub created_ms: i64,
+    /// Has to wait for its turn.
+    pub queued: bool,
+}
+
+/// What `finish` writes.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    /// In one word.
+    pub outcome: Outcome,
+    /// One line: why it did not succeed.
+    pub error: Option<String>,
+    /// The provider's own; 128+n for a signal, -1 where there is none.
+    pub exit_code: i32,
+    /// By the shim's monotonic clock.
+    pub duration_ms: i64,
+    /// Epoch milliseconds.
+    pub completed_ms: i64,
+    /// The final answer.
+    pub response: Option<String>,
+    /// Session that can be resumed.
+    pub session_id: Option<String>,
+    /// Tokens and money.
+    pub usage: Option<UsageTotals>,
+    /// Of the provider's process tree.
+    pub rusage: Option<Rusage>,
+    /// Processes found alive after the provider had ended.
+    pub leftovers: Option<u32>,
+}
+
+/// Resources, as the kernel counted them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rusage {
+    /// User time in microseconds.
+    pub user_us: u64,
+    /// System time in microseconds.
+    pub system_us: u64,
+    /// Largest resident set of one process, in KiB.
+    pub max_rss_kib: u64,
+}
+
+impl NewInvocation {
+    /// `fresh` or `resume`.
+    pub(super) fn mode(&self) -> &'static str {
+        if self.resume.is_some() {
+            "resume"
+        } else {
+            "fresh"
+        }
+    }
+}
+
+/// A path as a column value: text, or bytes where it is not UTF-8.
+pub(super) struct PathColumn<'a>(pub(super) &'a Path);
+
+impl ToSql for PathColumn<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let bytes = self.0.as_os_str().as_bytes();
+        Ok(ToSqlOutput::Borrowed(match std::str::from_utf8(bytes) {
+            Ok(text) => ValueRef::Text(text.as_bytes()),
+            Err(_) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+struct OwnedPath(PathBuf);
+
+impl FromSql for OwnedPath {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match value {
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+                Ok(OwnedPath(PathBuf::from(OsStr::from_bytes(bytes))))
+            }
+            _ => Err(FromSqlError::InvalidType),
+        }
+    }
+}
+
+/// A `u64` count as SQLite's signed integer, held at its largest value.
+pub(super) fn count(value: u64) -> Value {
+    Value::Integer(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+/// `SELECT` list for [`invocation`], over `task_invocations i LEFT JOIN steroidsd_invocations s`.
+/// Text that an older program stored as a blob, or not at all, must not make a row unreadable.
+pub(super) const COLUMNS: &str = "i.id, CAST(i.task_id AS TEXT), CAST(i.role AS TEXT), \
+     CAST(i.provider AS TEXT), CAST(i.model AS TEXT), CAST(i.status AS TEXT), \
+     CAST(i.error AS TEXT), CAST(i.started_at_ms AS INTEGER), CAST(i.completed_at_ms AS INTEGER), \
+     CAST(i.duration_ms AS INTEGER), CAST(i.exit_code AS INTEGER), \
+     s.uuid, s.request_id, s.request_hash, s.mode, s.cwd, s.state, s.outcome, s.session_id, \
+     s.input_tokens, s.output_tokens, s.cached_input_tokens, s.cache_creation_tokens, s.cost_usd, \
+     s.leftovers, s.pid, s.log_generation";
+
+/// `FROM` for [`COLUMNS`].
+pub(super) const JOINED: &str =
+    "task_invocations i LEFT JOIN steroidsd_invocations s ON s.invocation_id = i.id";
+
+/// Reads [`COLUMNS`].
+pub(super) fn invocation(row: &Row<'_>) -> rusqlite::Result<Invocation> {
+    let status: Option<String> = row.get(5)?;
+    let phase = match row.get::<_, Option<String>>(16)?.as_deref() {
+        None => foreign_phase(status.as_deref()),
+        Some("queued") => Phase::Queued,
+        Some("running") => Phase::Running,
+        Some(_) => own_end(
+            status.as_deref(),
+            row.get::<_, Option<String>>(17)?.as_deref(),
+        ),
+    };
+    let ended = phase.is_ended();
+    Ok(Invocation {
+        id: id_column(row, 0)?,
+        task: text(row, 1)?,
+        role: text(row, 2)?,
+        provider: text(row, 3)?,
+        model: text(row, 4)?,
+        phase,
+        error: row.get(6)?,
+        started_ms: row.get(7)?,
+        completed_ms: if ended { row.get(8)? } else { None },
+        duration_ms: if ended { row.get(9)? } else { None },
+        exit_code: if ended {
+            row.get::<_, Option<i64>>(10)?
+                .and_then(|code| i32::try_from(code).ok())
+        } else {
+            None
+        },
+        session_id: row.get(18)?,
+        usage: usage(row)?,
+        managed: managed(row)?,
+    })
+}
+
+pub(super) fn text(row: &Row<'_>, index: usize) -> rusqlite::Result<String> {
+    Ok(row.get::<_, Option<String>>(index)?.unwrap_or_default())
+}
+
+/// Ids of rows are positive, whoever wrote them: SQLite's AUTOINCREMENT gives no others.
+pub(super) fn id_column(row: &Row<'_>, index: usize) -> rusqlite::Result<InvocationId> {
+    let id: i64 = row.get(index)?;
+    InvocationId::new(id).ok_or(rusqlite::Error::IntegralValueOutOfRange(index, id))
+}
+
+fn usage(row: &Row<'_>) -> rusqlite::Result<Option<UsageTotals>> {
+    let Some(input) = row.get::<_, Option<i64>>(19)? else {
+        return Ok(None);
+    };
+    let tokens = |value: i64| u64::try_from(value).unwrap_or(0);
+    Ok(Some(UsageTotals {
+        input_tokens: tokens(input),
+        output_tokens: tokens(row.get::<_, Option<i64>>(20)?.unwrap_or(0)),
+        cached_input_tokens: row.get::<_, Option<i64>>(21)?.map(tokens),
+        cache_creation_tokens: row.get::<_, Option<i64>>(22)?.map(tokens),
+        total_cost_usd: row.get(23)?,
+    }))
+}
+
+fn managed(row: &Row<'_>) -> rusqlite::Result<Option<Managed>> {
+    let Some(uuid) = row.get(11)? else {
+        return Ok(None);
+    };
+    Ok(Some(Managed {
+        uuid,
+        request_id: row.get(12)?,
+        request_hash: row.get(13)?,
+        mode: row.get(14)?,
+        cwd: row.get::<_, OwnedPath>(15)?.0,
+        pid: row.get(25)?,
+        log_generation: row.get(26)?,
+        leftovers: row.get(24)?,
+    }))
+}
+
+/// A row of the older tool says only what its status says; no status is from before there was one.
+fn foreign_phase(status: Option<&str>) -> Phase {
+    match status {
+        Some("running") => Phase::Running,
+        other => Phase::Ended {
+            status: row_status(other),
+            outcome: None,
+        },
+    }
+}
+
+/// Our own outcome decides, also where another program has rewritten the status since.
+fn own_end(status: Option<&str>, outcome: Option<&str>) -> Phase {
+    let outcome = outcome.and_then(|word| word.parse::<Outcome>().ok());
+    Phase::Ended {
+        status: outcome.map_or_else(|| row_status(status), Outcome::row_status),
+        outcome,
+    }
+}
+
+fn row_status(word: Option<&str>) -> RowStatus {
+    match word {
+        Some("failed") => RowStatus::Failed,
+        Some("timeout") => RowStatus::Timeout,
+        _ => RowStatus::Completed,
+    }
+}

@@ -1,0 +1,62 @@
+//! Tasks, with what ran and runs for them.
+
+use rusqlite::{Connection, params};
+
+use super::error::Failure;
+use super::rows;
+use crate::domain::Task;
+
+/// Tasks with an id above `after`, by id, and the `after` of the next page.
+///
+/// All counts come from the index over task, status and start; those of ours that are not over,
+/// a few, are gathered once.
+pub(super) fn page(
+    connection: &Connection,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<(Vec<Task>, Option<String>), Failure> {
+    let limit = limit.clamp(1, i32::MAX.unsigned_abs());
+    let mut tasks: Vec<Task> = connection
+        .prepare_cached(PAGE)?
+        .query_map(params![after.unwrap_or(""), i64::from(limit) + 1], task)?
+        .collect::<rusqlite::Result<_>>()?;
+    let wanted = limit as usize;
+    let next = if tasks.len() > wanted {
+        tasks.truncate(wanted);
+        tasks.last().map(|last| last.id.clone())
+    } else {
+        None
+    };
+    Ok((tasks, next))
+}
+
+pub(super) const PAGE: &str = "
+    WITH open AS MATERIALIZED (
+        SELECT i.task_id FROM steroidsd_invocations s JOIN task_invocations i
+        ON i.id = s.invocation_id WHERE s.state IN ('queued', 'running'))
+    SELECT t.id, CAST(t.title AS TEXT), CAST(t.status AS TEXT),
+        (SELECT count(*) FROM task_invocations i WHERE i.task_id = t.id),
+        (SELECT count(*) FROM task_invocations i
+             WHERE i.task_id = t.id AND i.status = 'running' AND NOT EXISTS (
+                 SELECT 1 FROM steroidsd_invocations s WHERE s.invocation_id = i.id))
+            + (SELECT count(*) FROM open WHERE open.task_id = t.id),
+        (SELECT max(i.started_at_ms) FROM task_invocations i WHERE i.task_id = t.id)
+    FROM tasks t WHERE t.id > ?1 ORDER BY t.id LIMIT ?2";
+
+fn task(row: &rusqlite::Row<'_>) -> rusqlite::Result<Task> {
+    Ok(Task {
+        id: row.get(0)?,
+        title: rows::text(row, 1)?,
+        status: rows::text(row, 2)?,
+        invocations: row.get(3)?,
+        running: row.get(4)?,
+        last_started_ms: row.get(5)?,
+    })
+}
+
+/// True if there is such a task.
+pub(super) fn exists(connection: &Connection, id: &str) -> Result<bool, Failure> {
+    Ok(connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM tasks WHERE id = ?1)")?
+        .query_row([id], |row| row.get(0))?)
+}

@@ -30,8 +30,10 @@
 pub mod store;
 
 // Log files: append, read, recover.
+pub mod activity_log;
 
 // The kernel's word that a file has grown, as hints that carry no data.
+pub mod watch;
 
 // Ids, states, cursors, requests: no I/O, no runtime, no clock.
 pub mod domain;

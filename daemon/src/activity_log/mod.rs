@@ -1,0 +1,164 @@
+//! The activity logs of one project: JSONL files, `<project>/.steroids/invocations/<id>.log`.
+//!
+//! A log is append-only, 0600, written by the projection alone and in whole lines, so that a byte
+//! offset at a line's start stays a place to go on from for as long as the file is there.
+//! [`LogWriter`] appends, [`LogReader`] reads forward, [`Recovered`] is what a crash left,
+//! [`Replacement`] takes a damaged log's place, [`LogComparer`] tells whether one is damaged.
+//!
+//! Everything here blocks on the disk: callers are on a thread that may. What an agent may put in
+//! a log's place is `paths`'s concern; what the lines mean is the projection's and the reader's.
+
+mod compare;
+mod error;
+mod line;
+mod paths;
+mod reader;
+mod recover;
+mod replace;
+mod writer;
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{FileType, OFlags};
+
+pub use compare::{Compared, LogComparer};
+pub use error::LogError;
+pub use line::{is_ours, is_terminal, is_valid, peek};
+pub use reader::{Batch, Break, LogReader, MAX_LINE, Step};
+pub use recover::{Recovered, Tail};
+pub use replace::Replacement;
+pub use writer::LogWriter;
+
+use crate::domain::{InvocationId, Offset};
+use paths::{Place, file_name, parse_file_name};
+
+/// The logs of one project; a cheap handle.
+#[derive(Debug, Clone)]
+pub struct ActivityLogs {
+    place: Arc<Place>,
+}
+
+/// One log file, as a listing shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogFile {
+    /// The invocation it belongs to.
+    pub id: InvocationId,
+    /// Its length in bytes.
+    pub len: u64,
+    /// When it was last written.
+    pub modified: SystemTime,
+}
+
+impl ActivityLogs {
+    /// Takes the project folder, opened, and its path (which only names things in messages and
+    /// hints). Touches nothing: the folder of the logs is made when the first one is.
+    pub fn open(root: OwnedFd, project: &Path) -> ActivityLogs {
+        ActivityLogs {
+            place: Arc::new(Place::new(root, project)),
+        }
+    }
+
+    /// Where an invocation's log lies, or will; also the name of its hint.
+    pub fn path(&self, id: InvocationId) -> PathBuf {
+        self.place.log_path(id)
+    }
+
+    /// The folder of the logs.
+    pub fn folder(&self) -> &Path {
+        self.place.path()
+    }
+
+    /// Makes the folder of the logs, with its README.txt, where it is not there.
+    pub fn create_folder(&self) -> Result<(), LogError> {
+        self.place.create().map(|_folder| ())
+    }
+
+    /// Opens a log for appending at its end, making it where there is none. A torn last line must
+    /// have been cut before: see [`ActivityLogs::recover`].
+    pub fn writer(&self, id: InvocationId) -> Result<LogWriter, LogError> {
+        LogWriter::open(&self.place, id)
+    }
+
+    /// Opens a log for reading from an offset at which a line begins.
+    pub fn reader(&self, id: InvocationId, from: Offset) -> Result<LogReader, LogError> {
+        LogReader::open(&self.place, id, from)
+    }
+
+    /// Cuts a torn last line and says where the log stands; `None` if there is no log.
+    pub fn recover(&self, id: InvocationId) -> Result<Option<Recovered>, LogError> {
+        recover::recover(&self.place, id)
+    }
+
+    /// Opens the first `len` bytes of a log for comparing them with what they should be.
+    pub fn compare(&self, id: InvocationId, len: u64) -> Result<LogComparer, LogError> {
+        LogComparer::open(&self.place, id, len)
+    }
+
+    /// Begins a new log that takes the old one's place when it is committed.
+    pub fn replace(&self, id: InvocationId) -> Result<Replacement, LogError> {
+        Replacement::begin(&self.place, id)
+    }
+
+    /// Every log in the folder, in no order; names that are not exactly a log's are passed over.
+    pub fn files(&self) -> Result<Vec<LogFile>, LogError> {
+        let folder = match self.place.open() {
+            Err(error) if error.is_missing() => return Ok(Vec::new()),
+            other => other?,
+        };
+        let mut ids = Vec::new();
+        folder.names(|name| ids.extend(parse_file_name(name)))?;
+        let mut files = Vec::with_capacity(ids.len());
+        for id in ids {
+            if let Some(stat) = folder.stat(&file_name(id))?
+                && FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+            {
+                files.push(LogFile {
+                    id,
+                    len: u64::try_from(stat.st_size).unwrap_or(0),
+                    modified: modified(&stat),
+                });
+            }
+        }
+        Ok(files)
+    }
+
+    /// The highest id that has a log; ids up to it are never given again.
+    pub fn highest(&self) -> Result<Option<InvocationId>, LogError> {
+        let folder = match self.place.open() {
+            Err(error) if error.is_missing() => return Ok(None),
+            other => other?,
+        };
+        let mut highest = None;
+        folder.names(|name| highest = highest.max(parse_file_name(name)))?;
+        Ok(highest)
+    }
+
+    /// Removes a log; false if there was none. What is not a log's file (a folder, a link, …) is
+    /// refused.
+    pub fn remove(&self, id: InvocationId) -> Result<bool, LogError> {
+        let folder = match self.place.open() {
+            Err(error) if error.is_missing() => return Ok(false),
+            other => other?,
+        };
+        match folder.open(&file_name(id), OFlags::RDONLY) {
+            Ok(_) => folder.unlink(&file_name(id)),
+            Err(error) if error.is_missing() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn modified(stat: &rustix::fs::Stat) -> SystemTime {
+    let ahead = u64::try_from(stat.st_mtime).map(Duration::from_secs);
+    match ahead {
+        Ok(since) => SystemTime::UNIX_EPOCH + since,
+        // Before 1970: as old as can be, which is what matters to retention.
+        Err(_) => SystemTime::UNIX_EPOCH,
+    }
+}
+
+#[cfg(test)]
+mod tests;

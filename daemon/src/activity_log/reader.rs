@@ -1,0 +1,331 @@
+//! Reading a log forward from an offset: the one way replay, catching up and following all go.
+//!
+//! A reader holds a descriptor and a position, no bytes: a batch is read when it is asked for, and
+//! belongs to who asked. Only whole lines are given; a part of one stays in the file until the
+//! rest is there. Where the file is no longer the one that was opened, or no longer holds the line
+//! that ended at the position, the reader says so instead of giving other data.
+
+use std::fs::File;
+use std::io::IoSliceMut;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::{Buf as _, Bytes};
+use rustix::buffer::spare_capacity;
+use rustix::fs::{AtFlags, OFlags, Stat, StatxFlags};
+use rustix::io::ReadWriteFlags;
+
+use super::LogError;
+use super::paths::{Place, failed, file_name};
+use crate::domain::{InvocationId, Offset};
+
+/// The longest line that is given. Ours end at 1 MiB; of a foreign log's longer ones only the
+/// place is told, as they would not fit a message.
+pub const MAX_LINE: usize = 2 * 1024 * 1024;
+
+const SCAN: usize = 64 * 1024;
+
+/// One open log and how far it was read.
+#[derive(Debug)]
+pub struct LogReader {
+    place: Arc<Place>,
+    id: InvocationId,
+    path: PathBuf,
+    file: File,
+    at: u64,
+    // No newline stands between `at` and here.
+    scanned: u64,
+}
+
+/// What there is at the position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Whole lines; the position is behind them now.
+    Batch(Batch),
+    /// A line over [`MAX_LINE`], passed over.
+    TooLong {
+        /// Where it begins.
+        first: Offset,
+        /// Where the next one does.
+        next: Offset,
+    },
+    /// Nothing more yet.
+    End,
+    /// The log is not what it was; this reader can give nothing more of it.
+    Broken(Break),
+}
+
+/// Why a log cannot be read on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Break {
+    /// It was removed, and no other is there.
+    Deleted,
+    /// Its name leads to another file.
+    Replaced,
+    /// It ends before the position.
+    Truncated,
+    /// No line ends at the position any more.
+    Changed,
+}
+
+/// Whole lines of a log, in one piece of memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// The lines, each with its newline.
+    pub bytes: Bytes,
+    /// Where the first one begins.
+    pub first: Offset,
+}
+
+impl Batch {
+    /// Where the line after the last one begins.
+    pub fn next(&self) -> Offset {
+        self.first.after(self.bytes.len())
+    }
+
+    /// The first line's bytes without the newline, and the offset behind it. They share the
+    /// batch's memory.
+    pub fn first_line(&self) -> Option<(Bytes, Offset)> {
+        let end = memchr::memchr(b'\n', &self.bytes)?;
+        Some((self.bytes.slice(..end), self.first.after(end + 1)))
+    }
+
+    /// Takes the lines before an offset off.
+    pub fn advance(&mut self, to: Offset) {
+        let bytes = usize::try_from(to.get().saturating_sub(self.first.get()));
+        let bytes = bytes.unwrap_or(usize::MAX).min(self.bytes.len());
+        self.bytes.advance(bytes);
+        self.first = self.first.after(bytes);
+    }
+}
+
+impl LogReader {
+    pub(super) fn open(
+        place: &Arc<Place>,
+        id: InvocationId,
+        from: Offset,
+    ) -> Result<LogReader, LogError> {
+        let file = place.open()?.open(&file_name(id), OFlags::RDONLY)?;
+        let path = place.log_path(id);
+        let place = Arc::clone(place);
+        let mut reader = LogReader {
+            place,
+            id,
+            path,
+            file,
+            at: 0,
+            scanned: 0,
+        };
+        reader.seek(from)?;
+        Ok(reader)
+    }
+
+    /// Goes to an offset at which a line begins; stays where it was if none does.
+    pub fn seek(&mut self, to: Offset) -> Result<(), LogError> {
+        let at = to.get();
+        let len = self.file_len()?;
+        if at > len {
+            return Err(LogError::PastEnd {
+                path: self.path.clone(),
+                offset: to,
+                len,
+            });
+        }
+        if at > 0 && self.read_at(at - 1, 1)? != b"\n" {
+            return Err(LogError::InsideLine {
+                path: self.path.clone(),
+                offset: to,
+            });
+        }
+        self.at = at;
+        self.scanned = at;
+        Ok(())
+    }
+
+    /// The file's length now.
+    pub fn file_len(&self) -> Result<u64, LogError> {
+        Ok(length(&self.stat()?))
+    }
+
+    /// Where the next line begins.
+    pub fn position(&self) -> Offset {
+        Offset::new(self.at)
+    }
+
+    /// The whole lines in the next `max` bytes, or the next one alone if it is longer.
+    pub fn next_batch(&mut self, max: usize) -> Result<Step, LogError> {
+        let stat = self.stat()?;
+        let len = length(&stat);
+        if stat.st_nlink == 0
+            && let Some(broken) = self.broken_name(&stat)?
+            && (broken == Break::Replaced || len <= self.at)
+        {
+            return Ok(Step::Broken(broken));
+        }
+        if len < self.at {
+            return Ok(Step::Broken(Break::Truncated));
+        }
+        if len == self.scanned {
+            return Ok(Step::End);
+        }
+        self.read_lines(len, max)
+    }
+
+    /// As [`next_batch`](LogReader::next_batch), but without waiting for a disk or a file server:
+    /// whole lines that the page cache holds, or the end. `None` where that cannot be told without
+    /// waiting, or where there is more to it than reading on.
+    pub fn next_cached(&mut self, max: usize) -> Option<Step> {
+        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+        let wanted = StatxFlags::SIZE | StatxFlags::NLINK;
+        let stat = rustix::fs::statx(&self.file, "", flags, wanted).ok()?;
+        let len = stat.stx_size;
+        if stat.stx_nlink == 0 || len < self.at {
+            return None;
+        }
+        if len == self.scanned {
+            return Some(Step::End);
+        }
+        let want = max.min(usize::try_from(len - self.at).unwrap_or(max));
+        let before = usize::from(self.at > 0);
+        let mut bytes = vec![0; want + before];
+        let from = self.at - before as u64;
+        let into = &mut [IoSliceMut::new(&mut bytes)];
+        let read = rustix::io::preadv2(&self.file, into, from, ReadWriteFlags::NOWAIT).ok()?;
+        bytes.truncate(read);
+        if before == 1 && bytes.first() != Some(&b'\n') {
+            return None;
+        }
+        let last = memchr::memrchr(b'\n', bytes.get(before..)?)?;
+        bytes.truncate(before + last + 1);
+        Some(self.batch(Bytes::from(bytes).slice(before..)))
+    }
+
+    fn read_lines(&mut self, len: u64, max: usize) -> Result<Step, LogError> {
+        let want = max.min(usize::try_from(len - self.at).unwrap_or(max));
+        // With the newline before, which must still be there.
+        let before = usize::from(self.at > 0);
+        let mut bytes = self.read_at(self.at - before as u64, want + before)?;
+        if before == 1 && bytes.first() != Some(&b'\n') {
+            let truncated = bytes.is_empty();
+            let broken = if truncated {
+                Break::Truncated
+            } else {
+                Break::Changed
+            };
+            return Ok(Step::Broken(broken));
+        }
+        match memchr::memrchr(b'\n', &bytes[before..]) {
+            Some(last) => {
+                bytes.truncate(before + last + 1);
+                Ok(self.batch(Bytes::from(bytes).slice(before..)))
+            }
+            None => {
+                self.scanned = self.scanned.max(self.at + (bytes.len() - before) as u64);
+                drop(bytes);
+                self.long_line(len)
+            }
+        }
+    }
+
+    // The line is longer than a batch, or not there to its end.
+    fn long_line(&mut self, len: u64) -> Result<Step, LogError> {
+        while self.scanned < len {
+            let piece = self.read_at(self.scanned, SCAN)?;
+            if piece.is_empty() {
+                break;
+            }
+            let Some(i) = memchr::memchr(b'\n', &piece) else {
+                self.scanned += piece.len() as u64;
+                continue;
+            };
+            let next = self.scanned + i as u64 + 1;
+            let line = usize::try_from(next - self.at).unwrap_or(usize::MAX);
+            if line > MAX_LINE {
+                let first = self.position();
+                self.at = next;
+                self.scanned = next;
+                return Ok(Step::TooLong {
+                    first,
+                    next: self.position(),
+                });
+            }
+            let bytes = self.read_at(self.at, line)?;
+            let whole = bytes.len() == line && bytes.last() == Some(&b'\n');
+            return Ok(if whole {
+                self.batch(bytes.into())
+            } else {
+                Step::Broken(Break::Changed)
+            });
+        }
+        Ok(Step::End)
+    }
+
+    fn batch(&mut self, bytes: Bytes) -> Step {
+        let batch = Batch {
+            bytes,
+            first: self.position(),
+        };
+        self.at = batch.next().get();
+        self.scanned = self.at;
+        Step::Batch(batch)
+    }
+
+    /// Looks whether the log's name still leads to the file that is read here; costs a few system
+    /// calls more than reading at the end does, so it is for the slow safety poll.
+    pub fn check(&self) -> Result<Option<Break>, LogError> {
+        let stat = self.stat()?;
+        if length(&stat) < self.at {
+            return Ok(Some(Break::Truncated));
+        }
+        self.broken_name(&stat)
+    }
+
+    /// The beginning of the log, up to its first newline or `max` bytes, and the file's inode;
+    /// `None` while there is neither.
+    pub fn head(&self, max: usize) -> Result<Option<(u64, Vec<u8>)>, LogError> {
+        let mut head = self.read_at(0, max)?;
+        match memchr::memchr(b'\n', &head) {
+            Some(end) => head.truncate(end),
+            None if head.len() < max => return Ok(None),
+            None => {}
+        }
+        Ok(Some((self.stat()?.st_ino, head)))
+    }
+
+    fn broken_name(&self, ours: &Stat) -> Result<Option<Break>, LogError> {
+        let named = match self.place.open() {
+            Ok(folder) => folder.stat(&file_name(self.id))?,
+            Err(LogError::Missing { .. } | LogError::Refused { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(match named {
+            None => Some(Break::Deleted),
+            Some(it) if (it.st_dev, it.st_ino) == (ours.st_dev, ours.st_ino) => None,
+            Some(_) => Some(Break::Replaced),
+        })
+    }
+
+    fn stat(&self) -> Result<Stat, LogError> {
+        rustix::fs::fstat(&self.file).map_err(|errno| failed("look at", &self.path, errno))
+    }
+
+    // As many of the bytes as are there, into memory that was not zeroed first.
+    fn read_at(&self, at: u64, max: usize) -> Result<Vec<u8>, LogError> {
+        let mut bytes = Vec::with_capacity(max);
+        while bytes.len() < max {
+            let from = at + bytes.len() as u64;
+            match rustix::io::pread(&self.file, spare_capacity(&mut bytes), from) {
+                Ok(0) => break,
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(failed("read", &self.path, errno)),
+            }
+        }
+        // A vector may have room for more than it was asked for.
+        bytes.truncate(max);
+        Ok(bytes)
+    }
+}
+
+fn length(stat: &Stat) -> u64 {
+    u64::try_from(stat.st_size).unwrap_or(0)
+}

@@ -1,0 +1,226 @@
+//! Hints: "there may be more", carrying no data and harmless to lose.
+//!
+//! Whoever writes a log in this process says so with [`Hints::poke`]; files that others write are
+//! watched with inotify. A [`Hint`] is one waiter's view of one path: any number of hints before
+//! it looks again are one. Knows paths, not meanings.
+//!
+//! A watch can fail (too many of them, folder gone) and events can be lost (queue overflow, which
+//! pokes everybody). So a waiter always has a safety poll behind the hint, for which
+//! [`Hint::wait`] serves; [`Hint::is_watched`] says whether it may be a slow one.
+
+mod folders;
+mod watcher;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use folders::Folders;
+pub use watcher::Watcher;
+
+/// Gives and takes hints; a cheap handle.
+#[derive(Debug, Clone)]
+pub struct Hints {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    // Held for a look-up at a time, never while waiting.
+    entries: Mutex<HashMap<PathBuf, Weak<Entry>>>,
+    folders: Folders,
+}
+
+/// One path that somebody waits for.
+#[derive(Debug)]
+struct Entry {
+    path: PathBuf,
+    changed: watch::Sender<()>,
+    shared: Weak<Shared>,
+}
+
+/// One waiter's view of one path. Dropping the last one of a path frees what it took.
+#[derive(Debug)]
+pub struct Hint {
+    changed: watch::Receiver<()>,
+    folder: Option<Arc<folders::Folder>>,
+    _entry: Arc<Entry>,
+}
+
+impl Hints {
+    /// Makes the pair: the handle, and the task's work, which ends when it is dropped. Without
+    /// inotify (too many instances) everything is as if no watch could be added.
+    pub fn new() -> (Hints, Watcher) {
+        let (folders, inotify) = Folders::new();
+        let shared = Arc::new(Shared {
+            entries: Mutex::default(),
+            folders,
+        });
+        (
+            Hints {
+                shared: Arc::clone(&shared),
+            },
+            Watcher::new(shared, inotify),
+        )
+    }
+
+    /// A hint that only [`poke`](Hints::poke) gives.
+    pub fn local(&self, path: &Path) -> Hint {
+        self.hint(path, None)
+    }
+
+    /// A hint for a file that others write, make, replace or remove; it need not exist, its
+    /// folder should. Pokes count too.
+    pub fn file(&self, path: &Path) -> Hint {
+        let folder = path
+            .parent()
+            .map(|folder| self.shared.folders.watch(folder));
+        self.hint(path, folder)
+    }
+
+    /// A hint for whatever happens to the files of a folder (not below it).
+    pub fn folder(&self, path: &Path) -> Hint {
+        self.hint(path, Some(self.shared.folders.watch(path)))
+    }
+
+    /// Hints to all who wait for the path.
+    pub fn poke(&self, path: &Path) {
+        self.shared.poke(path);
+    }
+
+    /// Hints to everybody, as after events were lost.
+    pub fn poke_all(&self) {
+        self.shared.poke_all();
+    }
+
+    fn hint(&self, path: &Path, folder: Option<Arc<folders::Folder>>) -> Hint {
+        let mut entries = self.shared.entries();
+        let entry = entries
+            .get(path)
+            .and_then(Weak::upgrade)
+            .unwrap_or_else(|| {
+                let entry = Arc::new(Entry {
+                    path: path.to_owned(),
+                    changed: watch::Sender::new(()),
+                    shared: Arc::downgrade(&self.shared),
+                });
+                entries.insert(path.to_owned(), Arc::downgrade(&entry));
+                entry
+            });
+        drop(entries);
+        Hint {
+            changed: entry.changed.subscribe(),
+            folder,
+            _entry: entry,
+        }
+    }
+}
+
+// === impl Hint ===
+
+impl Hint {
+    /// Waits for a hint given since the last one was taken. Cancel-safe.
+    pub async fn changed(&mut self) {
+        // The sender lives in our own entry, so it cannot be gone.
+        if self.changed.changed().await.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    /// Waits for a hint, but no longer than `poll`; false if there was none. Tries again to watch
+    /// the folder if that failed before. Cancel-safe.
+    pub async fn wait(&mut self, poll: Duration) -> bool {
+        let hinted = tokio::time::timeout(poll, self.changed()).await.is_ok();
+        if !hinted {
+            self.rearm();
+        }
+        hinted
+    }
+
+    /// Waits as [`changed`](Hint::changed) does, but leaves the hint to be taken. Cancel-safe.
+    pub async fn ready(&mut self) {
+        self.changed().await;
+        self.changed.mark_changed();
+    }
+
+    /// Takes the hint if there is one.
+    pub fn take(&mut self) -> bool {
+        let changed = self.changed.has_changed().unwrap_or(false);
+        self.changed.mark_unchanged();
+        changed
+    }
+
+    /// False if nothing but pokes can come: the waiter must poll.
+    pub fn is_watched(&self) -> bool {
+        self.folder
+            .as_ref()
+            .is_some_and(|folder| folder.is_watched())
+    }
+
+    /// Watches the folder again where that failed or the folder had gone; costs one system call
+    /// then, nothing otherwise.
+    pub fn rearm(&self) {
+        if let Some(folder) = &self.folder {
+            folder.rearm();
+        }
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn entries(&self) -> MutexGuard<'_, HashMap<PathBuf, Weak<Entry>>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn poke(&self, path: &Path) {
+        let entry = self.entries().get(path).and_then(Weak::upgrade);
+        if let Some(entry) = entry {
+            entry.changed.send_replace(());
+        }
+    }
+
+    fn poke_all(&self) {
+        self.poke_those(|_| true);
+    }
+
+    // The folder and the files in it.
+    fn poke_below(&self, folder: &Path) {
+        self.poke_those(|path| path == folder || path.parent() == Some(folder));
+    }
+
+    fn poke_those(&self, which: impl Fn(&Path) -> bool) {
+        let entries = self.entries();
+        let those = entries.iter().filter(|(path, _)| which(path));
+        // Collected, as the last reference to an entry must not be dropped under the lock.
+        let those: Vec<_> = those.filter_map(|(_, entry)| entry.upgrade()).collect();
+        drop(entries);
+        for entry in those {
+            entry.changed.send_replace(());
+        }
+    }
+}
+
+// === impl Entry ===
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let Some(shared) = self.shared.upgrade() else {
+            return;
+        };
+        let mut entries = shared.entries();
+        // Another may have been made for the path since this one's last hint was dropped.
+        if entries
+            .get(&self.path)
+            .is_some_and(|entry| entry.strong_count() == 0)
+        {
+            entries.remove(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! Hints from pokes, from files, and from nowhere.
+
+use std::fs;
+
+use super::*;
+
+/// Long enough that a test only ever waits so long when it fails.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn hints() -> Hints {
+    let (hints, watcher) = Hints::new();
+    tokio::spawn(watcher.run());
+    hints
+}
+
+#[tokio::test]
+async fn pokes_before_the_waiter_looks_are_one_hint() {
+    let hints = hints();
+    let path = Path::new("/x/1.log");
+    let mut hint = hints.local(path);
+    assert!(!hint.take());
+    hints.poke(path);
+    hints.poke(path);
+    hints.poke(Path::new("/x/2.log"));
+    hint.changed().await;
+    assert!(!hint.take());
+    hints.poke_all();
+    assert!(hint.take() && !hint.take());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_hint_the_wait_ends_with_the_poll() {
+    let (hints, _watcher) = Hints::new();
+    let mut hint = hints.local(Path::new("/x/1.log"));
+    assert!(!hint.wait(Duration::from_secs(5)).await);
+    assert!(!hint.is_watched());
+}
+
+#[tokio::test]
+async fn every_waiter_of_a_path_is_hinted_and_nothing_is_left_of_it() {
+    let hints = hints();
+    let path = Path::new("/x/1.log");
+    let (mut one, mut two) = (hints.local(path), hints.local(path));
+    hints.poke(path);
+    assert!(one.take() && two.take());
+    drop(one);
+    hints.poke(path);
+    assert!(two.take());
+    drop(two);
+    assert!(hints.shared.entries().is_empty());
+}
+
+#[tokio::test]
+async fn a_file_hints_when_it_is_made_written_replaced_and_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("1.log");
+    let hints = hints();
+    let mut hint = hints.file(&path);
+    let mut folder = hints.folder(dir.path());
+    assert!(hint.is_watched());
+    let steps: [&dyn Fn(); 4] = [
+        &|| fs::write(&path, "a").unwrap(),
+        &|| fs::write(&path, "ab").unwrap(),
+        &|| {
+            fs::write(dir.path().join("new"), "b").unwrap();
+            fs::rename(dir.path().join("new"), &path).unwrap();
+        },
+        &|| fs::remove_file(&path).unwrap(),
+    ];
+    for step in steps {
+        step();
+        assert!(hint.wait(PATIENCE).await);
+        assert!(folder.wait(PATIENCE).await);
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_went_is_watched_again_once_it_is_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("invocations");
+    let path = folder.join("1.log");
+    let hints = hints();
+    let mut hint = hints.file(&path);
+    assert!(!hint.is_watched(), "not there yet");
+    fs::create_dir(&folder).unwrap();
+    hint.rearm();
+    assert!(hint.is_watched());
+
+    fs::remove_dir(&folder).unwrap();
+    assert!(hint.wait(PATIENCE).await, "its end is a hint");
+    assert!(!hint.is_watched());
+    fs::create_dir(&folder).unwrap();
+    hint.rearm();
+    fs::write(&path, "a").unwrap();
+    assert!(hint.wait(PATIENCE).await);
+}
+
+#[tokio::test]
+async fn a_watch_is_shared_by_a_folders_files_and_freed_with_the_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let hints = hints();
+    let one = hints.file(&dir.path().join("1.log"));
+    let two = hints.file(&dir.path().join("2.log"));
+    drop(one);
+    assert!(two.is_watched());
+    drop(two);
+    let mut again = hints.file(&dir.path().join("3.log"));
+    assert!(again.is_watched());
+    fs::write(dir.path().join("3.log"), "a").unwrap();
+    assert!(again.wait(PATIENCE).await);
+}
+
+#[tokio::test]
+async fn after_the_queue_overflowed_everybody_is_hinted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (hints, watcher) = Hints::new();
+    let mut late = hints.file(&dir.path().join("late"));
+    let mut elsewhere = hints.local(Path::new("/elsewhere"));
+    // Nobody reads the queue meanwhile; two files in turn, or equal events become one.
+    let queue: usize = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events")
+        .map_or(16_384, |text| text.trim().parse().unwrap());
+    let [mut a, mut b] = ["a", "b"].map(|name| fs::File::create(dir.path().join(name)).unwrap());
+    for _ in 0..=queue / 2 {
+        std::io::Write::write_all(&mut a, b"x").unwrap();
+        std::io::Write::write_all(&mut b, b"x").unwrap();
+    }
+    fs::write(dir.path().join("late"), "lost").unwrap();
+    assert!(!late.take());
+    tokio::spawn(watcher.run());
+    assert!(late.wait(PATIENCE).await);
+    assert!(elsewhere.wait(PATIENCE).await);
+}

@@ -25,6 +25,7 @@
 // Spool to activities to log, exactly once; then the row.
 
 // Which folders are projects, opened safely once.
+pub mod projects;
 
 // SQLite: the only SQL.
 pub mod store;

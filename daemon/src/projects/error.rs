@@ -1,0 +1,121 @@
+//! Why a folder is not served, each with what a person can do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::activity_log::LogError;
+use crate::store::StoreError;
+
+/// Why a path is no project, or not one that can be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectError {
+    /// There is no database in it.
+    #[error("{} is not a project", path.display())]
+    NotAProject {
+        /// As it was given.
+        path: PathBuf,
+    },
+    /// A project perhaps, but not one this daemon was told to serve.
+    #[error("{} is not registered with this daemon", path.display())]
+    NotRegistered {
+        /// As it was given.
+        path: PathBuf,
+    },
+    /// Not absolute, or with `..` in it.
+    #[error("project path {} is not absolute; give the full path, without `..`", path.display())]
+    Relative {
+        /// As it was given.
+        path: PathBuf,
+    },
+    /// A path that could not be shown, or written to a line of its own.
+    #[error("project path {} is not UTF-8, or has control characters; rename the folder", path.display())]
+    Unprintable {
+        /// As it was given.
+        path: PathBuf,
+    },
+    /// A symbolic link is part of the path.
+    #[error("project path {} leads over a symbolic link; give the real path{}", path.display(), hint(real.as_ref()))]
+    Symlink {
+        /// As it was given.
+        path: PathBuf,
+        /// Where it leads, if anywhere.
+        real: Option<PathBuf>,
+    },
+    /// There is nothing.
+    #[error("project folder {} does not exist; was it moved or deleted?", path.display())]
+    Missing {
+        /// As it was given.
+        path: PathBuf,
+    },
+    /// There is something else.
+    #[error("{} is not a folder", path.display())]
+    NotAFolder {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Another user could put anything into it.
+    #[error("{} belongs to user {uid}, not to the user of the daemon; run steroidsd as its owner", path.display())]
+    ForeignOwner {
+        /// The folder.
+        path: PathBuf,
+        /// Its owner.
+        uid: u32,
+    },
+    /// Every user could put anything into it.
+    #[error("{} is writable by every user; run `chmod o-w` on it", path.display())]
+    WorldWritable {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another daemon serves it, or has invocations in it that it has not finished.
+    #[error("{} is served by the daemon with the state folder {owner}; use that one, or stop it first", path.display())]
+    OwnedByOtherDaemon {
+        /// The project.
+        path: PathBuf,
+        /// The other's owner id: its state folder.
+        owner: String,
+    },
+    /// Its database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Its folder of logs cannot be used.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The list of projects cannot be used.
+    #[error("list of projects {}: {what}", path.display())]
+    Registry {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// The system refused something.
+    #[error("cannot use {}", path.display())]
+    Io {
+        /// What was to be used.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The daemon stops.
+    #[error("the daemon is stopping")]
+    Closed,
+}
+
+impl ProjectError {
+    /// What a person can do about it, where the message does not say so itself.
+    pub fn todo(&self) -> Option<&'static str> {
+        match self {
+            Self::NotAProject { .. } | Self::NotRegistered { .. } => {
+                Some("run `steroidsctl init` in that folder")
+            }
+            Self::Store(error) => error.todo(),
+            _ => None,
+        }
+    }
+}
+
+fn hint(real: Option<&PathBuf>) -> String {
+    real.map_or_else(String::new, |real| format!(": {}", real.display()))
+}

@@ -1,0 +1,156 @@
+//! One project, open: its folder, its database, its logs.
+
+use std::path::{Path, PathBuf};
+
+use tokio::sync::watch;
+
+use super::error::ProjectError;
+use super::folder::{DATABASE, Folder, STEROIDS, io_error};
+use super::owner::Ownership;
+use crate::activity_log::ActivityLogs;
+use crate::store::{Migrated, Schema, Store};
+
+/// A folder that is served, and what is in it.
+pub struct Project {
+    /// Its absolute path.
+    pub root: PathBuf,
+    /// Its database.
+    pub store: Store,
+    logs: ActivityLogs,
+    folder: Folder,
+    steroids: Folder,
+    /// None where nothing may be written: a newer daemon's project.
+    _ownership: Option<Ownership>,
+}
+
+impl Project {
+    /// Its activity logs.
+    pub fn logs(&self) -> &ActivityLogs {
+        &self.logs
+    }
+
+    /// Grows when a row or an event was added or changed, by us or by the older tool (that within
+    /// a second).
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.store.changes()
+    }
+
+    /// Wakes everybody who waits for changes.
+    pub fn touch(&self) {
+        self.store.touch();
+    }
+
+    /// True while its path still leads to what was opened.
+    pub(super) fn is_in_place(&self) -> bool {
+        self.folder.is_in_place() && self.steroids.is_in_place() && self.store.is_in_place()
+    }
+}
+
+/// A project's folders, opened, before its database is.
+pub(super) struct Site {
+    pub(super) folder: Folder,
+    pub(super) steroids: Folder,
+}
+
+impl Site {
+    /// Opens the folders of an existing project.
+    pub(super) fn open(path: &Path) -> Result<Site, ProjectError> {
+        let folder = Folder::open(path)?;
+        let steroids = match folder.enter(STEROIDS) {
+            Err(ProjectError::Missing { .. }) => {
+                let path = folder.path().to_owned();
+                return Err(ProjectError::NotAProject { path });
+            }
+            steroids => steroids?,
+        };
+        Ok(Site { folder, steroids })
+    }
+
+    /// Opens them, making `.steroids` where there is none.
+    pub(super) fn init(path: &Path) -> Result<Site, ProjectError> {
+        Folder::open(path)?.make(STEROIDS)?;
+        Site::open(path)
+    }
+
+    pub(super) fn has_database(&self) -> bool {
+        self.steroids.has(DATABASE)
+    }
+
+    /// Brings the database to the schema needed, creating it where there is none.
+    pub(super) fn migrate(&self, owner: &str) -> Result<Migrated, ProjectError> {
+        let mut ownership = Ownership::take(&self.steroids, self.folder.path(), owner)?;
+        self.sign(&mut ownership, owner)?;
+        self.steroids.make_file(DATABASE)?;
+        let backups = self.steroids.path().join("backup");
+        Ok(Store::migrate(&self.database(), &backups)?)
+    }
+
+    /// Opens the database and the logs.
+    pub(super) fn into_project(self, owner: &str) -> Result<Project, ProjectError> {
+        if !self.has_database() {
+            let path = self.folder.path().to_owned();
+            return Err(ProjectError::NotAProject { path });
+        }
+        let ownership = match Store::inspect(&self.database())? {
+            schema if schema.newer().is_some() => None,
+            schema => Some(self.own(schema, owner)?),
+        };
+        let store = Store::open(&self.database())?;
+        let root = self.folder.path().to_owned();
+        let held = self
+            .folder
+            .fd()
+            .try_clone_to_owned()
+            .map_err(|error| io_error(root.clone(), error))?;
+        let logs = ActivityLogs::open(held, &root);
+        if ownership.is_some() {
+            logs.create_folder()?;
+        }
+        let project = Project {
+            root,
+            store,
+            logs,
+            folder: self.folder,
+            steroids: self.steroids,
+            _ownership: ownership,
+        };
+        if project.is_in_place() {
+            return Ok(project);
+        }
+        // Swapped for another while it was opened; what was opened may be anything.
+        Err(ProjectError::Missing { path: project.root })
+    }
+
+    fn own(&self, schema: Schema, owner: &str) -> Result<Ownership, ProjectError> {
+        let mut ownership = Ownership::take(&self.steroids, self.folder.path(), owner)?;
+        // An older schema is refused by the store, in its own words.
+        if !schema.needs_migration() {
+            self.sign(&mut ownership, owner)?;
+        }
+        Ok(ownership)
+    }
+
+    /// Makes us the owner, unless the one before has invocations here that it has not finished.
+    fn sign(&self, ownership: &mut Ownership, owner: &str) -> Result<(), ProjectError> {
+        let open = match ownership.previous() {
+            Some(_) if self.has_database() => Store::unfinished_uuids(&self.database())?,
+            _ => Vec::new(),
+        };
+        if let Some(previous) = ownership.previous() {
+            let folders = Path::new(previous).join("inv");
+            if open.iter().any(|uuid| folders.join(uuid).is_dir()) {
+                return Err(ProjectError::OwnedByOtherDaemon {
+                    path: self.folder.path().to_owned(),
+                    owner: previous.to_owned(),
+                });
+            }
+        }
+        ownership
+            .sign(owner)
+            .map_err(|error| io_error(self.steroids.path().to_owned(), error))
+    }
+
+    fn database(&self) -> PathBuf {
+        self.steroids.path().join(DATABASE)
+    }
+}

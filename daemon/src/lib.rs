@@ -23,6 +23,7 @@
 // Starts a shim.
 
 // Spool to activities to log, exactly once; then the row.
+pub mod projection;
 
 // Which folders are projects, opened safely once.
 pub mod projects;

@@ -1,0 +1,395 @@
+//! From the spool to the activity log, exactly once, and from the exit record to the row.
+//!
+//! The parser is a pure function of the spool, so the log needs no bookkeeping of its own: after any
+//! crash the spool is decoded again from its start, what comes out is compared with what the log
+//! holds, and where the log ends, appending begins. If it differs (another parser, a log that
+//! somebody changed), the whole log is written anew beside the old one and takes its place as a new
+//! generation.
+//!
+//! ```text
+//!               equal to the log's end            the log is gone, or another file
+//!   Comparing ──────────────────────> Appending ─────────────────┐
+//!       │ differs                         ^                      │
+//!       └──────────> Rebuilding ──────────┘ <────────────────────┘
+//!                      (all that the spool has, then `publish` renames)
+//! ```
+
+mod ending;
+mod error;
+mod output;
+mod stub;
+#[cfg(test)]
+mod tests;
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use steroids_provider::activity::{Activity, Level, Mode, Stamp, Text};
+use steroids_provider::decoder::Decoder;
+use steroids_provider::encode::encode_line;
+use steroids_provider::parser::{Exit, Sink};
+use steroids_provider::run::Run;
+use steroids_shim::exit::ExitRecord;
+use steroids_shim::paths::InvDir;
+use steroids_shim::spec::Spec;
+use steroids_shim::spool::{self, Control, Payload, Record, SpoolError};
+
+pub use ending::ending_of;
+pub use error::ProjectionError;
+use output::{Flushed, Output};
+pub use stub::write_stub;
+
+use crate::activity_log::ActivityLogs;
+use crate::domain::InvocationId;
+use crate::store::Ending;
+
+/// Spool bytes decoded before others get a turn: about 10 ms of work.
+const STEP_BYTES: u64 = 4 << 20;
+
+/// Lines gathered before one write: large enough to make the system call cheap, small enough that
+/// a follower waits for no more than a millisecond of decoding.
+const WRITE_BYTES: usize = 256 << 10;
+
+/// What a step came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// All that the spool holds now is in the log.
+    UpToDate {
+        /// Whether lines were added.
+        appended: bool,
+    },
+    /// There is more; call again.
+    More,
+    /// The log was written anew and waits for [`Projection::publish`].
+    Rebuilt,
+}
+
+/// One invocation's projection. Blocking; belongs to one job.
+pub struct Projection {
+    spec: Arc<Spec>,
+    id: InvocationId,
+    dir: InvDir,
+    logs: ActivityLogs,
+    log_path: PathBuf,
+    /// `None` until the shim has made the spool.
+    spool: Option<spool::Reader>,
+    decoder: Decoder,
+    lines: Lines,
+    output: Output,
+    started: bool,
+    damage: Option<Damage>,
+}
+
+/// Where a spool stops making sense; what follows is not guessed at.
+#[derive(Debug, Clone, Copy)]
+struct Damage {
+    offset: u64,
+    what: &'static str,
+}
+
+/// Takes activities and keeps their lines until they are written.
+#[derive(Default)]
+struct Lines {
+    bytes: Vec<u8>,
+    unknown: u64,
+}
+
+impl Sink for Lines {
+    fn activity(&mut self, at: Stamp, activity: &Activity<'_>) {
+        if matches!(activity, Activity::Unknown { .. }) {
+            self.unknown += 1;
+        }
+        encode_line(&mut self.bytes, at, activity);
+    }
+}
+
+impl Projection {
+    /// Opens the log and prepares to compare it with what the spool says.
+    ///
+    /// # Errors
+    /// When the log cannot be opened safely.
+    pub fn open(spec: Arc<Spec>, dir: InvDir, logs: ActivityLogs) -> Result<Self, ProjectionError> {
+        let id = InvocationId::new(spec.invocation).ok_or(ProjectionError::NoId)?;
+        let output = Output::open_or_rebuild(&logs, id)?;
+        Ok(Projection {
+            log_path: logs.path(id),
+            decoder: decoder(&spec),
+            spec,
+            id,
+            dir,
+            logs,
+            spool: None,
+            lines: Lines::default(),
+            output,
+            started: false,
+            damage: None,
+        })
+    }
+
+    /// Where the log stands, for hints.
+    pub fn log_path(&self) -> &Path {
+        &self.log_path
+    }
+
+    /// Provider events no parser knew, since the last call.
+    pub fn take_unknown(&mut self) -> u64 {
+        std::mem::take(&mut self.lines.unknown)
+    }
+
+    /// Projects a bounded part of what the spool holds. After an error nothing is lost: the same
+    /// lines are written by the next call.
+    ///
+    /// # Errors
+    /// When the spool cannot be read or the log cannot be written.
+    pub fn advance(&mut self) -> Result<Step, ProjectionError> {
+        if !self.output.is_current()? {
+            self.restart(Output::rebuild(&self.logs, self.id)?);
+        }
+        self.start();
+        let mut appended = self.flush_pending()?;
+        let mut decoded = 0;
+        let caught_up = loop {
+            match self.decode_next()? {
+                Some(bytes) => decoded += bytes,
+                None => break true,
+            }
+            if self.lines.bytes.len() >= WRITE_BYTES {
+                appended |= self.flush()?;
+            }
+            if decoded >= STEP_BYTES {
+                break false;
+            }
+        };
+        appended |= self.flush()?;
+        // A flush that found a difference has begun again, and left the first line to write.
+        let caught_up = caught_up && self.lines.bytes.is_empty();
+        Ok(match (caught_up, self.output.is_rebuilding()) {
+            (false, _) => Step::More,
+            (true, true) => Step::Rebuilt,
+            (true, false) => Step::UpToDate { appended },
+        })
+    }
+
+    /// Puts a rebuilt log in the old one's place.
+    ///
+    /// # Errors
+    /// When the file cannot be synced or renamed.
+    pub fn publish(&mut self) -> Result<(), ProjectionError> {
+        Ok(self.output.publish()?)
+    }
+
+    /// False if what was written is not in the log, as an attempt to publish it failed.
+    pub fn is_published(&self) -> bool {
+        self.output.is_open()
+    }
+
+    /// Writes the terminal line and syncs the log. Call it when `advance` has caught up with a spool
+    /// whose exit record was there before. Says what the row is to hold, and whether the log must be
+    /// published first.
+    ///
+    /// # Errors
+    /// When the log cannot be written; nothing is lost by calling again.
+    pub fn finish(&mut self, exit: &ExitRecord) -> Result<(Ending, Step), ProjectionError> {
+        // A judgement consumes the decoder, so an attempt that could not write begins anew.
+        loop {
+            while self.advance()? == Step::More {}
+            let ending = self.judge(exit);
+            let flushed = self.flush();
+            match flushed {
+                Ok(_) if self.lines.bytes.is_empty() => {
+                    self.output.sync()?;
+                    let step = if self.output.is_rebuilding() {
+                        Step::Rebuilt
+                    } else {
+                        Step::UpToDate { appended: true }
+                    };
+                    return Ok((ending, step));
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    self.restart(Output::open_or_rebuild(&self.logs, self.id)?);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Gives out what the decoder holds, and the terminal line.
+    fn judge(&mut self, exit: &ExitRecord) -> Ending {
+        let at = Stamp {
+            wall_ms: exit.ended_ms,
+            mono_ms: 0,
+            raw: exit.spool_length,
+        };
+        if let Some(Damage { offset, what }) = self.damage.or_else(|| self.missing(exit)) {
+            let said =
+                format!("the spool is damaged at byte {offset} ({what}); what follows is lost");
+            let notice = Activity::Notice {
+                level: Level::Warn,
+                msg: text(&said),
+            };
+            self.lines.activity(Stamp { raw: offset, ..at }, &notice);
+        }
+        if let Some(facts) = exit.facts() {
+            let verdict = self.decoder.end(at, &facts, &mut self.lines);
+            return ending_of(exit, Some(&verdict), self.spec.created_ms);
+        }
+        let (error, outcome) = ending::failure(&exit.end);
+        // The lines of a provider that vanished are kept; only its last line is another one.
+        let lines = &mut self.lines;
+        let mut all_but_complete = |at: Stamp, activity: &Activity<'_>| {
+            if !matches!(activity, Activity::Complete(_)) {
+                lines.activity(at, activity);
+            }
+        };
+        let mut verdict = self
+            .decoder
+            .end(at, &Exit::default(), &mut all_but_complete);
+        verdict.outcome = outcome;
+        verdict.error = Some(error.clone());
+        let terminal = Activity::Error {
+            error: error.into(),
+            outcome,
+        };
+        self.lines.activity(at, &terminal);
+        ending_of(exit, Some(&verdict), self.spec.created_ms)
+    }
+
+    /// A spool that ends before its record says: what should follow cannot be told from a record
+    /// that is still being written, until the record of the end is there.
+    fn missing(&self, exit: &ExitRecord) -> Option<Damage> {
+        let offset = self.spool.as_ref().map_or(0, spool::Reader::position);
+        (offset < exit.spool_length).then_some(Damage {
+            offset,
+            what: "it should be longer",
+        })
+    }
+
+    /// The first line, from the spec alone, so that it is the same whenever it is made.
+    fn start(&mut self) {
+        if self.started {
+            return;
+        }
+        self.started = true;
+        let at = Stamp {
+            wall_ms: self.spec.created_ms,
+            ..Stamp::default()
+        };
+        let start = Activity::Start {
+            role: self.spec.role.as_str().into(),
+            provider: self.spec.provider.as_str().into(),
+            model: self.spec.model.as_str().into(),
+            mode: if self.spec.resume.is_some() {
+                Mode::Resume
+            } else {
+                Mode::Fresh
+            },
+            cwd: self.spec.cwd.to_string_lossy(),
+        };
+        self.lines.activity(at, &start);
+    }
+
+    /// Decodes one record; says how many bytes it had, or that no further one is complete.
+    fn decode_next(&mut self) -> Result<Option<u64>, ProjectionError> {
+        if self.spool.is_none() {
+            self.spool = match spool::Reader::open(&self.dir.spool()) {
+                Ok(reader) => Some(reader),
+                // The shim has not made it yet, or never ran.
+                Err(SpoolError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => None,
+                Err(error) => return Err(error.into()),
+            };
+        }
+        let Some(spool) = &mut self.spool else {
+            return Ok(None);
+        };
+        let Record { at, payload } = match spool.next() {
+            Ok(Some(record)) => record,
+            Ok(None) => return Ok(None),
+            Err(SpoolError::Damaged { offset, what, .. }) => {
+                self.damage = Some(Damage { offset, what });
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Some(match payload {
+            Payload::Output { stream, bytes } => {
+                self.decoder.feed(stream, at, bytes, &mut self.lines);
+                bytes.len() as u64
+            }
+            Payload::Control(control) => {
+                if let Some(activity) = said(&control) {
+                    self.lines.activity(at, &activity);
+                }
+                64
+            }
+        }))
+    }
+
+    /// What an earlier attempt could not write goes first.
+    fn flush_pending(&mut self) -> Result<bool, ProjectionError> {
+        if self.lines.bytes.is_empty() {
+            return Ok(false);
+        }
+        self.flush()
+    }
+
+    fn flush(&mut self) -> Result<bool, ProjectionError> {
+        match self.output.write(&mut self.lines.bytes)? {
+            Flushed::Same => Ok(false),
+            Flushed::Appended => Ok(true),
+            Flushed::Differs => {
+                self.restart(Output::rebuild(&self.logs, self.id)?);
+                self.start();
+                Ok(false)
+            }
+        }
+    }
+
+    /// Begins again at the spool's start, into another output.
+    fn restart(&mut self, output: Output) {
+        self.output = output;
+        self.spool = None;
+        self.decoder = decoder(&self.spec);
+        self.lines = Lines::default();
+        self.started = false;
+        self.damage = None;
+    }
+}
+
+/// The same for every projection of a spool, so that the same activities come out.
+fn decoder(spec: &Spec) -> Decoder {
+    let run = Run {
+        resumed: spec.resume.is_some(),
+        cwd: Some(spec.cwd.to_string_lossy().into_owned()),
+    };
+    Decoder::of_run(spec.kind, spec.format, run)
+}
+
+/// What a control record says in the log.
+fn said(control: &Control) -> Option<Activity<'_>> {
+    let (level, msg) = match control {
+        Control::Input { msg } => {
+            return Some(Activity::Input {
+                msg: text(msg.as_str()),
+            });
+        }
+        Control::Notice { level, msg } => (*level, msg.as_str()),
+        Control::Stop { .. } | Control::Other(_) => return None,
+    };
+    Some(Activity::Notice {
+        level: if level == Level::Error {
+            Level::Warn
+        } else {
+            level
+        },
+        msg: text(msg),
+    })
+}
+
+fn text(text: &str) -> Text<'_> {
+    Text {
+        text: text.into(),
+        ..Text::default()
+    }
+}

@@ -19,8 +19,10 @@
 // One subscriber: from a cursor to the end, then live.
 
 // One task per invocation; its start, its stop, and who takes it up after a restart.
+pub mod supervise;
 
 // Starts a shim.
+pub mod launch;
 
 // Spool to activities to log, exactly once; then the row.
 pub mod projection;

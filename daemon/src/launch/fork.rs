@@ -1,0 +1,119 @@
+//! The launcher that needs nothing: the shim daemonizes itself and tells by its exit status, and
+//! one line on stderr, whether it took over.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::process::Command;
+
+use super::{LaunchError, Launcher, Launching};
+
+/// A shim takes over within milliseconds; ten seconds is a machine in trouble, not a slow start.
+const TAKEOVER: Duration = Duration::from_secs(10);
+
+/// As much of a shim's last words as an error message can use.
+const MESSAGE_BYTES: u64 = 4096;
+
+/// Runs `steroids-shim --daemonize DIR`.
+#[derive(Debug, Clone)]
+pub struct ForkLauncher {
+    program: PathBuf,
+}
+
+impl ForkLauncher {
+    /// A launcher that runs this program.
+    pub fn new(program: PathBuf) -> Self {
+        ForkLauncher { program }
+    }
+
+    async fn run(&self, dir: &Path) -> Result<(), LaunchError> {
+        let mut child = Command::new(&self.program)
+            .arg("--daemonize")
+            .arg(dir)
+            // The provider's environment stands in the spec; the shim itself needs none.
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|source| self.spawn_error(source))?;
+        let mut message = Vec::new();
+        let stderr = child.stderr.take();
+        let waiting = async {
+            if let Some(stderr) = stderr {
+                // Unreadable last words leave the exit status, which is what counts.
+                let _ = stderr.take(MESSAGE_BYTES).read_to_end(&mut message).await;
+            }
+            child.wait().await
+        };
+        let status = tokio::time::timeout(TAKEOVER, waiting)
+            .await
+            .map_err(|_| LaunchError::Silent {
+                program: self.program.clone(),
+                within: TAKEOVER,
+            })?
+            .map_err(|source| self.spawn_error(source))?;
+        if status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&message).trim().to_owned();
+        Err(LaunchError::Refused {
+            program: self.program.clone(),
+            message: if said.is_empty() {
+                status.to_string()
+            } else {
+                said
+            },
+        })
+    }
+
+    fn spawn_error(&self, source: std::io::Error) -> LaunchError {
+        LaunchError::Spawn {
+            program: self.program.clone(),
+            source,
+        }
+    }
+}
+
+impl Launcher for ForkLauncher {
+    fn name(&self) -> &'static str {
+        "fork"
+    }
+
+    fn launch<'a>(&'a self, dir: &'a Path) -> Launching<'a> {
+        Box::pin(self.run(dir))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_missing_shim_is_named() {
+        let launcher = ForkLauncher::new(PathBuf::from("/nonexistent/steroids-shim"));
+        let error = launcher.launch(Path::new("/tmp")).await.unwrap_err();
+        assert!(matches!(error, LaunchError::Spawn { .. }));
+        assert!(error.to_string().contains("/nonexistent/steroids-shim"));
+    }
+
+    #[tokio::test]
+    async fn a_shim_that_gives_up_is_quoted() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("shim");
+        std::fs::write(&program, "#!/bin/sh\necho no spec here >&2\nexit 3\n").unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(&program, mode).unwrap();
+        let error = ForkLauncher::new(program)
+            .launch(dir.path())
+            .await
+            .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .ends_with("did not take over: no spec here")
+        );
+    }
+}

@@ -1,0 +1,119 @@
+//! Why an invocation was not started, or not stopped.
+
+use std::path::PathBuf;
+
+use crate::domain::InvocationId;
+use crate::launch::LaunchError;
+use crate::projects::ProjectError;
+use crate::store::StoreError;
+
+/// Why a start was refused, or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The project cannot be used.
+    #[error(transparent)]
+    Project(#[from] ProjectError),
+    /// No such provider is configured.
+    #[error("unknown provider `{name}`; known: {}", known.join(", "))]
+    UnknownProvider {
+        /// As the request had it.
+        name: String,
+        /// Those that exist.
+        known: Vec<String>,
+    },
+    /// The prompt does not fit.
+    #[error("the prompt is {bytes} bytes long; at most {max}")]
+    PromptTooLarge {
+        /// Its length.
+        bytes: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// A field makes no sense.
+    #[error("{field} {reason}")]
+    Invalid {
+        /// The request's field.
+        field: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The same request id came before with other parameters.
+    #[error("request id `{request_id}` was used for invocation {id} with other parameters")]
+    RequestIdReused {
+        /// The id.
+        request_id: String,
+        /// Whose it is.
+        id: InvocationId,
+    },
+    /// As many run as may.
+    #[error("{max} invocations are running, as many as daemon.max_running allows")]
+    TooManyRunning {
+        /// The bound.
+        max: usize,
+    },
+    /// The daemon takes no new invocations.
+    #[error("the daemon is draining and starts nothing new")]
+    Draining,
+    /// The disk is almost full.
+    #[error("only {free} bytes are free in {}; a start needs {needed}", path.display())]
+    LowDisk {
+        /// The folder asked.
+        path: PathBuf,
+        /// Bytes free.
+        free: u64,
+        /// Bytes wanted.
+        needed: u64,
+    },
+    /// The database did not take the row.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The state folder could not be written; nothing was started.
+    #[error("could not write the state folder {}", path.display())]
+    StateDir {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// No shim took over; the invocation has ended as never started.
+    #[error("invocation {id} could not be started")]
+    Launch {
+        /// Its row.
+        id: InvocationId,
+        /// Why.
+        #[source]
+        source: LaunchError,
+    },
+}
+
+/// Why an invocation was not stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum StopError {
+    /// The project cannot be used.
+    #[error(transparent)]
+    Project(#[from] ProjectError),
+    /// No such invocation.
+    #[error("invocation {id} does not exist in {}", project.display())]
+    NotFound {
+        /// The project.
+        project: PathBuf,
+        /// The id asked for.
+        id: InvocationId,
+    },
+    /// It belongs to the older tool.
+    #[error("invocation {id} was started by another tool, which alone may stop it")]
+    NotManaged {
+        /// Its row.
+        id: InvocationId,
+    },
+    /// It did not end in time.
+    #[error("invocation {id} has not ended yet; it goes on ending by itself")]
+    Slow {
+        /// Its row.
+        id: InvocationId,
+    },
+    /// The database did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,87 @@
+//! The end of an invocation: terminal line, then row, in this order, so that a finished row means a
+//! complete log. Both are tried until they are done; the provider is gone and nobody waits but
+//! readers.
+
+use std::path::PathBuf;
+
+use steroids_shim::exit::ExitRecord;
+use steroids_shim::paths::InvDir;
+use tracing::warn;
+
+use super::job::Job;
+use crate::domain::Invocation;
+use crate::projection::{Projection, Step};
+use crate::store::{Ending, Store};
+
+/// Writes the terminal line and the row; `None` once the daemon stops.
+pub(super) async fn finish(
+    job: &Job,
+    projection: Box<Projection>,
+    exit: ExitRecord,
+) -> Option<Invocation> {
+    let ending = finish_log(job, projection, exit).await?;
+    let ended = finish_row(job, ending).await?;
+    let dir = job.dir.clone();
+    // A mark that could not be made is made by the next reconcile.
+    let _ = tokio::task::spawn_blocking(move || mark_projected(&dir)).await;
+    job.project.touch();
+    Some(ended)
+}
+
+async fn finish_log(
+    job: &Job,
+    mut projection: Box<Projection>,
+    exit: ExitRecord,
+) -> Option<Ending> {
+    loop {
+        let exit = exit.clone();
+        let (back, finished) = tokio::task::spawn_blocking(move || {
+            let finished = projection.finish(&exit);
+            (projection, finished)
+        })
+        .await
+        .ok()?;
+        projection = back;
+        job.inner.count_unknown(projection.take_unknown());
+        match finished {
+            Ok((ending, Step::Rebuilt)) => {
+                projection = job.publish_rebuilt(projection).await?;
+                if projection.is_published() {
+                    return Some(ending);
+                }
+            }
+            Ok((ending, _)) => {
+                job.inner.hints.poke(projection.log_path());
+                return Some(ending);
+            }
+            Err(error) => {
+                job.trouble(&error);
+                job.pause().await?;
+            }
+        }
+    }
+}
+
+async fn finish_row(job: &Job, ending: Ending) -> Option<Invocation> {
+    let id = job.id;
+    let change = |store: Store| {
+        let ending = ending.clone();
+        async move { store.finish(id, ending).await }
+    };
+    let finished = job.on_row(change).await?;
+    job.inner.well(&job.spec.uuid);
+    Some(finished.invocation)
+}
+
+/// Stands in a state folder whose log and row are final.
+pub(super) fn projected_mark(dir: &InvDir) -> PathBuf {
+    dir.path().join("projected")
+}
+
+/// Tells the next reconcile, without a look into the database, that nothing is left to do here.
+pub(super) fn mark_projected(dir: &InvDir) {
+    if let Err(error) = std::fs::write(projected_mark(dir), b"") {
+        // The next reconcile looks once more, finds the row final, and changes nothing.
+        warn!(dir = %dir.path().display(), %error, "could not mark a finished state folder");
+    }
+}

@@ -1,0 +1,331 @@
+//! The task that owns one invocation. It projects the spool as it grows, passes requests on to the
+//! shim, and when the exit record is there, finishes log and row.
+//!
+//! ```text
+//!            spool grew             exit record
+//!   Running ───────────> project ───────────────> finish log ──> finish row ──> Ended
+//!      │ shim gone, lock free
+//!      └──> take the lock ──> kill what is left ──> write the record (lost) ──> as above
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use steroids_shim::exit::ExitRecord;
+use steroids_shim::lock;
+use steroids_shim::paths::InvDir;
+use steroids_shim::protocol;
+use steroids_shim::spec::Spec;
+use tokio::sync::{mpsc, watch};
+use tracing::{debug, info, warn};
+
+use super::link::ShimLink;
+use super::supervisor::{Entry, Inner};
+use super::{finish, lost};
+use crate::domain::{Invocation, InvocationId};
+use crate::projection::{Projection, Step};
+use crate::projects::Project;
+use crate::store::{NewInvocation, Store, StoreError};
+use crate::watch::Hint;
+
+/// The kernel tells of every change; this is for a hint that was lost (inotify overflow, no watches
+/// left) and for a shim that vanished while its socket was not connected.
+const SAFETY_POLL: Duration = Duration::from_secs(5);
+
+/// Between attempts to write a log or row that could not be written (disk full, database locked).
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Somebody stopping, and somebody stopping harder; more wait their turn.
+pub(super) const REQUESTS: usize = 8;
+
+/// What a job may be asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Request {
+    /// End it, gently first. `None`: its own grace.
+    Stop { grace: Option<Duration> },
+}
+
+/// What a job publishes.
+#[derive(Debug, Clone)]
+pub(super) enum Progress {
+    /// Not ended; the alarm is what a person should know.
+    Running { alarm: Option<String> },
+    /// The row is final.
+    Ended(Box<Invocation>),
+}
+
+/// How others reach a job, or one that is about to be.
+#[derive(Clone)]
+pub(super) struct JobHandle {
+    pub(super) requests: mpsc::Sender<Request>,
+    pub(super) progress: watch::Receiver<Progress>,
+}
+
+/// One invocation in our care.
+pub(super) struct Job {
+    pub(super) id: InvocationId,
+    pub(super) spec: Arc<Spec>,
+    pub(super) dir: InvDir,
+    pub(super) project: Arc<Project>,
+    pub(super) inner: Arc<Inner>,
+    pub(super) entry: Entry,
+}
+
+/// What woke a job up.
+enum Event {
+    Hint,
+    Shim(Option<protocol::Message>),
+    Request(Request),
+    Poll,
+    Detach,
+}
+
+impl Job {
+    /// Runs until the row is final, or the daemon lets go of it.
+    pub(super) async fn run(mut self) {
+        let hint = self.inner.hints.folder(self.dir.path());
+        match self.supervise(hint).await {
+            Some(ended) => {
+                info!(
+                    invocation.id = %self.id,
+                    project = %self.project.root.display(),
+                    status = ended.phase.as_str(),
+                    "invocation ended"
+                );
+                let over = Progress::Ended(Box::new(ended));
+                self.entry.progress.send_replace(over);
+            }
+            None => debug!(invocation.id = %self.id, "job let go"),
+        }
+    }
+
+    async fn supervise(&mut self, mut hint: Hint) -> Option<Invocation> {
+        let mut link = ShimLink::new(self.spec.socket.clone());
+        let mut projection = self.open_projection(&mut link).await?;
+        loop {
+            let (back, exit) = self.project(projection, &mut link).await?;
+            projection = back;
+            if let Some(exit) = exit {
+                return finish::finish(self, projection, exit).await;
+            }
+            self.obey(&mut link).await;
+            match self.next_event(&mut hint, &mut link).await {
+                Event::Hint => {}
+                Event::Poll => {
+                    hint.rearm();
+                    self.check_life(&link).await;
+                }
+                Event::Shim(Some(message)) => self.heard(&message),
+                Event::Request(Request::Stop { grace }) => link.stop(grace).await,
+                Event::Shim(None) => self.check_life(&link).await,
+                Event::Detach => return None,
+            }
+        }
+    }
+
+    /// Passes on what is asked for, between two parts of work that may go on for long: catching up
+    /// with a provider that prints faster than lines are made of it, or with a disk that refuses.
+    async fn obey(&mut self, link: &mut ShimLink) {
+        while let Ok(Request::Stop { grace }) = self.entry.requests.try_recv() {
+            link.stop(grace).await;
+        }
+        link.catch_up().await;
+    }
+
+    async fn next_event(&mut self, hint: &mut Hint, link: &mut ShimLink) -> Event {
+        tokio::select! {
+            biased;
+            () = self.inner.stop.cancelled() => Event::Detach,
+            Some(request) = self.entry.requests.recv() => Event::Request(request),
+            () = hint.changed() => Event::Hint,
+            message = link.next() => Event::Shim(message),
+            () = tokio::time::sleep(SAFETY_POLL) => Event::Poll,
+        }
+    }
+
+    /// Is the shim still there? If not, and it left no record, the invocation is lost.
+    async fn check_life(&self, link: &ShimLink) {
+        let path = self.dir.lock();
+        let held = tokio::task::spawn_blocking(move || lock::is_held(&path)).await;
+        match held.unwrap_or_else(|panicked| Err(std::io::Error::other(panicked))) {
+            Ok(true) => {
+                let alarm = link.is_mute().then(|| {
+                    "its shim does not answer; the agent may go on, but cannot be stopped gently"
+                        .to_owned()
+                });
+                self.publish_alarm(alarm);
+            }
+            Ok(false) => lost::declare(&self.spec, &self.dir, "shim lost").await,
+            Err(error) => warn!(invocation.id = %self.id, %error, "lock cannot be asked"),
+        }
+    }
+
+    fn heard(&self, message: &protocol::Message) {
+        let alarm = match message {
+            protocol::Message::Ending { what } => Some(format!("ending: {what}")),
+            protocol::Message::Error { error } => Some(error.clone()),
+            _ => None,
+        };
+        self.publish_alarm(alarm);
+    }
+
+    fn publish_alarm(&self, alarm: Option<String>) {
+        self.entry
+            .progress
+            .send_if_modified(|progress| match progress {
+                Progress::Running { alarm: known } if *known != alarm => {
+                    *known = alarm;
+                    true
+                }
+                _ => false,
+            });
+    }
+
+    /// Opens the projection, however long the log's disk refuses; `None` once the daemon stops.
+    async fn open_projection(&mut self, link: &mut ShimLink) -> Option<Box<Projection>> {
+        loop {
+            let (spec, dir, project) = (
+                Arc::clone(&self.spec),
+                self.dir.clone(),
+                Arc::clone(&self.project),
+            );
+            let opened = tokio::task::spawn_blocking(move || {
+                Projection::open(spec, dir, project.logs().clone()).map(Box::new)
+            })
+            .await;
+            match opened {
+                Ok(Ok(projection)) => return Some(projection),
+                Ok(Err(error)) => self.trouble(&error),
+                // Only a panic or the runtime's end: neither gets better by trying again.
+                Err(_) => return None,
+            }
+            self.obey(link).await;
+            self.pause().await?;
+        }
+    }
+
+    /// Projects all that is in the spool now. With the exit record, if that was there before: what
+    /// it promises of the spool has then been projected.
+    async fn project(
+        &mut self,
+        mut projection: Box<Projection>,
+        link: &mut ShimLink,
+    ) -> Option<(Box<Projection>, Option<ExitRecord>)> {
+        loop {
+            let dir = self.dir.clone();
+            let (back, exit, step) = tokio::task::spawn_blocking(move || {
+                let exit = ExitRecord::load(&dir);
+                let step = projection.advance();
+                (projection, exit, step)
+            })
+            .await
+            .ok()?;
+            projection = back;
+            self.inner.count_unknown(projection.take_unknown());
+            match step {
+                Ok(Step::UpToDate { appended }) => {
+                    if appended {
+                        self.inner.hints.poke(projection.log_path());
+                    }
+                    return match exit {
+                        Ok(exit) => {
+                            self.inner.well(&self.spec.uuid);
+                            Some((projection, exit))
+                        }
+                        Err(error) => {
+                            self.trouble(&error);
+                            Some((projection, None))
+                        }
+                    };
+                }
+                Ok(Step::More) => self.inner.hints.poke(projection.log_path()),
+                Ok(Step::Rebuilt) => projection = self.publish_rebuilt(projection).await?,
+                Err(error) => {
+                    self.trouble(&error);
+                    self.pause().await?;
+                }
+            }
+            self.obey(link).await;
+            if self.inner.stop.is_cancelled() {
+                return None;
+            }
+        }
+    }
+
+    /// Puts a log written anew in the old one's place, under a new generation. The number goes up
+    /// before and after: what a follower reads between the two, of either file, has a number that
+    /// nothing has later.
+    pub(super) async fn publish_rebuilt(
+        &self,
+        mut projection: Box<Projection>,
+    ) -> Option<Box<Projection>> {
+        self.next_generation().await?;
+        let (back, published) = tokio::task::spawn_blocking(move || {
+            let published = projection.publish();
+            (projection, published)
+        })
+        .await
+        .ok()?;
+        let generation = self.next_generation().await?;
+        match published {
+            Ok(()) => info!(invocation.id = %self.id, generation, "activity log rebuilt"),
+            // What was written is gone; the next step begins the log anew.
+            Err(error) => {
+                self.trouble(&error);
+                self.pause().await?;
+            }
+        }
+        self.inner.hints.poke(back.log_path());
+        Some(back)
+    }
+
+    async fn next_generation(&self) -> Option<u32> {
+        let id = self.id;
+        self.on_row(move |store| async move { store.bump_generation(id).await })
+            .await
+    }
+
+    /// Does something to the row, as often as it takes: one that was deleted is put back first, and
+    /// another file with the database's name is the project's database from then on. `None` once
+    /// the daemon stops, or if the id is another invocation's now.
+    pub(super) async fn on_row<T, Done>(&self, change: impl Fn(Store) -> Done) -> Option<T>
+    where
+        Done: Future<Output = Result<T, StoreError>>,
+    {
+        let mut project = Arc::clone(&self.project);
+        loop {
+            let mut done = change(project.store.clone()).await.map(Some);
+            if let Err(StoreError::RowDeleted { .. } | StoreError::NoSuchInvocation { .. }) = done {
+                let row = NewInvocation::from(self.spec.as_ref());
+                let restored = project.store.restore(self.id, row, None).await;
+                done = restored.map(|_| None);
+            }
+            match done {
+                Ok(Some(done)) => return Some(done),
+                Ok(None) => {}
+                Err(error @ StoreError::IdTaken { .. }) => {
+                    warn!(invocation.id = %self.id, %error, "its row cannot be put back");
+                    return None;
+                }
+                Err(error) => self.trouble(&error),
+            }
+            self.pause().await?;
+            if let Ok(now) = self.inner.projects.get(&project.root).await {
+                project = now;
+            }
+        }
+    }
+
+    /// Something could not be written: said once, shown in `status`, tried again.
+    pub(super) fn trouble(&self, error: &(dyn std::error::Error + 'static)) {
+        self.inner.trouble(&self.spec.uuid, self.id, error);
+    }
+
+    /// Waits before another attempt; `None` once the daemon stops.
+    pub(super) async fn pause(&self) -> Option<()> {
+        tokio::select! {
+            () = self.inner.stop.cancelled() => None,
+            () = tokio::time::sleep(RETRY) => Some(()),
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! The line to a shim's socket. It carries wishes and hints, never data: without it everything is
+//! still seen, only a little later, and stopping waits until it is back.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use steroids_shim::protocol::{self, Message, Request};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// A shim answers within milliseconds; a stopped one (SIGSTOP) never does.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// Between attempts to reach a shim.
+const RECONNECT: Duration = Duration::from_secs(2);
+
+/// The connection to one shim, made when needed.
+pub(super) struct ShimLink {
+    socket: PathBuf,
+    state: State,
+    mute: bool,
+    /// The last stop asked for, for every connection anew: a shim takes a second one as the first.
+    wanted: Option<Request>,
+    /// Whether it is still to be sent to the shim.
+    owed: bool,
+    /// Bytes of a message whose end has not come; kept here so that `next` may be cancelled.
+    partial: Vec<u8>,
+}
+
+enum State {
+    Unconnected,
+    Connected {
+        reader: BufReader<OwnedReadHalf>,
+        writer: OwnedWriteHalf,
+    },
+    /// Not reachable just now; tried again at that moment, however often `next` is cancelled.
+    Waiting {
+        until: Instant,
+    },
+}
+
+impl State {
+    fn waiting() -> Self {
+        State::Waiting {
+            until: Instant::now() + RECONNECT,
+        }
+    }
+}
+
+impl ShimLink {
+    pub(super) fn new(socket: PathBuf) -> Self {
+        ShimLink {
+            socket,
+            state: State::Unconnected,
+            mute: false,
+            wanted: None,
+            owed: false,
+            partial: Vec::new(),
+        }
+    }
+
+    /// True if the last attempt to talk to it had no answer.
+    pub(super) fn is_mute(&self) -> bool {
+        self.mute
+    }
+
+    /// The next message; `None` when the connection was lost. Safe to cancel.
+    pub(super) async fn next(&mut self) -> Option<Message> {
+        loop {
+            match &mut self.state {
+                State::Unconnected => {
+                    self.reach().await;
+                    if self.mute {
+                        return None;
+                    }
+                    self.pay().await;
+                }
+                State::Waiting { until } => {
+                    sleep_until(*until).await;
+                    self.state = State::Unconnected;
+                }
+                State::Connected { reader, .. } => {
+                    // `read_until` keeps what it has read in `partial` when it is cancelled.
+                    match reader.read_until(b'\n', &mut self.partial).await {
+                        Ok(n) if n > 0 && self.partial.ends_with(b"\n") => {
+                            let line = std::mem::take(&mut self.partial);
+                            match protocol::decode(&String::from_utf8_lossy(&line)) {
+                                // The spool's own hint has come, or will come, through inotify.
+                                Ok(Message::Spool { .. }) => {}
+                                Ok(message) => return Some(message),
+                                Err(error) => {
+                                    tracing::debug!(%error, "shim message not understood")
+                                }
+                            }
+                        }
+                        Ok(_) | Err(_) => {
+                            self.lose();
+                            return None;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Passes a stop on, now or as soon as the shim can be reached. Not to be cancelled: a provider
+    /// that prints without pause would otherwise never let it through.
+    pub(super) async fn stop(&mut self, grace: Option<Duration>) {
+        self.wanted = Some(Request::Stop {
+            grace_ms: grace.map(|grace| u64::try_from(grace.as_millis()).unwrap_or(u64::MAX)),
+        });
+        self.owed = true;
+        if !matches!(self.state, State::Connected { .. }) {
+            self.reach().await;
+        }
+        self.pay().await;
+    }
+
+    /// Tries once more to pass on what could not be, when it is time to; otherwise does nothing.
+    /// Not to be cancelled either, for the same reason.
+    pub(super) async fn catch_up(&mut self) {
+        if !self.owed {
+            return;
+        }
+        match &self.state {
+            State::Waiting { until } if *until > Instant::now() => return,
+            State::Waiting { .. } | State::Unconnected => self.reach().await,
+            State::Connected { .. } => {}
+        }
+        self.pay().await;
+    }
+
+    async fn reach(&mut self) {
+        let connected = self.connect().await;
+        self.mute = connected.is_none();
+        self.state = connected.unwrap_or_else(State::waiting);
+    }
+
+    fn lose(&mut self) {
+        self.partial.clear();
+        self.state = State::waiting();
+        // It may have gone unheard.
+        self.owed = self.wanted.is_some();
+    }
+
+    async fn pay(&mut self) {
+        let (Some(request), true) = (&self.wanted, self.owed) else {
+            return;
+        };
+        let line = protocol::encode(request);
+        let State::Connected { writer, .. } = &mut self.state else {
+            return;
+        };
+        match timeout(ANSWER, writer.write_all(line.as_bytes())).await {
+            Ok(Ok(())) => self.owed = false,
+            Ok(Err(_)) | Err(_) => self.lose(),
+        }
+    }
+
+    async fn connect(&self) -> Option<State> {
+        let stream = timeout(ANSWER, UnixStream::connect(&self.socket))
+            .await
+            .ok()?
+            .ok()?;
+        let (reader, mut writer) = stream.into_split();
+        let hello = protocol::encode(&Request::Hello);
+        timeout(ANSWER, writer.write_all(hello.as_bytes()))
+            .await
+            .ok()?
+            .ok()?;
+        let mut reader = BufReader::with_capacity(4096, reader);
+        let mut line = Vec::new();
+        let read = timeout(ANSWER, reader.read_until(b'\n', &mut line)).await;
+        // Nothing: it has more connections than it takes.
+        read.ok()?.ok().filter(|count| *count > 0)?;
+        Some(State::Connected { reader, writer })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use tokio::net::UnixListener;
+
+    use super::*;
+
+    /// The other end: takes a connection, and reads its lines.
+    struct Shim {
+        folder: tempfile::TempDir,
+        socket: UnixListener,
+    }
+
+    impl Shim {
+        fn new() -> Shim {
+            let folder = tempfile::tempdir().unwrap();
+            let socket = UnixListener::bind(folder.path().join("s")).unwrap();
+            Shim { folder, socket }
+        }
+
+        fn link(&self) -> ShimLink {
+            ShimLink::new(self.folder.path().join("s"))
+        }
+
+        async fn greeted(&self) -> BufReader<UnixStream> {
+            let mut stream = BufReader::new(self.socket.accept().await.unwrap().0);
+            assert!(line(&mut stream).await.contains("hello"));
+            say(&mut stream, &Message::Killed).await;
+            stream
+        }
+    }
+
+    async fn line(stream: &mut BufReader<UnixStream>) -> String {
+        let mut line = String::new();
+        // A broken connection has no more lines.
+        let _ = stream.read_line(&mut line).await;
+        line
+    }
+
+    async fn say(stream: &mut BufReader<UnixStream>, message: &Message) {
+        let line = protocol::encode_message(message);
+        stream.write_all(line.as_bytes()).await.unwrap();
+    }
+
+    /// What a provider does that prints without pause: `next` never gets further than one poll.
+    fn cut_short(link: &mut ShimLink) {
+        let mut now = Context::from_waker(Waker::noop());
+        let _ = pin!(link.next()).poll(&mut now);
+    }
+
+    #[tokio::test]
+    async fn a_stop_reaches_a_shim_that_comes_back_however_often_waiting_is_cut_short() {
+        let shim = Shim::new();
+        let path = shim.folder.path().join("s");
+        drop(shim.socket);
+        std::fs::remove_file(&path).unwrap();
+        let mut link = ShimLink::new(path.clone());
+        link.stop(Some(Duration::from_secs(3))).await;
+        assert!(link.is_mute());
+        let socket = UnixListener::bind(&path).unwrap();
+        let shim = Shim {
+            folder: shim.folder,
+            socket,
+        };
+        let told = tokio::spawn(async move {
+            loop {
+                // Connections that were cut short come to nothing.
+                let mut stream = BufReader::new(shim.socket.accept().await.unwrap().0);
+                let _ = line(&mut stream).await;
+                let hello = protocol::encode_message(&Message::Killed);
+                let _ = stream.write_all(hello.as_bytes()).await;
+                let told = line(&mut stream).await;
+                if told.contains("stop") {
+                    return told;
+                }
+            }
+        });
+        while !told.is_finished() {
+            cut_short(&mut link);
+            link.catch_up().await;
+            tokio::task::yield_now().await;
+        }
+        assert!(told.await.unwrap().contains("\"grace_ms\":3000"));
+        assert!(!link.is_mute());
+    }
+
+    #[tokio::test]
+    async fn a_stop_is_repeated_to_a_new_connection_and_not_to_the_same() {
+        let shim = Shim::new();
+        let mut link = shim.link();
+        let (mut first, ()) = tokio::join!(shim.greeted(), link.stop(None));
+        assert!(line(&mut first).await.contains("stop"));
+        link.catch_up().await;
+        say(&mut first, &Message::Stopping).await;
+        assert_eq!(link.next().await, Some(Message::Stopping));
+        drop(first);
+        assert_eq!(link.next().await, None);
+        let (mut second, _) = tokio::join!(shim.greeted(), async {
+            tokio::time::timeout(2 * RECONNECT, link.next()).await
+        });
+        assert!(line(&mut second).await.contains("stop"));
+    }
+
+    #[tokio::test]
+    async fn half_a_message_waits_for_its_other_half() {
+        let shim = Shim::new();
+        let mut link = shim.link();
+        let (mut stream, ()) = tokio::join!(shim.greeted(), link.stop(None));
+        let text = protocol::encode_message(&Message::Stopping);
+        let (one, other) = text.split_at(9);
+        stream.write_all(one.as_bytes()).await.unwrap();
+        while link.partial.is_empty() {
+            cut_short(&mut link);
+            tokio::task::yield_now().await;
+        }
+        stream.write_all(other.as_bytes()).await.unwrap();
+        assert_eq!(link.next().await, Some(Message::Stopping));
+    }
+}

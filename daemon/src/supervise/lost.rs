@@ -1,0 +1,115 @@
+//! An invocation whose shim is gone without a record. Whoever says so first takes the lock, so that
+//! a shim that comes late finds the record and starts nothing; then what is left of the provider is
+//! killed; then the record is written, and the end is as any other.
+
+use std::fs::DirBuilder;
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use steroids_shim::durable::FileError;
+use steroids_shim::exit::{End, ExitRecord};
+use steroids_shim::paths::InvDir;
+use steroids_shim::spec::{PROTOCOL, Spec};
+use steroids_shim::spool::SpoolError;
+use steroids_shim::state::{self, State};
+use steroids_shim::{lock, spool, tree};
+use tracing::{info, warn};
+
+use super::supervisor::chain;
+
+/// Writes the record of an invocation that nobody owns any more. A failure is logged and tried
+/// again by the job's next look.
+pub(super) async fn declare(spec: &Spec, dir: &InvDir, why: &str) {
+    let (spec, dir, error) = (spec.clone(), dir.clone(), why.to_owned());
+    let done = tokio::task::spawn_blocking(move || declare_now(&spec, &dir, error)).await;
+    match done {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => warn!(%error, "could not declare an invocation lost"),
+        Err(error) => warn!(%error, "could not declare an invocation lost"),
+    }
+}
+
+/// Makes the state folder, for the owner alone, unless it is there.
+pub(super) fn folder(dir: &InvDir) -> std::io::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir.path())
+}
+
+/// As [`declare`], with an end of the caller's choice, from a thread that may block.
+pub(super) fn close(
+    spec: &Spec,
+    dir: &InvDir,
+    end: End,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    // Somebody may have taken it away.
+    folder(dir)?;
+    let _lock = lock::acquire(&dir.lock())?;
+    let end = match ExitRecord::load(dir) {
+        Ok(Some(_)) => return Ok(()),
+        Ok(None) => end,
+        // It will not get better, and nobody but us writes another.
+        Err(error @ FileError::Malformed { .. }) => End::Lost {
+            error: format!("its exit record is damaged: {}", chain(&error)),
+        },
+        Err(error) => return Err(error.into()),
+    };
+    // Processes of another boot are gone, and their pids may be somebody else's by now.
+    if state::boot_id()? == spec.boot_id {
+        let killed = match State::load(dir)? {
+            Some(state) => tree::kill_remains(&spec.uuid, &state),
+            None => tree::kill_marked(&spec.uuid),
+        };
+        if killed.found > 0 {
+            info!(
+                invocation.id = spec.invocation,
+                found = killed.found,
+                "killed what a lost shim left behind"
+            );
+        }
+    }
+    let record = ExitRecord {
+        proto: PROTOCOL,
+        end,
+        ended_ms: now_ms(),
+        spool_length: whole_length(dir)?,
+        rusage: None,
+    };
+    record.store(dir)?;
+    Ok(())
+}
+
+fn declare_now(
+    spec: &Spec,
+    dir: &InvDir,
+    error: String,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    close(spec, dir, End::Lost { error })
+}
+
+/// Bytes of the spool that make sense: all of it, but for a record that a dying shim tore.
+fn whole_length(dir: &InvDir) -> Result<u64, SpoolError> {
+    let mut spool = match spool::Reader::open(&dir.spool()) {
+        Ok(spool) => spool,
+        Err(SpoolError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    loop {
+        match spool.next() {
+            Ok(Some(_)) => {}
+            Ok(None) | Err(SpoolError::Damaged { .. }) => return Ok(spool.position()),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The wall clock, in epoch milliseconds.
+pub(super) fn now_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| {
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        })
+}

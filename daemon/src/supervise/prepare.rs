@@ -1,0 +1,278 @@
+//! From a request to a spec: checks what was asked for, and fills in what was not. Nothing is
+//! started and nothing is written here.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use steroids_provider::args::{self, Wanted};
+use steroids_provider::env;
+use steroids_provider::kind::Kind;
+use steroids_shim::spec::{PROTOCOL, Spec};
+
+use super::StartError;
+use super::settings::{ProviderSettings, Settings};
+use crate::domain::StartRequest;
+
+/// What fits into a 4 MiB message beside everything else a start says.
+pub const MAX_PROMPT_BYTES: usize = 3 << 20;
+
+/// As long as an id or a name may be; it becomes part of rows, lines and messages.
+const MAX_WORD_BYTES: usize = 256;
+
+/// A checked request, all but the row's id.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) spec: Spec,
+}
+
+/// Facts the caller has looked up, so that this stays pure.
+pub(super) struct Surroundings<'a> {
+    pub(super) project: &'a Path,
+    pub(super) uuid: String,
+    pub(super) boot_id: String,
+    pub(super) now_ms: u64,
+    pub(super) is_file: &'a dyn Fn(&Path) -> bool,
+}
+
+/// Checks the request and lays out its spec; `invocation` is still 0.
+pub(super) fn prepare(
+    settings: &Settings,
+    request: &StartRequest,
+    around: Surroundings<'_>,
+) -> Result<Prepared, StartError> {
+    let (name, provider) = provider(settings, request)?;
+    check(request, provider)?;
+    let cwd = match &request.cwd {
+        Some(cwd) => around.project.join(cwd),
+        None => around.project.to_path_buf(),
+    };
+    let model = request
+        .model
+        .as_deref()
+        .or(provider.settings.model.as_deref())
+        .unwrap_or_default();
+    let command = args::command_line(
+        &provider.settings,
+        &Wanted {
+            model,
+            session: request.resume.as_deref(),
+            prompt: &request.prompt,
+            argv: &request.argv,
+        },
+    )
+    .map_err(|error| invalid("argv", error.to_string()))?;
+    let environment = env::environment(&provider.settings, &request.caller_env, &request.env);
+    let program = resolve(&command.program, &cwd, &environment, around.is_file);
+    let mut argv = vec![program];
+    argv.extend(command.args);
+    let prompt = if command.prompt_on_stdin {
+        request.prompt.clone()
+    } else {
+        String::new()
+    };
+    let kind = provider.settings.kind;
+    let request_hash = hash(request, name, model);
+    let short: String = around.uuid.chars().filter(|c| *c != '-').take(12).collect();
+    let spec = Spec {
+        proto: PROTOCOL,
+        invocation: 0,
+        project: around.project.to_path_buf(),
+        task: request.task.clone(),
+        role: role(request).to_owned(),
+        provider: name.to_owned(),
+        kind,
+        format: command.format,
+        model: model.to_owned(),
+        resume: request.resume.clone(),
+        request_id: request
+            .request_id
+            .clone()
+            .unwrap_or_else(|| around.uuid.clone()),
+        request_hash,
+        argv,
+        env: environment,
+        cwd,
+        prompt,
+        interactive: request.interactive,
+        leave_background: request.leave_background,
+        limits: settings
+            .limits
+            .resolve(kind, &provider.limits, &request.limits),
+        created_ms: around.now_ms,
+        boot_id: around.boot_id,
+        socket: settings.runtime_dir.join("s").join(short),
+        uuid: around.uuid,
+    };
+    Ok(Prepared { spec })
+}
+
+fn provider<'a>(
+    settings: &'a Settings,
+    request: &'a StartRequest,
+) -> Result<(&'a str, &'a ProviderSettings), StartError> {
+    let wanted = match request.provider.as_str() {
+        "" if request.argv.is_empty() => "claude",
+        "" => "command",
+        name => name,
+    };
+    settings
+        .providers
+        .get_key_value(wanted)
+        .map(|(name, provider)| (name.as_str(), provider))
+        .ok_or_else(|| StartError::UnknownProvider {
+            name: wanted.to_owned(),
+            known: settings.providers.keys().cloned().collect(),
+        })
+}
+
+fn role(request: &StartRequest) -> &str {
+    if request.role.is_empty() {
+        "coder"
+    } else {
+        &request.role
+    }
+}
+
+fn check(request: &StartRequest, provider: &ProviderSettings) -> Result<(), StartError> {
+    word("task_id", &request.task)?;
+    if request.task.is_empty() {
+        return Err(invalid("task_id", "is empty"));
+    }
+    word("role", &request.role)?;
+    word("model", request.model.as_deref().unwrap_or_default())?;
+    word("resume", request.resume.as_deref().unwrap_or_default())?;
+    let request_id = request.request_id.as_deref();
+    word("request_id", request_id.unwrap_or_default())?;
+    if request_id == Some("") {
+        return Err(invalid("request_id", "is empty"));
+    }
+    if request.prompt.len() > MAX_PROMPT_BYTES {
+        return Err(StartError::PromptTooLarge {
+            bytes: request.prompt.len(),
+            max: MAX_PROMPT_BYTES,
+        });
+    }
+    if provider.settings.kind != Kind::Command && request.prompt.is_empty() {
+        return Err(invalid(
+            "prompt",
+            "is empty; the agent would have nothing to do",
+        ));
+    }
+    if request.argv.iter().any(|argument| argument.contains('\0')) {
+        return Err(invalid("argv", "contains a NUL byte"));
+    }
+    for (name, value) in &request.env {
+        environment_variable(name, value)?;
+    }
+    Ok(())
+}
+
+fn environment_variable(name: &str, value: &str) -> Result<(), StartError> {
+    if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+        return Err(invalid(
+            "env",
+            format!(
+                "`{}` cannot be an environment variable",
+                name.escape_debug()
+            ),
+        ));
+    }
+    if env::is_withheld(name) {
+        return Err(invalid(
+            "env",
+            format!("`{name}` is never passed on to a provider"),
+        ));
+    }
+    Ok(())
+}
+
+fn word(field: &'static str, value: &str) -> Result<(), StartError> {
+    if value.len() > MAX_WORD_BYTES {
+        return Err(invalid(
+            field,
+            format!("is {} bytes long; at most {MAX_WORD_BYTES}", value.len()),
+        ));
+    }
+    if value.chars().any(char::is_control) {
+        return Err(invalid(field, "contains a control character"));
+    }
+    if value.starts_with('-') {
+        return Err(invalid(field, "begins with `-`, as a flag would"));
+    }
+    Ok(())
+}
+
+fn invalid(field: &'static str, reason: impl Into<String>) -> StartError {
+    StartError::Invalid {
+        field,
+        reason: reason.into(),
+    }
+}
+
+/// The absolute path of a program: a bare name is looked up in the absolute folders of the
+/// provider's own PATH; a path is taken from the working directory. A name that is not found stays
+/// as it is, so that the shim reports what the kernel says of it.
+fn resolve(
+    program: &str,
+    cwd: &Path,
+    environment: &[(String, String)],
+    is_file: &dyn Fn(&Path) -> bool,
+) -> String {
+    if program.contains('/') {
+        return cwd.join(program).to_string_lossy().into_owned();
+    }
+    let path = environment
+        .iter()
+        .find(|(name, _)| name == "PATH")
+        .map_or("", |(_, value)| value.as_str());
+    path.split(':')
+        .map(PathBuf::from)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(program))
+        .find(|candidate| is_file(candidate))
+        .map_or_else(
+            || program.to_owned(),
+            |found| found.to_string_lossy().into_owned(),
+        )
+}
+
+/// Hash of what makes two requests the same. The caller's environment is left out: it differs from
+/// one terminal to the next.
+fn hash(request: &StartRequest, provider: &str, model: &str) -> String {
+    #[derive(serde::Serialize)]
+    struct Parameters<'a> {
+        task: &'a str,
+        role: &'a str,
+        provider: &'a str,
+        model: &'a str,
+        prompt: &'a str,
+        cwd: Option<&'a Path>,
+        env: &'a BTreeMap<String, String>,
+        resume: Option<&'a str>,
+        argv: &'a [String],
+        limits: String,
+        interactive: bool,
+        leave_background: bool,
+    }
+    let parameters = Parameters {
+        task: &request.task,
+        role: role(request),
+        provider,
+        model,
+        prompt: &request.prompt,
+        cwd: request.cwd.as_deref(),
+        env: &request.env,
+        resume: request.resume.as_deref(),
+        argv: &request.argv,
+        limits: format!("{:?}", request.limits),
+        interactive: request.interactive,
+        leave_background: request.leave_background,
+    };
+    // A path that is not UTF-8 was refused with the request, so this always encodes.
+    let encoded = serde_json::to_vec(&parameters).unwrap_or_default();
+    Sha256::digest(encoded)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

@@ -1,0 +1,348 @@
+//! After a start of the daemon, and at every wakeup: each invocation of ours that is not over gets
+//! an owner again, or an end.
+//!
+//! ```text
+//! lock held                   adopt: a job connects and catches up
+//! lock free, exit record      finish: a job writes terminal line and row
+//! lock free, none, this boot  lost: kill what is left, then as above
+//! lock free, none, other boot lost (host restarted): kill nothing, then as above
+//! row of ours, no folder      never started
+//! folder, no row              the row is put back from the spec first
+//! ```
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use steroids_shim::durable::FileError;
+use steroids_shim::exit::{End, ExitRecord};
+use steroids_shim::paths::InvDir;
+use steroids_shim::spec::{PROTOCOL, Spec};
+use steroids_shim::{lock, state};
+use tokio::time::{Instant, timeout_at};
+use tracing::{info, warn};
+
+use super::finish::{mark_projected, projected_mark};
+use super::job::{JobHandle, Progress};
+use super::stop::is_open;
+use super::supervisor::{Inner, chain};
+use super::{Supervisor, lost};
+use crate::domain::{Invocation, InvocationId};
+use crate::projection;
+use crate::projects::Project;
+use crate::store::{NewEvent, NewInvocation, StoreError};
+
+/// Readiness waits so long for invocations that have ended to be finished; the rest goes on behind.
+const READY_WITHIN: Duration = Duration::from_secs(10);
+
+/// When a reconcile happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Before the daemon is ready: every folder is looked at.
+    Startup,
+    /// A project was registered, perhaps with a database that has lost its rows: folders known to
+    /// be over are looked at too.
+    Registered,
+    /// While it serves: folders known to be over are passed over.
+    Wakeup,
+}
+
+/// What a reconcile found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reconciled {
+    /// Running, and in our care again.
+    pub adopted: usize,
+    /// Ended while nobody looked.
+    pub finished: usize,
+    /// Gone without a record.
+    pub lost: usize,
+}
+
+/// What is to be done about one state folder.
+enum Finding {
+    Adopt,
+    Finish,
+    Lost(&'static str),
+}
+
+impl Supervisor {
+    /// Gives every unfinished invocation an owner or an end, as far as can be within 10 s: what a
+    /// locked database or a slow disk holds up goes on behind, and is not counted.
+    pub async fn reconcile(&self, scope: Scope) -> Reconciled {
+        let deadline = Instant::now() + READY_WITHIN;
+        let inner = Arc::clone(&self.inner);
+        let taking_up = self.inner.tracker.spawn(async move {
+            tokio::select! {
+                () = inner.stop.cancelled() => Taken::default(),
+                taken = inner.take_all_up(scope) => taken,
+            }
+        });
+        let Ok(taken) = timeout_at(deadline, taking_up).await else {
+            warn!("not all invocations are taken up yet; going on behind");
+            return Reconciled::default();
+        };
+        // Only a panic, or the runtime's end, leaves nothing.
+        let Taken { found, ending } = taken.unwrap_or_default();
+        for mut handle in ending {
+            let over = handle
+                .progress
+                .wait_for(|progress| matches!(progress, Progress::Ended(_)));
+            if timeout_at(deadline, over).await.is_err() {
+                warn!("not all ended invocations are finished yet; going on behind");
+                break;
+            }
+        }
+        found
+    }
+}
+
+/// What was found, and the jobs of those that are about to end.
+#[derive(Default)]
+struct Taken {
+    found: Reconciled,
+    ending: Vec<JobHandle>,
+}
+
+type Failed = (InvDir, String);
+
+impl Inner {
+    /// State folders that may need something done, oldest first.
+    async fn folders(&self, scope: Scope) -> Vec<InvDir> {
+        let root = self.inv_root();
+        let listing = tokio::task::spawn_blocking(move || list(&root, scope)).await;
+        listing.unwrap_or_default()
+    }
+
+    async fn take_all_up(self: &Arc<Self>, scope: Scope) -> Taken {
+        let mut taken = Taken::default();
+        for dir in self.folders(scope).await {
+            match self.take_up(dir, &mut taken.found).await {
+                Ok(handle) => taken.ending.extend(handle),
+                Err((dir, error)) => {
+                    warn!(dir = %dir.path().display(), %error, "state folder left as it is");
+                }
+            }
+        }
+        for project in self.projects.all() {
+            taken.found.lost += self.end_rows_without_folder(&project).await;
+        }
+        taken
+    }
+
+    /// One folder. Gives the job of an invocation that is about to end.
+    async fn take_up(
+        self: &Arc<Self>,
+        dir: InvDir,
+        found: &mut Reconciled,
+    ) -> Result<Option<JobHandle>, Failed> {
+        let fail = |error: String| (dir.clone(), error);
+        let read = {
+            let dir = dir.clone();
+            tokio::task::spawn_blocking(move || Spec::load(&dir)).await
+        };
+        let spec = match read {
+            Ok(Ok(spec)) => spec,
+            // A start that was cut before its spec: the row without a folder is the one to end.
+            Ok(Err(error)) if error.is_missing() => return Ok(None),
+            Ok(Err(error)) => return Err(fail(chain(&error))),
+            Err(_) => return Ok(None),
+        };
+        if spec.proto > PROTOCOL || spec.proto + 1 < PROTOCOL {
+            return Err(fail(format!("shim protocol {} is not ours", spec.proto)));
+        }
+        // Taken care of: by a job, by a start under way, by another reconcile.
+        let Some(entry) = self.enter(&spec.uuid) else {
+            return Ok(None);
+        };
+        self.floors.raise(&spec.project, spec.invocation);
+        let project = self
+            .projects
+            .get(&spec.project)
+            .await
+            .map_err(|error| fail(chain(&error)))?;
+        let id = InvocationId::new(spec.invocation)
+            .ok_or_else(|| fail("its spec names no invocation".to_owned()))?;
+        let row = self
+            .row_of(&project, &spec, id)
+            .await
+            .map_err(|error| fail(chain(&error)))?;
+        if !is_open(&row) {
+            mark_projected(&dir);
+            return Ok(None);
+        }
+        let finding = {
+            let (spec, dir) = (spec.clone(), dir.clone());
+            tokio::task::spawn_blocking(move || look(&spec, &dir)).await
+        };
+        let finding = match finding {
+            Ok(Ok(finding)) => finding,
+            Ok(Err(error)) => return Err(fail(error)),
+            Err(_) => return Ok(None),
+        };
+        let ends = !matches!(finding, Finding::Adopt);
+        match finding {
+            Finding::Adopt => {
+                found.adopted += 1;
+                self.tell(&project, &row, "adopted");
+            }
+            Finding::Finish => found.finished += 1,
+            Finding::Lost(why) => {
+                found.lost += 1;
+                lost::declare(&spec, &dir, why).await;
+            }
+        }
+        info!(invocation.id = spec.invocation, ends, "invocation taken up");
+        let place = self.place_of_adopted();
+        let handle = entry.watch_over(id, spec, dir, project, place);
+        Ok(ends.then_some(handle))
+    }
+
+    /// The invocation's row, put back if the database lost it.
+    async fn row_of(
+        &self,
+        project: &Project,
+        spec: &Spec,
+        id: InvocationId,
+    ) -> Result<Invocation, StoreError> {
+        if let Some(row) = project.store.by_uuid(&spec.uuid).await? {
+            return Ok(row);
+        }
+        info!(invocation.id = %id, "row put back from its state folder");
+        let row = NewInvocation::from(spec);
+        project.store.restore(id, row, None).await
+    }
+
+    /// Rows of ours that say running, and have neither job nor folder.
+    async fn end_rows_without_folder(self: &Arc<Self>, project: &Project) -> usize {
+        let open = match project.store.unfinished().await {
+            Ok(open) => open,
+            Err(error) => {
+                warn!(project = %project.root.display(), %error, "rows cannot be read");
+                return 0;
+            }
+        };
+        let mut ended = 0;
+        for row in open {
+            let Some(managed) = &row.managed else {
+                continue;
+            };
+            let dir = InvDir::new(&self.settings.state_dir, &managed.uuid);
+            // Held until the row has ended: nobody else ends it meanwhile.
+            let Some(_entry) = self.enter(&managed.uuid) else {
+                continue;
+            };
+            if dir.spec().exists() {
+                continue;
+            }
+            let end = End::NeverStarted {
+                error: "never started: the daemon ended before its shim ran".to_owned(),
+            };
+            end_without_folder(self, project, row.id.get(), end).await;
+            ended += 1;
+        }
+        ended
+    }
+
+    /// Records an event, and waits for nobody: the job is what matters.
+    fn tell(&self, project: &Arc<Project>, row: &Invocation, kind: &'static str) {
+        let event = NewEvent {
+            kind: kind.to_owned(),
+            invocation: Some(row.id),
+            task: Some(row.task.clone()),
+            message: String::new(),
+        };
+        let project = Arc::clone(project);
+        self.tracker.spawn(async move {
+            if let Err(error) = project.store.record(event).await {
+                warn!(%error, kind, "lifecycle event not recorded");
+            }
+            project.touch();
+        });
+    }
+}
+
+/// Ends a row that has no folder to take the facts from: its two lines, then the row.
+pub(super) async fn end_without_folder(inner: &Inner, project: &Project, id: i64, end: End) {
+    let Some(id) = InvocationId::new(id) else {
+        return;
+    };
+    let row = match project.store.invocation(id).await {
+        Ok(Some(row)) if is_open(&row) => row,
+        Ok(_) => return,
+        Err(error) => {
+            warn!(invocation.id = %id, %error, "row cannot be read");
+            return;
+        }
+    };
+    let exit = ExitRecord {
+        proto: PROTOCOL,
+        end,
+        ended_ms: lost::now_ms(),
+        spool_length: 0,
+        rusage: None,
+    };
+    let created = started(&row);
+    let ending = projection::ending_of(&exit, None, created);
+    let logs = project.logs().clone();
+    let path = logs.path(id);
+    let written =
+        tokio::task::spawn_blocking(move || projection::write_stub(&logs, &row, &exit)).await;
+    if let Ok(Err(error)) = written {
+        warn!(invocation.id = %id, error = %chain(&error), "its log could not be written");
+    }
+    inner.hints.poke(&path);
+    if let Err(error) = project.store.finish(id, ending).await {
+        warn!(invocation.id = %id, %error, "its row could not be ended");
+    }
+    project.touch();
+}
+
+fn started(row: &Invocation) -> u64 {
+    row.started_ms
+        .and_then(|started| u64::try_from(started).ok())
+        .unwrap_or(0)
+}
+
+/// Looks at lock and record, in this order, and once more at the record: a shim writes it and then
+/// lets go of the lock.
+fn look(spec: &Spec, dir: &InvDir) -> Result<Finding, String> {
+    let held = lock::is_held(&dir.lock()).map_err(|error| error.to_string())?;
+    let record = match ExitRecord::load(dir) {
+        // Nobody will mend it, so it proves nothing.
+        Err(FileError::Malformed { .. }) => None,
+        read => read.map_err(|error| chain(&error))?,
+    };
+    Ok(match (held, record) {
+        (_, Some(_)) => Finding::Finish,
+        (true, None) => Finding::Adopt,
+        (false, None) => {
+            let boot = state::boot_id().map_err(|error| error.to_string())?;
+            Finding::Lost(if boot == spec.boot_id {
+                "shim lost"
+            } else {
+                "host restarted"
+            })
+        }
+    })
+}
+
+fn list(root: &Path, scope: Scope) -> Vec<InvDir> {
+    let Ok(entries) = std::fs::read_dir(root) else {
+        return Vec::new();
+    };
+    let mut dirs: Vec<_> = entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| {
+            (
+                entry.metadata().and_then(|meta| meta.modified()).ok(),
+                entry.path(),
+            )
+        })
+        .collect();
+    dirs.sort();
+    dirs.into_iter()
+        .map(|(_, path)| InvDir::at(path))
+        .filter(|dir| scope != Scope::Wakeup || !projected_mark(dir).exists())
+        .collect()
+}

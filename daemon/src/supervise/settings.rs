@@ -1,0 +1,139 @@
+//! What the supervisor is told once, at start.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use steroids_provider::args;
+use steroids_provider::kind::Kind;
+use steroids_shim::spec;
+
+use crate::domain::Limits;
+use crate::launch::Launcher;
+
+/// Folders, bounds, limits and providers.
+#[derive(Clone)]
+pub struct Settings {
+    /// Holds `inv/<uuid>/`, one folder an invocation.
+    pub state_dir: PathBuf,
+    /// Holds `s/<short>`, the shims' sockets.
+    pub runtime_dir: PathBuf,
+    /// Starts shims.
+    pub launcher: Arc<dyn Launcher>,
+    /// Invocations that may run at once.
+    pub max_running: usize,
+    /// Limits where neither the start nor the provider says otherwise.
+    pub limits: DefaultLimits,
+    /// By their configured names.
+    pub providers: BTreeMap<String, ProviderSettings>,
+}
+
+/// One configured provider.
+#[derive(Debug, Clone)]
+pub struct ProviderSettings {
+    /// Program, arguments and environment names.
+    pub settings: args::Settings,
+    /// What differs from the daemon's limits.
+    pub limits: Limits,
+}
+
+/// The daemon's limits; `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DefaultLimits {
+    /// For providers that print while they work; a plain command has none, as it is often mute.
+    pub silence: Option<Duration>,
+    /// While a tool call is open.
+    pub tool_silence: Option<Duration>,
+    /// In all.
+    pub wall: Option<Duration>,
+    /// After the final result.
+    pub post_result: Option<Duration>,
+    /// Between asking to end and killing.
+    pub grace: Duration,
+}
+
+impl Default for DefaultLimits {
+    fn default() -> Self {
+        DefaultLimits {
+            silence: Some(Duration::from_secs(15 * 60)),
+            tool_silence: Some(Duration::from_secs(2 * 60 * 60)),
+            wall: None,
+            post_result: Some(Duration::from_secs(30)),
+            grace: Duration::from_secs(10),
+        }
+    }
+}
+
+impl DefaultLimits {
+    /// The limits of one invocation: the start's word first, then the provider's, then ours.
+    pub(super) fn resolve(&self, kind: Kind, provider: &Limits, start: &Limits) -> spec::Limits {
+        let silence = match kind {
+            Kind::Command => None,
+            Kind::Claude | Kind::Codex | Kind::Gemini => self.silence,
+        };
+        spec::Limits {
+            silence_ms: pick(start.silence, provider.silence, silence),
+            tool_silence_ms: pick(start.tool_silence, provider.tool_silence, self.tool_silence),
+            wall_ms: pick(start.wall, provider.wall, self.wall),
+            post_result_ms: pick(start.post_result, provider.post_result, self.post_result),
+            grace_ms: millis(start.grace.or(provider.grace).unwrap_or(self.grace)),
+        }
+    }
+}
+
+fn pick(
+    start: Option<Option<Duration>>,
+    provider: Option<Option<Duration>>,
+    default: Option<Duration>,
+) -> Option<u64> {
+    start.or(provider).unwrap_or(default).map(millis)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn the_start_beats_the_provider_beats_the_daemon() {
+        let defaults = DefaultLimits::default();
+        let provider = Limits {
+            silence: Some(Some(MINUTE)),
+            wall: Some(Some(2 * MINUTE)),
+            ..Limits::default()
+        };
+        let start = Limits {
+            silence: Some(None),
+            ..Limits::default()
+        };
+        let limits = defaults.resolve(Kind::Claude, &provider, &start);
+        assert_eq!(limits.silence_ms, None);
+        assert_eq!(limits.wall_ms, Some(120_000));
+        assert_eq!(limits.post_result_ms, Some(30_000));
+        assert_eq!(limits.grace_ms, 10_000);
+    }
+
+    #[test]
+    fn a_plain_command_may_be_silent_unless_somebody_says_otherwise() {
+        let defaults = DefaultLimits::default();
+        let none = Limits::default();
+        assert_eq!(
+            defaults.resolve(Kind::Command, &none, &none).silence_ms,
+            None
+        );
+        let start = Limits {
+            silence: Some(Some(MINUTE)),
+            ..none
+        };
+        assert_eq!(
+            defaults.resolve(Kind::Command, &none, &start).silence_ms,
+            Some(60_000)
+        );
+    }
+}

@@ -1,0 +1,294 @@
+//! Starting an invocation. The order is the promise: row committed as running, then spec durable,
+//! then shim launched and lock held, then the answer. A crash between any two leaves something the
+//! next reconcile can name.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use steroids_shim::durable;
+use steroids_shim::exit::{End, ExitRecord};
+use steroids_shim::paths::InvDir;
+use steroids_shim::spec::Spec;
+use steroids_shim::state::{self, State};
+use tokio::time::timeout;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use super::job::{JobHandle, Progress};
+use super::prepare::{Surroundings, prepare};
+use super::supervisor::{Entry, Inner, Place, chain};
+use super::{StartError, Supervisor, lost};
+use crate::domain::{Invocation, InvocationId, StartRequest};
+use crate::launch::LaunchError;
+use crate::projects::Project;
+use crate::store::{Begun, NewInvocation};
+
+/// Below this a start would sooner or later pause its agent on a full disk.
+const LEAST_FREE_BYTES: u64 = 200 << 20;
+
+/// A provider that could not be started is final within milliseconds; the answer then says so.
+const EARLY_END: Duration = Duration::from_secs(5);
+
+impl Supervisor {
+    /// Starts an invocation; true: the request id was known, and nothing was started.
+    ///
+    /// The work goes on when the caller goes away: a request that has a row is always seen through.
+    ///
+    /// # Errors
+    /// Every reason of [`StartError`]; after `Launch` the row exists and has ended.
+    pub async fn start(&self, request: StartRequest) -> Result<(Invocation, bool), StartError> {
+        let project = self.inner.projects.get(&request.project).await?;
+        let inner = Arc::clone(&self.inner);
+        let draining = self.is_draining();
+        let starting = async move { start(&inner, project, request, draining).await };
+        match self.inner.tracker.spawn(starting).await {
+            Ok(answer) => answer,
+            // Only a panic, or the runtime's end.
+            Err(_) => Err(StartError::Draining),
+        }
+    }
+}
+
+async fn start(
+    inner: &Arc<Inner>,
+    project: Arc<Project>,
+    request: StartRequest,
+    draining: bool,
+) -> Result<(Invocation, bool), StartError> {
+    let (spec, request) = {
+        let (inner, project) = (Arc::clone(inner), Arc::clone(&project));
+        let prepared = move || prepared(&inner, &project, &request).map(|spec| (spec, request));
+        // Only a panic, or the runtime's end, keeps it from answering.
+        let prepared = tokio::task::spawn_blocking(prepared).await;
+        prepared.map_err(|_| StartError::Draining)??
+    };
+    let turn = inner.turns.take(&project.root, &spec.request_id).await;
+    if let Some(known) = known(&project, &spec).await? {
+        return Ok((known, true));
+    }
+    if draining {
+        return Err(StartError::Draining);
+    }
+    let place = inner.place().ok_or(StartError::TooManyRunning {
+        max: inner.settings.max_running,
+    })?;
+    // Before there is a row: whoever finds that finds who takes care of it.
+    let entry = inner.enter(&spec.uuid).ok_or(StartError::Draining)?;
+    let floor = floor(inner, &project).await;
+    let invocation = match project
+        .store
+        .begin(row(&spec, &request.prompt), InvocationId::new(floor))
+        .await?
+    {
+        Begun::New(invocation) => invocation,
+        Begun::Existing(invocation) => return Ok((invocation, true)),
+    };
+    drop(turn);
+    inner.floors.raise(&project.root, invocation.id.get());
+    project.touch();
+    let spec = Spec {
+        invocation: invocation.id.get(),
+        ..spec
+    };
+    let launched = launch(inner, &project, spec, entry, place).await?;
+    answer(&project, invocation, launched).await
+}
+
+/// Lays out the spec from what the request and this moment say.
+fn prepared(inner: &Inner, project: &Project, request: &StartRequest) -> Result<Spec, StartError> {
+    check_disk(&inner.settings.state_dir)?;
+    let around = Surroundings {
+        project: &project.root,
+        uuid: Uuid::new_v4().to_string(),
+        boot_id: state::boot_id().map_err(|source| StartError::StateDir {
+            path: PathBuf::from("/proc/sys/kernel/random/boot_id"),
+            source,
+        })?,
+        now_ms: lost::now_ms(),
+        is_file: &|path| path.is_file(),
+    };
+    prepare(&inner.settings, request, around).map(|prepared| prepared.spec)
+}
+
+/// The invocation of a request id that came before, if its parameters were the same.
+async fn known(project: &Project, spec: &Spec) -> Result<Option<Invocation>, StartError> {
+    let Some(known) = project.store.by_request(&spec.request_id).await? else {
+        return Ok(None);
+    };
+    match &known.managed {
+        Some(managed) if managed.request_hash != spec.request_hash => {
+            Err(StartError::RequestIdReused {
+                request_id: spec.request_id.clone(),
+                id: known.id,
+            })
+        }
+        _ => Ok(Some(known)),
+    }
+}
+
+/// What the row is to hold. The prompt is the request's, wherever the provider takes it.
+fn row(spec: &Spec, prompt: &str) -> NewInvocation {
+    NewInvocation {
+        prompt: prompt.to_owned(),
+        ..NewInvocation::from(spec)
+    }
+}
+
+/// From the committed row to a shim that holds its lock. Whatever fails, the invocation ends.
+async fn launch(
+    inner: &Inner,
+    project: &Arc<Project>,
+    spec: Spec,
+    entry: Entry,
+    place: Place,
+) -> Result<Launched, StartError> {
+    let id = InvocationId::new(spec.invocation).ok_or(StartError::Draining)?;
+    let dir = InvDir::new(&inner.settings.state_dir, &spec.uuid);
+    let stored = {
+        let (spec, dir) = (spec.clone(), dir.clone());
+        tokio::task::spawn_blocking(move || store_spec(&spec, &dir)).await
+    };
+    let refused = match stored {
+        Ok(Ok(())) => inner.settings.launcher.launch(dir.path()).await.err(),
+        Ok(Err(source)) => {
+            let path = dir.path().to_path_buf();
+            never_started(inner, project, &spec, &source).await;
+            return Err(StartError::StateDir { path, source });
+        }
+        Err(_) => return Err(StartError::Draining),
+    };
+    if let Some(error) = &refused {
+        close_unlaunched(&spec, &dir, error).await;
+    }
+    let handle = entry.watch_over(id, spec, dir.clone(), Arc::clone(project), place);
+    Ok(Launched {
+        handle,
+        dir,
+        refused,
+    })
+}
+
+struct Launched {
+    handle: JobHandle,
+    dir: InvDir,
+    refused: Option<LaunchError>,
+}
+
+/// The row as it is now: running with its pid, or ended if the provider could not be started.
+async fn answer(
+    project: &Project,
+    begun: Invocation,
+    launched: Launched,
+) -> Result<(Invocation, bool), StartError> {
+    let id = begun.id;
+    let ended = matches!(ExitRecord::load(&launched.dir), Ok(Some(_)));
+    if ended {
+        let mut progress = launched.handle.progress;
+        let over = progress.wait_for(|progress| matches!(progress, Progress::Ended(_)));
+        // In time or not: the row below says what is true.
+        let _ = timeout(EARLY_END, over).await;
+    }
+    if let Some(source) = launched.refused {
+        return Err(StartError::Launch { id, source });
+    }
+    let pid = State::load(&launched.dir)
+        .ok()
+        .flatten()
+        .and_then(|state| state.agent_pid);
+    if let Err(error) = project.store.launched(id, pid.map(i64::from)).await {
+        warn!(invocation.id = %id, %error, "the provider's pid was not recorded");
+    }
+    info!(invocation.id = %id, pid, project = %project.root.display(), "invocation started");
+    let now = project.store.invocation(id).await?;
+    Ok((now.unwrap_or(begun), false))
+}
+
+/// No shim took over: the record says so, and the job that follows writes log and row.
+async fn close_unlaunched(spec: &Spec, dir: &InvDir, error: &LaunchError) {
+    let end = End::NeverStarted {
+        error: chain(error),
+    };
+    let (spec, dir) = (spec.clone(), dir.clone());
+    let closed = tokio::task::spawn_blocking(move || lost::close(&spec, &dir, end)).await;
+    if let Ok(Err(error)) = closed {
+        // A shim that took over after all holds the lock: then it is the one to write the record.
+        warn!(%error, "could not record a failed launch");
+    }
+}
+
+/// Makes the state folder, for the owner alone, and the spec in it, durably.
+fn store_spec(spec: &Spec, dir: &InvDir) -> io::Result<()> {
+    lost::folder(dir)?;
+    if let Some(sockets) = spec.socket.parent() {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(sockets)?;
+    }
+    durable::sync_folder_of(dir.path())
+        .and_then(|()| spec.store(dir))
+        .map_err(io::Error::other)
+}
+
+/// The state folder could not be written, so only the row can say what happened.
+async fn never_started(inner: &Inner, project: &Project, spec: &Spec, error: &io::Error) {
+    let end = End::NeverStarted {
+        error: format!("state folder: {}", chain(error)),
+    };
+    super::reconcile::end_without_folder(inner, project, spec.invocation, end).await;
+}
+
+fn check_disk(path: &Path) -> Result<(), StartError> {
+    let Ok(stat) = rustix::fs::statvfs(path) else {
+        // A folder that cannot be asked will refuse the spec, and say why.
+        return Ok(());
+    };
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    if free < LEAST_FREE_BYTES {
+        return Err(StartError::LowDisk {
+            path: path.to_path_buf(),
+            free,
+            needed: LEAST_FREE_BYTES,
+        });
+    }
+    Ok(())
+}
+
+impl From<&Spec> for NewInvocation {
+    fn from(spec: &Spec) -> Self {
+        NewInvocation {
+            task: spec.task.clone(),
+            role: spec.role.clone(),
+            provider: spec.provider.clone(),
+            model: spec.model.clone(),
+            prompt: spec.prompt.clone(),
+            request_id: spec.request_id.clone(),
+            request_hash: spec.request_hash.clone(),
+            uuid: spec.uuid.clone(),
+            resume: spec.resume.clone(),
+            cwd: spec.cwd.clone(),
+            limits_json: serde_json::to_string(&spec.limits).unwrap_or_default(),
+            parser_version: steroids_provider::decoder::VERSION,
+            created_ms: i64::try_from(spec.created_ms).unwrap_or(i64::MAX),
+            queued: false,
+        }
+    }
+}
+
+/// No id up to this one may be given: it has a log or a state folder, whatever the database says.
+/// The logs are asked each time, as another tool adds to them too.
+async fn floor(inner: &Inner, project: &Project) -> i64 {
+    let logs = project.logs().clone();
+    let highest = tokio::task::spawn_blocking(move || logs.highest()).await;
+    let highest = match highest {
+        Ok(Ok(Some(id))) => id.get(),
+        // No logs, or a folder that cannot be read: then the log cannot be written either.
+        _ => 0,
+    };
+    inner.floors.raise(&project.root, highest);
+    inner.floors.of(&project.root)
+}

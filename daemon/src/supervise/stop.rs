@@ -1,0 +1,88 @@
+//! Ending invocations: one that somebody names, or all of them when the daemon is told to.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::job::{JobHandle, Progress, Request};
+use super::{StopError, Supervisor};
+use crate::domain::{Invocation, InvocationId, Phase};
+
+/// After its grace a shim kills, drains for at most 5 s, and writes its record; the row follows.
+const AFTER_GRACE: Duration = Duration::from_secs(15);
+
+/// How long an unnamed grace may be, for the wait alone: the shim knows its own.
+const LONGEST_DEFAULT: Duration = Duration::from_secs(60);
+
+impl Supervisor {
+    /// Ends an invocation and waits until its row is final. True: it had ended before.
+    ///
+    /// # Errors
+    /// When it does not exist, is not ours, or has not ended in time (it goes on ending).
+    pub async fn stop(
+        &self,
+        project: &Path,
+        id: InvocationId,
+        grace: Option<Duration>,
+    ) -> Result<(Invocation, bool), StopError> {
+        let project = self.inner.projects.get(project).await?;
+        let found = project.store.invocation(id).await?;
+        let invocation = found.ok_or_else(|| StopError::NotFound {
+            project: project.root.clone(),
+            id,
+        })?;
+        if invocation.phase.is_ended() {
+            return Ok((invocation, true));
+        }
+        let Some(managed) = &invocation.managed else {
+            return Err(StopError::NotManaged { id });
+        };
+        if let Some(handle) = self.inner.job(&managed.uuid)
+            && let Some(ended) = stop_one(handle, grace).await
+        {
+            return Ok((ended, false));
+        }
+        // It ended between the two look-ups, could not be started, or waits for a reconcile.
+        match project.store.invocation(id).await? {
+            Some(ended) if ended.phase.is_ended() => Ok((ended, true)),
+            _ => Err(StopError::Slow { id }),
+        }
+    }
+
+    /// Lets go of all jobs, or with `stop_all` ends their invocations first. Says how many ended.
+    pub async fn shutdown(&self, stop_all: bool) -> usize {
+        self.drain(true);
+        if !stop_all {
+            return 0;
+        }
+        // As many at once as run; they end with this call, or are dropped with it.
+        let mut stopping = JoinSet::new();
+        for handle in self.inner.jobs() {
+            stopping.spawn(stop_one(handle, None));
+        }
+        let ended = stopping.join_all().await;
+        ended.iter().filter(|stopped| stopped.is_some()).count()
+    }
+}
+
+/// Asks for the end and waits for it; `None` if it did not come in time, or the job is gone.
+async fn stop_one(mut handle: JobHandle, grace: Option<Duration>) -> Option<Invocation> {
+    let within = grace.unwrap_or(LONGEST_DEFAULT) + AFTER_GRACE;
+    let stopping = async {
+        // A job that is gone has published its end; the wait below sees it.
+        let _ = handle.requests.send(Request::Stop { grace }).await;
+        let over = |progress: &Progress| matches!(progress, Progress::Ended(_));
+        match &*handle.progress.wait_for(over).await.ok()? {
+            Progress::Ended(invocation) => Some((**invocation).clone()),
+            Progress::Running { .. } => None,
+        }
+    };
+    timeout(within, stopping).await.ok()?
+}
+
+/// Whether a row of ours may still change.
+pub(super) fn is_open(invocation: &Invocation) -> bool {
+    matches!(invocation.phase, Phase::Queued | Phase::Running)
+}

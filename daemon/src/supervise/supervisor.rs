@@ -1,0 +1,283 @@
+//! The handle the rest of the daemon holds: what runs, what is wrong, and the way in.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use steroids_shim::paths::InvDir;
+use steroids_shim::spec::Spec;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, info_span, warn};
+
+use super::floors::Floors;
+use super::job::{Job, JobHandle, Progress, REQUESTS, Request};
+use super::settings::Settings;
+use super::turns::Turns;
+use crate::domain::InvocationId;
+use crate::projects::{Project, Projects};
+use crate::watch::Hints;
+
+/// Owner of all jobs. Cheap to clone.
+#[derive(Clone)]
+pub struct Supervisor {
+    pub(super) inner: Arc<Inner>,
+}
+
+/// What the handle and the jobs share.
+pub(super) struct Inner {
+    pub(super) settings: Settings,
+    pub(super) projects: Projects,
+    pub(super) hints: Hints,
+    pub(super) stop: CancellationToken,
+    pub(super) tracker: TaskTracker,
+    pub(super) floors: Floors,
+    pub(super) turns: Turns,
+    // Held for a look-up or an insertion, never across an await.
+    jobs: Mutex<HashMap<String, JobHandle>>,
+    troubles: Mutex<HashMap<String, String>>,
+    // Jobs plus starts that have a place but no job yet.
+    places: AtomicUsize,
+    draining: AtomicBool,
+    unknown: AtomicU64,
+}
+
+/// A place among the running; given back when dropped.
+pub(super) struct Place {
+    inner: Arc<Inner>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.inner.places.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A job's entry among the jobs, made before there is a job: whoever looks for the invocation
+/// meanwhile finds that it is taken care of, and what is asked of it waits for the job. Dropped,
+/// it is forgotten.
+pub(super) struct Entry {
+    inner: Arc<Inner>,
+    uuid: String,
+    handle: JobHandle,
+    pub(super) requests: mpsc::Receiver<Request>,
+    pub(super) progress: watch::Sender<Progress>,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        lock(&self.inner.jobs).remove(&self.uuid);
+        self.inner.well(&self.uuid);
+    }
+}
+
+impl Entry {
+    /// Makes the job.
+    pub(super) fn watch_over(
+        self,
+        id: InvocationId,
+        spec: Spec,
+        dir: InvDir,
+        project: Arc<Project>,
+        place: Place,
+    ) -> JobHandle {
+        let inner = Arc::clone(&self.inner);
+        let handle = self.handle.clone();
+        let span = info_span!("invocation", invocation.id = %id, invocation.uuid = %self.uuid);
+        let job = Job {
+            id,
+            spec: Arc::new(spec),
+            dir,
+            project,
+            inner: Arc::clone(&inner),
+            entry: self,
+        };
+        inner.tracker.spawn(
+            async move {
+                job.run().await;
+                drop(place);
+            }
+            .instrument(span),
+        );
+        handle
+    }
+}
+
+impl Supervisor {
+    /// A supervisor without jobs; [`Supervisor::reconcile`] takes up those that are there.
+    pub fn new(
+        settings: Settings,
+        projects: Projects,
+        hints: Hints,
+        tracker: TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
+        Supervisor {
+            inner: Arc::new(Inner {
+                settings,
+                projects,
+                hints,
+                stop,
+                tracker,
+                floors: Floors::default(),
+                turns: Turns::default(),
+                jobs: Mutex::default(),
+                troubles: Mutex::default(),
+                places: AtomicUsize::new(0),
+                draining: AtomicBool::new(false),
+                unknown: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// Invocations in our care now.
+    pub fn running(&self) -> usize {
+        lock(&self.inner.jobs).len()
+    }
+
+    /// As many as may run at once.
+    pub fn max_running(&self) -> usize {
+        self.inner.settings.max_running
+    }
+
+    /// Where the state folders are.
+    pub fn state_dir(&self) -> &Path {
+        &self.inner.settings.state_dir
+    }
+
+    /// The launcher's word for itself.
+    pub fn launcher(&self) -> &'static str {
+        self.inner.settings.launcher.name()
+    }
+
+    /// Refuses new starts from now on, or takes them again.
+    pub fn drain(&self, on: bool) {
+        self.inner.draining.store(on, Ordering::Release);
+    }
+
+    /// Whether new starts are refused.
+    pub fn is_draining(&self) -> bool {
+        self.inner.draining.load(Ordering::Acquire)
+    }
+
+    /// Provider events no parser knew, since the daemon started.
+    pub fn unknown_events(&self) -> u64 {
+        self.inner.unknown.load(Ordering::Relaxed)
+    }
+
+    /// What does not work as it should, one line each.
+    pub fn degraded(&self) -> Vec<String> {
+        let mut lines: Vec<_> = lock(&self.inner.troubles).values().cloned().collect();
+        lines.sort();
+        lines
+    }
+
+    /// What a person should know about a running invocation.
+    pub fn alarm(&self, uuid: &str) -> Option<String> {
+        let handle = lock(&self.inner.jobs).get(uuid).cloned()?;
+        let progress = handle.progress.borrow();
+        match &*progress {
+            Progress::Running { alarm } => alarm.clone(),
+            Progress::Ended(_) => None,
+        }
+    }
+}
+
+impl Inner {
+    /// A place among the running, if one is free.
+    pub(super) fn place(self: &Arc<Self>) -> Option<Place> {
+        let max = self.settings.max_running;
+        self.places
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| {
+                (taken < max).then_some(taken + 1)
+            })
+            .ok()
+            .map(|_| Place {
+                inner: Arc::clone(self),
+            })
+    }
+
+    /// A place for what runs already, however many there are.
+    pub(super) fn place_of_adopted(self: &Arc<Self>) -> Place {
+        self.places.fetch_add(1, Ordering::AcqRel);
+        Place {
+            inner: Arc::clone(self),
+        }
+    }
+
+    /// Enters an invocation among the jobs; `None` if it is there already.
+    pub(super) fn enter(self: &Arc<Self>, uuid: &str) -> Option<Entry> {
+        let (requests, inbox) = mpsc::channel(REQUESTS);
+        let (progress, published) = watch::channel(Progress::Running { alarm: None });
+        let handle = JobHandle {
+            requests,
+            progress: published,
+        };
+        let mut jobs = lock(&self.jobs);
+        if jobs.contains_key(uuid) {
+            return None;
+        }
+        jobs.insert(uuid.to_owned(), handle.clone());
+        Some(Entry {
+            inner: Arc::clone(self),
+            uuid: uuid.to_owned(),
+            handle,
+            requests: inbox,
+            progress,
+        })
+    }
+
+    pub(super) fn job(&self, uuid: &str) -> Option<JobHandle> {
+        lock(&self.jobs).get(uuid).cloned()
+    }
+
+    pub(super) fn jobs(&self) -> Vec<JobHandle> {
+        lock(&self.jobs).values().cloned().collect()
+    }
+
+    pub(super) fn inv_root(&self) -> PathBuf {
+        self.settings.state_dir.join("inv")
+    }
+
+    pub(super) fn count_unknown(&self, events: u64) {
+        self.unknown.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// Notes what went wrong; logs it when it is new.
+    pub(super) fn trouble(
+        &self,
+        key: &str,
+        id: InvocationId,
+        error: &(dyn std::error::Error + 'static),
+    ) {
+        let said = format!("invocation {id}: {}", chain(error));
+        let before = lock(&self.troubles).insert(key.to_owned(), said.clone());
+        if before.as_deref() != Some(&said) {
+            warn!(invocation.id = %id, error = %chain(error), "tried again until it works");
+        }
+    }
+
+    /// What went wrong is over.
+    pub(super) fn well(&self, key: &str) {
+        lock(&self.troubles).remove(key);
+    }
+}
+
+/// An error with its causes, on one line.
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        said.push_str(": ");
+        said.push_str(&error.to_string());
+        cause = error.source();
+    }
+    said
+}
+
+/// A map is valid whatever panicked while it was held: every change to it is one call.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

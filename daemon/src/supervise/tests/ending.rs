@@ -1,0 +1,104 @@
+//! While an agent runs and ends, and somebody takes its files away.
+
+use steroids_shim::protocol::{Message, encode_message};
+use steroids_shim::spec::Spec;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixListener;
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_folder_taken_away_ends_the_row() {
+    let bench = Bench::new(8, 8).await;
+    let dir = bench.dir(&bench.start("r1").await);
+    fs::remove_dir_all(dir.path()).unwrap();
+    bench.stage.vanish(&dir);
+    let ended = bench.ended(1).await;
+    assert_eq!(outcome(&ended), "lost");
+    assert!(bench.log(1).contains("\"type\":\"error\""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_rewritten_while_the_database_was_replaced_does_not_keep_a_row_running() {
+    let bench = Bench::new(8, 8).await;
+    let dir = bench.dir(&bench.start("r1").await);
+    let log = bench.project.logs().path(InvocationId::new(1).unwrap());
+    eventually(async || fs::metadata(&log).ok().filter(|log| log.len() > 0)).await;
+    let steroids = bench.project.root.join(".steroids");
+    for name in ["steroids.db", "steroids.db-wal", "steroids.db-shm"] {
+        let _ = fs::remove_file(steroids.join(name));
+    }
+    bench
+        .projects
+        .register(&bench.project.root, true)
+        .await
+        .unwrap();
+    fs::write(&log, "not what was written\n").unwrap();
+    bench.stage.end(&dir);
+    let uuid = dir.path().file_name().unwrap().to_str().unwrap().to_owned();
+    let ended = eventually(async || {
+        let project = bench.projects.get(&bench.project.root).await.unwrap();
+        let row = project.store.by_uuid(&uuid).await.unwrap();
+        row.filter(|row| row.phase.is_ended())
+    })
+    .await;
+    assert_eq!(outcome(&ended), "success");
+    assert!(bench.log(1).starts_with("{\"ts\":"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_of_one_that_has_ended_says_so() {
+    let bench = Bench::new(8, 8).await;
+    let dir = bench.dir(&bench.start("r1").await);
+    bench.stage.end(&dir);
+    bench.ended(1).await;
+    let id = InvocationId::new(1).unwrap();
+    let stopped = bench.supervisor.stop(&bench.project.root, id, None).await;
+    assert!(stopped.unwrap().1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_is_passed_on_while_the_log_cannot_be_written() {
+    let bench = Bench::new(0, 8).await;
+    let (supervisor, request) = (bench.supervisor.clone(), bench.request("r1"));
+    let starting = tokio::spawn(async move { supervisor.start(request).await });
+    let dir = bench.launched(1).await;
+    let socket = UnixListener::bind(Spec::load(&dir).unwrap().socket).unwrap();
+    let logs = bench.project.logs().folder();
+    fs::rename(logs, logs.with_file_name("away")).unwrap();
+    fs::write(logs, "in the way").unwrap();
+    bench.stage.turns.add_permits(1);
+    starting.await.unwrap().unwrap();
+    let (supervisor, project) = (bench.supervisor.clone(), bench.project.root.clone());
+    let id = InvocationId::new(1).unwrap();
+    let stopping = tokio::spawn(async move { supervisor.stop(&project, id, None).await });
+    let heard = async {
+        let mut stream = BufReader::new(socket.accept().await.unwrap().0);
+        let mut line = String::new();
+        stream.read_line(&mut line).await.unwrap();
+        let hello = encode_message(&Message::Stopping);
+        stream.write_all(hello.as_bytes()).await.unwrap();
+        line.clear();
+        stream.read_line(&mut line).await.unwrap();
+        line
+    };
+    let heard = tokio::time::timeout(PATIENCE, heard).await.unwrap();
+    assert!(heard.contains("\"stop\""), "{heard}");
+    fs::remove_file(logs).unwrap();
+    fs::rename(logs.with_file_name("away"), logs).unwrap();
+    bench.stage.end(&dir);
+    assert!(stopping.await.unwrap().unwrap().0.phase.is_ended());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuilt_log_has_a_generation_that_nothing_read_meanwhile_can_have() {
+    let bench = Bench::new(8, 8).await;
+    let dir = bench.dir(&bench.start("r1").await);
+    let log = bench.project.logs().path(InvocationId::new(1).unwrap());
+    eventually(async || fs::metadata(&log).ok().filter(|log| log.len() > 0)).await;
+    fs::write(&log, "not what was written\n").unwrap();
+    bench.stage.end(&dir);
+    let ended = bench.ended(1).await;
+    // One before the new file has the name, one after.
+    assert_eq!(ended.managed.unwrap().log_generation, 2);
+}

@@ -1,0 +1,244 @@
+//! A supervisor with a database, folders and files of its own, and a shim that a test plays.
+
+mod ending;
+mod preparing;
+mod starting;
+mod taking_up;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use steroids_provider::args;
+use steroids_provider::kind::Kind;
+use steroids_shim::exit::{End, ExitRecord};
+use steroids_shim::lock::{self, Lock};
+use steroids_shim::paths::InvDir;
+use steroids_shim::spec::PROTOCOL;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::*;
+use crate::domain::{Invocation, InvocationId, Limits, Phase, StartRequest};
+use crate::launch::{Launcher, Launching};
+use crate::projects::{Project, Projects};
+use crate::watch::Hints;
+
+/// Longer than anything here takes; a test that waits so long has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Plays the shims: each launch waits for its turn, then holds the folder's lock.
+struct Stage {
+    turns: Semaphore,
+    /// Those that wait for their turn, or had it.
+    arrived: Mutex<Vec<InvDir>>,
+    locks: Mutex<BTreeMap<PathBuf, Lock>>,
+}
+
+impl Stage {
+    fn arrived(&self) -> Vec<InvDir> {
+        held(&self.arrived).clone()
+    }
+
+    fn take(&self, dir: &InvDir) {
+        // Refused where somebody has written the record before: then the shim starts nothing.
+        if ExitRecord::load(dir).is_ok_and(|record| record.is_none()) {
+            let lock = lock::acquire(&dir.lock()).unwrap();
+            held(&self.locks).insert(dir.path().to_owned(), lock);
+        }
+    }
+
+    /// The shim is gone, without a word.
+    fn vanish(&self, dir: &InvDir) {
+        held(&self.locks).remove(dir.path());
+    }
+
+    /// The provider has ended, and its shim after it.
+    fn end(&self, dir: &InvDir) {
+        let record = ExitRecord {
+            proto: PROTOCOL,
+            end: End::Ran {
+                code: Some(0),
+                signal: None,
+                ended_by: None,
+                duration_ms: 1,
+                leftovers: 0,
+            },
+            ended_ms: 1_700_000_000_000,
+            spool_length: 0,
+            rusage: None,
+        };
+        record.store(dir).unwrap();
+        self.vanish(dir);
+    }
+}
+
+impl Launcher for Stage {
+    fn name(&self) -> &'static str {
+        "stage"
+    }
+
+    fn launch<'a>(&'a self, dir: &'a Path) -> Launching<'a> {
+        Box::pin(async move {
+            let dir = InvDir::at(dir);
+            held(&self.arrived).push(dir.clone());
+            self.turns.acquire().await.unwrap().forget();
+            self.take(&dir);
+            Ok(())
+        })
+    }
+}
+
+struct Bench {
+    _root: tempfile::TempDir,
+    stage: Arc<Stage>,
+    projects: Projects,
+    project: Arc<Project>,
+    supervisor: Supervisor,
+    let_go: CancellationToken,
+}
+
+impl Bench {
+    /// With so many shims that need no turn.
+    async fn new(turns: usize, max_running: usize) -> Bench {
+        let root = tempfile::tempdir().unwrap();
+        let state_dir = root.path().canonicalize().unwrap().join("state");
+        let folder = state_dir.with_file_name("project");
+        fs::create_dir_all(&state_dir).unwrap();
+        fs::create_dir(&folder).unwrap();
+        let owner = state_dir.to_str().unwrap().to_owned();
+        let projects = Projects::open(&state_dir, owner).unwrap();
+        let (project, _) = projects.register(&folder, true).await.unwrap();
+        let stage = Arc::new(Stage {
+            turns: Semaphore::new(turns),
+            arrived: Mutex::default(),
+            locks: Mutex::default(),
+        });
+        let let_go = CancellationToken::new();
+        let supervisor = Supervisor::new(
+            settings(&state_dir, Arc::clone(&stage), max_running),
+            projects.clone(),
+            Hints::new().0,
+            TaskTracker::new(),
+            let_go.clone(),
+        );
+        Bench {
+            _root: root,
+            stage,
+            projects,
+            project,
+            supervisor,
+            let_go,
+        }
+    }
+
+    fn request(&self, request_id: &str) -> StartRequest {
+        StartRequest {
+            project: self.project.root.clone(),
+            task: "T1".to_owned(),
+            role: String::new(),
+            provider: "command".to_owned(),
+            model: None,
+            prompt: String::new(),
+            cwd: None,
+            env: BTreeMap::new(),
+            caller_env: BTreeMap::new(),
+            resume: None,
+            request_id: Some(request_id.to_owned()),
+            limits: Limits::default(),
+            argv: vec!["/bin/true".to_owned()],
+            interactive: false,
+            leave_background: false,
+        }
+    }
+
+    async fn start(&self, request_id: &str) -> Invocation {
+        let started = self.supervisor.start(self.request(request_id)).await;
+        started.unwrap().0
+    }
+
+    fn dir(&self, invocation: &Invocation) -> InvDir {
+        let uuid = &invocation.managed.as_ref().unwrap().uuid;
+        InvDir::new(self.supervisor.state_dir(), uuid)
+    }
+
+    async fn row(&self, id: i64) -> Invocation {
+        let id = InvocationId::new(id).unwrap();
+        let project = self.projects.get(&self.project.root).await.unwrap();
+        project.store.invocation(id).await.unwrap().unwrap()
+    }
+
+    async fn ended(&self, id: i64) -> Invocation {
+        eventually(async || Some(self.row(id).await).filter(|row| row.phase.is_ended())).await
+    }
+
+    fn log(&self, id: i64) -> String {
+        let path = self.project.logs().path(InvocationId::new(id).unwrap());
+        fs::read_to_string(path).unwrap()
+    }
+
+    /// Waits until so many shims have been launched; gives the last one's folder.
+    async fn launched(&self, count: usize) -> InvDir {
+        eventually(async || self.stage.arrived().get(count - 1).cloned()).await
+    }
+
+    /// As many a daemon's restart: the jobs let go, and another supervisor comes.
+    fn restart(&mut self) {
+        self.let_go.cancel();
+        self.let_go = CancellationToken::new();
+        self.supervisor = Supervisor::new(
+            settings(self.supervisor.state_dir(), Arc::clone(&self.stage), 8),
+            self.projects.clone(),
+            Hints::new().0,
+            TaskTracker::new(),
+            self.let_go.clone(),
+        );
+    }
+}
+
+fn settings(state_dir: &Path, stage: Arc<Stage>, max_running: usize) -> Settings {
+    let command = ProviderSettings {
+        settings: args::Settings::builtin(Kind::Command),
+        limits: Limits::default(),
+    };
+    Settings {
+        state_dir: state_dir.to_owned(),
+        runtime_dir: state_dir.join("run"),
+        launcher: stage,
+        max_running,
+        limits: DefaultLimits::default(),
+        providers: BTreeMap::from([("command".to_owned(), command)]),
+    }
+}
+
+/// Asks until there is an answer.
+async fn eventually<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let asking = async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asking)
+        .await
+        .expect("in time")
+}
+
+fn held<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn outcome(invocation: &Invocation) -> &'static str {
+    match invocation.phase {
+        Phase::Ended {
+            outcome: Some(outcome),
+            ..
+        } => outcome.as_str(),
+        _ => invocation.phase.as_str(),
+    }
+}

@@ -1,0 +1,138 @@
+//! While an invocation is being started.
+
+use tokio::task::JoinSet;
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reconcile_leaves_a_start_under_way_alone() {
+    let bench = Bench::new(0, 8).await;
+    let (supervisor, request) = (bench.supervisor.clone(), bench.request("r1"));
+    let starting = tokio::spawn(async move { supervisor.start(request).await });
+    let dir = bench.launched(1).await;
+    for scope in [Scope::Wakeup, Scope::Registered] {
+        let found = bench.supervisor.reconcile(scope).await;
+        assert_eq!(found, Reconciled::default());
+    }
+    assert_eq!(ExitRecord::load(&dir).unwrap(), None);
+    bench.stage.turns.add_permits(1);
+    let (started, _) = starting.await.unwrap().unwrap();
+    assert_eq!(started.phase.as_str(), "running");
+    bench.stage.end(&dir);
+    assert_eq!(outcome(&bench.ended(1).await), "success");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_during_the_start_waits_for_the_shim() {
+    let bench = Bench::new(0, 8).await;
+    let (supervisor, request) = (bench.supervisor.clone(), bench.request("r1"));
+    let starting = tokio::spawn(async move { supervisor.start(request).await });
+    let dir = bench.launched(1).await;
+    let supervisor = bench.supervisor.clone();
+    let project = bench.project.root.clone();
+    let id = InvocationId::new(1).unwrap();
+    let mut stopping = tokio::spawn(async move { supervisor.stop(&project, id, None).await });
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut stopping).await;
+    assert!(early.is_err(), "{early:?}");
+    bench.stage.turns.add_permits(1);
+    starting.await.unwrap().unwrap();
+    bench.stage.end(&dir);
+    let (stopped, _) = stopping.await.unwrap().unwrap();
+    assert!(stopped.phase.is_ended());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_request_at_once_is_one_invocation_however_few_may_run() {
+    let bench = Bench::new(8, 1).await;
+    let mut starting = JoinSet::new();
+    for _ in 0..50 {
+        let (supervisor, request) = (bench.supervisor.clone(), bench.request("same"));
+        starting.spawn(async move { supervisor.start(request).await });
+    }
+    let mut fresh = 0;
+    for answer in starting.join_all().await {
+        let (invocation, existing) = answer.unwrap();
+        assert_eq!(invocation.id.get(), 1);
+        fresh += usize::from(!existing);
+    }
+    assert_eq!((fresh, bench.stage.arrived().len()), (1, 1));
+    let error = bench.supervisor.start(bench.request("other")).await;
+    assert!(matches!(error, Err(StartError::TooManyRunning { max: 1 })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_goes_on_when_its_caller_goes_away() {
+    let bench = Bench::new(0, 8).await;
+    let (supervisor, request) = (bench.supervisor.clone(), bench.request("r1"));
+    let starting = tokio::spawn(async move { supervisor.start(request).await });
+    let dir = bench.launched(1).await;
+    starting.abort();
+    assert!(starting.await.unwrap_err().is_cancelled());
+    bench.stage.turns.add_permits(1);
+    eventually(async || lock::is_held(&dir.lock()).unwrap().then_some(())).await;
+    bench.stage.end(&dir);
+    bench.ended(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_start_while_draining_but_a_repeated_one_is_answered() {
+    let bench = Bench::new(8, 8).await;
+    bench.start("r1").await;
+    bench.supervisor.drain(true);
+    assert_eq!(bench.start("r1").await.id.get(), 1);
+    let error = bench.supervisor.start(bench.request("r2")).await;
+    assert!(matches!(error, Err(StartError::Draining)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_has_a_log_is_not_given_again_whatever_was_noted_first() {
+    let mut bench = Bench::new(8, 8).await;
+    let dir = bench.dir(&bench.start("r1").await);
+    bench.stage.end(&dir);
+    bench.ended(1).await;
+    // An older tool's, of a database that is gone: nothing but its log tells of it.
+    let foreign = bench.project.logs().path(InvocationId::new(40).unwrap());
+    fs::write(&foreign, "{\"ts\":1,\"type\":\"start\"}\n").unwrap();
+    let steroids = bench.project.root.join(".steroids");
+    for name in ["steroids.db", "steroids.db-wal", "steroids.db-shm"] {
+        let _ = fs::remove_file(steroids.join(name));
+    }
+    bench.restart();
+    bench
+        .projects
+        .register(&bench.project.root, true)
+        .await
+        .unwrap();
+    bench.supervisor.reconcile(Scope::Registered).await;
+    let given = bench.start("r2").await;
+    assert_eq!(given.id.get(), 41);
+    // And what was given since counts, too, when nothing is left of it.
+    bench.stage.end(&bench.dir(&given));
+    bench.ended(41).await;
+    fs::remove_file(bench.project.logs().path(given.id)).unwrap();
+    for name in ["steroids.db", "steroids.db-wal", "steroids.db-shm"] {
+        let _ = fs::remove_file(steroids.join(name));
+    }
+    bench
+        .projects
+        .register(&bench.project.root, true)
+        .await
+        .unwrap();
+    assert_eq!(bench.start("r3").await.id.get(), 42);
+    let text = fs::read_to_string(foreign).unwrap();
+    assert_eq!(text.lines().count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_folder_that_cannot_be_made_ends_the_row_and_frees_the_place() {
+    let bench = Bench::new(8, 1).await;
+    fs::write(bench.supervisor.state_dir().join("inv"), "in the way").unwrap();
+    let error = bench.supervisor.start(bench.request("r1")).await;
+    assert!(matches!(error, Err(StartError::StateDir { .. })));
+    let ended = bench.ended(1).await;
+    assert_eq!(outcome(&ended), "never_started");
+    assert_eq!(bench.log(1).lines().count(), 2);
+    assert_eq!(bench.supervisor.running(), 0);
+    fs::remove_file(bench.supervisor.state_dir().join("inv")).unwrap();
+    bench.start("r2").await;
+}

@@ -1,0 +1,144 @@
+//! After a restart, and at a wakeup.
+
+use steroids_shim::spec::Spec;
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_is_adopted_once_and_what_has_ended_is_finished() {
+    let mut bench = Bench::new(8, 8).await;
+    let runs = bench.dir(&bench.start("r1").await);
+    let ends = bench.dir(&bench.start("r2").await);
+    bench.restart();
+    bench.stage.end(&ends);
+    let found = bench.supervisor.reconcile(Scope::Startup).await;
+    assert_eq!((found.adopted, found.finished, found.lost), (1, 1, 0));
+    assert!(bench.row(2).await.phase.is_ended());
+    let again = bench.supervisor.reconcile(Scope::Wakeup).await;
+    assert_eq!(again, Reconciled::default());
+    bench.stage.end(&runs);
+    bench.ended(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_without_a_folder_is_ended_with_one_last_line_however_often() {
+    let mut bench = Bench::new(8, 8).await;
+    let dir = bench.dir(&bench.start("r1").await);
+    bench.restart();
+    bench.stage.vanish(&dir);
+    fs::remove_dir_all(dir.path()).unwrap();
+    let (one, other) = tokio::join!(
+        bench.supervisor.reconcile(Scope::Startup),
+        bench.supervisor.reconcile(Scope::Startup),
+    );
+    assert!(one.lost + other.lost >= 1);
+    assert_eq!(bench.ended(1).await.exit_code, Some(-1));
+    let terminal = "\"type\":\"error\"";
+    assert_eq!(
+        bench.log(1).matches(terminal).count(),
+        1,
+        "{}",
+        bench.log(1)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_database_keeps_nothing_from_being_adopted() {
+    let mut bench = Bench::new(8, 8).await;
+    let dir = bench.dir(&bench.start("r1").await);
+    bench.restart();
+    let other = rusqlite::Connection::open(bench.project.store.path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let reconciled = bench.supervisor.reconcile(Scope::Startup);
+    let within = Duration::from_secs(3);
+    let found = tokio::time::timeout(within, reconciled).await.unwrap();
+    assert_eq!((found.adopted, bench.supervisor.running()), (1, 1));
+    drop(other);
+    bench.stage.end(&dir);
+    bench.ended(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_whose_shim_is_gone_is_lost() {
+    let mut bench = Bench::new(8, 8).await;
+    let dir = bench.dir(&bench.start("r1").await);
+    bench.restart();
+    bench.stage.vanish(&dir);
+    let found = bench.supervisor.reconcile(Scope::Startup).await;
+    assert_eq!(found.lost, 1);
+    let ended = bench.ended(1).await;
+    assert_eq!(ended.error.as_deref(), Some("shim lost"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_exit_record_does_not_keep_a_row_running() {
+    let mut bench = Bench::new(8, 8).await;
+    let dir = bench.dir(&bench.start("r1").await);
+    bench.restart();
+    fs::write(dir.exit(), "{\"proto\":1,\"end\":").unwrap();
+    bench.stage.vanish(&dir);
+    bench.supervisor.reconcile(Scope::Startup).await;
+    let ended = bench.ended(1).await;
+    assert_eq!(outcome(&ended), "lost");
+    assert!(ended.error.unwrap().contains("exit record"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_declared_lost_whose_lock_is_held() {
+    let bench = Bench::new(8, 8).await;
+    let dir = bench.dir(&bench.start("r1").await);
+    let spec = Spec::load(&dir).unwrap();
+    let lost = || End::Lost {
+        error: "shim lost".to_owned(),
+    };
+    assert!(lost::close(&spec, &dir, lost()).is_err());
+    assert_eq!(ExitRecord::load(&dir).unwrap(), None);
+    bench.stage.vanish(&dir);
+    lost::close(&spec, &dir, lost()).unwrap();
+    assert!(ExitRecord::load(&dir).unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_restart_of_the_host_nothing_is_killed() {
+    let mut bench = Bench::new(8, 8).await;
+    let dir = bench.dir(&bench.start("r1").await);
+    bench.restart();
+    bench.stage.vanish(&dir);
+    let mut spec = Spec::load(&dir).unwrap();
+    spec.boot_id = "another".to_owned();
+    spec.store(&dir).unwrap();
+    let mut bystander = std::process::Command::new("sleep")
+        .arg("60")
+        .env(steroids_shim::tree::MARKER, &spec.uuid)
+        .spawn()
+        .unwrap();
+    bench.supervisor.reconcile(Scope::Startup).await;
+    let ended = bench.ended(1).await;
+    assert_eq!(ended.error.as_deref(), Some("host restarted"));
+    assert!(bystander.try_wait().unwrap().is_none());
+    bystander.kill().unwrap();
+    bystander.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_killed_between_last_line_and_row_writes_the_line_once() {
+    let mut bench = Bench::new(8, 8).await;
+    let dir = bench.dir(&bench.start("r1").await);
+    bench.restart();
+    bench.stage.vanish(&dir);
+    fs::remove_dir_all(dir.path()).unwrap();
+    let exit = ExitRecord {
+        proto: PROTOCOL,
+        end: End::NeverStarted {
+            error: "never started".to_owned(),
+        },
+        ended_ms: 1_700_000_000_000,
+        spool_length: 0,
+        rusage: None,
+    };
+    let row = bench.row(1).await;
+    crate::projection::write_stub(bench.project.logs(), &row, &exit).unwrap();
+    bench.supervisor.reconcile(Scope::Startup).await;
+    bench.ended(1).await;
+    assert_eq!(bench.log(1).matches("\"type\":\"error\"").count(), 1);
+}

@@ -15,8 +15,10 @@
 // What may go, and removing it.
 
 // A task's story, sampled.
+pub mod timeline;
 
 // One subscriber: from a cursor to the end, then live.
+pub mod follow;
 
 // One task per invocation; its start, its stop, and who takes it up after a restart.
 pub mod supervise;

@@ -1,0 +1,406 @@
+//! One subscriber's stream: catch up from a cursor, then follow.
+//!
+//! The logs are the buffer. A [`Follower`] holds positions in them and reads when it is asked for
+//! more, so a subscriber that never reads costs its descriptors and nothing else, and one that
+//! reads holds one batch. Replay, catching up and live are one loop: read from where we are; at
+//! the end wait for a hint, or for the safety poll behind it (5 s for our own logs, which are
+//! hinted in this process; 1 s for the older tool's; none while no log is open).
+//!
+//! A stream of a task, a project or everything takes invocations up in the order of their ids:
+//! ended ones one after the other, each to its end before the next; running ones beside them, at
+//! most [`MAX_OPEN`] at a time, as a cursor can list no more. Further ones wait for a place, and
+//! lose nothing by it. The lines of one invocation are always in order.
+//!
+//! What cannot be given is told by an event of type `gap`. Streams end with the follower; all its
+//! waits are cancel-safe.
+
+mod error;
+mod event;
+mod gap;
+mod look;
+mod open;
+mod row;
+mod source;
+mod stream;
+mod tail;
+mod trust;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+pub use error::FollowError;
+pub use event::Event;
+
+use crate::domain::InvocationId;
+use crate::domain::cursor::{AllCursor, MAX_OPEN, MAX_SCOPES, Reach, Scope, ScopeCursor, Template};
+use crate::watch::Hints;
+use event::{End, Pending};
+use gap::Gap;
+use source::Sources;
+use stream::Stream;
+use tail::{Extent, Tail, Told};
+
+/// Bytes read at once, unless one line has more: what a subscriber that does not read holds, and
+/// about what one HTTP/2 window takes.
+const READ: usize = 64 * 1024;
+
+/// Bytes sent at once, cursors counted in, unless one line has more. Wide cursors can be many
+/// times as long as the lines.
+const BATCH: usize = 256 * 1024;
+
+/// Our own logs are hinted by their writer; this finds what somebody else did to them.
+const OWN_POLL: Duration = Duration::from_secs(5);
+
+/// The older tool's logs may not be watchable.
+const FOREIGN_POLL: Duration = Duration::from_secs(1);
+
+/// What to follow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selector {
+    /// One invocation, to its terminal line.
+    Invocation {
+        /// Path of the project.
+        project: PathBuf,
+        /// Its id there.
+        id: InvocationId,
+    },
+    /// All invocations of a task, those to come included.
+    Task {
+        /// Path of the project.
+        project: PathBuf,
+        /// The task's id.
+        task: String,
+    },
+    /// All invocations of a project.
+    Project {
+        /// Its path.
+        project: PathBuf,
+    },
+    /// All invocations of all projects.
+    All,
+}
+
+/// One subscriber's stream; dropping it frees everything.
+pub struct Follower {
+    hints: Hints,
+    form: Form,
+    streams: Vec<Stream>,
+    extent: Extent,
+    pending: Option<Pending>,
+    // Whose turn it is among the open logs.
+    turn: usize,
+    polled: Instant,
+    // The streams are those of the projects there are.
+    is_matched: bool,
+    is_done: bool,
+}
+
+/// Of what the cursors are.
+enum Form {
+    Invocation,
+    Scope,
+    All {
+        sources: Box<dyn Sources>,
+        changes: watch::Receiver<u64>,
+        // Of projects that cannot be opened now; a later cursor still speaks of them.
+        absent: BTreeMap<Scope, Reach>,
+    },
+}
+
+/// Any one of the things waited for.
+type Wait<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+enum Advance {
+    Lines,
+    Gap(Event),
+    Nothing,
+}
+
+// === impl Follower ===
+
+impl Follower {
+    /// The next events, in at most 256 KiB with their cursors (or one longer line); `None` at the
+    /// end. Waits where more is to come. Cancel-safe: what was not returned comes again.
+    pub async fn next(&mut self) -> Result<Option<Vec<Event>>, FollowError> {
+        loop {
+            if let Some(events) = self.drain() {
+                return Ok(Some(events));
+            }
+            if self.is_done {
+                return Ok(None);
+            }
+            match self.advance().await? {
+                Advance::Lines => {}
+                Advance::Gap(event) => return Ok(Some(vec![event])),
+                Advance::Nothing if self.is_done => {}
+                Advance::Nothing if matches!(self.extent, Extent::Whole) => self.wait().await,
+                Advance::Nothing => self.is_done = true,
+            }
+        }
+    }
+
+    // Reads the log whose turn it is, or takes up the next invocation.
+    async fn advance(&mut self) -> Result<Advance, FollowError> {
+        self.notice().await?;
+        loop {
+            let fresh = self.fresh();
+            let Some(&(at, id)) = fresh.get(self.turn) else {
+                self.turn = 0;
+                if !self.take_up().await? && fresh.is_empty() {
+                    return Ok(Advance::Nothing);
+                }
+                continue;
+            };
+            self.turn += 1;
+            let Some(tail) = self.streams[at].tail(id) else {
+                continue;
+            };
+            match tail.step(READ).await? {
+                Told::Lines(batch) => {
+                    self.pending = Some(Pending {
+                        stream: at,
+                        id,
+                        batch,
+                        position: tail.position(),
+                        is_ours: tail.is_ours(),
+                        is_held_to_ours: tail.is_held_to_ours(),
+                    });
+                    return Ok(Advance::Lines);
+                }
+                Told::Gap(gap) => return Ok(Advance::Gap(self.gap_event(at, id, &gap))),
+                Told::Idle => {}
+                Told::Finished => {
+                    self.end_tail(at, id);
+                    if self.is_done {
+                        return Ok(Advance::Nothing);
+                    }
+                }
+            }
+        }
+    }
+
+    // The logs that may have more.
+    fn fresh(&self) -> Vec<(usize, InvocationId)> {
+        let tails = self
+            .streams
+            .iter()
+            .enumerate()
+            .flat_map(|(at, stream)| stream.tails.iter().map(move |tail| (at, tail)));
+        tails
+            .filter(|(_, tail)| tail.is_fresh)
+            .map(|(at, tail)| (at, tail.id()))
+            .collect()
+    }
+
+    async fn take_up(&mut self) -> Result<bool, FollowError> {
+        let mut tails = self.streams.iter().flat_map(|stream| &stream.tails);
+        // Ended ones are replayed one after the other.
+        if tails.any(Tail::is_ended) || self.open_logs() >= MAX_OPEN {
+            return Ok(false);
+        }
+        for stream in &mut self.streams {
+            if stream.take_up(&self.hints, self.extent).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn open_logs(&self) -> usize {
+        let open: usize = self.streams.iter().map(|stream| stream.tails.len()).sum();
+        let absent = match &self.form {
+            Form::All { absent, .. } => absent.values().map(|reach| reach.open.len()).sum(),
+            Form::Invocation | Form::Scope => 0,
+        };
+        open + absent
+    }
+
+    fn end_tail(&mut self, at: usize, id: InvocationId) {
+        self.streams[at].drop_tail(id);
+        self.is_done |= matches!(self.form, Form::Invocation);
+    }
+
+    async fn notice(&mut self) -> Result<(), FollowError> {
+        for stream in &mut self.streams {
+            stream.notice();
+        }
+        if let Form::All { changes, .. } = &mut self.form
+            && changes.has_changed().unwrap_or(false)
+        {
+            changes.mark_unchanged();
+            self.is_matched = false;
+        }
+        if !self.is_matched {
+            self.match_projects().await?;
+            // Only now: whoever drops the wait must find the rest undone.
+            self.is_matched = true;
+        }
+        Ok(())
+    }
+
+    // Lets go of projects that were given up, and takes those that came.
+    async fn match_projects(&mut self) -> Result<(), FollowError> {
+        let Form::All {
+            sources, absent, ..
+        } = &mut self.form
+        else {
+            return Ok(());
+        };
+        let sources = sources.all();
+        self.streams.retain(|stream| {
+            let is_kept = sources
+                .iter()
+                .any(|it| it.number() == stream.source.number());
+            if !is_kept {
+                absent.insert(stream.scope, stream.reach());
+            }
+            is_kept
+        });
+        for source in sources {
+            if self
+                .streams
+                .iter()
+                .any(|it| it.source.number() == source.number())
+            {
+                continue;
+            }
+            let scope = Scope::of_project(source.root());
+            let reach = absent.get(&scope).cloned().unwrap_or_default();
+            let extent = self.extent;
+            let stream = Stream::resume(source, scope, None, &reach, &self.hints, extent).await?;
+            absent.remove(&scope);
+            self.streams.push(stream);
+        }
+        if self.streams.len() + absent.len() > MAX_SCOPES {
+            return Err(FollowError::TooManyProjects);
+        }
+        Ok(())
+    }
+
+    async fn wait(&mut self) {
+        let poll = self.poll().map(|poll| self.polled + poll);
+        let hinted = self.hinted();
+        let is_hinted = match poll {
+            Some(at) => tokio::time::timeout_at(at, hinted).await.is_ok(),
+            None => {
+                hinted.await;
+                true
+            }
+        };
+        if !is_hinted {
+            self.polled = Instant::now();
+            self.streams.iter_mut().for_each(Stream::distrust);
+        }
+    }
+
+    // Waits for any hint, and takes none.
+    async fn hinted(&mut self) {
+        let mut waits: Vec<Wait<'_>> = self.streams.iter_mut().flat_map(Stream::waits).collect();
+        if let Form::All { changes, .. } = &mut self.form {
+            waits.push(Box::pin(changed(changes)));
+        }
+        std::future::poll_fn(|cx| {
+            let is_ready = waits
+                .iter_mut()
+                .any(|wait| wait.as_mut().poll(cx).is_ready());
+            if is_ready {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
+    fn poll(&self) -> Option<Duration> {
+        let mut tails = self
+            .streams
+            .iter()
+            .flat_map(|stream| &stream.tails)
+            .peekable();
+        tails.peek()?;
+        Some(if tails.all(Tail::is_ours) {
+            OWN_POLL
+        } else {
+            FOREIGN_POLL
+        })
+    }
+
+    fn template(&self, at: usize, id: InvocationId) -> Template {
+        let stream = &self.streams[at];
+        match &self.form {
+            Form::Invocation => Template::of_invocation(id),
+            Form::Scope => {
+                let cursor = ScopeCursor {
+                    scope: stream.scope,
+                    reach: stream.reach(),
+                };
+                Template::of_scope(&cursor, id)
+            }
+            Form::All { absent, .. } => {
+                let mut reaches = absent.clone();
+                reaches.extend(self.streams.iter().map(|it| (it.scope, it.reach())));
+                Template::of_all(&AllCursor { reaches }, stream.scope, id)
+            }
+        }
+    }
+
+    fn gap_event(&self, at: usize, id: InvocationId, gap: &Gap) -> Event {
+        let stream = &self.streams[at];
+        let position = stream
+            .tails
+            .iter()
+            .find(|tail| tail.id() == id)
+            .map(Tail::position);
+        let (ts, line) = gap.line();
+        Event {
+            cursor: self.template(at, id).at(position),
+            project: Arc::clone(stream.source.root()),
+            invocation: id,
+            ts,
+            kind: "gap".to_owned(),
+            line,
+        }
+    }
+
+    // Makes events of the batch read last, as many as fit; None if none is left.
+    fn drain(&mut self) -> Option<Vec<Event>> {
+        let mut pending = self.pending.take()?;
+        let template = self.template(pending.stream, pending.id);
+        let project = Arc::clone(self.streams[pending.stream].source.root());
+        let is_wide = !matches!(self.form, Form::Invocation);
+        // Only there does each event name its project.
+        let names = matches!(self.form, Form::All { .. }).then(|| project.as_os_str().len());
+        let drained = pending.drain(&template, &project, is_wide, names.unwrap_or(0));
+        match drained.end {
+            End::Terminal => self.end_tail(pending.stream, pending.id),
+            End::NotOurs(at) => {
+                if let Some(tail) = self.streams[pending.stream].tail(pending.id) {
+                    tail.reject(at);
+                }
+            }
+            End::Enough if pending.batch.bytes.is_empty() => {}
+            End::Enough => self.pending = Some(pending),
+        }
+        (!drained.events.is_empty()).then_some(drained.events)
+    }
+}
+
+async fn changed(changes: &mut watch::Receiver<u64>) {
+    match changes.changed().await {
+        Ok(()) => changes.mark_changed(),
+        // Whoever told of changes is going down, and will end the stream.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+//! Opening a stream: what the selector names, and where the cursor points.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::source::{Source, Sources, served, unreadable};
+use super::stream::Stream;
+use super::tail::{Extent, Tail};
+use super::{FollowError, Follower, Form, Selector};
+use crate::domain::InvocationId;
+use crate::domain::cursor::{AllCursor, InvocationCursor, Reach, Scope, ScopeCursor};
+use crate::projects::Projects;
+use crate::watch::Hints;
+
+impl Follower {
+    /// Opens a stream of what comes after the cursor (from the start without one); with `follow`
+    /// it goes on with what is written later, else it ends when all that is there was given.
+    ///
+    /// A cursor that is malformed, of another stream, or inside a line is an error; one whose log
+    /// was rebuilt, replaced or cut gets a `gap` event and the log from its start.
+    pub async fn open(
+        projects: &Projects,
+        hints: &Hints,
+        selector: Selector,
+        after: Option<&str>,
+        follow: bool,
+    ) -> Result<Follower, FollowError> {
+        let extent = if follow {
+            Extent::Whole
+        } else {
+            Extent::Present
+        };
+        let opening = Opening {
+            hints: hints.clone(),
+            after: after.unwrap_or_default(),
+            extent,
+        };
+        match selector {
+            Selector::Invocation { project, id } => {
+                opening
+                    .invocation(served(projects.get(&project).await?), id)
+                    .await
+            }
+            Selector::Task { project, task } => {
+                let project = projects.get(&project).await?;
+                if !project.store.task_exists(&task).await.map_err(unreadable)? {
+                    return Err(FollowError::NoTask { task });
+                }
+                opening.scope(served(project), Some(task)).await
+            }
+            Selector::Project { project } => {
+                opening
+                    .scope(served(projects.get(&project).await?), None)
+                    .await
+            }
+            Selector::All => opening.all(Box::new(projects.clone())).await,
+        }
+    }
+}
+
+/// What every kind of stream is opened with.
+pub(super) struct Opening<'a> {
+    pub(super) hints: Hints,
+    /// Empty: from the start.
+    pub(super) after: &'a str,
+    pub(super) extent: Extent,
+}
+
+impl Opening<'_> {
+    pub(super) async fn invocation(
+        self,
+        source: Arc<dyn Source>,
+        id: InvocationId,
+    ) -> Result<Follower, FollowError> {
+        let cursor = match self.after {
+            "" => None,
+            text => Some(InvocationCursor::parse(text, id)?),
+        };
+        let row = source
+            .invocation(id)
+            .await?
+            .ok_or(FollowError::NoInvocation { id })?;
+        let mut tail = Tail::new(&source, &row, &self.hints, self.extent);
+        if let Some(cursor) = cursor {
+            tail.resume(cursor.position).await?;
+        }
+        let scope = Scope::of_project(source.root());
+        Ok(self.follower(Form::Invocation, vec![Stream::sole(source, scope, tail)]))
+    }
+
+    pub(super) async fn scope(
+        self,
+        source: Arc<dyn Source>,
+        task: Option<String>,
+    ) -> Result<Follower, FollowError> {
+        let scope = match &task {
+            Some(task) => Scope::of_task(source.root(), task),
+            None => Scope::of_project(source.root()),
+        };
+        let reach = match self.after {
+            "" => Reach::default(),
+            text => ScopeCursor::parse(text, scope)?.reach,
+        };
+        let stream = Stream::resume(source, scope, task, &reach, &self.hints, self.extent).await?;
+        Ok(self.follower(Form::Scope, vec![stream]))
+    }
+
+    pub(super) async fn all(self, sources: Box<dyn Sources>) -> Result<Follower, FollowError> {
+        let absent: BTreeMap<_, _> = match self.after {
+            "" => BTreeMap::new(),
+            text => AllCursor::parse(text)?.reaches,
+        };
+        // Subscribed before the first look, so that no project comes between the two.
+        let changes = sources.changes();
+        let mut follower = self.follower(
+            Form::All {
+                sources,
+                changes,
+                absent,
+            },
+            Vec::new(),
+        );
+        follower.match_projects().await?;
+        Ok(follower)
+    }
+
+    fn follower(self, form: Form, streams: Vec<Stream>) -> Follower {
+        Follower {
+            hints: self.hints,
+            form,
+            streams,
+            extent: self.extent,
+            pending: None,
+            turn: 0,
+            polled: Instant::now(),
+            is_matched: true,
+            is_done: false,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What following needs of a project: its rows, its logs, and word that they changed.
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::FollowError;
+use crate::activity_log::ActivityLogs;
+use crate::domain::{Invocation, InvocationId};
+use crate::projects::{Project, Projects};
+
+pub(super) type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, FollowError>> + Send + 'a>>;
+
+/// Rows and logs of one project.
+pub(super) trait Source: Send + Sync {
+    /// Differs from that of any other, also of the same project closed and opened again.
+    fn number(&self) -> usize;
+    fn root(&self) -> &Arc<Path>;
+    fn logs(&self) -> &ActivityLogs;
+    /// Grows when rows were added or ended.
+    fn changes(&self) -> watch::Receiver<u64>;
+    fn invocation(&self, id: InvocationId) -> Answer<'_, Option<Invocation>>;
+    /// Those above an id, ascending; of one task, or of all.
+    fn after<'a>(
+        &'a self,
+        task: Option<&'a str>,
+        after: i64,
+        limit: u32,
+    ) -> Answer<'a, Vec<Invocation>>;
+}
+
+/// All projects there are.
+pub(super) trait Sources: Send + Sync {
+    fn all(&self) -> Vec<Arc<dyn Source>>;
+    /// Grows when a project was added.
+    fn changes(&self) -> watch::Receiver<u64>;
+}
+
+/// A project as a source.
+struct Served {
+    project: Arc<Project>,
+    root: Arc<Path>,
+}
+
+/// Makes a source of a project.
+pub(super) fn served(project: Arc<Project>) -> Arc<dyn Source> {
+    let root = Arc::from(project.root.as_path());
+    Arc::new(Served { project, root })
+}
+
+impl Source for Served {
+    fn number(&self) -> usize {
+        Arc::as_ptr(&self.project).addr()
+    }
+
+    fn root(&self) -> &Arc<Path> {
+        &self.root
+    }
+
+    fn logs(&self) -> &ActivityLogs {
+        self.project.logs()
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.project.changes()
+    }
+
+    fn invocation(&self, id: InvocationId) -> Answer<'_, Option<Invocation>> {
+        Box::pin(async move { self.project.store.invocation(id).await.map_err(unreadable) })
+    }
+
+    fn after<'a>(
+        &'a self,
+        task: Option<&'a str>,
+        after: i64,
+        limit: u32,
+    ) -> Answer<'a, Vec<Invocation>> {
+        let store = &self.project.store;
+        Box::pin(async move {
+            match task {
+                Some(task) => store.of_task_after(task, after, limit).await,
+                None => store.after(after, limit).await,
+            }
+            .map_err(unreadable)
+        })
+    }
+}
+
+impl Sources for Projects {
+    fn all(&self) -> Vec<Arc<dyn Source>> {
+        Projects::all(self).into_iter().map(served).collect()
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changed()
+    }
+}
+
+/// Keeps what went wrong with the database, whose errors are not followers' to tell apart.
+pub(super) fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> FollowError {
+    FollowError::Store(Box::new(error))
+}

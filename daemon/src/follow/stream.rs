@@ -1,0 +1,166 @@
+//! One project's (or task's) part of a stream: which logs are open, and which invocations come
+//! next.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::FollowError;
+use super::source::Source;
+use super::tail::{Extent, Tail};
+use crate::domain::cursor::{Reach, Scope};
+use crate::domain::{Invocation, InvocationId};
+use crate::watch::Hints;
+
+/// Rows fetched at once; they wait here until their turn comes.
+const ROWS: u32 = 64;
+
+/// The open logs of one scope, in the order of their ids.
+pub(super) struct Stream {
+    pub(super) source: Arc<dyn Source>,
+    pub(super) scope: Scope,
+    pub(super) tails: Vec<Tail>,
+    task: Option<String>,
+    // Every invocation up to this id was taken up.
+    high: i64,
+    rows: VecDeque<Invocation>,
+    more_rows: bool,
+    // None where the one log tells all there is to know.
+    changes: Option<watch::Receiver<u64>>,
+}
+
+impl Stream {
+    /// Of one invocation.
+    pub(super) fn sole(source: Arc<dyn Source>, scope: Scope, tail: Tail) -> Stream {
+        // Our own log tells its end itself. A receiver costs the project a poll of its database.
+        let changes = (!tail.is_ours()).then(|| source.changes());
+        Stream {
+            source,
+            scope,
+            tails: vec![tail.sole()],
+            task: None,
+            high: 0,
+            rows: VecDeque::new(),
+            more_rows: false,
+            changes,
+        }
+    }
+
+    /// Of a task, or of all in the project, going on where the reach ends.
+    pub(super) async fn resume(
+        source: Arc<dyn Source>,
+        scope: Scope,
+        task: Option<String>,
+        reach: &Reach,
+        hints: &Hints,
+        extent: Extent,
+    ) -> Result<Stream, FollowError> {
+        let changes = Some(source.changes());
+        let mut tails = Vec::new();
+        for (&id, &position) in &reach.open {
+            // A row that was deleted has nothing more to give.
+            let Some(row) = source.invocation(id).await? else {
+                continue;
+            };
+            let mut tail = Tail::new(&source, &row, hints, extent);
+            tail.resume(position).await?;
+            tails.push(tail);
+        }
+        let (high, rows) = (reach.high, VecDeque::new());
+        Ok(Stream {
+            source,
+            scope,
+            tails,
+            task,
+            high,
+            rows,
+            more_rows: true,
+            changes,
+        })
+    }
+
+    /// Opens the next invocation's log; false if there is none yet.
+    pub(super) async fn take_up(
+        &mut self,
+        hints: &Hints,
+        extent: Extent,
+    ) -> Result<bool, FollowError> {
+        if self.rows.is_empty() && self.more_rows {
+            let rows = self
+                .source
+                .after(self.task.as_deref(), self.high, ROWS)
+                .await?;
+            self.more_rows = rows.len() >= ROWS as usize;
+            self.rows = rows.into();
+        }
+        let Some(row) = self.rows.pop_front() else {
+            return Ok(false);
+        };
+        self.high = self.high.max(row.id.get());
+        self.tails
+            .push(Tail::new(&self.source, &row, hints, extent));
+        Ok(true)
+    }
+
+    /// Takes word of changed rows and files, if any came.
+    pub(super) fn notice(&mut self) {
+        let changed = self.changes.as_mut().is_some_and(|changes| {
+            let changed = changes.has_changed().unwrap_or(false);
+            changes.mark_unchanged();
+            changed
+        });
+        if changed {
+            self.rows.clear();
+            self.more_rows = true;
+        }
+        for tail in &mut self.tails {
+            if changed && !tail.is_ended() {
+                tail.is_row_stale = true;
+                tail.is_fresh = true;
+            }
+            if tail.hint().take() {
+                tail.is_fresh = true;
+            }
+        }
+    }
+
+    /// Looks at everything, as if every hint had been lost.
+    pub(super) fn distrust(&mut self) {
+        for tail in &mut self.tails {
+            tail.distrust(self.changes.is_some());
+        }
+    }
+
+    /// Waits for a hint of any kind, without taking it. Cancel-safe.
+    pub(super) fn waits(&mut self) -> impl Iterator<Item = super::Wait<'_>> {
+        let rows = self.changes.as_mut().map(|changes| -> super::Wait<'_> {
+            Box::pin(async move { super::changed(changes).await })
+        });
+        let files = self.tails.iter_mut().map(|tail| -> super::Wait<'_> {
+            let hint = tail.hint();
+            Box::pin(async move { hint.ready().await })
+        });
+        rows.into_iter().chain(files)
+    }
+
+    pub(super) fn reach(&self) -> Reach {
+        let open = self
+            .tails
+            .iter()
+            .map(|tail| (tail.id(), tail.position()))
+            .collect();
+        Reach {
+            high: self.high,
+            open,
+        }
+    }
+
+    pub(super) fn tail(&mut self, id: InvocationId) -> Option<&mut Tail> {
+        self.tails.iter_mut().find(|tail| tail.id() == id)
+    }
+
+    pub(super) fn drop_tail(&mut self, id: InvocationId) {
+        self.tails.retain(|tail| tail.id() != id);
+    }
+}

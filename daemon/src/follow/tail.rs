@@ -1,0 +1,409 @@
+//! One invocation's log, from a position to its end.
+//!
+//! ```text
+//!            ┌── Lines ──┐
+//! open ──> reading ──> idle ──(hint, poll)──> reading … ──> finished
+//!   └─ absent ┘  └─ broken: Gap, then open again at the start
+//! ```
+//!
+//! Our own log ends with its terminal line, which the follower reports back; a log without one
+//! ends when the row has and the file is read to its end. What the page cache holds is read on the
+//! spot. Any other read is a `spawn_blocking` that takes the reader along and brings it back: the
+//! disk may be slow, and whoever drops the wait loses a descriptor, not a line, because the
+//! position moves only when the bytes have arrived.
+
+use std::sync::Arc;
+
+use crate::activity_log::{Batch, Break, LogReader, Step};
+use crate::domain::cursor::{CursorError, Generation, Position};
+use crate::domain::{Invocation, InvocationId, Offset};
+use crate::watch::{Hint, Hints};
+
+use super::FollowError;
+use super::gap::{Gap, Why};
+use super::look::{Look, Looked, Opened, blocking, open};
+use super::row::Row;
+use super::source::Source;
+use super::trust::Trust;
+
+/// One invocation's log, and how far the subscriber has it.
+pub(super) struct Tail {
+    source: Arc<dyn Source>,
+    id: InvocationId,
+    row: Row,
+    // None: at the start of whatever file is there.
+    position: Option<Position>,
+    reader: Option<LogReader>,
+    hint: Hint,
+    owed: Option<Gap>,
+    trust: Trust,
+    extent: Extent,
+    told: Progress,
+    // There may be something to read.
+    pub(super) is_fresh: bool,
+    // The row may have ended since it was looked at.
+    pub(super) is_row_stale: bool,
+    // Whether the file is still the log is to be looked at.
+    is_unchecked: bool,
+    // The stream is of nothing else, so its log being gone is worth saying. In a wide stream the
+    // logs that retention removed are simply not there.
+    is_sole: bool,
+    is_finished: bool,
+}
+
+/// How far to read.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Extent {
+    /// To the end, whenever that comes.
+    Whole,
+    /// What is there now.
+    Present,
+    /// Up to here, which was the end when reading began.
+    UpTo(u64),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Nothing,
+    Some,
+}
+
+/// What one step came to.
+#[derive(Debug)]
+pub(super) enum Told {
+    Lines(Batch),
+    Gap(Gap),
+    Idle,
+    Finished,
+}
+
+impl Tail {
+    /// Begins at the log's start.
+    pub(super) fn new(
+        source: &Arc<dyn Source>,
+        row: &Invocation,
+        hints: &Hints,
+        extent: Extent,
+    ) -> Tail {
+        let path = source.logs().path(row.id);
+        let is_foreign = row.managed.is_none();
+        let is_watched = is_foreign && !row.phase.is_ended();
+        let hint = if is_watched {
+            hints.file(&path)
+        } else {
+            hints.local(&path)
+        };
+        Tail {
+            source: Arc::clone(source),
+            id: row.id,
+            row: Row::of(row),
+            position: None,
+            reader: None,
+            hint,
+            owed: None,
+            trust: Trust::default(),
+            extent,
+            told: Progress::Nothing,
+            is_fresh: true,
+            is_row_stale: false,
+            is_unchecked: false,
+            is_sole: false,
+            is_finished: false,
+        }
+    }
+
+    /// Makes it the only one of its stream.
+    pub(super) fn sole(mut self) -> Tail {
+        self.is_sole = true;
+        self
+    }
+
+    /// Goes on where a cursor points; a position that is gone becomes a gap, one inside a line is
+    /// an error.
+    pub(super) async fn resume(&mut self, position: Position) -> Result<(), FollowError> {
+        if position.offset.is_start() {
+            return Ok(());
+        }
+        self.position = Some(position);
+        match self.open().await? {
+            Opened::Reader(reader, None) => self.reader = Some(reader),
+            Opened::Reader(reader, Some(Why::Changed)) => {
+                drop(reader);
+                let (invocation, offset) = (self.id, position.offset);
+                return Err(CursorError::InsideLine { invocation, offset }.into());
+            }
+            Opened::Reader(reader, Some(why)) => self.start_over(why, Some(reader)),
+            Opened::Absent => self.lose(),
+        }
+        Ok(())
+    }
+
+    pub(super) fn id(&self) -> InvocationId {
+        self.id
+    }
+
+    pub(super) fn is_ours(&self) -> bool {
+        self.row.rebuilt.is_some()
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        self.row.is_ended
+    }
+
+    pub(super) fn hint(&mut self) -> &mut Hint {
+        &mut self.hint
+    }
+
+    /// As it goes into a cursor.
+    pub(super) fn position(&self) -> Position {
+        self.position.unwrap_or(Position {
+            generation: self.generation(),
+            offset: Offset::START,
+        })
+    }
+
+    /// The terminal line was given: nothing comes after it.
+    pub(super) fn finish(&mut self) {
+        self.is_finished = true;
+        self.reader = None;
+    }
+
+    /// Gives what is next, in at most `max` bytes where lines allow. Dropping the future loses
+    /// nothing.
+    pub(super) async fn step(&mut self, max: usize) -> Result<Told, FollowError> {
+        if let Some(gap) = self.owed.take() {
+            return Ok(Told::Gap(gap));
+        }
+        if self.is_finished || self.is_past_extent() {
+            return Ok(Told::Finished);
+        }
+        if self.is_row_stale || self.trust.is_shaken() {
+            self.refresh().await?;
+        }
+        if self
+            .trust
+            .is_awaiting(self.row.rebuilt.unwrap_or(0), self.row.is_ended)
+        {
+            return Ok(self.rested());
+        }
+        let reader = match self.reader.take() {
+            Some(reader) => reader,
+            None => match self.open().await? {
+                Opened::Reader(reader, None) => reader,
+                Opened::Reader(reader, Some(why)) => {
+                    self.start_over(why, Some(reader));
+                    return Ok(self.told_gap());
+                }
+                Opened::Absent => return Ok(self.absent()),
+            },
+        };
+        self.read(reader, max).await
+    }
+
+    async fn read(&mut self, mut reader: LogReader, max: usize) -> Result<Told, FollowError> {
+        let cached = self
+            .is_plain_read()
+            .then(|| reader.next_cached(max))
+            .flatten();
+        let (reader, read) = match cached {
+            Some(step) => (reader, Looked::cached(step)),
+            None => {
+                let look = Look {
+                    max,
+                    is_check: self.is_unchecked,
+                    foreign: (!self.is_ours()).then_some(self.position.map(|at| at.generation)),
+                };
+                look.waiting(reader).await?
+            }
+        };
+        self.is_unchecked = false;
+        if let Extent::Present = self.extent {
+            self.extent = Extent::UpTo(read.len);
+        }
+        // Of our own log the one it was opened with: the row's may already be the next.
+        let known = read.generation.or(self.position.map(|at| at.generation));
+        let generation = known.unwrap_or_else(|| self.generation());
+        match read.step {
+            Step::Batch(batch) => {
+                self.position = Some(Position {
+                    generation,
+                    offset: batch.next(),
+                });
+                self.reader = Some(reader);
+                self.told = Progress::Some;
+                Ok(Told::Lines(batch))
+            }
+            Step::TooLong { first, next } => {
+                self.position = Some(Position {
+                    generation,
+                    offset: next,
+                });
+                self.reader = Some(reader);
+                let lost = Some(Position {
+                    generation,
+                    offset: first,
+                });
+                Ok(Told::Gap(Gap {
+                    why: Why::LineTooLong,
+                    lost,
+                }))
+            }
+            Step::End => {
+                self.reader = Some(reader);
+                Ok(self.at_end())
+            }
+            // All of it was read before.
+            Step::Broken(Break::Deleted) if self.row.is_ended => Ok(self.at_end()),
+            Step::Broken(broken) => {
+                self.spoiled(Why::of(broken));
+                Ok(self.told_gap())
+            }
+        }
+    }
+
+    /// What is in memory can be read where we are; whatever else is to be looked at can not.
+    fn is_plain_read(&self) -> bool {
+        self.is_ours() && !self.is_unchecked && !matches!(self.extent, Extent::Present)
+    }
+
+    /// A line of our own log is none of ours: nothing from there on is taken for the log.
+    pub(super) fn reject(&mut self, at: Offset) {
+        self.position = Some(Position {
+            offset: at,
+            ..self.position()
+        });
+        self.spoiled(Why::Changed);
+    }
+
+    fn spoiled(&mut self, why: Why) {
+        self.start_over(why, None);
+        if self.is_ours() && !self.row.is_ended {
+            self.trust.spoiled();
+        }
+    }
+
+    /// True while a line that is none of ours can still be put right by a rebuild.
+    pub(super) fn is_held_to_ours(&self) -> bool {
+        self.is_ours() && !self.row.is_ended && self.trust.is_strict()
+    }
+
+    /// Looks at everything, as if every hint had been lost.
+    pub(super) fn distrust(&mut self, is_told_of_rows: bool) {
+        self.hint.rearm();
+        self.is_fresh = true;
+        self.is_unchecked = true;
+        self.is_row_stale = !(self.row.is_ended || self.is_ours() && is_told_of_rows);
+        self.trust.polled();
+    }
+
+    // What the position names is gone; the subscriber is told before anything else.
+    fn start_over(&mut self, why: Why, reader: Option<LogReader>) {
+        let lost = self.position.take();
+        self.reader = reader;
+        self.is_fresh = true;
+        if matches!(self.extent, Extent::UpTo(_)) {
+            self.extent = Extent::Present;
+        }
+        // Who has nothing has lost nothing.
+        let lost = lost.filter(|at| !at.offset.is_start());
+        self.owed = lost.is_some().then_some(Gap { why, lost });
+    }
+
+    fn lose(&mut self) {
+        self.start_over(
+            if self.row.is_ended {
+                Why::NoLog
+            } else {
+                Why::Deleted
+            },
+            None,
+        );
+        self.is_finished = self.row.is_ended;
+    }
+
+    fn told_gap(&mut self) -> Told {
+        self.owed.take().map_or(Told::Idle, Told::Gap)
+    }
+
+    fn absent(&mut self) -> Told {
+        if self.position.is_some() {
+            self.lose();
+            return self.told_gap();
+        }
+        if self.row.is_ended {
+            self.finish();
+            let gap = Gap {
+                why: Why::NoLog,
+                lost: None,
+            };
+            return if self.is_sole {
+                Told::Gap(gap)
+            } else {
+                Told::Finished
+            };
+        }
+        self.rested()
+    }
+
+    // There is nothing more now.
+    fn rested(&mut self) -> Told {
+        if !matches!(self.extent, Extent::Whole) {
+            self.finish();
+            return Told::Finished;
+        }
+        self.is_fresh = false;
+        Told::Idle
+    }
+
+    fn at_end(&mut self) -> Told {
+        if !self.row.is_ended || !matches!(self.extent, Extent::Whole) {
+            return self.rested();
+        }
+        if self.row.lingers {
+            // Its writer may close the row before the log: once more, at the next poll.
+            self.row.lingers = false;
+            return self.rested();
+        }
+        self.finish();
+        let at_start = self.position.is_none_or(|at| at.offset.is_start());
+        if self.is_ours() && (self.told == Progress::Some || at_start) {
+            return Told::Gap(Gap {
+                why: Why::Incomplete,
+                lost: Some(self.position()),
+            });
+        }
+        Told::Finished
+    }
+
+    // So much was given as was there when reading began.
+    fn is_past_extent(&self) -> bool {
+        match self.extent {
+            Extent::UpTo(len) => self.position().offset.get() >= len,
+            Extent::Whole | Extent::Present => false,
+        }
+    }
+
+    fn generation(&self) -> Generation {
+        match self.row.rebuilt {
+            Some(times) => Generation::Rebuilt(times),
+            // Of a file not looked at yet; an offset at the start needs no generation.
+            None => Generation::File { inode: 0, head: 0 },
+        }
+    }
+
+    async fn refresh(&mut self) -> Result<(), FollowError> {
+        // A row that is gone is put back by those who keep rows; the log goes on meanwhile.
+        if let Some(row) = self.source.invocation(self.id).await? {
+            self.row = self.row.again(&row);
+        }
+        self.is_row_stale = false;
+        Ok(())
+    }
+
+    async fn open(&mut self) -> Result<Opened, FollowError> {
+        let logs = self.source.logs().clone();
+        let (id, position, rebuilt) = (self.id, self.position, self.row.rebuilt);
+        self.trust.opened(rebuilt.unwrap_or(0));
+        Ok(blocking(move || open(&logs, id, position, rebuilt)).await??)
+    }
+}

@@ -1,0 +1,234 @@
+//! What cannot be given is told, and never anything else in its place.
+
+use super::*;
+use crate::domain::cursor::CursorError;
+
+const ONE: Whole = Whole::Invocation(1);
+
+async fn out_of_range(project: &Arc<Rows>, cursor: &str) -> CursorError {
+    match project.open(ONE, cursor, Extent::Whole).await {
+        Err(FollowError::CursorOutOfRange(error)) => error,
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("{cursor} was taken"),
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_of_nothing_here_is_out_of_range() {
+    let project = project();
+    project.ours(1);
+    project.write(1, &lines(0..2));
+    assert_eq!(
+        out_of_range(&project, "1:0:-1").await,
+        CursorError::Malformed
+    );
+    assert!(matches!(
+        out_of_range(&project, "2:0:0").await,
+        CursorError::OtherInvocation { .. }
+    ));
+    assert!(matches!(
+        out_of_range(&project, "1:0:5").await,
+        CursorError::InsideLine { .. }
+    ));
+    let missing = project.open(Whole::Invocation(9), "", Extent::Whole).await;
+    assert!(matches!(missing, Err(FollowError::NoInvocation { .. })));
+}
+
+#[tokio::test]
+async fn a_cursor_past_the_end_gets_a_gap_and_the_log_from_its_start() {
+    let project = project();
+    project.ours(1);
+    project.write(1, &(line(0) + COMPLETE));
+    let events = rest(&mut project.follow(ONE, "1:0:5000").await).await;
+    assert_eq!(reasons(&events), ["truncated"]);
+    assert_eq!(text(&events[1..]), line(0) + COMPLETE);
+    let gap: serde_json::Value = serde_json::from_slice(&events[0].line).unwrap();
+    assert_eq!(
+        (&gap["offset"], &gap["generation"]),
+        (&5000.into(), &"0".into())
+    );
+    assert_eq!(gap["resumesAt"], 0);
+    assert_eq!(gap["ts"], events[0].ts);
+    // Coming back after the gap, it is not told again.
+    let again = rest(&mut project.follow(ONE, &events[0].cursor).await).await;
+    assert_eq!(text(&again), line(0) + COMPLETE);
+}
+
+#[tokio::test]
+async fn a_cursor_of_a_generation_that_is_gone_gets_a_gap() {
+    let project = project();
+    project.ours(1);
+    project.write(1, &(lines(0..2) + COMPLETE));
+    let cursor = format!("1:0:{}", line(0).len());
+    project.rebuilt(1);
+    let events = rest(&mut project.follow(ONE, &cursor).await).await;
+    assert_eq!(reasons(&events), ["rebuilt"]);
+    assert_eq!(text(&events[1..]), lines(0..2) + COMPLETE);
+    assert!(events[1].cursor.starts_with("1:1:"));
+}
+
+#[tokio::test]
+async fn a_log_rebuilt_while_it_is_followed_starts_over_after_a_gap() {
+    let project = project();
+    project.ours(1);
+    project.write(1, &lines(0..2));
+    let mut follower = project.follow(ONE, "").await;
+    some(&mut follower, 2).await;
+    let mut new = project.logs.replace(id(1)).unwrap();
+    new.append(lines(0..3).as_bytes()).unwrap();
+    new.commit().unwrap();
+    project.rebuilt(1);
+    project.write(1, COMPLETE);
+    let events = rest(&mut follower).await;
+    assert_eq!(reasons(&events), ["replaced"]);
+    assert_eq!(text(&events[1..]), lines(0..3) + COMPLETE);
+    assert!(events[1].cursor.starts_with("1:1:"), "{}", events[1].cursor);
+}
+
+// Time runs as fast as it is waited for: the slow poll is all that can see some of this.
+#[tokio::test(start_paused = true)]
+async fn a_log_deleted_cut_or_overwritten_in_place_is_not_taken_for_the_same() {
+    type Harm<'a> = (&'a str, &'a dyn Fn(&Path));
+    let harms: [Harm<'_>; 4] = [
+        ("deleted", &|path| fs::remove_file(path).unwrap()),
+        ("truncated", &|path| fs::write(path, "").unwrap()),
+        ("replaced", &|path| {
+            fs::rename(path, path.with_extension("old")).unwrap();
+            fs::write(path, "").unwrap();
+        }),
+        ("changed", &|path| {
+            fs::write(path, "garbage ".repeat(50) + "\n").unwrap()
+        }),
+    ];
+    for (reason, harm) in harms {
+        for is_ours in [true, false] {
+            let project = project();
+            project.begin(1, "T", is_ours);
+            project.write(1, &lines(0..2));
+            let mut follower = project.follow(ONE, "").await;
+            some(&mut follower, 2).await;
+            harm(&project.path(1));
+            if !is_ours && reason == "deleted" {
+                project.hints.poke(&project.path(1));
+            }
+            let gap = next(&mut follower).await.unwrap();
+            assert_eq!(reasons(&gap).len(), 1, "{reason}: {gap:?}");
+            assert!(is_ours || reasons(&gap) != ["changed"] || reason == "changed");
+            fs::write(project.path(1), "").unwrap();
+            project.write(1, &(lines(0..3) + COMPLETE));
+            project.end(1);
+            let events = rest(&mut follower).await;
+            let log: Vec<_> = events.into_iter().filter(|it| it.kind != "gap").collect();
+            let end = text(&log);
+            assert!(end.ends_with(&(lines(0..3) + COMPLETE)), "{reason}: {end}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_wrote_into_our_log_is_not_sent_before_its_rebuild() {
+    let harms: [&dyn Fn(&Rows); 3] = [
+        &|project| project.write(1, "garbage\n"),
+        &|project| fs::write(project.path(1), "garbage\n").unwrap(),
+        &|project| {
+            fs::write(project.path(2), "garbage\n").unwrap();
+            fs::rename(project.path(2), project.path(1)).unwrap();
+        },
+    ];
+    for harm in harms {
+        let project = project();
+        project.ours(1);
+        project.write(1, &lines(0..2));
+        let mut follower = project.follow(ONE, "").await;
+        some(&mut follower, 2).await;
+        harm(&project);
+        assert_eq!(reasons(&next(&mut follower).await.unwrap()).len(), 1);
+        // Hinted at, it is left alone still.
+        project.hints.poke(&project.path(1));
+        let early = tokio::time::timeout(OWN_POLL / 2, follower.next()).await;
+        assert!(early.is_err(), "{early:?}");
+        let mut new = project.logs.replace(id(1)).unwrap();
+        new.append((lines(0..2) + COMPLETE).as_bytes()).unwrap();
+        new.commit().unwrap();
+        project.rebuilt(1);
+        assert_eq!(text(&rest(&mut follower).await), lines(0..2) + COMPLETE);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_strange_line_that_nobody_mends_is_sent_in_the_end() {
+    let project = project();
+    project.ours(1);
+    project.write(1, &(line(0) + "strange\n" + COMPLETE));
+    let events = rest(&mut project.follow(ONE, "").await).await;
+    assert_eq!(reasons(&events), ["changed"]);
+    assert_eq!(text(&events[..1]), line(0));
+    assert_eq!(text(&events[2..]), line(0) + "strange\n" + COMPLETE);
+    project.end(1);
+    let ended = rest(&mut project.follow(ONE, "").await).await;
+    assert_eq!(text(&ended), line(0) + "strange\n" + COMPLETE);
+}
+
+#[tokio::test]
+async fn a_foreign_log_made_anew_is_told_by_its_beginning_and_inode() {
+    let project = project();
+    project.foreign(1);
+    project.write(1, &lines(0..2));
+    let cursor = project.present(ONE, "").await[0].cursor.clone();
+    // As long as before, with a line's end where one was: only its beginning differs.
+    fs::write(project.path(1), lines(5..7)).unwrap();
+    let events = project.present(ONE, &cursor).await;
+    assert_eq!(reasons(&events), ["replaced"]);
+    assert_eq!(text(&events[1..]), lines(5..7));
+}
+
+#[tokio::test]
+async fn an_ended_invocation_without_its_log_or_its_last_line_says_so() {
+    let project = project();
+    for n in 1..=3 {
+        project.ours(n);
+        project.end(n);
+    }
+    let of = async |n| reasons(&rest(&mut project.follow(Whole::Invocation(n), "").await).await);
+    assert_eq!(of(1).await, ["no_log"]);
+    project.write(2, &line(0));
+    assert_eq!(of(2).await, ["incomplete"]);
+    project.write(3, "");
+    assert_eq!(of(3).await, ["incomplete"]);
+    let lost = rest(&mut project.follow(ONE, "1:0:77").await).await;
+    assert_eq!(reasons(&lost), ["no_log"]);
+}
+
+#[tokio::test]
+async fn what_an_agent_put_in_the_logs_place_is_never_read() {
+    let project = project();
+    project.ours(1);
+    project.write(1, &line(0));
+    let mut follower = project.follow(ONE, "").await;
+    some(&mut follower, 1).await;
+    let secret = project.dir.path().join("secret");
+    fs::write(&secret, "secret\n").unwrap();
+    fs::remove_file(project.path(1)).unwrap();
+    std::os::unix::fs::symlink(&secret, project.path(1)).unwrap();
+    project.hints.poke(&project.path(1));
+    assert_eq!(reasons(&next(&mut follower).await.unwrap()).len(), 1);
+    let mut new = project.logs.replace(id(1)).unwrap();
+    new.append((line(0) + COMPLETE).as_bytes()).unwrap();
+    new.commit().unwrap();
+    project.rebuilt(1);
+    project.hints.poke(&project.path(1));
+    assert_eq!(text(&rest(&mut follower).await), line(0) + COMPLETE);
+    assert_eq!(fs::read(&secret).unwrap(), b"secret\n");
+}
+
+#[tokio::test]
+async fn a_line_too_long_to_send_is_told_and_the_next_one_sent() {
+    let project = project();
+    project.foreign(1);
+    project.write(1, &format!("{{\"type\":\"a\"}}\n{}\n", "x".repeat(3 << 20)));
+    project.write(1, "{\"type\":\"b\"}\n");
+    let events = project.present(ONE, "").await;
+    let kinds: Vec<_> = events.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(kinds, ["a", "gap", "b"]);
+    assert_eq!(project.present(ONE, &events[1].cursor).await.len(), 1);
+}

@@ -1,0 +1,101 @@
+//! Whether what stands in our own log's place is taken for the log.
+//!
+//! An agent can overwrite, replace or add to its own log. The projection notices and rebuilds it
+//! as a new generation; what is there until then may be anything, so it is not sent. A log that
+//! nobody rebuilds is taken as it is in the end: better a strange line than silence.
+
+/// Safety polls until a spoiled log is looked at again without being a new generation.
+const PATIENCE: u8 = 2;
+
+/// What is thought of one of our logs.
+#[derive(Debug, Default)]
+pub(super) struct Trust {
+    // Its generation when it was opened.
+    opened_as: u32,
+    awaits: Option<Awaited>,
+    is_taken_as_is: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Awaited {
+    above: u32,
+    polls: u8,
+}
+
+impl Trust {
+    pub(super) fn opened(&mut self, generation: u32) {
+        self.opened_as = generation;
+    }
+
+    /// It is not what it was: a generation above the one opened is awaited.
+    pub(super) fn spoiled(&mut self) {
+        self.awaits = Some(Awaited {
+            above: self.opened_as,
+            polls: PATIENCE,
+        });
+    }
+
+    /// A safety poll has passed.
+    pub(super) fn polled(&mut self) {
+        if let Some(awaited) = &mut self.awaits {
+            awaited.polls = awaited.polls.saturating_sub(1);
+        }
+    }
+
+    /// True if it was spoiled and nobody looked yet whether it still is.
+    pub(super) fn is_shaken(&self) -> bool {
+        self.awaits.is_some()
+    }
+
+    /// True while a rebuild is to be waited for, going by what the row says now.
+    pub(super) fn is_awaiting(&mut self, generation: u32, is_ended: bool) -> bool {
+        let Some(awaited) = self.awaits else {
+            return false;
+        };
+        let is_rebuilt = generation > awaited.above;
+        if !is_rebuilt && !is_ended && awaited.polls > 0 {
+            return true;
+        }
+        self.is_taken_as_is = !is_rebuilt;
+        self.awaits = None;
+        false
+    }
+
+    /// True if every line must be one that we write.
+    pub(super) fn is_strict(&self) -> bool {
+        !self.is_taken_as_is
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spoiled() -> Trust {
+        let mut trust = Trust::default();
+        trust.opened(3);
+        trust.spoiled();
+        trust
+    }
+
+    #[test]
+    fn a_spoiled_log_is_awaited_until_its_next_generation() {
+        let mut trust = spoiled();
+        assert!(trust.is_awaiting(3, false) && trust.is_shaken());
+        assert!(!trust.is_awaiting(4, false) && !trust.is_shaken() && trust.is_strict());
+    }
+
+    #[test]
+    fn one_that_nobody_rebuilds_is_taken_as_it_is() {
+        let mut trust = spoiled();
+        for _ in 0..PATIENCE {
+            assert!(trust.is_awaiting(3, false));
+            trust.polled();
+        }
+        assert!(!trust.is_awaiting(3, false) && !trust.is_strict());
+        assert!(
+            !spoiled().is_awaiting(3, true),
+            "nobody will, once it has ended"
+        );
+    }
+}

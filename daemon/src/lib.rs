@@ -11,8 +11,10 @@
 // gRPC in and out, and nothing but it.
 
 // The periodic pass: reconcile, retention, spool clean-up.
+pub mod wakeup;
 
 // What may go, and removing it.
+pub mod retention;
 
 // A task's story, sampled.
 pub mod timeline;

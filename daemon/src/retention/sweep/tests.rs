@@ -1,0 +1,192 @@
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::domain::Outcome;
+use crate::store::{Begun, Ending, NewInvocation};
+
+const DAY: u64 = 24 * 60 * 60;
+
+struct Room {
+    state: TempDir,
+    folder: TempDir,
+    projects: Projects,
+    project: Arc<Project>,
+}
+
+impl Room {
+    async fn new() -> Room {
+        let state = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let owner = state.path().to_str().unwrap().to_owned();
+        let projects = Projects::open(state.path(), owner).unwrap();
+        let (project, _) = projects.register(folder.path(), true).await.unwrap();
+        Room {
+            state,
+            folder,
+            projects,
+            project,
+        }
+    }
+
+    /// An invocation with a state folder of 5000 bytes and a log `days` old.
+    async fn invocation(&self, name: u32, days: u64, outcome: Option<Outcome>) -> InvocationId {
+        let uuid = uuid(name);
+        let new = NewInvocation {
+            task: "T".to_owned(),
+            uuid: uuid.clone(),
+            request_id: uuid.clone(),
+            cwd: self.folder.path().to_owned(),
+            ..NewInvocation::default()
+        };
+        let Begun::New(begun) = self.project.store.begin(new, None).await.unwrap() else {
+            panic!("new");
+        };
+        let completed = now() - Duration::from_secs(days * DAY + 60);
+        if let Some(outcome) = outcome {
+            let ending = ending(outcome, completed);
+            self.project.store.finish(begun.id, ending).await.unwrap();
+        }
+        fs::create_dir_all(self.spool(name)).unwrap();
+        fs::write(self.spool(name).join("spool"), [b'x'; 5000]).unwrap();
+        fs::write(self.project.logs().path(begun.id), "0123456789").unwrap();
+        let file = fs::File::options()
+            .write(true)
+            .open(self.project.logs().path(begun.id));
+        file.unwrap().set_modified(completed).unwrap();
+        begun.id
+    }
+
+    fn spool(&self, name: u32) -> PathBuf {
+        self.state.path().join("inv").join(uuid(name))
+    }
+
+    fn has_log(&self, id: InvocationId) -> bool {
+        self.project.logs().path(id).exists()
+    }
+}
+
+fn uuid(name: u32) -> String {
+    format!("00000000-0000-4000-8000-{name:012}")
+}
+
+fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)
+}
+
+fn ending(outcome: Outcome, completed: SystemTime) -> Ending {
+    let since = completed.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    Ending {
+        outcome,
+        error: None,
+        exit_code: 0,
+        duration_ms: 1,
+        completed_ms: i64::try_from(since.as_millis()).unwrap(),
+        response: None,
+        session_id: None,
+        usage: None,
+        rusage: None,
+        leftovers: None,
+    }
+}
+
+#[tokio::test]
+async fn old_logs_go_and_nothing_else() {
+    let room = Room::new().await;
+    let old = room.invocation(1, 9, Some(Outcome::Success)).await;
+    let new = room.invocation(2, 1, Some(Outcome::Failed)).await;
+    let running = room.invocation(3, 30, None).await;
+    let logs = room.project.logs().folder().to_owned();
+    let elsewhere = room.folder.path().join("elsewhere");
+    fs::write(&elsewhere, "keep").unwrap();
+    for (target, name) in [(&elsewhere, "77.log"), (&elsewhere, "x.log")] {
+        symlink(target, logs.join(name)).unwrap();
+    }
+    fs::write(logs.join("078.log"), "not our name").unwrap();
+
+    let dry = sweep_logs(&room, Some(7), true).await;
+    assert!(room.has_log(old));
+    let wet = sweep_logs(&room, Some(7), false).await;
+    assert_eq!(dry, wet);
+    assert_eq!((wet.files, wet.bytes, wet.kept_running), (1, 10, 1));
+    assert_eq!(wet.failures, [""; 0]);
+    assert!(!room.has_log(old) && room.has_log(new) && room.has_log(running));
+
+    assert_eq!(sweep_logs(&room, None, false).await, Swept::default());
+    let all = sweep_logs(&room, Some(0), false).await;
+    assert_eq!((all.files, all.kept_running), (1, 1));
+    assert!(room.has_log(running));
+    for kept in ["README.txt", "77.log", "x.log", "078.log"] {
+        assert!(logs.join(kept).symlink_metadata().is_ok(), "{kept}");
+    }
+    assert_eq!(fs::read(&elsewhere).unwrap(), b"keep");
+}
+
+async fn sweep_logs(room: &Room, days: Option<u32>, dry_run: bool) -> Swept {
+    logs(&room.project, days, dry_run, now()).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_log_of_the_older_tools_running_invocation_stays() {
+    let room = Room::new().await;
+    let id = room.invocation(1, 30, Some(Outcome::Success)).await;
+    let foreign = rusqlite::Connection::open(room.project.store.path()).unwrap();
+    foreign
+        .execute_batch(
+            "DELETE FROM steroidsd_invocations;
+             UPDATE task_invocations SET status = 'running', completed_at_ms = NULL;",
+        )
+        .unwrap();
+    let swept = sweep_logs(&room, Some(0), false).await;
+    assert_eq!((swept.files, swept.kept_running), (0, 1));
+    assert!(room.has_log(id));
+}
+
+async fn sweep_spools(room: &Room, limits: SpoolLimits, dry_run: bool) -> Swept {
+    spools(room.state.path(), &room.projects, limits, dry_run, now())
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn spools_go_once_their_row_is_final_and_no_earlier() {
+    let room = Room::new().await;
+    room.invocation(1, 9, Some(Outcome::Success)).await;
+    room.invocation(2, 3, Some(Outcome::Success)).await;
+    room.invocation(3, 30, None).await;
+    let inv = room.state.path().join("inv");
+    let unknown = inv.join(uuid(4));
+    fs::create_dir(&unknown).unwrap();
+    fs::create_dir(inv.join("not-a-uuid")).unwrap();
+    fs::create_dir(inv.join(".removing-half")).unwrap();
+
+    let week = SpoolLimits {
+        days: Some(7),
+        max_bytes: None,
+    };
+    let dry = sweep_spools(&room, week, true).await;
+    assert!(room.spool(1).exists() && inv.join(".removing-half").exists());
+    let wet = sweep_spools(&room, week, false).await;
+    assert_eq!(dry, wet);
+    assert_eq!((wet.files, wet.kept_running, wet.failures.len()), (1, 1, 0));
+    assert!(wet.bytes >= 5000, "{}", wet.bytes);
+    assert!(!room.spool(1).exists() && !inv.join(".removing-half").exists());
+
+    let none = SpoolLimits {
+        days: None,
+        max_bytes: Some(0),
+    };
+    assert_eq!(sweep_spools(&room, none, false).await.files, 1);
+    assert!(!room.spool(2).exists());
+    assert!(room.spool(3).exists() && unknown.exists() && inv.join("not-a-uuid").exists());
+}
+
+#[tokio::test]
+async fn a_state_folder_without_invocations_is_nothing_to_do() {
+    let room = Room::new().await;
+    let limits = SpoolLimits::default();
+    assert_eq!(sweep_spools(&room, limits, false).await, Swept::default());
+    assert_eq!(events(&room.project).await.unwrap(), 0);
+}

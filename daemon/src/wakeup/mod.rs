@@ -1,0 +1,92 @@
+//! The maintenance pass: takes up invocations nobody owns, then removes logs that are old enough
+//! and the state folders of invocations long over. When it is made is its callers' business.
+//!
+//! A pass may be cut short anywhere: the next one finds what it left.
+
+use std::time::SystemTime;
+
+use tracing::{info, warn};
+
+use crate::projects::Projects;
+use crate::retention::policy::SpoolLimits;
+use crate::retention::{self, Swept, sweep};
+use crate::supervise::{Scope, Supervisor};
+
+/// What the pass goes by.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// What may be removed, and when.
+    pub retention: retention::Settings,
+}
+
+/// What a pass did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Invocations that nobody owned, and that have an owner or an end now.
+    pub reconciled: u64,
+    /// Logs removed.
+    pub logs_removed: u64,
+    /// Bytes in them.
+    pub bytes_removed: u64,
+    /// State folders removed.
+    pub spools_removed: u64,
+    /// Bytes in them.
+    pub spool_bytes_removed: u64,
+    /// What could not be done, one line each.
+    pub failures: Vec<String>,
+}
+
+/// Makes one pass.
+pub async fn pass(supervisor: &Supervisor, projects: &Projects, settings: &Settings) -> Report {
+    let found = supervisor.reconcile(Scope::Wakeup).await;
+    let mut failures = Vec::new();
+    let logs = sweep_logs(projects, settings, &mut failures).await;
+    let limits = SpoolLimits {
+        days: settings.retention.spool_days,
+        max_bytes: settings.retention.max_bytes,
+    };
+    let swept = sweep::spools(
+        supervisor.state_dir(),
+        projects,
+        limits,
+        false,
+        SystemTime::now(),
+    );
+    let spools = swept.await.unwrap_or_else(|error| {
+        failures.push(error.to_string());
+        Swept::default()
+    });
+    failures.extend(logs.failures);
+    failures.extend(spools.failures);
+    for failure in &failures {
+        warn!(%failure, "maintenance left something undone");
+    }
+    let report = Report {
+        reconciled: (found.adopted + found.finished + found.lost) as u64,
+        logs_removed: logs.files,
+        bytes_removed: logs.bytes,
+        spools_removed: spools.files,
+        spool_bytes_removed: spools.bytes,
+        failures,
+    };
+    info!(
+        report.reconciled,
+        report.logs_removed, report.spools_removed, "maintenance done"
+    );
+    report
+}
+
+async fn sweep_logs(projects: &Projects, settings: &Settings, failures: &mut Vec<String>) -> Swept {
+    let mut all = Swept::default();
+    for project in projects.all() {
+        let days = settings.retention.log_days;
+        match sweep::logs(&project, days, false, SystemTime::now()).await {
+            Ok(swept) => all.add(swept),
+            Err(error) => failures.push(format!("{}: {error}", project.root.display())),
+        }
+        if let Err(error) = sweep::events(&project).await {
+            failures.push(format!("{}: {error}", project.root.display()));
+        }
+    }
+    all
+}

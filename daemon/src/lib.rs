@@ -3,12 +3,16 @@
 //! The rooms, from the top of the stack down: each imports only what stands below it.
 
 // Builds the rooms bottom up, starts their tasks, waits for the end, takes them down in order.
+pub mod run;
 
 // File, environment and flags into one checked value, made of each room's settings.
+pub mod config;
 
 // The daemon's own log, on stderr.
+pub mod logging;
 
 // gRPC in and out, and nothing but it.
+pub mod service;
 
 // The periodic pass: reconcile, retention, spool clean-up.
 pub mod wakeup;

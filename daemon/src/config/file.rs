@@ -1,0 +1,346 @@
+//! The file, table by table: which keys there are, and what each may hold.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use steroids_provider::args;
+use steroids_provider::kind::Kind;
+use toml::de::{DeTable, DeValue};
+use tracing_subscriber::EnvFilter;
+
+use super::error::ConfigError;
+use super::section::{Section, Source, choice, number, path, text, texts, word, yes};
+use super::{Auth, Flags, Gateway, Launcher, Places, flagged, units};
+use crate::domain::Limits;
+use crate::retention;
+use crate::supervise::{DefaultLimits, ProviderSettings};
+
+const TABLES: [&str; 5] = ["daemon", "limits", "retention", "providers", "gateway"];
+pub(super) const DAEMON: [&str; 9] = [
+    "socket",
+    "state_dir",
+    "log_level",
+    "wakeup_interval",
+    "max_running",
+    "max_connections",
+    "max_streams",
+    "launcher",
+    "shim",
+];
+pub(super) const LIMITS: [&str; 5] = ["silence", "tool_silence", "wall", "post_result", "grace"];
+pub(super) const RETENTION: [&str; 3] = ["log_days", "spool_days", "max_bytes"];
+pub(super) const PROVIDER: [&str; 11] = [
+    "kind",
+    "command",
+    "model",
+    "args",
+    "extra_args",
+    "env",
+    "silence",
+    "tool_silence",
+    "wall",
+    "post_result",
+    "grace",
+];
+const GATEWAY: [&str; 5] = ["listen", "auth", "control", "max_streams", "allowed_hosts"];
+
+/// What a file of ours may weigh; a larger one is something else.
+const FILE_MAX: u64 = 1 << 20;
+
+/// What the file says.
+pub(super) struct Read {
+    pub(super) daemon: Daemon,
+    pub(super) limits: DefaultLimits,
+    pub(super) retention: retention::Settings,
+    pub(super) providers: BTreeMap<String, ProviderSettings>,
+    pub(super) gateway: Gateway,
+}
+
+/// The table `[daemon]`.
+#[derive(Default)]
+pub(super) struct Daemon {
+    pub(super) socket: Option<PathBuf>,
+    pub(super) state_dir: Option<PathBuf>,
+    pub(super) log_level: Option<String>,
+    pub(super) wakeup_interval: Option<Option<Duration>>,
+    pub(super) max_running: Option<usize>,
+    pub(super) max_connections: Option<usize>,
+    pub(super) max_streams: Option<u32>,
+    pub(super) launcher: Option<Launcher>,
+    pub(super) shim: Option<PathBuf>,
+}
+
+/// Reads the file that was named, or the user's where there is one.
+pub(super) fn read(
+    flags: &Flags,
+    places: Option<&Places>,
+) -> Result<(Option<PathBuf>, Read), ConfigError> {
+    let named = flagged("--config (STEROIDS_CONFIG)", flags.config.as_deref())?;
+    let is_named = named.is_some();
+    let Some(file) = named.or_else(|| places.map(|places| places.config.join("config.toml")))
+    else {
+        return parse(&Source {
+            file: "config.toml".as_ref(),
+            text: "",
+        })
+        .map(|read| (None, read));
+    };
+    match content(&file) {
+        Ok(text) => {
+            let read = parse(&Source {
+                file: &file,
+                text: &text,
+            })?;
+            Ok((Some(file), read))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !is_named => parse(&Source {
+            file: &file,
+            text: "",
+        })
+        .map(|read| (None, read)),
+        Err(source) => Err(ConfigError::Read { file, source }),
+    }
+}
+
+fn content(file: &std::path::Path) -> io::Result<String> {
+    let size = std::fs::metadata(file)?.len();
+    if size > FILE_MAX {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "larger than 1 MiB",
+        ));
+    }
+    std::fs::read_to_string(file)
+}
+
+fn parse(source: &Source<'_>) -> Result<Read, ConfigError> {
+    let table = DeTable::parse(source.text).map_err(|error| ConfigError::Syntax {
+        file: source.file.to_owned(),
+        line: error.span().map_or(1, |span| source.line(span.start)),
+        reason: error.message().to_owned(),
+    })?;
+    let root = Section::of_table(source, String::new(), table.get_ref(), &TABLES)?;
+    Ok(Read {
+        daemon: daemon(&root)?,
+        limits: default_limits(&root)?,
+        retention: retention(&root)?,
+        providers: providers(&root)?,
+        gateway: gateway(&root)?,
+    })
+}
+
+fn daemon(root: &Section<'_>) -> Result<Daemon, ConfigError> {
+    let Some(section) = root.section("daemon", &DAEMON)? else {
+        return Ok(Daemon::default());
+    };
+    let usize_of = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    Ok(Daemon {
+        socket: section.get("socket", path)?,
+        state_dir: section.get("state_dir", path)?,
+        log_level: section.get("log_level", |value| log_level(&word(value)?))?,
+        wakeup_interval: section.get("wakeup_interval", limit)?,
+        max_running: section.get("max_running", number(1, 10_000))?.map(usize_of),
+        max_connections: section
+            .get("max_connections", number(1, 10_000))?
+            .map(usize_of),
+        max_streams: section.get("max_streams", number(1, 10_000))?,
+        launcher: section.get("launcher", launcher)?,
+        shim: section.get("shim", path)?,
+    })
+}
+
+fn launcher(value: &DeValue<'_>) -> Result<Launcher, String> {
+    let launchers = [Launcher::Auto, Launcher::Fork].map(|each| (each.as_str(), each));
+    choice(&launchers)(value)
+}
+
+fn default_limits(root: &Section<'_>) -> Result<DefaultLimits, ConfigError> {
+    let defaults = DefaultLimits::default();
+    let Some(section) = root.section("limits", &LIMITS)? else {
+        return Ok(defaults);
+    };
+    let set = limits(&section)?;
+    Ok(DefaultLimits {
+        silence: set.silence.unwrap_or(defaults.silence),
+        tool_silence: set.tool_silence.unwrap_or(defaults.tool_silence),
+        wall: set.wall.unwrap_or(defaults.wall),
+        post_result: set.post_result.unwrap_or(defaults.post_result),
+        grace: set.grace.unwrap_or(defaults.grace),
+    })
+}
+
+fn limits(section: &Section<'_>) -> Result<Limits, ConfigError> {
+    let grace = |value: &DeValue<'_>| match units::duration(&text(value)?)? {
+        None => Err("there is always a grace; \"0s\" kills at once".to_owned()),
+        // A stop waits for it, and no request waits for ever.
+        Some(grace) if grace > Duration::from_secs(3600) => {
+            Err("must not be over an hour".to_owned())
+        }
+        Some(grace) => Ok(grace),
+    };
+    Ok(Limits {
+        silence: section.get("silence", limit)?,
+        tool_silence: section.get("tool_silence", limit)?,
+        wall: section.get("wall", limit)?,
+        post_result: section.get("post_result", limit)?,
+        grace: section.get("grace", grace)?,
+    })
+}
+
+/// A duration that is longer than nothing, or none.
+fn limit(value: &DeValue<'_>) -> Result<Option<Duration>, String> {
+    match units::duration(&text(value)?)? {
+        Some(Duration::ZERO) => Err("must be longer than nothing; \"\" is no limit".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+fn retention(root: &Section<'_>) -> Result<retention::Settings, ConfigError> {
+    let mut retention = retention::Settings {
+        log_days: Some(7),
+        spool_days: Some(7),
+        max_bytes: Some(10 << 30),
+    };
+    let Some(section) = root.section("retention", &RETENTION)? else {
+        return Ok(retention);
+    };
+    // A hundred years: beyond it, say 0.
+    let days = || number(0, 36_500);
+    if let Some(days) = section.get("log_days", days())? {
+        retention.log_days = (days > 0).then_some(days);
+    }
+    if let Some(days) = section.get("spool_days", days())? {
+        retention.spool_days = (days > 0).then_some(days);
+    }
+    if let Some(bytes) = section.get("max_bytes", |value| units::bytes(&text(value)?))? {
+        retention.max_bytes = bytes;
+    }
+    Ok(retention)
+}
+
+fn providers(root: &Section<'_>) -> Result<BTreeMap<String, ProviderSettings>, ConfigError> {
+    let mut providers: BTreeMap<String, ProviderSettings> = Kind::ALL
+        .into_iter()
+        .map(|kind| (kind.as_str().to_owned(), builtin(kind)))
+        .collect();
+    for (name, at, section) in root.sections("providers", &PROVIDER)? {
+        if !is_name(&name) {
+            let reason = "a provider's name has 1 to 64 of the characters a-z A-Z 0-9 . _ -";
+            return Err(section.refuse("", at, reason.to_owned()));
+        }
+        let kind = match section.get("kind", |value| kind(&word(value)?))? {
+            Some(kind) => kind,
+            None => kind(&name).map_err(|reason| {
+                section.refuse("kind", at, format!("not set, and by its name: {reason}"))
+            })?,
+        };
+        let builtin = args::Settings::builtin(kind);
+        let settings = args::Settings {
+            kind,
+            command: section.get("command", word)?.unwrap_or(builtin.command),
+            model: section.get("model", word)?,
+            args: section.get("args", texts)?,
+            extra_args: section.get("extra_args", texts)?.unwrap_or_default(),
+            env: section.get("env", names)?.unwrap_or(builtin.env),
+        };
+        let limits = limits(&section)?;
+        providers.insert(name, ProviderSettings { settings, limits });
+    }
+    Ok(providers)
+}
+
+/// A provider as it comes.
+fn builtin(kind: Kind) -> ProviderSettings {
+    ProviderSettings {
+        settings: args::Settings::builtin(kind),
+        limits: Limits::default(),
+    }
+}
+
+fn kind(word: &str) -> Result<Kind, String> {
+    Kind::from_str(word).map_err(|error| error.to_string())
+}
+
+fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=64).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+/// Names of variables, each perhaps with a `*` at its end.
+fn names(value: &DeValue<'_>) -> Result<Vec<String>, String> {
+    let names = texts(value)?;
+    for name in &names {
+        let bare = name.strip_suffix('*').unwrap_or(name);
+        if bare.is_empty() || bare.contains(['*', '=']) {
+            return Err(format!(
+                "`{name}` is no variable's name; write it like \"FOO_KEY\" or \"FOO_*\""
+            ));
+        }
+    }
+    Ok(names)
+}
+
+fn gateway(root: &Section<'_>) -> Result<Gateway, ConfigError> {
+    let mut gateway = Gateway {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 3501)),
+        auth: Auth::Token,
+        control: false,
+        max_streams: 1000,
+        allowed_hosts: Vec::new(),
+    };
+    let Some(section) = root.section("gateway", &GATEWAY)? else {
+        return Ok(gateway);
+    };
+    if let Some(listen) = section.get("listen", loopback)? {
+        gateway.listen = listen;
+    }
+    if let Some(auth) = section.get(
+        "auth",
+        choice(&[("token", Auth::Token), ("none", Auth::None)]),
+    )? {
+        gateway.auth = auth;
+    }
+    gateway.control = section.get("control", yes)?.unwrap_or(gateway.control);
+    gateway.max_streams = section
+        .get("max_streams", number(1, 100_000))?
+        .unwrap_or(gateway.max_streams);
+    gateway.allowed_hosts = section.get("allowed_hosts", texts)?.unwrap_or_default();
+    if gateway.control && gateway.auth == Auth::None {
+        let reason = "control is never open without a token; set gateway.auth = \"token\"";
+        return Err(section.refuse("control", 0, reason.to_owned()));
+    }
+    Ok(gateway)
+}
+
+fn loopback(value: &DeValue<'_>) -> Result<SocketAddr, String> {
+    let text = word(value)?;
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| format!("`{text}` is no address; write it like \"127.0.0.1:3501\""))?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err(format!(
+            "`{text}` is reachable from outside; use 127.0.0.1 or [::1]"
+        ))
+    }
+}
+
+/// A level, or directives that the logger takes.
+pub(super) fn log_level(text: &str) -> Result<String, String> {
+    const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+    // A lone word that is no level would silence everything but a target of that name.
+    let is_level = LEVELS.contains(&text);
+    if is_level || (text.contains('=') && EnvFilter::builder().parse(text).is_ok()) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "unknown level `{text}`; there are {}, or directives such as steroidsd=debug,h2=warn",
+            LEVELS.join(", ")
+        ))
+    }
+}

@@ -1,0 +1,190 @@
+//! File, environment and flags into one checked [`Config`], before anything is opened. A flag wins
+//! over its variable, that over the file, that over the default. Every default stands here.
+//!
+//! An unknown key is an error, as is a value that makes no sense: who writes `max_runing = 2` must
+//! not pay for eight agents. The rest of the daemon never reads the environment or the file.
+
+mod error;
+mod file;
+mod flags;
+mod places;
+mod section;
+mod units;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use error::ConfigError;
+pub use flags::Flags;
+pub use places::Places;
+
+use crate::retention;
+use crate::supervise::{DefaultLimits, ProviderSettings};
+
+/// All that can be set, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it was read from; `None` where there was none.
+    pub file: Option<PathBuf>,
+    /// The gRPC socket.
+    pub socket: PathBuf,
+    /// What must outlive the daemon.
+    pub state_dir: PathBuf,
+    /// Holds the shims' sockets.
+    pub runtime_dir: PathBuf,
+    /// A level, or directives.
+    pub log_level: String,
+    /// Between two maintenance passes; `None`: only on request.
+    pub wakeup_interval: Option<Duration>,
+    /// Invocations at a time.
+    pub max_running: usize,
+    /// Connections at a time.
+    pub max_connections: usize,
+    /// Open requests and streams of one connection.
+    pub max_streams: u32,
+    /// How shims are started.
+    pub launcher: Launcher,
+    /// The shim's program; `None`: beside the daemon's own, else on PATH.
+    pub shim: Option<PathBuf>,
+    /// Time limits for every provider that does not say otherwise.
+    pub limits: DefaultLimits,
+    /// What may be deleted, and when.
+    pub retention: retention::Settings,
+    /// By name; the built-in ones are always there.
+    pub providers: BTreeMap<String, ProviderSettings>,
+    /// For the gateway, which reads the same file.
+    pub gateway: Gateway,
+    /// Folders in which programs are looked for: `PATH`, but for what is relative in it.
+    pub search_path: Vec<PathBuf>,
+}
+
+/// How shims are started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Launcher {
+    /// The best there is here.
+    Auto,
+    /// As a child that lets go of us.
+    Fork,
+}
+
+impl Launcher {
+    /// The word as it stands in the file and in answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Launcher::Auto => "auto",
+            Launcher::Fork => "fork",
+        }
+    }
+}
+
+/// Settings of the gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gateway {
+    /// Where it listens; always a loopback address.
+    pub listen: SocketAddr,
+    /// Whether a token is asked for.
+    pub auth: Auth,
+    /// Whether invocations may be started and stopped.
+    pub control: bool,
+    /// Streams at a time.
+    pub max_streams: u32,
+    /// Further names it answers to, behind a reverse proxy.
+    pub allowed_hosts: Vec<String>,
+}
+
+/// Whether the gateway asks for a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// It does.
+    Token,
+    /// It does not, and is read-only.
+    None,
+}
+
+impl Config {
+    /// Reads everything for a daemon started with these flags.
+    pub fn load(flags: &Flags) -> Result<Config, ConfigError> {
+        let mut config = Config::resolve(flags, Places::of_user().as_ref())?;
+        if let Some(path) = std::env::var_os("PATH") {
+            let folders = std::env::split_paths(&path);
+            config.search_path = folders.filter(|folder| folder.is_absolute()).collect();
+        }
+        Ok(config)
+    }
+
+    /// As [`Config::load`], with the user's folders given.
+    pub fn resolve(flags: &Flags, places: Option<&Places>) -> Result<Config, ConfigError> {
+        let (source, read) = file::read(flags, places)?;
+        let daemon = read.daemon;
+
+        let named = flagged(
+            "--state-dir (STEROIDS_STATE_DIR)",
+            flags.state_dir.as_deref(),
+        )?;
+        // A state folder that was named brings its sockets along, so that a second daemon with one
+        // of its own does not meet the first at the session's socket. Clients go by the same rule.
+        let session = match named {
+            Some(_) => None,
+            None => places.and_then(|places| places.runtime.clone()),
+        };
+        let state_dir = named
+            .or(daemon.state_dir)
+            .or_else(|| places.map(|places| places.state.clone()))
+            .ok_or(ConfigError::NoHome)?;
+        let runtime_dir = session.unwrap_or_else(|| state_dir.join("run"));
+        let socket = match flagged("--socket (STEROIDS_SOCKET)", flags.socket.as_deref())? {
+            Some(path) => path,
+            None => daemon
+                .socket
+                .unwrap_or_else(|| runtime_dir.join("steroidsd.sock")),
+        };
+        let log_level = match &flags.log_level {
+            Some(level) => file::log_level(level).map_err(|reason| ConfigError::Flag {
+                flag: "--log-level",
+                reason,
+            })?,
+            None => daemon.log_level.unwrap_or_else(|| "info".to_owned()),
+        };
+
+        Ok(Config {
+            file: source,
+            socket,
+            state_dir,
+            runtime_dir,
+            log_level,
+            wakeup_interval: daemon
+                .wakeup_interval
+                .unwrap_or(Some(Duration::from_secs(300))),
+            max_running: daemon.max_running.unwrap_or(8),
+            max_connections: daemon.max_connections.unwrap_or(64),
+            max_streams: daemon.max_streams.unwrap_or(64),
+            launcher: daemon.launcher.unwrap_or(Launcher::Auto),
+            shim: daemon.shim,
+            limits: read.limits,
+            retention: read.retention,
+            providers: read.providers,
+            gateway: read.gateway,
+            search_path: Vec::new(),
+        })
+    }
+}
+
+/// A path given by flag or variable, made absolute; an empty one counts as not given.
+fn flagged(flag: &'static str, path: Option<&Path>) -> Result<Option<PathBuf>, ConfigError> {
+    match path {
+        Some(path) if !path.as_os_str().is_empty() => {
+            std::path::absolute(path)
+                .map(Some)
+                .map_err(|error| ConfigError::Flag {
+                    flag,
+                    reason: error.to_string(),
+                })
+        }
+        _ => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests;

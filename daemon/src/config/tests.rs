@@ -1,0 +1,285 @@
+use steroids_provider::kind::Kind;
+
+use super::*;
+
+/// A user's folders under a temporary one, with this configuration file in it.
+fn resolve(text: &str, flags: impl FnOnce(&mut Flags)) -> Result<Config, ConfigError> {
+    let home = tempfile::tempdir().unwrap();
+    let places = Places {
+        config: home.path().join("config"),
+        state: "/home/ada/.local/state/steroids".into(),
+        runtime: Some("/run/user/7/steroids".into()),
+    };
+    std::fs::create_dir_all(&places.config).unwrap();
+    std::fs::write(places.config.join("config.toml"), text).unwrap();
+    let mut given = Flags::default();
+    flags(&mut given);
+    Config::resolve(&given, Some(&places))
+}
+
+fn read(text: &str) -> Config {
+    resolve(text, |_| {}).unwrap()
+}
+
+/// The complaint about a file, without the folder it stands in.
+fn complaint(text: &str) -> String {
+    let error = resolve(text, |_| {}).expect_err(text).to_string();
+    error
+        .split_once("/config.toml:")
+        .expect("names the file and the line")
+        .1
+        .to_owned()
+}
+
+#[test]
+fn the_documentation_names_every_key_and_its_example_is_good() {
+    let document = include_str!("../../../docs/configuration.md");
+    let (_, rest) = document.split_once("```toml\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    let keys = [file::DAEMON.as_slice(), &file::LIMITS, &file::RETENTION];
+    for key in keys.concat().into_iter().chain(file::PROVIDER) {
+        assert!(example.contains(&format!("{key} = ")), "{key}");
+    }
+    // What it gives as the defaults are those.
+    let (read, bare) = (read(example), read(""));
+    assert_eq!(
+        format!("{:?}", read.retention),
+        format!("{:?}", bare.retention)
+    );
+    assert_eq!(format!("{:?}", read.limits), format!("{:?}", bare.limits));
+}
+
+#[test]
+fn without_a_file_everything_has_its_default() {
+    let places = Places {
+        config: "/nowhere/at/all".into(),
+        state: "/home/ada/.local/state/steroids".into(),
+        runtime: None,
+    };
+    let config = Config::resolve(&Flags::default(), Some(&places)).unwrap();
+    assert_eq!(config.file, None);
+    assert_eq!(
+        config.socket,
+        Path::new("/home/ada/.local/state/steroids/run/steroidsd.sock")
+    );
+    assert_eq!(
+        config.runtime_dir,
+        Path::new("/home/ada/.local/state/steroids/run")
+    );
+    assert_eq!((config.max_running, config.max_connections), (8, 64));
+    assert_eq!(config.wakeup_interval, Some(Duration::from_secs(300)));
+    assert_eq!(config.launcher, Launcher::Auto);
+    assert_eq!(config.retention.max_bytes, Some(10 << 30));
+    let names: Vec<_> = config.providers.keys().map(String::as_str).collect();
+    assert_eq!(names, ["claude", "codex", "command", "gemini"]);
+    assert_eq!(config.gateway.listen.to_string(), "127.0.0.1:3501");
+}
+
+#[test]
+fn the_sockets_of_a_session_are_in_its_runtime_folder() {
+    let config = read("");
+    assert_eq!(
+        config.socket,
+        Path::new("/run/user/7/steroids/steroidsd.sock")
+    );
+    assert!(config.file.is_some());
+}
+
+#[test]
+fn a_flag_wins_over_the_file() {
+    let text = "[daemon]\nsocket = \"/a/sock\"\nstate_dir = \"/a/state\"\nlog_level = \"warn\"\n";
+    let config = resolve(text, |flags| {
+        flags.socket = Some("/b/sock".into());
+        flags.log_level = Some("steroidsd=debug".into());
+    })
+    .unwrap();
+    assert_eq!(config.socket, Path::new("/b/sock"));
+    assert_eq!(config.state_dir, Path::new("/a/state"));
+    assert_eq!(config.log_level, "steroidsd=debug");
+}
+
+#[test]
+fn a_relative_flag_is_meant_from_here_and_an_empty_one_is_none() {
+    let config = resolve("", |flags| {
+        flags.socket = Some("some.sock".into());
+        flags.state_dir = Some("".into());
+    })
+    .unwrap();
+    assert_eq!(
+        config.socket,
+        std::env::current_dir().unwrap().join("some.sock")
+    );
+    assert_eq!(
+        config.state_dir,
+        Path::new("/home/ada/.local/state/steroids")
+    );
+}
+
+#[test]
+fn a_named_state_folder_brings_its_sockets_along() {
+    let config = resolve("", |flags| flags.state_dir = Some("/srv/steroids".into())).unwrap();
+    assert_eq!(config.socket, Path::new("/srv/steroids/run/steroidsd.sock"));
+    assert_eq!(config.runtime_dir, Path::new("/srv/steroids/run"));
+}
+
+#[test]
+fn everything_in_the_documentation_is_read() {
+    let config = read(
+        r#"
+        [daemon]
+        wakeup_interval = ""
+        max_running = 2
+        launcher = "fork"
+        shim = "/opt/steroids-shim"
+        [limits]
+        silence = "20m"
+        wall = ""
+        grace = "0s"
+        [retention]
+        log_days = 0
+        max_bytes = "500 MB"
+        [providers.claude]
+        command = "/usr/bin/claude"
+        model = "opus"
+        env = ["ANTHROPIC_*"]
+        extra_args = ["--foo"]
+        silence = ""
+        [providers.mytool]
+        kind = "command"
+        args = ["-x", "{prompt}"]
+        [gateway]
+        listen = "[::1]:4000"
+        control = true
+        "#,
+    );
+    assert_eq!(config.wakeup_interval, None);
+    assert_eq!((config.max_running, config.launcher), (2, Launcher::Fork));
+    assert_eq!(config.limits.silence, Some(Duration::from_secs(1200)));
+    assert_eq!(config.limits.tool_silence, Some(Duration::from_secs(7200)));
+    assert_eq!(config.limits.grace, Duration::ZERO);
+    assert_eq!(
+        (config.retention.log_days, config.retention.spool_days),
+        (None, Some(7))
+    );
+    assert_eq!(config.retention.max_bytes, Some(500_000_000));
+    let claude = &config.providers["claude"];
+    assert_eq!(claude.settings.command, "/usr/bin/claude");
+    assert_eq!(claude.settings.model.as_deref(), Some("opus"));
+    assert_eq!(claude.settings.env, ["ANTHROPIC_*"]);
+    assert_eq!(claude.limits.silence, Some(None));
+    assert_eq!(config.providers["mytool"].settings.kind, Kind::Command);
+    assert_eq!(config.providers["codex"].settings.command, "codex");
+    assert!(config.gateway.control);
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line_and_what_there_is() {
+    assert_eq!(
+        complaint("[daemon]\n\nmax_runing = 2\n"),
+        "3: `daemon.max_runing`: unknown key; [daemon] has socket, state_dir, log_level, \
+         wakeup_interval, max_running, max_connections, max_streams, launcher, shim"
+    );
+    assert_eq!(
+        complaint("[demon]\n"),
+        "1: `demon`: unknown key; the file has daemon, limits, retention, providers, gateway"
+    );
+    assert_eq!(
+        complaint("[providers.claude]\nmodell = \"x\"\n"),
+        "2: `providers.claude.modell`: unknown key; [providers.claude] has kind, command, model, \
+         args, extra_args, env, silence, tool_silence, wall, post_result, grace"
+    );
+}
+
+#[test]
+fn an_unknown_kind_lists_the_kinds() {
+    assert_eq!(
+        complaint("[providers.opencode]\ncommand = \"opencode\"\n"),
+        "1: `providers.opencode.kind`: not set, and by its name: unknown provider kind \
+         `opencode`; known: claude, codex, gemini, command"
+    );
+    assert_eq!(
+        complaint("[providers.x]\nkind = \"claud\"\n"),
+        "2: `providers.x.kind`: unknown provider kind `claud`; known: claude, codex, gemini, command"
+    );
+}
+
+#[test]
+fn a_value_that_makes_no_sense_is_refused_with_the_reason() {
+    for (text, reason) in [
+        (
+            "[daemon]\nmax_running = 0\n",
+            "2: `daemon.max_running`: must be a whole number from 1 to 10000",
+        ),
+        (
+            "[daemon]\nmax_running = \"2\"\n",
+            "2: `daemon.max_running`: must be a whole number from 1 to 10000, not string",
+        ),
+        (
+            "[daemon]\nlauncher = \"docker\"\n",
+            "2: `daemon.launcher`: unknown value `docker`; there are auto, fork",
+        ),
+        (
+            "[daemon]\nsocket = \"run/sock\"\n",
+            "2: `daemon.socket`: `run/sock` is relative; write the whole path, from /",
+        ),
+        ("daemon = 3\n", "1: `daemon`: must be a table, not integer"),
+        (
+            "[limits]\nwall = \"0s\"\n",
+            "2: `limits.wall`: must be longer than nothing; \"\" is no limit",
+        ),
+        (
+            "[limits]\ngrace = \"\"\n",
+            "2: `limits.grace`: there is always a grace; \"0s\" kills at once",
+        ),
+        (
+            "[gateway]\nlisten = \"0.0.0.0:80\"\n",
+            "2: `gateway.listen`: `0.0.0.0:80` is reachable from outside; use 127.0.0.1 or [::1]",
+        ),
+        (
+            "[gateway]\nauth = \"none\"\ncontrol = true\n",
+            "3: `gateway.control`: control is never open without a token; set gateway.auth = \"token\"",
+        ),
+        (
+            "[providers.claude]\nenv = [\"*\"]\n",
+            "2: `providers.claude.env`: `*` is no variable's name; write it like \"FOO_KEY\" or \"FOO_*\"",
+        ),
+    ] {
+        assert_eq!(complaint(text), reason);
+    }
+}
+
+#[test]
+fn a_broken_file_names_the_line() {
+    assert!(complaint("[daemon]\nmax_running = \n").starts_with("2: not valid TOML: "));
+}
+
+#[test]
+fn a_file_that_was_named_must_exist() {
+    let error = resolve("", |flags| flags.config = Some("/nowhere/x.toml".into())).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot read configuration file /nowhere/x.toml"
+    );
+}
+
+#[test]
+fn a_lone_word_that_is_no_level_is_refused() {
+    let error = resolve("", |flags| flags.log_level = Some("verbose".into())).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("--log-level: unknown level `verbose`; there are error,")
+    );
+}
+
+#[test]
+fn without_a_home_the_paths_must_be_given() {
+    let mut flags = Flags::default();
+    assert!(matches!(
+        Config::resolve(&flags, None),
+        Err(ConfigError::NoHome)
+    ));
+    flags.state_dir = Some("/srv/steroids".into());
+    let config = Config::resolve(&flags, None).unwrap();
+    assert_eq!(config.socket, Path::new("/srv/steroids/run/steroidsd.sock"));
+}

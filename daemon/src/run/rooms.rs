@@ -1,0 +1,256 @@
+//! The rooms of a running daemon: built bottom up, and taken down in order, each step within its
+//! time.
+
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument as _, info, info_span, warn};
+
+use crate::config::Config;
+use crate::launch::{ForkLauncher, Launcher};
+use crate::projects::{ProjectError, Projects};
+use crate::service::{Facts, ProviderFacts, ServeError, Service, Wakeups};
+use crate::supervise::{self, Scope, Supervisor};
+use crate::watch::Hints;
+use crate::{service, wakeup};
+
+/// Jobs finish the line they are at. With the bounds below, five seconds in all.
+const JOBS_WITHIN: Duration = Duration::from_millis(1500);
+/// Streams are told, requests that run are answered, connections end.
+const CONNECTIONS_WITHIN: Duration = Duration::from_millis(1500);
+/// What is left waits for nothing but itself.
+const TASKS_WITHIN: Duration = Duration::from_millis(300);
+/// A last transaction, a checkpoint.
+const STORES_WITHIN: Duration = Duration::from_millis(1200);
+/// Streams that rest do so together; at most once in this time is memory given back.
+const EBB_SETTLES: Duration = Duration::from_millis(500);
+
+/// There is nothing to start invocations with.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot find the program steroids-shim beside steroidsd or on PATH; set daemon.shim")]
+pub(super) struct NoShim;
+
+/// The rooms of a running daemon, and what their tasks are stopped and counted by.
+pub(super) struct Rooms {
+    projects: Projects,
+    supervisor: Supervisor,
+    service: Service,
+    /// Jobs, and requests that are seen through.
+    jobs: TaskTracker,
+    let_go: CancellationToken,
+    /// Everything else that runs by itself.
+    tasks: TaskTracker,
+    /// Ends streams and connections.
+    close: CancellationToken,
+}
+
+impl Rooms {
+    pub(super) async fn build(
+        config: &Config,
+        started: SystemTime,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Rooms> {
+        let launcher = launcher(config)?;
+        let (jobs, tasks) = (TaskTracker::new(), TaskTracker::new());
+        let (let_go, close) = (CancellationToken::new(), CancellationToken::new());
+
+        let (hints, watcher) = Hints::new();
+        tasks.spawn(until(let_go.clone(), watcher.run()).instrument(info_span!("watcher")));
+        let projects = open_projects(config.state_dir.clone()).await?;
+        let supervisor = Supervisor::new(
+            supervise::Settings {
+                state_dir: config.state_dir.clone(),
+                runtime_dir: config.runtime_dir.clone(),
+                launcher,
+                max_running: config.max_running,
+                limits: config.limits,
+                providers: config.providers.clone(),
+            },
+            projects.clone(),
+            hints.clone(),
+            jobs.clone(),
+            let_go.clone(),
+        );
+        let settings = wakeup::Settings {
+            retention: config.retention,
+        };
+        let wakeups = Wakeups::new(supervisor.clone(), projects.clone(), settings);
+        if let Some(interval) = config.wakeup_interval {
+            let periodic = wakeups.clone().run(interval, let_go.clone());
+            tasks.spawn(periodic.instrument(info_span!("wakeup")));
+        }
+        let service = Service::new(
+            projects.clone(),
+            supervisor.clone(),
+            hints,
+            wakeups,
+            facts(config, started),
+            service::Stops {
+                asked: stop,
+                close: close.clone(),
+            },
+        );
+        Ok(Rooms {
+            projects,
+            supervisor,
+            service,
+            jobs,
+            let_go,
+            tasks,
+            close,
+        })
+    }
+
+    /// Gives every invocation of ours an owner or an end, within the time that it takes itself.
+    pub(super) async fn reconcile(&self) {
+        let found = self.supervisor.reconcile(Scope::Startup).await;
+        info!(found.adopted, found.finished, found.lost, "reconciled");
+    }
+
+    /// Starts serving.
+    pub(super) fn serve(
+        &self,
+        listener: UnixListener,
+        config: &Config,
+    ) -> JoinHandle<Result<(), ServeError>> {
+        let settings = service::Settings {
+            connections: config.max_connections,
+            streams: config.max_streams,
+        };
+        let ebb = give_back_at_ebb(self.service.clone());
+        self.tasks.spawn(until(self.let_go.clone(), ebb));
+        let serving = self.service.clone().serve(listener, settings);
+        tokio::spawn(serving.instrument(info_span!("server")))
+    }
+
+    /// Waits for the word to stop, or for a server that fails; then lets go of the jobs and ends
+    /// the connections.
+    pub(super) async fn until_stopped(
+        &self,
+        mut server: JoinHandle<Result<(), ServeError>>,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        tokio::select! {
+            () = stop.cancelled() => info!(running = self.supervisor.running(), "stopping"),
+            ended = &mut server => {
+                return ended.context("the server panicked")?.context("cannot serve");
+            }
+        }
+        self.let_go_of_jobs().await;
+        self.close.cancel();
+        match timeout(CONNECTIONS_WITHIN, &mut server).await {
+            Ok(ended) => ended
+                .context("the server panicked")?
+                .context("cannot serve"),
+            Err(_) => {
+                warn!("connections did not end in time and are cut");
+                server.abort();
+                Ok(())
+            }
+        }
+    }
+
+    /// No new invocations, and none in our care any more.
+    async fn let_go_of_jobs(&self) {
+        self.supervisor.drain(true);
+        self.let_go.cancel();
+        self.jobs.close();
+        if timeout(JOBS_WITHIN, self.jobs.wait()).await.is_err() {
+            warn!(left = self.jobs.len(), "jobs did not let go in time");
+        }
+    }
+
+    /// Ends whatever still runs, and closes the stores.
+    pub(super) async fn take_down(self) {
+        if !self.jobs.is_closed() {
+            self.let_go_of_jobs().await;
+        }
+        self.close.cancel();
+        self.tasks.close();
+        if timeout(TASKS_WITHIN, self.tasks.wait()).await.is_err() {
+            warn!(left = self.tasks.len(), "tasks did not end in time");
+        }
+        if timeout(STORES_WITHIN, self.projects.close()).await.is_err() {
+            warn!("databases were not closed in time");
+        }
+    }
+}
+
+/// Gives memory back after each ebb; readers that come and go within a moment are one.
+async fn give_back_at_ebb(service: Service) {
+    loop {
+        service.ebb().await;
+        tokio::time::sleep(EBB_SETTLES).await;
+        // Nothing depends on it.
+        let _ = tokio::task::spawn_blocking(super::sys::give_back_memory).await;
+    }
+}
+
+/// Runs something that has no end of its own.
+async fn until(stop: CancellationToken, endless: impl Future<Output = ()>) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = endless => {}
+    }
+}
+
+async fn open_projects(state_dir: PathBuf) -> anyhow::Result<Projects> {
+    let open = move || -> Result<Projects, ProjectError> {
+        // The whole path: it is what another daemon is told, and what a later one compares.
+        let owner = state_dir.to_string_lossy().into_owned();
+        Projects::open(&state_dir, owner)
+    };
+    let opened = tokio::task::spawn_blocking(open)
+        .await
+        .context("opening projects panicked")?;
+    opened.context("cannot open the list of projects")
+}
+
+/// `auto` is the only other word today, and means the same.
+fn launcher(config: &Config) -> Result<Arc<dyn Launcher>, NoShim> {
+    Ok(Arc::new(ForkLauncher::new(shim(config)?)))
+}
+
+fn shim(config: &Config) -> Result<PathBuf, NoShim> {
+    const NAME: &str = "steroids-shim";
+    let beside = std::env::current_exe().ok();
+    let beside = beside
+        .as_deref()
+        .and_then(Path::parent)
+        .map(|folder| folder.join(NAME));
+    let on_path = config.search_path.iter().map(|folder| folder.join(NAME));
+    match &config.shim {
+        Some(shim) => Some(shim.clone()),
+        None => beside
+            .into_iter()
+            .chain(on_path)
+            .find(|path| path.is_file()),
+    }
+    .ok_or(NoShim)
+}
+
+fn facts(config: &Config, started: SystemTime) -> Facts {
+    let providers = config
+        .providers
+        .iter()
+        .map(|(name, provider)| ProviderFacts {
+            name: name.clone(),
+            kind: provider.settings.kind.as_str(),
+            command: provider.settings.command.clone(),
+        });
+    Facts {
+        started,
+        socket: config.socket.clone(),
+        state_dir: config.state_dir.clone(),
+        config: config.file.clone(),
+        providers: providers.collect(),
+        search_path: config.search_path.clone(),
+    }
+}

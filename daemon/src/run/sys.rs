@@ -1,0 +1,42 @@
+//! What the standard library and the system-call crates offer only as unsafe, and all of it that
+//! the daemon needs: how the allocator treats memory that was given back to it.
+#![expect(unsafe_code, reason = "the allocator's settings have no safe form")]
+
+#[cfg(target_env = "gnu")]
+use nix::libc;
+
+/// Allocations from here on are mappings of their own, which go back to the system when freed.
+/// Batches and messages are larger than this, and whatever lives for long is smaller.
+#[cfg(target_env = "gnu")]
+const MAPPED_FROM: libc::c_int = 128 * 1024;
+
+/// As much may be free at the end of an arena; [`give_back_memory`] takes that, too.
+#[cfg(target_env = "gnu")]
+const KEPT_FREE: libc::c_int = 4 * 1024 * 1024;
+
+/// Keeps the process as small as what it holds. Call it while there is one thread.
+///
+/// By default each thread may get an arena of its own, which keeps what the thread once held, and
+/// the threshold for mappings grows with use, so that after one burst large buffers, too, are cut
+/// from arenas. A daemon that idles for hours after a minute of fifty readers would keep their
+/// buffers all the time.
+pub fn tune_allocator() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: numbers only; called while there is one thread.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 2);
+        // The fixed threshold also switches off its growing.
+        libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_FROM);
+        // Set, or it would be lower than what one replay takes and gives back all the time.
+        libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT_FREE);
+    }
+}
+
+/// Gives back what the allocator keeps free between what is in use: a millisecond or two.
+pub(super) fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes the allocator's own locks.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}

@@ -1,0 +1,360 @@
+//! Who is let in. A connection is refused before a byte of it is read unless its peer runs as us or
+//! as root; then it waits in the lobby until it says something, and only then takes one of the
+//! slots. So those who connect and say nothing keep nobody out: they are shown the door after
+//! [`SILENCE`], or earlier if the lobby is full, the longest silent first.
+//!
+//! ```text
+//! kernel backlog ──accept, peer?──> lobby ──first byte, free slot?──> served ──closed──> slot free
+//! ```
+
+use std::collections::VecDeque;
+use std::future::Future as _;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_util::Stream;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::PollSemaphore;
+use tonic::transport::server::{Connected, UdsConnectInfo};
+use tracing::{debug, warn};
+
+/// A client speaks first, at once; who has said nothing for so long will not.
+const SILENCE: Duration = Duration::from_secs(5);
+/// Enough for a burst of honest clients; each costs a descriptor, of 1024 that are usual.
+const LOBBY: usize = 128;
+/// When descriptors or memory are short: long enough to cost nothing, short enough to go unnoticed.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Between two lines about it in the log.
+const COMPLAINT: Duration = Duration::from_secs(10);
+
+/// The connections to serve, as a stream that never ends and never fails.
+pub(crate) struct Incoming {
+    listener: UnixListener,
+    own_uid: u32,
+    lobby: VecDeque<Visitor>,
+    slots: PollSemaphore,
+    /// Taken for the next visitor that speaks.
+    slot: Option<OwnedSemaphorePermit>,
+    /// When it was last said that accepting fails.
+    complained: Option<Instant>,
+    /// Runs while accepting makes no sense.
+    pause: Option<Pin<Box<Sleep>>>,
+    /// Ends with the time of the visitor at the front.
+    door: Pin<Box<Sleep>>,
+}
+
+struct Visitor {
+    stream: UnixStream,
+    until: Instant,
+}
+
+impl Incoming {
+    /// Lets in at most `connections` at a time.
+    pub(crate) fn new(listener: UnixListener, connections: usize) -> Incoming {
+        Incoming {
+            listener,
+            own_uid: rustix::process::geteuid().as_raw(),
+            lobby: VecDeque::new(),
+            slots: PollSemaphore::new(Arc::new(Semaphore::new(connections))),
+            slot: None,
+            complained: None,
+            pause: None,
+            door: Box::pin(sleep_until(Instant::now())),
+        }
+    }
+
+    fn accept(&mut self, cx: &mut Context<'_>) {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                if pause.as_mut().poll(cx).is_pending() {
+                    return;
+                }
+                self.pause = None;
+            }
+            match self.listener.poll_accept(cx) {
+                Poll::Pending => return,
+                Poll::Ready(Ok((stream, _))) => self.admit(stream),
+                Poll::Ready(Err(error)) => self.relieve(&error),
+            }
+        }
+    }
+
+    /// Mostly EMFILE. The connection stays in the backlog, so asking again at once would fail at
+    /// once, for ever: either somebody in the lobby makes room, or we wait.
+    fn relieve(&mut self, error: &io::Error) {
+        let now = Instant::now();
+        if self.complained.is_none_or(|then| now > then + COMPLAINT) {
+            warn!(%error, waiting = self.lobby.len(), "cannot accept a connection");
+            self.complained = Some(now);
+        }
+        match self.lobby.len() {
+            0 => self.pause = Some(Box::pin(sleep_until(now + PAUSE))),
+            // Half, since files of ours need descriptors too.
+            waiting => drop(self.lobby.drain(..waiting.div_ceil(2))),
+        }
+    }
+
+    fn admit(&mut self, stream: UnixStream) {
+        match stream.peer_cred() {
+            Ok(peer) if may_enter(peer.uid(), self.own_uid) => {}
+            Ok(peer) => {
+                warn!(
+                    peer.uid = peer.uid(),
+                    peer.pid = peer.pid(),
+                    "connection of another user refused"
+                );
+                return;
+            }
+            Err(error) => {
+                warn!(%error, "connection of an unknown user refused");
+                return;
+            }
+        }
+        if self.lobby.len() >= LOBBY {
+            debug!("lobby is full; the longest waiting connection is closed");
+            self.lobby.pop_front();
+        }
+        self.lobby.push_back(Visitor {
+            stream,
+            until: Instant::now() + SILENCE,
+        });
+    }
+
+    fn dismiss_the_late(&mut self, cx: &mut Context<'_>) {
+        loop {
+            let now = Instant::now();
+            while self
+                .lobby
+                .pop_front_if(|visitor| visitor.until <= now)
+                .is_some()
+            {
+                debug!("connection that waited too long is closed");
+            }
+            let Some(front) = self.lobby.front() else {
+                return;
+            };
+            self.door.as_mut().reset(front.until);
+            if self.door.as_mut().poll(cx).is_pending() {
+                return;
+            }
+        }
+    }
+
+    /// The first visitor that has spoken; those that have hung up are dropped on the way.
+    fn next_speaker(&mut self, cx: &mut Context<'_>) -> Option<usize> {
+        let mut at = 0;
+        while let Some(visitor) = self.lobby.get(at) {
+            match poll_first_byte(&visitor.stream, cx) {
+                Poll::Ready(true) => return Some(at),
+                Poll::Ready(false) => {
+                    self.lobby.remove(at);
+                }
+                Poll::Pending => at += 1,
+            }
+        }
+        None
+    }
+}
+
+/// Whether a byte waits to be read; false if none will ever come. Reads nothing.
+fn poll_first_byte(stream: &UnixStream, cx: &mut Context<'_>) -> Poll<bool> {
+    loop {
+        if ready!(stream.poll_read_ready(cx)).is_err() {
+            return Poll::Ready(false);
+        }
+        let peeked = stream.try_io(Interest::READABLE, || {
+            let mut byte = [0; 1];
+            let flags = rustix::net::RecvFlags::PEEK | rustix::net::RecvFlags::DONTWAIT;
+            let (length, _) = rustix::net::recv(stream, &mut byte, flags)?;
+            Ok(length > 0)
+        });
+        match peeked {
+            Ok(has_spoken) => return Poll::Ready(has_spoken),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return Poll::Ready(false),
+        }
+    }
+}
+
+/// Us and root. A peer from outside our user namespace shows as 65534 and is refused.
+fn may_enter(peer: u32, own: u32) -> bool {
+    peer == own || peer == 0
+}
+
+impl Stream for Incoming {
+    type Item = io::Result<Connection>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        this.accept(cx);
+        this.dismiss_the_late(cx);
+        let Some(at) = this.next_speaker(cx) else {
+            return Poll::Pending;
+        };
+        if this.slot.is_none() {
+            // The semaphore is never closed, so it always gives a permit in the end.
+            this.slot = ready!(this.slots.poll_acquire(cx));
+        }
+        let visitor = this.lobby.remove(at);
+        Poll::Ready(visitor.zip(this.slot.take()).map(|(visitor, slot)| {
+            Ok(Connection {
+                stream: visitor.stream,
+                _slot: slot,
+            })
+        }))
+    }
+}
+
+/// A connection that is served, and the slot it takes.
+pub(crate) struct Connection {
+    stream: UnixStream,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Connected for Connection {
+    type ConnectInfo = UdsConnectInfo;
+
+    fn connect_info(&self) -> Self::ConnectInfo {
+        self.stream.connect_info()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    fn incoming(connections: usize) -> (tempfile::TempDir, std::path::PathBuf, Incoming) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let listener = UnixListener::bind(&path).unwrap();
+        (dir, path, Incoming::new(listener, connections))
+    }
+
+    #[test]
+    fn only_we_and_root_may_enter() {
+        assert!(may_enter(1000, 1000) && may_enter(0, 1000));
+        assert!(!may_enter(1001, 1000) && !may_enter(65534, 1000) && !may_enter(1000, 0));
+    }
+
+    #[tokio::test]
+    async fn who_speaks_is_served_and_nothing_of_it_is_lost() {
+        let (_dir, path, mut incoming) = incoming(1);
+        let _silent = UnixStream::connect(&path).await.unwrap();
+        let mut client = UnixStream::connect(&path).await.unwrap();
+        client.write_all(b"hello").await.unwrap();
+        let mut served = incoming.next().await.unwrap().unwrap();
+        let mut said = [0; 5];
+        served.read_exact(&mut said).await.unwrap();
+        assert_eq!(&said, b"hello");
+    }
+
+    #[tokio::test]
+    async fn two_hundred_silent_ones_keep_nobody_out() {
+        let (_dir, path, mut incoming) = incoming(2);
+        let mut silent = Vec::new();
+        // Never more than the backlog holds, for connecting beyond it waits for an accept.
+        for _ in 0..4 {
+            for _ in 0..50 {
+                silent.push(UnixStream::connect(&path).await.unwrap());
+            }
+            assert!(futures_util::poll!(incoming.next()).is_pending());
+        }
+        assert_eq!(incoming.lobby.len(), LOBBY);
+        let mut client = UnixStream::connect(&path).await.unwrap();
+        client.write_all(b"hello").await.unwrap();
+        incoming.next().await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_speaker_waits_for_a_free_slot() {
+        let (_dir, path, mut incoming) = incoming(1);
+        let mut first = UnixStream::connect(&path).await.unwrap();
+        first.write_all(b"1").await.unwrap();
+        let served = incoming.next().await.unwrap().unwrap();
+        let mut second = UnixStream::connect(&path).await.unwrap();
+        second.write_all(b"2").await.unwrap();
+        assert!(futures_util::poll!(incoming.next()).is_pending());
+        drop(served);
+        incoming.next().await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn when_descriptors_are_short_the_longest_waiting_make_room() {
+        let (_dir, path, mut incoming) = incoming(1);
+        let mut clients = Vec::new();
+        for _ in 0..3 {
+            clients.push(UnixStream::connect(&path).await.unwrap());
+            assert!(futures_util::poll!(incoming.next()).is_pending());
+        }
+        let short = io::Error::from_raw_os_error(nix::libc::EMFILE);
+        incoming.relieve(&short);
+        assert_eq!((incoming.lobby.len(), incoming.pause.is_some()), (1, false));
+        incoming.relieve(&short);
+        incoming.relieve(&short);
+        assert_eq!((incoming.lobby.len(), incoming.pause.is_some()), (0, true));
+        // The pause ends by itself.
+        let mut client = UnixStream::connect(&path).await.unwrap();
+        client.write_all(b"hello").await.unwrap();
+        incoming.next().await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn one_that_hung_up_takes_no_slot() {
+        let (_dir, path, mut incoming) = incoming(1);
+        drop(UnixStream::connect(&path).await.unwrap());
+        let mut client = UnixStream::connect(&path).await.unwrap();
+        client.write_all(b"x").await.unwrap();
+        incoming.next().await.unwrap().unwrap();
+        assert!(incoming.lobby.is_empty());
+    }
+}

@@ -1,0 +1,304 @@
+//! Between the wire and the domain: requests are checked for shape on their way in, rows get their
+//! wire form on their way out. Whether a request makes sense is for the rooms below.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use steroids_proto::v1;
+use tonic::Status;
+
+use super::refusal::invalid;
+use crate::domain::{
+    Invocation, InvocationId, Limits, Phase, Query, RowStatus, StartRequest, Task, UsageTotals,
+};
+
+/// Names of tasks, models, sessions and requests; the older tool's are 36 bytes.
+const NAME_MAX: usize = 256;
+/// As of a limit in the configuration: keeps sums of milliseconds far from overflow.
+const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+/// The longest grace a stop may ask for: a request waits for it, and none waits for ever.
+const GRACE_MAX: Duration = Duration::from_secs(3600);
+const PAGE_DEFAULT: u32 = 100;
+const PAGE_MAX: u32 = 1000;
+
+/// Reads a start.
+pub(super) fn start(request: v1::StartRequest) -> Result<StartRequest, Status> {
+    let project = project(&request.project, "project")?;
+    let or = |text: String, default: &str| {
+        if text.is_empty() {
+            default.to_owned()
+        } else {
+            text
+        }
+    };
+    for (name, value) in &request.env {
+        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+            return Err(invalid(
+                "env",
+                format!("`{}` cannot be set", name.escape_debug()),
+            ));
+        }
+    }
+    if request.argv.iter().any(|argument| argument.contains('\0')) {
+        return Err(invalid("argv", "must not contain a NUL"));
+    }
+    let is_word = |word: &str| {
+        word.chars()
+            .all(|c| c.is_alphanumeric() || "._-".contains(c))
+    };
+    let role = or(request.role, "coder");
+    if !is_word(&role) || role.len() > NAME_MAX {
+        return Err(invalid("role", "must be a word"));
+    }
+    Ok(StartRequest {
+        task: task(&request.task_id)?,
+        role,
+        provider: or(name(request.provider, "provider")?, "claude"),
+        model: argument(request.model, "model")?,
+        prompt: request.prompt,
+        cwd: match request.cwd {
+            cwd if cwd.is_empty() => None,
+            cwd if cwd.contains('\0') => return Err(invalid("cwd", "must not contain a NUL")),
+            cwd => Some(project.join(cwd)),
+        },
+        env: request.env.into_iter().collect(),
+        caller_env: caller_env(request.caller_env),
+        resume: argument(request.resume, "resume")?,
+        request_id: Some(name(request.request_id, "request_id")?).filter(|id| !id.is_empty()),
+        limits: limits(request.limits.unwrap_or_default())?,
+        argv: request.argv,
+        interactive: request.interactive,
+        leave_background: request.leave_background,
+        project,
+    })
+}
+
+/// The path of a project; that it is one is not known yet.
+pub(super) fn project(path: &str, field: &'static str) -> Result<PathBuf, Status> {
+    match path {
+        "" => Err(invalid(
+            field,
+            "is missing; give the absolute path of the project",
+        )),
+        path if path.contains('\0') => Err(invalid(field, "must not contain a NUL")),
+        path => Ok(PathBuf::from(path)),
+    }
+}
+
+/// The id of a task.
+pub(super) fn task(id: &str) -> Result<String, Status> {
+    match id {
+        "" => Err(invalid("task_id", "is missing")),
+        id => name(id.to_owned(), "task_id"),
+    }
+}
+
+/// The id of an invocation.
+pub(super) fn id(id: i64) -> Result<InvocationId, Status> {
+    InvocationId::new(id).ok_or_else(|| invalid("id", "must be a positive number"))
+}
+
+/// The grace of a stop.
+pub(super) fn grace(grace: Option<prost_types::Duration>) -> Result<Option<Duration>, Status> {
+    match grace.map(|grace| duration(grace, "grace")).transpose()? {
+        Some(grace) if grace > GRACE_MAX => Err(invalid("grace", "must not be over an hour")),
+        grace => Ok(grace),
+    }
+}
+
+/// How many to a page.
+pub(super) fn page_size(asked: i32) -> Result<u32, Status> {
+    match u32::try_from(asked) {
+        Ok(0) => Ok(PAGE_DEFAULT),
+        Ok(size) => Ok(size.min(PAGE_MAX)),
+        Err(_) => Err(invalid("page_size", "must not be negative")),
+    }
+}
+
+/// Which invocations to list, but for the page.
+pub(super) fn query(request: &v1::ListRequest) -> Result<Query, Status> {
+    let states = request
+        .states
+        .iter()
+        .map(|state| match v1::State::try_from(*state) {
+            Ok(v1::State::Queued) => Ok("queued"),
+            Ok(v1::State::Running) => Ok("running"),
+            Ok(v1::State::Completed) => Ok("completed"),
+            Ok(v1::State::Failed) => Ok("failed"),
+            Ok(v1::State::Timeout) => Ok("timeout"),
+            Ok(v1::State::Unspecified) | Err(_) => Err(invalid(
+                "states",
+                "knows queued, running, completed, failed and timeout",
+            )),
+        });
+    let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    Ok(Query {
+        task: given(&request.task_id),
+        states: states.collect::<Result<_, _>>()?,
+        provider: given(&request.provider),
+        since_ms: request.since_ms,
+        until_ms: request.until_ms,
+        below: None,
+        limit: page_size(request.page_size)?,
+    })
+}
+
+fn limits(limits: v1::Limits) -> Result<Limits, Status> {
+    Ok(Limits {
+        silence: limit(limits.silence, "limits.silence")?,
+        tool_silence: limit(limits.tool_silence, "limits.tool_silence")?,
+        wall: limit(limits.wall, "limits.wall")?,
+        post_result: limit(limits.post_result, "limits.post_result")?,
+        grace: match limits
+            .grace
+            .map(|grace| duration(grace, "limits.grace"))
+            .transpose()?
+        {
+            Some(grace) if grace > GRACE_MAX => {
+                return Err(invalid("limits.grace", "must not be over an hour"));
+            }
+            grace => grace,
+        },
+    })
+}
+
+/// Absent is the default, zero is none.
+fn limit(
+    limit: Option<prost_types::Duration>,
+    field: &'static str,
+) -> Result<Option<Option<Duration>>, Status> {
+    let limit = limit.map(|limit| duration(limit, field)).transpose()?;
+    Ok(limit.map(|limit| Some(limit).filter(|limit| !limit.is_zero())))
+}
+
+fn duration(duration: prost_types::Duration, field: &'static str) -> Result<Duration, Status> {
+    let duration = Duration::try_from(duration)
+        .map_err(|_| invalid(field, "must be a duration, and not negative"))?;
+    if duration > DURATION_MAX {
+        return Err(invalid(field, "must not be over a year"));
+    }
+    Ok(duration)
+}
+
+/// A word that becomes an argument of its own: it must not be taken for a flag there.
+fn argument(text: String, field: &'static str) -> Result<Option<String>, Status> {
+    let text = name(text, field)?;
+    if text.starts_with('-') {
+        return Err(invalid(field, "must not begin with a dash"));
+    }
+    Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
+/// A short text of one line.
+fn name(text: String, field: &'static str) -> Result<String, Status> {
+    if text.len() > NAME_MAX {
+        return Err(invalid(field, format!("must not be over {NAME_MAX} bytes")));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(invalid(field, "must not contain control characters"));
+    }
+    Ok(text)
+}
+
+/// The caller's environment as it can be set at all; its owner never asked for the rest.
+fn caller_env(env: std::collections::HashMap<String, String>) -> BTreeMap<String, String> {
+    let settable = |(name, value): &(String, String)| {
+        !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0')
+    };
+    env.into_iter().filter(settable).collect()
+}
+
+/// An invocation on the wire, without what only some answers fill in.
+pub(super) fn invocation(project: &Path, invocation: Invocation) -> v1::Invocation {
+    let managed = invocation.managed;
+    let mut wire = v1::Invocation {
+        id: invocation.id.get(),
+        project: text(project),
+        task_id: invocation.task,
+        role: invocation.role,
+        provider: invocation.provider,
+        model: invocation.model,
+        state: state(invocation.phase).into(),
+        outcome: outcome(invocation.phase).to_owned(),
+        error: invocation.error.unwrap_or_default(),
+        started_at_ms: invocation.started_ms,
+        completed_at_ms: invocation.completed_ms,
+        duration_ms: invocation.duration_ms,
+        exit_code: invocation.exit_code,
+        session_id: invocation.session_id.unwrap_or_default(),
+        usage: invocation.usage.map(usage),
+        managed: managed.is_some(),
+        ..v1::Invocation::default()
+    };
+    if let Some(managed) = managed {
+        wire.request_id = managed.request_id;
+        wire.uuid = managed.uuid;
+        wire.pid = managed.pid.filter(|_| !invocation.phase.is_ended());
+        wire.mode = managed.mode;
+        wire.cwd = text(&managed.cwd);
+        wire.leftovers = managed
+            .leftovers
+            .map(|count| i32::try_from(count).unwrap_or(i32::MAX));
+    }
+    wire
+}
+
+fn state(phase: Phase) -> v1::State {
+    match phase {
+        Phase::Queued => v1::State::Queued,
+        Phase::Running => v1::State::Running,
+        Phase::Ended {
+            status: RowStatus::Completed,
+            ..
+        } => v1::State::Completed,
+        Phase::Ended {
+            status: RowStatus::Failed,
+            ..
+        } => v1::State::Failed,
+        Phase::Ended {
+            status: RowStatus::Timeout,
+            ..
+        } => v1::State::Timeout,
+    }
+}
+
+fn outcome(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Ended {
+            outcome: Some(outcome),
+            ..
+        } => outcome.as_str(),
+        Phase::Ended { outcome: None, .. } | Phase::Queued | Phase::Running => "",
+    }
+}
+
+fn usage(usage: UsageTotals) -> v1::Usage {
+    v1::Usage {
+        input_tokens: usage.input_tokens,
+        output_tokens: usage.output_tokens,
+        cached_input_tokens: usage.cached_input_tokens.unwrap_or(0),
+        cache_creation_tokens: usage.cache_creation_tokens.unwrap_or(0),
+        total_cost_usd: usage.total_cost_usd,
+    }
+}
+
+/// A task on the wire.
+pub(super) fn task_out(task: Task) -> v1::Task {
+    v1::Task {
+        id: task.id,
+        title: task.title,
+        status: task.status,
+        invocations: task.invocations,
+        running: task.running,
+        last_started_at_ms: task.last_started_ms,
+    }
+}
+
+/// A path on the wire. Projects' paths are text; another one is shown as well as it can be.
+pub(super) fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+//! The service `Daemon`: how it is, and how it ends.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use steroids_proto::v1;
+use tonic::{Request, Response, Status};
+
+use super::{Service, convert};
+
+/// What does not change while the daemon runs.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// When it was started.
+    pub started: SystemTime,
+    /// The socket it serves.
+    pub socket: PathBuf,
+    /// Where its state is.
+    pub state_dir: PathBuf,
+    /// The configuration file read; `None` where there was none.
+    pub config: Option<PathBuf>,
+    /// The configured providers.
+    pub providers: Vec<ProviderFacts>,
+    /// Folders in which programs are looked for.
+    pub search_path: Vec<PathBuf>,
+}
+
+/// A provider, as configured.
+#[derive(Debug, Clone)]
+pub struct ProviderFacts {
+    /// Its name.
+    pub name: String,
+    /// Its kind's word.
+    pub kind: &'static str,
+    /// Program name or path.
+    pub command: String,
+}
+
+#[tonic::async_trait]
+impl v1::daemon_server::Daemon for Service {
+    async fn status(
+        &self,
+        _request: Request<v1::StatusRequest>,
+    ) -> Result<Response<v1::StatusResponse>, Status> {
+        let facts = Arc::clone(&self.facts);
+        // Looks for programs on disk, so not on the runtime's own threads.
+        let looked = tokio::task::spawn_blocking(move || {
+            let shown = |provider| shown(provider, &facts.search_path);
+            (
+                facts.providers.iter().map(shown).collect(),
+                resident_bytes(),
+            )
+        });
+        let (providers, rss_bytes) = looked.await.unwrap_or_default();
+        let state = if self.supervisor.is_draining() {
+            "draining"
+        } else {
+            "serving"
+        };
+        Ok(Response::new(v1::StatusResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: i64::from(std::process::id()),
+            started_at_ms: epoch_ms(self.facts.started),
+            socket: convert::text(&self.facts.socket),
+            state_dir: convert::text(&self.facts.state_dir),
+            state: state.to_owned(),
+            running: count(self.supervisor.running()),
+            max_running: count(self.supervisor.max_running()),
+            projects: count(self.projects.all().len()),
+            subscribers: self.subscribers.count(),
+            degraded: self.supervisor.degraded(),
+            unknown_events: i64::try_from(self.supervisor.unknown_events()).unwrap_or(i64::MAX),
+            launcher: self.supervisor.launcher().to_owned(),
+            config: self
+                .facts
+                .config
+                .as_deref()
+                .map(convert::text)
+                .unwrap_or_default(),
+            providers,
+            rss_bytes,
+            last_wakeup_at_ms: self.wakeups.last_ms(),
+        }))
+    }
+
+    async fn wakeup(
+        &self,
+        _request: Request<v1::WakeupRequest>,
+    ) -> Result<Response<v1::WakeupResponse>, Status> {
+        let report = self.wakeups.pass().await;
+        let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        Ok(Response::new(v1::WakeupResponse {
+            reconciled: count(report.reconciled),
+            logs_removed: count(report.logs_removed),
+            bytes_removed: count(report.bytes_removed),
+            spools_removed: count(report.spools_removed),
+            failures: report.failures,
+            spool_bytes_removed: count(report.spool_bytes_removed),
+        }))
+    }
+
+    async fn drain(
+        &self,
+        request: Request<v1::DrainRequest>,
+    ) -> Result<Response<v1::DrainResponse>, Status> {
+        let on = !request.into_inner().off;
+        self.supervisor.drain(on);
+        tracing::info!(draining = on, "draining was switched");
+        Ok(Response::new(v1::DrainResponse {
+            running: count(self.supervisor.running()),
+        }))
+    }
+
+    async fn shutdown(
+        &self,
+        request: Request<v1::ShutdownRequest>,
+    ) -> Result<Response<v1::ShutdownResponse>, Status> {
+        let stop_all = request.into_inner().stop_all;
+        tracing::info!(stop_all, "shutdown was asked for");
+        let stopped = self.supervisor.shutdown(stop_all).await;
+        // Open requests are answered before connections end, this one among them.
+        self.stops.asked.cancel();
+        Ok(Response::new(v1::ShutdownResponse {
+            stopped: count(stopped),
+        }))
+    }
+}
+
+fn shown(provider: &ProviderFacts, search_path: &[PathBuf]) -> v1::Provider {
+    let program = program(&provider.command, search_path);
+    v1::Provider {
+        name: provider.name.clone(),
+        kind: provider.kind.to_owned(),
+        command: provider.command.clone(),
+        program: program.as_deref().map(convert::text).unwrap_or_default(),
+    }
+}
+
+/// Where a program is, as the daemon's own PATH has it; callers' may differ.
+fn program(command: &str, search_path: &[PathBuf]) -> Option<PathBuf> {
+    if command.is_empty() {
+        return None;
+    }
+    if command.contains('/') {
+        return Some(PathBuf::from(command)).filter(|path| is_program(path));
+    }
+    search_path
+        .iter()
+        .map(|folder| folder.join(command))
+        .find(|path| is_program(path))
+}
+
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    path.metadata()
+        .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
+/// Resident memory of this process; 0 where the kernel does not say.
+fn resident_bytes() -> i64 {
+    let pages = std::fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|text| text.split_ascii_whitespace().nth(1)?.parse::<i64>().ok());
+    pages.map_or(0, |pages| {
+        pages.saturating_mul(count(rustix::param::page_size()))
+    })
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn epoch_ms(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_found_by_path_or_by_name_and_must_be_executable() {
+        let path = ["/nowhere".into(), "/bin".into()];
+        assert_eq!(program("/bin/sh", &[]), Some("/bin/sh".into()));
+        assert_eq!(program("sh", &path), Some("/bin/sh".into()));
+        assert_eq!(program("sh", &[]), None);
+        assert_eq!(program("/etc/passwd", &path), None);
+        assert_eq!(program("", &path), None);
+    }
+
+    #[test]
+    fn resident_memory_is_more_than_nothing() {
+        assert!(resident_bytes() > 100_000);
+    }
+}

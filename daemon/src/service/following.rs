@@ -1,0 +1,101 @@
+//! The stream of `Follow`: batches of log lines with their cursors.
+
+use steroids_proto::v1;
+use steroids_proto::v1::follow_request::Selector as Asked;
+use tonic::Status;
+
+use super::refusal::invalid;
+use super::stream::Source;
+use super::{Service, convert, status};
+use crate::follow::{Event, Follower, Selector};
+
+/// Longer than any cursor of ours.
+const CURSOR_MAX: usize = 4096;
+
+/// One follower, and how its events are shown.
+pub(super) struct Following {
+    follower: Follower,
+    /// Where the selector spans projects, each event names its own.
+    names_project: bool,
+}
+
+impl Following {
+    pub(super) async fn open(
+        service: &Service,
+        request: v1::FollowRequest,
+    ) -> Result<Following, Status> {
+        if request.after.len() > CURSOR_MAX {
+            return Err(invalid("after", "is longer than any cursor"));
+        }
+        let asked = request.selector.ok_or_else(|| {
+            invalid(
+                "selector",
+                "is missing; give invocation, task, project or all",
+            )
+        })?;
+        let names_project = matches!(asked, Asked::All(_));
+        let selector = selector(asked)?;
+        let after = Some(request.after.as_str()).filter(|after| !after.is_empty());
+        let follower = Follower::open(
+            &service.projects,
+            &service.hints,
+            selector,
+            after,
+            request.follow,
+        )
+        .await
+        .map_err(status::follow)?;
+        Ok(Following {
+            follower,
+            names_project,
+        })
+    }
+
+    fn shown(&self, event: Event) -> v1::Event {
+        let project = if self.names_project {
+            convert::text(&event.project)
+        } else {
+            String::new()
+        };
+        v1::Event {
+            cursor: event.cursor,
+            invocation_id: event.invocation.get(),
+            ts: event.ts,
+            r#type: event.kind,
+            line: event.line,
+            project,
+        }
+    }
+}
+
+fn selector(asked: Asked) -> Result<Selector, Status> {
+    Ok(match asked {
+        Asked::Invocation(one) => Selector::Invocation {
+            project: convert::project(&one.project, "invocation.project")?,
+            id: convert::id(one.id)?,
+        },
+        Asked::Task(task) => Selector::Task {
+            project: convert::project(&task.project, "task.project")?,
+            task: convert::task(&task.task_id)?,
+        },
+        Asked::Project(project) => Selector::Project {
+            project: convert::project(&project.project, "project.project")?,
+        },
+        Asked::All(v1::AllSelector {}) => Selector::All,
+    })
+}
+
+impl Source for Following {
+    type Batch = v1::FollowResponse;
+
+    fn size(batch: &v1::FollowResponse) -> usize {
+        batch.events.iter().map(|event| event.line.len()).sum()
+    }
+
+    async fn next(&mut self) -> Result<Option<v1::FollowResponse>, Status> {
+        let batch = self.follower.next().await.map_err(status::follow)?;
+        Ok(batch.map(|events| v1::FollowResponse {
+            events: events.into_iter().map(|event| self.shown(event)).collect(),
+        }))
+    }
+}

@@ -1,0 +1,178 @@
+//! The service `Invocations`: each method takes a request apart, asks a room, and puts the answer
+//! together.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use steroids_proto::v1;
+use tonic::{Code, Request, Response, Status};
+
+use super::following::Following;
+use super::page::{Merge, Position};
+use super::refusal::Refusal;
+use super::stream::{Outgoing, outgoing};
+use super::telling::Telling;
+use super::{Service, convert, status};
+use crate::domain::{Invocation, InvocationId};
+use crate::projects::Project;
+
+#[tonic::async_trait]
+impl v1::invocations_server::Invocations for Service {
+    async fn start(
+        &self,
+        request: Request<v1::StartRequest>,
+    ) -> Result<Response<v1::StartResponse>, Status> {
+        let request = convert::start(request.into_inner())?;
+        let project = self.project(&request.project).await?;
+        // The supervisor sees a start through, whether or not this caller waits for it.
+        let started = self.supervisor.start(request).await;
+        let (invocation, existing) = started.map_err(status::start)?;
+        let invocation = Some(self.shown(&project, invocation));
+        Ok(Response::new(v1::StartResponse {
+            invocation,
+            existing,
+        }))
+    }
+
+    async fn get(
+        &self,
+        request: Request<v1::GetRequest>,
+    ) -> Result<Response<v1::GetResponse>, Status> {
+        let request = request.into_inner();
+        let id = convert::id(request.id)?;
+        let project = self.project_at(&request.project).await?;
+        let found = project.store.detail(id).await.map_err(status::store)?;
+        let (invocation, prompt, response) = found.ok_or_else(|| absent(id))?;
+        let invocation = v1::Invocation {
+            prompt,
+            response: response.unwrap_or_default(),
+            ..self.shown(&project, invocation)
+        };
+        Ok(Response::new(v1::GetResponse {
+            invocation: Some(invocation),
+        }))
+    }
+
+    async fn list(
+        &self,
+        request: Request<v1::ListRequest>,
+    ) -> Result<Response<v1::ListResponse>, Status> {
+        let request = request.into_inner();
+        let query = convert::query(&request)?;
+        let projects = self.projects_at(&request.project).await?;
+        let mut merge = Merge::new(Position::read(&request.page_token)?, query.limit);
+        for project in &projects {
+            let mut query = query.clone();
+            query.below = merge.below(&project.root);
+            let page = project
+                .store
+                .invocations(query)
+                .await
+                .map_err(status::store)?;
+            merge.add(&project.root, page.invocations, page.next.is_some());
+        }
+        let (rows, next_page_token) = merge.finish();
+        let shown = rows.into_iter().filter_map(|(root, row)| {
+            let project = projects.iter().find(|project| project.root == root)?;
+            Some(self.shown(project, row))
+        });
+        Ok(Response::new(v1::ListResponse {
+            invocations: shown.collect(),
+            next_page_token,
+        }))
+    }
+
+    async fn stop(
+        &self,
+        request: Request<v1::StopRequest>,
+    ) -> Result<Response<v1::StopResponse>, Status> {
+        let request = request.into_inner();
+        let id = convert::id(request.id)?;
+        let grace = convert::grace(request.grace)?;
+        let project = self.project_at(&request.project).await?;
+        let stopped = self.supervisor.stop(&project.root, id, grace).await;
+        let (invocation, already_ended) = stopped.map_err(status::stop)?;
+        let invocation = Some(self.shown(&project, invocation));
+        Ok(Response::new(v1::StopResponse {
+            invocation,
+            already_ended,
+        }))
+    }
+
+    async fn send_input(
+        &self,
+        _request: Request<v1::SendInputRequest>,
+    ) -> Result<Response<v1::SendInputResponse>, Status> {
+        let message = "this daemon cannot send messages to a running agent yet";
+        let refusal = Refusal::new(Code::Unimplemented, "NO_INPUT", message)
+            .todo("stop it, and start one that resumes its session with the message as prompt");
+        Err(refusal.into())
+    }
+
+    type FollowStream = Outgoing<v1::FollowResponse>;
+
+    async fn follow(
+        &self,
+        request: Request<v1::FollowRequest>,
+    ) -> Result<Response<Self::FollowStream>, Status> {
+        let source = Following::open(self, request.into_inner()).await?;
+        Ok(Response::new(outgoing(
+            source,
+            &self.subscribers,
+            self.stops.close.clone(),
+        )))
+    }
+
+    type TimelineStream = Outgoing<v1::TimelineResponse>;
+
+    async fn timeline(
+        &self,
+        request: Request<v1::TimelineRequest>,
+    ) -> Result<Response<Self::TimelineStream>, Status> {
+        let source = Telling::open(self, request.into_inner()).await?;
+        Ok(Response::new(outgoing(
+            source,
+            &self.subscribers,
+            self.stops.close.clone(),
+        )))
+    }
+}
+
+impl Service {
+    /// An invocation on the wire, with what only this daemon knows.
+    pub(super) fn shown(&self, project: &Arc<Project>, invocation: Invocation) -> v1::Invocation {
+        let log_path = convert::text(&project.logs().path(invocation.id));
+        let managed = invocation.managed.as_ref();
+        let alarm = managed.and_then(|managed| self.supervisor.alarm(&managed.uuid));
+        v1::Invocation {
+            log_path,
+            alarm: alarm.unwrap_or_default(),
+            ..convert::invocation(&project.root, invocation)
+        }
+    }
+
+    /// The project at a path that a request named as `project`.
+    pub(super) async fn project_at(&self, path: &str) -> Result<Arc<Project>, Status> {
+        self.project(&convert::project(path, "project")?).await
+    }
+
+    async fn project(&self, path: &Path) -> Result<Arc<Project>, Status> {
+        self.projects.get(path).await.map_err(status::project)
+    }
+
+    /// The project at a path, or all that can be served where a request named none.
+    pub(super) async fn projects_at(&self, path: &str) -> Result<Vec<Arc<Project>>, Status> {
+        if path.is_empty() {
+            return Ok(self.projects.all());
+        }
+        Ok(vec![self.project_at(path).await?])
+    }
+}
+
+fn absent(id: InvocationId) -> Status {
+    let message = format!("there is no invocation {id} in this project");
+    Refusal::new(Code::NotFound, "NO_INVOCATION", message)
+        .field("id")
+        .todo("see `steroidsctl list`")
+        .into()
+}

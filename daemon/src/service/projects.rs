@@ -1,0 +1,150 @@
+//! The service `Projects`: the folders that are served, and what happens in them.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use steroids_proto::v1;
+use tonic::{Request, Response, Status};
+
+use super::refusal::invalid;
+use super::stream::{Outgoing, outgoing};
+use super::watching::Watching;
+use super::{Service, convert, status};
+use crate::projects::ProjectState;
+use crate::retention::{Swept, sweep};
+use crate::supervise::Scope;
+
+#[tonic::async_trait]
+impl v1::projects_server::Projects for Service {
+    async fn register(
+        &self,
+        request: Request<v1::RegisterRequest>,
+    ) -> Result<Response<v1::RegisterResponse>, Status> {
+        let request = request.into_inner();
+        let path = convert::project(&request.path, "path")?;
+        let registered = self.projects.register(&path, request.init).await;
+        let (project, created) = registered.map_err(status::project)?;
+        self.supervisor.reconcile(Scope::Registered).await;
+        let project = Some(self.state(&project.root).await?);
+        Ok(Response::new(v1::RegisterResponse { project, created }))
+    }
+
+    async fn list(
+        &self,
+        _request: Request<v1::ListProjectsRequest>,
+    ) -> Result<Response<v1::ListProjectsResponse>, Status> {
+        let states = self.projects.list().await.map_err(status::project)?;
+        let projects = states.into_iter().map(shown).collect();
+        Ok(Response::new(v1::ListProjectsResponse { projects }))
+    }
+
+    async fn get(
+        &self,
+        request: Request<v1::GetProjectRequest>,
+    ) -> Result<Response<v1::GetProjectResponse>, Status> {
+        let path = convert::project(&request.into_inner().path, "path")?;
+        let project = Some(self.state(&path).await?);
+        Ok(Response::new(v1::GetProjectResponse { project }))
+    }
+
+    async fn list_tasks(
+        &self,
+        request: Request<v1::ListTasksRequest>,
+    ) -> Result<Response<v1::ListTasksResponse>, Status> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size)?;
+        let project = self.project_at(&request.project).await?;
+        // The token is the last task's id: it says no more than the page before did.
+        let after = Some(request.page_token).filter(|token| !token.is_empty());
+        let page = project.store.tasks(after, limit).await;
+        let (tasks, next) = page.map_err(status::store)?;
+        Ok(Response::new(v1::ListTasksResponse {
+            tasks: tasks.into_iter().map(convert::task_out).collect(),
+            next_page_token: next.unwrap_or_default(),
+        }))
+    }
+
+    async fn migrate(
+        &self,
+        request: Request<v1::MigrateRequest>,
+    ) -> Result<Response<v1::MigrateResponse>, Status> {
+        let path = convert::project(&request.into_inner().path, "path")?;
+        let migrated = self
+            .projects
+            .migrate(&path)
+            .await
+            .map_err(status::project)?;
+        let version = |version: u32| i32::try_from(version).unwrap_or(i32::MAX);
+        Ok(Response::new(v1::MigrateResponse {
+            from: version(migrated.from),
+            to: version(migrated.to),
+            backup: migrated
+                .backup
+                .as_deref()
+                .map(convert::text)
+                .unwrap_or_default(),
+        }))
+    }
+
+    async fn cleanup_logs(
+        &self,
+        request: Request<v1::CleanupLogsRequest>,
+    ) -> Result<Response<v1::CleanupLogsResponse>, Status> {
+        let request = request.into_inner();
+        let days = match request.days.map(u32::try_from) {
+            Some(Ok(days)) => Some(days),
+            Some(Err(_)) => return Err(invalid("days", "must not be negative")),
+            None => self.wakeups.settings().retention.log_days,
+        };
+        let mut answer = v1::CleanupLogsResponse::default();
+        for project in self.projects_at(&request.project).await? {
+            let now = SystemTime::now();
+            match sweep::logs(&project, days, request.dry_run, now).await {
+                Ok(swept) => add(&mut answer, swept),
+                Err(error) => answer
+                    .failures
+                    .push(format!("{}: {error}", project.root.display())),
+            }
+        }
+        Ok(Response::new(answer))
+    }
+
+    type WatchStream = Outgoing<v1::WatchResponse>;
+
+    async fn watch(
+        &self,
+        request: Request<v1::WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let source = Watching::open(self, request.into_inner()).await?;
+        Ok(Response::new(outgoing(
+            source,
+            &self.subscribers,
+            self.stops.close.clone(),
+        )))
+    }
+}
+
+impl Service {
+    async fn state(&self, path: &Path) -> Result<v1::Project, Status> {
+        let state = self.projects.state(path).await;
+        Ok(shown(state.map_err(status::project)?))
+    }
+}
+
+fn shown(state: ProjectState) -> v1::Project {
+    v1::Project {
+        path: convert::text(&state.path),
+        state: state.standing.as_str().to_owned(),
+        reason: state.reason,
+        running: state.running,
+        registered_at_ms: state.registered_at_ms,
+    }
+}
+
+fn add(answer: &mut v1::CleanupLogsResponse, swept: Swept) {
+    let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    answer.files += count(swept.files);
+    answer.bytes += count(swept.bytes);
+    answer.kept_running += count(swept.kept_running);
+    answer.failures.extend(swept.failures);
+}

@@ -1,0 +1,277 @@
+//! What each error of the rooms below is to a client: the only place where one becomes a status.
+//! Each arm is written out, so that a new error asks to be thought about here. What the client can
+//! act on is told with its causes; what only a person at the machine can, is logged with them.
+
+use std::error::Error;
+
+use tonic::{Code, Status};
+
+use super::refusal::Refusal;
+use super::stream::stopping;
+use crate::activity_log::LogError;
+use crate::follow::FollowError;
+use crate::projects::ProjectError;
+use crate::store::StoreError;
+use crate::supervise::{StartError, StopError};
+
+const RETRY: &str = "try again in a moment";
+const NEW_REQUEST_ID: &str = "send a new request id, or the same parameters as before";
+
+/// An error with its causes, on one line.
+fn chain(error: &dyn Error) -> String {
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        // A transparent error's cause says the same once more.
+        if !said.ends_with(&text) {
+            said.push_str(": ");
+            said.push_str(&text);
+        }
+        cause = error.source();
+    }
+    said
+}
+
+/// Something of ours is broken: a person must look.
+fn internal(reason: &'static str, text: &str) -> Refusal {
+    tracing::error!(error = %text, "request failed");
+    Refusal::new(Code::Internal, reason, text).todo("see the daemon's log")
+}
+
+pub(super) fn project(error: ProjectError) -> Status {
+    let text = chain(&error);
+    let todo = error.todo();
+    let said = |code, reason| {
+        Refusal::new(code, reason, &text)
+            .field("project")
+            .todo_if(todo)
+    };
+    match error {
+        ProjectError::NotAProject { .. } => said(Code::NotFound, "NOT_A_PROJECT"),
+        ProjectError::NotRegistered { .. } => said(Code::NotFound, "NOT_REGISTERED"),
+        ProjectError::Missing { .. } => said(Code::NotFound, "PROJECT_MISSING"),
+        ProjectError::Relative { .. } => said(Code::InvalidArgument, "PATH_RELATIVE"),
+        ProjectError::Unprintable { .. } => said(Code::InvalidArgument, "PATH_UNPRINTABLE"),
+        ProjectError::NotAFolder { .. } => said(Code::InvalidArgument, "NOT_A_FOLDER"),
+        ProjectError::Symlink { .. } => said(Code::InvalidArgument, "PATH_SYMLINK"),
+        ProjectError::ForeignOwner { .. } => said(Code::FailedPrecondition, "FOREIGN_OWNER"),
+        ProjectError::WorldWritable { .. } => said(Code::FailedPrecondition, "WORLD_WRITABLE"),
+        ProjectError::OwnedByOtherDaemon { .. } => {
+            said(Code::FailedPrecondition, "OWNED_BY_OTHER_DAEMON")
+        }
+        ProjectError::Registry { .. } => internal("REGISTRY", &text),
+        ProjectError::Io { .. } => internal("IO", &text),
+        ProjectError::Closed => return stopping(),
+        ProjectError::Store(error) => return store(error),
+        ProjectError::Log(error) => return log(error),
+    }
+    .into()
+}
+
+pub(super) fn store(error: StoreError) -> Status {
+    let text = chain(&error);
+    let todo = error.todo();
+    let said = |code, reason| Refusal::new(code, reason, &text).todo_if(todo);
+    let refused = |reason| said(Code::FailedPrecondition, reason);
+    match error {
+        StoreError::Missing { .. } => said(Code::NotFound, "NO_DATABASE"),
+        StoreError::NeedsMigration { .. } => refused("NEEDS_MIGRATION"),
+        StoreError::Newer { .. } => refused("NEWER_SCHEMA"),
+        StoreError::NotAFile { .. } => refused("DATABASE_NOT_A_FILE"),
+        StoreError::NetworkFileSystem { .. } => refused("NETWORK_FILE_SYSTEM"),
+        StoreError::NotADatabase { .. } => refused("NOT_A_DATABASE"),
+        StoreError::Alien { .. } => refused("ALIEN_DATABASE"),
+        StoreError::Corrupt { .. } => refused("DATABASE_CORRUPT"),
+        StoreError::Unwritable { .. } => refused("DATABASE_UNWRITABLE"),
+        StoreError::Replaced { .. } => refused("DATABASE_REPLACED"),
+        StoreError::RowDeleted { .. } => refused("ROW_DELETED"),
+        StoreError::Full { .. } => said(Code::ResourceExhausted, "DISK_FULL"),
+        StoreError::Busy { .. } => said(Code::Unavailable, "DATABASE_BUSY"),
+        StoreError::RequestIdReused { .. } => {
+            said(Code::AlreadyExists, "REQUEST_ID_REUSED").field("request_id")
+        }
+        StoreError::NoSuchInvocation { .. } => said(Code::NotFound, "NO_INVOCATION").field("id"),
+        StoreError::IdTaken { .. } => internal("ID_TAKEN", &text),
+        StoreError::Backup { .. } => internal("BACKUP", &text),
+        StoreError::Migration { .. } => internal("MIGRATION", &text),
+        StoreError::Io { .. } => internal("IO", &text),
+        StoreError::Sqlite { .. } => internal("SQLITE", &text),
+        StoreError::Closed { .. } => return stopping(),
+    }
+    .into()
+}
+
+pub(super) fn start(error: StartError) -> Status {
+    let text = chain(&error);
+    let said = |code, reason| Refusal::new(code, reason, &text);
+    let spent = |reason| said(Code::ResourceExhausted, reason);
+    match error {
+        StartError::UnknownProvider { .. } => {
+            said(Code::InvalidArgument, "UNKNOWN_PROVIDER").field("provider")
+        }
+        StartError::PromptTooLarge { .. } => {
+            said(Code::InvalidArgument, "PROMPT_TOO_LARGE").field("prompt")
+        }
+        StartError::Invalid { field, .. } => {
+            said(Code::InvalidArgument, "INVALID_FIELD").field(field)
+        }
+        StartError::RequestIdReused { .. } => said(Code::AlreadyExists, "REQUEST_ID_REUSED")
+            .field("request_id")
+            .todo(NEW_REQUEST_ID),
+        StartError::TooManyRunning { .. } => spent("TOO_MANY_RUNNING")
+            .todo("wait until one ends, stop one, or raise daemon.max_running"),
+        StartError::Draining => said(Code::Unavailable, "DRAINING")
+            .todo("wait for the daemon's restart, or take `drain` back"),
+        StartError::LowDisk { .. } => spent("LOW_DISK").todo("free some space"),
+        StartError::StateDir { .. } => internal("STATE_DIR", &text),
+        StartError::Launch { .. } => internal("LAUNCH", &text),
+        StartError::Project(error) => return project(error),
+        StartError::Store(error) => return store(error),
+    }
+    .into()
+}
+
+pub(super) fn stop(error: StopError) -> Status {
+    let text = chain(&error);
+    let said = |code, reason| Refusal::new(code, reason, &text).field("id");
+    match error {
+        StopError::NotFound { .. } => said(Code::NotFound, "NO_INVOCATION"),
+        StopError::NotManaged { .. } => said(Code::FailedPrecondition, "NOT_MANAGED"),
+        StopError::Slow { .. } => said(Code::DeadlineExceeded, "STILL_ENDING"),
+        StopError::Project(error) => return project(error),
+        StopError::Store(error) => return store(error),
+    }
+    .into()
+}
+
+pub(super) fn log(error: LogError) -> Status {
+    let text = chain(&error);
+    let said = |code, reason| Refusal::new(code, reason, &text);
+    match error {
+        LogError::Missing { .. } => said(Code::NotFound, "NO_LOG"),
+        LogError::Refused { .. } => said(Code::FailedPrecondition, "LOG_REFUSED"),
+        LogError::PastEnd { .. } | LogError::InsideLine { .. } => {
+            said(Code::OutOfRange, "CURSOR_OUT_OF_RANGE").field("after")
+        }
+        LogError::NotLines { .. } => internal("NOT_LINES", &text),
+        LogError::Io { .. } => internal("IO", &text),
+    }
+    .into()
+}
+
+pub(super) fn follow(error: FollowError) -> Status {
+    let text = chain(&error);
+    let said = |code, reason| Refusal::new(code, reason, &text);
+    match error {
+        FollowError::NoInvocation { .. } => said(Code::NotFound, "NO_INVOCATION").field("id"),
+        FollowError::NoTask { .. } => said(Code::NotFound, "NO_TASK")
+            .field("task_id")
+            .todo("see `steroidsctl tasks`"),
+        FollowError::CursorOutOfRange(_) => said(Code::OutOfRange, "CURSOR_OUT_OF_RANGE")
+            .field("after")
+            .todo("follow from the start, with an empty cursor"),
+        FollowError::TooManyProjects => said(Code::ResourceExhausted, "TOO_MANY_PROJECTS"),
+        FollowError::Store(_) => said(Code::Unavailable, "DATABASE").todo(RETRY),
+        FollowError::Stopping => return stopping(),
+        FollowError::Project(error) => return project(error),
+        FollowError::Log(error) => return log(error),
+    }
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use tonic_types::StatusExt as _;
+
+    use super::*;
+    use crate::domain::InvocationId;
+
+    fn reason(status: &Status) -> String {
+        let details = status.get_error_details();
+        details
+            .error_info()
+            .map(|info| info.reason.clone())
+            .unwrap_or_default()
+    }
+
+    fn todo(status: &Status) -> String {
+        let details = status.get_error_details();
+        details
+            .help()
+            .map(|help| help.links[0].description.clone())
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn what_wraps_another_error_is_told_as_that_one() {
+        let path = || "/p/.steroids/steroids.db".into();
+        let old = || StoreError::NeedsMigration {
+            path: path(),
+            version: 9,
+        };
+        let direct = store(old());
+        let wrapped = start(StartError::Project(ProjectError::Store(old())));
+        assert_eq!(
+            (direct.code(), direct.message()),
+            (wrapped.code(), wrapped.message())
+        );
+        assert_eq!(direct.code(), Code::FailedPrecondition);
+        assert_eq!(reason(&wrapped), "NEEDS_MIGRATION");
+        assert!(todo(&wrapped).contains("steroidsctl migrate"));
+    }
+
+    #[test]
+    fn causes_are_told_once_each() {
+        let source = io::Error::from_raw_os_error(13);
+        let status = project(ProjectError::Io {
+            path: "/p".into(),
+            source,
+        });
+        assert_eq!(status.code(), Code::Internal);
+        assert_eq!(
+            status.message(),
+            "cannot use /p: Permission denied (os error 13)"
+        );
+        let inner = StoreError::Full {
+            path: "/p/db".into(),
+        };
+        let status = project(ProjectError::Store(inner));
+        assert_eq!(status.message(), "the disk of /p/db is full");
+    }
+
+    #[test]
+    fn what_goes_away_by_itself_may_be_tried_again() {
+        let busy = store(StoreError::Busy {
+            path: "/p/db".into(),
+        });
+        let closed = store(StoreError::Closed {
+            path: "/p/db".into(),
+        });
+        let draining = start(StartError::Draining);
+        for status in [busy, closed, draining] {
+            assert_eq!(status.code(), Code::Unavailable, "{status}");
+        }
+        let full = start(StartError::TooManyRunning { max: 8 });
+        assert_eq!(full.code(), Code::ResourceExhausted);
+        assert!(todo(&full).contains("daemon.max_running"));
+    }
+
+    #[test]
+    fn a_cursor_that_cannot_be_honoured_is_out_of_range() {
+        let offset = crate::domain::Offset::new(9);
+        let past = LogError::PastEnd {
+            path: "/p/1.log".into(),
+            offset,
+            len: 3,
+        };
+        assert_eq!(follow(FollowError::Log(past)).code(), Code::OutOfRange);
+        let id = InvocationId::new(4).unwrap();
+        assert_eq!(
+            follow(FollowError::NoInvocation { id }).code(),
+            Code::NotFound
+        );
+    }
+}

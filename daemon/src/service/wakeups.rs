@@ -1,0 +1,79 @@
+//! When maintenance passes are made: one at a time, each so often, and whenever somebody asks. Who
+//! asks during a pass gets one of their own after it, since that one may have gone by what they did.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::Mutex;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::projects::Projects;
+use crate::supervise::Supervisor;
+use crate::wakeup::{self, Report};
+
+/// Makes the passes. Clones make the same ones.
+#[derive(Clone)]
+pub struct Wakeups {
+    rooms: (Supervisor, Projects),
+    settings: wakeup::Settings,
+    last_ms: Arc<AtomicI64>,
+    /// Held during a pass.
+    pass: Arc<Mutex<()>>,
+}
+
+impl Wakeups {
+    /// None was made yet.
+    pub fn new(supervisor: Supervisor, projects: Projects, settings: wakeup::Settings) -> Wakeups {
+        Wakeups {
+            rooms: (supervisor, projects),
+            settings,
+            last_ms: Arc::default(),
+            pass: Arc::default(),
+        }
+    }
+
+    /// What the passes go by.
+    pub fn settings(&self) -> &wakeup::Settings {
+        &self.settings
+    }
+
+    /// When the last pass ended, in epoch milliseconds; 0: none yet.
+    pub fn last_ms(&self) -> i64 {
+        self.last_ms.load(Ordering::Relaxed)
+    }
+
+    /// Makes a pass now.
+    pub async fn pass(&self) -> Report {
+        let _pass = self.pass.lock().await;
+        let (supervisor, projects) = &self.rooms;
+        let report = wakeup::pass(supervisor, projects, &self.settings).await;
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let now_ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+        self.last_ms.store(now_ms, Ordering::Relaxed);
+        report
+    }
+
+    /// Makes one every `interval`, until `stop`.
+    pub async fn run(self, interval: Duration, stop: CancellationToken) {
+        let mut ticks = interval_at(Instant::now() + interval, interval);
+        // After a suspend one pass does for all that were missed.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            tokio::select! {
+                biased;
+                // A pass may be cut short anywhere: the next one finds what it left.
+                () = stop.cancelled() => return,
+                _ = self.pass() => {}
+            }
+        }
+    }
+}

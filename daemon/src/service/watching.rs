@@ -1,0 +1,201 @@
+//! The stream of `Watch`: lifecycle events of one project, or of all that are served, also of those
+//! that come to be served later. The events are rows with a number that grows; a change of the
+//! database only says "look again".
+
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{pending, select_all};
+use steroids_proto::v1;
+use tokio::sync::watch;
+use tonic::Status;
+
+use super::stream::Source;
+use super::{Service, convert, status};
+use crate::projects::Project;
+use crate::store::LifecycleEvent;
+
+/// With an invocation beside each, about as much as a batch of the log.
+const BATCH: u32 = 256;
+
+/// One watcher.
+pub(super) struct Watching {
+    service: Service,
+    /// Grows with the list of projects; `None` where the request named one.
+    roster: Option<watch::Receiver<u64>>,
+    watched: Vec<Watched>,
+    /// Whose turn it is to be looked at first, so that a busy project does not hide the others.
+    turn: usize,
+}
+
+struct Watched {
+    project: Arc<Project>,
+    /// Number of the last event given.
+    last: i64,
+    changes: watch::Receiver<u64>,
+}
+
+impl Watching {
+    pub(super) async fn open(
+        service: &Service,
+        request: v1::WatchRequest,
+    ) -> Result<Watching, Status> {
+        if request.after.is_some_and(|after| after < 0) {
+            return Err(super::refusal::invalid("after", "must not be negative"));
+        }
+        // Subscribed first: a project that is added in between is then seen twice, not missed.
+        let roster = request
+            .project
+            .is_empty()
+            .then(|| service.projects.changed());
+        let mut watching = Watching {
+            service: service.clone(),
+            roster,
+            watched: Vec::new(),
+            turn: 0,
+        };
+        for project in service.projects_at(&request.project).await? {
+            watching.add(project, request.after).await?;
+        }
+        Ok(watching)
+    }
+
+    async fn add(&mut self, project: Arc<Project>, after: Option<i64>) -> Result<(), Status> {
+        let changes = project.changes();
+        let last = match after {
+            Some(after) => after,
+            None => project.store.last_event().await.map_err(status::store)?,
+        };
+        self.watched.push(Watched {
+            project,
+            last,
+            changes,
+        });
+        Ok(())
+    }
+
+    /// Takes up projects that were added, and lets go of those given up or opened anew.
+    async fn refresh(&mut self) {
+        let served = self.service.projects.all();
+        let known = |project: &Arc<Project>, among: &[Watched]| {
+            among
+                .iter()
+                .any(|watched| Arc::ptr_eq(&watched.project, project))
+        };
+        let gone: Vec<_> = self
+            .watched
+            .extract_if(.., |watched| {
+                !served
+                    .iter()
+                    .any(|project| Arc::ptr_eq(project, &watched.project))
+            })
+            .collect();
+        for project in served {
+            if known(&project, &self.watched) {
+                continue;
+            }
+            // The same folder opened anew goes on where it was.
+            let after = gone
+                .iter()
+                .find(|watched| watched.project.root == project.root)
+                .map(|watched| watched.last);
+            if let Err(status) = self.add(Arc::clone(&project), after).await {
+                tracing::warn!(project = %project.root.display(), %status, "project not watched");
+            }
+        }
+    }
+
+    /// The next events of the first project that has any.
+    async fn look(&mut self) -> Result<Option<v1::WatchResponse>, Status> {
+        let count = self.watched.len();
+        for step in 0..count {
+            let at = (self.turn + step) % count;
+            let Some(watched) = self.watched.get_mut(at) else {
+                continue;
+            };
+            // Before the look, so that what comes during it is not missed.
+            watched.changes.mark_unchanged();
+            let events = watched.project.store.events(watched.last, BATCH).await;
+            let events = match events {
+                Ok(events) => events,
+                Err(error) if self.roster.is_none() => return Err(status::store(error)),
+                // Its own project's watchers are told; here the others go on.
+                Err(_) => continue,
+            };
+            let Some(last) = events.last() else { continue };
+            watched.last = last.number;
+            let project = Arc::clone(&watched.project);
+            self.turn = (at + 1) % count;
+            return self.answer(&project, events).await.map(Some);
+        }
+        Ok(None)
+    }
+
+    async fn answer(
+        &self,
+        project: &Arc<Project>,
+        events: Vec<LifecycleEvent>,
+    ) -> Result<v1::WatchResponse, Status> {
+        let mut answer = v1::WatchResponse::default();
+        for event in events {
+            let invocation = match event.invocation {
+                Some(id) => project.store.invocation(id).await.map_err(status::store)?,
+                None => None,
+            };
+            answer.events.push(v1::LifecycleEvent {
+                number: event.number,
+                project: convert::text(&project.root),
+                ts: event.ts_ms,
+                kind: event.kind,
+                invocation_id: event.invocation.map(crate::domain::InvocationId::get),
+                task_id: event.task.unwrap_or_default(),
+                invocation: invocation.map(|row| self.service.shown(project, row)),
+                message: event.message,
+            });
+        }
+        Ok(answer)
+    }
+
+    /// Waits until one of the projects, or their list, has changed. Cancel-safe.
+    async fn changed(&mut self) {
+        let projects = self.watched.iter_mut();
+        let projects = projects.map(|watched| next_change(&mut watched.changes).boxed());
+        let roster = self.roster.as_mut();
+        let list = async {
+            match roster {
+                Some(roster) => next_change(roster).await,
+                None => pending().await,
+            }
+        };
+        select_all(projects.chain([list.boxed()])).await;
+    }
+}
+
+/// Waits for the next change. What is closed has no more: it goes with the next look at the list.
+async fn next_change(changes: &mut watch::Receiver<u64>) {
+    if changes.changed().await.is_err() {
+        pending().await
+    }
+}
+
+impl Source for Watching {
+    type Batch = v1::WatchResponse;
+
+    fn size(batch: &v1::WatchResponse) -> usize {
+        // A row without its texts.
+        batch.events.len() * 1024
+    }
+
+    async fn next(&mut self) -> Result<Option<v1::WatchResponse>, Status> {
+        loop {
+            if let Some(roster) = &mut self.roster {
+                roster.mark_unchanged();
+                self.refresh().await;
+            }
+            if let Some(batch) = self.look().await? {
+                return Ok(Some(batch));
+            }
+            self.changed().await;
+        }
+    }
+}

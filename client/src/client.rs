@@ -1,0 +1,163 @@
+//! The daemon's calls by type. A client is a handle: cloning it shares the connection, and after
+//! the connection broke the next call opens a new one.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tonic::codec::Streaming;
+use tonic::transport::Channel;
+use tonic::{Request, Status};
+
+use crate::follow::Follow;
+use crate::v1;
+use crate::v1::daemon_client::DaemonClient;
+use crate::v1::invocations_client::InvocationsClient;
+use crate::v1::projects_client::ProjectsClient;
+
+/// The daemon answers within 30 s or says why not; the rest is for its answer's way here.
+const DEADLINE: Duration = Duration::from_secs(35);
+/// Maintenance reads and deletes many files, a migration copies a database.
+const LONG_DEADLINE: Duration = Duration::from_secs(10 * 60);
+/// What a stop takes besides the grace time: draining pipes, killing the tree, the last rows.
+const STOP_SLACK: Duration = Duration::from_secs(60);
+/// The longest grace time that still makes sense as a deadline.
+const LONGEST_GRACE: Duration = Duration::from_secs(24 * 60 * 60);
+/// The contract's bound on a message.
+const LARGEST_MESSAGE: usize = 4 * 1024 * 1024;
+
+/// A connection to one daemon.
+#[derive(Debug, Clone)]
+pub struct Client {
+    invocations: InvocationsClient<Channel>,
+    projects: ProjectsClient<Channel>,
+    daemon: DaemonClient<Channel>,
+    socket: PathBuf,
+}
+
+/// A call's answer, or what the daemon says against it.
+type Answer<T> = Result<T, Status>;
+
+/// One unary call: a method of ours, the field that makes it, its request and its answer.
+macro_rules! calls {
+    ($($(#[$doc:meta])* $name:ident = $service:ident.$method:ident($request:ty) -> $response:ty, $deadline:expr;)*) => {
+        $(
+            $(#[$doc])*
+            ///
+            /// # Errors
+            /// The daemon's status; see [`Refusal`](crate::Refusal).
+            pub async fn $name(&self, request: $request) -> Answer<$response> {
+                let request = within($deadline, request);
+                Ok(self.$service.clone().$method(request).await?.into_inner())
+            }
+        )*
+    };
+}
+
+impl Client {
+    pub(crate) fn new(channel: Channel, socket: PathBuf) -> Self {
+        Client {
+            invocations: InvocationsClient::new(channel.clone())
+                .max_decoding_message_size(LARGEST_MESSAGE)
+                .max_encoding_message_size(LARGEST_MESSAGE),
+            projects: ProjectsClient::new(channel.clone())
+                .max_decoding_message_size(LARGEST_MESSAGE),
+            daemon: DaemonClient::new(channel),
+            socket,
+        }
+    }
+
+    /// The socket it was connected to.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    calls! {
+        /// Starts an invocation.
+        start = invocations.start(v1::StartRequest) -> v1::StartResponse, DEADLINE;
+        /// One invocation with its prompt and answer.
+        get = invocations.get(v1::GetRequest) -> v1::GetResponse, DEADLINE;
+        /// One page of invocations, newest first.
+        list = invocations.list(v1::ListRequest) -> v1::ListResponse, DEADLINE;
+        /// Sends a message to a running agent.
+        send_input = invocations.send_input(v1::SendInputRequest) -> v1::SendInputResponse, DEADLINE;
+        /// Makes the daemon serve a folder, and makes it a project if asked to.
+        register = projects.register(v1::RegisterRequest) -> v1::RegisterResponse, LONG_DEADLINE;
+        /// All registered projects.
+        projects = projects.list(v1::ListProjectsRequest) -> v1::ListProjectsResponse, DEADLINE;
+        /// One registered project.
+        project = projects.get(v1::GetProjectRequest) -> v1::GetProjectResponse, DEADLINE;
+        /// One page of a project's tasks.
+        tasks = projects.list_tasks(v1::ListTasksRequest) -> v1::ListTasksResponse, DEADLINE;
+        /// Brings a project's database up to date.
+        migrate = projects.migrate(v1::MigrateRequest) -> v1::MigrateResponse, LONG_DEADLINE;
+        /// Deletes old activity logs.
+        cleanup_logs = projects.cleanup_logs(v1::CleanupLogsRequest) -> v1::CleanupLogsResponse, LONG_DEADLINE;
+        /// How the daemon is.
+        status = daemon.status(v1::StatusRequest) -> v1::StatusResponse, DEADLINE;
+        /// Runs the maintenance pass.
+        wakeup = daemon.wakeup(v1::WakeupRequest) -> v1::WakeupResponse, LONG_DEADLINE;
+        /// Refuses new starts, or accepts them again.
+        drain = daemon.drain(v1::DrainRequest) -> v1::DrainResponse, DEADLINE;
+        /// Ends the daemon.
+        shutdown = daemon.shutdown(v1::ShutdownRequest) -> v1::ShutdownResponse, LONG_DEADLINE;
+    }
+
+    /// Ends an invocation; answers when it has ended.
+    ///
+    /// # Errors
+    /// The daemon's status.
+    pub async fn stop(&self, request: v1::StopRequest) -> Answer<v1::StopResponse> {
+        let grace = request
+            .grace
+            .and_then(|grace| Duration::try_from(grace).ok())
+            .unwrap_or_default();
+        let request = within(grace.min(LONGEST_GRACE) + STOP_SLACK, request);
+        Ok(self.invocations.clone().stop(request).await?.into_inner())
+    }
+
+    /// A task's story, in chunks of entries.
+    ///
+    /// # Errors
+    /// The daemon's status.
+    pub async fn timeline(
+        &self,
+        request: v1::TimelineRequest,
+    ) -> Answer<Streaming<v1::TimelineResponse>> {
+        Ok(self
+            .invocations
+            .clone()
+            .timeline(request)
+            .await?
+            .into_inner())
+    }
+
+    /// Lifecycle events. Ends with the connection; whoever needs all of them calls again with the
+    /// number of the last one.
+    ///
+    /// # Errors
+    /// The daemon's status.
+    pub async fn watch(&self, request: v1::WatchRequest) -> Answer<Streaming<v1::WatchResponse>> {
+        Ok(self.projects.clone().watch(request).await?.into_inner())
+    }
+
+    /// Follows activity logs from `request.after` on, across broken connections and restarts of
+    /// the daemon.
+    pub fn follow(&self, request: v1::FollowRequest) -> Follow {
+        Follow::new(self.clone(), request)
+    }
+
+    /// One connection's worth of following: what [`Follow`] is made of.
+    pub(crate) async fn follow_once(
+        &self,
+        request: v1::FollowRequest,
+    ) -> Answer<Streaming<v1::FollowResponse>> {
+        Ok(self.invocations.clone().follow(request).await?.into_inner())
+    }
+}
+
+/// The deadline travels with the call, so that the daemon gives up when we do.
+fn within<T>(deadline: Duration, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(deadline);
+    request
+}

@@ -1,0 +1,179 @@
+//! Where the daemon's socket and state folder are, by the rules the daemon itself goes by.
+//!
+//! | | socket | state folder |
+//! |---|---|---|
+//! | 1 | `--socket` | `--state-dir` |
+//! | 2 | `STEROIDS_SOCKET` | `STEROIDS_STATE_DIR` |
+//! | 3 | `daemon.socket` of `config.toml` | `daemon.state_dir` of `config.toml` |
+//! | 4 | `$XDG_RUNTIME_DIR/steroids/steroidsd.sock` | `$XDG_STATE_HOME/steroids` |
+//! | 5 | `<state folder>/run/steroidsd.sock` | `~/.local/state/steroids` |
+//!
+//! A state folder that was named by rule 1 or 2 brings its socket along: rule 4 is then passed
+//! over, so that a second daemon with a state folder of its own is not taken for the first.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Longest path the kernel takes for a Unix socket, without its closing zero byte.
+pub const LONGEST_SOCKET_PATH: usize = 107;
+
+/// Where to find the daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    /// The gRPC socket.
+    pub socket: PathBuf,
+    /// The daemon's state folder; empty where only the socket is known.
+    pub state_dir: PathBuf,
+}
+
+/// Nothing tells where the daemon is.
+#[derive(Debug, thiserror::Error)]
+pub enum PathsError {
+    /// No home folder to put a default into.
+    #[error("no home folder is known, so there is no default place for the socket")]
+    NoHome,
+    /// The configuration cannot be read.
+    #[error("{}: {source}", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The configuration makes no sense.
+    #[error("{}: {key}: {reason}", file.display())]
+    Config {
+        /// The file.
+        file: PathBuf,
+        /// Where in it.
+        key: String,
+        /// What is wrong there.
+        reason: String,
+    },
+}
+
+/// What `config.toml` says about where the daemon is.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Configured {
+    socket: Option<PathBuf>,
+    state_dir: Option<PathBuf>,
+}
+
+/// Resolves both paths from flags, this process's environment and the configuration.
+///
+/// # Errors
+/// [`PathsError`] where the configuration cannot be used, or there is no home folder.
+pub fn resolve(socket: Option<&Path>, state_dir: Option<&Path>) -> Result<Paths, PathsError> {
+    resolve_in(socket, state_dir, |name| match name {
+        // Where the variable is missing the user database knows, for the daemon as well.
+        "HOME" => std::env::home_dir().map(PathBuf::into_os_string),
+        name => std::env::var_os(name),
+    })
+}
+
+/// As [`resolve`], with the environment given.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_in(
+    socket: Option<&Path>,
+    state_dir: Option<&Path>,
+    environment: impl Fn(&str) -> Option<OsString>,
+) -> Result<Paths, PathsError> {
+    let set = |name: &str| {
+        environment(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    // The XDG specification has relative values ignored rather than refused.
+    let xdg = |name: &str| set(name).filter(|path| path.is_absolute());
+    let home = xdg("HOME");
+
+    let named = |flag: Option<&Path>, name: &str| {
+        flag.map(Path::to_owned)
+            .or_else(|| set(name))
+            .map(|path| std::path::absolute(&path).unwrap_or(path))
+    };
+    let named_socket = named(socket, "STEROIDS_SOCKET");
+    let named_state = named(state_dir, "STEROIDS_STATE_DIR");
+    let configured = match (&named_socket, &named_state) {
+        (Some(_), Some(_)) => Configured::default(),
+        _ => {
+            let default = xdg("XDG_CONFIG_HOME")
+                .or_else(|| home.as_ref().map(|home| home.join(".config")))
+                .map(|folder| folder.join("steroids/config.toml"));
+            read(set("STEROIDS_CONFIG"), default)?
+        }
+    };
+
+    let runtime = match &named_state {
+        Some(_) => None,
+        None => xdg("XDG_RUNTIME_DIR").map(|folder| folder.join("steroids/steroidsd.sock")),
+    };
+    let default_state = || {
+        xdg("XDG_STATE_HOME")
+            .or_else(|| home.as_ref().map(|home| home.join(".local/state")))
+            .map(|base| base.join("steroids"))
+    };
+    let state_dir = named_state.or(configured.state_dir).or_else(default_state);
+    let beside = || Some(state_dir.as_ref()?.join("run/steroidsd.sock"));
+    let socket = named_socket
+        .or(configured.socket)
+        .or(runtime)
+        .or_else(beside)
+        .ok_or(PathsError::NoHome)?;
+    Ok(Paths {
+        socket,
+        // Who named the socket can do without a state folder; only `doctor` looks at it.
+        state_dir: state_dir.unwrap_or_default(),
+    })
+}
+
+/// Only a file that was named has to be there. Whatever else stands in it is the daemon's to judge.
+fn read(named: Option<PathBuf>, default: Option<PathBuf>) -> Result<Configured, PathsError> {
+    let is_named = named.is_some();
+    let Some(file) = named.or(default) else {
+        return Ok(Configured::default());
+    };
+    match std::fs::read_to_string(&file) {
+        Ok(text) => parse(&file, &text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !is_named => {
+            Ok(Configured::default())
+        }
+        Err(source) => Err(PathsError::Read { file, source }),
+    }
+}
+
+fn parse(file: &Path, text: &str) -> Result<Configured, PathsError> {
+    let wrong = |key: &str, reason: &str| PathsError::Config {
+        file: file.to_owned(),
+        key: key.to_owned(),
+        reason: reason.to_owned(),
+    };
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+        wrong(&format!("line {line}"), error.message())
+    })?;
+    let path = |key: &str| {
+        let Some(value) = table.get("daemon").and_then(|daemon| daemon.get(key)) else {
+            return Ok(None);
+        };
+        let name = format!("daemon.{key}");
+        match value.as_str() {
+            None => Err(wrong(&name, "must be a text")),
+            Some("") => Ok(None),
+            Some(path) if Path::new(path).is_absolute() => Ok(Some(PathBuf::from(path))),
+            Some(_) => Err(wrong(&name, "must be an absolute path")),
+        }
+    };
+    Ok(Configured {
+        socket: path("socket")?,
+        state_dir: path("state_dir")?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+use super::*;
+
+fn paths(flags: (Option<&str>, Option<&str>), environment: &[(&str, &str)]) -> Paths {
+    try_paths(flags, environment).unwrap()
+}
+
+fn try_paths(
+    (socket, state_dir): (Option<&str>, Option<&str>),
+    environment: &[(&str, &str)],
+) -> Result<Paths, PathsError> {
+    resolve_in(socket.map(Path::new), state_dir.map(Path::new), |name| {
+        let (_, value) = environment.iter().find(|(key, _)| *key == name)?;
+        Some(OsString::from(value))
+    })
+}
+
+const USUAL: &[(&str, &str)] = &[("HOME", "/home/dev"), ("XDG_RUNTIME_DIR", "/run/user/7")];
+
+#[test]
+fn the_runtime_folder_holds_the_socket_and_home_the_state() {
+    let found = paths((None, None), USUAL);
+    assert_eq!(
+        found.socket,
+        Path::new("/run/user/7/steroids/steroidsd.sock")
+    );
+    assert_eq!(
+        found.state_dir,
+        Path::new("/home/dev/.local/state/steroids")
+    );
+}
+
+#[test]
+fn without_a_runtime_folder_the_socket_lives_in_the_state_folder() {
+    let found = paths((None, None), &[("HOME", "/h"), ("XDG_STATE_HOME", "/s")]);
+    assert_eq!(found.socket, Path::new("/s/steroids/run/steroidsd.sock"));
+}
+
+#[test]
+fn flags_win_over_variables_and_variables_over_defaults() {
+    let mut environment = USUAL.to_vec();
+    environment.extend([
+        ("STEROIDS_SOCKET", "/e/sock"),
+        ("STEROIDS_STATE_DIR", "/e/state"),
+    ]);
+    assert_eq!(
+        paths((None, None), &environment).socket,
+        Path::new("/e/sock")
+    );
+    let found = paths((Some("/f/sock"), Some("/f/state")), &environment);
+    assert_eq!(found.socket, Path::new("/f/sock"));
+    assert_eq!(found.state_dir, Path::new("/f/state"));
+}
+
+#[test]
+fn a_named_state_folder_brings_its_socket_along() {
+    let found = paths((None, Some("/f/state")), USUAL);
+    assert_eq!(found.socket, Path::new("/f/state/run/steroidsd.sock"));
+}
+
+#[test]
+fn relative_names_mean_the_current_folder_and_relative_xdg_folders_nothing() {
+    let here = std::env::current_dir().unwrap();
+    let found = paths((None, None), &[("STEROIDS_SOCKET", "sock")]);
+    assert_eq!(found.socket, here.join("sock"));
+    let found = paths((None, None), &[("XDG_RUNTIME_DIR", "run"), ("HOME", "/h")]);
+    assert_eq!(
+        found.socket,
+        Path::new("/h/.local/state/steroids/run/steroidsd.sock")
+    );
+}
+
+#[test]
+fn a_named_socket_needs_no_home_and_nothing_at_all_is_an_error() {
+    let found = paths((Some("/f/sock"), None), &[]);
+    assert_eq!(found.socket, Path::new("/f/sock"));
+    assert!(matches!(
+        try_paths((None, None), &[("STEROIDS_SOCKET", "")]),
+        Err(PathsError::NoHome)
+    ));
+}
+
+#[test]
+fn the_configuration_moves_the_daemon_and_variables_win_over_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    let text = "[daemon]\nstate_dir = \"/c/state\"\nmax_running = 3\n[limits]\nwall = \"\"\n";
+    std::fs::write(&file, text).unwrap();
+    let mut environment = vec![("STEROIDS_CONFIG", file.to_str().unwrap())];
+    let found = paths((None, None), &environment);
+    assert_eq!(found.state_dir, Path::new("/c/state"));
+    assert_eq!(found.socket, Path::new("/c/state/run/steroidsd.sock"));
+    environment.push(("STEROIDS_SOCKET", "/e/sock"));
+    assert_eq!(
+        paths((None, None), &environment).socket,
+        Path::new("/e/sock")
+    );
+}
+
+#[test]
+fn a_configuration_that_makes_no_sense_names_file_key_and_reason() {
+    let reason = |text: &str| parse(Path::new("/c.toml"), text).unwrap_err().to_string();
+    assert_eq!(
+        reason("[daemon]\nsocket = \"run/s\""),
+        "/c.toml: daemon.socket: must be an absolute path"
+    );
+    assert_eq!(
+        reason("[daemon]\nsocket = 3"),
+        "/c.toml: daemon.socket: must be a text"
+    );
+    assert!(reason("[daemon]\n[daemon]").starts_with("/c.toml: line 2: "));
+    let missing = try_paths(
+        (None, None),
+        &[("STEROIDS_CONFIG", "/none/c.toml"), ("HOME", "/h")],
+    );
+    assert!(
+        missing
+            .unwrap_err()
+            .to_string()
+            .starts_with("/none/c.toml: ")
+    );
+}

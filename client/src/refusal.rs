@@ -1,0 +1,188 @@
+//! What a daemon's "no" says: the code, what is wrong, with which field, and what to do about it,
+//! gathered from the status message and its rich details.
+
+use std::error::Error;
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+/// An error answer, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The gRPC code.
+    pub code: Code,
+    /// What is wrong.
+    pub message: String,
+    /// Fields of the request, each with what is wrong with it.
+    pub fields: Vec<(String, String)>,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// A stable word for the reason, where the daemon gives one.
+    pub reason: Option<String>,
+}
+
+impl Refusal {
+    /// Takes a status apart. Details that cannot be read are left out.
+    pub fn of(status: &Status) -> Self {
+        let details = status.check_error_details().unwrap_or_default();
+        let fields = details.bad_request().map_or_else(Vec::new, |bad| {
+            bad.field_violations
+                .iter()
+                .map(|violation| (violation.field.clone(), violation.description.clone()))
+                .collect()
+        });
+        let hint = hints(&details);
+        let reason = details
+            .error_info()
+            .map(|info| info.reason.clone())
+            .filter(|reason| !reason.is_empty());
+        Refusal {
+            code: status.code(),
+            message: status.message().to_owned(),
+            fields,
+            hint,
+            reason,
+        }
+    }
+
+    /// The code as a word: `not_found`, `failed_precondition`.
+    pub fn code_word(&self) -> &'static str {
+        match self.code {
+            Code::Ok => "ok",
+            Code::Cancelled => "cancelled",
+            Code::Unknown => "unknown",
+            Code::InvalidArgument => "invalid_argument",
+            Code::DeadlineExceeded => "deadline_exceeded",
+            Code::NotFound => "not_found",
+            Code::AlreadyExists => "already_exists",
+            Code::PermissionDenied => "permission_denied",
+            Code::ResourceExhausted => "resource_exhausted",
+            Code::FailedPrecondition => "failed_precondition",
+            Code::Aborted => "aborted",
+            Code::OutOfRange => "out_of_range",
+            Code::Unimplemented => "unimplemented",
+            Code::Internal => "internal",
+            Code::Unavailable => "unavailable",
+            Code::DataLoss => "data_loss",
+            Code::Unauthenticated => "unauthenticated",
+        }
+    }
+
+    /// The message, and what is wrong with each field where the message does not say so itself.
+    pub fn what(&self) -> String {
+        let mut what = self.message.clone();
+        for (field, description) in &self.fields {
+            let said = match description.as_str() {
+                "" => self.message.contains(field.as_str()),
+                description => self.message.contains(description),
+            };
+            if said {
+                continue;
+            }
+            if !what.is_empty() {
+                what.push_str("; ");
+            }
+            what.push_str(field);
+            if !description.is_empty() {
+                what.push_str(": ");
+                what.push_str(description);
+            }
+        }
+        if what.is_empty() {
+            what.push_str(self.code.description());
+        }
+        what
+    }
+
+    /// True if the connection broke, or never was, rather than the daemon saying no.
+    pub fn is_broken(status: &Status) -> bool {
+        // A status that came over the wire has no source; one that was made here has.
+        status.source().is_some()
+    }
+
+    /// True if this side gave up waiting for an answer.
+    pub fn is_timeout(status: &Status) -> bool {
+        is_caused_by::<tonic::TimeoutExpired>(status)
+    }
+}
+
+/// Whether an error of this type stands among a status's causes.
+pub(crate) fn is_caused_by<E: Error + 'static>(status: &Status) -> bool {
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        if error.is::<E>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// What to do, wherever the daemon put it; the same advice in two places is given once.
+fn hints(details: &tonic_types::ErrorDetails) -> Option<String> {
+    let metadata = details.error_info().map(|info| &info.metadata);
+    let named = metadata
+        .into_iter()
+        .flat_map(|metadata| ["hint", "todo", "fix"].map(|key| metadata.get(key)))
+        .flatten();
+    let preconditions = details
+        .precondition_failure()
+        .into_iter()
+        .flat_map(|failure| failure.violations.iter().map(|it| &it.description));
+    let help = details
+        .help()
+        .into_iter()
+        .flat_map(|help| help.links.iter().map(|link| &link.description));
+    let localized = details.localized_message().map(|it| &it.message);
+
+    let mut hints: Vec<&str> = Vec::new();
+    for hint in named.chain(help).chain(localized).chain(preconditions) {
+        let hint = hint.trim();
+        if !hint.is_empty() && !hints.contains(&hint) {
+            hints.push(hint);
+        }
+    }
+    (!hints.is_empty()).then(|| hints.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+    use tonic_types::ErrorDetails;
+
+    #[test]
+    fn details_tell_the_field_and_what_to_do() {
+        let mut details = ErrorDetails::new();
+        details
+            .add_bad_request_violation("limits.wall", "must not be negative")
+            .add_help_link("give a duration such as 2h", "")
+            .set_error_info(
+                "BAD_LIMIT",
+                "steroidsd",
+                HashMap::from([("hint".to_owned(), "give a duration such as 2h".to_owned())]),
+            );
+        let status = Status::with_error_details(Code::InvalidArgument, "bad limit", details);
+        let refusal = Refusal::of(&status);
+        assert_eq!(
+            refusal.what(),
+            "bad limit; limits.wall: must not be negative"
+        );
+        assert_eq!(refusal.hint.as_deref(), Some("give a duration such as 2h"));
+        assert_eq!(refusal.reason.as_deref(), Some("BAD_LIMIT"));
+        assert_eq!(refusal.code_word(), "invalid_argument");
+    }
+
+    #[test]
+    fn a_status_without_details_or_text_still_says_something() {
+        let refusal = Refusal::of(&Status::new(Code::Internal, ""));
+        assert!(!refusal.what().is_empty());
+        assert_eq!(refusal.hint, None);
+    }
+
+    #[test]
+    fn garbage_in_the_details_is_left_out() {
+        let status = Status::with_details(Code::NotFound, "no such task", vec![0xff; 9].into());
+        assert_eq!(Refusal::of(&status).what(), "no such task");
+    }
+}

@@ -1,0 +1,148 @@
+//! The command line as a whole: the flags every command takes, and the list of commands.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+
+use crate::command::{
+    cleanup, completions, doctor, init, list, migrate, projects, send, show, start, status, stop,
+    stream, tasks, timeline, wakeup,
+};
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+const EXAMPLES: &str = "\
+Examples:
+  steroidsctl init
+  steroidsctl start --task T1 --prompt 'fix the failing test' --follow
+  steroidsctl start --task T1 -- make test
+  steroidsctl list --running
+  steroidsctl stream 12
+  steroidsctl stop 12
+
+Exit codes:
+  0 done   1 the invocation failed   2 usage   3 not found   4 refused
+  69 daemon unreachable   75 try again   78 configuration   124 timed out   130 stopped";
+
+/// Starts AI coding agents under steroidsd, shows what they do while they do it, and stops them
+#[derive(Debug, Parser)]
+#[command(name = "steroidsctl", version, after_help = EXAMPLES, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub(crate) struct Global {
+    /// The project's folder [default: the nearest one upwards with .steroids/]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) project: Option<PathBuf>,
+    /// The daemon's socket [env: STEROIDS_SOCKET]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// The daemon's state folder, which has a socket of its own [env: STEROIDS_STATE_DIR]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Print JSON, errors too
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print without colours [env: NO_COLOR]
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make the current folder a project
+    Init(init::Args),
+    /// Start an agent, or any command, on a task
+    Start(Box<start::Args>),
+    /// Show what an agent does, from its first line on, as it happens
+    Stream(stream::Args),
+    /// Show a task's story over all its invocations, sampled
+    Timeline(timeline::Args),
+    /// List invocations, newest first
+    List(list::Args),
+    /// Show one invocation with its prompt and its answer
+    Show(show::Args),
+    /// Stop an invocation, with everything it started
+    Stop(stop::Args),
+    /// Send a message to a running agent that was started with --interactive
+    Send(send::Args),
+    /// List the project's tasks
+    Tasks(tasks::Args),
+    /// List the projects the daemon serves
+    Projects(projects::Args),
+    /// Bring the project's database up to date, after a backup
+    Migrate(migrate::Args),
+    /// Delete what is no longer needed
+    Cleanup(cleanup::Args),
+    /// Run the maintenance pass now
+    Wakeup(wakeup::Args),
+    /// Show how the daemon is
+    Status(status::Args),
+    /// Check everything an agent needs, and say what to do
+    Doctor(doctor::Args),
+    /// Print a shell's completion script
+    Completions(completions::Args),
+}
+
+/// Answers a command line that was not understood, or `--help`.
+pub(crate) fn refuse(error: &clap::Error) -> Exit {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // Whoever closed the pipe has read enough of the help.
+            let _ = error.print();
+            Exit::Ok
+        }
+        _ if wants_json() => {
+            let rendered = error.render().to_string();
+            let message = rendered.trim_start_matches("error: ");
+            let message = message.split("\n\n").next().unwrap_or(message);
+            Failure::usage(message.replace('\n', " "))
+                .with_hint("see `steroidsctl --help`")
+                .report(true, false)
+        }
+        _ => {
+            let _ = error.print();
+            let _ = io::stderr().flush();
+            Exit::Usage
+        }
+    }
+}
+
+/// Whether `--json` stands anywhere before a `--`; asked only where nothing could be parsed.
+fn wants_json() -> bool {
+    std::env::args_os()
+        .take_while(|argument| argument != "--")
+        .any(|argument| argument == "--json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        for command in Cli::command().get_subcommands() {
+            assert!(
+                command.get_after_help().is_some(),
+                "{} has no examples",
+                command.get_name()
+            );
+        }
+    }
+}

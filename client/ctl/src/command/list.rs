@@ -1,0 +1,224 @@
+//! `list`: invocations, newest first.
+
+use clap::ValueEnum;
+use steroids_client::{Client, v1};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::session::Session;
+use crate::table::{Column, Table};
+use crate::terminal::Style;
+use crate::{format, json};
+
+/// The daemon's own bound on a page.
+const PAGE: u32 = 1000;
+
+const EXAMPLES: &str = "\
+Examples:
+  steroidsctl list
+  steroidsctl list --running
+  steroidsctl list --task T1 --status failed
+  steroidsctl list --all --limit 5
+  steroidsctl list --json | jq '.invocations[] | select(.outcome == \"rate_limited\").id'";
+
+/// Which ones.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Of this task
+    #[arg(long, short, value_name = "TASK")]
+    task: Option<String>,
+    /// In this state; may be repeated
+    #[arg(long, value_enum, value_name = "STATE")]
+    status: Vec<Status>,
+    /// Those that have not ended
+    #[arg(long, conflicts_with = "status")]
+    running: bool,
+    /// Of this provider
+    #[arg(long)]
+    provider: Option<String>,
+    /// At most so many
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+    /// In all registered projects
+    #[arg(long)]
+    all: bool,
+}
+
+/// The states of an invocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Status {
+    Queued,
+    Running,
+    Completed,
+    Failed,
+    Timeout,
+}
+
+impl From<Status> for i32 {
+    fn from(status: Status) -> i32 {
+        match status {
+            Status::Queued => v1::State::Queued,
+            Status::Running => v1::State::Running,
+            Status::Completed => v1::State::Completed,
+            Status::Failed => v1::State::Failed,
+            Status::Timeout => v1::State::Timeout,
+        }
+        .into()
+    }
+}
+
+/// Lists them.
+pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Failure> {
+    let (client, project) = session.connect_to(args.all).await?;
+    let invocations = fetch(&client, args, project).await?;
+    if session.json {
+        let items = invocations.iter().map(json::Invocation::from).collect();
+        session.out.json(&json::Named {
+            name: "invocations",
+            items,
+        })?;
+    } else if invocations.is_empty() {
+        session.note("no such invocations");
+    } else {
+        let width = session.out.width();
+        for line in table(&invocations, args.all, format::now_ms()).lines(width, session.out.colour)
+        {
+            session.out.line(line)?;
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+/// Page after page, until there are enough or no more.
+async fn fetch(
+    client: &Client,
+    args: &Args,
+    project: String,
+) -> Result<Vec<v1::Invocation>, Failure> {
+    let states = if args.running {
+        vec![Status::Running.into(), Status::Queued.into()]
+    } else {
+        args.status.iter().map(|status| (*status).into()).collect()
+    };
+    let mut request = v1::ListRequest {
+        project,
+        task_id: args.task.clone().unwrap_or_default(),
+        states,
+        provider: args.provider.clone().unwrap_or_default(),
+        ..Default::default()
+    };
+    let limit = args.limit as usize;
+    let mut found = Vec::new();
+    loop {
+        let wanted = (limit - found.len()).min(PAGE as usize);
+        request.page_size = i32::try_from(wanted).unwrap_or(i32::MAX);
+        let page = client.list(request.clone()).await?;
+        found.extend(page.invocations);
+        if found.len() >= limit || page.next_page_token.is_empty() {
+            found.truncate(limit);
+            return Ok(found);
+        }
+        request.page_token = page.next_page_token;
+    }
+}
+
+const COLUMNS: [Column; 9] = [
+    Column::right("ID"),
+    Column::flexible("TASK"),
+    Column::flexible("ROLE"),
+    Column::flexible("PROVIDER"),
+    Column::left("STATE"),
+    Column::right("STARTED"),
+    Column::right("TIME"),
+    Column::right("TOKENS"),
+    Column::right("COST"),
+];
+
+const WITH_PROJECT: [Column; 10] = [
+    Column::flexible("PROJECT"),
+    COLUMNS[0],
+    COLUMNS[1],
+    COLUMNS[2],
+    COLUMNS[3],
+    COLUMNS[4],
+    COLUMNS[5],
+    COLUMNS[6],
+    COLUMNS[7],
+    COLUMNS[8],
+];
+
+fn table(invocations: &[v1::Invocation], all: bool, now: i64) -> Table<'static> {
+    let mut table = Table::new(if all { &WITH_PROJECT } else { &COLUMNS });
+    for it in invocations {
+        let mut cells = Vec::new();
+        if all {
+            cells.push((it.project.clone(), Style::Plain));
+        }
+        cells.extend([
+            (it.id.to_string(), Style::Bold),
+            (it.task_id.clone(), Style::Plain),
+            (it.role.clone(), Style::Plain),
+            (provider(it), Style::Plain),
+            state(it),
+            (
+                it.started_at_ms
+                    .map_or_else(String::new, |at| format::ago(at, now)),
+                Style::Plain,
+            ),
+            (time(it, now), Style::Plain),
+            (
+                spent(it).map_or_else(String::new, format::all_tokens),
+                Style::Dim,
+            ),
+            (cost(it).unwrap_or_default(), Style::Dim),
+        ]);
+        table.row(cells);
+    }
+    table
+}
+
+fn provider(it: &v1::Invocation) -> String {
+    if it.model.is_empty() {
+        it.provider.clone()
+    } else {
+        format!("{} {}", it.provider, it.model)
+    }
+}
+
+fn state(it: &v1::Invocation) -> (String, Style) {
+    let word = format::standing(it);
+    let style = match word {
+        "running" | "queued" => Style::Accent,
+        "success" | "completed" => Style::Good,
+        _ => Style::Bad,
+    };
+    if it.alarm.is_empty() {
+        (word.to_owned(), style)
+    } else {
+        (format!("{word} (!)"), Style::Warn)
+    }
+}
+
+/// How long it took, or has been going on.
+fn time(it: &v1::Invocation, now: i64) -> String {
+    let so_far = || {
+        format::is_open(it)
+            .then(|| it.started_at_ms.map(|at| now - at))
+            .flatten()
+    };
+    it.duration_ms
+        .or_else(so_far)
+        .map_or_else(String::new, format::duration)
+}
+
+fn cost(it: &v1::Invocation) -> Option<String> {
+    spent(it)?.total_cost_usd.map(format::cost)
+}
+
+/// What it used; nothing where it never came to that.
+fn spent(it: &v1::Invocation) -> Option<&v1::Usage> {
+    it.usage
+        .as_ref()
+        .filter(|usage| format::all_tokens(usage) != "0")
+}

@@ -1,0 +1,188 @@
+//! `show`: everything about one invocation.
+
+use steroids_client::{Client, v1};
+
+use crate::clean::{clean, clean_line};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::session::Session;
+use crate::terminal::Style;
+use crate::{format, json, parse};
+
+/// Lines of the prompt that are shown; --json has all of it.
+const PROMPT_LINES: usize = 8;
+/// Width of the keys.
+const KEY: usize = 10;
+
+const EXAMPLES: &str = "\
+Examples:
+  steroidsctl show 12
+  steroidsctl show 12 --json | jq -r .response";
+
+/// Which one.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The invocation
+    #[arg(value_parser = parse::id)]
+    id: i64,
+}
+
+/// Shows it.
+pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Failure> {
+    let (client, project) = session.connect_to_project().await?;
+    let invocation = get(&client, &project, args.id).await?;
+    if session.json {
+        session.out.json(&json::Invocation::from(&invocation))?;
+    } else {
+        let text = block(&invocation, session.out.colour, format::now_ms());
+        session.out.bytes(text.as_bytes())?;
+    }
+    Ok(Exit::Ok)
+}
+
+/// One invocation with its prompt and answer.
+pub(crate) async fn get(
+    client: &Client,
+    project: &str,
+    id: i64,
+) -> Result<v1::Invocation, Failure> {
+    let request = v1::GetRequest {
+        project: project.to_owned(),
+        id,
+    };
+    client.get(request).await?.invocation.ok_or_else(|| {
+        Failure::new(
+            Exit::NotFound,
+            "not_found",
+            format!("there is no invocation {id}"),
+        )
+        .with_hint("see which there are with: steroidsctl list")
+    })
+}
+
+/// The exit code an invocation's row stands for; "try again" while it goes on.
+pub(crate) async fn standing(client: &Client, project: &str, id: i64) -> Result<Exit, Failure> {
+    let invocation = get(client, project, id).await?;
+    if format::is_open(&invocation) {
+        return Ok(Exit::TryAgain);
+    }
+    Ok(match format::standing(&invocation) {
+        "completed" => Exit::Ok,
+        "timeout" => Exit::TimedOut,
+        outcome => Exit::of_outcome(outcome),
+    })
+}
+
+fn block(it: &v1::Invocation, colour: bool, now: i64) -> String {
+    let mut block = Block {
+        text: String::new(),
+        colour,
+    };
+    let standing = format::standing(it);
+    let state_style = match standing {
+        "success" | "completed" => Style::Good,
+        "running" | "queued" => Style::Accent,
+        _ => Style::Bad,
+    };
+    block.pair("invocation", &it.id.to_string(), Style::Bold);
+    block.pair("task", &it.task_id, Style::Plain);
+    block.pair("state", standing, state_style);
+    block.pair("error", &it.error, Style::Bad);
+    block.pair("alarm", &it.alarm, Style::Warn);
+    block.pair("role", &it.role, Style::Plain);
+    block.pair("provider", &it.provider, Style::Plain);
+    block.pair("model", &it.model, Style::Plain);
+    block.maybe("started", it.started_at_ms.map(|at| moment(at, now)));
+    block.maybe("ended", it.completed_at_ms.map(|at| moment(at, now)));
+    let running = it
+        .started_at_ms
+        .filter(|_| format::is_open(it))
+        .map(|at| now - at);
+    block.maybe("time", it.duration_ms.or(running).map(format::duration));
+    block.maybe("exit code", exit_code(it));
+    block.maybe("tokens", it.usage.as_ref().map(tokens));
+    block.maybe(
+        "left over",
+        it.leftovers
+            .filter(|n| *n > 0)
+            .map(|n| format!("{n} processes killed")),
+    );
+    block.maybe("pid", it.pid.map(|pid| pid.to_string()));
+    block.pair("session", &it.session_id, Style::Plain);
+    block.pair("request", &it.request_id, Style::Dim);
+    block.pair("uuid", &it.uuid, Style::Dim);
+    block.pair("folder", &it.cwd, Style::Plain);
+    block.pair("log", &it.log_path, Style::Plain);
+    if !it.managed {
+        block.pair(
+            "note",
+            "driven by another tool: shown and followed, never changed",
+            Style::Dim,
+        );
+    }
+    block.section("prompt", &it.prompt, PROMPT_LINES);
+    block.section("answer", &it.response, usize::MAX);
+    block.text
+}
+
+/// Keys and values under one another.
+struct Block {
+    text: String,
+    colour: bool,
+}
+
+impl Block {
+    fn pair(&mut self, key: &str, value: &str, style: Style) {
+        if !value.is_empty() {
+            let key = Style::Dim.paint(self.colour, format!("{key:<KEY$}"));
+            let value = style.paint(self.colour, clean_line(value));
+            self.text.push_str(&format!("{key}  {value}\n"));
+        }
+    }
+
+    fn maybe(&mut self, key: &str, value: Option<String>) {
+        self.pair(key, &value.unwrap_or_default(), Style::Plain);
+    }
+
+    /// A text of several lines, at most so many of them.
+    fn section(&mut self, title: &str, text: &str, most: usize) {
+        let text = clean(text.trim_end());
+        if text.is_empty() {
+            return;
+        }
+        let title = Style::Bold.paint(self.colour, title);
+        self.text.push_str(&format!("\n{title}\n"));
+        for line in text.lines().take(most) {
+            self.text.push_str(format!("  {line}").trim_end());
+            self.text.push('\n');
+        }
+        let more = text.lines().count().saturating_sub(most);
+        if more > 0 {
+            self.text
+                .push_str(&format!("  … {more} more lines (--json has them all)\n"));
+        }
+    }
+}
+
+/// -1 stands for none.
+fn exit_code(it: &v1::Invocation) -> Option<String> {
+    let code = it.exit_code.filter(|code| *code >= 0);
+    code.map(|code| code.to_string())
+}
+
+fn moment(at: i64, now: i64) -> String {
+    format!("{} ({})", format::date(at), format::ago(at, now))
+}
+
+fn tokens(usage: &v1::Usage) -> String {
+    let mut text = format::tokens(usage);
+    if usage.cached_input_tokens > 0 {
+        let cached = format::count(usage.cached_input_tokens);
+        text.push_str(&format!(" ({cached} of it cached)"));
+    }
+    if let Some(usd) = usage.total_cost_usd {
+        text.push_str(&format!(", {}", format::cost(usd)));
+    }
+    text
+}

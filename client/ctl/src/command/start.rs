@@ -1,0 +1,288 @@
+//! `start`: starts an invocation and, if asked to, follows it to its end.
+//!
+//! The request id is made here, so that asking again after a broken connection starts nothing
+//! twice: the daemon commits it with the row.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use steroids_client::{Client, Refusal, v1};
+use tonic::Status;
+use uuid::Uuid;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::follow::{self, End, Plan, Scope};
+use crate::interrupt::Interrupt;
+use crate::session::{Session, is_unregistered, quoted};
+use crate::spinner::Spinner;
+use crate::{format, json, parse};
+
+mod environment;
+mod prompt;
+
+/// How long a start is asked for again after the connection broke: a restart of the daemon, with
+/// its look at what runs, takes less.
+const RETRY_FOR: Duration = Duration::from_secs(30);
+const RETRY_EVERY: Duration = Duration::from_millis(300);
+
+const EXAMPLES: &str = "\
+Examples:
+  steroidsctl start --task T1 --prompt 'fix the failing test' --follow
+  steroidsctl start --task T1 --role reviewer --provider codex --prompt-file review.md
+  git diff | steroidsctl start --task T1 --model sonnet -
+  steroidsctl start --task T1 --silence 30m --wall 4h --prompt 'port the parser'
+  steroidsctl start --task T1 --resume SESSION --prompt 'now the tests'
+  steroidsctl start --task T1 -- make test
+  id=$(steroidsctl start --task T1 --prompt-file todo.md)
+
+Prints the invocation's id. Durations are 500ms, 2s, 15m, 2h; `none` switches a limit off. The
+caller's PATH, HOME, locale, proxy settings and the providers' variables (ANTHROPIC_*, CLAUDE_*,
+OPENAI_*, CODEX_*, GEMINI_*, GOOGLE_*) go along; anything else with --env.
+
+With --json it prints the invocation; with --follow as well, the log's lines come after it.";
+
+/// What to start.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The task it works on; created if it does not exist
+    #[arg(long, short, value_name = "TASK")]
+    task: String,
+    /// Who it works as: coder, reviewer, orchestrator, or any word
+    #[arg(long, default_value = "coder")]
+    role: String,
+    /// The provider: claude, codex, gemini, command, or one of the configuration [default: claude, or command after --]
+    #[arg(long)]
+    provider: Option<String>,
+    /// The model [default: the provider's own]
+    #[arg(long)]
+    model: Option<String>,
+    #[command(flatten)]
+    prompt: prompt::Args,
+    /// Ask twice with the same id, and it starts once
+    #[arg(long, value_name = "ID")]
+    request_id: Option<String>,
+    /// Go on with an earlier session
+    #[arg(long, value_name = "SESSION")]
+    resume: Option<String>,
+    /// Where it works [default: the project]
+    #[arg(long, value_name = "DIR")]
+    cwd: Option<std::path::PathBuf>,
+    /// Set a variable, or pass on one of yours by its name; may be repeated
+    #[arg(long, value_name = "NAME[=VALUE]", value_parser = parse::setting)]
+    env: Vec<(String, String)>,
+    /// End it after so long without output
+    #[arg(long, value_name = "TIME", value_parser = parse::limit)]
+    silence: Option<Duration>,
+    /// End it after so long without output while a tool runs
+    #[arg(long, value_name = "TIME", value_parser = parse::limit)]
+    tool_silence: Option<Duration>,
+    /// End it after so long in all
+    #[arg(long, value_name = "TIME", value_parser = parse::limit)]
+    wall: Option<Duration>,
+    /// End it after so long without output after its final result
+    #[arg(long, value_name = "TIME", value_parser = parse::limit)]
+    post_result: Option<Duration>,
+    /// Time between asking it to end and killing it
+    #[arg(long, value_name = "TIME", value_parser = parse::limit)]
+    grace: Option<Duration>,
+    /// Show what it does, and end with it
+    #[arg(long, short)]
+    follow: bool,
+    /// Leave control bytes in what --follow shows
+    #[arg(long, requires = "follow")]
+    raw: bool,
+    /// Keep its input open for `steroidsctl send`
+    #[arg(long)]
+    interactive: bool,
+    /// Leave alive what it leaves running
+    #[arg(long)]
+    leave_background: bool,
+    /// Any command and its arguments, instead of an agent
+    #[arg(last = true, value_name = "COMMAND")]
+    argv: Vec<String>,
+}
+
+/// Starts, prints the id, follows.
+pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failure> {
+    let (follows, raw) = (args.follow, args.raw);
+    let request = request(args, session.project()?)?;
+    let mut interrupt = Interrupt::listen();
+    let client = session.connect().await?;
+    let asking = Spinner::new().during("starting", ask(session, &client, &request));
+    let answer = tokio::select! {
+        () = interrupt.pressed() => return Ok(left_early(session, &request)),
+        answer = asking => answer.map_err(|failure| unsure(failure, &request))?,
+    };
+    let invocation = answer.invocation.ok_or_else(|| {
+        Failure::new(
+            Exit::Refused,
+            "internal",
+            "the daemon answered without an invocation",
+        )
+    })?;
+    tell(session, &invocation, answer.existing, follows)?;
+    if !follows {
+        // Nothing runs: a script that went on with the id would wait for nobody.
+        let failed = invocation.outcome == "never_started";
+        return Ok(if failed {
+            Exit::InvocationFailed
+        } else {
+            Exit::Ok
+        });
+    }
+    session.out.flush()?;
+    let selector = v1::InvocationSelector {
+        project: request.project,
+        id: invocation.id,
+    };
+    let plan = Plan {
+        request: v1::FollowRequest {
+            selector: Some(v1::follow_request::Selector::Invocation(selector)),
+            after: String::new(),
+            follow: true,
+        },
+        scope: Scope::Invocation {
+            id: invocation.id,
+            open: format::is_open(&invocation),
+        },
+        raw,
+    };
+    match follow::run(session, &client, plan, &mut interrupt).await? {
+        End::Left => Ok(Exit::Stopped),
+        End::Ended(Some(ending)) => Ok(ending.exit()),
+        End::Ended(None) => {
+            super::show::standing(&client, &invocation.project, invocation.id).await
+        }
+    }
+}
+
+fn request(args: Args, project: String) -> Result<v1::StartRequest, Failure> {
+    let provider = match args.provider {
+        Some(provider) => provider,
+        None if args.argv.is_empty() => String::new(),
+        None => "command".to_owned(),
+    };
+    let prompt = args.prompt.read(!args.argv.is_empty())?;
+    let cwd = match args.cwd {
+        None => String::new(),
+        Some(folder) => std::path::absolute(&folder)
+            .ok()
+            .and_then(|folder| folder.into_os_string().into_string().ok())
+            .ok_or_else(|| Failure::usage("--cwd is no usable path"))?,
+    };
+    let limit = |limit: Option<Duration>| limit.and_then(|limit| limit.try_into().ok());
+    let limits = v1::Limits {
+        silence: limit(args.silence),
+        tool_silence: limit(args.tool_silence),
+        wall: limit(args.wall),
+        post_result: limit(args.post_result),
+        grace: limit(args.grace),
+    };
+    Ok(v1::StartRequest {
+        project,
+        task_id: args.task,
+        role: args.role,
+        provider,
+        model: args.model.unwrap_or_default(),
+        prompt,
+        cwd,
+        env: args.env.into_iter().collect::<HashMap<_, _>>(),
+        caller_env: environment::of_caller(std::env::vars_os()),
+        resume: args.resume.unwrap_or_default(),
+        request_id: args
+            .request_id
+            .unwrap_or_else(|| Uuid::new_v4().to_string()),
+        limits: (limits != v1::Limits::default()).then_some(limits),
+        argv: args.argv,
+        interactive: args.interactive,
+        leave_background: args.leave_background,
+    })
+}
+
+/// Asks until there is an answer: only a connection that broke is asked again, with the same id.
+async fn ask(
+    session: &Session,
+    client: &Client,
+    request: &v1::StartRequest,
+) -> Result<v1::StartResponse, Failure> {
+    let began = Instant::now();
+    let mut is_registered = false;
+    loop {
+        match client.start(request.clone()).await {
+            Err(status) if is_unregistered(&status) && !is_registered => {
+                session.register(client, &request.project).await?;
+                is_registered = true;
+            }
+            Err(status) if is_broken(&status) && began.elapsed() < RETRY_FOR => {
+                tokio::time::sleep(RETRY_EVERY).await;
+            }
+            answer => return Ok(answer?),
+        }
+    }
+}
+
+/// True if the call may or may not have arrived. A daemon that let the deadline pass had its time.
+fn is_broken(status: &Status) -> bool {
+    Refusal::is_broken(status) && !Refusal::is_timeout(status)
+}
+
+/// Where it is not known whether it was started, says how to find out without paying twice.
+fn unsure(failure: Failure, request: &v1::StartRequest) -> Failure {
+    if !matches!(failure.exit(), Exit::Unreachable | Exit::TimedOut) {
+        return failure;
+    }
+    let hint = format!(
+        "whether it was started is not known; the same command with --request-id {} starts it once at most",
+        quoted(&request.request_id)
+    );
+    match failure.hint().map(str::to_owned) {
+        Some(first) => failure.with_hint(format!("{hint}\n{first}")),
+        None => failure.with_hint(hint),
+    }
+}
+
+fn left_early(session: &Session, request: &v1::StartRequest) -> Exit {
+    session.note(format!(
+        "left before the daemon answered; see whether it was started with: {}",
+        session.command(&format!("list --task {}", quoted(&request.task_id)))
+    ));
+    Exit::Stopped
+}
+
+fn tell(
+    session: &mut Session,
+    invocation: &v1::Invocation,
+    existing: bool,
+    follows: bool,
+) -> Result<(), Failure> {
+    let id = invocation.id;
+    if session.json {
+        let mut shape = json::Invocation::from(invocation);
+        shape.existing = Some(existing);
+        session.out.json(&shape)?;
+        return Ok(());
+    }
+    if !follows {
+        session.out.line(id)?;
+        session.out.flush()?;
+    }
+    if existing {
+        session.note(format!(
+            "invocation {id} was started by this request id before"
+        ));
+    } else if follows {
+        session.note(format!(
+            "invocation {id} started; Ctrl-C leaves, it goes on"
+        ));
+    } else if session.out.is_terminal {
+        let command = session.command(&format!("stream {id}"));
+        session.note(format!("started; watch it with: {command}"));
+    }
+    if !follows && !format::is_open(invocation) && !invocation.error.is_empty() {
+        let standing = format::standing(invocation);
+        session.note(format!("it has ended: {standing}: {}", invocation.error));
+    }
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! What of the caller's environment goes along with a start: a service has neither the caller's
+//! PATH nor the providers' settings. Only names an agent is known to need leave this process; the
+//! daemon filters once more, by provider.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+
+/// Passed on by name. A trailing `*` stands for any ending.
+const NAMES: &[&str] = &[
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "PATH",
+    "LANG",
+    "LANGUAGE",
+    "LC_*",
+    "TERM",
+    "TZ",
+    "TMPDIR",
+    "XDG_CONFIG_HOME",
+    "XDG_CACHE_HOME",
+    "XDG_DATA_HOME",
+    // Proxies and certificates, in both spellings that are in use.
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    // Handed on by the daemon only where its configuration says so.
+    "SSH_AUTH_SOCK",
+    "ANTHROPIC_*",
+    "CLAUDE_*",
+    "OPENAI_*",
+    "CODEX_*",
+    "GEMINI_*",
+    "GOOGLE_*",
+];
+
+/// Room for the variables beside a prompt of full length in one message.
+const MOST_BYTES: usize = 512 * 1024;
+
+/// The allowed ones of these variables. Such as are not UTF-8 are left out, and those of a name
+/// for which there is no room any more, longest first.
+pub(super) fn of_caller(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> HashMap<String, String> {
+    let mut kept: Vec<(String, String)> = variables
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| is_allowed(name))
+        .collect();
+    kept.sort_by_key(|(name, value)| name.len() + value.len());
+    let mut room = MOST_BYTES;
+    kept.into_iter()
+        .take_while(|(name, value)| {
+            let size = name.len() + value.len();
+            let fits = size <= room;
+            room = room.saturating_sub(size);
+            fits
+        })
+        .collect()
+}
+
+fn is_allowed(name: &str) -> bool {
+    NAMES.iter().any(|allowed| match allowed.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning),
+        None => name == *allowed,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(variables: &[(&str, &str)]) -> Vec<String> {
+        let variables = variables
+            .iter()
+            .map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let mut names: Vec<String> = of_caller(variables).into_keys().collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn only_what_an_agent_needs_leaves_the_process() {
+        let names = kept(&[
+            ("PATH", "/bin"),
+            ("LC_ALL", "C"),
+            ("ANTHROPIC_API_KEY", "k"),
+            ("AWS_SECRET_ACCESS_KEY", "k"),
+            ("DBUS_SESSION_BUS_ADDRESS", "x"),
+            ("LD_PRELOAD", "x"),
+            ("PATHEXT", "x"),
+            ("CLAUDECODE", "1"),
+        ]);
+        assert_eq!(names, ["ANTHROPIC_API_KEY", "LC_ALL", "PATH"]);
+    }
+
+    #[test]
+    fn a_huge_variable_gives_way_to_the_others() {
+        let huge = "x".repeat(MOST_BYTES);
+        assert_eq!(kept(&[("GOOGLE_JSON", &huge), ("PATH", "/bin")]), ["PATH"]);
+    }
+}

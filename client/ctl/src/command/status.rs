@@ -1,0 +1,149 @@
+//! `status`: how the daemon is.
+
+use serde_json::json;
+use steroids_client::v1;
+
+use crate::clean::clean_line;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::format;
+use crate::session::Session;
+use crate::terminal::Style;
+
+const EXAMPLES: &str = "\
+Examples:
+  steroidsctl status
+  steroidsctl status --json | jq .running
+
+Ends with 69 where no daemon answers.";
+
+/// Nothing but the flags of every command.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {}
+
+/// Shows it.
+pub(crate) async fn run(_: &Args, session: &mut Session) -> Result<Exit, Failure> {
+    let client = session.connect().await?;
+    let status = client.status(v1::StatusRequest {}).await?;
+    if session.json {
+        session.out.json(&shape(&status))?;
+        return Ok(Exit::Ok);
+    }
+    let colour = session.out.colour;
+    let up = format::now_ms() - status.started_at_ms;
+    let pairs = [
+        (
+            "daemon",
+            format!("steroidsd {}, {}", status.version, status.state),
+        ),
+        (
+            "process",
+            format!(
+                "{}, up {}, {}",
+                status.pid,
+                format::duration(up),
+                format::bytes(status.rss_bytes)
+            ),
+        ),
+        (
+            "running",
+            format!("{} of at most {}", status.running, status.max_running),
+        ),
+        ("projects", status.projects.to_string()),
+        ("streams", status.subscribers.to_string()),
+        ("launcher", status.launcher.clone()),
+        ("socket", status.socket.clone()),
+        ("state", status.state_dir.clone()),
+        (
+            "config",
+            if status.config.is_empty() {
+                "none".to_owned()
+            } else {
+                status.config.clone()
+            },
+        ),
+        ("wakeup", wakeup(status.last_wakeup_at_ms)),
+        (
+            "unknown",
+            format!("{} provider events no parser knew", status.unknown_events),
+        ),
+    ];
+    for (key, value) in pairs {
+        let key = Style::Dim.paint(colour, format!("{key:<10}"));
+        session
+            .out
+            .line(format_args!("{key}  {}", clean_line(&value)))?;
+    }
+    for trouble in &status.degraded {
+        let key = Style::Bad.paint(colour, format!("{:<10}", "degraded"));
+        session
+            .out
+            .line(format_args!("{key}  {}", clean_line(trouble)))?;
+    }
+    for provider in &status.providers {
+        let key = Style::Dim.paint(colour, format!("{:<10}", "provider"));
+        let at = if provider.command.is_empty() {
+            "what stands behind `--`"
+        } else if provider.program.is_empty() {
+            "not found by the daemon"
+        } else {
+            &provider.program
+        };
+        let text = format!("{} ({}): {at}", provider.name, provider.kind);
+        session
+            .out
+            .line(format_args!("{key}  {}", clean_line(&text)))?;
+    }
+    Ok(Exit::Ok)
+}
+
+fn wakeup(at: i64) -> String {
+    if at == 0 {
+        "not yet".to_owned()
+    } else {
+        format::ago(at, format::now_ms())
+    }
+}
+
+fn shape(it: &v1::StatusResponse) -> serde_json::Value {
+    let providers: Vec<_> = it
+        .providers
+        .iter()
+        .map(|provider| {
+            let mut shape = json!({
+                "name": provider.name,
+                "kind": provider.kind,
+                "command": provider.command,
+            });
+            if !provider.program.is_empty() {
+                shape["program"] = provider.program.as_str().into();
+            }
+            shape
+        })
+        .collect();
+    let mut shape = json!({
+        "version": it.version,
+        "pid": it.pid,
+        "startedAtMs": it.started_at_ms,
+        "socket": it.socket,
+        "stateDir": it.state_dir,
+        "state": it.state,
+        "running": it.running,
+        "maxRunning": it.max_running,
+        "projects": it.projects,
+        "subscribers": it.subscribers,
+        "degraded": it.degraded,
+        "unknownEvents": it.unknown_events,
+        "launcher": it.launcher,
+        "providers": providers,
+        "rssBytes": it.rss_bytes,
+    });
+    if !it.config.is_empty() {
+        shape["config"] = it.config.as_str().into();
+    }
+    if it.last_wakeup_at_ms > 0 {
+        shape["lastWakeupAtMs"] = it.last_wakeup_at_ms.into();
+    }
+    shape
+}

@@ -1,0 +1,79 @@
+//! `stop`: ends an invocation and everything it started.
+
+use std::time::Duration;
+
+use steroids_client::v1;
+
+use crate::clean::clean_line;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::session::Session;
+use crate::spinner::Spinner;
+use crate::{format, json, parse};
+
+const EXAMPLES: &str = "\
+Examples:
+  steroidsctl stop 12
+  steroidsctl stop 12 --grace 60s      leave it more time to tidy up
+  steroidsctl stop 12 --grace 0        kill it at once
+
+Asks the agent to end, waits for the grace time, then kills it with everything it started. Ends
+when it has ended. Stopping one that has ended changes nothing.";
+
+/// Which one, and how.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The invocation
+    #[arg(value_parser = parse::id)]
+    id: i64,
+    /// Time between asking it to end and killing it [default: its own, usually 10s]
+    #[arg(long, value_name = "TIME", value_parser = parse::limit)]
+    grace: Option<Duration>,
+}
+
+/// Stops it, and waits until it has ended.
+pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Failure> {
+    let (client, project) = session.connect_to_project().await?;
+    let request = v1::StopRequest {
+        project,
+        id: args.id,
+        grace: args.grace.and_then(|grace| grace.try_into().ok()),
+    };
+    let what = format!("stopping invocation {}", args.id);
+    let answer = Spinner::new()
+        .during(&what, client.stop(request))
+        .await
+        .map_err(|status| {
+            let failure = Failure::from(status);
+            match failure.exit() {
+                Exit::TimedOut => failure.or_hint(format!(
+                    "it is still being stopped; see with: {}",
+                    session.command(&format!("show {}", args.id))
+                )),
+                _ => failure,
+            }
+        })?;
+    let invocation = answer.invocation.unwrap_or_default();
+    if session.json {
+        let mut shape = json::Invocation::from(&invocation);
+        shape.already_ended = Some(answer.already_ended);
+        session.out.json(&shape)?;
+        return Ok(Exit::Ok);
+    }
+    let standing = clean_line(format::standing(&invocation));
+    let time = invocation.duration_ms.map(format::duration);
+    let after = time.map_or_else(String::new, |time| format!(" after {time}"));
+    if answer.already_ended {
+        session.out.line(format_args!(
+            "invocation {} had ended already: {standing}{after}",
+            args.id
+        ))?;
+    } else {
+        session.out.line(format_args!(
+            "invocation {} stopped: {standing}{after}",
+            args.id
+        ))?;
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,144 @@
+//! `stream`: what an invocation, a task or everything does, from a cursor on and as it happens.
+
+use steroids_client::v1::follow_request::Selector;
+use steroids_client::{Client, v1};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::follow::{self, End, Plan, Scope};
+use crate::interrupt::Interrupt;
+use crate::session::Session;
+use crate::{format, parse};
+
+const EXAMPLES: &str = "\
+Examples:
+  steroidsctl stream                     the newest running invocation, else the newest
+  steroidsctl stream 12                  from its first line, then live, to its end
+  steroidsctl stream 12 --no-follow      what there is now
+  steroidsctl stream 12 --exit-status    and end as the invocation did
+  steroidsctl stream --task T1           all invocations of a task, and those to come
+  steroidsctl stream --all               everything in every project
+  steroidsctl stream 12 --json | jq -r 'select(.type == \"tool\").cmd'
+
+Ctrl-C only leaves: the agent goes on. A broken connection is opened again by itself; no line
+comes twice and none is left out. Tokens are shown at the end. With --json the log's own lines are
+printed byte for byte; with --task \"invocationId\" is put first into each, with --all \"project\"
+too.";
+
+/// What to stream.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The invocation [default: the newest running, else the newest]
+    #[arg(value_parser = parse::id, group = "what")]
+    id: Option<i64>,
+    /// All invocations of a task
+    #[arg(long, short, value_name = "TASK", group = "what")]
+    task: Option<String>,
+    /// Everything in all projects
+    #[arg(long, group = "what")]
+    all: bool,
+    /// Begin after this cursor, as an earlier stream named it
+    #[arg(long, value_name = "CURSOR")]
+    after: Option<String>,
+    /// Print what there is, and end
+    #[arg(long)]
+    no_follow: bool,
+    /// End with the exit code of the invocation: 0, 1 failed, 124 timed out, 130 stopped
+    #[arg(long, conflicts_with = "all")]
+    exit_status: bool,
+    /// Leave control bytes in
+    #[arg(long)]
+    raw: bool,
+}
+
+/// Streams until the end, or until Ctrl-C.
+pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Failure> {
+    let (client, project) = session.connect_to(args.all).await?;
+    let mut interrupt = Interrupt::listen();
+    let (selector, scope) = choose(args, session, &client, &project).await?;
+    let id = match &scope {
+        Scope::Invocation { id, .. } => Some(*id),
+        Scope::Task(_) | Scope::All => None,
+    };
+    let plan = Plan {
+        request: v1::FollowRequest {
+            selector: Some(selector),
+            after: args.after.clone().unwrap_or_default(),
+            follow: !args.no_follow,
+        },
+        scope,
+        raw: args.raw,
+    };
+    match follow::run(session, &client, plan, &mut interrupt).await? {
+        End::Left => Ok(Exit::Stopped),
+        End::Ended(_) if !args.exit_status => Ok(Exit::Ok),
+        End::Ended(Some(ending)) => Ok(ending.exit()),
+        // The end was before the cursor, or the log is another tool's: the row tells.
+        End::Ended(None) => match id {
+            Some(id) => super::show::standing(&client, &project, id).await,
+            None => Ok(Exit::TryAgain),
+        },
+    }
+}
+
+async fn choose(
+    args: &Args,
+    session: &Session,
+    client: &Client,
+    project: &str,
+) -> Result<(Selector, Scope), Failure> {
+    if args.all {
+        return Ok((Selector::All(v1::AllSelector {}), Scope::All));
+    }
+    let project = project.to_owned();
+    if let Some(task) = &args.task {
+        let selector = v1::TaskSelector {
+            project,
+            task_id: task.clone(),
+        };
+        return Ok((Selector::Task(selector), Scope::Task(task.clone())));
+    }
+    let invocation = match args.id {
+        Some(id) => super::show::get(client, &project, id).await?,
+        None => newest(session, client, &project).await?,
+    };
+    let (id, open) = (invocation.id, format::is_open(&invocation));
+    Ok((
+        Selector::Invocation(v1::InvocationSelector { project, id }),
+        Scope::Invocation { id, open },
+    ))
+}
+
+/// The newest running invocation, else the newest; says which.
+async fn newest(
+    session: &Session,
+    client: &Client,
+    project: &str,
+) -> Result<v1::Invocation, Failure> {
+    let open = vec![v1::State::Running.into(), v1::State::Queued.into()];
+    for states in [open, Vec::new()] {
+        let request = v1::ListRequest {
+            project: project.to_owned(),
+            states,
+            page_size: 1,
+            ..Default::default()
+        };
+        if let Some(found) = client.list(request).await?.invocations.into_iter().next() {
+            session.note(format!(
+                "invocation {} of task {} ({}, {})",
+                found.id,
+                found.task_id,
+                found.provider,
+                format::standing(&found)
+            ));
+            return Ok(found);
+        }
+    }
+    Err(Failure::new(
+        Exit::NotFound,
+        "not_found",
+        "there are no invocations in this project yet",
+    )
+    .with_hint("start one with: steroidsctl start --task T1 --prompt 'what to do'"))
+}

@@ -1,0 +1,96 @@
+//! `tasks`: the project's tasks, with what runs for each.
+
+use steroids_client::v1;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::session::Session;
+use crate::table::{Column, Table};
+use crate::terminal::Style;
+use crate::{format, json};
+
+/// The daemon's own bound on a page.
+const PAGE: i32 = 1000;
+
+const EXAMPLES: &str = "\
+Examples:
+  steroidsctl tasks
+  steroidsctl tasks --running
+  steroidsctl tasks --json | jq -r '.tasks[].id'";
+
+/// Which ones.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Those with a running invocation
+    #[arg(long)]
+    running: bool,
+}
+
+/// Lists them.
+pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Failure> {
+    let (client, project) = session.connect_to_project().await?;
+    let mut request = v1::ListTasksRequest {
+        project,
+        page_size: PAGE,
+        page_token: String::new(),
+    };
+    let mut tasks = Vec::new();
+    loop {
+        let page = client.tasks(request.clone()).await?;
+        tasks.extend(
+            page.tasks
+                .into_iter()
+                .filter(|task| !args.running || task.running > 0),
+        );
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = page.next_page_token;
+    }
+    if session.json {
+        let items = tasks.iter().map(json::Task::from).collect();
+        session.out.json(&json::Named {
+            name: "tasks",
+            items,
+        })?;
+    } else if tasks.is_empty() {
+        session.note("no tasks; one is made by: steroidsctl start --task T1 --prompt 'what to do'");
+    } else {
+        for line in table(&tasks).lines(session.out.width(), session.out.colour) {
+            session.out.line(line)?;
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+const COLUMNS: [Column; 6] = [
+    Column::flexible("TASK"),
+    Column::flexible("TITLE"),
+    Column::left("STATUS"),
+    Column::right("RUNNING"),
+    Column::right("INVOCATIONS"),
+    Column::right("LAST STARTED"),
+];
+
+fn table(tasks: &[v1::Task]) -> Table<'static> {
+    let now = format::now_ms();
+    let mut table = Table::new(&COLUMNS);
+    for task in tasks {
+        let running = if task.running > 0 {
+            Style::Accent
+        } else {
+            Style::Dim
+        };
+        let last = task.last_started_at_ms.map(|at| format::ago(at, now));
+        table.row(vec![
+            (task.id.clone(), Style::Bold),
+            (task.title.clone(), Style::Plain),
+            (task.status.clone(), Style::Plain),
+            (task.running.to_string(), running),
+            (task.invocations.to_string(), Style::Plain),
+            (last.unwrap_or_default(), Style::Plain),
+        ]);
+    }
+    table
+}

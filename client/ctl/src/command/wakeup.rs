@@ -1,0 +1,60 @@
+//! `wakeup`: the maintenance pass that also runs by itself every few minutes.
+
+use steroids_client::v1;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::format;
+use crate::session::Session;
+use crate::spinner::Spinner;
+
+const EXAMPLES: &str = "\
+Examples:
+  steroidsctl wakeup
+  steroidsctl wakeup --json
+
+Finishes what ended unseen, deletes logs and transcripts past their time.";
+
+/// Nothing but the flags of every command.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {}
+
+/// Runs it, and says what it did.
+pub(crate) async fn run(_: &Args, session: &mut Session) -> Result<Exit, Failure> {
+    let client = session.connect().await?;
+    let work = client.wakeup(v1::WakeupRequest {});
+    let done = Spinner::new().during("maintenance", work).await?;
+    if session.json {
+        session.out.json(&serde_json::json!({
+            "reconciled": done.reconciled,
+            "logsRemoved": done.logs_removed,
+            "bytesRemoved": done.bytes_removed,
+            "spoolsRemoved": done.spools_removed,
+            "spoolBytesRemoved": done.spool_bytes_removed,
+            "failures": done.failures,
+        }))?;
+    } else {
+        let logs = format::bytes(done.bytes_removed);
+        let spools = format::bytes(done.spool_bytes_removed);
+        session
+            .out
+            .line(format_args!("finished      {}", done.reconciled))?;
+        session
+            .out
+            .line(format_args!("logs deleted  {} ({logs})", done.logs_removed))?;
+        session.out.line(format_args!(
+            "spools        {} ({spools})",
+            done.spools_removed
+        ))?;
+        session.out.flush()?;
+        for failure in &done.failures {
+            session.note(format_args!("not done: {failure}"));
+        }
+    }
+    Ok(if done.failures.is_empty() {
+        Exit::Ok
+    } else {
+        Exit::Refused
+    })
+}

@@ -1,0 +1,277 @@
+//! What goes wrong, as a person or a script hears of it: what, what to do, and an exit code.
+//!
+//! Everything else is turned into a [`Failure`] where it arises, so that there is one place that
+//! words a gRPC code and one that prints.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+
+use steroids_client::paths::PathsError;
+use steroids_client::{ConnectError, FollowError, Refusal};
+use tonic::{Code, Status};
+
+use crate::clean::clean;
+use crate::exit::Exit;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    /// A stable word for scripts.
+    code: &'static str,
+    message: String,
+    hint: Option<String>,
+    /// Nobody reads any more; there is nothing to say.
+    quiet: bool,
+}
+
+/// What `--json` prints of it, under the key `error`.
+#[derive(serde::Serialize)]
+struct ErrorShape<'a> {
+    code: &'static str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+}
+
+impl Failure {
+    /// A failure with its exit code, its word and what is wrong.
+    pub(crate) fn new(exit: Exit, code: &'static str, message: impl Into<String>) -> Self {
+        Failure {
+            exit,
+            code,
+            message: message.into(),
+            hint: None,
+            quiet: false,
+        }
+    }
+
+    /// A command line that makes no sense.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Failure::new(Exit::Usage, "usage", message)
+    }
+
+    /// Adds what to do about it.
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds what to do about it, unless the daemon said so itself.
+    pub(crate) fn or_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint.get_or_insert_with(|| hint.into());
+        self
+    }
+
+    /// Prints it to stderr, as JSON for scripts, and gives its exit code.
+    pub(crate) fn report(&self, json: bool, colour: bool) -> Exit {
+        if !self.quiet {
+            let text = if json { self.json() } else { self.text(colour) };
+            // With stderr gone as well there is nobody left to tell; the exit code still does.
+            let _ = writeln!(io::stderr(), "{text}");
+        }
+        self.exit
+    }
+
+    /// What is wrong, in one line.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// How the program ends for it.
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    fn json(&self) -> String {
+        let error = ErrorShape {
+            code: self.code,
+            message: &self.message,
+            hint: self.hint(),
+        };
+        let text = serde_json::to_string(&error).unwrap_or_default();
+        format!("{{\"error\":{text}}}")
+    }
+
+    fn text(&self, colour: bool) -> String {
+        let label = if colour {
+            "\x1b[1;31merror:\x1b[0m"
+        } else {
+            "error:"
+        };
+        let mut text = format!("{label} {}", clean(&self.message));
+        if let Some(hint) = &self.hint {
+            for line in clean(hint).lines() {
+                let _ = write!(text, "\n       {line}");
+            }
+        }
+        text
+    }
+}
+
+impl From<io::Error> for Failure {
+    /// Of writing to stdout: whoever pipes into `head` wants an end, not an error.
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            let mut gone =
+                Failure::new(Exit::Ok, "reader_gone", "nobody reads the output any more");
+            gone.quiet = true;
+            return gone;
+        }
+        Failure::new(
+            Exit::TryAgain,
+            "io",
+            format!("could not write the output: {error}"),
+        )
+    }
+}
+
+impl From<PathsError> for Failure {
+    fn from(error: PathsError) -> Self {
+        Failure::new(Exit::Configuration, "configuration", error.to_string())
+            .with_hint("set it right, or name the socket with --socket PATH and the state folder with --state-dir PATH")
+    }
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        let message = match std::error::Error::source(&error) {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        };
+        let (exit, code, hint) = match &error {
+            ConnectError::NoDaemon { .. } | ConnectError::Refused { .. } => {
+                (Exit::Unreachable, "no_daemon", HOW_TO_START)
+            }
+            ConnectError::Permission { .. } => (
+                Exit::Unreachable,
+                "permission",
+                "only the user who runs the daemon reaches it: become that user, or start your own with `steroidsd`",
+            ),
+            ConnectError::Busy { .. } => (Exit::TryAgain, "busy", "try again in a moment"),
+            ConnectError::TooLong { .. } => (
+                Exit::Configuration,
+                "configuration",
+                "choose a shorter one with --socket PATH or STEROIDS_SOCKET, for the daemon and here",
+            ),
+            ConnectError::Protocol { .. } | ConnectError::Io { .. } => (
+                Exit::Unreachable,
+                "unreachable",
+                "check the path with `steroidsctl doctor`",
+            ),
+        };
+        Failure::new(exit, code, message).with_hint(hint)
+    }
+}
+
+/// What to do where no daemon answers.
+pub(crate) const HOW_TO_START: &str = "start it with: steroidsd &";
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        let refusal = Refusal::of(&status);
+        let broken = Refusal::is_broken(&status);
+        let exit = match refusal.code {
+            Code::NotFound => Exit::NotFound,
+            Code::InvalidArgument | Code::OutOfRange => Exit::Usage,
+            Code::DeadlineExceeded => Exit::TimedOut,
+            _ if Refusal::is_timeout(&status) => Exit::TimedOut,
+            _ if broken => Exit::Unreachable,
+            // It is there, and says that it cannot just now: busy, or about to restart.
+            Code::Unavailable | Code::ResourceExhausted | Code::Aborted | Code::Cancelled => {
+                Exit::TryAgain
+            }
+            Code::FailedPrecondition
+            | Code::PermissionDenied
+            | Code::AlreadyExists
+            | Code::DataLoss
+            | Code::Unimplemented
+            | Code::Unauthenticated
+            | Code::Internal
+            | Code::Unknown
+            | Code::Ok => Exit::Refused,
+        };
+        let message = match exit {
+            Exit::Unreachable if broken => {
+                format!("lost the connection to the daemon: {}", refusal.what())
+            }
+            Exit::TimedOut if broken => {
+                format!("the daemon did not answer in time: {}", refusal.what())
+            }
+            _ => refusal.what(),
+        };
+        let mut failure = Failure::new(exit, refusal.code_word(), message);
+        failure.hint = refusal.hint;
+        match exit {
+            Exit::Unreachable => failure.or_hint("see how it is with: steroidsctl doctor"),
+            Exit::TryAgain => failure.or_hint("try again in a moment"),
+            _ => failure,
+        }
+    }
+}
+
+impl From<FollowError> for Failure {
+    fn from(error: FollowError) -> Self {
+        match error {
+            FollowError::Refused(status) => Failure::from(*status),
+            FollowError::Away { last, .. } => {
+                let message = format!("{}: {}", "the daemon does not come back", last.message());
+                Failure::new(Exit::Unreachable, "no_daemon", message).with_hint(HOW_TO_START)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_of_the_daemon_have_the_documented_exits() {
+        for (code, exit) in [
+            (Code::NotFound, 3),
+            (Code::FailedPrecondition, 4),
+            (Code::PermissionDenied, 4),
+            (Code::AlreadyExists, 4),
+            (Code::DataLoss, 4),
+            (Code::InvalidArgument, 2),
+            (Code::OutOfRange, 2),
+            (Code::Unavailable, 75),
+            (Code::ResourceExhausted, 75),
+            (Code::Aborted, 75),
+            (Code::DeadlineExceeded, 124),
+        ] {
+            assert_eq!(Failure::from(Status::new(code, "no")).exit as u8, exit);
+        }
+    }
+
+    #[test]
+    fn a_connection_that_broke_is_an_unreachable_daemon() {
+        let mut status = Status::new(Code::Unknown, "h2 protocol error");
+        status.set_source(std::sync::Arc::new(io::Error::from(
+            io::ErrorKind::BrokenPipe,
+        )));
+        assert_eq!(Failure::from(status).exit, Exit::Unreachable);
+    }
+
+    #[test]
+    fn json_has_code_message_and_hint() {
+        let failure = Failure::usage("no").with_hint("do");
+        assert_eq!(
+            failure.json(),
+            r#"{"error":{"code":"usage","message":"no","hint":"do"}}"#
+        );
+    }
+
+    #[test]
+    fn a_reader_that_left_is_no_error() {
+        let gone = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert!(gone.quiet);
+        assert_eq!(gone.exit, Exit::Ok);
+    }
+}

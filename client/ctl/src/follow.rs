@@ -1,0 +1,213 @@
+//! Following on a terminal: what `stream` and `start --follow` have in common. Prints events until
+//! their end, until Ctrl-C, or until nobody reads, and says what becomes of the agent.
+
+use std::collections::HashSet;
+
+use steroids_client::v1::{Event, FollowRequest};
+use steroids_client::{Client, FollowError, Item};
+
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
+use crate::render::{Ending, Prefix, Renderer, Splice, splice};
+use crate::session::{Session, quoted};
+use crate::spinner::Spinner;
+use crate::terminal::reader_gone;
+
+/// What is followed, for words and prefixes.
+#[derive(Debug, Clone)]
+pub(crate) enum Scope {
+    /// One invocation; whether it had not ended when it was last asked for.
+    Invocation {
+        /// Its id.
+        id: i64,
+        /// It may still go on.
+        open: bool,
+    },
+    /// All invocations of a task.
+    Task(String),
+    /// Everything.
+    All,
+}
+
+/// What to follow, and how to print it.
+pub(crate) struct Plan {
+    /// The request, with the cursor to begin after.
+    pub(crate) request: FollowRequest,
+    /// What is followed.
+    pub(crate) scope: Scope,
+    /// Leave control bytes in.
+    pub(crate) raw: bool,
+}
+
+/// How following ended.
+pub(crate) enum End {
+    /// The stream ended; the last terminal line that came by.
+    Ended(Option<Ending>),
+    /// Ctrl-C.
+    Left,
+}
+
+/// Follows to the end.
+pub(crate) async fn run(
+    session: &mut Session,
+    client: &Client,
+    plan: Plan,
+    interrupt: &mut Interrupt,
+) -> Result<End, Failure> {
+    let mut follow = client.follow(plan.request);
+    let mut printer = Printer::new(session, &plan.scope, plan.raw);
+    let mut spinner = Spinner::new();
+    let mut gone = std::pin::pin!(reader_gone());
+    let mut ending = None;
+    loop {
+        let item = tokio::select! {
+            biased;
+            () = interrupt.pressed() => {
+                spinner.clear();
+                session.note(farewell(session, &plan.scope, follow.cursor(), ending.is_some()));
+                return Ok(End::Left);
+            }
+            item = follow.next() => item,
+            () = &mut gone => return Err(Failure::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe))),
+            () = spinner.tick() => {
+                spinner.draw(&printer.status());
+                continue;
+            }
+        };
+        spinner.clear();
+        match item {
+            Ok(Some(Item::Events(events))) => {
+                for event in &events {
+                    printer.print(session, event)?;
+                    ending = Ending::of(&event.r#type, &event.line).or(ending);
+                }
+                session.out.flush()?;
+            }
+            Ok(Some(news)) => printer.connection(session, &news),
+            Ok(None) => return Ok(End::Ended(ending)),
+            Err(error) => return Err(resumable(session, error, &plan.scope, follow.cursor())),
+        }
+    }
+}
+
+/// Prints events for a person or for a script.
+struct Printer {
+    renderer: Renderer,
+    splice: Splice,
+    buffer: Vec<u8>,
+    /// The connection broke, and it was said.
+    broken: bool,
+    begun: bool,
+    /// Invocations seen that have not ended, where there may be more than one.
+    open: HashSet<(String, i64)>,
+    several: bool,
+}
+
+impl Printer {
+    fn new(session: &Session, scope: &Scope, raw: bool) -> Self {
+        let (prefix, splice) = match scope {
+            Scope::Invocation { .. } => (Prefix::None, Splice::None),
+            Scope::Task(_) => (Prefix::Invocation, Splice::Invocation),
+            Scope::All => (Prefix::Project, Splice::Project),
+        };
+        Printer {
+            renderer: Renderer::new(session.out.colour, raw, prefix),
+            splice,
+            buffer: Vec::new(),
+            broken: false,
+            begun: false,
+            open: HashSet::new(),
+            several: !matches!(scope, Scope::Invocation { .. }),
+        }
+    }
+
+    fn print(&mut self, session: &mut Session, event: &Event) -> Result<(), Failure> {
+        self.begun = true;
+        if self.several {
+            let invocation = (event.project.clone(), event.invocation_id);
+            if matches!(event.r#type.as_str(), "complete" | "error") {
+                self.open.remove(&invocation);
+            } else {
+                self.open.insert(invocation);
+            }
+        }
+        if session.json {
+            self.buffer.clear();
+            splice(event, self.splice, &mut self.buffer);
+            session.out.bytes(&self.buffer)?;
+        } else {
+            let text = self.renderer.event(event);
+            session.out.bytes(text.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn connection(&mut self, session: &Session, news: &Item) {
+        match news {
+            Item::Live if self.broken => session.note("connected again"),
+            Item::Reconnecting { reason } => {
+                session.note(format!("the stream broke ({reason}); reconnecting"));
+            }
+            Item::Away => {
+                session.note("the daemon is away; agents go on, and so will this once it is back");
+            }
+            Item::Live | Item::Events(_) => {}
+        }
+        self.broken = !matches!(news, Item::Live | Item::Events(_));
+    }
+
+    fn status(&self) -> String {
+        if self.broken {
+            "waiting for the daemon".to_owned()
+        } else if self.begun && self.several && self.open.is_empty() {
+            "waiting for the next invocation".to_owned()
+        } else if self.begun {
+            self.renderer.status()
+        } else {
+            "waiting for the first line".to_owned()
+        }
+    }
+}
+
+/// How to come back to this very place.
+fn come_back(session: &Session, scope: &Scope, cursor: &str) -> String {
+    let what = match scope {
+        Scope::Invocation { id, .. } => format!("stream {id}"),
+        Scope::Task(task) => format!("stream --task {}", quoted(task)),
+        Scope::All => "stream --all".to_owned(),
+    };
+    if cursor.is_empty() {
+        session.command(&what)
+    } else {
+        session.command(&format!("{what} --after {}", quoted(cursor)))
+    }
+}
+
+fn farewell(session: &Session, scope: &Scope, cursor: &str, ended: bool) -> String {
+    let back = come_back(session, scope, cursor);
+    match scope {
+        Scope::Invocation { id, open: true } if !ended => format!(
+            "left; invocation {id} goes on — stop it with: {}\ncome back with: {back}",
+            session.command(&format!("stop {id}"))
+        ),
+        Scope::Invocation { .. } => "left".to_owned(),
+        Scope::Task(_) | Scope::All => {
+            format!("left; what runs goes on\ncome back with: {back}")
+        }
+    }
+}
+
+fn resumable(session: &Session, error: FollowError, scope: &Scope, cursor: &str) -> Failure {
+    let away = matches!(error, FollowError::Away { .. });
+    let failure = Failure::from(error);
+    if away {
+        let hint = format!(
+            "{}\nthen go on with: {}",
+            failure.hint().unwrap_or_default(),
+            come_back(session, scope, cursor)
+        );
+        failure.with_hint(hint)
+    } else {
+        failure
+    }
+}

@@ -1,0 +1,198 @@
+//! Numbers and times as a person reads them.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use steroids_client::v1;
+
+/// Milliseconds since the epoch, now.
+pub(crate) fn now_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| {
+            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+        })
+}
+
+/// Local time of day: `14:03:22`.
+pub(crate) fn clock(ms: i64) -> String {
+    zoned(ms, "%H:%M:%S").unwrap_or_else(|| "--:--:--".to_owned())
+}
+
+/// Local date and time: `2026-03-01 14:03:22`.
+pub(crate) fn date(ms: i64) -> String {
+    zoned(ms, "%Y-%m-%d %H:%M:%S").unwrap_or_else(|| ms.to_string())
+}
+
+/// Local date: `2026-03-01`.
+pub(crate) fn day(ms: i64) -> String {
+    zoned(ms, "%Y-%m-%d").unwrap_or_default()
+}
+
+fn zoned(ms: i64, pattern: &str) -> Option<String> {
+    let stamp = Timestamp::from_millisecond(ms).ok()?;
+    Some(
+        stamp
+            .to_zoned(TimeZone::system())
+            .strftime(pattern)
+            .to_string(),
+    )
+}
+
+/// `830 ms`, `6.2 s`, `2m 05s`, `1h 02m`, `3d 04h`.
+pub(crate) fn duration(ms: i64) -> String {
+    let ms = ms.max(0);
+    let seconds = ms / 1000;
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..60_000 => format!("{}.{} s", seconds, ms % 1000 / 100),
+        60_000..3_600_000 => format!("{}m {:02}s", seconds / 60, seconds % 60),
+        3_600_000..86_400_000 => format!("{}h {:02}m", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{}d {:02}h", seconds / 86_400, seconds / 3600 % 24),
+    }
+}
+
+/// Time passed while waiting, to the second: `12s`, `2m 05s`.
+pub(crate) fn elapsed(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h {:02}m", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+/// `now`, `12 s ago`, `3 min ago`, `2 h ago`, `5 d ago`.
+pub(crate) fn ago(then_ms: i64, now_ms: i64) -> String {
+    let seconds = now_ms.saturating_sub(then_ms) / 1000;
+    match seconds {
+        i64::MIN..2 => "now".to_owned(),
+        2..60 => format!("{seconds} s ago"),
+        60..3600 => format!("{} min ago", seconds / 60),
+        3600..172_800 => format!("{} h ago", seconds / 3600),
+        _ => format!("{} d ago", seconds / 86_400),
+    }
+}
+
+/// `812`, `12.3k`, `1.2M`.
+pub(crate) fn count(number: u64) -> String {
+    let scaled = |unit: u64| format!("{}.{}", number / unit, number % unit * 10 / unit);
+    match number {
+        0..1_000 => number.to_string(),
+        1_000..1_000_000 => format!("{}k", scaled(1_000)),
+        1_000_000..1_000_000_000 => format!("{}M", scaled(1_000_000)),
+        _ => format!("{}G", scaled(1_000_000_000)),
+    }
+}
+
+/// `812 B`, `12.3 KiB`, `1.2 GiB`.
+pub(crate) fn bytes(number: i64) -> String {
+    let number = number.max(0);
+    let (unit, name) = match number {
+        0..1024 => return format!("{number} B"),
+        1024..1_048_576 => (1024, "KiB"),
+        1_048_576..1_073_741_824 => (1_048_576, "MiB"),
+        _ => (1_073_741_824, "GiB"),
+    };
+    format!("{}.{} {name}", number / unit, number % unit * 10 / unit)
+}
+
+/// `$0.53`, and `$0.0042` where cents would show nothing.
+pub(crate) fn cost(usd: f64) -> String {
+    if usd != 0.0 && usd.abs() < 0.01 {
+        format!("${usd:.4}")
+    } else {
+        format!("${usd:.2}")
+    }
+}
+
+/// `12.3k in, 1.2k out`; all input counts, also that of caches.
+pub(crate) fn tokens(usage: &v1::Usage) -> String {
+    let output = count(usage.output_tokens);
+    format!("{} in, {output} out", count(input_tokens(usage)))
+}
+
+/// `13.5k`: the same in one number, for a narrow column.
+pub(crate) fn all_tokens(usage: &v1::Usage) -> String {
+    count(input_tokens(usage).saturating_add(usage.output_tokens))
+}
+
+fn input_tokens(usage: &v1::Usage) -> u64 {
+    usage
+        .input_tokens
+        .saturating_add(usage.cached_input_tokens)
+        .saturating_add(usage.cache_creation_tokens)
+}
+
+/// The word of a state: `running`.
+pub(crate) fn state(state: i32) -> &'static str {
+    match v1::State::try_from(state) {
+        Ok(v1::State::Queued) => "queued",
+        Ok(v1::State::Running) => "running",
+        Ok(v1::State::Completed) => "completed",
+        Ok(v1::State::Failed) => "failed",
+        Ok(v1::State::Timeout) => "timeout",
+        Ok(v1::State::Unspecified) | Err(_) => "unknown",
+    }
+}
+
+/// True while something may still happen to the invocation.
+pub(crate) fn is_open(invocation: &v1::Invocation) -> bool {
+    matches!(
+        v1::State::try_from(invocation.state),
+        Ok(v1::State::Queued | v1::State::Running)
+    )
+}
+
+/// In one word how an invocation is: its outcome once it has one, else its state.
+pub(crate) fn standing(invocation: &v1::Invocation) -> &str {
+    if invocation.outcome.is_empty() {
+        state(invocation.state)
+    } else {
+        &invocation.outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_well_at_every_size() {
+        for (ms, text) in [
+            (-5, "0 ms"),
+            (830, "830 ms"),
+            (6_250, "6.2 s"),
+            (125_000, "2m 05s"),
+            (3_720_000, "1h 02m"),
+            (273_600_000, "3d 04h"),
+        ] {
+            assert_eq!(duration(ms), text);
+        }
+    }
+
+    #[test]
+    fn counts_bytes_and_money_are_short() {
+        assert_eq!(count(812), "812");
+        assert_eq!(count(12_345), "12.3k");
+        assert_eq!(count(1_250_000), "1.2M");
+        assert_eq!(bytes(500), "500 B");
+        assert_eq!(bytes(12_600), "12.3 KiB");
+        assert_eq!(cost(0.0042), "$0.0042");
+        assert_eq!(cost(1.5), "$1.50");
+    }
+
+    #[test]
+    fn a_clock_that_runs_ahead_is_now() {
+        assert_eq!(ago(2_000, 1_000), "now");
+        assert_eq!(ago(0, 185_000), "3 min ago");
+        assert_eq!(ago(i64::MIN, i64::MAX), ago(0, i64::MAX));
+    }
+
+    #[test]
+    fn times_no_calendar_holds_do_not_fail() {
+        assert_eq!(clock(i64::MAX), "--:--:--");
+        assert_eq!(date(i64::MIN), i64::MIN.to_string());
+    }
+}

@@ -1,0 +1,193 @@
+//! The shapes `--json` prints. Keys as in the activity log, in a stable order; a key whose value
+//! is absent is left out, never null. Keys are only ever added.
+
+use serde::{Serialize, Serializer};
+use steroids_client::v1;
+
+use crate::format;
+
+/// A list under its name: `{"invocations":[…]}`.
+pub(crate) struct Named<T> {
+    /// The key.
+    pub(crate) name: &'static str,
+    /// The list.
+    pub(crate) items: Vec<T>,
+}
+
+impl<T: Serialize> Serialize for Named<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([(self.name, &self.items)])
+    }
+}
+
+/// An invocation: what `start`, `show` and `stop` print, and `list` in a list.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Invocation<'a> {
+    id: i64,
+    task_id: &'a str,
+    role: &'a str,
+    provider: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    model: &'a str,
+    status: &'static str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    outcome: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_at_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completed_at_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_code: Option<i32>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    session_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Usage>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    error: &'a str,
+    project: &'a str,
+    managed: bool,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    uuid: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<i64>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    mode: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    cwd: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    log_path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leftovers: Option<i32>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    alarm: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    prompt: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    response: &'a str,
+    /// `start`: the request id was known, nothing was started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) existing: Option<bool>,
+    /// `stop`: it had ended before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) already_ended: Option<bool>,
+}
+
+impl<'a> From<&'a v1::Invocation> for Invocation<'a> {
+    fn from(it: &'a v1::Invocation) -> Self {
+        Invocation {
+            id: it.id,
+            task_id: &it.task_id,
+            role: &it.role,
+            provider: &it.provider,
+            model: &it.model,
+            status: format::state(it.state),
+            outcome: &it.outcome,
+            started_at_ms: it.started_at_ms,
+            completed_at_ms: it.completed_at_ms,
+            duration_ms: it.duration_ms,
+            exit_code: it.exit_code,
+            session_id: &it.session_id,
+            usage: it.usage.as_ref().map(Usage::from),
+            error: &it.error,
+            project: &it.project,
+            managed: it.managed,
+            request_id: &it.request_id,
+            uuid: &it.uuid,
+            pid: it.pid,
+            mode: &it.mode,
+            cwd: &it.cwd,
+            log_path: &it.log_path,
+            leftovers: it.leftovers,
+            alarm: &it.alarm,
+            prompt: &it.prompt,
+            response: &it.response,
+            existing: None,
+            already_ended: None,
+        }
+    }
+}
+
+/// Tokens and money.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Usage {
+    input_tokens: u64,
+    output_tokens: u64,
+    cached_input_tokens: u64,
+    cache_creation_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_cost_usd: Option<f64>,
+}
+
+impl From<&v1::Usage> for Usage {
+    fn from(it: &v1::Usage) -> Self {
+        Usage {
+            input_tokens: it.input_tokens,
+            output_tokens: it.output_tokens,
+            cached_input_tokens: it.cached_input_tokens,
+            cache_creation_tokens: it.cache_creation_tokens,
+            total_cost_usd: it.total_cost_usd,
+        }
+    }
+}
+
+/// A project, as `projects` lists it and `init` prints it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Project<'a> {
+    path: &'a str,
+    state: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    reason: &'a str,
+    running: i64,
+    registered_at_ms: i64,
+    /// `init`: this call created it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) created: Option<bool>,
+}
+
+impl<'a> From<&'a v1::Project> for Project<'a> {
+    fn from(it: &'a v1::Project) -> Self {
+        Project {
+            path: &it.path,
+            state: &it.state,
+            reason: &it.reason,
+            running: it.running,
+            registered_at_ms: it.registered_at_ms,
+            created: None,
+        }
+    }
+}
+
+/// A task, as `tasks` lists it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Task<'a> {
+    id: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    title: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    status: &'a str,
+    invocations: i64,
+    running: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_started_at_ms: Option<i64>,
+}
+
+impl<'a> From<&'a v1::Task> for Task<'a> {
+    fn from(it: &'a v1::Task) -> Self {
+        Task {
+            id: &it.id,
+            title: &it.title,
+            status: &it.status,
+            invocations: it.invocations,
+            running: it.running,
+            last_started_at_ms: it.last_started_at_ms,
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Values of the command line: durations, environment settings, ids.
+
+use std::time::Duration;
+
+/// Longest duration taken: what is longer is a slip of the finger, and none is spelled `none`.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// A limit: `500ms`, `2s`, `15m`, `2h`; `none`, `0` and the empty word are no limit, given as zero.
+pub(crate) fn limit(text: &str) -> Result<Duration, String> {
+    match text {
+        "" | "none" | "0" => Ok(Duration::ZERO),
+        text => duration(text),
+    }
+}
+
+/// A duration: `500ms`, `2s`, `15m`, `2h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = humantime::parse_duration(text)
+        .map_err(|_| "a duration is a number with a unit: 500ms, 2s, 15m, 2h".to_owned())?;
+    if parsed > LONGEST {
+        return Err("longer than a year".to_owned());
+    }
+    Ok(parsed)
+}
+
+/// `NAME=VALUE`, or `NAME` alone to pass on the caller's own value.
+pub(crate) fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name, value.to_owned()),
+        None => match std::env::var(text) {
+            Ok(value) => (text, value),
+            Err(_) => {
+                return Err(format!(
+                    "`{text}` has no `=`, and no such variable is set here"
+                ));
+            }
+        },
+    };
+    if name.is_empty() || name.contains('\0') || value.contains('\0') {
+        return Err("an environment setting is NAME=VALUE".to_owned());
+    }
+    Ok((name.to_owned(), value))
+}
+
+/// An invocation's id, with or without the `#` it is shown with.
+pub(crate) fn id(text: &str) -> Result<i64, String> {
+    text.strip_prefix('#')
+        .unwrap_or(text)
+        .parse()
+        .ok()
+        .filter(|id| *id > 0)
+        .ok_or_else(|| "an invocation's id is a number, as `steroidsctl list` shows it".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_take_units_and_words_for_none() {
+        assert_eq!(limit("15m"), Ok(Duration::from_secs(900)));
+        assert_eq!(limit("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(limit("none"), Ok(Duration::ZERO));
+        assert_eq!(limit(""), Ok(Duration::ZERO));
+        assert!(limit("15").is_err());
+        assert!(limit("99999h").is_err());
+    }
+
+    #[test]
+    fn settings_split_at_the_first_equals_sign() {
+        assert_eq!(setting("A=b=c"), Ok(("A".to_owned(), "b=c".to_owned())));
+        assert!(setting("=x").is_err());
+        assert!(setting("STEROIDS_NO_SUCH_VARIABLE").is_err());
+    }
+
+    #[test]
+    fn ids_are_positive_numbers() {
+        assert_eq!(id("12"), Ok(12));
+        assert_eq!(id("#12"), Ok(12));
+        assert!(id("0").is_err());
+        assert!(id("task").is_err());
+    }
+}

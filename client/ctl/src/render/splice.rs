@@ -1,0 +1,85 @@
+//! A log's own line for scripts: byte for byte, with where it comes from put first where a stream
+//! holds more than one invocation.
+
+use steroids_client::v1::Event;
+
+/// What is put into a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Splice {
+    /// Nothing.
+    None,
+    /// `"invocationId":N,`
+    Invocation,
+    /// `"invocationId":N,"project":"…",`
+    Project,
+}
+
+/// Appends the event's line and a newline. A line that is no JSON object (another tool's, or
+/// damaged) has no place for anything and stays as it is.
+pub(crate) fn splice(event: &Event, what: Splice, out: &mut Vec<u8>) {
+    let line = &event.line;
+    let rest = match (what, line.strip_prefix(b"{")) {
+        (Splice::None, _) | (_, None) => {
+            out.extend_from_slice(line);
+            out.push(b'\n');
+            return;
+        }
+        (_, Some(rest)) => rest,
+    };
+    out.extend_from_slice(format!("{{\"invocationId\":{}", event.invocation_id).as_bytes());
+    if what == Splice::Project {
+        let project = serde_json::Value::from(event.project.as_str());
+        out.extend_from_slice(format!(",\"project\":{project}").as_bytes());
+    }
+    if rest.trim_ascii_start() != b"}" {
+        out.push(b',');
+    }
+    out.extend_from_slice(rest);
+    out.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spliced(line: &'static [u8], what: Splice) -> String {
+        let event = Event {
+            invocation_id: 12,
+            project: "/home/dev/\"app\"".to_owned(),
+            line: line.into(),
+            ..Event::default()
+        };
+        let mut out = Vec::new();
+        splice(&event, what, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn one_invocation_is_byte_for_byte() {
+        let line = br#"{"ts":1 , "type":"output"}"#;
+        let same = format!("{}\n", str::from_utf8(line).unwrap());
+        assert_eq!(spliced(line, Splice::None), same);
+    }
+
+    #[test]
+    fn where_it_comes_from_comes_first_and_the_rest_is_untouched() {
+        let line = br#"{"ts":1, "msg":"\u001b"}"#;
+        assert_eq!(
+            spliced(line, Splice::Invocation),
+            "{\"invocationId\":12,\"ts\":1, \"msg\":\"\\u001b\"}\n"
+        );
+        assert_eq!(
+            spliced(line, Splice::Project),
+            "{\"invocationId\":12,\"project\":\"/home/dev/\\\"app\\\"\",\"ts\":1, \"msg\":\"\\u001b\"}\n"
+        );
+    }
+
+    #[test]
+    fn empty_objects_and_foreign_lines_stay_valid() {
+        assert_eq!(
+            spliced(b"{}", Splice::Invocation),
+            "{\"invocationId\":12}\n"
+        );
+        assert_eq!(spliced(b"plain", Splice::Invocation), "plain\n");
+    }
+}

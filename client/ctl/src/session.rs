@@ -1,0 +1,169 @@
+//! What every command needs: where the daemon and the project are, and where to print.
+
+use std::path::PathBuf;
+
+use steroids_client::paths::{self, Paths};
+use steroids_client::{Client, Refusal, v1};
+use tonic::Status;
+
+use crate::clean::clean;
+use crate::cli::Global;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::project;
+use crate::terminal::{self, Out};
+
+/// One run of the program.
+pub(crate) struct Session {
+    global: Global,
+    /// Print for scripts.
+    pub(crate) json: bool,
+    /// Whether notes on stderr are coloured.
+    pub(crate) stderr_colour: bool,
+    /// Standard output.
+    pub(crate) out: Out,
+}
+
+impl Session {
+    /// Takes the flags that go before or after any subcommand.
+    pub(crate) fn new(global: &Global) -> Self {
+        Session {
+            json: global.json,
+            stderr_colour: terminal::stderr_colour(global.no_color),
+            out: Out::new(global.no_color),
+            global: global.clone(),
+        }
+    }
+
+    /// Where the daemon is to be found.
+    pub(crate) fn paths(&self) -> Result<Paths, Failure> {
+        let global = &self.global;
+        Ok(paths::resolve(
+            global.socket.as_deref(),
+            global.state_dir.as_deref(),
+        )?)
+    }
+
+    /// Connects to the daemon.
+    pub(crate) async fn connect(&self) -> Result<Client, Failure> {
+        Ok(steroids_client::connect(&self.paths()?.socket).await?)
+    }
+
+    /// The project: the one named, else the nearest around the current folder.
+    pub(crate) fn project(&self) -> Result<String, Failure> {
+        let path = match &self.global.project {
+            Some(named) => project::named(named)?,
+            None => project::discover()?,
+        };
+        text(path)
+    }
+
+    /// Connects to the daemon, with the project served by it.
+    pub(crate) async fn connect_to_project(&self) -> Result<(Client, String), Failure> {
+        let path = self.project()?;
+        let client = self.connect().await?;
+        let known = client.project(v1::GetProjectRequest { path: path.clone() });
+        match known.await {
+            Err(status) if is_unregistered(&status) => self.register(&client, &path).await?,
+            // Whatever else is wrong, the call itself will say in its own words.
+            _ => {}
+        }
+        Ok((client, path))
+    }
+
+    /// As [`Session::connect_to_project`], or for all projects, whose path is empty.
+    pub(crate) async fn connect_to(&self, all: bool) -> Result<(Client, String), Failure> {
+        if all {
+            Ok((self.connect().await?, String::new()))
+        } else {
+            self.connect_to_project().await
+        }
+    }
+
+    /// Has the daemon serve a project it was not told of. Its state folder may be younger than the
+    /// project, or the older tool made that; and whoever names it here is its owner, and means it.
+    pub(crate) async fn register(&self, client: &Client, path: &str) -> Result<(), Failure> {
+        let request = v1::RegisterRequest {
+            path: path.to_owned(),
+            init: false,
+        };
+        client.register(request).await?;
+        self.note(format_args!("registered {path} with the daemon"));
+        Ok(())
+    }
+
+    /// The folder to make a project of: the one named, else the current one.
+    pub(crate) fn project_to_be(&self) -> Result<String, Failure> {
+        let path = match &self.global.project {
+            Some(named) => project::named(named)?,
+            None => project::here()?,
+        };
+        text(path)
+    }
+
+    /// What to type to say something else about the same project: with `--project` and the like
+    /// where they were given.
+    pub(crate) fn command(&self, rest: &str) -> String {
+        let mut command = "steroidsctl".to_owned();
+        let flags = [
+            ("--project", &self.global.project),
+            ("--socket", &self.global.socket),
+            ("--state-dir", &self.global.state_dir),
+        ];
+        for (flag, value) in flags {
+            if let Some(value) = value {
+                command.push_str(&format!(" {flag} {}", quoted(&value.to_string_lossy())));
+            }
+        }
+        format!("{command} {rest}")
+    }
+
+    /// Says something on stderr, beside the output; as an object for scripts, as errors are.
+    pub(crate) fn note(&self, text: impl std::fmt::Display) {
+        if self.json {
+            let note = serde_json::json!({ "note": { "message": text.to_string() } });
+            terminal::note(false, note);
+        } else {
+            terminal::note(self.stderr_colour, clean(&text.to_string()));
+        }
+    }
+}
+
+/// Whether the daemon says that the folder is a project, and none that it was told to serve.
+pub(crate) fn is_unregistered(status: &Status) -> bool {
+    Refusal::of(status).reason.as_deref() == Some("NOT_REGISTERED")
+}
+
+/// A word as a shell takes it.
+pub(crate) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@%=".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+fn text(path: PathBuf) -> Result<String, Failure> {
+    path.into_os_string().into_string().map_err(|path| {
+        let shown = path.to_string_lossy().into_owned();
+        Failure::new(
+            Exit::Usage,
+            "usage",
+            format!("the project's path `{shown}` is not UTF-8"),
+        )
+        .with_hint("rename the folder")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_for_the_shell_only_where_needed() {
+        assert_eq!(quoted("/home/dev/app"), "/home/dev/app");
+        assert_eq!(quoted("it's here"), r"'it'\''s here'");
+        assert_eq!(quoted(""), "''");
+    }
+}

@@ -1,0 +1,166 @@
+//! The errors a person meets: each says what is wrong and what to do, with its exit code.
+
+use crate::fake::Fake;
+use crate::harness::{command, finish, run, run_with};
+use std::collections::HashMap;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+#[test]
+fn no_daemon_says_how_to_start_one() {
+    let mut fake = Fake::absent();
+    insta::assert_snapshot!("no_daemon", run(&fake, &["list"]).all());
+    insta::assert_snapshot!("no_daemon_json", run(&fake, &["list", "--json"]).all());
+    fake.serve();
+    fake.kill();
+    let stale = run(&fake, &["list"]);
+    assert_eq!(stale.code, 69);
+    assert!(
+        stale
+            .stderr
+            .contains("no daemon is listening at [FOLDER]/d.sock"),
+        "{stale:?}"
+    );
+}
+
+#[test]
+fn outside_of_a_project_it_says_init() {
+    let fake = Fake::start();
+    let mut outside = command(&fake, &["list"]);
+    outside.current_dir(fake.folder());
+    insta::assert_snapshot!(finish(&fake, outside).all());
+}
+
+#[test]
+fn the_homes_own_folder_is_no_project() {
+    let fake = Fake::start();
+    std::fs::create_dir(fake.folder().join(".steroids")).unwrap();
+    let mut home = command(&fake, &["list"]);
+    home.current_dir(fake.folder());
+    assert_eq!(finish(&fake, home).code, 3);
+}
+
+#[test]
+fn a_socket_path_too_long_for_the_kernel_is_told_before_it_is_tried() {
+    let fake = Fake::start();
+    let long = format!("/tmp/{}", "x".repeat(110));
+    let ran = run(&fake, &["--socket", &long, "list"]);
+    assert_eq!(ran.code, 78);
+    assert!(
+        ran.stderr
+            .contains("115 bytes long, the kernel takes at most 107"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_broken_configuration_names_file_key_and_reason() {
+    let fake = Fake::start();
+    let file = fake.folder().join("config.toml");
+    std::fs::write(&file, "[daemon]\nsocket = 7\n").unwrap();
+    let mut broken = command(&fake, &["list"]);
+    broken
+        .env_remove("STEROIDS_SOCKET")
+        .env("STEROIDS_CONFIG", &file);
+    let ran = finish(&fake, broken);
+    assert_eq!(ran.code, 78);
+    assert!(
+        ran.stderr
+            .contains("[FOLDER]/config.toml: daemon.socket: must be a text"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn refusals_tell_what_where_and_what_to_do() {
+    let fake = Fake::start();
+    let mut details = ErrorDetails::new();
+    details
+        .set_error_info("UNKNOWN_PROVIDER", "steroids.v1", HashMap::new())
+        .add_bad_request_violation("provider", "")
+        .add_help_link("there are claude, codex, gemini, command", "");
+    let status = Status::with_error_details(Code::InvalidArgument, "no provider `clade`", details);
+    let refuse = |status: &Status| {
+        let copy = Status::with_details(
+            status.code(),
+            status.message(),
+            status.details().to_vec().into(),
+        );
+        fake.world(|world| world.refuse = Some(("start", copy)));
+    };
+    let start = [
+        "start",
+        "--task",
+        "T1",
+        "--provider",
+        "clade",
+        "--prompt",
+        "x",
+    ];
+    refuse(&status);
+    insta::assert_snapshot!("refused", run(&fake, &start).all());
+    refuse(&status);
+    let mut json = start.to_vec();
+    json.push("--json");
+    insta::assert_snapshot!("refused_json", run(&fake, &json).all());
+
+    for (code, exit) in [
+        (Code::NotFound, 3),
+        (Code::FailedPrecondition, 4),
+        (Code::AlreadyExists, 4),
+        (Code::DataLoss, 4),
+        (Code::ResourceExhausted, 75),
+        (Code::Unavailable, 75),
+        (Code::DeadlineExceeded, 124),
+    ] {
+        refuse(&Status::new(code, "no"));
+        assert_eq!(run(&fake, &start).code, exit, "{code:?}");
+    }
+}
+
+#[test]
+fn an_invocation_that_does_not_exist_is_not_found() {
+    let fake = Fake::start();
+    for arguments in [&["show", "9"][..], &["stream", "9"], &["stop", "9"]] {
+        let ran = run(&fake, arguments);
+        assert_eq!(ran.code, 3, "{ran:?}");
+        assert!(ran.stderr.contains("there is no invocation 9"));
+    }
+    assert_eq!(run(&fake, &["stream"]).code, 3);
+}
+
+#[test]
+fn prompts_are_checked_before_anything_is_sent() {
+    let fake = Fake::start();
+    let start = |more: &[&'static str]| [&["start", "--task", "T1"][..], more].concat();
+    let none = run(&fake, &start(&[]));
+    assert_eq!(none.code, 2);
+    assert!(none.stderr.contains("--prompt-file"), "{none:?}");
+    let long = run_with(&fake, &start(&["-"]), vec![b'x'; 5 << 20]);
+    assert_eq!(long.code, 2);
+    assert!(long.stderr.contains("longer than 3 MiB"), "{long:?}");
+    assert!(long.stderr.contains("file of the project"), "{long:?}");
+    let binary = run_with(&fake, &start(&["-"]), vec![0xff]);
+    assert_eq!(binary.code, 2);
+    let both = run(&fake, &start(&["--prompt", "a", "--prompt-file", "b"]));
+    assert_eq!(both.code, 2);
+    assert_eq!(fake.world(|world| world.starts.len()), 0);
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_is_usage_for_scripts_too() {
+    let fake = Fake::absent();
+    let ran = run(&fake, &["--json", "show", "twelve"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
+    assert!(
+        ran.stderr
+            .starts_with(r#"{"error":{"code":"usage","message":"invalid value 'twelve'"#),
+        "{ran:?}"
+    );
+    let ran = run(&fake, &["show", "twelve"]);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stderr.starts_with("error: invalid value 'twelve'"),
+        "{ran:?}"
+    );
+}

@@ -1,0 +1,14 @@
+//! The built program against a fake daemon on a real socket: what a person and a script see.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails here says where")]
+
+#[path = "../../../tests/fake/mod.rs"]
+mod fake;
+
+mod doctor;
+mod errors;
+mod harness;
+mod reading;
+mod start;
+mod stream;
+mod terminal;

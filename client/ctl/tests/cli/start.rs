@@ -1,0 +1,237 @@
+//! `start`: what is asked of the daemon, once, whatever breaks.
+
+use crate::fake::Fake;
+use crate::harness::{Running, command, finish, run, run_with};
+
+const START: [&str; 5] = ["start", "--task", "T1", "--prompt", "do it"];
+
+#[test]
+fn the_id_is_all_a_script_reads() {
+    let fake = Fake::start();
+    let ran = run(&fake, &START);
+    assert_eq!(
+        (ran.code, ran.stdout.as_str(), ran.stderr.as_str()),
+        (0, "1\n", "")
+    );
+    let start = fake.world(|world| world.starts.pop().unwrap());
+    assert_eq!(
+        (start.role.as_str(), start.prompt.as_str()),
+        ("coder", "do it")
+    );
+    assert!(!start.request_id.is_empty());
+    assert_eq!(start.limits, None);
+    assert!(start.project.ends_with("/app"));
+}
+
+#[test]
+fn everything_asked_for_is_sent() {
+    let fake = Fake::start();
+    let mut full = command(
+        &fake,
+        &[
+            "start",
+            "--task",
+            "T1",
+            "--role",
+            "reviewer",
+            "--provider",
+            "codex",
+            "--model",
+            "m",
+            "--resume",
+            "s",
+            "--request-id",
+            "r",
+            "--cwd",
+            "sub",
+            "--env",
+            "A=b=c",
+            "--env",
+            "ONLY",
+            "--silence",
+            "15m",
+            "--wall",
+            "none",
+            "--grace",
+            "500ms",
+            "--interactive",
+            "--leave-background",
+            "--json",
+            "-",
+        ],
+    );
+    full.env("ONLY", "mine")
+        .env("ANTHROPIC_API_KEY", "k")
+        .env("SECRET", "s");
+    full.stdin(std::process::Stdio::piped());
+    let mut child = full.spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"from stdin").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let answer = String::from_utf8(output.stdout).unwrap();
+    assert!(answer.starts_with(r#"{"id":1,"taskId":"T1","#), "{answer}");
+    assert!(answer.ends_with("\"existing\":false}\n"), "{answer}");
+
+    let start = fake.world(|world| world.starts.pop().unwrap());
+    assert_eq!(start.provider, "codex");
+    assert_eq!(start.prompt, "from stdin");
+    assert!(start.cwd.ends_with("/app/sub"));
+    assert_eq!(start.env["A"], "b=c");
+    assert_eq!(start.env["ONLY"], "mine");
+    assert_eq!(start.caller_env["ANTHROPIC_API_KEY"], "k");
+    assert!(start.caller_env.contains_key("PATH"));
+    assert!(!start.caller_env.contains_key("SECRET"));
+    let limits = start.limits.unwrap();
+    assert_eq!(limits.silence.unwrap().seconds, 900);
+    assert_eq!(limits.wall.unwrap().seconds, 0);
+    assert_eq!(limits.grace.unwrap().nanos, 500_000_000);
+    assert!(limits.tool_silence.is_none());
+    assert!(start.interactive && start.leave_background);
+}
+
+#[test]
+fn any_command_needs_neither_prompt_nor_provider() {
+    let fake = Fake::start();
+    let ran = run(&fake, &["start", "--task", "T1", "--", "make", "--help"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let start = fake.world(|world| world.starts.pop().unwrap());
+    assert_eq!(
+        (start.provider.as_str(), start.argv),
+        ("command", vec!["make".to_owned(), "--help".to_owned()])
+    );
+}
+
+#[test]
+fn a_start_broken_in_the_middle_is_asked_for_again_and_starts_once() {
+    let mut fake = Fake::start();
+    fake.world(|world| world.hang_starts = true);
+    let running = Running::start(command(&fake, &START));
+    fake.until(|world| world.starts.len() == 1);
+    fake.kill();
+    fake.world(|world| world.hang_starts = false);
+    fake.serve();
+    let (status, stdout, stderr) = running.end();
+    assert_eq!(
+        (status.code(), stdout.as_str()),
+        (Some(0), "1\n"),
+        "{stderr}"
+    );
+    assert!(
+        stderr.contains("started by this request id before"),
+        "{stderr}"
+    );
+    fake.world(|world| {
+        assert_eq!(world.invocations.len(), 1);
+        assert!(
+            world
+                .starts
+                .iter()
+                .all(|it| it.request_id == world.starts[0].request_id)
+        );
+    });
+}
+
+#[test]
+fn following_ends_as_the_invocation_did() {
+    for (line, code) in [
+        (
+            r#"{"ts":1,"type":"complete","success":true,"outcome":"success"}"#,
+            0,
+        ),
+        (
+            r#"{"ts":1,"type":"complete","success":false,"outcome":"failed"}"#,
+            1,
+        ),
+        (
+            r#"{"ts":1,"type":"complete","success":false,"outcome":"timeout_wall"}"#,
+            124,
+        ),
+        (
+            r#"{"ts":1,"type":"complete","success":false,"outcome":"cancelled"}"#,
+            130,
+        ),
+        (
+            r#"{"ts":1,"type":"error","error":"claude: ENOENT","outcome":"never_started"}"#,
+            1,
+        ),
+    ] {
+        let fake = Fake::start();
+        let mut following = command(&fake, &START);
+        following.arg("--follow");
+        let running = Running::start(following);
+        fake.until(|world| !world.invocations.is_empty());
+        fake.world(|world| world.line(1, line));
+        let (status, stdout, stderr) = running.end();
+        assert_eq!(status.code(), Some(code), "{stdout}{stderr}");
+        assert!(stderr.contains("invocation 1 started"), "{stderr}");
+    }
+}
+
+#[test]
+fn leaving_says_that_the_agent_goes_on() {
+    let fake = Fake::start();
+    let mut following = command(&fake, &START);
+    following.arg("--follow");
+    let mut running = Running::start(following);
+    fake.until(|world| !world.follows.is_empty());
+    fake.world(|world| world.line(1, r#"{"ts":1,"type":"output","msg":"working"}"#));
+    assert_eq!(running.line(), "1970-01-01\n");
+    assert!(running.line().contains("working"));
+    running.interrupt();
+    let (status, _, stderr) = running.end();
+    assert_eq!(status.code(), Some(130));
+    assert!(
+        stderr.contains("left; invocation 1 goes on — stop it with: steroidsctl stop 1"),
+        "{stderr}"
+    );
+    assert!(
+        stderr.contains("steroidsctl stream 1 --after c1"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn stopping_tells_whether_there_was_anything_to_stop() {
+    let fake = Fake::start();
+    run(&fake, &START);
+    let first = run(&fake, &["stop", "1", "--grace", "5s"]);
+    assert_eq!(
+        (first.code, first.stdout.as_str()),
+        (0, "invocation 1 stopped: cancelled after 3.0 s\n")
+    );
+    let again = run(&fake, &["stop", "1"]);
+    assert_eq!(
+        (again.code, again.stdout.as_str()),
+        (0, "invocation 1 had ended already: cancelled after 3.0 s\n")
+    );
+    let json = run(&fake, &["stop", "1", "--json"]).stdout;
+    assert!(json.ends_with("\"alreadyEnded\":true}\n"), "{json}");
+}
+
+#[test]
+fn messages_are_sent_from_the_command_line_and_from_stdin() {
+    let fake = Fake::start();
+    assert_eq!(run(&fake, &["send", "1", "-v please"]).code, 0);
+    assert_eq!(
+        run_with(&fake, &["send", "1", "-"], b"piped".to_vec()).code,
+        0
+    );
+    let texts: Vec<_> =
+        fake.world(|world| world.messages.iter().map(|it| it.text.clone()).collect());
+    assert_eq!(texts, ["-v please", "piped"]);
+    fake.world(|world| world.refuse = Some(("send", tonic::Status::unimplemented("not yet"))));
+    assert_eq!(run(&fake, &["send", "1", "x"]).code, 4);
+}
+
+#[test]
+fn a_named_project_is_found_from_anywhere() {
+    let fake = Fake::start();
+    let mut elsewhere = command(&fake, &START);
+    elsewhere
+        .arg("--project")
+        .arg("app")
+        .current_dir(fake.folder());
+    assert_eq!(finish(&fake, elsewhere).code, 0);
+    let project = fake.world(|world| world.starts.pop().unwrap().project);
+    assert!(std::path::Path::new(&project).is_absolute() && project.ends_with("/app"));
+}

@@ -1,1 +1,31 @@
-//! Cases.
+//! End-to-end cases: the real daemon, shim and terminal client as processes, in a home of their own.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that fails at an unwrap says where"
+)]
+
+mod databases;
+mod errors;
+mod fake_provider;
+mod follow;
+mod grpc;
+mod main_path;
+mod never_started;
+mod process;
+mod project_paths;
+mod recordings;
+mod requests;
+mod restart;
+mod retention;
+mod rooms;
+mod stop;
+mod terminal;
+
+/// The folder of a recorded run.
+fn recording(provider: &str, scenario: &str) -> String {
+    let folder = steroids_tests::binaries::workspace().join("tests/recordings");
+    let folder = folder.join(provider).join(scenario);
+    assert!(folder.is_dir(), "{} is missing", folder.display());
+    folder.to_string_lossy().into_owned()
+}

@@ -1,1 +1,29 @@
-//! Harness.
+//! What end-to-end tests are built from. A test begins with a [`Home`]: a temporary folder that
+//! stands for the user's, with state, runtime and configuration folders of its own. In it a
+//! [`Daemon`] (the real binary) is started, and asked by a [`Ctl`] (the real `steroidsctl`) or by
+//! an [`Rpc`] (plain gRPC).
+//!
+//! Promises: nothing outside the home is touched, and when the home is dropped no process that was
+//! started in it is alive. Everything here panics with what it knows (the daemon's log included)
+//! rather than return an error: its callers are tests.
+
+pub mod binaries;
+mod ctl;
+mod daemon;
+mod home;
+pub mod log;
+pub mod old_database;
+pub mod processes;
+mod puppet;
+pub mod recording;
+mod reproject;
+pub mod rpc;
+mod wait;
+
+pub use ctl::{Ctl, Output, Terminal};
+pub use daemon::{Daemon, Refused};
+pub use home::Home;
+pub use puppet::Puppet;
+pub use reproject::reprojected;
+pub use rpc::{Followed, Rpc, invocation, task};
+pub use wait::{eventually, patience, within};

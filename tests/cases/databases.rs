@@ -1,0 +1,159 @@
+//! Databases as they are found: older, newer, broken, or driven by the older tool at the moment.
+
+use std::fs;
+use std::io::Write;
+
+use rusqlite::Connection;
+use steroids_proto::v1;
+use steroids_tests::{Daemon, Home, log, old_database, rpc};
+use tonic::Code;
+
+#[tokio::test]
+async fn a_database_at_009_asks_for_migrate_and_is_filled_exactly() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.ctl(&home.folder("app"));
+    drop(old_database::at_009(ctl.folder(), 1_000));
+    let register = v1::RegisterRequest {
+        path: ctl.project(),
+        init: false,
+    };
+    let refused = daemon.rpc().await.projects().register(register).await;
+    assert_eq!(refused.unwrap_err().code(), Code::FailedPrecondition);
+    // Registered by none: the commands of a person do that by themselves, and fare no better.
+    ctl.run(["list"]).await.exits(4).says("steroidsctl migrate");
+    let start = ["start", "--task", "T", "--", "true"];
+    ctl.run(start).await.exits(4).says("steroidsctl migrate");
+
+    let migrated = ctl.run(["--json", "migrate"]).await.json();
+    assert_eq!(
+        (&migrated["from"], &migrated["to"]),
+        (&9.into(), &10.into())
+    );
+    let backup = migrated["backup"].as_str().unwrap();
+    assert!(backup.contains("/.steroids/backup/"), "{backup}");
+    let backup = Connection::open(backup).unwrap();
+    let count = "SELECT count(*) || '' FROM task_invocations";
+    assert_eq!(old_database::strings(&backup, count), ["1000"]);
+
+    let db = Connection::open(old_database::path(ctl.folder())).unwrap();
+    let exact = "SELECT count(*) || '' FROM task_invocations
+                 WHERE started_at_ms = completed_at_ms AND status = 'completed'
+                   AND typeof(started_at_ms) = 'integer'
+                   AND started_at_ms = CAST(strftime('%s', created_at) AS INTEGER) * 1000";
+    assert_eq!(old_database::strings(&db, exact), ["1000"]);
+    ctl.run(["list"]).await.ok();
+    ctl.run(start).await.ok();
+}
+
+#[tokio::test]
+async fn a_database_at_028_is_not_touched_but_for_our_own_tables() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.ctl(&home.folder("app"));
+    let db = old_database::at_028(ctl.folder());
+    let before = old_database::foreign_part(&db);
+    drop(db);
+    ctl.run(["init"]).await.ok();
+    let id = ctl.start_fake("T1", &["exit", "0"]).await;
+    daemon.rpc().await.ended(&ctl.project(), id).await;
+    let db = Connection::open(old_database::path(ctl.folder())).unwrap();
+    assert_eq!(old_database::foreign_part(&db), before);
+    let row = "SELECT status || ' ' || success FROM task_invocations ORDER BY id DESC LIMIT 1";
+    assert_eq!(old_database::strings(&db, row), ["completed 1"]);
+}
+
+#[tokio::test]
+async fn a_running_row_of_the_older_tool_is_listed_and_followed_and_left_alone() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.ctl(&home.folder("app"));
+    let db = old_database::at_028(ctl.folder());
+    let id = old_database::insert_running(&db, "old", 1_700_000_000_000);
+    ctl.run(["init"]).await.ok();
+    let path = ctl.log_path(id);
+    let mut file = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .unwrap();
+    writeln!(
+        file,
+        r#"{{"ts":1700000000001,"type":"start","role":"coder"}}"#
+    )
+    .unwrap();
+
+    let listed = ctl.run(["--json", "list", "--running"]).await.json();
+    assert_eq!(listed["invocations"][0]["id"], id);
+    let rpc = daemon.rpc().await;
+    let mut followed = rpc
+        .follow(rpc::invocation(&ctl.project(), id), "", true)
+        .await;
+    followed.until("start").await;
+    writeln!(file, r#"{{"ts":1700000000002,"type":"tool","cmd":"ls"}}"#).unwrap();
+    followed.until("ls").await;
+    let row = "SELECT status FROM task_invocations ORDER BY id DESC LIMIT 1";
+    assert_eq!(old_database::strings(&db, row), ["running"]);
+    // Its end is the row's end; there is no last line that says so.
+    db.execute(
+        "UPDATE task_invocations SET status = 'completed' WHERE id = ?1",
+        [id],
+    )
+    .unwrap();
+    assert!(followed.rest().await.unwrap().is_empty());
+    assert_eq!(log::lines(&path).len(), 2);
+}
+
+#[tokio::test]
+async fn a_newer_version_of_our_tables_is_read_and_not_written() {
+    let home = Home::new();
+    let mut daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let id = ctl.start_fake("T1", &["exit", "0"]).await;
+    daemon.rpc().await.ended(&ctl.project(), id).await;
+    assert_eq!(daemon.term().await, 0);
+    let path = old_database::path(ctl.folder());
+    let db = Connection::open(&path).unwrap();
+    let changed = db.execute("UPDATE steroidsd_schema SET version = version + 1000", []);
+    assert!(changed.unwrap() > 0);
+    drop(db);
+    let before = fs::read(&path).unwrap();
+
+    daemon.start_again().await;
+    let listed = ctl.run(["--json", "list"]).await.json();
+    assert_eq!(listed["invocations"][0]["id"], id);
+    let start = ["start", "--task", "T", "--", "true"];
+    ctl.run(start).await.exits(4).says("newer");
+    assert_eq!(daemon.term().await, 0);
+    assert!(fs::read(&path).unwrap() == before, "the file was changed");
+}
+
+#[tokio::test]
+async fn what_is_no_database_or_a_broken_one_is_refused_and_kept() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    for (name, content) in [
+        ("text", b"not a database\n".repeat(500)),
+        ("header", broken(&home)),
+    ] {
+        let ctl = daemon.ctl(&home.folder(name));
+        let path = old_database::path(ctl.folder());
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, &content).unwrap();
+        let output = ctl.run(["init"]).await;
+        assert_eq!(output.code, 4, "{output:?}");
+        assert!(fs::read(&path).unwrap() == content, "{name} was changed");
+    }
+    daemon.project("good").await.run(["list"]).await.ok();
+}
+
+/// A database whose pages after the first are noise.
+fn broken(home: &Home) -> Vec<u8> {
+    let project = home.folder("broken");
+    let db = old_database::at_009(&project, 200);
+    db.pragma_update(None, "journal_mode", "delete").unwrap();
+    drop(db);
+    let mut bytes = fs::read(old_database::path(&project)).unwrap();
+    bytes[4096..].fill(0x5a);
+    bytes
+}

@@ -1,0 +1,180 @@
+//! Any number of subscribers, each at its own pace, from wherever it was.
+
+use steroids_tests::{Daemon, Home, Puppet, log, rpc};
+use tonic::Code;
+
+#[tokio::test]
+async fn every_cursor_resumes_with_exactly_what_comes_after_it() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let project = daemon.project("app").await.project();
+    let rpc = daemon.rpc().await;
+    let agent = rpc
+        .start_fake(&project, "T1", &["split", "--count", "30"])
+        .await;
+    let selector = rpc::invocation(&project, agent.id);
+    let all = rpc
+        .follow(selector.clone(), "", true)
+        .await
+        .rest()
+        .await
+        .unwrap();
+    assert_eq!(all.len(), 32, "a start, 30 lines, an end");
+    for (at, event) in all.iter().enumerate() {
+        let rest = rpc.follow(selector.clone(), &event.cursor, true).await;
+        assert_eq!(
+            rest.rest().await.unwrap(),
+            all[at + 1..],
+            "after {}",
+            event.cursor
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_that_cannot_be_honoured_is_refused_or_told_as_a_gap() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let project = daemon.project("app").await.project();
+    let rpc = daemon.rpc().await;
+    let mut cursors = vec![
+        "nonsense".to_owned(),
+        "1:0:999999999".to_owned(),
+        "-1:0:-5".to_owned(),
+    ];
+    for _ in 0..2 {
+        let agent = rpc
+            .start_fake(&project, "T1", &["numbers", "--count", "3"])
+            .await;
+        let followed = rpc
+            .follow(rpc::invocation(&project, agent.id), "", true)
+            .await;
+        let events = followed.rest().await.unwrap();
+        cursors.push(events[1].cursor.clone());
+    }
+    // The last is good for the second invocation alone.
+    for cursor in &cursors[..3] {
+        refused_or_gap(&rpc, &project, 1, cursor).await;
+    }
+    refused_or_gap(&rpc, &project, 1, &cursors[4]).await;
+}
+
+async fn refused_or_gap(rpc: &steroids_tests::Rpc, project: &str, id: i64, cursor: &str) {
+    let selector = rpc::invocation(project, id);
+    let first = match rpc.try_follow(selector, cursor, true).await {
+        Ok(mut followed) => followed.next().await,
+        Err(status) => Err(status),
+    };
+    match first {
+        Ok(Some(event)) => assert_eq!(event.r#type, "gap", "{cursor}: {event:?}"),
+        Ok(None) => panic!("silence after {cursor}"),
+        Err(status) => assert!(
+            matches!(status.code(), Code::OutOfRange | Code::InvalidArgument),
+            "{cursor}: {status:?}"
+        ),
+    }
+}
+
+#[tokio::test]
+async fn following_a_task_goes_on_with_its_next_invocation() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let project = daemon.project("app").await.project();
+    let rpc = daemon.rpc().await;
+    let mut first = Puppet::new(&home, "first");
+    let one = rpc.start_fake(&project, "T1", &first.args()).await;
+    let mut followed = rpc.follow(rpc::task(&project, "T1"), "", true).await;
+    first.prints("of the first");
+    followed.until("of the first").await;
+    first.exits(0);
+    let ended = followed.until(r#""type":"complete""#).await;
+    assert_eq!(ended.last().unwrap().invocation_id, one.id);
+    // Another task's invocation does not show.
+    rpc.start_fake(&project, "T2", &["exit", "0"]).await;
+    let mut second = Puppet::new(&home, "second");
+    let two = rpc.start_fake(&project, "T1", &second.args()).await;
+    second.prints("of the second");
+    let events = followed.until("of the second").await;
+    assert!(
+        events.iter().all(|event| event.invocation_id == two.id),
+        "{events:?}"
+    );
+    assert_eq!(events[0].r#type, "start");
+}
+
+#[tokio::test]
+async fn a_project_is_followed_from_the_beginning_of_each_invocation() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let project = daemon.project("app").await.project();
+    let rpc = daemon.rpc().await;
+    let selector = steroids_proto::v1::follow_request::Selector::Project(
+        steroids_proto::v1::ProjectSelector {
+            project: project.clone(),
+        },
+    );
+    let mut followed = rpc.follow(selector, "", true).await;
+    for task in ["T1", "T2", "T3"] {
+        rpc.start_fake(&project, task, &["exit", "0", "--line", "hello"])
+            .await;
+    }
+    let mut ends = Vec::new();
+    let mut starts = Vec::new();
+    while ends.len() < 3 {
+        let event = followed.next().await.unwrap().unwrap();
+        match &*event.r#type {
+            "start" => starts.push(event.invocation_id),
+            "complete" => ends.push(event.invocation_id),
+            _ => assert!(starts.contains(&event.invocation_id)),
+        }
+    }
+    ends.sort_unstable();
+    assert_eq!(ends, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_subscriber_that_never_reads_harms_none_of_the_others() {
+    const LINES: u64 = 20_000;
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let rpc = daemon.rpc().await;
+    let mut gate = Puppet::new(&home, "gate");
+    let waiting = rpc.start_fake(&ctl.project(), "gate", &gate.args()).await;
+    let args = ["flood", "--lines", &LINES.to_string(), "--bytes", "200"];
+    let agent = rpc.start_fake(&ctl.project(), "T1", &args).await;
+    let selector = rpc::invocation(&ctl.project(), agent.id);
+    // On a connection of its own: flow control of one connection is the client's own affair.
+    let silent_rpc = daemon.rpc().await;
+    let silent = silent_rpc.follow(selector.clone(), "", true).await;
+    let good = (0..5).map(|_| {
+        let (rpc, selector) = (rpc.clone(), selector.clone());
+        tokio::spawn(async move { rpc.follow(selector, "", true).await.rest().await })
+    });
+    for follower in good.collect::<Vec<_>>() {
+        let events = follower.await.unwrap().unwrap();
+        let lines = rpc::values(&events);
+        log::assert_counts_to(&log::numbers(&lines), LINES);
+    }
+    drop(silent);
+    gate.exits(0);
+    rpc.ended(&ctl.project(), waiting.id).await;
+}
+
+#[tokio::test]
+async fn without_follow_a_stream_ends_where_the_log_does() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let project = daemon.project("app").await.project();
+    let rpc = daemon.rpc().await;
+    let mut agent = Puppet::new(&home, "agent");
+    let id = rpc.start_fake(&project, "T1", &agent.args()).await.id;
+    agent.prints("so far");
+    let selector = rpc::invocation(&project, id);
+    rpc.follow(selector.clone(), "", true)
+        .await
+        .until("so far")
+        .await;
+    let events = rpc.follow(selector, "", false).await.rest().await.unwrap();
+    assert_eq!(log::types(&rpc::values(&events)), ["start", "output"]);
+}

@@ -1,0 +1,281 @@
+//! The house rules that a program can check: which room imports which, which crate depends on
+//! which, how long a file may be, and what must not stand in one.
+
+mod imports;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use steroids_tests::binaries::workspace;
+
+use imports::imports;
+
+/// Room, rooms it may import, crates of ours it may import.
+const ROOMS: [(&str, &[&str], &[&str]); 15] = [
+    ("domain", &[], &["steroids_provider"]),
+    ("logging", &[], &[]),
+    ("activity_log", &["domain"], &[]),
+    ("store", &["domain"], &[]),
+    ("watch", &["domain"], &[]),
+    ("projects", &["store", "activity_log", "domain"], &[]),
+    (
+        "projection",
+        &["activity_log", "store", "projects", "domain"],
+        &["steroids_provider", "steroids_shim"],
+    ),
+    ("launch", &["domain"], &["steroids_shim"]),
+    (
+        // `watch` too: a job waits for hints that its spool has grown.
+        "supervise",
+        &[
+            "launch",
+            "projection",
+            "projects",
+            "store",
+            "watch",
+            "domain",
+        ],
+        &["steroids_provider", "steroids_shim"],
+    ),
+    (
+        "follow",
+        &["projects", "activity_log", "watch", "domain"],
+        &[],
+    ),
+    (
+        "timeline",
+        &["projects", "activity_log", "watch", "domain"],
+        &[],
+    ),
+    (
+        "retention",
+        &["projects", "activity_log", "store", "domain"],
+        &[],
+    ),
+    (
+        "wakeup",
+        &["supervise", "retention", "projects", "domain"],
+        &["steroids_shim"],
+    ),
+    (
+        "service",
+        &BELOW_SERVICE,
+        &["steroids_proto", "steroids_provider", "steroids_shim"],
+    ),
+    (
+        "config",
+        &BELOW_RUN,
+        &["steroids_provider", "steroids_shim"],
+    ),
+];
+
+const BELOW_SERVICE: [&str; 12] = [
+    "domain",
+    "activity_log",
+    "store",
+    "watch",
+    "projects",
+    "projection",
+    "launch",
+    "supervise",
+    "follow",
+    "timeline",
+    "retention",
+    "wakeup",
+];
+
+const BELOW_RUN: [&str; 13] = [
+    "domain",
+    "activity_log",
+    "store",
+    "watch",
+    "projects",
+    "projection",
+    "launch",
+    "supervise",
+    "follow",
+    "timeline",
+    "retention",
+    "wakeup",
+    "service",
+];
+
+/// Files of the daemon that are no room: the table of contents, and those who know everybody.
+const ABOVE_ROOMS: [&str; 3] = ["lib", "run", "main"];
+
+/// Package, packages of ours it may depend on.
+const CRATES: [(&str, &[&str]); 8] = [
+    ("steroids-proto", &[]),
+    ("steroids-provider", &[]),
+    ("steroids-shim", &["steroids-provider"]),
+    (
+        "steroidsd",
+        &["steroids-proto", "steroids-provider", "steroids-shim"],
+    ),
+    ("steroids-client", &["steroids-proto"]),
+    ("steroidsctl", &["steroids-client", "steroids-proto"]),
+    ("steroids-gateway", &["steroids-client", "steroids-proto"]),
+    (
+        "steroids-tests",
+        &[
+            "steroids-client",
+            "steroids-proto",
+            "steroids-provider",
+            "steroids-shim",
+            "steroidsd",
+        ],
+    ),
+];
+
+/// The only files with `unsafe`.
+const UNSAFE: [&str; 2] = ["daemon/src/run/sys.rs", "daemon/shim/src/sys.rs"];
+
+const MOST_LINES: usize = 500;
+
+#[test]
+fn rooms_import_only_what_is_below_them() {
+    let source = workspace().join("daemon/src");
+    let rooms: BTreeSet<String> = fs::read_dir(&source)
+        .unwrap()
+        .flatten()
+        .map(|entry| stem(&entry.path()))
+        .collect();
+    let mut wrong = Vec::new();
+    for file in rust_files(&source) {
+        let below = file.strip_prefix(&source).unwrap();
+        let room = stem(Path::new(below.components().next().unwrap().as_os_str()));
+        if ABOVE_ROOMS.contains(&room.as_str()) || is_test(below) {
+            continue;
+        }
+        let Some((_, may_rooms, may_crates)) = ROOMS.iter().find(|(name, ..)| *name == room) else {
+            wrong.push(format!("{room} is not in the table"));
+            continue;
+        };
+        for import in imports(&fs::read_to_string(&file).unwrap()) {
+            let is_room = rooms.contains(&import) && import != room;
+            let bad_room = is_room && !may_rooms.contains(&import.as_str());
+            let bad_crate =
+                import.starts_with("steroids_") && !may_crates.contains(&import.as_str());
+            if bad_room || bad_crate {
+                wrong.push(format!("{}: {room} imports {import}", below.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_table_itself_points_down() {
+    let mut seen = BTreeSet::new();
+    for (room, may_rooms, _) in ROOMS {
+        let up: Vec<_> = may_rooms
+            .iter()
+            .filter(|name| !seen.contains(*name))
+            .collect();
+        // `config` stands before `run`, and takes the settings of `service` too.
+        assert!(up.is_empty(), "{room} stands above {up:?}");
+        seen.insert(room);
+    }
+}
+
+#[test]
+fn crates_depend_only_on_crates_below_them() {
+    let members: Vec<PathBuf> = rust_manifests();
+    let known: BTreeMap<_, _> = CRATES.into_iter().collect();
+    let mut wrong = Vec::new();
+    for manifest in members {
+        let text = fs::read_to_string(&manifest).unwrap();
+        let table: toml::Table = text.parse().unwrap();
+        let name = table["package"]["name"].as_str().unwrap().to_owned();
+        let may = known[name.as_str()];
+        for part in ["dependencies", "dev-dependencies", "build-dependencies"] {
+            let Some(toml::Value::Table(dependencies)) = table.get(part) else {
+                continue;
+            };
+            let ours = dependencies
+                .keys()
+                .filter(|key| known.contains_key(key.as_str()));
+            let bad = ours.filter(|key| !may.contains(&key.as_str()));
+            wrong.extend(bad.map(|key| format!("{name} depends on {key}")));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn files_are_short_headed_and_without_loose_ends() {
+    let loose_ends = [
+        concat!("#[", "ignore"),
+        concat!("todo", "!("),
+        concat!("unimplemented", "!("),
+        concat!("#[", "allow("),
+        concat!("#![", "allow("),
+    ];
+    let mut wrong = Vec::new();
+    for file in rust_files(workspace()) {
+        let below = file.strip_prefix(workspace()).unwrap();
+        let name = below.display();
+        let text = fs::read_to_string(&file).unwrap();
+        let lines = text.lines().count();
+        if lines > MOST_LINES {
+            wrong.push(format!("{name} has {lines} lines"));
+        }
+        if !text.starts_with("//!") && !is_test(below) {
+            wrong.push(format!("{name} has no head"));
+        }
+        // Generated code is not ours to correct.
+        let found = loose_ends.iter().filter(|end| text.contains(**end));
+        if !below.starts_with("proto") {
+            wrong.extend(found.map(|end| format!("{name} has {end}")));
+        }
+        let may_unsafe = UNSAFE.iter().any(|file| below == Path::new(file));
+        if text.contains(concat!("(", "unsafe_code")) && !may_unsafe {
+            wrong.push(format!("{name} asks for unsafe code"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Tests may look around; what they import ships with nobody.
+fn is_test(path: &Path) -> bool {
+    path.components()
+        .any(|part| stem(Path::new(part.as_os_str())) == "tests")
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap().to_string_lossy().into_owned()
+}
+
+fn rust_manifests() -> Vec<PathBuf> {
+    let text = fs::read_to_string(workspace().join("Cargo.toml")).unwrap();
+    let table: toml::Table = text.parse().unwrap();
+    let members = table["workspace"]["members"].as_array().unwrap();
+    let folders = members.iter().map(|member| member.as_str().unwrap());
+    folders
+        .map(|folder| workspace().join(folder).join("Cargo.toml"))
+        .collect()
+}
+
+/// Every file of Rust below `folder`, but what is built.
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap().flatten() {
+            let path = entry.path();
+            let name = entry.file_name();
+            if entry.file_type().unwrap().is_dir() {
+                // What cargo builds into is no source of ours, whatever it is called.
+                let is_built = path.join("CACHEDIR.TAG").exists();
+                if !is_built && !name.to_string_lossy().starts_with('.') {
+                    folders.push(path);
+                }
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}

@@ -1,0 +1,163 @@
+//! The ladder: asked gently, then killed, and nothing of the tree left.
+
+use std::time::{Duration, Instant};
+
+use steroids_proto::v1;
+use steroids_tests::{Daemon, Home, log, processes, rpc};
+
+/// Starts `fake-provider ARGS` and waits for its first line of output.
+async fn started(daemon: &Daemon, project: &str, args: &[&str]) -> v1::Invocation {
+    let rpc = daemon.rpc().await;
+    let started = rpc.start_fake(project, "T1", args).await;
+    let mut followed = rpc
+        .follow(rpc::invocation(project, started.id), "", true)
+        .await;
+    followed.until(r#""type":"output""#).await;
+    started
+}
+
+async fn stop(daemon: &Daemon, project: &str, id: i64, grace: Duration) -> v1::StopResponse {
+    let request = v1::StopRequest {
+        project: project.to_owned(),
+        id,
+        grace: Some(grace.try_into().unwrap()),
+    };
+    let answer = daemon.rpc().await.invocations().stop(request).await;
+    answer.unwrap().into_inner()
+}
+
+#[tokio::test]
+async fn stopping_what_has_ended_says_so_and_is_no_error() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let id = ctl.start_fake("T1", &["exit", "0"]).await;
+    daemon.rpc().await.ended(&ctl.project(), id).await;
+    let output = ctl.run(["stop", &id.to_string()]).await.exits(0);
+    let said = output.stdout + &output.stderr;
+    assert!(said.contains("ended"), "{said}");
+    let answer = stop(&daemon, &ctl.project(), id, Duration::ZERO).await;
+    assert!(answer.already_ended);
+    assert_eq!(answer.invocation.unwrap().outcome, "success");
+    ctl.run(["stop", "999"]).await.exits(3);
+}
+
+#[tokio::test]
+async fn an_agent_that_ends_when_asked_is_not_killed() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let project = daemon.project("app").await.project();
+    let agent = started(&daemon, &project, &["stall"]).await;
+    let begin = Instant::now();
+    let answer = stop(&daemon, &project, agent.id, Duration::from_secs(20)).await;
+    assert!(begin.elapsed() < Duration::from_secs(10));
+    let stopped = answer.invocation.unwrap();
+    assert_eq!(stopped.outcome, "cancelled");
+    assert_eq!(stopped.exit_code, Some(128 + 15));
+}
+
+#[tokio::test]
+async fn an_agent_that_ignores_being_asked_is_killed_after_the_grace() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let agent = started(&daemon, &ctl.project(), &["ignore-term"]).await;
+    let answer = stop(
+        &daemon,
+        &ctl.project(),
+        agent.id,
+        Duration::from_millis(300),
+    )
+    .await;
+    let stopped = answer.invocation.unwrap();
+    assert_eq!(stopped.outcome, "cancelled");
+    assert_eq!(stopped.exit_code, Some(128 + 9));
+    let lines = log::lines(&ctl.log_path(agent.id));
+    assert_eq!(lines.last().unwrap()["signal"], "SIGKILL");
+    assert_eq!(processes::marked(&agent.uuid), []);
+}
+
+#[tokio::test]
+async fn an_agent_that_stopped_itself_is_ended_too() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let project = daemon.project("app").await.project();
+    let agent = started(&daemon, &project, &["stop-self"]).await;
+    stop(&daemon, &project, agent.id, Duration::from_millis(300)).await;
+    assert_eq!(processes::marked(&agent.uuid), []);
+}
+
+#[tokio::test]
+async fn a_tree_that_left_its_session_and_ignores_signals_leaves_no_survivor() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let project = daemon.project("app").await.project();
+    let tree = ["tree", "--count", "20", "--setsid", "--ignore-term"];
+    let rpc = daemon.rpc().await;
+    let agent = rpc.start_fake(&project, "T1", &tree).await;
+    let mut followed = rpc
+        .follow(rpc::invocation(&project, agent.id), "", true)
+        .await;
+    followed.until("ready").await;
+    assert!(processes::marked(&agent.uuid).len() > 20);
+    let begin = Instant::now();
+    stop(&daemon, &project, agent.id, Duration::from_millis(300)).await;
+    assert!(
+        begin.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert_eq!(processes::marked(&agent.uuid), []);
+}
+
+#[tokio::test]
+async fn what_an_agent_left_behind_is_counted_and_ended_after_success_too() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let rpc = daemon.rpc().await;
+    let agent = rpc
+        .start_fake(&ctl.project(), "T1", &["grandchild", "--setsid"])
+        .await;
+    let begin = Instant::now();
+    let ended = rpc.ended(&ctl.project(), agent.id).await;
+    assert!(
+        begin.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert_eq!(ended.outcome, "success");
+    assert_eq!(ended.leftovers, Some(1));
+    assert_eq!(processes::marked(&agent.uuid), []);
+    let lines = log::lines(&ctl.log_path(agent.id));
+    log::assert_whole(&lines);
+    let printed = log::messages(&lines, "output");
+    assert!(
+        printed.iter().any(|msg| msg.starts_with("held ")),
+        "{printed:?}"
+    );
+    assert!(
+        printed.iter().any(|msg| msg.starts_with("late ")),
+        "{printed:?}"
+    );
+    assert_eq!(lines.last().unwrap()["leftovers"], 1);
+}
+
+#[tokio::test]
+async fn the_wall_limit_ends_an_agent_as_timed_out() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let program = steroids_tests::binaries::fake_provider();
+    let program = program.to_str().unwrap();
+    let words = [
+        "start", "--task", "T", "--wall", "300ms", "--follow", "--", program, "stall",
+    ];
+    let output = ctl.run(words).await;
+    assert_eq!(output.code, 124, "{output:?}");
+    let shown = ctl.run(["--json", "show", "1"]).await.json();
+    assert_eq!(shown["status"], "timeout");
+    assert_eq!(shown["outcome"], "timeout_wall");
+    let lines = log::lines(&ctl.log_path(1));
+    assert_eq!(lines.last().unwrap()["timedOut"], true);
+}

@@ -1,0 +1,117 @@
+//! Processes that belong to a test's home: they name its folder in their arguments or environment,
+//! or carry the marker of one of its invocations. No other is ever touched.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+/// One process, as it was seen.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Process {
+    /// Its id.
+    pub pid: i32,
+    /// Its arguments, joined by blanks.
+    pub command: String,
+}
+
+/// Every living process of the home at `root`, but the caller.
+pub fn of(root: &Path) -> Vec<Process> {
+    let needle = root.as_os_str().as_bytes();
+    all()
+        .filter(|process| belongs(process.pid, needle))
+        .collect()
+}
+
+/// Every living process that carries `STEROIDS_INVOCATION=<uuid>`.
+pub fn marked(uuid: &str) -> Vec<Process> {
+    let needle = format!("STEROIDS_INVOCATION={uuid}");
+    all()
+        .filter(|process| mentions(process.pid, "environ", needle.as_bytes()))
+        .collect()
+}
+
+/// True while a process of this id exists and is no zombie.
+pub fn is_alive(pid: i32) -> bool {
+    state(pid).is_some_and(|state| state != 'Z' && state != 'X')
+}
+
+/// Kills every process of the home at `root`, until none is found.
+pub fn end_all(root: &Path) {
+    let needle = root.as_os_str().as_bytes();
+    let mut seen = BTreeSet::new();
+    // A process that forks while we look is found in the next round; a hundred rounds end.
+    for _ in 0..100 {
+        let found = of(root);
+        if found.is_empty() {
+            return;
+        }
+        for process in &found {
+            kill(process.pid, needle);
+            seen.insert(process.clone());
+        }
+        std::thread::yield_now();
+    }
+    let left = of(root);
+    assert!(left.is_empty(), "cannot be killed: {left:?} of {seen:?}");
+}
+
+/// Through a descriptor, and looked at again once it is held, so that a reused id is safe.
+fn kill(pid: i32, needle: &[u8]) {
+    let Some(fd) = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
+    else {
+        return;
+    };
+    if belongs(pid, needle) {
+        // It may have ended meanwhile, which is what is wanted.
+        let _ = pidfd_send_signal(&fd, Signal::KILL);
+        wait_end(&fd);
+    }
+}
+
+/// A pidfd is readable once its process has ended.
+fn wait_end(fd: &impl std::os::fd::AsFd) {
+    let mut ends = [rustix::event::PollFd::new(fd, rustix::event::PollFlags::IN)];
+    let bound = rustix::event::Timespec {
+        tv_sec: 2,
+        tv_nsec: 0,
+    };
+    // A process stuck in the kernel for longer is found again by the caller.
+    let _ = rustix::event::poll(&mut ends, Some(&bound));
+}
+
+fn all() -> impl Iterator<Item = Process> {
+    let own = std::process::id().cast_signed();
+    fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(move |pid| *pid != own && is_alive(*pid))
+        .map(|pid| Process {
+            pid,
+            command: command(pid),
+        })
+}
+
+fn belongs(pid: i32, needle: &[u8]) -> bool {
+    mentions(pid, "cmdline", needle) || mentions(pid, "environ", needle)
+}
+
+fn mentions(pid: i32, file: &str, needle: &[u8]) -> bool {
+    fs::read(format!("/proc/{pid}/{file}"))
+        .is_ok_and(|bytes| bytes.windows(needle.len()).any(|window| window == needle))
+}
+
+fn command(pid: i32) -> String {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words = bytes.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+    words.collect::<Vec<_>>().join(" ").trim_end().to_owned()
+}
+
+fn state(pid: i32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}

@@ -1,0 +1,66 @@
+//! A provider moved from the test, one line at a time, so that no test waits for time to pass.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::PathBuf;
+
+use nix::sys::stat::Mode;
+
+use crate::Home;
+
+/// The test's end of the strings. Once it is dropped the provider exits with 0.
+#[derive(Debug)]
+pub struct Puppet {
+    path: PathBuf,
+    strings: File,
+}
+
+impl Puppet {
+    /// Strings of a provider that is not started yet.
+    pub fn new(home: &Home, name: &str) -> Puppet {
+        let path = home.path("tmp").join(name);
+        nix::unistd::mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("the home takes a FIFO");
+        // For reading as well: opening then waits for nobody, and lines are kept until somebody
+        // reads them.
+        let strings = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .expect("it was just made");
+        Puppet { path, strings }
+    }
+
+    /// What to start: `fake-provider ARGS`.
+    pub fn args(&self) -> [&str; 2] {
+        ["puppet", self.path.to_str().expect("test paths are ASCII")]
+    }
+
+    /// A line on its stdout.
+    pub fn prints(&mut self, text: &str) {
+        self.pull(&format!("o {text}"));
+    }
+
+    /// A line on its stderr.
+    pub fn complains(&mut self, text: &str) {
+        self.pull(&format!("e {text}"));
+    }
+
+    /// Bytes on its stdout that end no line.
+    pub fn begins(&mut self, text: &str) {
+        self.pull(&format!("p {text}"));
+    }
+
+    /// It exits.
+    pub fn exits(&mut self, code: u8) {
+        self.pull(&format!("x {code}"));
+    }
+
+    /// It ends by a signal.
+    pub fn dies(&mut self, signal: i32) {
+        self.pull(&format!("k {signal}"));
+    }
+
+    fn pull(&mut self, step: &str) {
+        writeln!(self.strings, "{step}").expect("the test reads it too");
+    }
+}

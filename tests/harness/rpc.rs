@@ -1,0 +1,243 @@
+//! Plain gRPC to a daemon, as any client could speak it: generated types and nothing else.
+
+use std::path::Path;
+
+use serde_json::Value;
+use steroids_proto::v1;
+use steroids_proto::v1::daemon_client::DaemonClient;
+use steroids_proto::v1::follow_request::Selector;
+use steroids_proto::v1::invocations_client::InvocationsClient;
+use steroids_proto::v1::projects_client::ProjectsClient;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Status, Streaming};
+
+use crate::binaries;
+use crate::wait::within;
+
+/// A connection.
+#[derive(Debug, Clone)]
+pub struct Rpc {
+    channel: Channel,
+}
+
+/// An open Follow stream.
+#[derive(Debug)]
+pub struct Followed {
+    stream: Streaming<v1::FollowResponse>,
+    waiting: std::collections::VecDeque<v1::Event>,
+}
+
+/// The arguments that run `fake-provider ARGS` as a plain command.
+pub fn argv(args: &[&str]) -> Vec<String> {
+    let program = binaries::fake_provider();
+    let program = program.to_str().expect("test paths are ASCII");
+    let words = std::iter::once(&program).chain(args);
+    words.map(|&word| word.to_owned()).collect()
+}
+
+/// Selects one invocation.
+pub fn invocation(project: &str, id: i64) -> Selector {
+    let project = project.to_owned();
+    Selector::Invocation(v1::InvocationSelector { project, id })
+}
+
+/// Selects a task.
+pub fn task(project: &str, task: &str) -> Selector {
+    Selector::Task(v1::TaskSelector {
+        project: project.to_owned(),
+        task_id: task.to_owned(),
+    })
+}
+
+impl Rpc {
+    /// Connects to the daemon at `socket`.
+    pub async fn connect(socket: &Path) -> Rpc {
+        let uri = format!("unix://{}", socket.display());
+        let endpoint = Endpoint::try_from(uri).expect("a socket's path makes a URI");
+        let channel = within("a connection", endpoint.connect())
+            .await
+            .expect("the daemon accepts connections");
+        Rpc { channel }
+    }
+
+    /// The bare channel, for other services.
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// The service of invocations.
+    pub fn invocations(&self) -> InvocationsClient<Channel> {
+        InvocationsClient::new(self.channel())
+    }
+
+    /// The service of projects.
+    pub fn projects(&self) -> ProjectsClient<Channel> {
+        ProjectsClient::new(self.channel())
+    }
+
+    /// The service of the daemon itself.
+    pub fn daemon(&self) -> DaemonClient<Channel> {
+        DaemonClient::new(self.channel())
+    }
+
+    /// Starts `fake-provider ARGS` as a plain command of `task`.
+    pub async fn start_fake(&self, project: &str, task: &str, args: &[&str]) -> v1::Invocation {
+        let request = v1::StartRequest {
+            project: project.to_owned(),
+            task_id: task.to_owned(),
+            provider: "command".to_owned(),
+            argv: argv(args),
+            ..Default::default()
+        };
+        self.start(request).await.expect("a start that is in order")
+    }
+
+    /// Starts the fake provider in the place of an AI CLI, under its default arguments.
+    pub async fn start_as(
+        &self,
+        project: &str,
+        task: &str,
+        provider: &str,
+        args: &[&str],
+    ) -> v1::Invocation {
+        let words = serde_json::to_string(args).expect("a list of words is JSON");
+        let request = v1::StartRequest {
+            project: project.to_owned(),
+            task_id: task.to_owned(),
+            provider: provider.to_owned(),
+            prompt: "do it".to_owned(),
+            env: [("FAKE_PROVIDER".to_owned(), words)].into(),
+            ..Default::default()
+        };
+        self.start(request).await.expect("a start that is in order")
+    }
+
+    /// Starts, and gives the invocation of the answer.
+    pub async fn start(&self, request: v1::StartRequest) -> Result<v1::Invocation, Status> {
+        let answer = within("Start", self.invocations().start(request)).await?;
+        let invocation = answer.into_inner().invocation;
+        Ok(invocation.expect("an answer to Start has an invocation"))
+    }
+
+    /// One invocation, as it is now.
+    pub async fn get(&self, project: &str, id: i64) -> v1::Invocation {
+        let request = v1::GetRequest {
+            project: project.to_owned(),
+            id,
+        };
+        let answer = within("Get", self.invocations().get(request)).await;
+        let answer = answer.unwrap_or_else(|status| panic!("Get {id}: {status:?}"));
+        let invocation = answer.into_inner().invocation;
+        invocation.expect("an answer to Get has an invocation")
+    }
+
+    /// Waits for the row's end, told by lifecycle events.
+    pub async fn ended(&self, project: &str, id: i64) -> v1::Invocation {
+        let watched = v1::WatchRequest {
+            project: project.to_owned(),
+            after: Some(0),
+        };
+        let answer = within("Watch", self.projects().watch(watched)).await;
+        let mut events = answer.expect("Watch is served").into_inner();
+        loop {
+            let now = self.get(project, id).await;
+            if is_ended(&now) {
+                return now;
+            }
+            let what = format!("invocation {id} to end");
+            within(&what, events.message())
+                .await
+                .unwrap_or_else(|status| panic!("Watch: {status:?}"))
+                .expect("Watch goes on while the daemon does");
+        }
+    }
+
+    /// Opens a Follow stream.
+    pub async fn follow(&self, selector: Selector, after: &str, follow: bool) -> Followed {
+        let followed = self.try_follow(selector, after, follow).await;
+        followed.unwrap_or_else(|status| panic!("Follow: {status:?}"))
+    }
+
+    /// Opens a Follow stream that may be refused.
+    pub async fn try_follow(
+        &self,
+        selector: Selector,
+        after: &str,
+        follow: bool,
+    ) -> Result<Followed, Status> {
+        let request = v1::FollowRequest {
+            selector: Some(selector),
+            after: after.to_owned(),
+            follow,
+        };
+        let answer = within("Follow", self.invocations().follow(request)).await?;
+        Ok(Followed {
+            stream: answer.into_inner(),
+            waiting: std::collections::VecDeque::new(),
+        })
+    }
+}
+
+impl Followed {
+    /// The next event; `None` at the end of the stream.
+    pub async fn next(&mut self) -> Result<Option<v1::Event>, Status> {
+        while self.waiting.is_empty() {
+            match within("an event", self.stream.message()).await? {
+                Some(batch) => self.waiting.extend(batch.events),
+                None => return Ok(None),
+            }
+        }
+        Ok(self.waiting.pop_front())
+    }
+
+    /// Events up to and with the first whose line contains `words`.
+    pub async fn until(&mut self, words: &str) -> Vec<v1::Event> {
+        let mut events = Vec::new();
+        loop {
+            match self.next().await {
+                Ok(Some(event)) => {
+                    let found = line(&event).contains(words);
+                    events.push(event);
+                    if found {
+                        return events;
+                    }
+                }
+                other => panic!("{other:?} instead of `{words}` after {events:?}"),
+            }
+        }
+    }
+
+    /// All events up to the end of the stream.
+    pub async fn rest(mut self) -> Result<Vec<v1::Event>, Status> {
+        let mut events = Vec::new();
+        while let Some(event) = self.next().await? {
+            events.push(event);
+        }
+        Ok(events)
+    }
+}
+
+/// The lines of events, parsed.
+pub fn values(events: &[v1::Event]) -> Vec<Value> {
+    events
+        .iter()
+        .map(|event| serde_json::from_slice(&event.line).expect("a line is JSON"))
+        .collect()
+}
+
+/// The lines of events as a log holds them.
+pub fn bytes(events: &[v1::Event]) -> Vec<u8> {
+    let lines = events.iter().flat_map(|event| [&event.line[..], b"\n"]);
+    lines.collect::<Vec<_>>().concat()
+}
+
+fn line(event: &v1::Event) -> String {
+    String::from_utf8_lossy(&event.line).into_owned()
+}
+
+fn is_ended(invocation: &v1::Invocation) -> bool {
+    !matches!(
+        invocation.state(),
+        v1::State::Unspecified | v1::State::Queued | v1::State::Running
+    )
+}

@@ -1,0 +1,62 @@
+# The one front door. `make help` lists what there is.
+
+CARGO      ?= cargo
+# Handed to every cargo call; CI says --locked.
+CARGOFLAGS ?=
+PREFIX     ?= /usr/local
+DESTDIR    ?=
+
+# What ships, built without what only tests ask of the dependencies.
+BINARIES := steroidsd steroids-shim steroidsctl
+SHIPPED  := $(addprefix --package ,$(BINARIES)) --bins
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## try it: a demo project, one replayed agent run and one command, followed on this terminal
+	@tests/demo/run.sh
+
+.PHONY: build
+build: ## release binaries in target/release
+	$(CARGO) build $(CARGOFLAGS) --release $(SHIPPED)
+
+# Everything is built in one go, with one set of features: the end-to-end cases start the daemon,
+# the shim and the client, which cargo does not build for another package's tests.
+.PHONY: test
+test: ## unit, property, snapshot and end-to-end tests
+	$(CARGO) build $(CARGOFLAGS) --workspace --all-targets
+	STEROIDS_TESTS_BUILT=1 $(CARGO) test $(CARGOFLAGS) --workspace
+
+.PHONY: lint
+lint: ## format, clippy, rustdoc, dependencies, scripts; warnings are errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(CARGOFLAGS) --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGOFLAGS) --workspace --no-deps
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		$(CARGO) deny check; \
+	else \
+		echo "lint: cargo-deny is not installed; dependencies were NOT checked"; \
+	fi
+	@if command -v shellcheck >/dev/null; then \
+		shellcheck .ci/run tests/demo/run.sh; \
+	else \
+		echo "lint: shellcheck is not installed; scripts were NOT checked"; \
+	fi
+
+.PHONY: bench
+bench: build ## measure latency, memory and throughput with release binaries
+	$(CARGO) build $(CARGOFLAGS) --release --package steroids-tests --bins
+	STEROIDS_TESTS_BUILT=1 $(CARGO) run $(CARGOFLAGS) --quiet --release --package steroids-tests --bin bench
+
+.PHONY: install
+install: build ## copy the binaries to $(DESTDIR)$(PREFIX)/bin
+	install -d "$(DESTDIR)$(PREFIX)/bin"
+	install -m 0755 $(addprefix target/release/,$(BINARIES)) "$(DESTDIR)$(PREFIX)/bin/"
+
+.PHONY: clean
+clean: ## remove everything that was built
+	$(CARGO) clean

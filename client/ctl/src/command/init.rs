@@ -11,7 +11,7 @@ use crate::session::Session;
 const EXAMPLES: &str = "\
 Examples:
   steroidsctl init
-  steroidsctl init --project ~/work/app
+  steroidsctl init --project ~/src/app
 
 Creates .steroids/ with its database, and registers the folder with the daemon. In a folder that
 is a project already it only registers it; files that are there are never touched.";

@@ -11,7 +11,7 @@ use crate::spinner::Spinner;
 const EXAMPLES: &str = "\
 Examples:
   steroidsctl migrate
-  steroidsctl migrate --project ~/work/app
+  steroidsctl migrate --project ~/src/app
 
 A database that holds anything is copied under .steroids/backup/ first. One that is up to date,
 or newer, is left as it is.";

@@ -1,3 +1,4 @@
+use std::io::{Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 
 use super::*;
@@ -61,13 +62,21 @@ fn remains_of_another_boot_are_left_alone() {
 
 #[test]
 fn a_process_number_that_was_given_again_is_not_hit() {
-    let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+    let mut child = Command::new("cat")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let pid = child.id() as i32;
     kill(&Process {
         pid,
         start_ticks: 1,
     });
-    assert!(child.try_wait().unwrap().is_none());
-    child.kill().unwrap();
+    // One that was hit may take a moment to go, but echoes nothing any more.
+    let _ = child.stdin.take().unwrap().write_all(b"alive");
+    let mut echo = String::new();
+    let mut output = child.stdout.take().unwrap();
+    output.read_to_string(&mut echo).unwrap();
+    assert_eq!(echo, "alive");
     child.wait().unwrap();
 }

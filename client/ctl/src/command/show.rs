@@ -11,6 +11,8 @@ use crate::{format, json, parse};
 
 /// Lines of the prompt that are shown; --json has all of it.
 const PROMPT_LINES: usize = 8;
+/// Lines of the answer that are shown: of a command, it is all that it printed.
+const ANSWER_LINES: usize = 100;
 /// Width of the keys.
 const KEY: usize = 10;
 
@@ -122,7 +124,7 @@ fn block(it: &v1::Invocation, colour: bool, now: i64) -> String {
         );
     }
     block.section("prompt", &it.prompt, PROMPT_LINES);
-    block.section("answer", &it.response, usize::MAX);
+    block.section("answer", &it.response, ANSWER_LINES);
     block.text
 }
 

@@ -115,8 +115,6 @@ fn one_that_never_reads_is_dropped_and_the_number_is_bounded() {
     assert_eq!(case.connect().hear(), None);
     drop(clients);
     until("room for another one", || {
-        let mut client = case.connect();
-        client.say("{\"v\":1,\"op\":\"hello\"}\n");
-        client.hear()
+        case.connect().try_ask(&Request::Hello)
     });
 }

@@ -272,11 +272,22 @@ impl Client {
         let mut line = String::new();
         match self.reader.read_line(&mut line) {
             Ok(0) => None,
-            // Let go before what was sent was read.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => None,
+            Err(error) if is_let_go(&error) => None,
             read => {
                 read.unwrap();
                 Some(protocol::decode(&line).unwrap())
+            }
+        }
+    }
+
+    /// Says what may already be too late to say, and hears the answer; `None` from one that was
+    /// let go, whichever of the two noticed.
+    pub(crate) fn try_ask(&mut self, request: &Request) -> Option<Message> {
+        match self.stream.write_all(protocol::encode(request).as_bytes()) {
+            Err(error) if is_let_go(&error) => None,
+            said => {
+                said.unwrap();
+                self.hear()
             }
         }
     }
@@ -291,6 +302,15 @@ impl Client {
             }
         }
     }
+}
+
+/// True if the shim closed its end: seen by a write after it (EPIPE), or by a read where it left
+/// bytes unread (ECONNRESET).
+fn is_let_go(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+    )
 }
 
 /// True if there is a process of this number that is no zombie.

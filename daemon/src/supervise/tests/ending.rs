@@ -11,7 +11,7 @@ use super::*;
 async fn a_state_folder_taken_away_ends_the_row() {
     let bench = Bench::new(8, 8).await;
     let dir = bench.dir(&bench.start("r1").await);
-    fs::remove_dir_all(dir.path()).unwrap();
+    bench.take_away(&dir);
     bench.stage.vanish(&dir);
     let ended = bench.ended(1).await;
     assert_eq!(outcome(&ended), "lost");

@@ -28,7 +28,7 @@ use crate::projects::{Project, Projects};
 use crate::watch::Hints;
 
 /// Longer than anything here takes; a test that waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Plays the shims: each launch waits for its turn, then holds the folder's lock.
 struct Stage {
@@ -98,6 +98,7 @@ struct Bench {
     projects: Projects,
     project: Arc<Project>,
     supervisor: Supervisor,
+    jobs: TaskTracker,
     let_go: CancellationToken,
 }
 
@@ -117,12 +118,12 @@ impl Bench {
             arrived: Mutex::default(),
             locks: Mutex::default(),
         });
-        let let_go = CancellationToken::new();
+        let (jobs, let_go) = (TaskTracker::new(), CancellationToken::new());
         let supervisor = Supervisor::new(
             settings(&state_dir, Arc::clone(&stage), max_running),
             projects.clone(),
             Hints::new().0,
-            TaskTracker::new(),
+            jobs.clone(),
             let_go.clone(),
         );
         Bench {
@@ -131,6 +132,7 @@ impl Bench {
             projects,
             project,
             supervisor,
+            jobs,
             let_go,
         }
     }
@@ -185,15 +187,28 @@ impl Bench {
         eventually(async || self.stage.arrived().get(count - 1).cloned()).await
     }
 
-    /// As many a daemon's restart: the jobs let go, and another supervisor comes.
-    fn restart(&mut self) {
+    /// Takes the state folder away at one stroke: whoever removes its files one by one may meet
+    /// the job, which makes it anew as soon as it misses the lock.
+    fn take_away(&self, dir: &InvDir) {
+        let away = self.supervisor.state_dir().join("away");
+        fs::rename(dir.path(), &away).unwrap();
+        fs::remove_dir_all(&away).unwrap();
+    }
+
+    /// As many a daemon's restart: the jobs let go, and once none is left that could still act,
+    /// another supervisor comes.
+    async fn restart(&mut self) {
         self.let_go.cancel();
-        self.let_go = CancellationToken::new();
+        self.jobs.close();
+        tokio::time::timeout(PATIENCE, self.jobs.wait())
+            .await
+            .expect("jobs let go");
+        (self.jobs, self.let_go) = (TaskTracker::new(), CancellationToken::new());
         self.supervisor = Supervisor::new(
             settings(self.supervisor.state_dir(), Arc::clone(&self.stage), 8),
             self.projects.clone(),
             Hints::new().0,
-            TaskTracker::new(),
+            self.jobs.clone(),
             self.let_go.clone(),
         );
     }

@@ -97,7 +97,7 @@ async fn an_id_that_has_a_log_is_not_given_again_whatever_was_noted_first() {
     for name in ["steroids.db", "steroids.db-wal", "steroids.db-shm"] {
         let _ = fs::remove_file(steroids.join(name));
     }
-    bench.restart();
+    bench.restart().await;
     bench
         .projects
         .register(&bench.project.root, true)

@@ -9,7 +9,7 @@ async fn what_runs_is_adopted_once_and_what_has_ended_is_finished() {
     let mut bench = Bench::new(8, 8).await;
     let runs = bench.dir(&bench.start("r1").await);
     let ends = bench.dir(&bench.start("r2").await);
-    bench.restart();
+    bench.restart().await;
     bench.stage.end(&ends);
     let found = bench.supervisor.reconcile(Scope::Startup).await;
     assert_eq!((found.adopted, found.finished, found.lost), (1, 1, 0));
@@ -24,9 +24,9 @@ async fn what_runs_is_adopted_once_and_what_has_ended_is_finished() {
 async fn a_row_without_a_folder_is_ended_with_one_last_line_however_often() {
     let mut bench = Bench::new(8, 8).await;
     let dir = bench.dir(&bench.start("r1").await);
-    bench.restart();
+    bench.restart().await;
     bench.stage.vanish(&dir);
-    fs::remove_dir_all(dir.path()).unwrap();
+    bench.take_away(&dir);
     let (one, other) = tokio::join!(
         bench.supervisor.reconcile(Scope::Startup),
         bench.supervisor.reconcile(Scope::Startup),
@@ -46,12 +46,11 @@ async fn a_row_without_a_folder_is_ended_with_one_last_line_however_often() {
 async fn a_locked_database_keeps_nothing_from_being_adopted() {
     let mut bench = Bench::new(8, 8).await;
     let dir = bench.dir(&bench.start("r1").await);
-    bench.restart();
+    bench.restart().await;
     let other = rusqlite::Connection::open(bench.project.store.path()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let reconciled = bench.supervisor.reconcile(Scope::Startup);
-    let within = Duration::from_secs(3);
-    let found = tokio::time::timeout(within, reconciled).await.unwrap();
+    let found = tokio::time::timeout(PATIENCE, reconciled).await.unwrap();
     assert_eq!((found.adopted, bench.supervisor.running()), (1, 1));
     drop(other);
     bench.stage.end(&dir);
@@ -62,7 +61,7 @@ async fn a_locked_database_keeps_nothing_from_being_adopted() {
 async fn one_whose_shim_is_gone_is_lost() {
     let mut bench = Bench::new(8, 8).await;
     let dir = bench.dir(&bench.start("r1").await);
-    bench.restart();
+    bench.restart().await;
     bench.stage.vanish(&dir);
     let found = bench.supervisor.reconcile(Scope::Startup).await;
     assert_eq!(found.lost, 1);
@@ -74,7 +73,7 @@ async fn one_whose_shim_is_gone_is_lost() {
 async fn a_damaged_exit_record_does_not_keep_a_row_running() {
     let mut bench = Bench::new(8, 8).await;
     let dir = bench.dir(&bench.start("r1").await);
-    bench.restart();
+    bench.restart().await;
     fs::write(dir.exit(), "{\"proto\":1,\"end\":").unwrap();
     bench.stage.vanish(&dir);
     bench.supervisor.reconcile(Scope::Startup).await;
@@ -102,7 +101,7 @@ async fn nobody_is_declared_lost_whose_lock_is_held() {
 async fn after_a_restart_of_the_host_nothing_is_killed() {
     let mut bench = Bench::new(8, 8).await;
     let dir = bench.dir(&bench.start("r1").await);
-    bench.restart();
+    bench.restart().await;
     bench.stage.vanish(&dir);
     let mut spec = Spec::load(&dir).unwrap();
     spec.boot_id = "another".to_owned();
@@ -124,9 +123,9 @@ async fn after_a_restart_of_the_host_nothing_is_killed() {
 async fn a_daemon_killed_between_last_line_and_row_writes_the_line_once() {
     let mut bench = Bench::new(8, 8).await;
     let dir = bench.dir(&bench.start("r1").await);
-    bench.restart();
+    bench.restart().await;
     bench.stage.vanish(&dir);
-    fs::remove_dir_all(dir.path()).unwrap();
+    bench.take_away(&dir);
     let exit = ExitRecord {
         proto: PROTOCOL,
         end: End::NeverStarted {

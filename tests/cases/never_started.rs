@@ -65,9 +65,7 @@ async fn a_script_whose_interpreter_is_missing_ends_with_the_kernels_words() {
     let home = Home::new();
     let daemon = Daemon::start(&home).await;
     let ctl = daemon.project("app").await;
-    let file = home.path("bin/script");
-    fs::write(&file, "#!/no/such/interpreter\n").unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    let file = home.script("script", "#!/no/such/interpreter\n");
     let why = "No such file or directory";
     ends_never_started(&daemon, &ctl, file.to_str().unwrap(), why).await;
 }

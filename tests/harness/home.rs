@@ -103,6 +103,18 @@ impl Home {
         path
     }
 
+    /// Writes a script that may be run at once. Another process does it: of a file that this one
+    /// had open for writing, a child that another test forks meanwhile keeps a descriptor until it
+    /// executes something, and until then the kernel says that the text file is busy.
+    pub fn script(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path("bin").join(name);
+        let mut writer = Command::new("/bin/sh");
+        writer.args(["-c", r#"printf %s "$2" > "$1" && chmod 755 "$1""#, "sh"]);
+        let written = writer.arg(&path).arg(text).status();
+        assert!(written.is_ok_and(|status| status.success()), "{path:?}");
+        path
+    }
+
     /// A program to run with this home's environment, and with nothing of the caller's but PATH.
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);

@@ -103,9 +103,13 @@ mod tests {
     async fn a_shim_that_gives_up_is_quoted() {
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join("shim");
-        std::fs::write(&program, "#!/bin/sh\necho no spec here >&2\nexit 3\n").unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-        std::fs::set_permissions(&program, mode).unwrap();
+        // Written by another process: of a file that this one had open for writing, a child that
+        // another test forks meanwhile keeps a descriptor, and the text file is busy.
+        let script =
+            r#"printf '#!/bin/sh\necho no spec here >&2\nexit 3\n' > "$0" && chmod 700 "$0""#;
+        let mut writer = std::process::Command::new("/bin/sh");
+        let written = writer.arg("-c").arg(script).arg(&program).status();
+        assert!(written.unwrap().success());
         let error = ForkLauncher::new(program)
             .launch(dir.path())
             .await

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -302,6 +302,15 @@ impl Client {
             }
         }
     }
+}
+
+/// Writes a script that may be run at once. Another process does it: of a file that this one had
+/// open for writing, a child that another thread forks meanwhile keeps a descriptor until it
+/// executes something, and until then the kernel says that the text file is busy.
+pub(crate) fn write_script(path: &Path, text: &str) {
+    let mut writer = Command::new("/bin/sh");
+    writer.args(["-c", r#"printf %s "$2" > "$1" && chmod 755 "$1""#, "sh"]);
+    assert!(writer.arg(path).arg(text).status().unwrap().success());
 }
 
 /// True if the shim closed its end: seen by a write after it (EPIPE), or by a read where it left

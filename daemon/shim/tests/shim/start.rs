@@ -7,7 +7,7 @@ use std::process::Stdio;
 use steroids_shim::exit::{End, ExitRecord};
 use steroids_shim::lock;
 
-use crate::harness::{Case, until};
+use crate::harness::{Case, until, write_script};
 
 fn never_started(case: &mut Case) -> String {
     case.start();
@@ -50,8 +50,7 @@ fn a_file_that_is_not_executable_is_named_with_the_error() {
 fn a_missing_interpreter_is_told_from_a_missing_program() {
     let case = Case::script("");
     let path = case.file("tool");
-    fs::write(&path, "#!/no/such/node\n").unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    write_script(&path, "#!/no/such/node\n");
     let mut case = Case::program(&[path.to_str().unwrap()]);
     assert!(never_started(&mut case).contains("its interpreter is missing"));
 }

@@ -3,6 +3,11 @@ use std::process::{Child, Command, Stdio};
 
 use super::*;
 
+/// A marker that no other run of these tests has: the machine's processes are searched for it.
+fn uuid(name: &str) -> String {
+    format!("tree-tests-{name}-{}", std::process::id())
+}
+
 fn marked(uuid: &str, script: &str) -> Child {
     Command::new("/bin/sh")
         .args(["-c", script])
@@ -15,18 +20,19 @@ fn marked(uuid: &str, script: &str) -> Child {
 
 #[test]
 fn marked_processes_are_killed_and_others_are_not() {
-    let mut ours = marked("tree-tests-ours", "sleep 60 & wait");
-    let mut other = marked("tree-tests-other", "sleep 60 & wait");
+    let [our_uuid, other_uuid] = ["ours", "other"].map(uuid);
+    let mut ours = marked(&our_uuid, "sleep 60 & wait");
+    let mut other = marked(&other_uuid, "sleep 60 & wait");
     // The shell itself is marked once it was executed; its child may come later and is found then.
-    while is_empty("tree-tests-ours") || is_empty("tree-tests-other") {
+    while is_empty(&our_uuid) || is_empty(&other_uuid) {
         thread::yield_now();
     }
-    let killed = kill_marked("tree-tests-ours");
+    let killed = kill_marked(&our_uuid);
     assert!(killed.found >= 1);
     assert_eq!(killed.left, 0);
     ours.wait().unwrap();
     assert!(other.try_wait().unwrap().is_none());
-    kill_marked("tree-tests-other");
+    kill_marked(&other_uuid);
     other.wait().unwrap();
 }
 
@@ -42,7 +48,8 @@ fn is_empty(uuid: &str) -> bool {
 
 #[test]
 fn remains_of_another_boot_are_left_alone() {
-    let mut child = marked("tree-tests-boot", "exec sleep 60");
+    let uuid = uuid("boot");
+    let mut child = marked(&uuid, "exec sleep 60");
     let pid = child.id() as i32;
     let mut state = State {
         proto: 1,
@@ -53,10 +60,10 @@ fn remains_of_another_boot_are_left_alone() {
         boot_id: "another".to_owned(),
         cgroup: None,
     };
-    assert_eq!(kill_remains("tree-tests-boot", &state), Killed::default());
+    assert_eq!(kill_remains(&uuid, &state), Killed::default());
     assert!(child.try_wait().unwrap().is_none());
     state.boot_id = state::boot_id().unwrap();
-    while kill_remains("tree-tests-boot", &state).found == 0 {}
+    while kill_remains(&uuid, &state).found == 0 {}
     child.wait().unwrap();
 }
 

@@ -40,15 +40,11 @@ fn it_says_who_it_is_and_how() {
 #[test]
 fn who_said_hello_gets_hints_up_to_the_last_byte_and_then_the_end() {
     let mut case = Case::script("read x < $OUT/fifo; seq 1 50000; exit 0");
-    nix::unistd::mkfifo(
-        &case.file("fifo"),
-        nix::sys::stat::Mode::from_bits_truncate(0o600),
-    )
-    .unwrap();
+    let mut fifo = case.fifo();
     case.start();
     let mut client = case.connect();
     client.ask(&Request::Hello);
-    std::fs::write(case.file("fifo"), "go\n").unwrap();
+    fifo.write_all(b"go\n").unwrap();
     let mut last = 0;
     let mut endings = Vec::new();
     while let Some(message) = client.hear() {

@@ -1,5 +1,6 @@
 //! A disk that is full for a while: nothing is lost, and nothing torn.
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use nix::libc;
@@ -24,35 +25,25 @@ fn stat(case: &Case) -> Stat {
     }
 }
 
-fn waits_to_print(count: u32) -> Case {
-    let case = Case::script(&format!(
-        ": > $OUT/up; read x < $OUT/fifo; seq 1 {count}; read x < $OUT/fifo; exit 0"
-    ));
-    nix::unistd::mkfifo(
-        &case.file("fifo"),
-        nix::sys::stat::Mode::from_bits_truncate(0o600),
-    )
-    .unwrap();
-    case
-}
-
-fn go(case: &Case) {
-    std::fs::write(case.file("fifo"), "go\n").unwrap();
+fn go(fifo: &mut std::fs::File) {
+    fifo.write_all(b"go\n").unwrap();
 }
 
 #[test]
 fn what_does_not_fit_waits_and_no_torn_record_is_left() {
-    let mut case = waits_to_print(200_000);
+    let mut case =
+        Case::script(": > $OUT/up; read x < $OUT/fifo; seq 1 200000; read x < $OUT/fifo; exit 0");
+    let mut fifo = case.fifo();
     case.start_until("up");
     let shim = case.state().shim_pid;
     limit_files(shim, Some(300_001));
-    go(&case);
+    go(&mut fifo);
     let trouble = until("trouble", || stat(&case).trouble);
     assert_eq!(trouble, "disk full");
     // A reader sees whole records and no damage.
     let partial = case.spooled().stdout.len();
     assert!(partial < 300_001);
-    go(&case);
+    go(&mut fifo);
     until("the end of the provider", || {
         (stat(&case).phase == "ending: disk full").then_some(())
     });
@@ -67,23 +58,19 @@ fn what_does_not_fit_waits_and_no_torn_record_is_left() {
 fn the_provider_pauses_when_64_mib_wait_and_loses_nothing() {
     let mut case =
         Case::script(": > $OUT/up; read x < $OUT/fifo; head -c 90000000 /dev/zero; exit 0");
-    nix::unistd::mkfifo(
-        &case.file("fifo"),
-        nix::sys::stat::Mode::from_bits_truncate(0o600),
-    )
-    .unwrap();
-    case.spec.limits.silence_ms = Some(1500);
+    let mut fifo = case.fifo();
+    case.spec.limits.silence_ms = Some(3000);
     case.start_until("up");
     let shim = case.state().shim_pid;
     limit_files(shim, Some(4096));
-    go(&case);
+    go(&mut fifo);
     let full = until("the bound", || Some(stat(&case)).filter(|stat| stat.paused));
     assert!(full.waiting <= 64 * 1024 * 1024, "{}", full.waiting);
     // Longer than the silence limit: being kept from printing is not silence.
     let paused = Instant::now();
     until("the limit to pass", || {
         assert!(stat(&case).paused);
-        (paused.elapsed() > Duration::from_secs(2)).then_some(())
+        (paused.elapsed() > Duration::from_millis(3500)).then_some(())
     });
     assert!(memory_kib(shim) < 80 * 1024);
     limit_files(shim, None);

@@ -1,5 +1,6 @@
 //! How a provider ended, and what it left in its pipes.
 
+use std::io::Write;
 use std::time::Instant;
 
 use crate::harness::{Case, is_alive};
@@ -49,26 +50,23 @@ fn a_burst_right_before_the_end_is_whole() {
 fn a_provider_that_closed_its_pipes_is_still_running() {
     let mut case =
         Case::script("echo last; : > $OUT/up; exec >&- 2>&-; read x < $OUT/fifo; exit 7");
-    nix::unistd::mkfifo(
-        &case.file("fifo"),
-        nix::sys::stat::Mode::from_bits_truncate(0o600),
-    )
-    .unwrap();
+    let mut fifo = case.fifo();
     case.start_until("up");
     let pid = case.state().agent_pid.unwrap();
     assert!(is_alive(pid));
-    std::fs::write(case.file("fifo"), "go\n").unwrap();
+    fifo.write_all(b"go\n").unwrap();
     assert_eq!(case.ran().code, Some(7));
 }
 
 #[test]
 fn a_grandchild_that_holds_the_pipe_is_read_for_a_while_and_killed() {
-    let mut case = Case::script("(sleep 0.5; echo late; exec sleep 60) & echo early; exit 0");
-    let before = Instant::now();
+    // It speaks when its parent has ended, which is when nobody writes to the FIFO any more.
+    let mut case = Case::script(
+        "mkfifo f; (read x < f; echo late; exec sleep 60) & exec 9> f; echo early; exit 0",
+    );
     let ran = case.run();
     assert_eq!(ran.code, Some(0));
     assert!(ran.leftovers >= 1);
-    assert!(before.elapsed().as_secs() < 10);
     assert_eq!(case.stdout(), "early\nlate\n");
     assert!(case.is_over());
 }
@@ -78,15 +76,13 @@ fn a_grandchild_that_never_stops_printing_is_ended_after_five_seconds() {
     let mut case = Case::script("(while :; do echo more; sleep 0.1; done) & exit 0");
     let before = Instant::now();
     assert!(case.run().leftovers >= 1);
-    let took = before.elapsed().as_secs();
-    assert!((4..15).contains(&took), "{took} s");
+    assert!(before.elapsed().as_secs() >= 4, "{:?}", before.elapsed());
     assert!(case.is_over());
 }
 
 #[test]
 fn what_ends_with_its_client_is_not_left_over() {
-    let mut case =
-        Case::script("mkfifo f; (exec >&- 2>&-; read x < f; sleep 0.05) & exec 9> f; exit 0");
+    let mut case = Case::script("mkfifo f; (exec >&- 2>&-; read x < f) & exec 9> f; exit 0");
     assert_eq!(case.run().leftovers, 0);
 }
 

@@ -121,6 +121,16 @@ impl Case {
         self.folder.path().join(name)
     }
 
+    /// A FIFO of the script's, `$OUT/fifo`. Open for reading here as well: opening then waits for
+    /// nobody, no reader of a line meets the end of the writer before it, and lines are kept.
+    pub(crate) fn fifo(&self) -> fs::File {
+        let path = self.file("fifo");
+        let mode = nix::sys::stat::Mode::from_bits_truncate(0o600);
+        nix::unistd::mkfifo(&path, mode).unwrap();
+        let mut options = fs::OpenOptions::new();
+        options.read(true).write(true).open(&path).unwrap()
+    }
+
     /// The shim's command line, with the specification in place.
     pub(crate) fn command(&self) -> Command {
         self.spec.store(&self.dir).unwrap();

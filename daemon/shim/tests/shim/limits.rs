@@ -1,5 +1,6 @@
 //! Limits hold without a daemon.
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -8,7 +9,7 @@ use steroids_provider::activity::Level;
 use steroids_provider::kind::{Format, Kind};
 use steroids_shim::exit::Reason;
 use steroids_shim::protocol::Request;
-use steroids_shim::spool::Control;
+use steroids_shim::spool::{Control, Payload, Reader};
 
 use crate::harness::{Case, until};
 
@@ -22,8 +23,8 @@ fn a_silent_provider_is_ended_and_a_chatty_one_is_not() {
         (ran.signal, ran.ended_by),
         (Some(15), Some(Reason::Silence))
     );
-    assert!(ran.duration_ms >= 1200, "{}", ran.duration_ms);
-    assert!(case.stdout().ends_with("8\n"));
+    // After its last word, whenever that was: on a busy machine it may fall silent before the 8.
+    assert!(silence_before_the_stop(&case) >= 500);
     assert_eq!(
         case.spooled().controls,
         [
@@ -38,31 +39,48 @@ fn a_silent_provider_is_ended_and_a_chatty_one_is_not() {
     );
 }
 
+/// From its last output, or else from its start, to the decision to end it.
+fn silence_before_the_stop(case: &Case) -> u64 {
+    let mut reader = Reader::open(&case.dir.spool()).unwrap();
+    let mut said_at = 0;
+    while let Some(record) = reader.next().unwrap() {
+        match record.payload {
+            Payload::Output { .. } => said_at = record.at.mono_ms,
+            Payload::Control(_) => return record.at.mono_ms - said_at,
+        }
+    }
+    panic!("it was not ended");
+}
+
 #[test]
 fn the_wall_limit_ends_one_that_prints_all_the_time() {
-    let mut case = Case::script("trap '' TERM; while :; do echo x; sleep 0.02; done");
+    let mut case = Case::script("while :; do echo x; sleep 0.02; done");
     case.spec.limits.wall_ms = Some(300);
-    case.spec.limits.grace_ms = 100;
     let ran = case.run();
-    assert_eq!((ran.signal, ran.ended_by), (Some(9), Some(Reason::Wall)));
-    assert!(ran.duration_ms >= 400, "{}", ran.duration_ms);
+    assert_eq!((ran.signal, ran.ended_by), (Some(15), Some(Reason::Wall)));
+    assert!(ran.duration_ms >= 300, "{}", ran.duration_ms);
 }
 
 #[test]
 fn a_shim_that_was_held_up_does_not_take_that_for_silence() {
-    let mut case =
-        Case::script(": > $OUT/up; while [ ! -e $OUT/end ]; do echo x; sleep 0.02; done; exit 4");
-    case.spec.limits.silence_ms = Some(500);
+    let mut case = Case::script(
+        ": > $OUT/up; read x < $OUT/fifo; echo x; : > $OUT/said; read x < $OUT/fifo; exit 4",
+    );
+    let mut fifo = case.fifo();
+    // So much may each of its steps take on a busy machine.
+    case.spec.limits.silence_ms = Some(3000);
     case.start_until("up");
     let shim = Pid::from_raw(case.shim().id() as i32);
     kill(shim, Signal::SIGSTOP).unwrap();
     let stopped = Instant::now();
     until("the limit to pass", || {
-        (stopped.elapsed() > Duration::from_millis(1000)).then_some(())
+        (stopped.elapsed() > Duration::from_millis(3200)).then_some(())
     });
+    fifo.write_all(b"go\n").unwrap();
+    case.wait_for("said");
     kill(shim, Signal::SIGCONT).unwrap();
     case.connect().ask(&Request::Stat);
-    std::fs::write(case.file("end"), "").unwrap();
+    fifo.write_all(b"go\n").unwrap();
     let ran = case.ran();
     assert_eq!((ran.code, ran.ended_by), (Some(4), None));
 }
@@ -90,11 +108,26 @@ fn one_that_stays_after_its_result_is_ended() {
 }
 
 #[test]
-fn an_open_tool_may_be_silent_for_its_own_time() {
+fn who_ignores_a_limit_is_killed_after_the_grace() {
+    // This limit begins with a line, and so when the signal is ignored already.
+    let mut case = claude(&format!("trap '' INT; {RESULT}; while :; do sleep 1; done"));
+    case.spec.limits.post_result_ms = Some(200);
+    case.spec.limits.grace_ms = 100;
+    let ran = case.run();
+    assert_eq!(
+        (ran.signal, ran.ended_by),
+        (Some(9), Some(Reason::PostResult))
+    );
+    assert!(ran.duration_ms >= 300, "{}", ran.duration_ms);
+}
+
+#[test]
+fn an_open_tool_is_silent_by_a_limit_of_its_own() {
+    // The shorter one, since how long it takes to the first line is the machine's affair.
     let mut case = claude(&format!("{TOOL}; exec sleep 60"));
-    case.spec.limits.silence_ms = Some(100);
-    case.spec.limits.tool_silence_ms = Some(900);
+    case.spec.limits.silence_ms = Some(3_600_000);
+    case.spec.limits.tool_silence_ms = Some(300);
     let ran = case.run();
     assert_eq!(ran.ended_by, Some(Reason::Silence));
-    assert!(ran.duration_ms >= 900, "{}", ran.duration_ms);
+    assert!(silence_before_the_stop(&case) >= 300);
 }

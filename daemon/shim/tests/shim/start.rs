@@ -1,6 +1,7 @@
 //! Taking over, or not; and what never starts.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
@@ -145,8 +146,7 @@ fn a_stale_socket_is_replaced() {
 #[test]
 fn a_detached_shim_answers_when_it_has_taken_over_and_lives_on() {
     let case = Case::script("read line < $OUT/fifo; echo \"got $line\"");
-    let fifo = case.file("fifo");
-    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+    let mut fifo = case.fifo();
     let output = case.command().arg("--daemonize").output().unwrap();
     assert!(output.status.success());
     assert!(lock::is_held(&case.dir.lock()).unwrap());
@@ -163,7 +163,7 @@ fn a_detached_shim_answers_when_it_has_taken_over_and_lives_on() {
         .unwrap();
     assert_ne!(session, state.shim_pid);
     assert_ne!(session, nix::unistd::getsid(None).unwrap().as_raw());
-    fs::write(&fifo, "that\n").unwrap();
+    fifo.write_all(b"that\n").unwrap();
     until("the lock to be free", || {
         (!lock::is_held(&case.dir.lock()).unwrap()).then_some(())
     });

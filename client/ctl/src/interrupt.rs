@@ -1,6 +1,7 @@
 //! Ctrl-C where it means "leave", not "stop the agent": the first one is told to the command, the
 //! second ends the program, whatever it waits for.
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::exit::Exit;
@@ -14,15 +15,18 @@ impl Interrupt {
     /// Begins to listen. Where that is impossible Ctrl-C keeps its usual meaning.
     pub(crate) fn listen() -> Self {
         let (tell, pressed) = watch::channel(false);
-        tokio::spawn(async move {
-            if tokio::signal::ctrl_c().await.is_err() {
-                return;
-            }
-            tell.send_replace(true);
-            if tokio::signal::ctrl_c().await.is_ok() {
-                std::process::exit(Exit::Stopped as i32);
-            }
-        });
+        // Here and not in the task, which may get its first turn after the first line was printed.
+        if let Ok(mut signals) = signal(SignalKind::interrupt()) {
+            tokio::spawn(async move {
+                if signals.recv().await.is_none() {
+                    return;
+                }
+                tell.send_replace(true);
+                if signals.recv().await.is_some() {
+                    std::process::exit(Exit::Stopped as i32);
+                }
+            });
+        }
         Interrupt { pressed }
     }
 

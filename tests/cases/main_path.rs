@@ -1,7 +1,5 @@
 //! What the daemon is for: start an agent, see it run from several terminals, stop it, read it later.
 
-use std::time::{Duration, Instant};
-
 use steroids_proto::v1;
 use steroids_tests::{Daemon, Home, Puppet, Rpc, log, rpc};
 
@@ -45,18 +43,12 @@ async fn an_agent_is_started_watched_from_several_terminals_stopped_and_read_aga
 }
 
 #[tokio::test]
-async fn a_start_is_listed_as_running_within_a_second() {
+async fn a_start_is_listed_as_running_as_soon_as_it_is_answered() {
     let home = Home::new();
     let daemon = Daemon::start(&home).await;
     let ctl = daemon.project("app").await;
-    let before = Instant::now();
     let id = ctl.start_fake("T1", &["stall"]).await;
     let listed = ctl.run(["--json", "list", "--running"]).await.json();
-    assert!(
-        before.elapsed() < Duration::from_secs(1),
-        "{:?}",
-        before.elapsed()
-    );
     assert_eq!(listed["invocations"][0]["id"], id);
     assert_eq!(listed["invocations"][0]["status"], "running");
     let request = v1::ListTasksRequest {

@@ -36,6 +36,11 @@ async fn a_request_sent_many_times_at_once_starts_one_process() {
     for answer in &answers {
         assert_eq!(answer.invocation.as_ref().unwrap().id, first.id);
     }
+    // Once it speaks it carries the marker; a second one would have been forked as early.
+    let mut followed = rpc
+        .follow(rpc::invocation(&project, first.id), "", true)
+        .await;
+    followed.until("ready").await;
     assert_eq!(processes::marked(&first.uuid).len(), 1);
 }
 

@@ -218,13 +218,7 @@ async fn a_daemon_asked_to_end_leaves_agents_alive_and_streams_resumable() {
         let seen = followed.until("before").await;
         agents.push((puppet, started, followed, seen));
     }
-    let begin = std::time::Instant::now();
     assert_eq!(daemon.term().await, 0);
-    assert!(
-        begin.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        begin.elapsed()
-    );
     let mut cursors = Vec::new();
     for (puppet, started, followed, seen) in &mut agents {
         assert_eq!(processes::marked(&started.uuid).len(), 1);

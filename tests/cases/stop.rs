@@ -1,6 +1,6 @@
 //! The ladder: asked gently, then killed, and nothing of the tree left.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use steroids_proto::v1;
 use steroids_tests::{Daemon, Home, log, processes, rpc};
@@ -48,9 +48,8 @@ async fn an_agent_that_ends_when_asked_is_not_killed() {
     let daemon = Daemon::start(&home).await;
     let project = daemon.project("app").await.project();
     let agent = started(&daemon, &project, &["stall"]).await;
-    let begin = Instant::now();
-    let answer = stop(&daemon, &project, agent.id, Duration::from_secs(20)).await;
-    assert!(begin.elapsed() < Duration::from_secs(10));
+    // A grace that would outlast the test.
+    let answer = stop(&daemon, &project, agent.id, Duration::from_secs(3600)).await;
     let stopped = answer.invocation.unwrap();
     assert_eq!(stopped.outcome, "cancelled");
     assert_eq!(stopped.exit_code, Some(128 + 15));
@@ -98,15 +97,12 @@ async fn a_tree_that_left_its_session_and_ignores_signals_leaves_no_survivor() {
     let mut followed = rpc
         .follow(rpc::invocation(&project, agent.id), "", true)
         .await;
-    followed.until("ready").await;
+    // Who speaks is there; what was only just forked may not carry the marker yet.
+    for _ in 0..20 {
+        followed.until("held ").await;
+    }
     assert!(processes::marked(&agent.uuid).len() > 20);
-    let begin = Instant::now();
     stop(&daemon, &project, agent.id, Duration::from_millis(300)).await;
-    assert!(
-        begin.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        begin.elapsed()
-    );
     assert_eq!(processes::marked(&agent.uuid), []);
 }
 
@@ -119,13 +115,7 @@ async fn what_an_agent_left_behind_is_counted_and_ended_after_success_too() {
     let agent = rpc
         .start_fake(&ctl.project(), "T1", &["grandchild", "--setsid"])
         .await;
-    let begin = Instant::now();
     let ended = rpc.ended(&ctl.project(), agent.id).await;
-    assert!(
-        begin.elapsed() < Duration::from_secs(15),
-        "{:?}",
-        begin.elapsed()
-    );
     assert_eq!(ended.outcome, "success");
     assert_eq!(ended.leftovers, Some(1));
     assert_eq!(processes::marked(&agent.uuid), []);
@@ -155,6 +145,8 @@ async fn the_wall_limit_ends_an_agent_as_timed_out() {
     ];
     let output = ctl.run(words).await;
     assert_eq!(output.code, 124, "{output:?}");
+    // The stream ends with the last line, and the row follows that.
+    daemon.rpc().await.ended(&ctl.project(), 1).await;
     let shown = ctl.run(["--json", "show", "1"]).await.json();
     assert_eq!(shown["status"], "timeout");
     assert_eq!(shown["outcome"], "timeout_wall");

@@ -121,7 +121,7 @@ impl Fake {
             }
         };
         let runtime = self.runtime.as_ref().unwrap();
-        let bound = std::time::Duration::from_secs(20);
+        let bound = std::time::Duration::from_secs(30);
         let came = runtime.block_on(async { tokio::time::timeout(bound, waiting).await });
         came.expect("the world changes as the test waits for");
     }

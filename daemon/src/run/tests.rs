@@ -60,7 +60,7 @@ impl Daemon {
 
     /// A connection, once there is something to connect to.
     async fn connect(&self) -> Channel {
-        for _ in 0..500 {
+        for _ in 0..3000 {
             let path = self.config.socket.clone();
             let connector = tower::service_fn(move |_: tonic::transport::Uri| {
                 let path = path.clone();

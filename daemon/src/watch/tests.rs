@@ -5,7 +5,7 @@ use std::fs;
 use super::*;
 
 /// Long enough that a test only ever waits so long when it fails.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn hints() -> Hints {
     let (hints, watcher) = Hints::new();

@@ -22,7 +22,7 @@ use crate::activity_log::ActivityLogs;
 use crate::domain::{Invocation, Managed, Outcome, Phase, RowStatus};
 
 /// Longer than any poll; what waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A project whose rows the test writes.
 pub(super) struct Rows {

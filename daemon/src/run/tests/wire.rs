@@ -133,7 +133,7 @@ async fn garbage_ends_its_own_connection_only() {
     let answer = tokio::task::spawn_blocking(move || {
         let mut stream = StdUnixStream::connect(socket).unwrap();
         stream
-            .set_read_timeout(Some(Duration::from_secs(10)))
+            .set_read_timeout(Some(Duration::from_secs(30)))
             .unwrap();
         stream
             .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -1,7 +1,7 @@
 //! How a provider ended, and what it left in its pipes.
 
 use std::io::Write;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::harness::{Case, is_alive};
 
@@ -76,7 +76,10 @@ fn a_grandchild_that_never_stops_printing_is_ended_after_five_seconds() {
     let mut case = Case::script("(while :; do echo more; sleep 0.1; done) & exit 0");
     let before = Instant::now();
     assert!(case.run().leftovers >= 1);
-    assert!(before.elapsed().as_secs() >= 4, "{:?}", before.elapsed());
+    let took = before.elapsed();
+    // On a busy machine it may be kept from printing for so long that it counts as silent.
+    let fell_silent = took.saturating_sub(case.spoken()) >= Duration::from_secs(2);
+    assert!(took >= Duration::from_secs(4) || fell_silent, "{took:?}");
     assert!(case.is_over());
 }
 

@@ -223,6 +223,21 @@ impl Case {
         spooled
     }
 
+    /// From its first output to its last.
+    pub(crate) fn spoken(&self) -> Duration {
+        let mut reader = Reader::open(&self.dir.spool()).unwrap();
+        let mut times = Vec::new();
+        while let Some(record) = reader.next().unwrap() {
+            if let Payload::Output { .. } = record.payload {
+                times.push(record.at.mono_ms);
+            }
+        }
+        let span = times.last().zip(times.first());
+        span.map_or(Duration::ZERO, |(last, first)| {
+            Duration::from_millis(last - first)
+        })
+    }
+
     pub(crate) fn stdout(&self) -> String {
         String::from_utf8(self.spooled().stdout).unwrap()
     }

@@ -89,7 +89,8 @@ pub(super) fn project(path: &str, field: &'static str) -> Result<PathBuf, Status
 /// The id of a task.
 pub(super) fn task(id: &str) -> Result<String, Status> {
     match id {
-        "" => Err(invalid("task_id", "is missing")),
+        // One of blanks alone nobody could see in a list, or would ask for.
+        id if id.trim().is_empty() => Err(invalid("task_id", "is missing")),
         id => name(id.to_owned(), "task_id"),
     }
 }

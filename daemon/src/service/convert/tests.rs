@@ -80,6 +80,7 @@ fn a_field_that_makes_no_sense_is_named() {
     let limits = |limits: v1::Limits| at_fault(|asked| asked.limits = Some(limits));
     assert_eq!(at_fault(|asked| asked.project.clear()), "project");
     assert_eq!(at_fault(|asked| asked.task_id.clear()), "task_id");
+    assert_eq!(at_fault(|asked| asked.task_id = "  ".into()), "task_id");
     assert_eq!(at_fault(|asked| asked.task_id = "a\nb".into()), "task_id");
     assert_eq!(at_fault(|asked| asked.role = "two words".into()), "role");
     assert_eq!(at_fault(|asked| asked.model = "--yolo".into()), "model");

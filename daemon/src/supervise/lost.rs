@@ -47,14 +47,17 @@ pub(super) fn close(
     // Somebody may have taken it away.
     folder(dir)?;
     let _lock = lock::acquire(&dir.lock())?;
-    let end = match ExitRecord::load(dir) {
-        Ok(Some(_)) => return Ok(()),
-        Ok(None) => end,
+    let end = match (ExitRecord::load(dir), end) {
+        (Ok(Some(_)), _) => return Ok(()),
+        (Ok(None), End::Lost { .. }) if nobody_took_over(spec, dir)? => End::NeverStarted {
+            error: "its shim never took over".to_owned(),
+        },
+        (Ok(None), end) => end,
         // It will not get better, and nobody but us writes another.
-        Err(error @ FileError::Malformed { .. }) => End::Lost {
+        (Err(error @ FileError::Malformed { .. }), _) => End::Lost {
             error: format!("its exit record is damaged: {}", chain(&error)),
         },
-        Err(error) => return Err(error.into()),
+        (Err(error), _) => return Err(error.into()),
     };
     // Processes of another boot are gone, and their pids may be somebody else's by now.
     if state::boot_id()? == spec.boot_id {
@@ -79,6 +82,16 @@ pub(super) fn close(
     };
     record.store(dir)?;
     Ok(())
+}
+
+/// True if it is certain that nothing was started: a shim writes its state before. Of a folder
+/// without the spec, or of another boot, nothing is.
+fn nobody_took_over(
+    spec: &Spec,
+    dir: &InvDir,
+) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+    let is_as_given = state::boot_id()? == spec.boot_id && dir.spec().exists();
+    Ok(is_as_given && State::load(dir)?.is_none())
 }
 
 fn declare_now(

@@ -17,6 +17,7 @@ use steroids_shim::exit::{End, ExitRecord};
 use steroids_shim::lock::{self, Lock};
 use steroids_shim::paths::InvDir;
 use steroids_shim::spec::PROTOCOL;
+use steroids_shim::state::State;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -47,6 +48,17 @@ impl Stage {
         // Refused where somebody has written the record before: then the shim starts nothing.
         if ExitRecord::load(dir).is_ok_and(|record| record.is_none()) {
             let lock = lock::acquire(&dir.lock()).unwrap();
+            // As before a provider; of processes that there are not.
+            let state = State {
+                proto: PROTOCOL,
+                shim_pid: 1,
+                shim_start_ticks: 1,
+                agent_pid: None,
+                agent_start_ticks: None,
+                boot_id: steroids_shim::state::boot_id().unwrap(),
+                cgroup: None,
+            };
+            state.store(dir).unwrap();
             held(&self.locks).insert(dir.path().to_owned(), lock);
         }
     }

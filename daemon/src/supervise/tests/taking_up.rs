@@ -70,6 +70,19 @@ async fn one_whose_shim_is_gone_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_whose_shim_never_took_over_was_never_started() {
+    let mut bench = Bench::new(8, 8).await;
+    let dir = bench.dir(&bench.start("r1").await);
+    bench.restart().await;
+    bench.stage.vanish(&dir);
+    fs::remove_file(dir.state()).unwrap();
+    bench.supervisor.reconcile(Scope::Startup).await;
+    let ended = bench.ended(1).await;
+    assert_eq!(outcome(&ended), "never_started");
+    assert_eq!(ended.error.as_deref(), Some("its shim never took over"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_exit_record_does_not_keep_a_row_running() {
     let mut bench = Bench::new(8, 8).await;
     let dir = bench.dir(&bench.start("r1").await);

@@ -80,6 +80,10 @@ impl Client {
         list = invocations.list(v1::ListRequest) -> v1::ListResponse, DEADLINE;
         /// Sends a message to a running agent.
         send_input = invocations.send_input(v1::SendInputRequest) -> v1::SendInputResponse, DEADLINE;
+        /// Where the lines of a log are.
+        outline = invocations.outline(v1::OutlineRequest) -> v1::OutlineResponse, DEADLINE;
+        /// Some lines of a log.
+        read = invocations.read(v1::ReadRequest) -> v1::ReadResponse, DEADLINE;
         /// Makes the daemon serve a folder, and makes it a project if asked to.
         register = projects.register(v1::RegisterRequest) -> v1::RegisterResponse, LONG_DEADLINE;
         /// All registered projects.

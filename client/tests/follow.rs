@@ -40,6 +40,7 @@ fn request(follow: bool) -> v1::FollowRequest {
         )),
         after: String::new(),
         follow,
+        skip_ended: false,
     }
 }
 

@@ -23,6 +23,9 @@ pub mod retention;
 // A task's story, sampled.
 pub mod timeline;
 
+// Any part of a log, without the rest.
+pub mod browse;
+
 // One subscriber: from a cursor to the end, then live.
 pub mod follow;
 

@@ -56,6 +56,7 @@ pub(crate) async fn followed(rpc: &Rpc, selector: Selector) -> Count {
         selector: Some(selector),
         after: String::new(),
         follow: true,
+        skip_ended: false,
     };
     let answer = rpc.invocations().follow(request).await;
     let mut batches = answer.expect("Follow is served").into_inner();

@@ -12,7 +12,7 @@ use steroids_tests::binaries::workspace;
 use imports::imports;
 
 /// Room, rooms it may import, crates of ours it may import.
-const ROOMS: [(&str, &[&str], &[&str]); 15] = [
+const ROOMS: [(&str, &[&str], &[&str]); 16] = [
     ("domain", &[], &["steroids_provider"]),
     ("logging", &[], &[]),
     ("activity_log", &["domain"], &[]),
@@ -38,6 +38,7 @@ const ROOMS: [(&str, &[&str], &[&str]); 15] = [
         ],
         &["steroids_provider", "steroids_shim"],
     ),
+    ("browse", &["projects", "activity_log", "domain"], &[]),
     (
         "follow",
         &["projects", "activity_log", "watch", "domain"],
@@ -70,7 +71,7 @@ const ROOMS: [(&str, &[&str], &[&str]); 15] = [
     ),
 ];
 
-const BELOW_SERVICE: [&str; 12] = [
+const BELOW_SERVICE: [&str; 13] = [
     "domain",
     "activity_log",
     "store",
@@ -79,13 +80,14 @@ const BELOW_SERVICE: [&str; 12] = [
     "projection",
     "launch",
     "supervise",
+    "browse",
     "follow",
     "timeline",
     "retention",
     "wakeup",
 ];
 
-const BELOW_RUN: [&str; 13] = [
+const BELOW_RUN: [&str; 14] = [
     "domain",
     "activity_log",
     "store",
@@ -94,6 +96,7 @@ const BELOW_RUN: [&str; 13] = [
     "projection",
     "launch",
     "supervise",
+    "browse",
     "follow",
     "timeline",
     "retention",

@@ -136,6 +136,7 @@ impl Rpc {
         let watched = v1::WatchRequest {
             project: project.to_owned(),
             after: Some(0),
+            pulse: None,
         };
         let answer = within("Watch", self.projects().watch(watched)).await;
         let mut events = answer.expect("Watch is served").into_inner();
@@ -169,6 +170,7 @@ impl Rpc {
             selector: Some(selector),
             after: after.to_owned(),
             follow,
+            skip_ended: false,
         };
         let answer = within("Follow", self.invocations().follow(request)).await?;
         Ok(Followed {

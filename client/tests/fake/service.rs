@@ -156,6 +156,17 @@ impl v1::invocations_server::Invocations for Shared {
         Ok(Response::new(Box::pin(ReceiverStream::new(told))))
     }
 
+    async fn outline(
+        &self,
+        _request: Request<v1::OutlineRequest>,
+    ) -> Answer<v1::OutlineResponse> {
+        Err(Status::unimplemented("no test asks for it"))
+    }
+
+    async fn read(&self, _request: Request<v1::ReadRequest>) -> Answer<v1::ReadResponse> {
+        Err(Status::unimplemented("no test asks for it"))
+    }
+
     async fn timeline(
         &self,
         request: Request<v1::TimelineRequest>,

@@ -15,6 +15,7 @@ mod paths;
 mod reader;
 mod recover;
 mod replace;
+mod resume;
 mod writer;
 
 use std::os::fd::OwnedFd;
@@ -30,6 +31,7 @@ pub use line::{is_ours, is_terminal, is_valid, peek};
 pub use reader::{Batch, Break, LogReader, MAX_LINE, Step};
 pub use recover::{Recovered, Tail};
 pub use replace::Replacement;
+pub use resume::{Lost, Opened};
 pub use writer::LogWriter;
 
 use crate::domain::{InvocationId, Offset};

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::activity_log::Break;
+use crate::activity_log::{Break, Lost};
 use crate::domain::Offset;
 use crate::domain::cursor::Position;
 
@@ -107,6 +107,17 @@ impl Why {
                 Some(Offset::START)
             }
             Why::NoLog | Why::Incomplete | Why::LineTooLong => None,
+        }
+    }
+}
+
+impl From<Lost> for Why {
+    fn from(lost: Lost) -> Why {
+        match lost {
+            Lost::Rebuilt => Why::Rebuilt,
+            Lost::Replaced => Why::Replaced,
+            Lost::Truncated => Why::Truncated,
+            Lost::InsideLine => Why::Changed,
         }
     }
 }

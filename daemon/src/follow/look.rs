@@ -1,68 +1,9 @@
-//! What a tail does on a thread that may block: opening a log at a position, and one read.
+//! One read of a tail, as it is done on a thread that may block.
 
-use crate::activity_log::{ActivityLogs, Break, LogError, LogReader, Step};
-use crate::domain::cursor::{Generation, Position, head_hash};
-use crate::domain::{InvocationId, Offset};
+use crate::activity_log::{Break, LogError, LogReader, Step};
+use crate::domain::cursor::Generation;
 
 use super::FollowError;
-use super::gap::Why;
-
-/// How much of a foreign log's first line tells it from another.
-const HEAD: usize = 4096;
-
-/// What opening came to.
-pub(super) enum Opened {
-    /// Open at the position, or at the start, which needs a reason.
-    Reader(LogReader, Option<Why>),
-    /// There is none, or something that is not read stands in its place.
-    Absent,
-}
-
-/// Opens a log at a position, or at the start without one. `rebuilt` is the generation of our own
-/// logs; a foreign one's is in the file.
-pub(super) fn open(
-    logs: &ActivityLogs,
-    id: InvocationId,
-    position: Option<Position>,
-    rebuilt: Option<u32>,
-) -> Result<Opened, LogError> {
-    let mut reader = match logs.reader(id, Offset::START) {
-        Ok(reader) => reader,
-        // What an agent put in the log's place is not read; our own is put back in time.
-        Err(LogError::Missing { .. } | LogError::Refused { .. }) => return Ok(Opened::Absent),
-        Err(error) => return Err(error),
-    };
-    let Some(position) = position else {
-        return Ok(Opened::Reader(reader, None));
-    };
-    let found = match rebuilt {
-        Some(times) => Some(Generation::Rebuilt(times)),
-        None => file_generation(&reader)?,
-    };
-    if found != Some(position.generation) {
-        let why = if rebuilt.is_some() {
-            Why::Rebuilt
-        } else {
-            Why::Replaced
-        };
-        return Ok(Opened::Reader(reader, Some(why)));
-    }
-    let why = match reader.seek(position.offset) {
-        Ok(()) => None,
-        Err(LogError::PastEnd { .. }) => Some(Why::Truncated),
-        Err(LogError::InsideLine { .. }) => Some(Why::Changed),
-        Err(error) => return Err(error),
-    };
-    Ok(Opened::Reader(reader, why))
-}
-
-fn file_generation(reader: &LogReader) -> Result<Option<Generation>, LogError> {
-    let head = reader.head(HEAD)?;
-    Ok(head.map(|(inode, head)| Generation::File {
-        inode,
-        head: head_hash(&head),
-    }))
-}
 
 /// One read, as it is done on a thread that may block.
 pub(super) struct Look {
@@ -124,7 +65,7 @@ impl Look {
             });
         };
         // Written anew in place, it has another beginning.
-        let generation = file_generation(reader)?;
+        let generation = reader.file_generation()?;
         if before.is_some() && before != generation && !matches!(step, Step::Broken(_)) {
             step = Step::Broken(Break::Replaced);
         }

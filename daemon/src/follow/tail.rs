@@ -14,14 +14,14 @@
 
 use std::sync::Arc;
 
-use crate::activity_log::{Batch, Break, LogReader, Step};
+use crate::activity_log::{Batch, Break, LogReader, Lost, Opened, Step};
 use crate::domain::cursor::{CursorError, Generation, Position};
 use crate::domain::{Invocation, InvocationId, Offset};
 use crate::watch::{Hint, Hints};
 
 use super::FollowError;
 use super::gap::{Gap, Why};
-use super::look::{Look, Looked, Opened, blocking, open};
+use super::look::{Look, Looked, blocking};
 use super::row::Row;
 use super::source::Source;
 use super::trust::Trust;
@@ -127,12 +127,12 @@ impl Tail {
         self.position = Some(position);
         match self.open().await? {
             Opened::Reader(reader, None) => self.reader = Some(reader),
-            Opened::Reader(reader, Some(Why::Changed)) => {
+            Opened::Reader(reader, Some(Lost::InsideLine)) => {
                 drop(reader);
                 let (invocation, offset) = (self.id, position.offset);
                 return Err(CursorError::InsideLine { invocation, offset }.into());
             }
-            Opened::Reader(reader, Some(why)) => self.start_over(why, Some(reader)),
+            Opened::Reader(reader, Some(lost)) => self.start_over(lost.into(), Some(reader)),
             Opened::Absent => self.lose(),
         }
         Ok(())
@@ -190,8 +190,8 @@ impl Tail {
             Some(reader) => reader,
             None => match self.open().await? {
                 Opened::Reader(reader, None) => reader,
-                Opened::Reader(reader, Some(why)) => {
-                    self.start_over(why, Some(reader));
+                Opened::Reader(reader, Some(lost)) => {
+                    self.start_over(lost.into(), Some(reader));
                     return Ok(self.told_gap());
                 }
                 Opened::Absent => return Ok(self.absent()),
@@ -404,6 +404,6 @@ impl Tail {
         let logs = self.source.logs().clone();
         let (id, position, rebuilt) = (self.id, self.position, self.row.rebuilt);
         self.trust.opened(rebuilt.unwrap_or(0));
-        Ok(blocking(move || open(&logs, id, position, rebuilt)).await??)
+        Ok(blocking(move || logs.resume(id, position, rebuilt)).await??)
     }
 }

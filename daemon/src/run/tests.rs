@@ -184,6 +184,7 @@ async fn an_open_stream_is_told_to_resume_when_the_daemon_ends() {
     let request = v1::WatchRequest {
         project: project.clone(),
         after: None,
+        pulse: None,
     };
     let mut watch = projects.watch(request).await.unwrap().into_inner();
     let mut invocations = InvocationsClient::new(daemon.connect().await);
@@ -192,6 +193,7 @@ async fn an_open_stream_is_told_to_resume_when_the_daemon_ends() {
         selector: Some(selector),
         after: String::new(),
         follow: true,
+        skip_ended: false,
     };
     let mut follow = invocations.follow(request).await.unwrap().into_inner();
     let mut client = DaemonClient::new(daemon.connect().await);
@@ -248,6 +250,7 @@ async fn a_start_whose_shim_fails_is_watched_listed_and_ended() {
     let everything = v1::WatchRequest {
         project: String::new(),
         after: Some(0),
+        pulse: None,
     };
     let mut watch = projects.watch(everything).await.unwrap().into_inner();
     let mut client = InvocationsClient::new(daemon.connect().await);

@@ -12,7 +12,7 @@ use super::page::{Merge, Position};
 use super::refusal::Refusal;
 use super::stream::{Outgoing, outgoing};
 use super::telling::Telling;
-use super::{Service, convert, status};
+use super::{Service, browsing, convert, status};
 use crate::domain::{Invocation, InvocationId};
 use crate::projects::Project;
 
@@ -121,6 +121,22 @@ impl v1::invocations_server::Invocations for Service {
             &self.subscribers,
             self.stops.close.clone(),
         )))
+    }
+
+    async fn outline(
+        &self,
+        request: Request<v1::OutlineRequest>,
+    ) -> Result<Response<v1::OutlineResponse>, Status> {
+        let outline = browsing::outline(self, request.into_inner()).await?;
+        Ok(Response::new(outline))
+    }
+
+    async fn read(
+        &self,
+        request: Request<v1::ReadRequest>,
+    ) -> Result<Response<v1::ReadResponse>, Status> {
+        let passage = browsing::read(self, request.into_inner()).await?;
+        Ok(Response::new(passage))
     }
 
     type TimelineStream = Outgoing<v1::TimelineResponse>;

@@ -6,6 +6,7 @@
 //! on a client's word alone: a start that a client no longer waits for is seen through.
 
 mod accept;
+mod browsing;
 mod convert;
 mod daemon;
 mod following;

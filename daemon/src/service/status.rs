@@ -9,6 +9,7 @@ use tonic::{Code, Status};
 use super::refusal::Refusal;
 use super::stream::stopping;
 use crate::activity_log::LogError;
+use crate::browse::BrowseError;
 use crate::follow::FollowError;
 use crate::projects::ProjectError;
 use crate::store::StoreError;
@@ -176,6 +177,28 @@ pub(super) fn follow(error: FollowError) -> Status {
         FollowError::Stopping => return stopping(),
         FollowError::Project(error) => return project(error),
         FollowError::Log(error) => return log(error),
+    }
+    .into()
+}
+
+pub(super) fn browse(error: BrowseError) -> Status {
+    let text = chain(&error);
+    let said = |code, reason| Refusal::new(code, reason, &text);
+    match error {
+        BrowseError::NoInvocation { .. } => said(Code::NotFound, "NO_INVOCATION").field("id"),
+        BrowseError::NoLog { .. } => said(Code::NotFound, "NO_LOG").field("id"),
+        BrowseError::CursorOutOfRange { field, .. } => {
+            said(Code::OutOfRange, "CURSOR_OUT_OF_RANGE")
+                .field(field)
+                .todo("begin at the start, with an empty cursor")
+        }
+        BrowseError::Gap { .. } => said(Code::OutOfRange, "GAP")
+            .field("after")
+            .todo("forget the cursors of this log, and begin at its start"),
+        BrowseError::Text(_) => said(Code::InvalidArgument, "INVALID_FIELD").field("filter.text"),
+        BrowseError::Store(_) => said(Code::Unavailable, "DATABASE").todo(RETRY),
+        BrowseError::Stopping => return stopping(),
+        BrowseError::Log(error) => return log(error),
     }
     .into()
 }

@@ -142,6 +142,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failu
             selector: Some(v1::follow_request::Selector::Invocation(selector)),
             after: String::new(),
             follow: true,
+            skip_ended: false,
         },
         scope: Scope::Invocation {
             id: invocation.id,

@@ -66,6 +66,7 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
             selector: Some(selector),
             after: args.after.clone().unwrap_or_default(),
             follow: !args.no_follow,
+            skip_ended: false,
         },
         scope,
         raw: args.raw,

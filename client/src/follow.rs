@@ -144,7 +144,7 @@ impl Follow {
                     }
                 },
                 State::Streaming(stream) => match stream.message().await {
-                    Ok(Some(batch)) if batch.events.is_empty() => {}
+                    Ok(Some(batch)) if batch.events.is_empty() => self.begin_at(batch.cursor),
                     Ok(Some(batch)) => return Ok(Some(self.hand_out(batch.events))),
                     Ok(None) => self.state = State::Done,
                     Err(status) => {
@@ -154,6 +154,14 @@ impl Follow {
                     }
                 },
             }
+        }
+    }
+
+    /// Where the stream begins, told before there is an event: what ends before the first one is
+    /// then passed over by no new connection.
+    fn begin_at(&mut self, cursor: String) {
+        if !cursor.is_empty() {
+            self.request.after = cursor;
         }
     }
 

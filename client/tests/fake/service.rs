@@ -156,10 +156,7 @@ impl v1::invocations_server::Invocations for Shared {
         Ok(Response::new(Box::pin(ReceiverStream::new(told))))
     }
 
-    async fn outline(
-        &self,
-        _request: Request<v1::OutlineRequest>,
-    ) -> Answer<v1::OutlineResponse> {
+    async fn outline(&self, _request: Request<v1::OutlineRequest>) -> Answer<v1::OutlineResponse> {
         Err(Status::unimplemented("no test asks for it"))
     }
 
@@ -233,7 +230,15 @@ async fn follow(
         }
         budget -= events.len();
         let idle = events.is_empty();
-        if !idle && tell.send(Ok(v1::FollowResponse { events })).await.is_err() {
+        if !idle
+            && tell
+                .send(Ok(v1::FollowResponse {
+                    events,
+                    cursor: String::new(),
+                }))
+                .await
+                .is_err()
+        {
             return;
         }
         if end {

@@ -11,9 +11,16 @@
 //! most [`MAX_OPEN`] at a time, as a cursor can list no more. Further ones wait for a place, and
 //! lose nothing by it. The lines of one invocation are always in order.
 //!
+//! A stream may begin with what runs instead of what ended long ago. One look at the rows decides
+//! which those are; each of them is given from its first line to its last, also if it ends before
+//! its log is opened, and what starts after the look comes as ever. [`Follower::beginning`] is the
+//! cursor of that look. Where more run than a cursor can list, it speaks of the first
+//! [`MAX_OPEN`]: who resumes before the others had a place is also given what ended between them.
+//!
 //! What cannot be given is told by an event of type `gap`. Streams end with the follower; all its
 //! waits are cancel-safe.
 
+mod cursors;
 mod error;
 mod event;
 mod gap;
@@ -38,12 +45,12 @@ use tokio::time::Instant;
 
 pub use error::FollowError;
 pub use event::Event;
+pub use open::Begin;
 
 use crate::domain::InvocationId;
-use crate::domain::cursor::{AllCursor, MAX_OPEN, MAX_SCOPES, Reach, Scope, ScopeCursor, Template};
+use crate::domain::cursor::{MAX_OPEN, MAX_SCOPES, Reach, Scope};
 use crate::watch::Hints;
 use event::{End, Pending};
-use gap::Gap;
 use source::Sources;
 use stream::Stream;
 use tail::{Extent, Tail, Told};
@@ -112,6 +119,8 @@ enum Form {
         changes: watch::Receiver<u64>,
         // Of projects that cannot be opened now; a later cursor still speaks of them.
         absent: BTreeMap<Scope, Reach>,
+        // Where projects begin that no cursor spoke of.
+        begin: Begin,
     },
 }
 
@@ -215,12 +224,10 @@ impl Follower {
     }
 
     fn open_logs(&self) -> usize {
-        let open: usize = self.streams.iter().map(|stream| stream.tails.len()).sum();
-        let absent = match &self.form {
-            Form::All { absent, .. } => absent.values().map(|reach| reach.open.len()).sum(),
-            Form::Invocation | Form::Scope => 0,
-        };
-        open + absent
+        match &self.form {
+            Form::All { absent, .. } => open_logs(&self.streams, absent),
+            Form::Invocation | Form::Scope => open_logs(&self.streams, &BTreeMap::new()),
+        }
     }
 
     fn end_tail(&mut self, at: usize, id: InvocationId) {
@@ -249,7 +256,10 @@ impl Follower {
     // Lets go of projects that were given up, and takes those that came.
     async fn match_projects(&mut self) -> Result<(), FollowError> {
         let Form::All {
-            sources, absent, ..
+            sources,
+            absent,
+            begin,
+            ..
         } = &mut self.form
         else {
             return Ok(());
@@ -273,9 +283,20 @@ impl Follower {
                 continue;
             }
             let scope = Scope::of_project(source.root());
-            let reach = absent.get(&scope).cloned().unwrap_or_default();
-            let extent = self.extent;
-            let stream = Stream::resume(source, scope, None, &reach, &self.hints, extent).await?;
+            let (hints, extent) = (&self.hints, self.extent);
+            let stream = match (absent.get(&scope), *begin) {
+                (Some(reach), _) => {
+                    Stream::resume(source, scope, None, reach, hints, extent).await?
+                }
+                (None, Begin::First) => {
+                    let none = Reach::default();
+                    Stream::resume(source, scope, None, &none, hints, extent).await?
+                }
+                (None, Begin::Running) => {
+                    let taken = open_logs(&self.streams, absent);
+                    Stream::of_running(source, scope, None, hints, extent, taken).await?
+                }
+            };
             absent.remove(&scope);
             self.streams.push(stream);
         }
@@ -334,43 +355,6 @@ impl Follower {
         })
     }
 
-    fn template(&self, at: usize, id: InvocationId) -> Template {
-        let stream = &self.streams[at];
-        match &self.form {
-            Form::Invocation => Template::of_invocation(id),
-            Form::Scope => {
-                let cursor = ScopeCursor {
-                    scope: stream.scope,
-                    reach: stream.reach(),
-                };
-                Template::of_scope(&cursor, id)
-            }
-            Form::All { absent, .. } => {
-                let mut reaches = absent.clone();
-                reaches.extend(self.streams.iter().map(|it| (it.scope, it.reach())));
-                Template::of_all(&AllCursor { reaches }, stream.scope, id)
-            }
-        }
-    }
-
-    fn gap_event(&self, at: usize, id: InvocationId, gap: &Gap) -> Event {
-        let stream = &self.streams[at];
-        let position = stream
-            .tails
-            .iter()
-            .find(|tail| tail.id() == id)
-            .map(Tail::position);
-        let (ts, line) = gap.line();
-        Event {
-            cursor: self.template(at, id).at(position),
-            project: Arc::clone(stream.source.root()),
-            invocation: id,
-            ts,
-            kind: "gap".to_owned(),
-            line,
-        }
-    }
-
     // Makes events of the batch read last, as many as fit; None if none is left.
     fn drain(&mut self) -> Option<Vec<Event>> {
         let mut pending = self.pending.take()?;
@@ -392,6 +376,12 @@ impl Follower {
         }
         (!drained.events.is_empty()).then_some(drained.events)
     }
+}
+
+fn open_logs(streams: &[Stream], absent: &BTreeMap<Scope, Reach>) -> usize {
+    let open: usize = streams.iter().map(|stream| stream.tails.len()).sum();
+    let absent: usize = absent.values().map(|reach| reach.open.len()).sum();
+    open + absent
 }
 
 async fn changed(changes: &mut watch::Receiver<u64>) {

@@ -14,9 +14,19 @@ use crate::domain::cursor::{AllCursor, InvocationCursor, Reach, Scope, ScopeCurs
 use crate::projects::Projects;
 use crate::watch::Hints;
 
+/// Where a stream without a cursor begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// With the first invocation there ever was.
+    First,
+    /// With those that run now. A selector of one invocation knows no difference.
+    Running,
+}
+
 impl Follower {
-    /// Opens a stream of what comes after the cursor (from the start without one); with `follow`
-    /// it goes on with what is written later, else it ends when all that is there was given.
+    /// Opens a stream of what comes after the cursor (without one, from where it is to begin); with
+    /// `follow` it goes on with what is written later, else it ends when all that is there was
+    /// given.
     ///
     /// A cursor that is malformed, of another stream, or inside a line is an error; one whose log
     /// was rebuilt, replaced or cut gets a `gap` event and the log from its start.
@@ -25,6 +35,7 @@ impl Follower {
         hints: &Hints,
         selector: Selector,
         after: Option<&str>,
+        begin: Begin,
         follow: bool,
     ) -> Result<Follower, FollowError> {
         let extent = if follow {
@@ -35,6 +46,7 @@ impl Follower {
         let opening = Opening {
             hints: hints.clone(),
             after: after.unwrap_or_default(),
+            begin,
             extent,
         };
         match selector {
@@ -65,6 +77,7 @@ pub(super) struct Opening<'a> {
     pub(super) hints: Hints,
     /// Empty: from the start.
     pub(super) after: &'a str,
+    pub(super) begin: Begin,
     pub(super) extent: Extent,
 }
 
@@ -99,11 +112,16 @@ impl Opening<'_> {
             Some(task) => Scope::of_task(source.root(), task),
             None => Scope::of_project(source.root()),
         };
-        let reach = match self.after {
-            "" => Reach::default(),
-            text => ScopeCursor::parse(text, scope)?.reach,
+        let (hints, extent) = (&self.hints, self.extent);
+        let reach = match (self.after, self.begin) {
+            ("", Begin::First) => Some(Reach::default()),
+            ("", Begin::Running) => None,
+            (text, _) => Some(ScopeCursor::parse(text, scope)?.reach),
         };
-        let stream = Stream::resume(source, scope, task, &reach, &self.hints, self.extent).await?;
+        let stream = match reach {
+            Some(reach) => Stream::resume(source, scope, task, &reach, hints, extent).await?,
+            None => Stream::of_running(source, scope, task, hints, extent, 0).await?,
+        };
         Ok(self.follower(Form::Scope, vec![stream]))
     }
 
@@ -112,6 +130,11 @@ impl Opening<'_> {
             "" => BTreeMap::new(),
             text => AllCursor::parse(text)?.reaches,
         };
+        let begin = if self.after.is_empty() {
+            self.begin
+        } else {
+            Begin::First
+        };
         // Subscribed before the first look, so that no project comes between the two.
         let changes = sources.changes();
         let mut follower = self.follower(
@@ -119,6 +142,7 @@ impl Opening<'_> {
                 sources,
                 changes,
                 absent,
+                begin,
             },
             Vec::new(),
         );

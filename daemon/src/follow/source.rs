@@ -23,6 +23,8 @@ pub(super) trait Source: Send + Sync {
     /// Grows when rows were added or ended.
     fn changes(&self) -> watch::Receiver<u64>;
     fn invocation(&self, id: InvocationId) -> Answer<'_, Option<Invocation>>;
+    /// The highest id, and those up to it that have not ended, ascending; of one task, or of all.
+    fn standing<'a>(&'a self, task: Option<&'a str>) -> Answer<'a, (i64, Vec<InvocationId>)>;
     /// Those above an id, ascending; of one task, or of all.
     fn after<'a>(
         &'a self,
@@ -70,6 +72,10 @@ impl Source for Served {
 
     fn invocation(&self, id: InvocationId) -> Answer<'_, Option<Invocation>> {
         Box::pin(async move { self.project.store.invocation(id).await.map_err(unreadable) })
+    }
+
+    fn standing<'a>(&'a self, task: Option<&'a str>) -> Answer<'a, (i64, Vec<InvocationId>)> {
+        Box::pin(async move { self.project.store.standing(task).await.map_err(unreadable) })
     }
 
     fn after<'a>(

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::FollowError;
 use super::source::Source;
 use super::tail::{Extent, Tail};
-use crate::domain::cursor::{Reach, Scope};
+use crate::domain::cursor::{MAX_OPEN, Reach, Scope};
 use crate::domain::{Invocation, InvocationId};
 use crate::watch::Hints;
 
@@ -22,8 +22,11 @@ pub(super) struct Stream {
     pub(super) scope: Scope,
     pub(super) tails: Vec<Tail>,
     task: Option<String>,
-    // Every invocation up to this id was taken up.
+    // Every invocation up to this id was taken up, or is passed over.
     high: i64,
+    // What ran when the stream began and has no place yet, below what is passed over up to `floor`.
+    waiting: VecDeque<InvocationId>,
+    floor: i64,
     rows: VecDeque<Invocation>,
     more_rows: bool,
     // None where the one log tells all there is to know.
@@ -41,6 +44,8 @@ impl Stream {
             tails: vec![tail.sole()],
             task: None,
             high: 0,
+            waiting: VecDeque::new(),
+            floor: 0,
             rows: VecDeque::new(),
             more_rows: false,
             changes,
@@ -67,17 +72,66 @@ impl Stream {
             tail.resume(position).await?;
             tails.push(tail);
         }
-        let (high, rows) = (reach.high, VecDeque::new());
         Ok(Stream {
             source,
             scope,
             tails,
             task,
-            high,
-            rows,
+            high: reach.high,
+            waiting: VecDeque::new(),
+            floor: 0,
+            rows: VecDeque::new(),
             more_rows: true,
             changes,
         })
+    }
+
+    /// As [`Stream::resume`] from the first, but passing over what has ended by now. What runs has
+    /// its place at once, as far as `taken` ones of other streams leave any, so that the cursor
+    /// speaks of it from the beginning: it is given whole, whenever it ends.
+    pub(super) async fn of_running(
+        source: Arc<dyn Source>,
+        scope: Scope,
+        task: Option<String>,
+        hints: &Hints,
+        extent: Extent,
+        taken: usize,
+    ) -> Result<Stream, FollowError> {
+        let none = Reach::default();
+        let mut stream = Stream::resume(source, scope, task, &none, hints, extent).await?;
+        let (floor, ids) = stream.source.standing(stream.task.as_deref()).await?;
+        (stream.floor, stream.waiting) = (floor, ids.into());
+        while taken + stream.tails.len() < MAX_OPEN && stream.take_up_waiting(hints, extent).await?
+        {
+        }
+        if stream.waiting.is_empty() {
+            stream.high = floor;
+        }
+        Ok(stream)
+    }
+
+    // Opens the next log of those that ran when the stream began; false if none is left.
+    async fn take_up_waiting(
+        &mut self,
+        hints: &Hints,
+        extent: Extent,
+    ) -> Result<bool, FollowError> {
+        while let Some(&id) = self.waiting.front() {
+            let row = self.source.invocation(id).await?;
+            self.waiting.pop_front();
+            self.high = if self.waiting.is_empty() {
+                self.floor
+            } else {
+                id.get()
+            };
+            // A row that was deleted has nothing more to give.
+            if let Some(row) = row {
+                self.tails
+                    .push(Tail::new(&self.source, &row, hints, extent));
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Opens the next invocation's log; false if there is none yet.
@@ -86,6 +140,9 @@ impl Stream {
         hints: &Hints,
         extent: Extent,
     ) -> Result<bool, FollowError> {
+        if self.take_up_waiting(hints, extent).await? {
+            return Ok(true);
+        }
         if self.rows.is_empty() && self.more_rows {
             let rows = self
                 .source

@@ -7,7 +7,7 @@ use tonic::Status;
 use super::refusal::invalid;
 use super::stream::Source;
 use super::{Service, convert, status};
-use crate::follow::{Event, Follower, Selector};
+use crate::follow::{Begin, Event, Follower, Selector};
 
 /// Longer than any cursor of ours.
 const CURSOR_MAX: usize = 4096;
@@ -17,6 +17,8 @@ pub(super) struct Following {
     follower: Follower,
     /// Where the selector spans projects, each event names its own.
     names_project: bool,
+    /// Where it begins, if the client is to know that before there is an event.
+    beginning: Option<String>,
 }
 
 impl Following {
@@ -36,18 +38,27 @@ impl Following {
         let names_project = matches!(asked, Asked::All(_));
         let selector = selector(asked)?;
         let after = Some(request.after.as_str()).filter(|after| !after.is_empty());
+        let begin = if request.skip_ended {
+            Begin::Running
+        } else {
+            Begin::First
+        };
         let follower = Follower::open(
             &service.projects,
             &service.hints,
             selector,
             after,
+            begin,
             request.follow,
         )
         .await
         .map_err(status::follow)?;
+        let is_new = request.skip_ended && request.after.is_empty();
+        let beginning = follower.beginning().filter(|_| is_new);
         Ok(Following {
             follower,
             names_project,
+            beginning,
         })
     }
 
@@ -93,9 +104,14 @@ impl Source for Following {
     }
 
     async fn next(&mut self) -> Result<Option<v1::FollowResponse>, Status> {
+        if let Some(cursor) = self.beginning.take() {
+            let events = Vec::new();
+            return Ok(Some(v1::FollowResponse { events, cursor }));
+        }
         let batch = self.follower.next().await.map_err(status::follow)?;
         Ok(batch.map(|events| v1::FollowResponse {
             events: events.into_iter().map(|event| self.shown(event)).collect(),
+            cursor: String::new(),
         }))
     }
 }

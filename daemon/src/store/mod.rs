@@ -242,6 +242,17 @@ impl Store {
         self.read(|db| query::open(db, Whose::Foreign)).await
     }
 
+    /// The highest id there is, and which invocations up to it are queued or running, whoever owns
+    /// them, oldest first; of one task, or of all.
+    pub async fn standing(
+        &self,
+        task: Option<&str>,
+    ) -> Result<(i64, Vec<InvocationId>), StoreError> {
+        let task = task.map(str::to_owned);
+        self.read(move |db| query::standing(db, task.as_deref()))
+            .await
+    }
+
     /// How many are queued or running, whoever owns them.
     pub async fn running_count(&self) -> Result<i64, StoreError> {
         self.read(query::open_count).await

@@ -90,6 +90,29 @@ pub(super) fn open(connection: &Connection, whose: Whose) -> Result<Vec<Invocati
     select(connection, &sql, Vec::new())
 }
 
+/// The highest id there is, and which invocations up to it are not over, ascending; of one task, or
+/// of all.
+pub(super) fn standing(
+    connection: &Connection,
+    task: Option<&str>,
+) -> Result<(i64, Vec<InvocationId>), Failure> {
+    // The highest first: one that begins between the two statements is above it.
+    let highest = connection
+        .prepare_cached("SELECT coalesce(max(id), 0) FROM task_invocations")?
+        .query_row([], |row| row.get(0))?;
+    let sql = format!(
+        "SELECT i.id FROM task_invocations i
+         WHERE i.id IN ({OPEN_IDS}) AND i.id <= ?1 AND (?2 IS NULL OR i.task_id = ?2)
+         ORDER BY i.id"
+    );
+    let ids = connection
+        .prepare_cached(&sql)?
+        .query_map((highest, task), |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<i64>>>()?;
+    let ids = ids.into_iter().filter_map(InvocationId::new).collect();
+    Ok((highest, ids))
+}
+
 /// How many are not over.
 pub(super) fn open_count(connection: &Connection) -> Result<i64, Failure> {
     let sql = format!("SELECT count(*) FROM ({OPEN_IDS})");

@@ -2,6 +2,7 @@
 
 mod gaps;
 mod one;
+mod running;
 mod wide;
 
 use std::collections::BTreeMap;
@@ -151,9 +152,20 @@ impl Rows {
         after: &str,
         extent: Extent,
     ) -> Result<Follower, FollowError> {
+        self.open_at(what, after, Begin::First, extent).await
+    }
+
+    async fn open_at(
+        self: &Arc<Self>,
+        what: Whole,
+        after: &str,
+        begin: Begin,
+        extent: Extent,
+    ) -> Result<Follower, FollowError> {
         let opening = Opening {
             hints: self.hints.clone(),
             after,
+            begin,
             extent,
         };
         let source = Arc::new(Shared(Arc::clone(self)));
@@ -202,6 +214,15 @@ impl Source for Shared {
     fn invocation(&self, id: InvocationId) -> Answer<'_, Option<Invocation>> {
         let row = self.0.rows.lock().unwrap().get(&id.get()).cloned();
         Box::pin(async move { Ok(row) })
+    }
+
+    fn standing<'a>(&'a self, task: Option<&'a str>) -> Answer<'a, (i64, Vec<InvocationId>)> {
+        let rows = self.0.rows.lock().unwrap();
+        let high = rows.keys().last().copied().unwrap_or(0);
+        let running = rows.values().filter(|row| !row.phase.is_ended());
+        let of_task = running.filter(|row| task.is_none_or(|task| row.task == task));
+        let ids = of_task.map(|row| row.id).collect();
+        Box::pin(async move { Ok((high, ids)) })
     }
 
     fn after<'a>(

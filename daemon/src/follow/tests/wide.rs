@@ -146,6 +146,7 @@ async fn projects_come_go_and_come_back_without_a_line_lost_or_twice() {
         let opening = Opening {
             hints: hints.clone(),
             after,
+            begin: Begin::First,
             extent,
         };
         opening.all(Box::new(sources)).await.unwrap()

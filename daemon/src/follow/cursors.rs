@@ -1,0 +1,66 @@
+//! The cursors of a follower: where it begins, and behind which line it stands.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::gap::Gap;
+use super::tail::Tail;
+use super::{Event, Follower, Form};
+use crate::domain::InvocationId;
+use crate::domain::cursor::{AllCursor, Reach, Scope, ScopeCursor, Template};
+
+impl Follower {
+    /// Resumes where a stream of many invocations stands before its first event; none of one alone,
+    /// which has but one beginning.
+    pub fn beginning(&self) -> Option<String> {
+        match &self.form {
+            Form::Invocation => None,
+            Form::Scope => self.streams.first().map(|stream| {
+                let (scope, reach) = (stream.scope, stream.reach());
+                ScopeCursor { scope, reach }.to_string()
+            }),
+            Form::All { absent, .. } => Some(self.all_cursor(absent).to_string()),
+        }
+    }
+
+    fn all_cursor(&self, absent: &BTreeMap<Scope, Reach>) -> AllCursor {
+        let mut reaches = absent.clone();
+        reaches.extend(self.streams.iter().map(|it| (it.scope, it.reach())));
+        AllCursor { reaches }
+    }
+
+    pub(super) fn template(&self, at: usize, id: InvocationId) -> Template {
+        let stream = &self.streams[at];
+        match &self.form {
+            Form::Invocation => Template::of_invocation(id),
+            Form::Scope => {
+                let cursor = ScopeCursor {
+                    scope: stream.scope,
+                    reach: stream.reach(),
+                };
+                Template::of_scope(&cursor, id)
+            }
+            Form::All { absent, .. } => {
+                Template::of_all(&self.all_cursor(absent), stream.scope, id)
+            }
+        }
+    }
+
+    pub(super) fn gap_event(&self, at: usize, id: InvocationId, gap: &Gap) -> Event {
+        let stream = &self.streams[at];
+        let position = stream
+            .tails
+            .iter()
+            .find(|tail| tail.id() == id)
+            .map(Tail::position);
+        let (ts, line) = gap.line();
+        Event {
+            cursor: self.template(at, id).at(position),
+            project: Arc::clone(stream.source.root()),
+            invocation: id,
+            ts,
+            kind: "gap".to_owned(),
+            line,
+        }
+    }
+}

@@ -64,7 +64,7 @@ impl Phase {
     }
 }
 
-/// Tokens and money of an ended invocation. Input excludes cache reads and writes.
+/// Tokens and money of an invocation. Input excludes cache reads and writes.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct UsageTotals {
     /// Without cache reads and writes.
@@ -77,6 +77,25 @@ pub struct UsageTotals {
     pub cache_creation_tokens: Option<u64>,
     /// In US dollars, as the provider states it.
     pub total_cost_usd: Option<f64>,
+}
+
+/// How a running invocation of ours is doing, as far as its log has been written.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Live {
+    /// Of its last line, in epoch milliseconds.
+    pub last_activity_ms: i64,
+    /// Of the last line that a person would look at.
+    pub last_type: &'static str,
+    /// What that line says, on one short line.
+    pub last_text: String,
+    /// Tool calls so far.
+    pub tools: u64,
+    /// Those of them without a result.
+    pub open_tools: u64,
+    /// Lines of its log.
+    pub lines: u64,
+    /// What it used so far.
+    pub usage: Option<UsageTotals>,
 }
 
 /// One invocation, from its row and ours beside it.

@@ -6,7 +6,9 @@ mod invocation;
 mod offset;
 mod request;
 
-pub use invocation::{Invocation, InvocationId, Managed, Page, Phase, Query, Task, UsageTotals};
+pub use invocation::{
+    Invocation, InvocationId, Live, Managed, Page, Phase, Query, Task, UsageTotals,
+};
 pub use offset::Offset;
 pub use request::{Limits, StartRequest};
 pub use steroids_provider::outcome::{Outcome, RowStatus};

@@ -4,7 +4,7 @@ use steroids_provider::outcome::Outcome;
 use steroids_provider::parser::Verdict;
 use steroids_shim::exit::{End, ExitRecord};
 
-use crate::domain::UsageTotals;
+use super::live::totals;
 use crate::store::{Ending, Rusage};
 
 /// Why and how an invocation without a process ended.
@@ -54,13 +54,7 @@ pub fn ending_of(exit: &ExitRecord, verdict: Option<&Verdict>, created_ms: u64) 
         completed_ms: signed(exit.ended_ms),
         response: verdict.and_then(|verdict| verdict.response.clone()),
         session_id: verdict.and_then(|verdict| verdict.session_id.clone()),
-        usage: usage.map(|usage| UsageTotals {
-            input_tokens: usage.input_tokens,
-            output_tokens: usage.output_tokens,
-            cached_input_tokens: usage.cached_input_tokens,
-            cache_creation_tokens: usage.cache_creation_tokens,
-            total_cost_usd: usage.total_cost_usd,
-        }),
+        usage: usage.map(totals),
         rusage: exit.rusage.map(|used| Rusage {
             user_us: used.user_us,
             system_us: used.system_us,

@@ -16,6 +16,7 @@
 
 mod ending;
 mod error;
+mod live;
 mod output;
 mod stub;
 #[cfg(test)]
@@ -37,11 +38,12 @@ use steroids_shim::spool::{self, Control, Payload, Record, SpoolError};
 
 pub use ending::ending_of;
 pub use error::ProjectionError;
+use live::Course;
 use output::{Flushed, Output};
 pub use stub::write_stub;
 
 use crate::activity_log::ActivityLogs;
-use crate::domain::InvocationId;
+use crate::domain::{InvocationId, Live};
 use crate::store::Ending;
 
 /// Spool bytes decoded before others get a turn: about 10 ms of work.
@@ -93,6 +95,7 @@ struct Damage {
 struct Lines {
     bytes: Vec<u8>,
     unknown: u64,
+    course: Course,
 }
 
 impl Sink for Lines {
@@ -100,6 +103,7 @@ impl Sink for Lines {
         if matches!(activity, Activity::Unknown { .. }) {
             self.unknown += 1;
         }
+        self.course.note(at, activity);
         encode_line(&mut self.bytes, at, activity);
     }
 }
@@ -135,6 +139,17 @@ impl Projection {
     /// Provider events no parser knew, since the last call.
     pub fn take_unknown(&mut self) -> u64 {
         std::mem::take(&mut self.lines.unknown)
+    }
+
+    /// How the invocation is doing, by the lines made so far; after a restart these are at first
+    /// fewer than the log has.
+    pub fn live(&self) -> &Live {
+        self.lines.course.live()
+    }
+
+    /// True while the log ends where we are.
+    pub fn is_appending(&self) -> bool {
+        self.output.is_appending()
     }
 
     /// Projects a bounded part of what the spool holds. After an error nothing is lost: the same

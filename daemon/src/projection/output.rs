@@ -75,6 +75,11 @@ impl Output {
         matches!(self, Output::Comparing { .. } | Output::Appending { .. })
     }
 
+    /// True while lines that are made are new to the log.
+    pub(super) fn is_appending(&self) -> bool {
+        matches!(self, Output::Appending { .. })
+    }
+
     pub(super) fn is_rebuilding(&self) -> bool {
         matches!(self, Output::Rebuilding { .. })
     }

@@ -10,7 +10,8 @@ use tonic::Status;
 
 use super::refusal::invalid;
 use crate::domain::{
-    Invocation, InvocationId, Limits, Phase, Query, RowStatus, StartRequest, Task, UsageTotals,
+    Invocation, InvocationId, Limits, Live, Phase, Query, RowStatus, StartRequest, Task,
+    UsageTotals,
 };
 
 /// Names of tasks, models, sessions and requests; the older tool's are 36 bytes.
@@ -19,6 +20,9 @@ const NAME_MAX: usize = 256;
 const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 /// The longest grace a stop may ask for: a request waits for it, and none waits for ever.
 const GRACE_MAX: Duration = Duration::from_secs(3600);
+/// Faster than anybody reads, and each costs a look at the rows.
+const PULSE_MIN: Duration = Duration::from_millis(200);
+const PULSE_MAX: Duration = Duration::from_secs(3600);
 const PAGE_DEFAULT: u32 = 100;
 const PAGE_MAX: u32 = 1000;
 
@@ -105,6 +109,16 @@ pub(super) fn grace(grace: Option<prost_types::Duration>) -> Result<Option<Durat
     match grace.map(|grace| duration(grace, "grace")).transpose()? {
         Some(grace) if grace > GRACE_MAX => Err(invalid("grace", "must not be over an hour")),
         grace => Ok(grace),
+    }
+}
+
+/// How often a watcher is told how things are, at most.
+pub(super) fn pulse(pulse: Option<prost_types::Duration>) -> Result<Option<Duration>, Status> {
+    match pulse.map(|pulse| duration(pulse, "pulse")).transpose()? {
+        Some(pulse) if !(PULSE_MIN..=PULSE_MAX).contains(&pulse) => {
+            Err(invalid("pulse", "must be between 200 ms and an hour"))
+        }
+        pulse => Ok(pulse),
     }
 }
 
@@ -274,7 +288,20 @@ fn outcome(phase: Phase) -> &'static str {
     }
 }
 
-fn usage(usage: UsageTotals) -> v1::Usage {
+/// How a running invocation is doing, on the wire; its usage is the invocation's.
+pub(super) fn live(live: &Live) -> v1::Live {
+    let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    v1::Live {
+        last_activity_at_ms: live.last_activity_ms,
+        last_type: live.last_type.to_owned(),
+        last_text: live.last_text.clone(),
+        tools: count(live.tools),
+        open_tools: count(live.open_tools),
+        lines: count(live.lines),
+    }
+}
+
+pub(super) fn usage(usage: UsageTotals) -> v1::Usage {
     v1::Usage {
         input_tokens: usage.input_tokens,
         output_tokens: usage.output_tokens,

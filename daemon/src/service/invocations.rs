@@ -15,6 +15,7 @@ use super::telling::Telling;
 use super::{Service, browsing, convert, status};
 use crate::domain::{Invocation, InvocationId};
 use crate::projects::Project;
+use crate::supervise::Vitals;
 
 #[tonic::async_trait]
 impl v1::invocations_server::Invocations for Service {
@@ -159,11 +160,18 @@ impl Service {
     pub(super) fn shown(&self, project: &Arc<Project>, invocation: Invocation) -> v1::Invocation {
         let log_path = convert::text(&project.logs().path(invocation.id));
         let managed = invocation.managed.as_ref();
-        let alarm = managed.and_then(|managed| self.supervisor.alarm(&managed.uuid));
+        // A job may outlast its row by a moment; what has ended is not doing anything.
+        let running = managed.filter(|_| !invocation.phase.is_ended());
+        let vitals = running.map(|managed| self.supervisor.vitals(&managed.uuid));
+        let Vitals { alarm, live } = vitals.unwrap_or_default();
+        let used = live.as_ref().and_then(|live| live.usage);
+        let shown = convert::invocation(&project.root, invocation);
         v1::Invocation {
             log_path,
             alarm: alarm.unwrap_or_default(),
-            ..convert::invocation(&project.root, invocation)
+            live: live.as_deref().map(convert::live),
+            usage: shown.usage.or(used.map(convert::usage)),
+            ..shown
         }
     }
 

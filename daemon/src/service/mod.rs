@@ -16,6 +16,7 @@ pub mod listen;
 pub mod lock;
 mod page;
 mod projects;
+mod pulse;
 mod refusal;
 mod status;
 mod stream;

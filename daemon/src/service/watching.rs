@@ -1,6 +1,6 @@
 //! The stream of `Watch`: lifecycle events of one project, or of all that are served, also of those
 //! that come to be served later. The events are rows with a number that grows; a change of the
-//! database only says "look again".
+//! database only says "look again". With a pulse, also how those that run are doing.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use steroids_proto::v1;
 use tokio::sync::watch;
 use tonic::Status;
 
+use super::pulse::Pulse;
 use super::stream::Source;
 use super::{Service, convert, status};
 use crate::projects::Project;
@@ -26,6 +27,7 @@ pub(super) struct Watching {
     watched: Vec<Watched>,
     /// Whose turn it is to be looked at first, so that a busy project does not hide the others.
     turn: usize,
+    pulse: Option<Pulse>,
 }
 
 struct Watched {
@@ -43,6 +45,9 @@ impl Watching {
         if request.after.is_some_and(|after| after < 0) {
             return Err(super::refusal::invalid("after", "must not be negative"));
         }
+        let is_sole = !request.project.is_empty();
+        let pulse = convert::pulse(request.pulse)?;
+        let pulse = pulse.map(|every| Pulse::new(service, every, is_sole));
         // Subscribed first: a project that is added in between is then seen twice, not missed.
         let roster = request
             .project
@@ -53,6 +58,7 @@ impl Watching {
             roster,
             watched: Vec::new(),
             turn: 0,
+            pulse,
         };
         for project in service.projects_at(&request.project).await? {
             watching.add(project, request.after).await?;
@@ -66,6 +72,9 @@ impl Watching {
             Some(after) => after,
             None => project.store.last_event().await.map_err(status::store)?,
         };
+        if let Some(pulse) = &mut self.pulse {
+            pulse.add(&project);
+        }
         self.watched.push(Watched {
             project,
             last,
@@ -113,6 +122,11 @@ impl Watching {
             let Some(watched) = self.watched.get_mut(at) else {
                 continue;
             };
+            if let Some(pulse) = &mut self.pulse
+                && watched.changes.has_changed().unwrap_or(false)
+            {
+                pulse.touch(&watched.project);
+            }
             // Before the look, so that what comes during it is not missed.
             watched.changes.mark_unchanged();
             let events = watched.project.store.events(watched.last, BATCH).await;
@@ -129,6 +143,20 @@ impl Watching {
             return self.answer(&project, events).await.map(Some);
         }
         Ok(None)
+    }
+
+    /// How those that run are doing, if there is something to tell.
+    async fn beat(&mut self) -> Result<Option<v1::WatchResponse>, Status> {
+        let Some(pulse) = &mut self.pulse else {
+            return Ok(None);
+        };
+        let watched: Vec<_> = self.watched.iter().map(|it| &it.project).collect();
+        let running = pulse.look(&self.service, &watched).await;
+        let running = running.map_err(status::store)?;
+        Ok(running.map(|running| v1::WatchResponse {
+            running,
+            ..v1::WatchResponse::default()
+        }))
     }
 
     async fn answer(
@@ -156,6 +184,10 @@ impl Watching {
         Ok(answer)
     }
 
+    fn is_begun(&self) -> bool {
+        self.pulse.as_ref().is_none_or(Pulse::is_begun)
+    }
+
     /// Waits until one of the projects, or their list, has changed. Cancel-safe.
     async fn changed(&mut self) {
         let projects = self.watched.iter_mut();
@@ -167,7 +199,14 @@ impl Watching {
                 None => pending().await,
             }
         };
-        select_all(projects.chain([list.boxed()])).await;
+        let pulse = self.pulse.as_mut();
+        let beat = async {
+            match pulse {
+                Some(pulse) => pulse.ready().await,
+                None => pending().await,
+            }
+        };
+        select_all(projects.chain([list.boxed(), beat.boxed()])).await;
     }
 }
 
@@ -182,8 +221,8 @@ impl Source for Watching {
     type Batch = v1::WatchResponse;
 
     fn size(batch: &v1::WatchResponse) -> usize {
-        // A row without its texts.
-        batch.events.len() * 1024
+        // Rows without their texts.
+        (batch.events.len() + batch.running.len()) * 1024
     }
 
     async fn next(&mut self) -> Result<Option<v1::WatchResponse>, Status> {
@@ -192,7 +231,13 @@ impl Source for Watching {
                 roster.mark_unchanged();
                 self.refresh().await;
             }
-            if let Some(batch) = self.look().await? {
+            // What runs comes first, and its events after that: none is of an earlier moment.
+            if self.is_begun()
+                && let Some(batch) = self.look().await?
+            {
+                return Ok(Some(batch));
+            }
+            if let Some(batch) = self.beat().await? {
                 return Ok(Some(batch));
             }
             self.changed().await;

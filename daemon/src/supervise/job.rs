@@ -8,7 +8,7 @@
 //!      └──> take the lock ──> kill what is left ──> write the record (lost) ──> as above
 //! ```
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use steroids_shim::exit::ExitRecord;
@@ -21,8 +21,9 @@ use tracing::{debug, info, warn};
 
 use super::link::ShimLink;
 use super::supervisor::{Entry, Inner};
+use super::vitals::{Vitals, Whose};
 use super::{finish, lost};
-use crate::domain::{Invocation, InvocationId};
+use crate::domain::{Invocation, InvocationId, Live};
 use crate::projection::{Projection, Step};
 use crate::projects::Project;
 use crate::store::{NewInvocation, Store, StoreError};
@@ -48,8 +49,8 @@ pub(super) enum Request {
 /// What a job publishes.
 #[derive(Debug, Clone)]
 pub(super) enum Progress {
-    /// Not ended; the alarm is what a person should know.
-    Running { alarm: Option<String> },
+    /// Not ended.
+    Running(Vitals),
     /// The row is final.
     Ended(Box<Invocation>),
 }
@@ -59,6 +60,8 @@ pub(super) enum Progress {
 pub(super) struct JobHandle {
     pub(super) requests: mpsc::Sender<Request>,
     pub(super) progress: watch::Receiver<Progress>,
+    /// Set when there is a job.
+    pub(super) whose: Arc<OnceLock<Whose>>,
 }
 
 /// One invocation in our care.
@@ -170,15 +173,35 @@ impl Job {
     }
 
     fn publish_alarm(&self, alarm: Option<String>) {
-        self.entry
+        self.publish(|vitals| {
+            let is_news = vitals.alarm != alarm;
+            vitals.alarm = alarm;
+            is_news
+        });
+    }
+
+    fn publish_live(&self, live: &Live) {
+        self.publish(|vitals| {
+            let is_news = vitals.live.as_deref() != Some(live);
+            if is_news {
+                vitals.live = Some(Arc::new(live.clone()));
+            }
+            is_news
+        });
+    }
+
+    /// Changes what is published, and tells those who look at all jobs if that was news.
+    fn publish(&self, change: impl FnOnce(&mut Vitals) -> bool) {
+        let is_news = self
+            .entry
             .progress
             .send_if_modified(|progress| match progress {
-                Progress::Running { alarm: known } if *known != alarm => {
-                    *known = alarm;
-                    true
-                }
-                _ => false,
+                Progress::Running(vitals) => change(vitals),
+                Progress::Ended(_) => false,
             });
+        if is_news {
+            self.inner.beat();
+        }
     }
 
     /// Opens the projection, however long the log's disk refuses; `None` once the daemon stops.
@@ -227,6 +250,7 @@ impl Job {
                     if appended {
                         self.inner.hints.poke(projection.log_path());
                     }
+                    self.publish_live(projection.live());
                     return match exit {
                         Ok(exit) => {
                             self.inner.well(&self.spec.uuid);
@@ -238,7 +262,13 @@ impl Job {
                         }
                     };
                 }
-                Ok(Step::More) => self.inner.hints.poke(projection.log_path()),
+                Ok(Step::More) => {
+                    self.inner.hints.poke(projection.log_path());
+                    // What is decoded again after a restart is behind what was told before it.
+                    if projection.is_appending() {
+                        self.publish_live(projection.live());
+                    }
+                }
                 Ok(Step::Rebuilt) => projection = self.publish_rebuilt(projection).await?,
                 Err(error) => {
                     self.trouble(&error);

@@ -26,9 +26,11 @@ mod supervisor;
 #[cfg(test)]
 mod tests;
 mod turns;
+mod vitals;
 
 pub use error::{StartError, StopError};
 pub use prepare::MAX_PROMPT_BYTES;
 pub use reconcile::{Reconciled, Scope};
 pub use settings::{DefaultLimits, ProviderSettings, Settings};
 pub use supervisor::Supervisor;
+pub use vitals::{Beat, Vitals};

@@ -76,7 +76,7 @@ async fn stop_one(mut handle: JobHandle, grace: Option<Duration>) -> Option<Invo
         let over = |progress: &Progress| matches!(progress, Progress::Ended(_));
         match &*handle.progress.wait_for(over).await.ok()? {
             Progress::Ended(invocation) => Some((**invocation).clone()),
-            Progress::Running { .. } => None,
+            Progress::Running(_) => None,
         }
     };
     timeout(within, stopping).await.ok()?

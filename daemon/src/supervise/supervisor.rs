@@ -16,6 +16,7 @@ use super::floors::Floors;
 use super::job::{Job, JobHandle, Progress, REQUESTS, Request};
 use super::settings::Settings;
 use super::turns::Turns;
+use super::vitals::{Vitals, Whose};
 use crate::domain::InvocationId;
 use crate::projects::{Project, Projects};
 use crate::watch::Hints;
@@ -42,6 +43,8 @@ pub(super) struct Inner {
     places: AtomicUsize,
     draining: AtomicBool,
     unknown: AtomicU64,
+    // Grows whenever a job has published something.
+    beats: watch::Sender<u64>,
 }
 
 /// A place among the running; given back when dropped.
@@ -86,6 +89,11 @@ impl Entry {
         let inner = Arc::clone(&self.inner);
         let handle = self.handle.clone();
         let span = info_span!("invocation", invocation.id = %id, invocation.uuid = %self.uuid);
+        // Nobody else sets it: an entry makes one job.
+        let _ = handle.whose.set(Whose {
+            project: Arc::from(project.root.as_path()),
+            id,
+        });
         let job = Job {
             id,
             spec: Arc::new(spec),
@@ -128,6 +136,7 @@ impl Supervisor {
                 places: AtomicUsize::new(0),
                 draining: AtomicBool::new(false),
                 unknown: AtomicU64::new(0),
+                beats: watch::Sender::new(0),
             }),
         }
     }
@@ -173,16 +182,6 @@ impl Supervisor {
         lines.sort();
         lines
     }
-
-    /// What a person should know about a running invocation.
-    pub fn alarm(&self, uuid: &str) -> Option<String> {
-        let handle = lock(&self.inner.jobs).get(uuid).cloned()?;
-        let progress = handle.progress.borrow();
-        match &*progress {
-            Progress::Running { alarm } => alarm.clone(),
-            Progress::Ended(_) => None,
-        }
-    }
 }
 
 impl Inner {
@@ -210,10 +209,11 @@ impl Inner {
     /// Enters an invocation among the jobs; `None` if it is there already.
     pub(super) fn enter(self: &Arc<Self>, uuid: &str) -> Option<Entry> {
         let (requests, inbox) = mpsc::channel(REQUESTS);
-        let (progress, published) = watch::channel(Progress::Running { alarm: None });
+        let (progress, published) = watch::channel(Progress::Running(Vitals::default()));
         let handle = JobHandle {
             requests,
             progress: published,
+            whose: Arc::default(),
         };
         let mut jobs = lock(&self.jobs);
         if jobs.contains_key(uuid) {
@@ -235,6 +235,16 @@ impl Inner {
 
     pub(super) fn jobs(&self) -> Vec<JobHandle> {
         lock(&self.jobs).values().cloned().collect()
+    }
+
+    /// Tells that a job has published something.
+    pub(super) fn beat(&self) {
+        self.beats
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    pub(super) fn beats(&self) -> watch::Receiver<u64> {
+        self.beats.subscribe()
     }
 
     pub(super) fn inv_root(&self) -> PathBuf {

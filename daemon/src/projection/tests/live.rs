@@ -1,0 +1,52 @@
+//! What is told of a running invocation, from its spool.
+
+use super::*;
+
+fn advance(projection: &mut Projection) {
+    while projection.advance().unwrap() == Step::More {}
+}
+
+#[test]
+fn after_a_restart_the_same_is_told_as_before() {
+    let mut bench = Bench::new(Kind::Gemini, Format::Json);
+    print_hard_run(&mut bench);
+    let mut projection = bench.projection();
+    advance(&mut projection);
+    let before = projection.live().clone();
+    assert_eq!(before.lines, lines(&bench.log()).len() as u64);
+    assert_eq!((before.tools, before.open_tools), (1, 0));
+    assert_eq!(before.usage.unwrap().output_tokens, 4);
+    let mut again = bench.projection();
+    advance(&mut again);
+    assert_eq!(*again.live(), before);
+    // Also where the log is written anew.
+    fs::write(bench.log_path(), b"{\"ts\":1,\"type\":\"other\"}\n").unwrap();
+    let mut rebuilding = bench.projection();
+    advance(&mut rebuilding);
+    rebuilding.publish().unwrap();
+    assert_eq!(*rebuilding.live(), before);
+}
+
+#[test]
+fn what_every_recorded_run_used_so_far_is_in_the_end_what_its_row_says() {
+    let recordings = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/recordings");
+    let mut used = 0;
+    for kind in [Kind::Claude, Kind::Codex, Kind::Gemini] {
+        let folder = PathBuf::from(recordings).join(kind.as_str());
+        for run in fs::read_dir(folder).unwrap().flatten() {
+            let mut bench = Bench::new(kind, Format::Json);
+            for (stream, name) in [(Stream::Stdout, "stdout"), (Stream::Stderr, "stderr")] {
+                if let Ok(bytes) = fs::read(run.path().join(name)) {
+                    bench.print(stream, &bytes);
+                }
+            }
+            let mut projection = bench.projection();
+            let ending = bench.finish(&mut projection);
+            let live = projection.live();
+            assert_eq!(live.usage, ending.usage, "{}", run.path().display());
+            assert_eq!(live.lines, lines(&bench.log()).len() as u64);
+            used += usize::from(ending.usage.is_some());
+        }
+    }
+    assert!(used > 20, "{used}");
+}

@@ -5,11 +5,13 @@
     reason = "a test that fails at an unwrap says where"
 )]
 
+mod browse;
 mod databases;
 mod errors;
 mod fake_provider;
 mod follow;
 mod grpc;
+mod live;
 mod main_path;
 mod never_started;
 mod process;

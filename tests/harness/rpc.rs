@@ -153,6 +153,21 @@ impl Rpc {
         }
     }
 
+    /// Where lines of a log are.
+    pub async fn outline(
+        &self,
+        request: v1::OutlineRequest,
+    ) -> Result<v1::OutlineResponse, Status> {
+        let answer = within("Outline", self.invocations().outline(request)).await?;
+        Ok(answer.into_inner())
+    }
+
+    /// Some lines of a log.
+    pub async fn read(&self, request: v1::ReadRequest) -> Result<v1::ReadResponse, Status> {
+        let answer = within("Read", self.invocations().read(request)).await?;
+        Ok(answer.into_inner())
+    }
+
     /// Opens a Follow stream.
     pub async fn follow(&self, selector: Selector, after: &str, follow: bool) -> Followed {
         let followed = self.try_follow(selector, after, follow).await;

@@ -1,5 +1,7 @@
 //! Outlines and passages of real files.
 
+mod gaps;
+
 use std::fs;
 use std::io::Write as _;
 
@@ -8,7 +10,6 @@ use tempfile::TempDir;
 use super::lines::Log;
 use super::*;
 use crate::activity_log::ActivityLogs;
-use crate::domain::cursor::CursorError;
 
 /// A log that the test writes.
 struct Written {
@@ -209,87 +210,6 @@ fn what_somebody_else_wrote_into_our_running_log_is_not_shown() {
     // Nobody will put it right any more.
     written.log.is_ended = true;
     assert_eq!(written.read("", 100).lines.len(), 4);
-}
-
-#[test]
-fn a_cursor_is_refused_as_malformed_or_as_of_a_log_that_is_gone() {
-    let written = Written::ours();
-    written.write(&lines(0..3));
-    let refused = |written: &Written, cursor: &str| {
-        let after = cursor.to_owned();
-        let query = ReadQuery {
-            after: after.clone(),
-            limit: 1,
-            ..ReadQuery::default()
-        };
-        let error = written.try_read(query).unwrap_err();
-        let query = OutlineQuery {
-            until: after,
-            max_places: 1,
-            ..OutlineQuery::default()
-        };
-        let other = written.try_outline(query).unwrap_err();
-        assert_eq!(
-            std::mem::discriminant(&error),
-            std::mem::discriminant(&other)
-        );
-        error
-    };
-    for malformed in ["nonsense", "8:0:0", "7:0:3"] {
-        let error = refused(&written, malformed);
-        assert!(
-            matches!(error, BrowseError::CursorOutOfRange { .. }),
-            "{malformed}: {error:?}"
-        );
-    }
-    for gone in ["7:1:52", "7:0:99999", "7:a-b:52"] {
-        let error = refused(&written, gone);
-        assert!(
-            matches!(error, BrowseError::Gap { .. }),
-            "{gone}: {error:?}"
-        );
-    }
-    let inside = refused(&written, "7:0:3");
-    assert!(matches!(
-        inside,
-        BrowseError::CursorOutOfRange {
-            source: CursorError::InsideLine { .. },
-            ..
-        }
-    ));
-    fs::remove_file(written.log.logs.path(written.log.id)).unwrap();
-    assert!(matches!(
-        refused(&written, "7:0:52"),
-        BrowseError::Gap { .. }
-    ));
-}
-
-#[test]
-fn a_foreign_log_written_anew_voids_its_cursors() {
-    let written = Written::foreign();
-    written.write(&lines(0..3));
-    let outline = written.outline("", "", 100);
-    let path = written.log.logs.path(written.log.id);
-    fs::write(&path, lines(5..9)).unwrap();
-    let after = outline.places[1].cursor.clone();
-    let query = ReadQuery {
-        after,
-        limit: 1,
-        ..ReadQuery::default()
-    };
-    let error = written.try_read(query).unwrap_err();
-    assert!(matches!(error, BrowseError::Gap { .. }), "{error:?}");
-}
-
-#[test]
-fn a_foreign_log_written_anew_while_it_is_read_is_told() {
-    let written = Written::foreign();
-    written.write(&lines(0..3));
-    let mut open = written.log.open(None, None).unwrap().unwrap();
-    let path = written.log.logs.path(written.log.id);
-    fs::write(&path, lines(5..9)).unwrap();
-    open.walk(u64::MAX, |_| lines::Go::On).unwrap();
-    assert!(open.verify().is_err());
 }
 
 #[test]

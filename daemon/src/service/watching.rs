@@ -210,10 +210,12 @@ impl Watching {
     }
 }
 
-/// Waits for the next change. What is closed has no more: it goes with the next look at the list.
+/// Waits for the next change, and leaves it to be seen. What is closed has no more: it goes with the
+/// next look at the list.
 async fn next_change(changes: &mut watch::Receiver<u64>) {
-    if changes.changed().await.is_err() {
-        pending().await
+    match changes.changed().await {
+        Ok(()) => changes.mark_changed(),
+        Err(_) => pending().await,
     }
 }
 

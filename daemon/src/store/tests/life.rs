@@ -298,3 +298,28 @@ async fn event_numbers_grow_and_are_kept_when_old_ones_go() {
     assert_eq!(store.last_event().await.unwrap(), 5);
     assert_eq!(store.record(NewEvent::default()).await.unwrap(), 6);
 }
+
+#[tokio::test]
+async fn what_stands_is_what_has_not_ended_of_a_task_or_of_all() {
+    let room = Room::new();
+    let store = room.store();
+    assert_eq!(store.standing(None).await.unwrap(), (0, Vec::new()));
+    let ended = started(&store, new("a")).await;
+    store.finish(ended, ending(Outcome::Success)).await.unwrap();
+    let ours = started(&store, new("b")).await;
+    room.foreign()
+        .execute_batch(
+            "INSERT INTO tasks (id, title, status) VALUES ('T-2', 'Title', 'review');
+             INSERT INTO task_invocations (task_id, role, provider, model, prompt, status)
+             VALUES ('T-2', 'coder', 'claude', 'm', 'p', 'running'),
+                    ('T-2', 'coder', 'claude', 'm', 'p', 'completed')",
+        )
+        .unwrap();
+    let (highest, all) = store.standing(None).await.unwrap();
+    let foreign = InvocationId::new(highest - 1).unwrap();
+    assert_eq!(all, [ours, foreign]);
+    assert_eq!(
+        store.standing(Some("T-2")).await.unwrap(),
+        (highest, vec![foreign])
+    );
+}

@@ -1,0 +1,214 @@
+//! What runs now, and how it is doing: for whoever watches many at once.
+
+use std::time::Duration;
+
+use steroids_proto::v1;
+use steroids_proto::v1::follow_request::Selector;
+use steroids_tests::{Daemon, Home, Puppet, Rpc, log, old_database, rpc, within};
+use tonic::{Code, Status, Streaming};
+
+const MESSAGE: &str = r#"{"type":"assistant","message":{"id":"m1","role":"assistant","content":[{"type":"tool_use","id":"c1","name":"Bash","input":{"command":"make\ntest"}}],"usage":{"input_tokens":10,"output_tokens":3}}}"#;
+const SECOND: &str = r#"{"type":"assistant","message":{"id":"m2","role":"assistant","content":[{"type":"text","text":"so far"}],"usage":{"input_tokens":5,"output_tokens":1}}}"#;
+
+async fn watch(
+    rpc: &Rpc,
+    project: &str,
+    pulse: Duration,
+) -> Result<Streaming<v1::WatchResponse>, Status> {
+    let request = v1::WatchRequest {
+        project: project.to_owned(),
+        after: None,
+        pulse: Some(pulse.try_into().unwrap()),
+    };
+    let watch = within("Watch", rpc.projects().watch(request)).await?;
+    Ok(watch.into_inner())
+}
+
+/// The next message that tells how things are running.
+async fn running(watch: &mut Streaming<v1::WatchResponse>) -> Vec<v1::Invocation> {
+    loop {
+        let message = within("a pulse", watch.message()).await.unwrap().unwrap();
+        if message.events.is_empty() {
+            return message.running;
+        }
+    }
+}
+
+/// Pulses until one tells of the invocation what is wanted.
+async fn until(
+    watch: &mut Streaming<v1::WatchResponse>,
+    id: i64,
+    wanted: impl Fn(&v1::Invocation) -> bool,
+) -> v1::Invocation {
+    loop {
+        let found = running(watch).await.into_iter();
+        if let Some(found) = found.filter(|it| it.id == id).find(&wanted) {
+            return found;
+        }
+    }
+}
+
+fn live(invocation: &v1::Invocation) -> v1::Live {
+    invocation.live.clone().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_running_invocation_tells_what_it_does_and_used_also_after_a_restart() {
+    let home = Home::new();
+    let mut daemon = Daemon::start(&home).await;
+    let project = daemon.project("app").await.project();
+    let rpc = daemon.rpc().await;
+    let mut agent = Puppet::new(&home, "agent");
+    let agent_args = agent.args();
+    let id = rpc.start_as(&project, "T1", "claude", &agent_args).await.id;
+    let mut followed = rpc.follow(rpc::invocation(&project, id), "", true).await;
+    agent.prints(MESSAGE);
+    agent.prints(SECOND);
+    followed.until("so far").await;
+    let mut pulse = watch(&rpc, &project, Duration::from_millis(200))
+        .await
+        .unwrap();
+    let told = until(&mut pulse, id, |it| live(it).last_text == "so far").await;
+    let expected = v1::Live {
+        last_activity_at_ms: live(&told).last_activity_at_ms,
+        last_type: "output".to_owned(),
+        last_text: "so far".to_owned(),
+        tools: 1,
+        open_tools: 1,
+        lines: live(&told).lines,
+    };
+    assert_eq!(told.live, Some(expected));
+    let used = told.usage.unwrap();
+    assert_eq!((used.input_tokens, used.output_tokens), (15, 4));
+    assert_eq!(rpc.get(&project, id).await.live, told.live);
+    let list = v1::ListRequest {
+        project: project.clone(),
+        ..Default::default()
+    };
+    let listed = rpc.invocations().list(list).await.unwrap().into_inner();
+    assert_eq!(listed.invocations[0].live, told.live);
+
+    daemon.kill9_and_restart().await;
+    let rpc = daemon.rpc().await;
+    let mut pulse = watch(&rpc, &project, Duration::from_millis(200))
+        .await
+        .unwrap();
+    let again = until(&mut pulse, id, |it| it.live == told.live).await;
+    assert_eq!(again.usage, told.usage);
+
+    agent.exits(0);
+    let ended = rpc.ended(&project, id).await;
+    assert_eq!(ended.live, None);
+    assert_eq!(ended.usage, told.usage);
+}
+
+#[tokio::test]
+async fn a_pulse_tells_all_that_runs_first_and_then_what_changed() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.ctl(&home.folder("app"));
+    let db = old_database::at_028(ctl.folder());
+    let foreign = old_database::insert_running(&db, "old", 1_700_000_000_000);
+    ctl.run(["init"]).await.ok();
+    let project = ctl.project();
+    let rpc = daemon.rpc().await;
+    let mut one = Puppet::new(&home, "one");
+    let mut two = Puppet::new(&home, "two");
+    let first = rpc.start_fake(&project, "T1", &one.args()).await.id;
+    let second = rpc.start_fake(&project, "T2", &two.args()).await.id;
+    for project in [&*project, ""] {
+        let mut pulse = watch(&rpc, project, Duration::from_secs(1)).await.unwrap();
+        let mut ids: Vec<_> = running(&mut pulse).await.iter().map(|it| it.id).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, [foreign, first, second]);
+    }
+
+    let mut pulse = watch(&rpc, &project, Duration::from_millis(200))
+        .await
+        .unwrap();
+    running(&mut pulse).await;
+    one.prints("only here");
+    let told = until(&mut pulse, first, |it| live(it).last_text == "only here").await;
+    assert_eq!((told.id, told.project), (first, project.clone()));
+    // Of the older tool's rows no event speaks.
+    let begun = old_database::insert_running(&db, "old", 1_700_000_000_001);
+    until(&mut pulse, begun, |it| !it.managed).await;
+    let end = "UPDATE task_invocations SET status = 'completed' WHERE id = ?1";
+    db.execute(end, [foreign]).unwrap();
+    until(&mut pulse, foreign, |it| it.state() == v1::State::Completed).await;
+    two.exits(0);
+    let ended = rpc.ended(&project, second).await;
+    assert_eq!(ended.live, None);
+}
+
+#[tokio::test]
+async fn a_pulse_with_nothing_to_tell_says_so_once() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let project = daemon.project("app").await.project();
+    let rpc = daemon.rpc().await;
+    let mut pulse = watch(&rpc, &project, Duration::from_millis(200))
+        .await
+        .unwrap();
+    assert_eq!(running(&mut pulse).await, []);
+    for wrong in [Duration::from_millis(199), Duration::from_secs(3601)] {
+        let status = watch(&rpc, &project, wrong).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+        let details = String::from_utf8_lossy(status.details()).into_owned();
+        assert!(details.contains("pulse"), "{details:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_skips_what_ended_begins_with_what_runs_and_loses_nothing_after() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let project = daemon.project("app").await.project();
+    let rpc = daemon.rpc().await;
+    let past = rpc.start_fake(&project, "T1", &["exit", "0"]).await.id;
+    rpc.ended(&project, past).await;
+    let mut agent = Puppet::new(&home, "agent");
+    let now = rpc.start_fake(&project, "T1", &agent.args()).await.id;
+    agent.prints("before anybody looked");
+    let selectors = [
+        rpc::task(&project, "T1"),
+        Selector::Project(v1::ProjectSelector {
+            project: project.clone(),
+        }),
+        Selector::All(v1::AllSelector {}),
+    ];
+    let mut beginnings = Vec::new();
+    for selector in &selectors {
+        let request = v1::FollowRequest {
+            selector: Some(selector.clone()),
+            follow: true,
+            skip_ended: true,
+            ..Default::default()
+        };
+        let stream = within("Follow", rpc.invocations().follow(request)).await;
+        let mut stream = stream.unwrap().into_inner();
+        let first = within("a cursor", stream.message()).await.unwrap().unwrap();
+        assert_eq!(first.events, []);
+        beginnings.push(first.cursor);
+        let next = within("events", stream.message()).await.unwrap().unwrap();
+        assert_eq!(next.events[0].r#type, "start");
+        assert_eq!((next.events[0].invocation_id, &*next.cursor), (now, ""));
+    }
+    // Nobody had seen an event when the connection broke.
+    agent.exits(0);
+    rpc.ended(&project, now).await;
+    let later = rpc.start_fake(&project, "T1", &["exit", "0"]).await.id;
+    rpc.ended(&project, later).await;
+    for (selector, beginning) in selectors.into_iter().zip(beginnings) {
+        let followed = rpc.follow(selector, &beginning, false).await;
+        let events = followed.rest().await.unwrap();
+        let mut ids: Vec<_> = events.iter().map(|event| event.invocation_id).collect();
+        ids.dedup();
+        assert_eq!(ids, [now, later]);
+        let types = rpc::values(&events);
+        assert_eq!(
+            log::types(&types),
+            ["start", "output", "complete", "start", "complete"]
+        );
+    }
+}

@@ -98,6 +98,24 @@ async fn a_stream_broken_at_any_place_neither_repeats_nor_skips() {
 }
 
 #[tokio::test]
+async fn a_stream_broken_before_its_first_event_goes_on_where_it_began() {
+    let fake = with_lines(5);
+    fake.world(|world| world.break_after = vec![0]);
+    let mut follow = client(&fake).await.follow(v1::FollowRequest {
+        skip_ended: true,
+        ..request(true)
+    });
+    while !matches!(
+        follow.next().await.unwrap().unwrap(),
+        Item::Reconnecting { .. }
+    ) {}
+    // It ends before the stream is open again.
+    fake.world(|world| world.line(1, "{\"ts\":9,\"type\":\"output\"}"));
+    end(&fake);
+    assert_eq!(drain(&mut follow).await.0, ["c6", "c7"]);
+}
+
+#[tokio::test]
 async fn a_killed_daemon_is_awaited_and_told_of() {
     let mut fake = with_lines(5);
     let client = client(&fake).await;

@@ -198,6 +198,16 @@ async fn follow(
     tell: mpsc::Sender<Result<v1::FollowResponse, Status>>,
 ) {
     let mut changed = shared.changed.subscribe();
+    if request.skip_ended && request.after.is_empty() {
+        from = shared.world().lines.len();
+        let beginning = v1::FollowResponse {
+            events: Vec::new(),
+            cursor: format!("c{from}"),
+        };
+        if tell.send(Ok(beginning)).await.is_err() {
+            return;
+        }
+    }
     loop {
         changed.mark_unchanged();
         let mut events = Vec::new();

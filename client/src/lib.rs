@@ -8,11 +8,14 @@ mod backoff;
 mod client;
 mod connect;
 mod follow;
+pub mod json;
 pub mod paths;
 mod refusal;
+mod splice;
 
 pub use client::Client;
 pub use connect::{ConnectError, connect};
 pub use follow::{Follow, FollowError, Item};
 pub use refusal::Refusal;
+pub use splice::{Splice, splice};
 pub use steroids_proto::v1;

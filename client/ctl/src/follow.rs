@@ -4,11 +4,11 @@
 use std::collections::HashSet;
 
 use steroids_client::v1::{Event, FollowRequest};
-use steroids_client::{Client, FollowError, Item};
+use steroids_client::{Client, FollowError, Item, Splice, splice};
 
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
-use crate::render::{Ending, Prefix, Renderer, Splice, splice};
+use crate::render::{Ending, Prefix, Renderer};
 use crate::session::{Session, quoted};
 use crate::spinner::Spinner;
 use crate::terminal::reader_gone;
@@ -134,6 +134,7 @@ impl Printer {
         if session.json {
             self.buffer.clear();
             splice(event, self.splice, &mut self.buffer);
+            self.buffer.push(b'\n');
             session.out.bytes(&self.buffer)?;
         } else {
             let text = self.renderer.event(event);

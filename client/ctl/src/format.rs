@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use steroids_client::v1;
+use steroids_client::{json, v1};
 
 /// Milliseconds since the epoch, now.
 pub(crate) fn now_ms() -> i64 {
@@ -125,18 +125,6 @@ fn input_tokens(usage: &v1::Usage) -> u64 {
         .saturating_add(usage.cache_creation_tokens)
 }
 
-/// The word of a state: `running`.
-pub(crate) fn state(state: i32) -> &'static str {
-    match v1::State::try_from(state) {
-        Ok(v1::State::Queued) => "queued",
-        Ok(v1::State::Running) => "running",
-        Ok(v1::State::Completed) => "completed",
-        Ok(v1::State::Failed) => "failed",
-        Ok(v1::State::Timeout) => "timeout",
-        Ok(v1::State::Unspecified) | Err(_) => "unknown",
-    }
-}
-
 /// True while something may still happen to the invocation.
 pub(crate) fn is_open(invocation: &v1::Invocation) -> bool {
     matches!(
@@ -148,7 +136,7 @@ pub(crate) fn is_open(invocation: &v1::Invocation) -> bool {
 /// In one word how an invocation is: its outcome once it has one, else its state.
 pub(crate) fn standing(invocation: &v1::Invocation) -> &str {
     if invocation.outcome.is_empty() {
-        state(invocation.state)
+        json::state(invocation.state)
     } else {
         &invocation.outcome
     }

@@ -13,7 +13,6 @@ mod failure;
 mod follow;
 mod format;
 mod interrupt;
-mod json;
 mod parse;
 mod project;
 mod render;

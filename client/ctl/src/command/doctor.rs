@@ -101,7 +101,7 @@ fn worst(checks: &[Check]) -> Verdict {
 
 fn print(session: &mut Session, checks: Vec<Check>) -> Result<(), Failure> {
     if session.json {
-        session.out.json(&crate::json::Named {
+        session.out.json(&steroids_client::json::Named {
             name: "checks",
             items: checks,
         })?;

@@ -1,11 +1,10 @@
 //! `init`: makes a folder a project and has the daemon serve it.
 
-use steroids_client::v1;
+use steroids_client::{json, v1};
 
 use crate::clean::clean_line;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::json;
 use crate::session::Session;
 
 const EXAMPLES: &str = "\

@@ -1,14 +1,14 @@
 //! `list`: invocations, newest first.
 
 use clap::ValueEnum;
-use steroids_client::{Client, v1};
+use steroids_client::{Client, json, v1};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::format;
 use crate::session::Session;
 use crate::table::{Column, Table};
 use crate::terminal::Style;
-use crate::{format, json};
 
 /// The daemon's own bound on a page.
 const PAGE: u32 = 1000;

@@ -1,13 +1,13 @@
 //! `projects`: the folders the daemon serves.
 
-use steroids_client::v1;
+use steroids_client::{json, v1};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::format;
 use crate::session::Session;
 use crate::table::{Column, Table};
 use crate::terminal::Style;
-use crate::{format, json};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -1,13 +1,13 @@
 //! `show`: everything about one invocation.
 
-use steroids_client::{Client, v1};
+use steroids_client::{Client, json, v1};
 
 use crate::clean::{clean, clean_line};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::terminal::Style;
-use crate::{format, json, parse};
+use crate::{format, parse};
 
 /// Lines of the prompt that are shown; --json has all of it.
 const PROMPT_LINES: usize = 8;

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use steroids_client::{Client, Refusal, v1};
+use steroids_client::{Client, Refusal, json, v1};
 use tonic::Status;
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ use crate::follow::{self, End, Plan, Scope};
 use crate::interrupt::Interrupt;
 use crate::session::{Session, is_unregistered, quoted};
 use crate::spinner::Spinner;
-use crate::{format, json, parse};
+use crate::{format, parse};
 
 mod environment;
 mod prompt;

@@ -1,7 +1,6 @@
 //! `status`: how the daemon is.
 
-use serde_json::json;
-use steroids_client::v1;
+use steroids_client::{json, v1};
 
 use crate::clean::clean_line;
 use crate::exit::Exit;
@@ -27,7 +26,7 @@ pub(crate) async fn run(_: &Args, session: &mut Session) -> Result<Exit, Failure
     let client = session.connect().await?;
     let status = client.status(v1::StatusRequest {}).await?;
     if session.json {
-        session.out.json(&shape(&status))?;
+        session.out.json(&json::status(&status))?;
         return Ok(Exit::Ok);
     }
     let colour = session.out.colour;
@@ -104,46 +103,4 @@ fn wakeup(at: i64) -> String {
     } else {
         format::ago(at, format::now_ms())
     }
-}
-
-fn shape(it: &v1::StatusResponse) -> serde_json::Value {
-    let providers: Vec<_> = it
-        .providers
-        .iter()
-        .map(|provider| {
-            let mut shape = json!({
-                "name": provider.name,
-                "kind": provider.kind,
-                "command": provider.command,
-            });
-            if !provider.program.is_empty() {
-                shape["program"] = provider.program.as_str().into();
-            }
-            shape
-        })
-        .collect();
-    let mut shape = json!({
-        "version": it.version,
-        "pid": it.pid,
-        "startedAtMs": it.started_at_ms,
-        "socket": it.socket,
-        "stateDir": it.state_dir,
-        "state": it.state,
-        "running": it.running,
-        "maxRunning": it.max_running,
-        "projects": it.projects,
-        "subscribers": it.subscribers,
-        "degraded": it.degraded,
-        "unknownEvents": it.unknown_events,
-        "launcher": it.launcher,
-        "providers": providers,
-        "rssBytes": it.rss_bytes,
-    });
-    if !it.config.is_empty() {
-        shape["config"] = it.config.as_str().into();
-    }
-    if it.last_wakeup_at_ms > 0 {
-        shape["lastWakeupAtMs"] = it.last_wakeup_at_ms.into();
-    }
-    shape
 }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use steroids_client::v1;
+use steroids_client::{json, v1};
 
 use crate::clean::clean_line;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::spinner::Spinner;
-use crate::{format, json, parse};
+use crate::{format, parse};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -1,13 +1,13 @@
 //! `tasks`: the project's tasks, with what runs for each.
 
-use steroids_client::v1;
+use steroids_client::{json, v1};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::format;
 use crate::session::Session;
 use crate::table::{Column, Table};
 use crate::terminal::Style;
-use crate::{format, json};
 
 /// The daemon's own bound on a page.
 const PAGE: i32 = 1000;

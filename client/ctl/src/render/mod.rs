@@ -2,7 +2,6 @@
 //! lines below its first. `activity` knows what the fields of each type mean; here is the layout.
 
 mod activity;
-mod splice;
 
 use std::collections::{HashMap, VecDeque};
 
@@ -11,7 +10,6 @@ use steroids_client::v1::Event;
 
 pub(crate) use self::activity::Ending;
 use self::activity::{Body, Fields};
-pub(crate) use self::splice::{Splice, splice};
 use crate::clean::{clean, clean_line};
 use crate::format::{clock, count, day, now_ms};
 use crate::terminal::Style;

@@ -1,11 +1,11 @@
 //! A log's own line for scripts: byte for byte, with where it comes from put first where a stream
 //! holds more than one invocation.
 
-use steroids_client::v1::Event;
+use crate::v1::Event;
 
 /// What is put into a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Splice {
+pub enum Splice {
     /// Nothing.
     None,
     /// `"invocationId":N,`
@@ -14,14 +14,13 @@ pub(crate) enum Splice {
     Project,
 }
 
-/// Appends the event's line and a newline. A line that is no JSON object (another tool's, or
+/// Appends the event's line. A line that is no JSON object (another tool's, or
 /// damaged) has no place for anything and stays as it is.
-pub(crate) fn splice(event: &Event, what: Splice, out: &mut Vec<u8>) {
+pub fn splice(event: &Event, what: Splice, out: &mut Vec<u8>) {
     let line = &event.line;
     let rest = match (what, line.strip_prefix(b"{")) {
         (Splice::None, _) | (_, None) => {
             out.extend_from_slice(line);
-            out.push(b'\n');
             return;
         }
         (_, Some(rest)) => rest,
@@ -35,7 +34,6 @@ pub(crate) fn splice(event: &Event, what: Splice, out: &mut Vec<u8>) {
         out.push(b',');
     }
     out.extend_from_slice(rest);
-    out.push(b'\n');
 }
 
 #[cfg(test)]
@@ -57,7 +55,7 @@ mod tests {
     #[test]
     fn one_invocation_is_byte_for_byte() {
         let line = br#"{"ts":1 , "type":"output"}"#;
-        let same = format!("{}\n", str::from_utf8(line).unwrap());
+        let same = str::from_utf8(line).unwrap();
         assert_eq!(spliced(line, Splice::None), same);
     }
 
@@ -66,20 +64,17 @@ mod tests {
         let line = br#"{"ts":1, "msg":"\u001b"}"#;
         assert_eq!(
             spliced(line, Splice::Invocation),
-            "{\"invocationId\":12,\"ts\":1, \"msg\":\"\\u001b\"}\n"
+            "{\"invocationId\":12,\"ts\":1, \"msg\":\"\\u001b\"}"
         );
         assert_eq!(
             spliced(line, Splice::Project),
-            "{\"invocationId\":12,\"project\":\"/home/dev/\\\"app\\\"\",\"ts\":1, \"msg\":\"\\u001b\"}\n"
+            "{\"invocationId\":12,\"project\":\"/home/dev/\\\"app\\\"\",\"ts\":1, \"msg\":\"\\u001b\"}"
         );
     }
 
     #[test]
     fn empty_objects_and_foreign_lines_stay_valid() {
-        assert_eq!(
-            spliced(b"{}", Splice::Invocation),
-            "{\"invocationId\":12}\n"
-        );
-        assert_eq!(spliced(b"plain", Splice::Invocation), "plain\n");
+        assert_eq!(spliced(b"{}", Splice::Invocation), "{\"invocationId\":12}");
+        assert_eq!(spliced(b"plain", Splice::Invocation), "plain");
     }
 }

@@ -1,17 +1,19 @@
-//! The shapes `--json` prints. Keys as in the activity log, in a stable order; a key whose value
+//! The shapes in which programs get what the daemon says: what `steroidsctl --json` prints and the
+//! gateway answers. Keys as in the activity log, in a stable order; a key whose value
 //! is absent is left out, never null. Keys are only ever added.
 
 use serde::{Serialize, Serializer};
-use steroids_client::v1;
+use serde_json::{Value, json};
 
-use crate::format;
+use crate::v1;
 
 /// A list under its name: `{"invocations":[…]}`.
-pub(crate) struct Named<T> {
+#[derive(Debug)]
+pub struct Named<T> {
     /// The key.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// The list.
-    pub(crate) items: Vec<T>,
+    pub items: Vec<T>,
 }
 
 impl<T: Serialize> Serialize for Named<T> {
@@ -21,9 +23,9 @@ impl<T: Serialize> Serialize for Named<T> {
 }
 
 /// An invocation: what `start`, `show` and `stop` print, and `list` in a list.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Invocation<'a> {
+pub struct Invocation<'a> {
     id: i64,
     task_id: &'a str,
     role: &'a str,
@@ -69,12 +71,14 @@ pub(crate) struct Invocation<'a> {
     prompt: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     response: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live: Option<Live<'a>>,
     /// `start`: the request id was known, nothing was started.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) existing: Option<bool>,
+    pub existing: Option<bool>,
     /// `stop`: it had ended before.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) already_ended: Option<bool>,
+    pub already_ended: Option<bool>,
 }
 
 impl<'a> From<&'a v1::Invocation> for Invocation<'a> {
@@ -85,7 +89,7 @@ impl<'a> From<&'a v1::Invocation> for Invocation<'a> {
             role: &it.role,
             provider: &it.provider,
             model: &it.model,
-            status: format::state(it.state),
+            status: state(it.state),
             outcome: &it.outcome,
             started_at_ms: it.started_at_ms,
             completed_at_ms: it.completed_at_ms,
@@ -106,16 +110,53 @@ impl<'a> From<&'a v1::Invocation> for Invocation<'a> {
             alarm: &it.alarm,
             prompt: &it.prompt,
             response: &it.response,
+            live: it.live.as_ref().map(Live::from),
             existing: None,
             already_ended: None,
         }
     }
 }
 
-/// Tokens and money.
-#[derive(Serialize)]
+/// How a running invocation is doing.
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Usage {
+pub struct Live<'a> {
+    #[serde(skip_serializing_if = "is_zero")]
+    last_activity_at_ms: i64,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    last_type: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    last_text: &'a str,
+    tools: i64,
+    open_tools: i64,
+    lines: i64,
+}
+
+impl<'a> From<&'a v1::Live> for Live<'a> {
+    fn from(it: &'a v1::Live) -> Self {
+        Live {
+            last_activity_at_ms: it.last_activity_at_ms,
+            last_type: &it.last_type,
+            last_text: &it.last_text,
+            tools: it.tools,
+            open_tools: it.open_tools,
+            lines: it.lines,
+        }
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
+}
+
+/// Tokens and money.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Usage {
     input_tokens: u64,
     output_tokens: u64,
     cached_input_tokens: u64,
@@ -137,9 +178,9 @@ impl From<&v1::Usage> for Usage {
 }
 
 /// A project, as `projects` lists it and `init` prints it.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Project<'a> {
+pub struct Project<'a> {
     path: &'a str,
     state: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -148,7 +189,7 @@ pub(crate) struct Project<'a> {
     registered_at_ms: i64,
     /// `init`: this call created it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) created: Option<bool>,
+    pub created: Option<bool>,
 }
 
 impl<'a> From<&'a v1::Project> for Project<'a> {
@@ -165,9 +206,9 @@ impl<'a> From<&'a v1::Project> for Project<'a> {
 }
 
 /// A task, as `tasks` lists it.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Task<'a> {
+pub struct Task<'a> {
     id: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     title: &'a str,
@@ -189,5 +230,60 @@ impl<'a> From<&'a v1::Task> for Task<'a> {
             running: it.running,
             last_started_at_ms: it.last_started_at_ms,
         }
+    }
+}
+
+/// The daemon, as `status` prints it.
+pub fn status(it: &v1::StatusResponse) -> Value {
+    let providers: Vec<_> = it
+        .providers
+        .iter()
+        .map(|provider| {
+            let mut shape = json!({
+                "name": provider.name,
+                "kind": provider.kind,
+                "command": provider.command,
+            });
+            if !provider.program.is_empty() {
+                shape["program"] = provider.program.as_str().into();
+            }
+            shape
+        })
+        .collect();
+    let mut shape = json!({
+        "version": it.version,
+        "pid": it.pid,
+        "startedAtMs": it.started_at_ms,
+        "socket": it.socket,
+        "stateDir": it.state_dir,
+        "state": it.state,
+        "running": it.running,
+        "maxRunning": it.max_running,
+        "projects": it.projects,
+        "subscribers": it.subscribers,
+        "degraded": it.degraded,
+        "unknownEvents": it.unknown_events,
+        "launcher": it.launcher,
+        "providers": providers,
+        "rssBytes": it.rss_bytes,
+    });
+    if !it.config.is_empty() {
+        shape["config"] = it.config.as_str().into();
+    }
+    if it.last_wakeup_at_ms > 0 {
+        shape["lastWakeupAtMs"] = it.last_wakeup_at_ms.into();
+    }
+    shape
+}
+
+/// The word of a state: `running`.
+pub fn state(state: i32) -> &'static str {
+    match v1::State::try_from(state) {
+        Ok(v1::State::Queued) => "queued",
+        Ok(v1::State::Running) => "running",
+        Ok(v1::State::Completed) => "completed",
+        Ok(v1::State::Failed) => "failed",
+        Ok(v1::State::Timeout) => "timeout",
+        Ok(v1::State::Unspecified) | Err(_) => "unknown",
     }
 }

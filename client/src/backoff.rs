@@ -10,25 +10,31 @@ const CEILING: Duration = Duration::from_secs(5);
 
 /// The next waiting time; starts over with [`Backoff::reset`].
 #[derive(Debug)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     next: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Backoff { next: FIRST }
+    }
 }
 
 impl Backoff {
     /// Begins with the shortest wait.
-    pub(crate) fn new() -> Self {
-        Backoff { next: FIRST }
+    pub fn new() -> Self {
+        Backoff::default()
     }
 
     /// The wait before the attempt that comes now: between half of the step and all of it.
-    pub(crate) fn wait(&mut self) -> Duration {
+    pub fn wait(&mut self) -> Duration {
         let step = self.next;
         self.next = (step * 2).min(CEILING);
         step.mul_f64(rand::random_range(0.5..=1.0))
     }
 
     /// Forgets earlier failures.
-    pub(crate) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.next = FIRST;
     }
 }

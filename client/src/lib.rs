@@ -13,6 +13,7 @@ pub mod paths;
 mod refusal;
 mod splice;
 
+pub use backoff::Backoff;
 pub use client::Client;
 pub use connect::{ConnectError, connect};
 pub use follow::{Follow, FollowError, Item};

@@ -120,6 +120,11 @@ impl Log {
         }))
     }
 
+    /// Whether there is a file, with or without a line in it.
+    pub(super) fn is_there(&self) -> Result<bool, BrowseError> {
+        Ok(self.reader("after", None)?.is_some())
+    }
+
     fn reader(
         &self,
         field: &'static str,

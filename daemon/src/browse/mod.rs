@@ -84,6 +84,8 @@ pub struct Passage {
     pub next: String,
     /// True if the log goes on there.
     pub more: bool,
+    /// True if there is no log, which may still come.
+    pub no_log: bool,
 }
 
 /// One line of a log.

@@ -55,6 +55,7 @@ pub(super) fn read(
             results: Vec::new(),
             next: log.start(),
             more: false,
+            no_log: !log.is_there()?,
         });
     };
     let mut found = Found {
@@ -79,6 +80,7 @@ pub(super) fn read(
         results: found.results,
         next,
         more,
+        no_log: false,
     })
 }
 

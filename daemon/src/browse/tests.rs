@@ -179,10 +179,16 @@ fn a_log_that_is_not_there_is_empty_while_it_may_come_and_missing_after() {
         );
         let passage = written.read(&outline.end, 10);
         assert_eq!((passage.lines.len(), passage.more), (0, false));
+        assert!(passage.no_log);
         written.log.is_ended = true;
         let missing = written.try_outline(OutlineQuery::default()).unwrap_err();
         assert!(matches!(missing, BrowseError::NoLog { .. }), "{missing:?}");
         written.log.is_ended = false;
+        written.write("");
+        assert!(
+            !written.read("", 10).no_log,
+            "a file without a line is a log"
+        );
         written.write(&lines(0..2));
         assert_eq!(written.outline(&outline.end, "", 100).lines, 2);
     }

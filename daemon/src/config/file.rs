@@ -313,6 +313,10 @@ fn gateway(root: &Section<'_>) -> Result<Gateway, ConfigError> {
         let reason = "control is never open without a token; set gateway.auth = \"token\"";
         return Err(section.refuse("control", 0, reason.to_owned()));
     }
+    if !gateway.allowed_hosts.is_empty() && gateway.auth == Auth::None {
+        let reason = "further names are never served without a token; set gateway.auth = \"token\"";
+        return Err(section.refuse("allowed_hosts", 0, reason.to_owned()));
+    }
     Ok(gateway)
 }
 

@@ -240,6 +240,10 @@ fn a_value_that_makes_no_sense_is_refused_with_the_reason() {
             "3: `gateway.control`: control is never open without a token; set gateway.auth = \"token\"",
         ),
         (
+            "[gateway]\nauth = \"none\"\nallowed_hosts = [\"a\"]\n",
+            "3: `gateway.allowed_hosts`: further names are never served without a token; set gateway.auth = \"token\"",
+        ),
+        (
             "[providers.claude]\nenv = [\"*\"]\n",
             "2: `providers.claude.env`: `*` is no variable's name; write it like \"FOO_KEY\" or \"FOO_*\"",
         ),

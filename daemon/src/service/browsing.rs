@@ -63,12 +63,14 @@ pub(super) async fn read(
         results,
         next,
         more,
+        no_log,
     } = passage.map_err(status::browse)?;
     Ok(v1::ReadResponse {
         events: events(id, lines),
         results: events(id, results),
         next,
         more,
+        no_log,
     })
 }
 

@@ -10,6 +10,7 @@ use super::refusal::Refusal;
 use super::stream::stopping;
 use crate::activity_log::LogError;
 use crate::browse::BrowseError;
+use crate::domain::cursor::CursorError;
 use crate::follow::FollowError;
 use crate::projects::ProjectError;
 use crate::store::StoreError;
@@ -169,7 +170,7 @@ pub(super) fn follow(error: FollowError) -> Status {
         FollowError::NoTask { .. } => said(Code::NotFound, "NO_TASK")
             .field("task_id")
             .todo("see `steroidsctl tasks`"),
-        FollowError::CursorOutOfRange(_) => said(Code::OutOfRange, "CURSOR_OUT_OF_RANGE")
+        FollowError::CursorOutOfRange(error) => said(Code::OutOfRange, bad_cursor(&error))
             .field("after")
             .todo("follow from the start, with an empty cursor"),
         FollowError::TooManyProjects => said(Code::ResourceExhausted, "TOO_MANY_PROJECTS"),
@@ -179,6 +180,17 @@ pub(super) fn follow(error: FollowError) -> Status {
         FollowError::Log(error) => return log(error),
     }
     .into()
+}
+
+/// Tells a place that is gone from a text that was never given for such a stream.
+fn bad_cursor(error: &CursorError) -> &'static str {
+    match error {
+        CursorError::InsideLine { .. } => "CURSOR_OUT_OF_RANGE",
+        CursorError::TooLong { .. }
+        | CursorError::Malformed
+        | CursorError::OtherInvocation { .. }
+        | CursorError::OtherScope => "CURSOR_MALFORMED",
+    }
 }
 
 pub(super) fn browse(error: BrowseError) -> Status {

@@ -1,0 +1,60 @@
+// Calls the gateway's JSON endpoints with the session's token. An answer that is not a success
+// becomes an ApiError that says what is wrong and what to do.
+
+import { token, forget } from './session.js';
+
+export class ApiError extends Error {
+  /** @param {number} status @param {{error?: string, hint?: string, gap?: boolean}} body */
+  constructor(status, body) {
+    super(body.error || (status ? `the gateway answered ${status}` : 'the gateway cannot be reached'));
+    this.status = status;
+    this.hint = body.hint;
+    /** The cursor cannot be honoured: the log is another one now. */
+    this.gap = body.gap === true;
+  }
+}
+
+/** @param {string} path @param {{signal?: AbortSignal}} [options] */
+export function get(path, options = {}) {
+  return call(path, { signal: options.signal });
+}
+
+export function post(path, body) {
+  return call(path, { method: 'POST', body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } });
+}
+
+async function call(path, init) {
+  const headers = { ...init.headers };
+  const bearer = token();
+  if (bearer) headers.Authorization = `Bearer ${bearer}`;
+  let response;
+  try {
+    response = await fetch(path, { ...init, headers, cache: 'no-store' });
+  } catch (error) {
+    if (error.name === 'AbortError') throw error;
+    throw new ApiError(0, { hint: 'Is steroids-gateway running?' });
+  }
+  const body = await response.json().catch(() => ({}));
+  if (response.status === 401) forget(bearer);
+  if (!response.ok || body.success === false) throw new ApiError(response.status, body);
+  return body;
+}
+
+/** A query string of what is set. */
+export function query(parameters) {
+  const search = new URLSearchParams();
+  for (const [key, value] of Object.entries(parameters)) {
+    if (value !== undefined && value !== null && value !== '') search.set(key, value);
+  }
+  const text = search.toString();
+  return text ? `?${text}` : '';
+}
+
+/** Where the endpoints of a task are. */
+export function taskPath(id) {
+  return `/api/tasks/${encodeURIComponent(id)}`;
+}
+
+export function invocationPath(task, invocation) {
+  return `${taskPath(task)}/invocations/${invocation}`;
+}

@@ -1,0 +1,98 @@
+// Stop and Start, where the gateway allows control; each asks before it does anything.
+
+import { ApiError, get, invocationPath, post, query, taskPath } from './api.js';
+import { clean } from './clean.js';
+import { announce } from './clipboard.js';
+import { h, set } from './dom.js';
+import { go, taskHref } from './router.js';
+
+let status = null;
+
+function known() {
+  status ??= get('/api/status').catch(() => {
+    status = null;
+    return {};
+  });
+  return status;
+}
+
+/** @returns {Promise<boolean>} whether the gateway allows control */
+export async function control() {
+  return (await known()).control === true;
+}
+
+/** @returns {Promise<Set<string>>} providers that are plain programs, which print lines and no prose */
+export async function plainProviders() {
+  const { providers = [] } = await known();
+  return new Set(['command', ...providers.filter((it) => it.kind === 'command').map((it) => it.name)]);
+}
+
+/** Asks whether to stop an invocation, and does. */
+export function confirmStop(invocation, project) {
+  const { id, taskId, role } = invocation;
+  dialog({
+    title: `Stop invocation ${id}?`,
+    body: [
+      h('p', {}, 'The ', h('strong', {}, clean(role)), ' of ', h('strong', {}, clean(taskId)), ' is asked to end; after the grace time its processes are killed. What it did so far is kept.'),
+    ],
+    act: 'Stop it',
+    danger: true,
+    run: async () => {
+      await post(`${invocationPath(taskId, id)}/stop${query({ project })}`, {});
+      announce(`Invocation ${id} is stopped`);
+    },
+  });
+}
+
+/** Asks what to start, and does; fields begin as the task's last agent had them. */
+export async function openStart({ task, project, like }) {
+  const { providers = [] } = await known();
+  // A plain program wants a command line, and that is for whoever has a terminal.
+  const agents = providers.filter((it) => it.kind !== 'command').map((it) => it.name);
+  const { provider, model } = agents.includes(like?.provider) ? like : {};
+  const field = (label, input) => h('label', { class: 'field' }, label, input);
+  const text = (name, value) => h('input', { name, value, autocomplete: 'off', spellcheck: 'false' });
+  const form = h('div', { class: 'fields' },
+    field('Prompt', h('textarea', { name: 'prompt', rows: 7, spellcheck: 'true' })),
+    h('div', { class: 'fields-row' },
+      field('Role', text('role', like?.role ?? 'coder')),
+      field('Provider', h('select', { name: 'provider' }, agents.map((name) => h('option', { value: name, selected: name === (provider ?? 'claude') }, clean(name))))),
+      field('Model', text('model', model ?? ''))),
+    h('p', { class: 'dim' }, 'A model left empty is the provider’s default.'));
+  // The same id never starts, and pays, twice, however often it is sent.
+  const requestId = crypto.randomUUID();
+  dialog({
+    title: `Start an agent on ${clean(task)}`,
+    body: [form],
+    act: 'Start it',
+    run: async () => {
+      const value = (name) => form.querySelector(`[name=${name}]`).value.trim() || undefined;
+      const prompt = value('prompt');
+      if (!prompt) throw new ApiError(400, { error: 'An agent needs a prompt.' });
+      const started = await post(`${taskPath(task)}/invocations${query({ project })}`, { prompt, role: value('role'), provider: value('provider'), model: value('model'), requestId });
+      go(taskHref(task, project, started.invocationId));
+    },
+  });
+}
+
+function dialog({ title, body, act, danger = false, run }) {
+  const element = /** @type {HTMLDialogElement} */ (document.getElementById('dialog'));
+  const problem = h('p', { class: 'tone-bad', role: 'alert' });
+  const yes = h('button', { type: 'button', class: `button primary ${danger ? 'danger' : ''}`, data: { test: 'confirm' } }, act);
+  const no = h('button', { type: 'button', class: 'button', autofocus: danger, on: { click: () => element.close() } }, 'Cancel');
+  yes.addEventListener('click', async () => {
+    yes.disabled = true;
+    yes.setAttribute('aria-busy', 'true');
+    problem.textContent = '';
+    try {
+      await run();
+      element.close();
+    } catch (error) {
+      problem.textContent = error.hint ? `${error.message} ${error.hint}` : error.message;
+      yes.disabled = false;
+      yes.removeAttribute('aria-busy');
+    }
+  });
+  set(element, h('h2', {}, title), body, problem, h('div', { class: 'dialog-actions' }, no, yes));
+  element.showModal();
+}

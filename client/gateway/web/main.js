@@ -1,0 +1,69 @@
+// The page: finds its token, and shows the overview or a task, as the address says.
+//
+// Hooks for tests (stable):
+//   #connection[data-state=connecting|catching-up|live|away|reconnecting|refused|ended]  the badge
+//   [data-test=signin] sign-in page; [data-test=failure] a view that could not be shown
+//   [data-test=running] [data-test=recent] [data-test=projects] [data-test=tasks]  overview lists; items
+//     carry data-invocation + data-project, data-project, or data-task; [data-field=elapsed|activity|tokens|cost]
+//   [data-test=task] task view (data-task, data-invocation); [data-test=status][data-status]; [data-test=facts]
+//   [data-test=invocations] [data-invocation] picker; [data-test=axis] canvas (data-from, data-to: shown span)
+//   [data-test=axis-tip]; [data-test=stop] [data-test=start] control; #dialog the open dialog
+//   [data-test=activity] the list (role=feed, aria-busy while read); rows .row[data-index][data-type][data-cursor]
+//     [data-state=running|ok|failed|unknown] (tools) [data-open] [aria-current=true] (linked), .row-placeholder
+//   [data-test=filter] text; [data-chip=tools|text|thinking|plan|notices|usage|failed][aria-pressed]; [data-test=count]
+//   [data-test=new-lines][data-unseen] the "N new" button; [data-test=panel-note] empty and error states
+//   [data-action=toggle|link|copy] controls within rows
+
+import { openHelp } from './help.js';
+import { route } from './router.js';
+import { begin, onLost } from './session.js';
+import { showSignIn } from './sign-in.js';
+import { startTheme } from './theme.js';
+import { Overview } from './overview.js';
+import { startOverview } from './overview-feed.js';
+import { TaskView } from './task.js';
+
+const view = document.getElementById('view');
+/** @type {{close: () => void, focusFilter?: () => void} | null} */
+let shown = null;
+
+function show(address) {
+  shown?.close();
+  view.replaceChildren();
+  view.scrollTop = 0;
+  shown = address.task ? new TaskView(view, address) : new Overview(view, address);
+}
+
+function signIn(reason) {
+  shown?.close();
+  shown = null;
+  showSignIn(view, reason);
+}
+
+function keys(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest('input, textarea, select, dialog')) return;
+  const acts = {
+    '?': () => openHelp(document.getElementById('dialog')),
+    '/': () => shown?.focusFilter?.(),
+    g: () => document.querySelector('.brand').click(),
+  };
+  if (!acts[event.key]) return;
+  event.preventDefault();
+  acts[event.key]();
+}
+
+startTheme(document.getElementById('theme'));
+document.getElementById('help').addEventListener('click', () => openHelp(document.getElementById('dialog')));
+document.addEventListener('keydown', keys);
+onLost(() => signIn('lost'));
+
+const session = await begin();
+if (session.ok) {
+  startOverview();
+  route(show);
+} else {
+  signIn(session.reason);
+}
+// A code that is pasted into the address of an open page is a navigation within it.
+addEventListener('hashchange', () => location.hash.startsWith('#code=') && location.reload());

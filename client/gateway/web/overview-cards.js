@@ -1,0 +1,59 @@
+// The overview's items: an invocation that runs, whose numbers change in place, and one that ended.
+
+import { clean, cleanLine } from './clean.js';
+import { h, icon, setText } from './dom.js';
+import * as format from './format.js';
+import { taskHref } from './router.js';
+
+const ACTIVITY_ICONS = { tool: 'chevron', output: 'text', thinking: 'thought', plan: 'list', retry: 'retry', notice: 'info' };
+
+export function runningCard(it) {
+  const field = (name, label) => h('div', { class: `card-${name}` }, h('dt', {}, label), h('dd', { data: { field: name } }));
+  return h('li', {}, h('a', {
+    class: 'card', href: taskHref(it.taskId, it.project), data: { route: '', invocation: it.id, project: it.project },
+  },
+  h('div', { class: 'card-head' },
+    h('span', { class: 'spinner', 'aria-hidden': 'true' }),
+    h('bdi', { class: 'card-task' }, clean(it.taskId)),
+    h('span', { class: 'card-who dim' })),
+  h('div', { class: 'card-activity', data: { field: 'activity' } },
+    h('span', { class: 'card-activity-icon' }), h('bdi', { class: 'mono card-activity-text' }), h('span', { class: 'dim card-age' })),
+  h('p', { class: 'card-alarm tone-warn', hidden: true }),
+  h('dl', { class: 'card-facts' }, field('elapsed', 'Elapsed'), field('tools', 'Tool calls'), field('tokens', 'Tokens'), field('cost', 'Cost'))));
+}
+
+/** Writes what has changed, and nothing else. */
+export function updateRunning(element, it, now = Date.now()) {
+  const put = (selector, text) => setText(element.querySelector(selector), text);
+  put('.card-who', [format.baseName(it.project), it.role, it.provider, it.model].filter(Boolean).map(clean).join(' · '));
+  put('[data-field=elapsed]', it.status === 'queued' ? 'queued' : it.startedAtMs ? format.elapsed(now - it.startedAtMs) : '–');
+  put('[data-field=tools]', it.live?.tools === undefined ? '–' : format.short(it.live.tools));
+  put('[data-field=tokens]', format.tokenText(it.usage) || '–');
+  put('[data-field=cost]', format.cost(it.usage) || '–');
+  put('.card-activity-text', cleanLine(it.live?.lastText ?? '') || 'No activity yet');
+  put('.card-age', it.live?.lastActivityAtMs ? format.age(now - it.live.lastActivityAtMs) : '');
+  const alarm = element.querySelector('.card-alarm');
+  alarm.hidden = !it.alarm;
+  setText(alarm, clean(it.alarm ?? ''));
+  const kind = ACTIVITY_ICONS[it.live?.lastType] ?? 'dot';
+  const mark = element.querySelector('.card-activity-icon');
+  if (mark.dataset.kind !== kind) {
+    mark.dataset.kind = kind;
+    mark.replaceChildren(icon(kind));
+  }
+}
+
+export function endedCard(it) {
+  const good = it.status === 'completed';
+  const tone = good ? 'good' : it.status === 'timeout' ? 'warn' : 'bad';
+  return h('li', {}, h('a', { class: 'ended-item', href: taskHref(it.taskId, it.project, it.id), data: { route: '', invocation: it.id, project: it.project } },
+    h('span', { class: `ended-mark tone-${tone}` }, icon(good ? 'check' : it.status === 'timeout' ? 'clock' : 'cross')),
+    h('span', { class: 'ended-what' },
+      h('bdi', { class: 'ended-task' }, clean(it.taskId)),
+      h('span', { class: good ? 'dim' : `ended-outcome tone-${tone}` }, clean(format.outcomeText(it.outcome ?? it.status))),
+      it.error ? h('bdi', { class: 'ended-error dim' }, cleanLine(it.error)) : null),
+    h('span', { class: 'ended-who dim' }, [it.role, it.provider].map(clean).join(' · ')),
+    h('span', { class: 'ended-numbers dim' }, [format.duration(it.durationMs), format.cost(it.usage)].filter(Boolean).join(' · ')),
+    h('time', { class: 'ended-when dim', title: format.fullTime(it.completedAtMs), data: { since: it.completedAtMs } },
+      it.completedAtMs ? format.age(Date.now() - it.completedAtMs) : '')));
+}

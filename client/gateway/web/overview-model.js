@@ -1,0 +1,58 @@
+// What the overview stream has told: projects, what runs, what ended lately. Pure state; used by
+// the page, and by the shared worker to tell a tab that joins later.
+
+const MOST_RECENT = 50;
+
+const isRunning = (invocation) => invocation.status === 'running' || invocation.status === 'queued';
+
+/** Ids are per project. */
+export const keyOf = (invocation) => `${invocation.project}\n${invocation.id}`;
+
+export class OverviewModel {
+  known = false;
+  projects = [];
+  /** @type {Map<string, any>} by {@link keyOf}, in the order they started */
+  running = new Map();
+  /** Newest first. */
+  recent = [];
+
+  /** Takes one event; others than these are passed over. */
+  apply(event) {
+    if (event.type === 'snapshot') {
+      this.known = true;
+      this.projects = event.projects ?? [];
+      this.running = new Map((event.running ?? []).map((it) => [keyOf(it), it]));
+      this.recent = (event.recent ?? []).filter((it) => !isRunning(it)).slice(0, MOST_RECENT);
+      this.#order();
+    } else if (event.type === 'projects') {
+      this.projects = event.projects ?? [];
+    } else if (event.type === 'invocation' && event.invocation) {
+      this.#put({ project: event.project, ...event.invocation });
+    }
+  }
+
+  /** All of it, as the event that would tell it. */
+  snapshot() {
+    const { projects, recent } = this;
+    return JSON.stringify({ type: 'snapshot', projects, running: [...this.running.values()], recent });
+  }
+
+  #put(invocation) {
+    const key = keyOf(invocation);
+    if (isRunning(invocation)) {
+      const isNew = !this.running.has(key);
+      this.running.set(key, invocation);
+      if (isNew) this.#order();
+      return;
+    }
+    this.running.delete(key);
+    this.recent = [invocation, ...this.recent.filter((it) => keyOf(it) !== key)];
+    this.recent.sort((a, b) => (b.completedAtMs ?? 0) - (a.completedAtMs ?? 0));
+    this.recent.length = Math.min(this.recent.length, MOST_RECENT);
+  }
+
+  #order() {
+    const newest = [...this.running.values()].sort((a, b) => (b.startedAtMs ?? Infinity) - (a.startedAtMs ?? Infinity));
+    this.running = new Map(newest.map((it) => [keyOf(it), it]));
+  }
+}

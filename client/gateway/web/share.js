@@ -1,0 +1,105 @@
+// Opens event streams for this tab: through the shared worker, so that all tabs together hold one
+// connection per stream (a browser opens six per host), or directly where there is no such worker.
+
+import { ResumingStream } from './stream.js';
+import { token } from './session.js';
+
+const READY_MS = 3000;
+
+/** @typedef {{close: () => void, hurry: () => void}} Handle */
+
+/** @type {Map<number, {options: any, direct: ResumingStream | null}>} */
+const open = new Map();
+let nextId = 1;
+/** @type {MessagePort | null} */
+let port = null;
+let started = false;
+
+/**
+ * @param {{url: string, after?: string | null,
+ *   onEvents: (events: import('./stream.js').StreamEvent[]) => void,
+ *   onState: (state: import('./stream.js').State, detail?: object) => void}} options
+ * @returns {Handle}
+ */
+export function openStream(options) {
+  if (!started) connect();
+  const id = nextId++;
+  const entry = { options: { ...options }, direct: null };
+  open.set(id, entry);
+  if (port) ask(id, entry);
+  else entry.direct = direct(entry.options);
+  return {
+    close() {
+      if (!open.delete(id)) return;
+      entry.direct?.close();
+      port?.postMessage({ op: 'close', id });
+    },
+    hurry() {
+      entry.direct?.hurry();
+      port?.postMessage({ op: 'hurry', id });
+    },
+  };
+}
+
+function direct(options) {
+  return new ResumingStream({ ...options, token });
+}
+
+function ask(id, { options }) {
+  port.postMessage({ op: 'open', id, url: options.url, after: options.after ?? null, token: token() });
+}
+
+function connect() {
+  started = true;
+  if (typeof SharedWorker === 'undefined') return;
+  let worker;
+  try {
+    worker = new SharedWorker('/assets/share-worker.js', { type: 'module', name: 'steroids' });
+  } catch {
+    return;
+  }
+  port = worker.port;
+  const timer = setTimeout(withoutWorker, READY_MS);
+  worker.onerror = withoutWorker;
+  port.onmessage = ({ data }) => {
+    clearTimeout(timer);
+    receive(data);
+  };
+  holdLock();
+  addEventListener('pagehide', () => port?.postMessage({ op: 'leave' }));
+  addEventListener('pageshow', (event) => {
+    if (event.persisted) for (const [id, entry] of open) port ? ask(id, entry) : null;
+  });
+}
+
+/** The worker waits for this lock: it is free when the tab is gone, however it went. */
+function holdLock() {
+  if (!navigator.locks) return;
+  const name = `steroids.tab.${crypto.randomUUID()}`;
+  navigator.locks.request(name, () => {
+    port?.postMessage({ op: 'hello', lock: name });
+    return new Promise(() => {});
+  });
+}
+
+function receive(message) {
+  const entry = open.get(message.id);
+  if (!entry) return;
+  if (message.events) {
+    const last = message.events[message.events.length - 1];
+    if (last.id !== null) entry.options.after = last.id;
+    entry.options.onEvents(message.events);
+    port?.postMessage({ op: 'ack', id: message.id });
+  } else if (message.state) {
+    entry.options.onState(message.state, message.detail);
+  }
+}
+
+/** The worker did not start: what was asked of it is opened from here, each from where it is. */
+function withoutWorker() {
+  if (!port) return;
+  port.onmessage = null;
+  port.close();
+  port = null;
+  for (const entry of open.values()) entry.direct ??= direct(entry.options);
+}

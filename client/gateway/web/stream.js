@@ -1,0 +1,177 @@
+// One event stream, read by fetch so that it can carry a token, and resumed by itself exactly where
+// it was: every event has an id, the last one is sent as Last-Event-ID. Used by the page and by the
+// shared worker alike.
+//
+//   connecting ──> catching-up ──(: live)──> live ──(204, or its last event)──> ended
+//        ^               │  ^                 │
+//        └─ reconnecting <──┴── away <────────┘            refused (another status: it says why)
+
+import { SseParser } from './sse.js';
+
+// A heartbeat comes every 15 s; two may be late.
+const SILENCE_MS = 40_000;
+const LONGEST_WAIT_MS = 15_000;
+const LAST_TYPES = new Set(['complete', 'error', 'log_not_found', 'no_active_invocation']);
+
+/**
+ * @typedef {'connecting' | 'catching-up' | 'live' | 'away' | 'reconnecting' | 'ended' | 'refused'} State
+ * @typedef {{id: string | null, data: string}} StreamEvent
+ */
+
+export class ResumingStream {
+  #url;
+  #token;
+  #after;
+  #onEvents;
+  #onState;
+  #closed = new AbortController();
+  #retry = 1000;
+  #failures = 0;
+  #last = '';
+  #wake = () => {};
+  /** @type {State} */
+  state = 'connecting';
+
+  /**
+   * @param {{url: string, after?: string | null, token: () => string | null,
+   *   onEvents: (events: StreamEvent[]) => void,
+   *   onState: (state: State, detail?: {status?: number, error?: string, hint?: string}) => void}} options
+   *   `url` has a query; `after` is the cursor to begin behind.
+   */
+  constructor({ url, after, token, onEvents, onState }) {
+    this.#url = url;
+    this.#token = token;
+    this.#after = after ?? null;
+    this.#onEvents = onEvents;
+    this.#onState = onState;
+    this.#run();
+  }
+
+  /** The cursor of the last event given. */
+  get after() {
+    return this.#after;
+  }
+
+  close() {
+    this.#closed.abort();
+    this.#wake();
+  }
+
+  /** Tries again now, if it is waiting. */
+  hurry() {
+    this.#wake();
+  }
+
+  async #run() {
+    while (!this.#closed.signal.aborted) {
+      const goOn = await this.#connect().catch(() => true);
+      if (!goOn || this.#closed.signal.aborted) return;
+      this.#become('reconnecting');
+      await this.#pause();
+    }
+  }
+
+  /** One connection, until it breaks. @returns {Promise<boolean>} whether to connect again */
+  async #connect() {
+    const attempt = new AbortController();
+    const stop = () => attempt.abort();
+    this.#closed.signal.addEventListener('abort', stop);
+    let watchdog = setTimeout(stop, SILENCE_MS);
+    try {
+      const response = await fetch(this.#url, { headers: this.#headers(), signal: attempt.signal, cache: 'no-store' });
+      if (response.status !== 200) return await this.#turnedAway(response);
+      this.#become('catching-up');
+      const reader = response.body.getReader();
+      const parser = new SseParser();
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) return !this.#hasEnded();
+        clearTimeout(watchdog);
+        watchdog = setTimeout(stop, SILENCE_MS);
+        this.#failures = 0;
+        this.#take(parser.push(value));
+      }
+    } finally {
+      clearTimeout(watchdog);
+      this.#closed.signal.removeEventListener('abort', stop);
+    }
+  }
+
+  #headers() {
+    const headers = { Accept: 'text/event-stream' };
+    const token = this.#token();
+    if (token) headers.Authorization = `Bearer ${token}`;
+    if (this.#after) headers['Last-Event-ID'] = this.#after;
+    return headers;
+  }
+
+  async #turnedAway(response) {
+    if (response.status === 204) {
+      this.#become('ended');
+      return false;
+    }
+    const body = await response.json().catch(() => ({}));
+    const passing = response.status >= 500 || response.status === 429 || response.status === 408;
+    if (passing) return true;
+    this.#become('refused', { status: response.status, error: body.error, hint: body.hint });
+    return false;
+  }
+
+  /** @param {import('./sse.js').Item[]} items */
+  #take(items) {
+    /** @type {StreamEvent[]} */
+    let events = [];
+    const flush = () => {
+      if (events.length && !this.#closed.signal.aborted) this.#onEvents(events);
+      events = [];
+    };
+    for (const item of items) {
+      if (item.kind === 'event') {
+        if (item.id !== null) this.#after = item.id;
+        this.#last = item.data;
+        events.push({ id: item.id, data: item.data });
+        continue;
+      }
+      flush();
+      if (item.kind === 'retry') this.#retry = Math.min(item.ms, LONGEST_WAIT_MS);
+      else this.#comment(item.text);
+    }
+    flush();
+  }
+
+  #comment(text) {
+    if (text === 'live') this.#become('live');
+    else if (text === 'daemon away') this.#become('away');
+    else if (text === 'daemon back') this.#become('catching-up');
+  }
+
+  /** Whether the stream is over: its last event says so, and the end of the connection is no loss. */
+  #hasEnded() {
+    try {
+      if (!LAST_TYPES.has(JSON.parse(this.#last).type)) return false;
+    } catch {
+      return false;
+    }
+    this.#become('ended');
+    return true;
+  }
+
+  #become(state, detail) {
+    if (this.#closed.signal.aborted || this.state === state) return;
+    this.state = state;
+    this.#onState(state, detail);
+  }
+
+  #pause() {
+    const grown = this.#retry * 2 ** Math.min(this.#failures, 5);
+    this.#failures += 1;
+    const wait = Math.min(grown, LONGEST_WAIT_MS) * (0.75 + Math.random() / 2);
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, wait);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}

@@ -1,0 +1,96 @@
+// The head of a task: what it is, how the chosen invocation is doing, and what may be done with it.
+
+import { clean, cleanLine } from './clean.js';
+import { copyButton } from './clipboard.js';
+import { control, confirmStop, openStart } from './control.js';
+import { h, icon, set, setText } from './dom.js';
+import * as format from './format.js';
+
+export class TaskHeader {
+  #invocation = null;
+
+  /** @param {{task: {title?: string, status?: string}, id: string, project: string}} options */
+  constructor({ task, id, project }) {
+    this.task = id;
+    this.project = project;
+    this.status = h('span', { class: 'status', data: { test: 'status' } });
+    this.facts = h('dl', { class: 'facts', data: { test: 'facts' } });
+    this.problem = h('p', { class: 'task-problem', hidden: true });
+    this.stop = h('button', { type: 'button', class: 'button danger', hidden: true, data: { test: 'stop' }, on: { click: () => confirmStop(this.#invocation, project) } }, icon('stop'), 'Stop');
+    this.start = h('button', { type: 'button', class: 'button', hidden: true, data: { test: 'start' }, on: { click: () => openStart({ task: id, project, like: this.#invocation }) } }, icon('play'), 'Start');
+    this.element = h('header', { class: 'task-head' },
+      h('div', { class: 'task-name' },
+        h('h1', {}, h('bdi', {}, clean(task?.title || id))),
+        h('span', { class: 'task-id' }, task?.title && task.title !== id && h('bdi', { class: 'mono dim' }, clean(id)), copyButton('Copy the task’s id', id)),
+        this.status,
+        h('span', { class: 'task-actions' }, this.#commands(), this.start, this.stop)),
+      this.facts, this.problem);
+    control().then((allowed) => {
+      this.allowed = allowed;
+      if (this.#invocation !== undefined) this.draw(this.#invocation);
+    });
+  }
+
+  /** Shows an invocation; undefined where there is none. */
+  draw(invocation) {
+    this.#invocation = invocation;
+    this.start.hidden = !this.allowed;
+    if (!invocation) return;
+    const runs = invocation.status === 'running' || invocation.status === 'queued';
+    this.stop.hidden = !this.allowed || !runs || invocation.managed === false;
+    const status = runs ? invocation.status : invocation.outcome ?? invocation.status;
+    this.status.dataset.status = invocation.status;
+    setText(this.status, clean(format.outcomeText(status)));
+    this.#drawFacts(invocation);
+    const problem = invocation.alarm ?? invocation.error;
+    this.problem.hidden = !problem;
+    this.problem.className = `task-problem tone-${invocation.alarm ? 'warn' : 'bad'}`;
+    setText(this.problem, cleanLine(problem ?? ''));
+  }
+
+  #drawFacts(it) {
+    const lasted = it.durationMs ?? (it.completedAtMs ?? Date.now()) - it.startedAtMs;
+    const facts = [
+      ['Role', it.role],
+      ['Agent', [it.provider, it.model].filter(Boolean).join(' ')],
+      [it.completedAtMs ? 'Took' : 'Elapsed', it.startedAtMs ? (it.completedAtMs ? format.duration(lasted) : format.elapsed(lasted)) : ''],
+      ['Started', it.startedAtMs ? format.moment(it.startedAtMs) : ''],
+      ['Tokens', format.tokenText(it.usage)],
+      ['Cost', format.cost(it.usage)],
+    ].filter(([, value]) => value);
+    // Written in place: what ticks must not rebuild what somebody is selecting.
+    if (this.facts.childElementCount !== facts.length) {
+      set(this.facts, facts.map(() => h('div', {}, h('dt', {}), h('dd', {}))));
+    }
+    facts.forEach(([label, value], at) => {
+      const [dt, dd] = this.facts.children[at].children;
+      setText(dt, label);
+      setText(dd, clean(value));
+    });
+  }
+
+  /** The terminal's equivalents, to copy. */
+  #commands() {
+    const project = `--project ${format.shellWord(this.project ?? '.')}`;
+    const id = () => this.#invocation?.id ?? 'ID';
+    const entries = () => [
+      ['Follow in a terminal', `steroidsctl stream ${id()} ${project}`],
+      ['Show it', `steroidsctl show ${id()} ${project}`],
+      ['Timeline of the task', `steroidsctl timeline --task ${format.shellWord(this.task)} ${project}`],
+      ['Stop it', `steroidsctl stop ${id()} ${project}`],
+      ...(this.#invocation?.sessionId ? [['Session id', this.#invocation.sessionId]] : []),
+      ...(this.#invocation?.uuid ? [['Invocation uuid', this.#invocation.uuid]] : []),
+      ...(this.#invocation?.logPath ? [['Log file', this.#invocation.logPath]] : []),
+    ];
+    const menu = h('div', { class: 'menu', popover: 'auto', id: 'commands' });
+    menu.addEventListener('beforetoggle', () => set(menu, entries().map(([label, text]) =>
+      h('div', { class: 'menu-item' }, h('div', { class: 'menu-text' }, h('div', { class: 'dim' }, label), h('code', {}, clean(text))), copyButton(`Copy: ${label}`, text)))));
+    const button = h('button', { type: 'button', class: 'button', popovertarget: 'commands', 'aria-label': 'Commands', data: { test: 'commands' } }, icon('copy'), h('span', {}, 'Commands'));
+    menu.addEventListener('toggle', () => {
+      const { bottom, right } = button.getBoundingClientRect();
+      menu.style.top = `${bottom + 6}px`;
+      menu.style.left = `${Math.max(8, right - menu.offsetWidth)}px`;
+    });
+    return [button, menu];
+  }
+}

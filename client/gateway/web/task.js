@@ -1,0 +1,211 @@
+// A task: its header, its story on a time axis, its invocations to choose from, and the activity of
+// the chosen one. News of its invocations comes with the overview stream, lines with the panel's.
+
+import { get, query, taskPath } from './api.js';
+import { Axis } from './axis.js';
+import { clean } from './clean.js';
+import { report } from './connection.js';
+import { plainProviders } from './control.js';
+import { h, set } from './dom.js';
+import * as format from './format.js';
+import { onOverview, overview } from './overview-feed.js';
+import { Panel } from './panel.js';
+import { rename, taskHref } from './router.js';
+import { forget, token } from './session.js';
+import { showFailure } from './sign-in.js';
+import { Story } from './story.js';
+import { TaskHeader } from './task-header.js';
+import { InvocationPicker } from './invocation-picker.js';
+
+export const isOver = (invocation) => Boolean(invocation?.outcome) || !['running', 'queued'].includes(invocation?.status);
+
+export class TaskView {
+  #address;
+  #stop = () => {};
+  #closed = new AbortController();
+  #selected = 0;
+  #pinned;
+  #plain = new Set();
+  #lastCursor = '';
+  #ticker = 0;
+  /** @type {Panel | null} */
+  #panel = null;
+  #axis = null;
+
+  /** @param {HTMLElement} view @param {import('./router.js').Address} address */
+  constructor(view, address) {
+    this.view = view;
+    this.#address = address;
+    // Without an invocation in the address, the page goes on with the task's next one.
+    this.#pinned = address.invocation !== null;
+    document.title = `${address.task} · steroids`;
+    this.#crumbs();
+    this.#open();
+  }
+
+  close() {
+    this.#closed.abort();
+    this.#stop();
+    clearInterval(this.#ticker);
+    this.#panel?.close();
+    this.#axis?.close();
+    this.story?.close();
+    report('task', null);
+    delete document.body.dataset.view;
+  }
+
+  focusFilter() {
+    this.#panel?.focusFilter();
+  }
+
+  #crumbs() {
+    const { project, task } = this.#address;
+    set(document.getElementById('crumbs'),
+      project ? h('a', { href: `/${query({ project })}`, data: { route: '' }, title: project }, clean(format.baseName(project))) : null,
+      h('span', { 'aria-current': 'page' }, clean(task)));
+  }
+
+  async #open() {
+    const { task, project } = this.#address;
+    try {
+      const [answer, plain] = await Promise.all([
+        get(`${taskPath(task)}${query({ project })}`, { signal: this.#closed.signal }),
+        plainProviders(),
+      ]);
+      this.#plain = plain;
+      this.#build(answer.task, answer.invocations);
+    } catch (error) {
+      if (error.name === 'AbortError' || error.status === 401) return;
+      const again = () => {
+        this.#stop();
+        set(this.view);
+        this.#open();
+      };
+      showFailure(this.view, error, again);
+      // The daemon is back when the overview tells all anew.
+      if (error.status === 503 || error.status === 0) this.#stop = onOverview((event) => event.type === 'snapshot' && again());
+    }
+  }
+
+  #build(task, invocations) {
+    const { project, invocation } = this.#address;
+    document.body.dataset.view = 'task';
+    this.story = new Story({ task: this.#address.task, project, onChange: () => this.#axis?.scheduleSoon() });
+    this.story.put(...invocations);
+    const known = this.story.invocations;
+    const chosen = known.find((it) => it.id === invocation) ?? known.findLast((it) => !isOver(it)) ?? known[known.length - 1];
+    const root = h('div', { class: 'task', data: { test: 'task', task: this.#address.task } });
+    const axis = h('section', { class: 'axis', 'aria-label': 'Story' });
+    this.activity = h('section', { class: 'activity', 'aria-label': 'Activity' });
+    this.header = new TaskHeader({ task, id: this.#address.task, project });
+    this.picker = new InvocationPicker((id) => this.#choose(id));
+    set(root, this.header.element, axis, this.picker.element, this.activity);
+    set(this.view, root);
+    this.root = root;
+    this.#stop = onOverview((event) => this.#news(event));
+    this.#ticker = setInterval(() => this.#drawHead(), 1000);
+    if (!chosen) {
+      axis.hidden = true;
+      this.#drawHead();
+      set(this.activity, h('div', { class: 'panel-note' }, h('p', {}, 'It has no invocations yet.')));
+      return;
+    }
+    this.#axis = new Axis(axis, this.story, chosen.id, { onPick: (id, cursor) => this.#pick(id, cursor) });
+    this.#select(chosen.id, this.#address.at);
+  }
+
+  get #invocation() {
+    return this.story.invocations.find((it) => it.id === this.#selected);
+  }
+
+  #select(id, at = null) {
+    this.#panel?.close();
+    report('task', 'connecting');
+    this.#selected = id;
+    this.root.dataset.invocation = id;
+    this.#axis.select(id);
+    const { task, project } = this.#address;
+    const { provider } = this.#invocation;
+    const where = { task, project, invocation: id, at, ended: isOver(this.#invocation), plain: this.#plain.has(provider) };
+    this.#panel = new Panel(this.activity, where, {
+      onLine: (line, cursor) => this.#line(id, line, cursor),
+      onState: (state, detail) => this.#state(state, detail),
+      onView: (from, to) => this.#axis.view(from, to),
+      before: (ts) => this.story.before(id, ts),
+    });
+    this.#lastCursor = '';
+    this.#drawHead();
+    this.story.read(id);
+  }
+
+  #choose(id) {
+    if (id === this.#selected) return;
+    this.#pinned = true;
+    rename(taskHref(this.#address.task, this.#address.project, id));
+    this.#select(id);
+  }
+
+  async #pick(id, cursor) {
+    this.#choose(id);
+    if (cursor) await this.#panel.jump(cursor, { before: true });
+  }
+
+  #state(state, detail) {
+    if (detail?.status === 401) forget(token());
+    report('task', state, detail);
+    if (state === 'ended') this.#panel.end();
+  }
+
+  #line(id, line, cursor) {
+    this.story.append(id, line, this.#lastCursor);
+    this.#lastCursor = cursor;
+    if (line.type === 'usage') this.story.put({ id, usage: { ...this.#invocation.usage, ...usageOf(line) } });
+    if (line.type !== 'complete' && line.type !== 'error') return;
+    const { outcome, error, duration: durationMs, exitCode, usage } = line;
+    const status = line.success ? 'completed' : String(outcome).startsWith('timeout') ? 'timeout' : 'failed';
+    this.story.put({ id, status, outcome: outcome ?? 'failed', completedAtMs: line.ts, ...(error && { error }), ...(usage && { usage }), durationMs, exitCode });
+    this.#panel.end();
+    this.#drawHead();
+  }
+
+  /** News from the overview: an invocation of this task began, changed or ended. */
+  #news(event) {
+    const { task, project } = this.#address;
+    const mine = (it) => it.taskId === task && it.project === project;
+    const all = event.type === 'snapshot' ? [...overview.running.values(), ...overview.recent] : event.type === 'invocation' ? [event.invocation] : [];
+    const news = all.filter(mine);
+    if (news.length === 0) return;
+    const before = new Set(this.story.invocations.map((it) => it.id));
+    this.story.put(...news);
+    const begun = news.find((it) => !before.has(it.id) && !isOver(it));
+    if (begun) this.#begun(begun.id);
+    else this.#drawHead();
+  }
+
+  /** A new one began: who watched the end of the one before goes on with it. */
+  #begun(id) {
+    if (!this.#axis) {
+      this.close();
+      this.#closed = new AbortController();
+      this.#open();
+    } else if (!this.#pinned && isOver(this.#invocation) && this.#panel.follows) {
+      this.#select(id);
+    } else {
+      this.#drawHead();
+      this.story.read(this.#selected);
+    }
+  }
+
+  #drawHead() {
+    const sign = { running: '●', queued: '○', completed: '✓', failed: '✗', timeout: '✗' }[this.#invocation?.status];
+    const title = `${sign ? `${sign} ` : ''}${this.#address.task} · steroids`;
+    if (document.title !== title) document.title = title;
+    this.header.draw(this.#invocation);
+    this.picker.draw(this.story.invocations, this.#selected);
+  }
+}
+
+function usageOf({ inputTokens, outputTokens, cachedInputTokens, cacheCreationTokens, totalCostUsd }) {
+  const usage = { inputTokens, outputTokens, cachedInputTokens, cacheCreationTokens, totalCostUsd };
+  return Object.fromEntries(Object.entries(usage).filter(([, value]) => value !== undefined));
+}

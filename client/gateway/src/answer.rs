@@ -1,0 +1,227 @@
+//! Answers in JSON: what was asked for, or what is wrong with it. Keys come in the order in which
+//! they are put, `success` first; what the daemon sends as JSON goes through byte for byte.
+
+use axum::body::Body;
+use axum::response::IntoResponse;
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+use serde::Serialize;
+use steroids_client::{ConnectError, Refusal};
+use tonic::{Code, Status};
+
+/// What a daemon that is away leaves to say.
+const AWAY: &str = "the daemon is away";
+const AWAY_HINT: &str = "start it with: steroidsd &";
+
+/// An answer as it is put together.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    status: StatusCode,
+    text: Vec<u8>,
+    closes: bool,
+}
+
+impl Answer {
+    /// `{"success":true…}`
+    pub(crate) fn good() -> Answer {
+        Answer {
+            status: StatusCode::OK,
+            text: br#"{"success":true"#.to_vec(),
+            closes: false,
+        }
+    }
+
+    /// `{"success":false,"error":"…"}`
+    pub(crate) fn bad(status: StatusCode, error: &str) -> Answer {
+        Answer {
+            status,
+            text: br#"{"success":false"#.to_vec(),
+            closes: false,
+        }
+        .with("error", error)
+    }
+
+    /// Adds a key.
+    pub(crate) fn with(mut self, key: &str, value: impl Serialize) -> Answer {
+        self.key(key);
+        // What is put here is made of texts, numbers and lists of them, which always become JSON.
+        if serde_json::to_writer(&mut self.text, &value).is_err() {
+            self.text.extend_from_slice(b"null");
+        }
+        self
+    }
+
+    /// Adds the keys of an object.
+    pub(crate) fn with_all(mut self, value: impl Serialize) -> Answer {
+        let object = serde_json::to_vec(&value).unwrap_or_default();
+        let inner = object
+            .strip_prefix(b"{")
+            .and_then(|rest| rest.strip_suffix(b"}"))
+            .unwrap_or_default();
+        if !inner.is_empty() {
+            self.text.push(b',');
+            self.text.extend_from_slice(inner);
+        }
+        self
+    }
+
+    /// Adds a list of what is JSON already, to be written item by item.
+    pub(crate) fn with_list<T>(
+        mut self,
+        key: &str,
+        items: impl IntoIterator<Item = T>,
+        write: impl Fn(&T, &mut Vec<u8>),
+    ) -> Answer {
+        self.key(key);
+        self.text.push(b'[');
+        for (count, item) in items.into_iter().enumerate() {
+            if count > 0 {
+                self.text.push(b',');
+            }
+            write(&item, &mut self.text);
+        }
+        self.text.push(b']');
+        self
+    }
+
+    /// Has the connection closed behind it.
+    pub(crate) fn closing(mut self) -> Answer {
+        self.closes = true;
+        self
+    }
+
+    fn key(&mut self, key: &str) {
+        self.text.extend_from_slice(b",\"");
+        self.text.extend_from_slice(key.as_bytes());
+        self.text.extend_from_slice(b"\":");
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(mut self) -> Response<Body> {
+        self.text.push(b'}');
+        let mut answer = Response::new(Body::from(self.text));
+        *answer.status_mut() = self.status;
+        let headers = answer.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if self.closes {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        answer
+    }
+}
+
+impl From<Status> for Answer {
+    fn from(status: Status) -> Answer {
+        if Refusal::is_timeout(&status) {
+            let late = "the daemon did not answer in time";
+            return Answer::bad(StatusCode::GATEWAY_TIMEOUT, late);
+        }
+        if Refusal::is_broken(&status) {
+            return away();
+        }
+        let refusal = Refusal::of(&status);
+        let mut answer = Answer::bad(status_of(refusal.code), &refusal.what());
+        if let Some(hint) = &refusal.hint {
+            answer = answer.with("hint", hint);
+        }
+        if let Some(reason) = &refusal.reason {
+            answer = answer.with("reason", reason);
+        }
+        if refusal.code == Code::OutOfRange {
+            answer = answer.with("gap", true);
+        }
+        answer
+    }
+}
+
+impl From<ConnectError> for Answer {
+    fn from(error: ConnectError) -> Answer {
+        match error {
+            ConnectError::NoDaemon { .. } | ConnectError::Refused { .. } => away(),
+            other => Answer::bad(StatusCode::SERVICE_UNAVAILABLE, &other.to_string()),
+        }
+    }
+}
+
+fn away() -> Answer {
+    Answer::bad(StatusCode::SERVICE_UNAVAILABLE, AWAY).with("hint", AWAY_HINT)
+}
+
+fn status_of(code: Code) -> StatusCode {
+    match code {
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::InvalidArgument => StatusCode::BAD_REQUEST,
+        Code::FailedPrecondition | Code::AlreadyExists | Code::OutOfRange => StatusCode::CONFLICT,
+        Code::PermissionDenied => StatusCode::FORBIDDEN,
+        Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
+        Code::Unavailable | Code::Aborted | Code::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
+        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+        Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
+        Code::Ok
+        | Code::Unknown
+        | Code::Internal
+        | Code::DataLoss
+        // The daemon asks for no token; who may connect may call.
+        | Code::Unauthenticated => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// What is wrong with a request in itself.
+pub(crate) fn bad_request(error: &str) -> Answer {
+    Answer::bad(StatusCode::BAD_REQUEST, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(answer: Answer) -> String {
+        let mut text = String::from_utf8(answer.text).unwrap();
+        text.push('}');
+        text
+    }
+
+    #[test]
+    fn keys_stand_in_the_order_in_which_they_were_put() {
+        let answer = Answer::good()
+            .with("zebra", "a \"b\"\u{2028}")
+            .with_all(serde_json::json!({"n": 1}))
+            .with_all(serde_json::json!({}))
+            .with_list("raw", ["{ \"x\":1 }", "2"], |item, out| {
+                out.extend_from_slice(item.as_bytes());
+            });
+        assert_eq!(
+            text(answer),
+            "{\"success\":true,\"zebra\":\"a \\\"b\\\"\u{2028}\",\"n\":1,\"raw\":[{ \"x\":1 },2]}"
+        );
+    }
+
+    #[test]
+    fn a_no_of_the_daemon_has_a_fitting_status() {
+        for (code, status) in [
+            (Code::NotFound, 404),
+            (Code::FailedPrecondition, 409),
+            (Code::InvalidArgument, 400),
+            (Code::OutOfRange, 409),
+            (Code::Unavailable, 503),
+            (Code::ResourceExhausted, 429),
+            (Code::DeadlineExceeded, 504),
+            (Code::Internal, 500),
+        ] {
+            let answer = Answer::from(Status::new(code, "no"));
+            assert_eq!(answer.status.as_u16(), status);
+            assert!(text(answer).starts_with(r#"{"success":false,"error":"no""#));
+        }
+        assert!(text(Answer::from(Status::out_of_range("gone"))).contains(r#""gap":true"#));
+    }
+
+    #[test]
+    fn a_broken_connection_is_a_daemon_that_is_away() {
+        let mut status = Status::unknown("h2 protocol error");
+        status.set_source(std::sync::Arc::new(std::io::Error::other("broken pipe")));
+        let answer = Answer::from(status);
+        assert_eq!(answer.status.as_u16(), 503);
+        assert!(text(answer).contains(AWAY));
+    }
+}

@@ -1,0 +1,144 @@
+//! Starting and stopping, where that is on.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use serde::Deserialize;
+use steroids_client::{json, v1};
+
+use super::asked::{Asked, Body, Place, of_project, place};
+use super::invocations::find;
+use crate::Rooms;
+use crate::answer::{Answer, bad_request};
+
+/// The fields of a start, as the daemon has them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Start {
+    project: String,
+    role: String,
+    provider: String,
+    model: String,
+    prompt: String,
+    cwd: String,
+    env: HashMap<String, String>,
+    resume: String,
+    request_id: String,
+    limits: Limits,
+    argv: Vec<String>,
+    interactive: bool,
+    leave_background: bool,
+}
+
+/// Limits in milliseconds; one that is absent has its configured value, zero is none.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+struct Limits {
+    silence_ms: Option<u32>,
+    tool_silence_ms: Option<u32>,
+    wall_ms: Option<u32>,
+    post_result_ms: Option<u32>,
+    grace_ms: Option<u32>,
+}
+
+/// How to stop.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Stop {
+    project: String,
+    grace_ms: Option<u32>,
+}
+
+/// Starts an invocation of the task.
+pub(super) async fn start(
+    State(rooms): State<Rooms>,
+    Path(task): Path<String>,
+    asked: Asked,
+    Body(body): Body<Start>,
+) -> Result<Answer, Answer> {
+    let project = project(&asked, &body.project)?;
+    let request = body.into_request(project.clone(), task);
+    let client = rooms.daemon.client().await?;
+    let started = client.start(request).await.map_err(of_project(&project))?;
+    let invocation = started
+        .invocation
+        .ok_or_else(|| bad_request("the daemon did not say what it started"))?;
+    Ok(Answer::good()
+        .with("invocationId", invocation.id)
+        .with("existing", started.existing)
+        .with("invocation", json::Invocation::from(&invocation)))
+}
+
+/// Stops an invocation, and answers when it has ended.
+pub(super) async fn stop(
+    State(rooms): State<Rooms>,
+    path: Result<Path<Place>, PathRejection>,
+    asked: Asked,
+    Body(body): Body<Stop>,
+) -> Result<Answer, Answer> {
+    let place = place(path)?;
+    let project = project(&asked, &body.project)?;
+    let client = rooms.daemon.client().await?;
+    find(&client, &project, &place).await?;
+    let request = v1::StopRequest {
+        project: project.clone(),
+        id: place.id,
+        grace: duration(body.grace_ms),
+    };
+    let stopped = client.stop(request).await.map_err(of_project(&project))?;
+    let answer = Answer::good()
+        .with("invocationId", place.id)
+        .with("alreadyEnded", stopped.already_ended);
+    Ok(match &stopped.invocation {
+        Some(invocation) => answer.with("invocation", json::Invocation::from(invocation)),
+        None => answer,
+    })
+}
+
+/// The project, from the query as everywhere or from the body as in a start.
+fn project(asked: &Asked, in_body: &str) -> Result<String, Answer> {
+    match (asked.text("project"), in_body) {
+        (Some(one), other) if !other.is_empty() && one != other => {
+            Err(bad_request("the query and the body name two projects"))
+        }
+        (Some(project), _) => Ok(project.to_owned()),
+        (None, "") => Err(bad_request("Missing required query parameter: project")),
+        (None, project) => Ok(project.to_owned()),
+    }
+}
+
+fn duration<T: TryFrom<Duration>>(ms: Option<u32>) -> Option<T> {
+    Duration::from_millis(ms?.into()).try_into().ok()
+}
+
+impl Start {
+    fn into_request(self, project: String, task: String) -> v1::StartRequest {
+        let limits = v1::Limits {
+            silence: duration(self.limits.silence_ms),
+            tool_silence: duration(self.limits.tool_silence_ms),
+            wall: duration(self.limits.wall_ms),
+            post_result: duration(self.limits.post_result_ms),
+            grace: duration(self.limits.grace_ms),
+        };
+        v1::StartRequest {
+            project,
+            task_id: task,
+            role: self.role,
+            provider: self.provider,
+            model: self.model,
+            prompt: self.prompt,
+            cwd: self.cwd,
+            env: self.env,
+            // A browser has no environment that could be passed on.
+            caller_env: HashMap::new(),
+            resume: self.resume,
+            request_id: self.request_id,
+            limits: (limits != v1::Limits::default()).then_some(limits),
+            argv: self.argv,
+            interactive: self.interactive,
+            leave_background: self.leave_background,
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Everything that is answered at once and in JSON. What the daemon refuses is refused in its words,
+//! with a fitting status; its objects have the keys that `steroidsctl --json` prints.
+
+mod asked;
+mod control;
+mod health;
+mod invocations;
+mod log;
+mod projects;
+mod session;
+
+use axum::Router;
+use axum::response::IntoResponse as _;
+use axum::routing::{get, post};
+use http::StatusCode;
+
+use crate::Rooms;
+use crate::answer::Answer;
+
+/// Its paths.
+pub(crate) fn routes() -> Router<Rooms> {
+    let task = "/api/tasks/{task}";
+    let invocation = "/api/tasks/{task}/invocations/{id}";
+    Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/metrics", get(health::metrics))
+        .route("/api/status", get(health::status))
+        .route("/api/projects", get(projects::list))
+        .route("/api/tasks", get(projects::tasks))
+        .route(task, get(projects::task))
+        .route(&format!("{task}/timeline"), get(log::timeline))
+        .route(&format!("{task}/invocations"), post(control::start))
+        .route(invocation, get(invocations::show))
+        .route(&format!("{invocation}/outline"), get(log::outline))
+        .route(&format!("{invocation}/lines"), get(log::lines))
+        .route(&format!("{invocation}/stop"), post(control::stop))
+        .route("/api/session", post(session::trade))
+        .route("/api/codes", post(session::code))
+        .route("/api/token/rotate", post(session::rotate))
+        .fallback(async || {
+            // The guard knows every path there is; this is for one that it knows alone.
+            Answer::bad(StatusCode::NOT_FOUND, "there is nothing here").into_response()
+        })
+}

@@ -1,0 +1,239 @@
+//! The daemon, as the gateway has it: somebody who may be away. Connections are made when they are
+//! needed and shared; what calls and streams meet decides what is thought of it, and while all is
+//! well nothing asks. While it is away, one of those who wait for it asks, with growing pauses.
+//!
+//! ```text
+//! Unknown ──an answer──> Live <──an answer── Away
+//!    └──no connection──────┴──no connection───^
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use steroids_client::{Backoff, Client, ConnectError, Item, Refusal, v1};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tonic::Status;
+
+/// Streams that one connection carries: below the daemon's default of 64, as a call that finds no
+/// room waits without a word.
+const STREAMS_EACH: usize = 48;
+/// Connections for streams: a third of what the daemon takes by default, the rest is others'.
+const CONNECTIONS: usize = 22;
+
+/// What is thought of the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DaemonState {
+    /// Nobody asked yet.
+    Unknown,
+    /// It answered when it was last asked, whatever it said.
+    Live,
+    /// Nobody answered at its socket.
+    Away,
+}
+
+/// A handle to the daemon, which may be away. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Daemon(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    socket: PathBuf,
+    state: watch::Sender<DaemonState>,
+    /// The connection for calls.
+    calls: tokio::sync::Mutex<Option<Client>>,
+    /// The connections for streams. Held for a look or a change, never while waiting.
+    carriers: Mutex<Vec<Carrier>>,
+    /// Places for streams, over all connections.
+    places: Arc<Semaphore>,
+    /// Held by the one who asks whether it is back.
+    asking: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Carrier {
+    client: Client,
+    places: Arc<Semaphore>,
+}
+
+/// A place for one stream on a connection, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    /// What to open the stream with.
+    pub(crate) client: Client,
+    shared: Arc<Shared>,
+    place: Option<OwnedSemaphorePermit>,
+    _of_all: OwnedSemaphorePermit,
+}
+
+// === impl Daemon ===
+
+impl Daemon {
+    /// The daemon at this socket. Connects when first asked for something.
+    pub fn new(socket: PathBuf) -> Daemon {
+        Daemon(Arc::new(Shared {
+            socket,
+            state: watch::Sender::new(DaemonState::Unknown),
+            calls: tokio::sync::Mutex::default(),
+            carriers: Mutex::default(),
+            places: Arc::new(Semaphore::new(STREAMS_EACH * CONNECTIONS)),
+            asking: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    /// Where it listens.
+    pub fn socket(&self) -> &Path {
+        &self.0.socket
+    }
+
+    /// The shared connection for calls; it opens itself again after it broke.
+    ///
+    /// # Errors
+    /// [`ConnectError`] where there never was one and none can be made now.
+    pub async fn client(&self) -> Result<Client, ConnectError> {
+        let mut calls = self.0.calls.lock().await;
+        if let Some(client) = &*calls {
+            return Ok(client.clone());
+        }
+        let client = self.connect().await?;
+        *calls = Some(client.clone());
+        Ok(client)
+    }
+
+    /// What is thought of it, and every change of that.
+    pub fn state(&self) -> watch::Receiver<DaemonState> {
+        self.0.state.subscribe()
+    }
+
+    /// Takes note of how a call ended, and hands it on.
+    ///
+    /// # Errors
+    /// Those of the call.
+    pub fn noted<T>(&self, answer: Result<T, Status>) -> Result<T, Status> {
+        match &answer {
+            Err(status) if Refusal::is_broken(status) => self.tell(DaemonState::Away),
+            Ok(_) | Err(_) => self.tell(DaemonState::Live),
+        }
+        answer
+    }
+
+    /// Takes note of what a stream was told.
+    pub(crate) fn heard(&self, item: &Item) {
+        match item {
+            Item::Events(_) | Item::Live => self.tell(DaemonState::Live),
+            Item::Away => self.tell(DaemonState::Away),
+            // It may be there, and busy.
+            Item::Reconnecting { .. } => {}
+        }
+    }
+
+    /// A place for one more stream. Waits where all are taken.
+    ///
+    /// # Errors
+    /// [`ConnectError`] where a further connection was needed.
+    pub(crate) async fn lease(&self) -> Result<Lease, ConnectError> {
+        let of_all = Arc::clone(&self.0.places);
+        let Ok(of_all) = of_all.acquire_owned().await else {
+            return std::future::pending().await;
+        };
+        let lease = |client, place| Lease {
+            client,
+            shared: Arc::clone(&self.0),
+            place: Some(place),
+            _of_all: of_all,
+        };
+        if let Some((client, place)) = self.0.free_place() {
+            return Ok(lease(client, place));
+        }
+        let client = self.connect().await?;
+        let (client, place) = self.0.carry(client);
+        Ok(lease(client, place))
+    }
+
+    /// Waits until the daemon answers, asking it unless somebody else does. Cancel-safe.
+    pub(crate) async fn until_live(&self) {
+        let mut state = self.state();
+        tokio::select! {
+            _ = state.wait_for(|state| *state == DaemonState::Live) => {}
+            () = self.ask() => {}
+        }
+    }
+
+    async fn ask(&self) {
+        let _asking = self.0.asking.lock().await;
+        let mut backoff = Backoff::new();
+        while *self.0.state.borrow() != DaemonState::Live {
+            if let Ok(client) = self.client().await {
+                let _ = self.noted(client.status(v1::StatusRequest {}).await);
+            }
+            if *self.0.state.borrow() != DaemonState::Live {
+                tokio::time::sleep(backoff.wait()).await;
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Client, ConnectError> {
+        let client = steroids_client::connect(&self.0.socket).await;
+        self.tell(match client {
+            Ok(_) => DaemonState::Live,
+            Err(_) => DaemonState::Away,
+        });
+        client
+    }
+
+    fn tell(&self, now: DaemonState) {
+        let changed = |state: &mut DaemonState| std::mem::replace(state, now) != now;
+        if self.0.state.send_if_modified(changed) {
+            tracing::info!(state = ?now, "daemon state changed");
+        }
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn carriers(&self) -> MutexGuard<'_, Vec<Carrier>> {
+        // Each change is one call, so a panic elsewhere leaves nothing half done.
+        self.carriers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn free_place(&self) -> Option<(Client, OwnedSemaphorePermit)> {
+        let carriers = self.carriers();
+        carriers.iter().find_map(|carrier| {
+            let place = Arc::clone(&carrier.places).try_acquire_owned().ok()?;
+            Some((carrier.client.clone(), place))
+        })
+    }
+
+    fn carry(&self, client: Client) -> (Client, OwnedSemaphorePermit) {
+        // Others may have connected for the same reason meanwhile; theirs is as good.
+        if let Some(found) = self.free_place() {
+            return found;
+        }
+        let places = Arc::new(Semaphore::new(STREAMS_EACH));
+        let mut carriers = self.carriers();
+        let place = Arc::clone(&places)
+            .try_acquire_owned()
+            .expect("a new connection carries nothing yet");
+        carriers.push(Carrier {
+            client: client.clone(),
+            places,
+        });
+        (client, place)
+    }
+}
+
+// === impl Lease ===
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.place = None;
+        // One is kept for who comes next.
+        let idle = |carrier: &mut Carrier| carrier.places.available_permits() == STREAMS_EACH;
+        let mut carriers = self.shared.carriers();
+        if carriers.len() > 1 {
+            let first = carriers.remove(0);
+            carriers.retain_mut(|carrier| !idle(carrier));
+            carriers.insert(0, first);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! One request, from its head to an answer with everything that stands on all of them: the guard,
+//! the token, the handler, the headers.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::body::{Body, Bytes, HttpBody as _};
+use axum::response::IntoResponse as _;
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use http::request::Parts;
+use http::{Request, Response, StatusCode};
+use http_body::Frame;
+use hyper::body::Incoming;
+use tokio_util::sync::WaitForCancellationFutureOwned;
+use tower::Service as _;
+
+use crate::access::{Access, Grant};
+use crate::answer::bad_request;
+use crate::guard::{self, Allowed, Refused, Settings};
+use crate::headers;
+use crate::metrics::Metrics;
+
+const NO_TOKEN: Refused = Refused {
+    reason: "token",
+    status: StatusCode::UNAUTHORIZED,
+    error: "a bearer token is needed; `steroidsctl web` opens the page with one",
+};
+
+/// What every request passes. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Front {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) access: Access,
+    pub(crate) metrics: Metrics,
+    pub(crate) router: Router,
+}
+
+impl Front {
+    /// Answers a request.
+    pub(crate) async fn answer(mut self, request: Request<Incoming>) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let mut answer = match self.admit(&head) {
+            Ok(grant) => {
+                let request = Request::from_parts(head, Body::new(body));
+                self.handle(request).await.map(|body| until(grant, body))
+            }
+            Err(no) => {
+                self.metrics.refused(no.reason);
+                refusal(no)
+            }
+        };
+        headers::put(answer.headers_mut());
+        answer
+    }
+
+    fn admit(&self, head: &Parts) -> Result<Grant, Refused> {
+        match guard::check(head, &self.settings)? {
+            Allowed::Open => Ok(self.access.open_to_all()),
+            Allowed::WithToken => self.access.admit(&head.headers).ok_or(NO_TOKEN),
+        }
+    }
+
+    async fn handle(&mut self, request: Request<Body>) -> Response<Body> {
+        // A router is always ready.
+        let Ok(answer) = self.router.call(request).await;
+        if answer.status() == StatusCode::BAD_REQUEST && !is_json(&answer) {
+            // Of the router's own: a parameter that stands twice, a path that is no text.
+            return bad_request("the URL makes no sense").into_response();
+        }
+        answer
+    }
+}
+
+/// An answer that goes on for longer than the token it was given for is cut off.
+fn until(grant: Grant, body: Body) -> Body {
+    if body.size_hint().exact().is_some() {
+        return body;
+    }
+    Body::new(Granted {
+        ended: Box::pin(grant.ended()),
+        body,
+    })
+}
+
+struct Granted {
+    ended: Pin<Box<WaitForCancellationFutureOwned>>,
+    body: Body,
+}
+
+impl http_body::Body for Granted {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.ended.as_mut().poll(context).is_ready() {
+            return Poll::Ready(None);
+        }
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+}
+
+fn is_json(answer: &Response<Body>) -> bool {
+    let kind = answer.headers().get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind == "application/json")
+}
+
+/// A short no, after which the connection is closed.
+fn refusal(no: Refused) -> Response<Body> {
+    let body = format!(r#"{{"success":false,"error":"{}"}}"#, no.error);
+    let mut answer = Response::new(Body::from(body));
+    *answer.status_mut() = no.status;
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    if no.status == StatusCode::UNAUTHORIZED {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    answer
+}

@@ -1,0 +1,62 @@
+//! What there is to ask for, and with which method. The router above knows the same paths; one that
+//! stands there alone is never reached.
+
+use http::Method;
+
+/// What kind of thing a path names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Route {
+    /// The page itself, which holds no data.
+    Shell,
+    /// Its files, and whether the gateway is well.
+    Open,
+    /// Trades a one-time code.
+    Session,
+    /// Makes codes and tokens.
+    Token,
+    /// Reads.
+    Read,
+    /// Starts or stops.
+    Control,
+}
+
+impl Route {
+    /// The kind of a path; `None` where there is nothing.
+    pub(super) fn of(path: &str) -> Option<Route> {
+        let rest = path.strip_prefix('/')?;
+        let segments: Vec<&str> = rest.splitn(8, '/').collect();
+        match segments[..] {
+            [""] | ["tasks", ..] => Some(Route::Shell),
+            ["healthz"] | ["assets", _] => Some(Route::Open),
+            ["metrics"] => Some(Route::Read),
+            ["api", ref rest @ ..] => Route::of_api(rest),
+            _ => None,
+        }
+    }
+
+    fn of_api(segments: &[&str]) -> Option<Route> {
+        match *segments {
+            ["session"] => Some(Route::Session),
+            ["codes"] | ["token", "rotate"] => Some(Route::Token),
+            ["status" | "projects" | "tasks"]
+            | ["projects" | "overview", "stream"]
+            | ["tasks", _]
+            | ["tasks", _, "stream" | "events" | "timeline"]
+            | ["tasks", _, "invocations", _]
+            | ["tasks", _, "invocations", _, "outline" | "lines"] => Some(Route::Read),
+            ["tasks", _, "invocations"] | ["tasks", _, "invocations", _, "stop"] => {
+                Some(Route::Control)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it answers this method.
+    pub(super) fn takes(self, method: &Method) -> bool {
+        match self {
+            Route::Shell | Route::Open => *method == Method::GET || *method == Method::HEAD,
+            Route::Read => *method == Method::GET,
+            Route::Session | Route::Token | Route::Control => *method == Method::POST,
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! From the socket to requests: accepts connections up to a cap, reads HTTP/1.1 within limits, and
+//! lets go of whoever is slow. What it hands up is a head within bounds; what it does with an
+//! answer is to write it.
+//!
+//! hyper answers a head it cannot read by itself, before anything of ours is asked: 400, 414, or
+//! 431. [`socket`] words those answers as all others are.
+
+mod cap;
+mod socket;
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument as _, debug, warn};
+
+use crate::guard::MOST_HEADERS;
+use crate::metrics::Metrics;
+pub(crate) use cap::allow_descriptors;
+use socket::{Guarded, Phase};
+
+/// A request's line and headers together.
+const LARGEST_HEAD: usize = 16 * 1024;
+/// Between two tries where the system has nothing left to accept with; no event tells when it has.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// Accepts until told to stop, then leaves; connections go on in `tasks`.
+pub(crate) struct Listener {
+    /// Where it listens.
+    pub(crate) socket: TcpListener,
+    /// Connections at a time.
+    pub(crate) most: usize,
+    /// Every connection's task.
+    pub(crate) tasks: TaskTracker,
+    /// Told to stop.
+    pub(crate) stop: CancellationToken,
+    /// Counts connections, and those turned away.
+    pub(crate) metrics: Metrics,
+}
+
+impl Listener {
+    /// Answers every request with `answer`, which never fails.
+    pub(crate) async fn run<A, F, B>(self, answer: A)
+    where
+        A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: http_body::Body<Data = bytes::Bytes, Error: Into<axum::BoxError>> + Send + 'static,
+    {
+        let seats = Arc::new(Semaphore::new(self.most));
+        let doorsteps = Arc::new(Semaphore::new(cap::MOST_TURNED_AWAY));
+        loop {
+            let accepted = tokio::select! {
+                () = self.stop.cancelled() => return,
+                accepted = self.socket.accept() => accepted,
+            };
+            let stream = match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    if !self.breathe(&error).await {
+                        return;
+                    }
+                    continue;
+                }
+            };
+            let Ok(seat) = Arc::clone(&seats).try_acquire_owned() else {
+                self.metrics.refused("connections");
+                // Beyond these nobody gets an answer: saying no must not cost more than serving.
+                if let Ok(step) = Arc::clone(&doorsteps).try_acquire_owned() {
+                    self.tasks.spawn(cap::turn_away(stream, step));
+                }
+                continue;
+            };
+            let counted = self.metrics.connection_opened();
+            let stop = self.stop.clone();
+            let metrics = self.metrics.clone();
+            // A frame of a stream is to arrive when it is written, not when the next one is.
+            let _ = stream.set_nodelay(true);
+            let serving = serve(stream, answer.clone(), stop, metrics);
+            let span = tracing::debug_span!("connection");
+            self.tasks.spawn(
+                async move {
+                    serving.await;
+                    drop((seat, counted));
+                }
+                .instrument(span),
+            );
+        }
+    }
+
+    /// Waits a little where accepting again at once would fail again at once; false if told to stop.
+    async fn breathe(&self, error: &io::Error) -> bool {
+        if matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+        ) {
+            return true;
+        }
+        self.metrics.refused("accept");
+        warn!(%error, "cannot accept connections");
+        tokio::select! {
+            () = self.stop.cancelled() => false,
+            () = tokio::time::sleep(BREATH) => true,
+        }
+    }
+}
+
+/// One connection, to its end.
+async fn serve<S, A, F, B>(stream: S, answer: A, stop: CancellationToken, metrics: Metrics)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    A: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: http_body::Body<Data = bytes::Bytes, Error: Into<axum::BoxError>> + Send + 'static,
+{
+    let phase = Arc::new(Phase::default());
+    let io = TokioIo::new(Guarded::new(stream, Arc::clone(&phase), metrics));
+    let service = service_fn(|request| {
+        let asked = socket::Asked::new(&phase);
+        let answering = answer(request);
+        async move {
+            let answer = answering.await;
+            Ok::<_, Infallible>(answer.map(|body| asked.with(body)))
+        }
+    });
+    let connection = http1::Builder::new()
+        .max_headers(MOST_HEADERS)
+        .max_buf_size(LARGEST_HEAD)
+        // The socket counts by itself, as hyper's clock also runs between two requests.
+        .header_read_timeout(None)
+        .half_close(false)
+        .serve_connection(io, service);
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            phase.stop();
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%error, "connection broke");
+    }
+}

@@ -1,0 +1,194 @@
+//! Builds the rooms bottom up, listens, and ends in order: no new connections, streams are told to
+//! end so that browsers come back, requests under way are finished, and then it leaves. Each step
+//! has a deadline.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::access::Access;
+use crate::config::{Auth, Config};
+use crate::daemon::Daemon;
+use crate::front::Front;
+use crate::guard::Settings;
+use crate::listen::{Listener, allow_descriptors};
+use crate::metrics::Metrics;
+use crate::stream::Streams;
+use crate::{Rooms, api, page, stream};
+
+/// For requests under way and the last words of streams.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// What keeps it from starting: a taken port, an unsafe token file.
+pub async fn until_signal(config: Config) -> anyhow::Result<()> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    let stop = CancellationToken::new();
+    let running = until(config, stop.clone());
+    tokio::pin!(running);
+    tokio::select! {
+        ended = &mut running => return ended,
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    info!("stopping");
+    stop.cancel();
+    running.await
+}
+
+/// Runs until told to stop.
+///
+/// # Errors
+/// As [`until_signal`].
+pub async fn until(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
+    let folder = config.state_dir.join("gateway");
+    let access = open_access(&folder, config.auth).await?;
+    let socket = bind(config.listen).await?;
+    let address = socket.local_addr()?;
+    allow_descriptors(config.max_connections());
+    let metrics = Metrics::new();
+    let tasks = TaskTracker::new();
+    let front = Front {
+        settings: Arc::new(Settings::new(
+            address,
+            &config.allowed_hosts,
+            config.auth,
+            config.control,
+        )),
+        access: access.clone(),
+        metrics: metrics.clone(),
+        router: router(&config, access, &metrics, &tasks, stop.clone()),
+    };
+    let listener = Listener {
+        socket,
+        most: config.max_connections(),
+        tasks: tasks.clone(),
+        stop: stop.clone(),
+        metrics,
+    };
+    let announced = Announced::write(&folder, address)?;
+    say_hello(&config, address);
+    listener
+        .run(move |request| front.clone().answer(request))
+        .await;
+    drop(announced);
+    tasks.close();
+    if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
+        warn!(connections = tasks.len(), "connections are cut");
+    }
+    Ok(())
+}
+
+async fn open_access(folder: &Path, auth: Auth) -> anyhow::Result<Access> {
+    let folder = folder.to_owned();
+    let opening = tokio::task::spawn_blocking(move || match auth {
+        Auth::Token => Access::open(&folder),
+        Auth::None => Access::without_token(&folder),
+    });
+    Ok(opening.await??)
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    bound.with_context(|| {
+        format!("cannot listen on {address}; end what listens there, or choose another with --listen 127.0.0.1:PORT")
+    })
+}
+
+fn router(
+    config: &Config,
+    access: Access,
+    metrics: &Metrics,
+    tasks: &TaskTracker,
+    stop: CancellationToken,
+) -> axum::Router {
+    let daemon = Daemon::new(config.socket.clone());
+    let most = config.max_streams;
+    let streams = Streams::new(daemon.clone(), metrics.clone(), most, tasks, stop);
+    let rooms = Rooms {
+        config: Arc::new(config.clone()),
+        daemon,
+        metrics: metrics.clone(),
+        streams,
+        access,
+    };
+    api::routes()
+        .merge(stream::routes())
+        .merge(page::routes())
+        .with_state(rooms)
+}
+
+fn say_hello(config: &Config, address: SocketAddr) {
+    let url = format!("http://{address}");
+    info!(
+        url,
+        auth = config.auth.as_str(),
+        control = config.control,
+        "gateway listening"
+    );
+    if config.auth == Auth::None {
+        warn!("no token is asked for: every program and user of this machine reads what agents do");
+    }
+}
+
+/// Where we listen, in a file for `steroidsctl web`; removed when dropped, if it is still ours.
+struct Announced {
+    path: PathBuf,
+    text: String,
+}
+
+impl Announced {
+    fn write(folder: &Path, address: SocketAddr) -> anyhow::Result<Announced> {
+        let announced = Announced {
+            path: folder.join("address"),
+            text: format!("http://{address}\n"),
+        };
+        let fresh = folder.join(".address");
+        let written = std::fs::remove_file(&fresh)
+            .or_else(ignore_absent)
+            .and_then(|()| create(&fresh, &announced.text))
+            .and_then(|()| std::fs::rename(&fresh, &announced.path));
+        written.with_context(|| format!("cannot write {}", announced.path.display()))?;
+        Ok(announced)
+    }
+}
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        let is_ours = std::fs::read_to_string(&self.path).is_ok_and(|text| text == self.text);
+        if is_ours {
+            // Left behind, it names a port where nobody answers, and that is said then.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn create(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    io::Write::write_all(&mut file, text.as_bytes())
+}
+
+fn ignore_absent(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound {
+        Ok(())
+    } else {
+        Err(error)
+    }
+}

@@ -1,0 +1,264 @@
+//! What the overview knows: what runs, what ended lately, the projects. Each entry has the version
+//! at which it last changed, so that "what is newer than what I saw" is a look at a few numbers,
+//! and a viewer that did not look for an hour costs nothing and gets the latest of each.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use steroids_client::v1;
+
+use super::shown;
+
+/// How many of those that ended are kept.
+const RECENT: usize = 50;
+
+/// What is known.
+#[derive(Debug, Default)]
+pub(super) struct Board {
+    version: u64,
+    /// When all was learned anew; a viewer that saw less gets everything. 0: never yet.
+    begun: u64,
+    is_live: bool,
+    projects: (u64, Vec<v1::Project>),
+    running: BTreeMap<Name, Entry>,
+    /// Newest first.
+    recent: VecDeque<Entry>,
+    /// The newest change that is no longer among the recent.
+    forgotten: u64,
+}
+
+type Name = (String, i64);
+
+#[derive(Debug, Clone)]
+struct Entry {
+    version: u64,
+    invocation: v1::Invocation,
+}
+
+/// What a viewer was told.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    version: u64,
+    is_live: Option<bool>,
+    was_away: bool,
+}
+
+// === impl Board ===
+
+impl Board {
+    /// Grows with every change.
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The daemon is away; what is known stays.
+    pub(super) fn away(&mut self) {
+        self.version += 1;
+        self.is_live = false;
+    }
+
+    /// Everything, as it is now.
+    pub(super) fn begin(
+        &mut self,
+        projects: Vec<v1::Project>,
+        running: Vec<v1::Invocation>,
+        recent: Vec<v1::Invocation>,
+    ) {
+        self.version += 1;
+        let version = self.version;
+        let entry = |invocation| Entry {
+            version,
+            invocation,
+        };
+        self.begun = version;
+        self.is_live = true;
+        self.projects = (version, projects);
+        let named = running.into_iter().map(|it| (name(&it), entry(it)));
+        self.running = named.collect();
+        self.recent = recent.into_iter().take(RECENT).map(entry).collect();
+        let ended = |entry: &Entry| std::cmp::Reverse(entry.invocation.completed_at_ms);
+        self.recent.make_contiguous().sort_by_key(ended);
+    }
+
+    /// What was told of lifecycles and of what runs.
+    pub(super) fn take(&mut self, answer: v1::WatchResponse) {
+        let told = answer
+            .events
+            .into_iter()
+            .filter_map(|event| event.invocation);
+        told.chain(answer.running).for_each(|it| self.put(it));
+    }
+
+    /// The projects, as they are now.
+    pub(super) fn projects(&mut self, projects: Vec<v1::Project>) {
+        if self.projects.1 != projects {
+            self.version += 1;
+            self.projects = (self.version, projects);
+        }
+    }
+
+    /// One invocation, as it is now.
+    pub(super) fn put(&mut self, it: v1::Invocation) {
+        let name = name(&it);
+        let is_known = |entry: &Entry| entry.invocation == it;
+        let is_ended = !matches!(it.state(), v1::State::Running | v1::State::Queued);
+        let ended =
+            |entry: &Entry| (entry.invocation.project == name.0) && entry.invocation.id == name.1;
+        let before = self.recent.iter().position(ended);
+        // Ended once is ended: what says otherwise was on its way for longer.
+        if self.running.get(&name).is_some_and(is_known)
+            || before.is_some_and(|at| !is_ended || is_known(&self.recent[at]))
+        {
+            return;
+        }
+        self.version += 1;
+        let entry = Entry {
+            version: self.version,
+            invocation: it,
+        };
+        if !is_ended {
+            self.running.insert(name, entry);
+            return;
+        }
+        self.running.remove(&name);
+        match before {
+            Some(at) => self.recent[at] = entry,
+            None => self.recent.push_front(entry),
+        }
+        if self.recent.len() > RECENT
+            && let Some(gone) = self.recent.pop_back()
+        {
+            self.forgotten = self.forgotten.max(gone.version);
+        }
+    }
+
+    /// What a viewer has not been told, oldest change first; and whether the daemon is there.
+    /// `None` where nothing is known yet.
+    pub(super) fn newer(&self, told: &mut Told) -> (Vec<String>, Option<bool>) {
+        let seen = std::mem::replace(&mut told.version, self.version);
+        let is_live = (self.version > 0).then_some(self.is_live);
+        if self.begun == 0 {
+            return (Vec::new(), is_live);
+        }
+        if seen < self.begun || seen < self.forgotten {
+            return (vec![self.snapshot()], is_live);
+        }
+        let entries = self.running.values().chain(&self.recent);
+        let mut newer: Vec<(u64, String)> = entries
+            .filter(|entry| entry.version > seen)
+            .map(|entry| (entry.version, shown::invocation(&entry.invocation)))
+            .collect();
+        if self.projects.0 > seen {
+            newer.push((self.projects.0, shown::projects(&self.projects.1)));
+        }
+        newer.sort_by_key(|(version, _)| *version);
+        (
+            newer.into_iter().map(|(_, object)| object).collect(),
+            is_live,
+        )
+    }
+
+    fn snapshot(&self) -> String {
+        let running = self.running.values().map(|entry| &entry.invocation);
+        let recent = self.recent.iter().map(|entry| &entry.invocation);
+        shown::snapshot(&self.projects.1, running, recent)
+    }
+}
+
+fn name(it: &v1::Invocation) -> Name {
+    (it.project.clone(), it.id)
+}
+
+// === impl Told ===
+
+impl Told {
+    /// Whether the daemon is there, if that is news.
+    pub(super) fn say_live(&mut self, is_live: Option<bool>) -> Option<bool> {
+        let is_live = is_live?;
+        if self.is_live.replace(is_live) == Some(is_live) {
+            return None;
+        }
+        self.was_away |= !is_live;
+        Some(is_live)
+    }
+
+    /// True if it was away since this was last asked.
+    pub(super) fn was_away(&mut self) -> bool {
+        std::mem::take(&mut self.was_away)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn running(id: i64) -> v1::Invocation {
+        v1::Invocation {
+            id,
+            project: "/p".to_owned(),
+            state: v1::State::Running.into(),
+            managed: true,
+            ..Default::default()
+        }
+    }
+
+    fn ended(id: i64) -> v1::Invocation {
+        v1::Invocation {
+            state: v1::State::Completed.into(),
+            ..running(id)
+        }
+    }
+
+    fn kinds(board: &Board, told: &mut Told) -> Vec<String> {
+        let (objects, _) = board.newer(told);
+        let objects = objects.iter().map(|it| serde_json::from_str(it).unwrap());
+        let kind = |it: serde_json::Value| match it["invocation"]["id"].as_i64() {
+            Some(id) => id.to_string(),
+            None => it["type"].as_str().unwrap().to_owned(),
+        };
+        objects.map(kind).collect()
+    }
+
+    #[test]
+    fn a_viewer_gets_everything_once_and_then_what_changes() {
+        let (mut board, mut told) = (Board::default(), Told::default());
+        assert!(kinds(&board, &mut told).is_empty());
+        board.begin(Vec::new(), vec![running(1)], vec![ended(0)]);
+        assert_eq!(kinds(&board, &mut told), ["snapshot"]);
+        board.put(running(2));
+        board.put(running(1));
+        assert_eq!(kinds(&board, &mut told), ["2"], "1 is as it was");
+        board.put(ended(1));
+        board.put(running(1));
+        board.projects(vec![v1::Project::default()]);
+        assert_eq!(kinds(&board, &mut told), ["1", "projects"]);
+        assert!(kinds(&board, &mut told).is_empty());
+        assert_eq!(board.running.len(), 1, "ended once is ended");
+    }
+
+    #[test]
+    fn who_missed_too_much_gets_everything() {
+        let (mut board, mut told) = (Board::default(), Told::default());
+        board.begin(Vec::new(), Vec::new(), Vec::new());
+        kinds(&board, &mut told);
+        (0..60).for_each(|id| board.put(ended(id)));
+        assert_eq!(board.recent.len(), RECENT);
+        assert_eq!(kinds(&board, &mut told), ["snapshot"]);
+        board.put(ended(99));
+        assert_eq!(kinds(&board, &mut told), ["99"]);
+    }
+
+    #[test]
+    fn after_a_break_everything_is_told_again() {
+        let (mut board, mut told) = (Board::default(), Told::default());
+        board.begin(Vec::new(), vec![running(1)], Vec::new());
+        let (_, is_live) = board.newer(&mut told);
+        assert_eq!(told.say_live(is_live), Some(true));
+        board.away();
+        let (objects, is_live) = board.newer(&mut told);
+        assert_eq!((objects.len(), told.say_live(is_live)), (0, Some(false)));
+        board.begin(Vec::new(), Vec::new(), vec![ended(1)]);
+        let (objects, is_live) = board.newer(&mut told);
+        assert_eq!((objects.len(), told.say_live(is_live)), (1, Some(true)));
+        assert!(told.was_away() && !told.was_away());
+    }
+}

@@ -1,0 +1,303 @@
+//! `GET /api/tasks/{id}/events`: the long-poll, for what stands between and kills streams. The same
+//! cursors, the same objects, one answer at a time.
+
+use std::time::Duration;
+
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use bytes::Bytes;
+use serde_json::json;
+use serde_json::value::RawValue;
+use steroids_client::Backoff;
+use tokio::time::Instant;
+
+use super::absent::LOG_WITHIN;
+use super::hub::{Joined, Upstream};
+use super::query::Asked;
+use super::read::{Batch, ReadError};
+use super::target::{Found, Target};
+use super::task::Opened;
+use super::viewer::Begin;
+use super::{Streams, special};
+use crate::answer::Answer;
+
+/// What a poll answers.
+struct Polled {
+    events: Vec<Bytes>,
+    cursor: String,
+    done: bool,
+}
+
+pub(super) async fn events(
+    State(streams): State<Streams>,
+    Path(task): Path<String>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Result<Answer, Answer> {
+    let target = asked.target(task, &headers)?;
+    let wait = Duration::from_secs(asked.wait()?);
+    let _place = streams.place()?;
+    let _guard = streams.metrics.stream_opened("poll");
+    let until = Instant::now() + wait;
+    let nothing = Polled::nothing(&target.after);
+    let polled = tokio::select! {
+        biased;
+        () = streams.stopped() => nothing,
+        polled = streams.poll(&target, until) => polled?,
+    };
+    streams
+        .metrics
+        .sent(polled.events.len() as u64, polled.size());
+    Ok(polled.into())
+}
+
+impl Streams {
+    async fn poll(&self, target: &Target, until: Instant) -> Result<Polled, Answer> {
+        let mut backoff = Backoff::new();
+        loop {
+            let after = &target.after;
+            return match self.open(target).await? {
+                Opened::Complete => Ok(Polled::last(Vec::new(), after)),
+                Opened::Said(said) => Ok(Polled::last(vec![said], after)),
+                Opened::Begin(Begin::Idle) => {
+                    let idle = special::no_active_invocation(&target.task);
+                    Ok(Polled::last(vec![idle], after))
+                }
+                Opened::Begin(Begin::At(found, first)) => {
+                    Poll::of(self, target, found, until).run(first).await
+                }
+                Opened::Begin(Begin::Unknown) => {
+                    let back = async {
+                        tokio::time::sleep(backoff.wait()).await;
+                        self.daemon.until_live().await;
+                    };
+                    if tokio::time::timeout_at(until, back).await.is_ok() {
+                        continue;
+                    }
+                    Ok(Polled::nothing(after))
+                }
+            };
+        }
+    }
+}
+
+/// One poll of one invocation.
+struct Poll<'a> {
+    streams: &'a Streams,
+    task: &'a str,
+    found: Found,
+    until: Instant,
+    cursor: String,
+    /// What was said besides the log.
+    said: Vec<Bytes>,
+}
+
+impl<'a> Poll<'a> {
+    fn of(streams: &'a Streams, target: &'a Target, found: Found, until: Instant) -> Poll<'a> {
+        Poll {
+            streams,
+            task: &target.task,
+            found,
+            until,
+            cursor: target.after.clone(),
+            said: Vec::new(),
+        }
+    }
+
+    async fn run(mut self, mut first: Option<Result<Batch, ReadError>>) -> Result<Polled, Answer> {
+        let mut backoff = Backoff::new();
+        // Holds the upstream between two turns.
+        let mut fresh = None;
+        loop {
+            let hubs = &self.streams.hubs;
+            let mut joined = fresh.take().or_else(|| hubs.peek(&self.found.key));
+            if let Some(there) = &mut joined
+                && there.is_at(&self.cursor)
+            {
+                first = None;
+                match self.in_ring(there).await {
+                    Some(polled) => return Ok(polled),
+                    None => continue,
+                }
+            }
+            let is_early = first.is_some();
+            let read = match first.take() {
+                Some(read) => read,
+                None => {
+                    let reads = &self.streams.reads;
+                    let (key, is_ended) = (&self.found.key, self.found.is_ended);
+                    reads.read(key, &self.cursor, is_ended).await
+                }
+            };
+            match read {
+                Ok(batch) if !batch.segments.is_empty() => return Ok(self.of_batch(batch)),
+                Ok(batch) if batch.at_end && self.found.is_ended => return Ok(self.answer(true)),
+                Ok(_) => match joined {
+                    None => fresh = Some(self.streams.hubs.join(&self.found.key, &self.cursor)),
+                    // The read was of before the upstream was there: once more.
+                    Some(_) if is_early => {}
+                    Some(mut joined) => {
+                        let is_at = joined.is_at(&self.cursor);
+                        let news = tokio::time::timeout_at(self.until, joined.changed());
+                        if !is_at && news.await.is_err() {
+                            return Ok(self.answer(false));
+                        }
+                    }
+                },
+                Err(ReadError::Cursor(_)) if !self.cursor.is_empty() => self.lost(),
+                Err(ReadError::Away) => {
+                    let back = async {
+                        tokio::time::sleep(backoff.wait()).await;
+                        self.streams.daemon.until_live().await;
+                    };
+                    if tokio::time::timeout_at(self.until, back).await.is_err() {
+                        return Ok(self.answer(false));
+                    }
+                }
+                Err(ReadError::Cursor(status) | ReadError::Refused(status)) => {
+                    self.say(&special::refused(&status, &self.found.key.project));
+                    return Ok(self.answer(true));
+                }
+            }
+        }
+    }
+
+    fn of_batch(mut self, batch: Batch) -> Polled {
+        let lines = batch.segments.iter().flat_map(|segment| segment.lines(0));
+        self.said.extend(lines);
+        self.cursor = batch.cursor;
+        let is_whole = batch.terminal && self.found.is_managed;
+        let done = is_whole || batch.at_end && self.found.is_ended;
+        self.answer(done)
+    }
+
+    /// Waits with the others; `None` where it has to read for itself.
+    async fn in_ring(&mut self, joined: &mut Joined) -> Option<Polled> {
+        let log_until = Instant::now() + LOG_WITHIN;
+        let mut may_lack = self.cursor.is_empty() && !self.found.is_queued;
+        loop {
+            let upstream = joined.look();
+            let lines = joined.lines(&mut self.cursor)?;
+            // The upstream ends a moment after the line that ends the log.
+            let is_whole = self.found.is_managed && joined.is_over();
+            let done = is_whole || matches!(upstream, Upstream::Ended);
+            if !lines.is_empty() || done {
+                self.said.extend(lines);
+                return Some(self.take(done));
+            }
+            match upstream {
+                Upstream::Lost => {
+                    self.lost();
+                    return None;
+                }
+                Upstream::Refused(status) => {
+                    self.say(&special::refused(&status, &self.found.key.project));
+                    return Some(self.take(true));
+                }
+                _ => {}
+            }
+            let until = if may_lack {
+                log_until.min(self.until)
+            } else {
+                self.until
+            };
+            if tokio::time::timeout_at(until, joined.changed())
+                .await
+                .is_ok()
+            {
+                continue;
+            }
+            if Instant::now() >= self.until {
+                return Some(self.take(false));
+            }
+            may_lack = false;
+            if !self.streams.has_log(&self.found).await {
+                self.say(&special::log_not_found(self.task, self.found.key.id));
+                return Some(self.take(true));
+            }
+        }
+    }
+
+    fn lost(&mut self) {
+        self.say(&special::lost_place(self.found.key.id, &self.cursor));
+        self.cursor.clear();
+    }
+
+    fn say(&mut self, said: &str) {
+        self.said.push(said.to_owned().into());
+    }
+
+    fn take(&mut self, done: bool) -> Polled {
+        Polled {
+            events: std::mem::take(&mut self.said)
+                .into_iter()
+                .map(|line| as_json(line, self.found.key.id))
+                .collect(),
+            cursor: std::mem::take(&mut self.cursor),
+            done,
+        }
+    }
+
+    fn answer(mut self, done: bool) -> Polled {
+        self.take(done)
+    }
+}
+
+/// What is no JSON (another tool's line, or a damaged one) as text in an object.
+fn as_json(line: Bytes, id: i64) -> Bytes {
+    if serde_json::from_slice::<&RawValue>(&line).is_ok() {
+        return line;
+    }
+    let text = String::from_utf8_lossy(&line);
+    let object = json!({"invocationId": id, "type": "unknown", "data": text});
+    object.to_string().into()
+}
+
+impl Polled {
+    fn nothing(cursor: &str) -> Polled {
+        Polled {
+            events: Vec::new(),
+            cursor: cursor.to_owned(),
+            done: false,
+        }
+    }
+
+    fn last(said: Vec<String>, cursor: &str) -> Polled {
+        Polled {
+            events: said.into_iter().map(Bytes::from).collect(),
+            done: true,
+            ..Polled::nothing(cursor)
+        }
+    }
+
+    fn size(&self) -> u64 {
+        self.events.iter().map(|event| event.len() as u64).sum()
+    }
+}
+
+impl From<Polled> for Answer {
+    fn from(polled: Polled) -> Answer {
+        Answer::good()
+            .with_list("events", polled.events, |event, out| {
+                out.extend_from_slice(event);
+            })
+            .with("cursor", polled.cursor)
+            .with("done", polled.done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_spoils_an_answer() {
+        for line in [&b"{\"a\":\"\xff\"}"[..], b"{\"torn\":", b"plain", b""] {
+            let shown = as_json(line.into(), 4);
+            let object: serde_json::Value = serde_json::from_slice(&shown).unwrap();
+            assert_eq!(object["invocationId"], 4);
+        }
+        let line = &b"{\"ts\": 1.50,\"msg\":\"\\u003c\"}"[..];
+        assert_eq!(as_json(line.into(), 4), line);
+    }
+}

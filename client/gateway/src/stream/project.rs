@@ -1,0 +1,337 @@
+//! `GET /api/projects/stream`: all that runs in a project, and what becomes of it. Each viewer has
+//! its own upstreams, as its place in them is its own; they are bounded, and let go of while the
+//! viewer reads nothing.
+
+use std::time::Duration;
+
+use axum::extract::{Query, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use bytes::Bytes;
+use steroids_client::v1::follow_request::Selector;
+use steroids_client::v1::{self, FollowRequest, ProjectSelector};
+use steroids_client::{Backoff, Follow, FollowError, Item, Refusal};
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+use tonic::{Code, Status, Streaming};
+
+use super::body::EventBody;
+use super::frame::{comment, encode_as, object};
+use super::place::{Lifecycle, Place};
+use super::query::Asked;
+use super::read::{ReadError, is_malformed, refused};
+use super::{Streams, bad, shown, special};
+use crate::answer::Answer;
+use crate::daemon::Lease;
+
+/// A client that takes nothing for so long has its upstreams closed; they are opened again when it
+/// takes something.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// What goes to the viewer.
+struct Chunk {
+    bytes: Bytes,
+    events: u64,
+}
+
+pub(super) async fn stream(
+    State(streams): State<Streams>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Result<Response, Answer> {
+    let project = asked.project()?;
+    let after = asked.after(&headers)?;
+    let place = Place::parse(&after).ok_or_else(|| bad("the cursor is malformed"))?;
+    if !after.is_empty() {
+        streams.metrics.reconnected();
+    }
+    let places = (streams.place()?, streams.wide_place()?);
+    let mut wide = Wide {
+        streams: streams.clone(),
+        project: project.to_string(),
+        place,
+        is_resumed: !after.is_empty(),
+    };
+    // Opened here once, as a bad cursor is told by a status.
+    let opened = wide.open().await;
+    if let Err(ReadError::Cursor(status)) = &opened
+        && is_malformed(status)
+    {
+        return Err(bad("the cursor is of something else"));
+    }
+    let guard = streams.metrics.stream_opened("project");
+    let body = EventBody::new(
+        streams.metrics.clone(),
+        streams.stopped(),
+        |outlet| async move {
+            let (sender, mut made) = mpsc::channel::<Chunk>(1);
+            let reader = tokio::spawn(async move { wide.run(opened, sender).await });
+            let _open = (places, guard, AbortOnDropHandle::new(reader));
+            while let Some(chunk) = made.recv().await {
+                outlet.frames(chunk.bytes, chunk.events).await;
+            }
+        },
+    );
+    Ok(body.into_answer())
+}
+
+/// The reading side of one viewer.
+struct Wide {
+    streams: Streams,
+    project: String,
+    place: Place,
+    is_resumed: bool,
+}
+
+/// Both upstreams, open.
+struct Upstreams {
+    lifecycle: Streaming<v1::WatchResponse>,
+    logs: Logs,
+    _lease: Lease,
+}
+
+/// The logs: first what is there, then what comes.
+struct Logs {
+    follow: Follow,
+    is_live: bool,
+    _lease: Lease,
+}
+
+/// Why a pair of upstreams was left.
+enum Left {
+    /// The viewer reads nothing.
+    Slow,
+    /// Nobody is there any more.
+    Gone,
+    Broken(ReadError),
+}
+
+/// What came from one of them.
+enum Came {
+    Frames(Vec<Chunk>),
+    CaughtUp,
+}
+
+// === impl Wide ===
+
+impl Wide {
+    /// Hands on everything, until a refusal or until nobody takes it.
+    async fn run(mut self, opened: Result<Upstreams, ReadError>, out: mpsc::Sender<Chunk>) {
+        let mut backoff = Backoff::new();
+        let (mut opened, mut is_away) = (Some(opened), false);
+        loop {
+            let upstreams = match opened.take() {
+                Some(opened) => opened,
+                None => self.open().await,
+            };
+            let left = match upstreams {
+                Ok(upstreams) => {
+                    backoff.reset();
+                    if std::mem::take(&mut is_away) {
+                        note(&out, comment(": daemon back\n\n")).await;
+                    }
+                    self.read(upstreams, &out).await
+                }
+                Err(error) => Left::Broken(error),
+            };
+            match left {
+                Left::Slow => {}
+                Left::Gone => return,
+                Left::Broken(ReadError::Away) => {
+                    if !std::mem::replace(&mut is_away, true) {
+                        note(&out, comment(": daemon away\n\n")).await;
+                    }
+                    tokio::time::sleep(backoff.wait()).await;
+                    self.streams.daemon.until_live().await;
+                }
+                Left::Broken(ReadError::Cursor(_)) if !self.place.cursor.is_empty() => {
+                    let lost = std::mem::take(&mut self.place.cursor);
+                    note(&out, object(&special::lost_project_place(&lost))).await;
+                }
+                Left::Broken(ReadError::Cursor(status) | ReadError::Refused(status)) => {
+                    note(&out, object(&special::refused(&status, &self.project))).await;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Opens both upstreams where the viewer is.
+    async fn open(&mut self) -> Result<Upstreams, ReadError> {
+        let daemon = &self.streams.daemon;
+        let lease = daemon.lease().await.map_err(|_| ReadError::Away)?;
+        let request = v1::WatchRequest {
+            project: self.project.clone(),
+            after: match self.place.lifecycle {
+                Lifecycle::Number(number) => Some(number),
+                Lifecycle::Since(_) => self.is_resumed.then_some(0),
+            },
+            pulse: None,
+        };
+        let lifecycle = daemon.noted(lease.client.watch(request).await);
+        let lifecycle = lifecycle.map_err(why)?;
+        let logs = self.logs(false).await?;
+        // Opened again before anything came, it still begins where this one did.
+        self.is_resumed = true;
+        Ok(Upstreams {
+            lifecycle,
+            logs,
+            _lease: lease,
+        })
+    }
+
+    async fn logs(&self, is_live: bool) -> Result<Logs, ReadError> {
+        let daemon = &self.streams.daemon;
+        let lease = daemon.lease().await.map_err(|_| ReadError::Away)?;
+        let request = FollowRequest {
+            selector: Some(Selector::Project(ProjectSelector {
+                project: self.project.clone(),
+            })),
+            after: self.place.cursor.clone(),
+            follow: is_live,
+            skip_ended: self.place.cursor.is_empty(),
+        };
+        let mut follow = lease.client.follow(request).with_patience(Duration::ZERO);
+        // The first item says that it is open.
+        match follow.next().await {
+            Ok(_) => Ok(Logs {
+                follow,
+                is_live,
+                _lease: lease,
+            }),
+            Err(error) => Err(self.of_follow(error)),
+        }
+    }
+
+    async fn read(&mut self, mut upstreams: Upstreams, out: &mpsc::Sender<Chunk>) -> Left {
+        loop {
+            let came = tokio::select! {
+                biased;
+                () = out.closed() => return Left::Gone,
+                came = self.next(&mut upstreams) => came,
+            };
+            let chunks = match came {
+                Ok(Came::Frames(chunks)) => chunks,
+                Ok(Came::CaughtUp) => match self.logs(true).await {
+                    Ok(logs) => {
+                        upstreams.logs = logs;
+                        vec![Chunk::note(comment(": live\n\n"))]
+                    }
+                    Err(error) => return Left::Broken(error),
+                },
+                Err(error) => return Left::Broken(error),
+            };
+            let mut chunks = chunks.into_iter();
+            while let Some(chunk) = chunks.next() {
+                match tokio::time::timeout(SLOW, out.reserve()).await {
+                    Ok(Ok(room)) => room.send(chunk),
+                    Ok(Err(_)) => return Left::Gone,
+                    Err(_) => {
+                        drop(upstreams);
+                        for chunk in std::iter::once(chunk).chain(chunks) {
+                            if out.send(chunk).await.is_err() {
+                                return Left::Gone;
+                            }
+                        }
+                        return Left::Slow;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What comes next of either; the viewer's place is then behind it. Cancel-safe.
+    async fn next(&mut self, upstreams: &mut Upstreams) -> Result<Came, ReadError> {
+        loop {
+            // Known before there is a line, and named by every id from the first on.
+            let begin = upstreams.logs.follow.cursor();
+            if self.place.cursor.is_empty() {
+                begin.clone_into(&mut self.place.cursor);
+            }
+            let is_placed = !self.place.cursor.is_empty() || upstreams.logs.is_live;
+            tokio::select! {
+                biased;
+                answer = upstreams.lifecycle.message(), if is_placed => {
+                    let answer = self.streams.daemon.noted(answer).map_err(why)?;
+                    let answer = answer.ok_or(ReadError::Away)?;
+                    return Ok(Came::Frames(self.lifecycle(&answer.events)));
+                }
+                item = upstreams.logs.follow.next() => match item {
+                    Ok(Some(Item::Events(events))) => return Ok(Came::Frames(self.lines(&events))),
+                    Ok(Some(_)) => {}
+                    Ok(None) if upstreams.logs.is_live => return Err(ReadError::Away),
+                    Ok(None) => {
+                        let end = upstreams.logs.follow.cursor();
+                        end.clone_into(&mut self.place.cursor);
+                        return Ok(Came::CaughtUp);
+                    }
+                    Err(error) => return Err(self.of_follow(error)),
+                },
+            }
+        }
+    }
+
+    fn lines(&mut self, events: &[v1::Event]) -> Vec<Chunk> {
+        let ids: Vec<String> = events
+            .iter()
+            .map(|event| {
+                if !event.cursor.is_empty() {
+                    event.cursor.clone_into(&mut self.place.cursor);
+                }
+                self.place.to_string()
+            })
+            .collect();
+        let named = ids.iter().map(String::as_str).zip(events);
+        encode_as(named)
+            .into_iter()
+            .map(|segment| Chunk {
+                events: segment.len() as u64,
+                bytes: segment.bytes,
+            })
+            .collect()
+    }
+
+    fn lifecycle(&mut self, events: &[v1::LifecycleEvent]) -> Vec<Chunk> {
+        let mut chunks = Vec::new();
+        for event in events {
+            let is_old = matches!(self.place.lifecycle, Lifecycle::Since(t) if event.ts < t);
+            if is_old {
+                continue;
+            }
+            self.place.lifecycle = Lifecycle::Number(event.number);
+            let data = shown::lifecycle(event);
+            let bytes = format!("id: {}\ndata: {data}\n\n", self.place).into();
+            chunks.push(Chunk { bytes, events: 1 });
+        }
+        chunks
+    }
+
+    fn of_follow(&self, error: FollowError) -> ReadError {
+        match error {
+            FollowError::Refused(status) => refused(status),
+            FollowError::Away { last, .. } => {
+                let _ = self.streams.daemon.noted::<()>(Err(*last));
+                ReadError::Away
+            }
+        }
+    }
+}
+
+fn why(status: Status) -> ReadError {
+    let passes = matches!(status.code(), Code::Unavailable | Code::Aborted);
+    if passes || Refusal::is_broken(&status) {
+        return ReadError::Away;
+    }
+    refused(Box::new(status))
+}
+
+async fn note(out: &mpsc::Sender<Chunk>, bytes: Bytes) {
+    // Where nobody is left, the next send ends it.
+    let _ = out.send(Chunk::note(bytes)).await;
+}
+
+impl Chunk {
+    fn note(bytes: Bytes) -> Chunk {
+        Chunk { bytes, events: 0 }
+    }
+}

@@ -1,0 +1,168 @@
+//! A bounded read of a log from a viewer's own cursor: what there is, at most about 128 KiB of it.
+//! The stream it is read from is gone before anybody waits for a client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use steroids_client::v1::follow_request::Selector;
+use steroids_client::v1::{Event, FollowRequest, InvocationSelector};
+use steroids_client::{FollowError, Item, Refusal};
+use tokio::sync::Semaphore;
+use tonic::{Code, Status};
+
+use super::frame::{Segment, encode};
+use super::hub::Key;
+use crate::Daemon;
+
+/// Enough for a socket's buffer; one more message of the daemon's may come on top.
+const ENOUGH: usize = 64 * 1024;
+
+/// What was there.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// The frames.
+    pub(super) segments: Vec<Segment>,
+    /// Behind them.
+    pub(super) cursor: String,
+    /// Nothing more was there; of an ended invocation, nothing more will be.
+    pub(super) at_end: bool,
+    /// The last of them is a log's terminal line.
+    pub(super) terminal: bool,
+}
+
+/// Why nothing could be read.
+#[derive(Debug)]
+pub(super) enum ReadError {
+    /// The daemon is away, or asks to come again.
+    Away,
+    /// It does not know the cursor's place.
+    Cursor(Box<Status>),
+    /// It says no, and would again.
+    Refused(Box<Status>),
+}
+
+/// What reads share: how many there are at a time.
+#[derive(Debug, Clone)]
+pub(super) struct Reads {
+    daemon: Daemon,
+    turns: Arc<Semaphore>,
+}
+
+// === impl Batch ===
+
+impl Batch {
+    /// True if there was nothing, to the end.
+    pub(super) fn is_over(&self) -> bool {
+        self.at_end && self.segments.is_empty()
+    }
+}
+
+// === impl Reads ===
+
+impl Reads {
+    pub(super) fn new(daemon: Daemon, at_once: usize) -> Reads {
+        Reads {
+            daemon,
+            turns: Arc::new(Semaphore::new(at_once)),
+        }
+    }
+
+    /// Reads what comes after the cursor, in its turn.
+    pub(super) async fn read(
+        &self,
+        key: &Key,
+        after: &str,
+        is_ended: bool,
+    ) -> Result<Batch, ReadError> {
+        let Ok(_turn) = self.turns.acquire().await else {
+            return Err(ReadError::Away);
+        };
+        // On the connection for calls, which has room for all turns: streams that stay open must
+        // not keep a read waiting.
+        let client = self.daemon.client().await.map_err(|_| ReadError::Away)?;
+        // Of an ended one the daemon tells also what is missing at its end.
+        let request = request(key, after, is_ended);
+        let mut follow = client.follow(request).with_patience(Duration::ZERO);
+        let mut batch = Batch {
+            cursor: after.to_owned(),
+            ..Batch::default()
+        };
+        let mut size = 0;
+        while size < ENOUGH {
+            match follow.next().await {
+                Ok(Some(Item::Events(mut events))) => {
+                    self.daemon.heard(&Item::Live);
+                    if batch.segments.is_empty() {
+                        forget_told(&mut events, &batch.cursor);
+                    }
+                    follow.cursor().clone_into(&mut batch.cursor);
+                    size += events
+                        .iter()
+                        .map(|it| it.line.len() + it.cursor.len())
+                        .sum::<usize>();
+                    let segments = encode(&events);
+                    batch.terminal = segments.last().is_some_and(Segment::is_terminal);
+                    batch.segments.extend(segments);
+                }
+                Ok(Some(item)) => self.daemon.heard(&item),
+                Ok(None) => {
+                    batch.at_end = true;
+                    break;
+                }
+                Err(error) => return self.broke(batch, error),
+            }
+        }
+        Ok(batch)
+    }
+
+    /// What came before a break is as good as any.
+    fn broke(&self, batch: Batch, error: FollowError) -> Result<Batch, ReadError> {
+        let (status, error) = match error {
+            FollowError::Away { last, .. } => (last.clone(), ReadError::Away),
+            FollowError::Refused(status) => (status.clone(), refused(status)),
+        };
+        let _ = self.daemon.noted::<()>(Err(*status));
+        if batch.segments.is_empty() {
+            return Err(error);
+        }
+        Ok(batch)
+    }
+}
+
+/// What a final refusal means for whoever reads on.
+pub(super) fn refused(status: Box<Status>) -> ReadError {
+    match status.code() {
+        Code::OutOfRange => ReadError::Cursor(status),
+        // The daemon's streams are all taken: a matter of waiting.
+        Code::ResourceExhausted => ReadError::Away,
+        _ => ReadError::Refused(status),
+    }
+}
+
+/// Lets go of a gap that a stream begins with and that leads to where it was asked to begin: who is
+/// there was told of it. One behind a line leads to the same place as that, and is news.
+pub(super) fn forget_told(events: &mut Vec<Event>, after: &str) {
+    let is_told = |it: &Event| it.r#type == "gap" && it.cursor == after;
+    if events.first().is_some_and(is_told) {
+        events.remove(0);
+    }
+}
+
+/// True if the cursor is no text that was ever given for such a stream, rather than one whose place
+/// is gone.
+pub(super) fn is_malformed(status: &Status) -> bool {
+    Refusal::of(status).reason.as_deref() == Some("CURSOR_MALFORMED")
+}
+
+/// A request to follow one invocation.
+pub(super) fn request(key: &Key, after: &str, follow: bool) -> FollowRequest {
+    FollowRequest {
+        selector: Some(Selector::Invocation(InvocationSelector {
+            project: key.project.to_string(),
+            id: key.id,
+        })),
+        after: after.to_owned(),
+        follow,
+        skip_ended: false,
+    }
+}

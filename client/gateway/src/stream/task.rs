@@ -1,0 +1,100 @@
+//! `GET /api/tasks/{id}/stream`: a task's running invocation, or a certain one. What can be refused
+//! is refused before the stream begins, as browsers take a status for an answer and never come
+//! back; but with the daemon away there is a stream that waits for it.
+
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use super::body::EventBody;
+use super::frame::object;
+use super::query::Asked;
+use super::read::{ReadError, is_malformed};
+use super::target::{Target, TargetError};
+use super::viewer::{Begin, Viewer};
+use super::{Streams, bad, special};
+use crate::answer::Answer;
+
+/// What a target comes to.
+pub(super) enum Opened {
+    /// There is something to watch, or to wait for.
+    Begin(Begin),
+    /// It has all there will ever be.
+    Complete,
+    /// One object says all.
+    Said(String),
+}
+
+pub(super) async fn stream(
+    State(streams): State<Streams>,
+    Path(task): Path<String>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Result<Response, Answer> {
+    let target = asked.target(task, &headers)?;
+    let place = streams.place()?;
+    if !target.after.is_empty() {
+        streams.metrics.reconnected();
+    }
+    let opened = streams.open(&target).await?;
+    let guard = streams.metrics.stream_opened("task");
+    let (metrics, stop) = (streams.metrics.clone(), streams.stopped());
+    let body = match opened {
+        Opened::Complete => return Ok(StatusCode::NO_CONTENT.into_response()),
+        Opened::Said(said) => EventBody::new(metrics, stop, |outlet| async move {
+            outlet.note(object(&said)).await;
+        }),
+        Opened::Begin(begin) => EventBody::new(metrics, stop, |outlet| async move {
+            let _open = place;
+            Viewer::new(streams, target, outlet, guard).run(begin).await;
+        }),
+    };
+    Ok(body.into_answer())
+}
+
+impl Streams {
+    /// Looks for what the target means, and whether its cursor can be honoured.
+    pub(super) async fn open(&self, target: &Target) -> Result<Opened, Answer> {
+        let found = match target.find(&self.daemon).await {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(Opened::Begin(Begin::Idle)),
+            Err(error) => return said(error, target),
+        };
+        let joined = self.hubs.peek(&found.key);
+        let is_in_ring = joined.is_some_and(|mut it| it.is_at(&target.after));
+        if target.after.is_empty() || is_in_ring {
+            return Ok(Opened::Begin(Begin::At(found, None)));
+        }
+        let first = self
+            .reads
+            .read(&found.key, &target.after, found.is_ended)
+            .await;
+        match &first {
+            Err(ReadError::Cursor(status)) if is_malformed(status) => {
+                return Err(bad("the cursor is malformed"));
+            }
+            Ok(batch) if found.is_ended && batch.is_over() && !target.is_following => {
+                return Ok(Opened::Complete);
+            }
+            _ => {}
+        }
+        Ok(Opened::Begin(Begin::At(found, Some(first))))
+    }
+}
+
+fn said(error: TargetError, target: &Target) -> Result<Opened, Answer> {
+    match error {
+        TargetError::Away => Ok(Opened::Begin(Begin::Unknown)),
+        TargetError::Refused(status) => {
+            Ok(Opened::Said(special::refused(&status, &target.project)))
+        }
+        TargetError::NoInvocation(_) => {
+            Err(Answer::bad(StatusCode::NOT_FOUND, "no such invocation"))
+        }
+        TargetError::OtherTask(_) => Err(Answer::bad(
+            StatusCode::NOT_FOUND,
+            "the invocation is one of another task",
+        )),
+        TargetError::Cursor(what) => Err(bad(what)),
+    }
+}

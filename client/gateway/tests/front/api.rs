@@ -1,0 +1,265 @@
+//! What is answered, with a daemon that does as it is told.
+
+use steroids_proto::v1;
+use tonic::{Code, Status};
+
+use crate::fake::{Fake, invocation};
+use crate::gateway::{Answer, Gateway};
+
+const PROJECT: &str = "project=/home/dev/app";
+
+/// A daemon with a project, a task and two invocations, and a gateway before it.
+fn with_daemon(flags: &[&str]) -> (Fake, Gateway) {
+    let fake = Fake::start();
+    fake.world(|world| {
+        world.projects.push(v1::Project {
+            path: "/home/dev/app".to_owned(),
+            state: "ready".to_owned(),
+            running: 1,
+            registered_at_ms: 5,
+            ..v1::Project::default()
+        });
+        world.tasks.push(v1::Task {
+            id: "T 1/ä".to_owned(),
+            title: "Fix \"it\"".to_owned(),
+            invocations: 2,
+            running: 1,
+            ..v1::Task::default()
+        });
+        for (id, state) in [(1, v1::State::Completed), (2, v1::State::Running)] {
+            let mut new = invocation(id, state);
+            new.task_id = "T 1/ä".to_owned();
+            world.invocations.push(new);
+        }
+        world.status.version = "9.9.9".to_owned();
+    });
+    let mut all = vec!["--socket", fake.socket().to_str().unwrap()];
+    all.extend(flags);
+    let gateway = Gateway::start(&all);
+    (fake, gateway)
+}
+
+fn get(gateway: &Gateway, path: &str) -> Answer {
+    gateway.call(&format!("GET {path}"), "")
+}
+
+/// A task's path with what stands in it written as a URL has it.
+const TASK: &str = "/api/tasks/T%201%2F%C3%A4";
+
+#[test]
+fn lists_and_objects_have_the_keys_that_steroidsctl_prints() {
+    let (_fake, gateway) = with_daemon(&[]);
+    let projects = get(&gateway, "/api/projects");
+    assert_eq!(
+        projects.body,
+        r#"{"success":true,"projects":[{"path":"/home/dev/app","state":"ready","running":1,"registeredAtMs":5}]}"#
+    );
+    let tasks = get(&gateway, &format!("/api/tasks?{PROJECT}"));
+    assert_eq!(
+        tasks.body,
+        r#"{"success":true,"tasks":[{"id":"T 1/ä","title":"Fix \"it\"","invocations":2,"running":1}]}"#
+    );
+    let task = get(&gateway, &format!("{TASK}?{PROJECT}")).json();
+    assert_eq!(task["task"]["id"], "T 1/ä");
+    let ids: Vec<_> = task["invocations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["id"].as_i64().unwrap())
+        .collect();
+    assert_eq!(ids, [1, 2]);
+    let one = get(&gateway, &format!("{TASK}/invocations/2?{PROJECT}")).json();
+    assert_eq!(one["invocation"]["status"], "running");
+    assert_eq!(one["invocation"].get("outcome"), None);
+    let status = get(&gateway, "/api/status").json();
+    assert_eq!(
+        (&status["daemon"], &status["version"]),
+        (&"live".into(), &"9.9.9".into())
+    );
+    assert_eq!(
+        (&status["control"], &status["auth"]),
+        (&false.into(), &"token".into())
+    );
+}
+
+#[test]
+fn an_invocation_is_only_found_under_its_own_task() {
+    let (_fake, gateway) = with_daemon(&[]);
+    for (path, status) in [
+        (format!("/api/tasks/T2/invocations/2?{PROJECT}"), 404),
+        (format!("{TASK}/invocations/9?{PROJECT}"), 404),
+        (format!("{TASK}/invocations/x?{PROJECT}"), 400),
+        (format!("{TASK}/invocations/-1?{PROJECT}"), 400),
+        (
+            format!("{TASK}/invocations/99999999999999999999?{PROJECT}"),
+            400,
+        ),
+        (format!("/api/tasks/T2?{PROJECT}"), 404),
+    ] {
+        let answer = get(&gateway, &path);
+        assert_eq!(answer.status, status, "{path}: {answer:?}");
+        assert_eq!(answer.json()["success"], false);
+    }
+}
+
+#[test]
+fn what_cannot_even_be_read_is_refused_in_json_too() {
+    let (_fake, gateway) = with_daemon(&[]);
+    for path in [
+        format!("/api/tasks/%ff?{PROJECT}"),
+        format!("/api/tasks/%ff/stream?{PROJECT}"),
+        format!("/api/tasks/T2/stream?{PROJECT}&{PROJECT}"),
+        format!("/api/projects/stream?{PROJECT}&{PROJECT}"),
+    ] {
+        let answer = get(&gateway, &path);
+        assert_eq!(answer.status, 400, "{path}: {answer:?}");
+        assert_eq!(answer.json()["success"], false, "{path}");
+    }
+}
+
+#[test]
+fn a_project_must_be_named_and_known() {
+    let (fake, gateway) = with_daemon(&[]);
+    for path in [
+        "/api/tasks",
+        TASK,
+        &format!("{TASK}/timeline"),
+        &format!("{TASK}/invocations/1"),
+        &format!("{TASK}/invocations/1/lines"),
+    ] {
+        for query in ["", "?project="] {
+            let answer = get(&gateway, &format!("{path}{query}"));
+            assert_eq!(answer.status, 400);
+            assert_eq!(
+                answer.body,
+                r#"{"success":false,"error":"Missing required query parameter: project"}"#
+            );
+        }
+    }
+    fake.world(|world| {
+        let mut details = tonic_types::ErrorDetails::new();
+        details.set_error_info(
+            "NOT_REGISTERED",
+            "steroidsd",
+            [("a".to_owned(), "b".to_owned())],
+        );
+        let status =
+            <Status as tonic_types::StatusExt>::with_error_details(Code::NotFound, "no", details);
+        world.refuse = Some(("timeline", status));
+    });
+    let answer = get(&gateway, &format!("{TASK}/timeline?project=/gone"));
+    assert_eq!(answer.status, 404);
+    assert_eq!(
+        answer.body,
+        r#"{"success":false,"error":"Project database not found","project":"/gone"}"#
+    );
+}
+
+#[test]
+fn what_the_daemon_refuses_is_refused_in_its_words() {
+    let (fake, gateway) = with_daemon(&[]);
+    for (code, status) in [
+        (Code::FailedPrecondition, 409),
+        (Code::ResourceExhausted, 429),
+        (Code::Unavailable, 503),
+    ] {
+        fake.world(|world| world.refuse = Some(("tasks", Status::new(code, "because"))));
+        let answer = get(&gateway, &format!("/api/tasks?{PROJECT}"));
+        assert_eq!(
+            (answer.status, &answer.json()["error"]),
+            (status, &"because".into())
+        );
+    }
+}
+
+#[test]
+fn starting_and_stopping_need_to_be_allowed() {
+    let (fake, gateway) = with_daemon(&[]);
+    let start = format!("POST {TASK}/invocations?{PROJECT}");
+    assert_eq!(gateway.call(&start, "{}").status, 403);
+    drop(gateway);
+    assert!(fake.world(|world| world.starts.is_empty()));
+
+    let (fake, gateway) = with_daemon(&["--control"]);
+    let body = r#"{"provider":"codex","prompt":"do it","requestId":"r1","limits":{"wallMs":1500},"argv":["a"]}"#;
+    let answer = gateway.call(&start, body);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(
+        answer
+            .body
+            .starts_with(r#"{"success":true,"invocationId":3,"#),
+        "{answer:?}"
+    );
+    let asked = fake.world(|world| world.starts[0].clone());
+    assert_eq!(
+        (asked.project.as_str(), asked.task_id.as_str()),
+        ("/home/dev/app", "T 1/ä")
+    );
+    assert_eq!(
+        (asked.provider.as_str(), asked.prompt.as_str()),
+        ("codex", "do it")
+    );
+    assert_eq!(asked.limits.unwrap().wall.unwrap().nanos, 500_000_000);
+    assert_eq!(asked.argv, ["a"]);
+
+    for (body, status) in [
+        ("{\"promt\":\"x\"}", 400),
+        ("{\"prompt\":1}", 400),
+        ("[]", 400),
+        ("{", 400),
+        ("{\"project\":\"/other\"}", 400),
+    ] {
+        let answer = gateway.call(&start, body);
+        assert_eq!(answer.status, status, "{body}: {answer:?}");
+    }
+    let stop = format!("POST {TASK}/invocations/2/stop?{PROJECT}");
+    let answer = gateway.call(&stop, "{}");
+    assert_eq!(
+        (answer.status, &answer.json()["invocationId"]),
+        (200, &2.into())
+    );
+    let other = format!("POST /api/tasks/T2/invocations/2/stop?{PROJECT}");
+    assert_eq!(gateway.call(&other, "{}").status, 404);
+}
+
+#[test]
+fn a_daemon_that_is_away_is_told_of_and_found_again() {
+    let (mut fake, gateway) = with_daemon(&[]);
+    assert_eq!(gateway.ask("GET /healthz", &[]).status, 200);
+    fake.kill();
+    let health = gateway.ask("GET /healthz", &[]);
+    assert_eq!(
+        (health.status, &health.json()["daemon"]),
+        (503, &"away".into())
+    );
+    let projects = get(&gateway, "/api/projects");
+    assert_eq!(
+        (projects.status, &projects.json()["error"]),
+        (503, &"the daemon is away".into())
+    );
+    let status = get(&gateway, "/api/status");
+    assert_eq!(
+        (status.status, &status.json()["daemon"]),
+        (200, &"away".into())
+    );
+    fake.serve();
+    assert_eq!(gateway.ask("GET /healthz", &[]).status, 200);
+}
+
+#[test]
+fn what_is_counted_is_shown_to_whoever_has_the_token() {
+    let (_fake, gateway) = with_daemon(&[]);
+    gateway.ask("GET /", &["Host: evil"]);
+    let answer = get(&gateway, "/metrics");
+    assert!(
+        answer
+            .head
+            .contains("content-type: text/plain; version=0.0.4")
+    );
+    assert!(
+        answer
+            .body
+            .contains("steroids_gateway_refused_total{reason=\"host\"} 1\n")
+    );
+    assert!(answer.body.contains("\nsteroids_gateway_connections_open "));
+}

@@ -1,0 +1,91 @@
+//! How it starts, or says why not, and how it ends.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+
+use rustix::process::Signal;
+
+use crate::gateway::{Gateway, refused};
+
+#[test]
+fn what_must_not_be_is_refused_before_anything_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.toml");
+    std::fs::write(&config, "[gateway]\nport = 1\n").unwrap();
+    let config = config.to_str().unwrap();
+    for (flags, word) in [
+        (vec!["--listen", "0.0.0.0:0"], "reachable from outside"),
+        (vec!["--listen", "[::]:0"], "reachable from outside"),
+        (vec!["--listen", "192.0.2.1:0"], "reachable from outside"),
+        (
+            vec!["--auth", "none", "--control"],
+            "never open without a token",
+        ),
+        (
+            vec!["--config", config],
+            "config.toml:2: `gateway.port`: unknown key",
+        ),
+        (vec!["--config", "/nonexistent"], "/nonexistent"),
+    ] {
+        let (code, said) = refused(folder.path(), &flags);
+        assert_eq!(code, 78, "{flags:?}: {said}");
+        assert!(said.contains(word), "{said}");
+    }
+    assert!(!folder.path().join("state").exists());
+}
+
+#[test]
+fn a_taken_port_is_named_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, said) = refused(folder.path(), &["--listen", &address]);
+    assert_eq!(code, 4);
+    assert!(
+        said.contains(&format!("cannot listen on {address}")),
+        "{said}"
+    );
+    assert!(said.contains("--listen"), "{said}");
+    assert!(!folder.path().join("state/gateway/address").exists());
+}
+
+#[test]
+fn it_says_where_it_is_for_as_long_as_it_is() {
+    let gateway = Gateway::start(&[]);
+    let address = std::fs::read_to_string(gateway.file("address")).unwrap();
+    assert_eq!(address, format!("http://{}\n", gateway.host));
+    let file = gateway.file("address");
+    let (code, _folder, _) = gateway.stop();
+    assert_eq!(code, Some(0));
+    assert!(!file.exists());
+}
+
+#[test]
+fn an_address_that_another_wrote_is_left() {
+    let gateway = Gateway::start(&[]);
+    let file = gateway.file("address");
+    std::fs::write(&file, "http://127.0.0.1:9\n").unwrap();
+    let (_, _folder, _) = gateway.stop();
+    assert!(file.exists());
+}
+
+#[test]
+fn told_to_end_it_lets_go_of_those_who_only_wait() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let gateway = Gateway::start(&[]);
+        let mut silent = gateway.connect();
+        let mut idle = gateway.connect();
+        let page = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", gateway.host);
+        idle.write_all(page.as_bytes()).unwrap();
+        let mut first = [0; 12];
+        idle.read_exact(&mut first).unwrap();
+        gateway.signal(signal);
+        let mut rest = Vec::new();
+        silent.read_to_end(&mut rest).unwrap();
+        assert!(rest.is_empty());
+        idle.read_to_end(&mut rest).unwrap();
+        let (code, _folder, log) = gateway.stop();
+        assert_eq!(code, Some(0));
+        assert!(!log.contains("connections are cut"), "{log}");
+    }
+}

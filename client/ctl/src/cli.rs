@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
     cleanup, completions, doctor, init, list, migrate, projects, send, show, start, status, stop,
-    stream, tasks, timeline, wakeup,
+    stream, tasks, timeline, wakeup, web,
 };
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -86,6 +86,8 @@ pub(crate) enum Command {
     Cleanup(cleanup::Args),
     /// Run the maintenance pass now
     Wakeup(wakeup::Args),
+    /// Print the page's URL, or open it in the browser
+    Web(web::Args),
     /// Show how the daemon is
     Status(status::Args),
     /// Check everything an agent needs, and say what to do

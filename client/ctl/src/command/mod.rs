@@ -16,6 +16,7 @@ pub(crate) mod stream;
 pub(crate) mod tasks;
 pub(crate) mod timeline;
 pub(crate) mod wakeup;
+pub(crate) mod web;
 
 use crate::cli::Command;
 use crate::exit::Exit;
@@ -39,6 +40,7 @@ pub(crate) async fn run(command: Command, session: &mut Session) -> Result<Exit,
         Command::Cleanup(args) => cleanup::run(&args, session).await,
         Command::Wakeup(args) => wakeup::run(&args, session).await,
         Command::Status(args) => status::run(&args, session).await,
+        Command::Web(args) => web::run(&args, session).await,
         Command::Doctor(args) => doctor::run(&args, session).await,
         Command::Completions(args) => completions::run(&args, session),
     }

@@ -12,3 +12,4 @@ mod reading;
 mod start;
 mod stream;
 mod terminal;
+mod web;

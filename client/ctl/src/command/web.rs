@@ -1,0 +1,83 @@
+//! `web`: the page's URL, with a code that a browser trades for the gateway's token. The token
+//! itself stands in no URL, no history and no command line.
+
+mod gateway;
+mod listener;
+
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::session::Session;
+use gateway::{Code, Gateway};
+
+const EXAMPLES: &str = "\
+Examples:
+  steroidsctl web              print the URL; it is good once, for a minute
+  steroidsctl web --open       open it in the browser
+  steroidsctl web --rotate     replace the token first: every open page has to be opened anew
+
+Ends with 69 where no gateway runs: start it with `steroids-gateway &`.";
+
+/// What to do with the URL.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Open it in the browser, with xdg-open
+    #[arg(long)]
+    open: bool,
+    /// Replace the token first; what was opened with the old one ends
+    #[arg(long)]
+    rotate: bool,
+}
+
+/// Prints or opens it.
+pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Failure> {
+    let mut gateway = Gateway::find(&session.paths()?.state_dir)?;
+    if args.rotate {
+        gateway.rotate().await?;
+        session.note("the token is replaced; what was opened with the old one has ended");
+    }
+    let code = gateway.code().await?;
+    let url = match &code {
+        Code::Good { code, .. } => format!("{}/#code={code}", gateway.url()),
+        Code::NotNeeded => format!("{}/", gateway.url()),
+    };
+    if args.open {
+        open(&url)?;
+    }
+    if session.json {
+        let shape = match &code {
+            Code::Good { seconds, .. } => {
+                json!({"url": url, "auth": "token", "expiresInSeconds": seconds})
+            }
+            Code::NotNeeded => json!({"url": url, "auth": "none"}),
+        };
+        session.out.json(&shape)?;
+    } else if args.open {
+        session.note("opened in the browser");
+    } else {
+        session.out.line(&url)?;
+        if let (Code::Good { seconds, .. }, true) = (&code, session.out.is_terminal) {
+            session.note(format!("good once, for {seconds} s"));
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+/// Has the desktop open it. What that starts goes on without us.
+fn open(url: &str) -> Result<(), Failure> {
+    let started = Command::new("xdg-open")
+        .arg(url)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    started.map(drop).map_err(|error| {
+        let message = format!("could not start xdg-open: {error}");
+        Failure::new(Exit::Refused, "no_browser", message)
+            .with_hint("print the URL with `steroidsctl web` and open it yourself")
+    })
+}

@@ -7,7 +7,7 @@ PREFIX     ?= /usr/local
 DESTDIR    ?=
 
 # What ships, built without what only tests ask of the dependencies.
-BINARIES := steroidsd steroids-shim steroidsctl
+BINARIES := steroidsd steroids-shim steroidsctl steroids-gateway
 SHIPPED  := $(addprefix --package ,$(BINARIES)) --bins
 
 .DEFAULT_GOAL := help
@@ -27,7 +27,8 @@ build: ## release binaries in target/release
 # Everything is built in one go, with one set of features: the end-to-end cases start the daemon,
 # the shim and the client, which cargo does not build for another package's tests.
 .PHONY: test
-test: ## unit, property, snapshot and end-to-end tests
+test: ## unit, property, snapshot and end-to-end tests; those of the page want a Chromium
+	@tests/chromium.sh
 	$(CARGO) build $(CARGOFLAGS) --workspace --all-targets
 	STEROIDS_TESTS_BUILT=1 $(CARGO) test $(CARGOFLAGS) --workspace
 
@@ -42,7 +43,7 @@ lint: ## format, clippy, rustdoc, dependencies, scripts; warnings are errors
 		echo "lint: cargo-deny is not installed; dependencies were NOT checked"; \
 	fi
 	@if command -v shellcheck >/dev/null; then \
-		shellcheck .ci/run tests/demo/run.sh; \
+		shellcheck .ci/run tests/chromium.sh tests/demo/run.sh; \
 	else \
 		echo "lint: shellcheck is not installed; scripts were NOT checked"; \
 	fi
@@ -50,6 +51,7 @@ lint: ## format, clippy, rustdoc, dependencies, scripts; warnings are errors
 .PHONY: bench
 bench: build ## measure latency, memory and throughput with release binaries
 	$(CARGO) build $(CARGOFLAGS) --release --package steroids-tests --bins
+	@tests/chromium.sh
 	STEROIDS_TESTS_BUILT=1 $(CARGO) run $(CARGOFLAGS) --quiet --release --package steroids-tests --bin bench
 
 .PHONY: install

@@ -6,14 +6,23 @@
 )]
 
 mod browse;
+mod browser;
 mod databases;
 mod errors;
 mod fake_provider;
 mod follow;
+mod gateway_api;
+mod gateway_foreign;
+mod gateway_limits;
+mod gateway_metrics;
+mod gateway_resume;
+mod gateway_safety;
+mod gateway_stream;
 mod grpc;
 mod live;
 mod main_path;
 mod never_started;
+mod page;
 mod process;
 mod project_paths;
 mod recordings;

@@ -14,6 +14,11 @@ pub fn steroidsctl() -> PathBuf {
     path("steroidsctl")
 }
 
+/// The gateway for browsers.
+pub fn steroids_gateway() -> PathBuf {
+    path("steroids-gateway")
+}
+
 /// The stand-in for an AI CLI.
 pub fn fake_provider() -> PathBuf {
     path("fake-provider")

@@ -8,8 +8,10 @@
 //! rather than return an error: its callers are tests.
 
 pub mod binaries;
+pub mod browser;
 mod ctl;
 mod daemon;
+pub mod gateway;
 mod home;
 pub mod log;
 pub mod old_database;
@@ -20,8 +22,10 @@ mod reproject;
 pub mod rpc;
 mod wait;
 
+pub use browser::{Browser, Page};
 pub use ctl::{Ctl, Output, Terminal};
 pub use daemon::{Daemon, Refused};
+pub use gateway::Gateway;
 pub use home::Home;
 pub use puppet::Puppet;
 pub use reproject::reprojected;

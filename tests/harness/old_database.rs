@@ -41,6 +41,13 @@ pub fn insert_running(db: &Connection, task: &str, started_ms: i64) -> i64 {
     db.last_insert_rowid()
 }
 
+/// Ends a row as the older tool does.
+pub fn end_running(db: &Connection, id: i64) {
+    let ended = "UPDATE task_invocations SET status = 'completed', success = 1, exit_code = 0,
+                 completed_at_ms = 1700000009000 WHERE id = ?1";
+    db.execute(ended, [id]).expect("the row is in order");
+}
+
 /// Everything of the schema but our own tables, as SQL, and the ledger: what must not change.
 pub fn foreign_part(db: &Connection) -> Vec<String> {
     let schema = "SELECT coalesce(sql, name) FROM sqlite_master \

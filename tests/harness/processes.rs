@@ -58,6 +58,14 @@ pub fn end_all(root: &Path) {
     assert!(left.is_empty(), "cannot be killed: {left:?} of {seen:?}");
 }
 
+/// Kills a process group that the caller has started and not waited for yet.
+pub fn end_group(leader: i32) {
+    if let Some(leader) = Pid::from_raw(leader) {
+        // All of it may have ended, which is what is wanted.
+        let _ = rustix::process::kill_process_group(leader, Signal::KILL);
+    }
+}
+
 /// Through a descriptor, and looked at again once it is held, so that a reused id is safe.
 fn kill(pid: i32, needle: &[u8]) {
     let Some(fd) = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())

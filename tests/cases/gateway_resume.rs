@@ -1,0 +1,264 @@
+//! Anything dies, at any moment: what a client received, put together, is the log.
+
+use std::time::Duration;
+
+use rand::RngExt;
+use steroids_tests::gateway::{Item, Received, Request, Sse};
+use steroids_tests::{Ctl, Daemon, Gateway, Home, eventually, within};
+use tokio::sync::mpsc;
+
+/// Cuts per case; `STEROIDS_TEST_CUTS` gives another number.
+fn cuts() -> u64 {
+    let asked = std::env::var("STEROIDS_TEST_CUTS").ok();
+    asked.and_then(|value| value.parse().ok()).unwrap_or(6)
+}
+
+/// What may be taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    Gateway,
+    Daemon,
+    Both,
+    Client,
+}
+
+impl Cut {
+    fn any() -> Cut {
+        let all = [Cut::Gateway, Cut::Daemon, Cut::Both, Cut::Client];
+        all[rand::rng().random_range(0..all.len())]
+    }
+}
+
+/// At some moment; not a wait for anything: the moment itself is what is tried.
+async fn some_moment(most: u64) {
+    let moment = rand::rng().random_range(0..most);
+    tokio::time::sleep(Duration::from_millis(moment)).await;
+}
+
+struct Scene {
+    daemon: Daemon,
+    gateway: Gateway,
+    ctl: Ctl,
+}
+
+impl Scene {
+    async fn new() -> Scene {
+        let home = Home::new();
+        let daemon = Daemon::start(&home).await;
+        let gateway = Gateway::start(&home).await;
+        let ctl = daemon.project("app").await;
+        Scene {
+            daemon,
+            gateway,
+            ctl,
+        }
+    }
+
+    async fn cut(&mut self, cut: Cut, client: &mpsc::Sender<()>) {
+        some_moment(400).await;
+        match cut {
+            Cut::Gateway => {
+                self.gateway.kill9().await;
+                some_moment(50).await;
+                self.gateway.start_again().await;
+            }
+            Cut::Daemon => {
+                self.daemon.kill9().await;
+                some_moment(100).await;
+                self.daemon.start_again().await;
+            }
+            Cut::Both => {
+                self.daemon.kill9().await;
+                self.gateway.kill9().await;
+                self.gateway.start_again().await;
+                some_moment(100).await;
+                self.daemon.start_again().await;
+            }
+            // It may have what it wanted, and be gone.
+            Cut::Client => drop(client.send(()).await),
+        }
+    }
+
+    fn stream(&self, id: i64) -> Request {
+        let project = self.ctl.project();
+        let target = format!("/api/tasks/T1/stream?project={project}&invocation={id}");
+        self.gateway.get(&target)
+    }
+}
+
+/// Reads as an EventSource would: comes back with its last id whenever a stream breaks, and gives
+/// up at any answer but a stream.
+async fn browser(request: Request, mut leaves: mpsc::Receiver<()>) -> Received {
+    let mut received = Received::default();
+    loop {
+        let resumed = received.resumes(&request);
+        let opened = eventually("the gateway to answer", async || {
+            Sse::try_open(&resumed).await.ok()
+        });
+        let mut stream = match opened.await {
+            Ok(stream) => stream,
+            Err(answer) => panic!(
+                "a browser gives up at {} {} after {:?}",
+                answer.status,
+                answer.text(),
+                received.last_id
+            ),
+        };
+        loop {
+            let item = tokio::select! {
+                item = within("something in a stream", stream.next_of_any_length()) => item,
+                Some(()) = leaves.recv() => break,
+            };
+            if matches!(item, Item::End | Item::Cut) {
+                break;
+            }
+            received.take(item);
+        }
+        if received.is_complete() {
+            return received;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_browser_received_through_every_cut_is_the_log_byte_for_byte() {
+    let cuts = cuts();
+    let mut scene = Scene::new().await;
+    let count = (cuts * 250).to_string();
+    let words = ["split", "--count", &count, "--every-ms", "2"];
+    let id = scene.ctl.start_fake("T1", &words).await;
+    let (leave, leaves) = mpsc::channel(1);
+    let request = scene.stream(id);
+    let cutting = async {
+        let mut made = Vec::new();
+        for _ in 0..cuts {
+            let cut = Cut::any();
+            made.push(cut);
+            scene.cut(cut, &leave).await;
+        }
+        made
+    };
+    let (received, made) = tokio::join!(browser(request.clone(), leaves), cutting);
+    let on_disk = std::fs::read(scene.ctl.log_path(id)).unwrap();
+    if received.log(id) != on_disk {
+        let text = String::from_utf8_lossy(&on_disk).into_owned();
+        let lines = received.data.iter().zip(text.lines());
+        for (number, (data, line)) in lines.enumerate() {
+            let own = steroids_tests::gateway::sse::unspliced(data, id);
+            assert_eq!(own, line, "line {number} after {made:?}");
+        }
+        panic!("{} of {}", received.data.len(), text.lines().count());
+    }
+    // The row ends a moment after the last line.
+    let rpc = scene.daemon.rpc().await;
+    rpc.ended(&scene.ctl.project(), id).await;
+    let again = Sse::open(&received.resumes(&request)).await;
+    again.expect_err("nothing is left").is(204);
+}
+
+#[tokio::test]
+async fn polling_through_every_cut_gives_the_log_too() {
+    let cuts = cuts() / 2;
+    let mut scene = Scene::new().await;
+    let count = (cuts * 250).to_string();
+    let words = ["numbers", "--count", &count, "--every-ms", "2"];
+    let id = scene.ctl.start_fake("T1", &words).await;
+    let project = scene.ctl.project();
+    let base = format!("/api/tasks/T1/events?project={project}&invocation={id}&wait=1");
+    let first = scene.gateway.get(&base);
+    let (gateway, token) = (first.address(), scene.gateway.token());
+    let polling = async {
+        let mut cursor = String::new();
+        let mut events = Vec::new();
+        loop {
+            let target = format!("{base}&after={cursor}");
+            let request = Request::new(gateway, "GET", &target).bearer(&token);
+            let answer = eventually("the gateway to answer", async || {
+                let answer = request.try_send().await.ok()?;
+                // The daemon is away; a client asks again.
+                (answer.status != 503).then_some(answer)
+            });
+            let answer = answer.await.ok().value();
+            events.extend(answer["events"].as_array().unwrap().clone());
+            cursor = answer["cursor"].as_str().unwrap().to_owned();
+            if answer["done"] == true {
+                return events;
+            }
+        }
+    };
+    let cutting = async {
+        let (leave, _leaves) = mpsc::channel(1);
+        for _ in 0..cuts {
+            let cut = [Cut::Gateway, Cut::Daemon, Cut::Both][rand::rng().random_range(0..3)];
+            scene.cut(cut, &leave).await;
+        }
+    };
+    let (mut events, ()) = tokio::join!(polling, cutting);
+    for event in &mut events {
+        let own = event.as_object_mut().unwrap().remove("invocationId");
+        assert_eq!(own, Some(id.into()));
+    }
+    assert_eq!(events, steroids_tests::log::lines(&scene.ctl.log_path(id)));
+}
+
+#[tokio::test]
+async fn a_stream_stays_open_while_the_daemon_is_away_and_goes_on_when_it_is_back() {
+    let mut scene = Scene::new().await;
+    let home = scene.daemon.home().clone();
+    let mut agent = steroids_tests::Puppet::new(&home, "agent");
+    let id = scene.ctl.start_fake("T1", &agent.args()).await;
+    agent.prints("before");
+    let mut stream = Sse::open(&scene.stream(id)).await.unwrap();
+    let mut seen = stream.until("before").await;
+    scene.daemon.kill9().await;
+    stream.until_comment("daemon away").await;
+    let status = scene.gateway.get("/api/status").send().await.ok().value();
+    assert_eq!(status["daemon"], "away");
+    let health = scene.gateway.bare("GET", "/healthz").send().await;
+    assert_eq!(health.status, 503, "{}", health.text());
+    let projects = scene.gateway.get("/api/projects").send().await;
+    assert_eq!(projects.status, 503, "{}", projects.text());
+    // A new browser is not turned away: it waits with the others.
+    let mut late = Sse::open(&scene.stream(id)).await.unwrap();
+    stream.until_comment("heartbeat").await;
+    agent.prints("meanwhile");
+    scene.daemon.start_again().await;
+    seen.extend(stream.until("meanwhile").await);
+    late.until("meanwhile").await;
+    agent.exits(0);
+    let mut rest = Received {
+        data: seen,
+        ..Received::default()
+    };
+    assert_eq!(rest.read(&mut stream).await, Item::End);
+    assert_eq!(rest.log(id), std::fs::read(scene.ctl.log_path(id)).unwrap());
+}
+
+#[tokio::test]
+async fn a_gateway_asked_to_end_says_when_to_come_back_and_leaves_in_order() {
+    let mut scene = Scene::new().await;
+    let home = scene.daemon.home().clone();
+    let mut agent = steroids_tests::Puppet::new(&home, "agent");
+    let id = scene.ctl.start_fake("T1", &agent.args()).await;
+    agent.prints("before");
+    let mut stream = Sse::open(&scene.stream(id)).await.unwrap();
+    let mut received = Received::default();
+    while received.data.len() < 2 {
+        received.take(stream.next().await);
+    }
+    received.retry = None;
+    let (ended, end) = tokio::join!(scene.gateway.term(), received.read(&mut stream));
+    assert_eq!((ended, end), (0, Item::End), "{}", scene.gateway.log());
+    assert!(received.retry.is_some(), "{received:?}");
+    let address = home.state_dir().join("gateway/address");
+    assert!(!address.exists(), "it is not there any more");
+    agent.prints("meanwhile");
+    scene.gateway.start_again().await;
+    let mut again = Sse::open(&received.resumes(&scene.stream(id)))
+        .await
+        .unwrap();
+    agent.exits(0);
+    received.read(&mut again).await;
+    let on_disk = std::fs::read(scene.ctl.log_path(id)).unwrap();
+    assert_eq!(received.log(id), on_disk);
+}

@@ -1,0 +1,250 @@
+//! Watching: a run from its beginning to its end, through a daemon that dies; two tabs; control.
+
+use serde_json::{Value, json};
+use steroids_tests::{Puppet, log};
+
+use super::scene::{Scene, assert_in_order, connection, picture, row_says, rows};
+
+#[tokio::test]
+async fn a_run_is_watched_from_the_overview_to_its_end_through_a_daemon_that_dies() {
+    let mut scene = Scene::new().await;
+    let page = &scene.page;
+    connection(page, "live").await;
+    assert_eq!(page.eval("location.hash").await, "", "the code is gone");
+    page.until_says("[data-test=projects]", "app").await;
+    assert_eq!(page.count("[data-test=running] [data-invocation]").await, 0);
+
+    let mut agent = Puppet::new(&scene.home, "agent");
+    let rpc = scene.daemon.rpc().await;
+    let project = scene.ctl.project();
+    // As claude prints it, line by line, moved by hand.
+    let recording = crate::recording("claude", "tools");
+    let stdout = std::fs::read_to_string(format!("{recording}/stdout")).unwrap();
+    let printed: Vec<&str> = stdout.lines().collect();
+    let (first, rest) = printed.split_at(printed.len() / 2);
+    let started = rpc.start_as(&project, "T1", "claude", &agent.args()).await;
+    page.until_there("[data-test=running] [data-invocation]")
+        .await;
+    for line in first {
+        agent.prints(line);
+    }
+    page.until_says("[data-test=running]", "T1").await;
+    picture(page, "overview").await;
+    page.click("[data-test=running] [data-invocation]").await;
+    page.until_there("[data-test=task][data-task=T1] [data-test=activity] .row")
+        .await;
+    connection(page, "live").await;
+    page.until_there("[data-test=status][data-status=running]")
+        .await;
+    page.until_there(".row[data-type=tool]").await;
+    let log_so_far = log::lines(&scene.ctl.log_path(started.id));
+    let last_tool = log_so_far.iter().rfind(|line| line["type"] == "tool");
+    let last_tool = last_tool.expect("a tool is in the first half")["cmd"].clone();
+    row_says(page, last_tool.as_str().unwrap()).await;
+    picture(page, "task-running").await;
+    let before = rows(page).await;
+
+    page.expect_failed_requests();
+    scene.daemon.kill9().await;
+    connection(page, "away").await;
+    assert_eq!(rows(page).await.len(), before.len(), "nothing is cleared");
+    for line in rest {
+        agent.prints(line);
+    }
+    agent.exits(0);
+    scene.daemon.start_again().await;
+    page.until_there("[data-test=status][data-status=completed]")
+        .await;
+    page.viewport(1280, 3000).await;
+    page.until_there(".row[data-type=complete]").await;
+    let lines = log::lines(&scene.ctl.log_path(started.id));
+    let shown = rows(page).await;
+    assert_in_order(&shown);
+    let mut shown = shown.into_iter().map(|row| row.1);
+    for tool in lines.iter().filter(|line| line["type"] == "tool") {
+        // In the log's order, each where it belongs.
+        let cmd = tool["cmd"].as_str().unwrap();
+        let end = cmd.split(' ').next_back().unwrap();
+        assert!(shown.any(|row| row.contains(end)), "{cmd} is not there");
+    }
+    let count_tools = |ok: bool| {
+        let results = lines.iter().filter(|line| line["type"] == "tool_result");
+        results.filter(|line| line["ok"] == ok).count() as u64
+    };
+    for (state, expected) in [("ok", true), ("failed", false)] {
+        let selector = format!(".row[data-type=tool][data-state={state}]");
+        assert_eq!(
+            page.count(&selector).await,
+            count_tools(expected),
+            "{state}"
+        );
+    }
+    page.viewport(1280, 800).await;
+    picture(page, "task-finished").await;
+    scene.browser.end().await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_comes_back_finds_the_page_where_it_was() {
+    let mut scene = Scene::new().await;
+    let mut agent = Puppet::new(&scene.home, "agent");
+    let id = scene.ctl.start_fake("T1", &agent.args()).await;
+    for number in 0..5 {
+        agent.prints(&format!("before {number}."));
+    }
+    scene.open("T1", id).await;
+    row_says(&scene.page, "before 4.").await;
+    connection(&scene.page, "live").await;
+    scene.page.expect_failed_requests();
+    scene.gateway.kill9().await;
+    connection(&scene.page, "reconnecting").await;
+    for number in 0..5 {
+        agent.prints(&format!("meanwhile {number}."));
+    }
+    scene.gateway.start_again().await;
+    connection(&scene.page, "live").await;
+    row_says(&scene.page, "meanwhile 4.").await;
+    let shown = rows(&scene.page).await;
+    assert_in_order(&shown);
+    let outputs: Vec<&str> = shown
+        .iter()
+        .filter_map(|(_, text)| {
+            text.find("before ")
+                .or(text.find("meanwhile "))
+                .map(|at| &text[at..])
+        })
+        .map(|text| text.split('.').next().unwrap())
+        .collect();
+    let expected: Vec<String> = ["before", "meanwhile"]
+        .iter()
+        .flat_map(|word| (0..5).map(move |number| format!("{word} {number}")))
+        .collect();
+    assert_eq!(outputs, expected, "none twice, none missing");
+    agent.exits(0);
+    connection(&scene.page, "live").await;
+    scene.page.until_there(".row[data-type=complete]").await;
+    scene.browser.end().await;
+}
+
+#[tokio::test]
+async fn two_tabs_share_the_token_and_one_stream() {
+    let scene = Scene::new().await;
+    let mut agent = Puppet::new(&scene.home, "agent");
+    let id = scene.ctl.start_fake("T1", &agent.args()).await;
+    agent.prints("for both tabs");
+    scene.open("T1", id).await;
+    row_says(&scene.page, "for both tabs").await;
+    connection(&scene.page, "live").await;
+    let alone = scene.gateway.metric("steroids_gateway_streams_open").await;
+    let second = scene.browser.page().await;
+    second.goto(&scene.task("T1", id)).await;
+    row_says(&second, "for both tabs").await;
+    connection(&second, "live").await;
+    let both = scene.gateway.metric("steroids_gateway_streams_open").await;
+    assert_eq!(both, alone, "the second tab opened a stream of its own");
+    agent.prints("and more");
+    row_says(&second, "and more").await;
+    scene.page.to_front().await;
+    row_says(&scene.page, "and more").await;
+    // The one that reads may go; the other goes on.
+    let Scene { page, .. } = scene;
+    page.close().await;
+    second.to_front().await;
+    agent.prints("to the one left");
+    row_says(&second, "to the one left").await;
+    agent.exits(0);
+    second.until_there(".row[data-type=complete]").await;
+    scene.browser.end().await;
+}
+
+#[tokio::test]
+async fn stop_and_start_ask_first_and_then_do() {
+    let scene = Scene::new().await;
+    let rpc = scene.daemon.rpc().await;
+    let project = scene.ctl.project();
+    let id = rpc.start_as(&project, "T1", "claude", &["stall"]).await.id;
+    scene.open("T1", id).await;
+    let page = &scene.page;
+    page.click("[data-test=stop]").await;
+    page.until_there("#dialog[open]").await;
+    page.press("Escape").await;
+    page.until("!document.querySelector('#dialog').open").await;
+    let now = rpc.get(&project, id).await;
+    assert_eq!(now.state(), steroids_proto::v1::State::Running);
+    page.click("[data-test=stop]").await;
+    page.until_there("#dialog[open]").await;
+    page.click("#dialog [data-test=confirm]").await;
+    let ended = rpc.ended(&project, id).await;
+    assert_eq!(ended.outcome, "cancelled");
+    page.until_there("[data-test=status][data-status=failed]")
+        .await;
+    page.click("[data-test=start]").await;
+    page.until_there("#dialog[open] [name=prompt]").await;
+    page.fill("#dialog [name=prompt]", "say hello").await;
+    page.click("#dialog [data-test=confirm]").await;
+    page.until(&format!(
+        "Number(document.querySelector('[data-test=task]')?.dataset.invocation) > {id}"
+    ))
+    .await;
+    let started = rpc.get(&project, id + 1).await;
+    assert_eq!(started.prompt, "say hello");
+    scene.browser.end().await;
+}
+
+#[tokio::test]
+async fn what_can_be_started_from_the_page_is_an_agent() {
+    let scene = Scene::new().await;
+    let plain = scene.ctl.start_fake("T1", &["stall"]).await;
+    scene.open("T1", plain).await;
+    let page = &scene.page;
+    page.click("[data-test=start]").await;
+    page.until_there("#dialog[open] [name=provider]").await;
+    let offered = "[...document.querySelector('[name=provider]').options].map((it) => it.value)";
+    assert_eq!(
+        page.eval(offered).await,
+        json!(["claude", "codex", "gemini"])
+    );
+    let chosen = "document.querySelector('[name=provider]').value";
+    assert_eq!(page.eval(chosen).await, "claude");
+    scene.browser.end().await;
+}
+
+#[tokio::test]
+async fn without_a_code_or_with_a_used_one_it_says_how_to_get_in() {
+    let scene = Scene::new().await;
+    let used = scene.address().await;
+    let code = used.split_once("#code=").unwrap().1;
+    let trade = scene.gateway.bare("POST", "/api/session");
+    trade.json(&json!({ "code": code })).send().await.ok();
+    let Scene { page, .. } = scene;
+    page.close().await;
+    let stranger = scene.browser.page().await;
+    stranger.expect_failed_requests();
+    stranger.goto(&scene.gateway.origin()).await;
+    stranger
+        .until_says("[data-test=signin]", "steroidsctl web")
+        .await;
+    // A used link typed into an open page is a step within it.
+    stranger.goto(&used).await;
+    stranger.until_says("[data-test=signin]", "used").await;
+    let fresh = {
+        let said = scene.ctl.run(["web"]).await.ok();
+        let mut words = said.split_whitespace();
+        words
+            .find(|word| word.starts_with("http://"))
+            .unwrap()
+            .to_owned()
+    };
+    stranger.goto(&fresh).await;
+    stranger.until_there("[data-test=projects]").await;
+    let held = stranger.eval("JSON.stringify([localStorage, document.cookie])");
+    let held = held.await;
+    assert!(!held.as_str().unwrap().contains(&scene.gateway.token()));
+    scene.ctl.run(["web", "--rotate"]).await.ok();
+    stranger.until_there("[data-test=signin]").await;
+    let told: Value = stranger
+        .eval("document.querySelector('[data-test=projects]')")
+        .await;
+    assert!(told.is_null(), "nothing of what was shown is left");
+    scene.browser.end().await;
+}

@@ -2,16 +2,18 @@
 //! the median of several runs with its spread; nothing is asserted but that no line is lost.
 //!
 //! `bench NAME…` runs only those whose name begins so: start, stream, rest, subscribers, replay,
-//! flood, absence. TERM or INT end it early, and every process it had started.
+//! flood, absence, viewers, page. TERM or INT end it early, and every process it had started.
 
 mod crowd;
 mod flood;
 mod latency;
 mod numbers;
+mod page;
 mod process;
 mod replay;
 mod rest;
 mod series;
+mod viewers;
 
 use std::future::Future;
 
@@ -87,6 +89,12 @@ async fn run() {
     }
     if chosen("absence") {
         tell(&flood::absence().await);
+    }
+    if chosen("viewers") {
+        tell(&viewers::thousand_viewers().await);
+    }
+    if chosen("page") {
+        tell(&page::long_logs().await);
     }
 }
 

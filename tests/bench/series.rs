@@ -39,6 +39,16 @@ impl Row {
         Row::new(what, "MiB", values.collect())
     }
 
+    /// One duration, told in microseconds.
+    pub(crate) fn micros(what: &str, value: Duration) -> Row {
+        Row::new(what, "us", vec![value.as_secs_f64() * 1e6])
+    }
+
+    /// One size, told in KiB.
+    pub(crate) fn kibibytes(what: &str, value: f64) -> Row {
+        Row::new(what, "KiB", vec![value])
+    }
+
     /// How many bytes a second, in megabytes, where so many took so long.
     pub(crate) fn per_second(what: &str, bytes: u64, durations: &[Duration]) -> Row {
         let megabytes = bytes as f64 / 1e6;

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# What `make run` runs: a daemon with folders and a socket of its own, a demo project, one recorded
-# agent run replayed at its true pace through a real process, and one plain command; both followed
-# on this terminal. Ends with Ctrl-C and leaves no process behind.
+# What `make run` runs: a daemon and a gateway with folders, a socket and a port of their own, a demo
+# project, one recorded agent run replayed at its true pace through a real process, and one plain
+# command; both followed on this terminal, and in a browser at the URL it prints. Ends with Ctrl-C
+# and leaves no process behind.
 #
 # RUN_ONCE=1, or output that is no terminal: ends when both runs have ended.
 set -euo pipefail
@@ -14,6 +15,7 @@ demo=$target/demo
 bin=$target/debug
 run=$demo/run
 daemon=
+gateway=
 stream=
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
@@ -21,10 +23,12 @@ say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
 fail() {
   printf 'demo: %s\n' "$*" >&2
-  if [ -f "$demo/daemon.log" ]; then
-    printf 'The end of %s:\n' "$demo/daemon.log" >&2
-    tail -n 20 "$demo/daemon.log" >&2
-  fi
+  for log in "$demo/daemon.log" "$demo/gateway.log"; do
+    if [ -s "$log" ]; then
+      printf 'The end of %s:\n' "$log" >&2
+      tail -n 20 "$log" >&2
+    fi
+  done
   exit 1
 }
 
@@ -41,6 +45,10 @@ clean_up() {
   local status=$?
   trap - EXIT INT TERM
   set +e
+  if [ -n "$gateway" ]; then
+    kill -TERM "$gateway" 2>/dev/null
+    wait "$gateway" 2>/dev/null
+  fi
   if [ -n "$daemon" ]; then
     say "Stopping."
     for id in $("$bin/steroidsctl" list --running --json 2>/dev/null |
@@ -53,7 +61,7 @@ clean_up() {
     fi
     kill -TERM "$daemon" 2>/dev/null
     wait "$daemon" 2>/dev/null
-    echo "The daemon is stopped and nothing is left running. Its logs: $demo/project/.steroids/invocations/"
+    echo "Daemon and gateway are stopped and nothing is left running. The logs of both runs: $demo/project/.steroids/invocations/"
   fi
   if [ "$run" != "$demo/run" ]; then
     rm -rf "$run"
@@ -104,8 +112,21 @@ for _ in $(seq 100); do
 done
 "$bin/steroidsctl" status >/dev/null || fail "the daemon does not answer"
 
+in_background "$bin/steroids-gateway" --listen 127.0.0.1:0 >"$demo/gateway.log" 2>&1
+gateway=$!
+for _ in $(seq 100); do
+  if url=$("$bin/steroidsctl" web 2>/dev/null); then
+    break
+  fi
+  kill -0 "$gateway" 2>/dev/null || fail "the gateway did not start"
+  sleep 0.1
+done
+[ -n "${url:-}" ] || fail "the gateway does not answer"
+
 cd "$demo/project"
 "$bin/steroidsctl" init --json >/dev/null
+say "In a browser, live (the code in it works once, within a minute; \`steroidsctl web\` prints another):"
+echo "  $url"
 say "Two invocations, followed as they run. The first is a REPLAY of a recorded claude run; the second is a plain command."
 in_background "$bin/steroidsctl" stream --all
 stream=$!
@@ -125,7 +146,7 @@ if [ "${RUN_ONCE:-}" = 1 ] || ! [ -t 1 ]; then
   exit 0
 fi
 
-say "The daemon stays up until you press Ctrl-C here. In a second terminal:"
+say "Daemon and gateway stay up until you press Ctrl-C here. In a second terminal:"
 cat <<TEXT
   export PATH=$bin:\$PATH STEROIDS_SOCKET=$STEROIDS_SOCKET STEROIDS_STATE_DIR=$STEROIDS_STATE_DIR
   cd $demo/project
@@ -136,6 +157,7 @@ cat <<TEXT
   steroidsctl timeline --task replay-of-a-recording
   steroidsctl start --task mine -- sh -c 'while date; do sleep 1; done'
   steroidsctl stop 3                   # with all that it started
+  steroidsctl web                      # the page's URL, with another code
 
 TEXT
 

@@ -1,6 +1,7 @@
 //! How an invocation is doing, noted while its lines are made: what it did last, how many tools it
-//! called, what it used so far. A line costs a comparison or two; only the beginning of a text
-//! that a person would look at is copied, into memory that is there already.
+//! called, what it used so far. A line costs a comparison or two, and a copy of the beginning of a
+//! text that a person would look at, into memory that is there already; it is made readable only
+//! for who asks.
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
@@ -13,8 +14,8 @@ use crate::domain::{Live, UsageTotals};
 /// Bytes of the last text that are kept.
 const TEXT: usize = 200;
 
-/// Characters of a text that are looked at for those.
-const LOOK: usize = 2048;
+/// Bytes of a text that are looked at for those.
+const LOOK: usize = 1024;
 
 /// Open calls told apart. No agent has so many; a CLI that never ends one would otherwise grow
 /// this for ever.
@@ -23,15 +24,22 @@ const CALLS: usize = 4096;
 /// The course of one invocation so far.
 #[derive(Debug, Default)]
 pub(super) struct Course {
+    // But for its text.
     live: Live,
+    // The beginning of the last text, as it came.
+    text: String,
     usage: Option<Usage>,
     // Hashes of the ids of calls without a result.
     open: BTreeSet<u64>,
 }
 
 impl Course {
-    pub(super) fn live(&self) -> &Live {
-        &self.live
+    /// How it is doing now.
+    pub(super) fn live(&self) -> Live {
+        Live {
+            last_text: one_line(&self.text),
+            ..self.live.clone()
+        }
     }
 
     /// Notes one line.
@@ -78,11 +86,13 @@ impl Course {
     }
 
     fn last(&mut self, activity: &Activity<'_>, text: &str) {
-        if text.chars().take(LOOK).all(is_blank) {
+        let beginning = &text[..text.floor_char_boundary(LOOK)];
+        if beginning.chars().all(is_blank) {
             return;
         }
         self.live.last_type = type_of(activity);
-        one_line(&mut self.live.last_text, text);
+        self.text.clear();
+        self.text.push_str(beginning);
     }
 
     /// As the ending counts: a total stands for all before it, and what follows is put to it.
@@ -134,10 +144,10 @@ fn is_blank(c: char) -> bool {
 }
 
 /// The beginning of a text on one line, without control characters.
-fn one_line(line: &mut String, text: &str) {
-    line.clear();
+fn one_line(text: &str) -> String {
+    let mut line = String::new();
     let mut is_apart = false;
-    for c in text.chars().take(LOOK) {
+    for c in text.chars() {
         if c.is_whitespace() {
             is_apart = !line.is_empty();
         } else if !c.is_control() {
@@ -150,6 +160,7 @@ fn one_line(line: &mut String, text: &str) {
             line.push(c);
         }
     }
+    line
 }
 
 fn hash(call: &str) -> u64 {
@@ -179,7 +190,7 @@ mod tests {
             };
             course.note(at, activity);
         }
-        course.live.clone()
+        course.live()
     }
 
     fn output(msg: &str) -> Activity<'_> {

@@ -143,7 +143,7 @@ impl Projection {
 
     /// How the invocation is doing, by the lines made so far; after a restart these are at first
     /// fewer than the log has.
-    pub fn live(&self) -> &Live {
+    pub fn live(&self) -> Live {
         self.lines.course.live()
     }
 

@@ -180,11 +180,11 @@ impl Job {
         });
     }
 
-    fn publish_live(&self, live: &Live) {
+    fn publish_live(&self, live: Live) {
         self.publish(|vitals| {
-            let is_news = vitals.live.as_deref() != Some(live);
+            let is_news = vitals.live.as_deref() != Some(&live);
             if is_news {
-                vitals.live = Some(Arc::new(live.clone()));
+                vitals.live = Some(Arc::new(live));
             }
             is_news
         });

@@ -60,9 +60,9 @@ async fn a_replay_to_the_end_counts_and_a_wait_for_something_to_begin_does_not()
     following.until("no_active_invocation").await;
     let mut agent = Puppet::new(&home, "agent");
     let next = ctl.start_fake("T1", &agent.args()).await;
+    following.until_comment("live").await;
     agent.prints("begun");
     following.until("begun").await;
-    following.until_comment("live").await;
     assert!((gateway.metric(REPLAYS).await - 1.0).abs() < 0.5);
     // Asking again is how a long-poll goes on; nobody was gone.
     let followed = daemon.rpc().await;

@@ -340,6 +340,8 @@ async fn a_stream_of_the_task_goes_on_with_its_next_invocation() {
     data.extend(reader.until("\"complete\"").await);
     let lines: Vec<String> = data
         .iter()
+        // A log that is about to be made is waited for, and that is said.
+        .filter(|data| data.starts_with("{\"invocationId\":"))
         .filter_map(|data| {
             let id = serde_json::from_str::<Value>(data).ok()?["invocationId"].as_i64()?;
             Some(steroids_tests::gateway::sse::unspliced(data, id) + "\n")

@@ -19,6 +19,7 @@ async fn watch(
         project: project.to_owned(),
         after: None,
         pulse: Some(pulse.try_into().unwrap()),
+        since_ms: None,
     };
     let watch = within("Watch", rpc.projects().watch(request)).await?;
     Ok(watch.into_inner())

@@ -137,6 +137,7 @@ impl Rpc {
             project: project.to_owned(),
             after: Some(0),
             pulse: None,
+            since_ms: None,
         };
         let answer = within("Watch", self.projects().watch(watched)).await;
         let mut events = answer.expect("Watch is served").into_inner();

@@ -185,6 +185,7 @@ async fn an_open_stream_is_told_to_resume_when_the_daemon_ends() {
         project: project.clone(),
         after: None,
         pulse: None,
+        since_ms: None,
     };
     let mut watch = projects.watch(request).await.unwrap().into_inner();
     let mut invocations = InvocationsClient::new(daemon.connect().await);
@@ -251,6 +252,7 @@ async fn a_start_whose_shim_fails_is_watched_listed_and_ended() {
         project: String::new(),
         after: Some(0),
         pulse: None,
+        since_ms: None,
     };
     let mut watch = projects.watch(everything).await.unwrap().into_inner();
     let mut client = InvocationsClient::new(daemon.connect().await);

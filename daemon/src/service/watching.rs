@@ -61,7 +61,14 @@ impl Watching {
             pulse,
         };
         for project in service.projects_at(&request.project).await? {
-            watching.add(project, request.after).await?;
+            let after = match (request.after, request.since_ms) {
+                (None, Some(since)) => {
+                    let before = project.store.event_before(since).await;
+                    Some(before.map_err(status::store)?)
+                }
+                (after, _) => after,
+            };
+            watching.add(project, after).await?;
         }
         Ok(watching)
     }

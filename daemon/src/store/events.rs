@@ -90,6 +90,14 @@ pub(super) fn last(connection: &Connection) -> Result<i64, Failure> {
         .query_row([], |row| row.get(0))?)
 }
 
+/// The number before the first event at this time or later; the newest one given if there is none.
+pub(super) fn before(connection: &Connection, since_ms: i64) -> Result<i64, Failure> {
+    let first: Option<i64> = connection
+        .prepare_cached("SELECT min(number) FROM steroidsd_events WHERE ts_ms >= ?1")?
+        .query_row([since_ms], |row| row.get(0))?;
+    first.map_or_else(|| last(connection), |first| Ok(first - 1))
+}
+
 /// Deletes all but the newest `keep`, and tells how many went.
 pub(super) fn prune(connection: &Connection, keep: i64) -> Result<usize, Failure> {
     let bound = last(connection)?.saturating_sub(keep);

@@ -279,6 +279,11 @@ impl Store {
         self.read(move |db| events::after(db, after, limit)).await
     }
 
+    /// After which number the events at this time, in epoch milliseconds, and later begin.
+    pub async fn event_before(&self, since_ms: i64) -> Result<i64, StoreError> {
+        self.read(move |db| events::before(db, since_ms)).await
+    }
+
     /// The newest event's number; 0 if there was none.
     pub async fn last_event(&self) -> Result<i64, StoreError> {
         self.read(events::last).await

@@ -164,7 +164,11 @@ impl Wide {
             project: self.project.clone(),
             after: match self.place.lifecycle {
                 Lifecycle::Number(number) => Some(number),
-                Lifecycle::Since(_) => self.is_resumed.then_some(0),
+                Lifecycle::Since(_) => None,
+            },
+            since_ms: match self.place.lifecycle {
+                Lifecycle::Since(since) if self.is_resumed => Some(since),
+                _ => None,
             },
             pulse: None,
         };

@@ -288,7 +288,11 @@ async fn event_numbers_grow_and_are_kept_when_old_ones_go() {
         };
         assert_eq!(store.record(event).await.unwrap(), n);
     }
+    let began = store.events(0, 1).await.unwrap()[0].ts_ms;
+    assert_eq!(store.event_before(began).await.unwrap(), 0);
+    assert_eq!(store.event_before(i64::MAX).await.unwrap(), 5);
     assert_eq!(store.prune_events(2).await.unwrap(), 3);
+    assert_eq!(store.event_before(began).await.unwrap(), 3);
     let left = store.events(0, 10).await.unwrap();
     assert_eq!(
         left.iter().map(|event| event.number).collect::<Vec<_>>(),

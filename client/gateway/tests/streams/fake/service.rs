@@ -272,7 +272,12 @@ impl v1::projects_server::Projects for Shared {
         known(&request.project)?;
         let mut changed = self.changed.subscribe();
         let newest = self.world().lifecycle.last().map_or(0, |it| it.number);
-        let mut last = request.after.unwrap_or(newest);
+        let since = request.since_ms.map(|since| {
+            let world = self.world();
+            let first = world.lifecycle.iter().find(|it| it.ts >= since);
+            first.map_or(newest, |first| first.number - 1)
+        });
+        let mut last = request.after.or(since).unwrap_or(newest);
         let (tell, told) = mpsc::channel(1);
         let shared = self.clone();
         tokio::spawn(async move {

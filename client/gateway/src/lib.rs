@@ -37,6 +37,7 @@ pub(crate) struct Rooms {
     pub(crate) metrics: Metrics,
     pub(crate) streams: stream::Streams,
     pub(crate) access: access::Access,
+    pub(crate) stories: api::Stories,
 }
 
 impl FromRef<Rooms> for stream::Streams {

@@ -124,6 +124,7 @@ fn router(
         metrics: metrics.clone(),
         streams,
         access,
+        stories: api::Stories::default(),
     };
     api::routes()
         .merge(stream::routes())

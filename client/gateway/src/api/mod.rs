@@ -16,6 +16,7 @@ use http::StatusCode;
 
 use crate::Rooms;
 use crate::answer::Answer;
+pub(crate) use log::Stories;
 
 /// Its paths.
 pub(crate) fn routes() -> Router<Rooms> {

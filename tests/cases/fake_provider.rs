@@ -13,7 +13,9 @@ fn run(args: &[&str]) -> Output {
 }
 
 fn stdout(args: &[&str]) -> String {
-    String::from_utf8(run(args).stdout).unwrap()
+    let output = run(args);
+    assert!(output.status.success(), "{args:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 #[test]

@@ -32,6 +32,15 @@ test: ## unit, property, snapshot and end-to-end tests; those of the page want a
 	$(CARGO) build $(CARGOFLAGS) --workspace --all-targets
 	STEROIDS_TESTS_BUILT=1 $(CARGO) test $(CARGOFLAGS) --workspace
 
+# The same cases as in `make test`, in their long forms.
+.PHONY: test-faults
+test-faults: ## the fault suite in full (about an hour), then the table of what held
+	@tests/chromium.sh
+	$(CARGO) build $(CARGOFLAGS) --workspace --all-targets
+	$(CARGO) run $(CARGOFLAGS) --quiet --package steroids-tests --bin faults forget
+	STEROIDS_TESTS_BUILT=1 STEROIDS_TEST_LONG=1 $(CARGO) test $(CARGOFLAGS) --package steroids-tests --test cases -- faults:: gateway_
+	$(CARGO) run $(CARGOFLAGS) --quiet --package steroids-tests --bin faults
+
 .PHONY: lint
 lint: ## format, clippy, rustdoc, dependencies, scripts; warnings are errors
 	$(CARGO) fmt --all --check

@@ -10,6 +10,7 @@ mod browser;
 mod databases;
 mod errors;
 mod fake_provider;
+mod faults;
 mod follow;
 mod gateway_api;
 mod gateway_foreign;

@@ -36,7 +36,7 @@ fn path(name: &str) -> PathBuf {
 }
 
 /// Where cargo puts programs of the profile that this one was built with.
-fn folder() -> &'static Path {
+pub(crate) fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let own = std::env::current_exe().expect("a running program has a path");

@@ -139,6 +139,7 @@ impl Home {
             ("LANG", "C.UTF-8".into()),
             ("TZ", "UTC".into()),
             ("RUST_BACKTRACE", "1".into()),
+            ("STEROIDS_FAIL_POINTS", below("fail-points")),
         ]
     }
 

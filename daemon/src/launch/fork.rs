@@ -34,6 +34,7 @@ impl ForkLauncher {
             .arg(dir)
             // The provider's environment stands in the spec; the shim itself needs none.
             .env_clear()
+            .envs(steroids_failpoint::environment())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

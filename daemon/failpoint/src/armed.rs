@@ -1,0 +1,118 @@
+//! What the points do in a program that is tested.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use rustix::process::{Signal, getpid, kill_process};
+
+/// Names the file.
+const VARIABLE: &str = "STEROIDS_FAIL_POINTS";
+
+static FILE: LazyLock<Option<PathBuf>> =
+    LazyLock::new(|| std::env::var_os(VARIABLE).map(PathBuf::from));
+
+/// How often each point was reached while the file named it.
+static REACHED: LazyLock<Mutex<HashMap<String, u64>>> = LazyLock::new(Mutex::default);
+
+/// What a line of the file asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Kill,
+    Stop,
+    Errno(i32),
+}
+
+/// A place where the program may be ended or stopped.
+pub fn reach(name: &str) {
+    // A point that cannot fail passes over an error that is asked for.
+    let _ = check(name);
+}
+
+/// A place where an operation may fail, besides what [`reach`] does.
+///
+/// # Errors
+/// The error number that the file asks for.
+pub fn check(name: &str) -> io::Result<()> {
+    let Some(file) = FILE.as_deref() else {
+        return Ok(());
+    };
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let Some((action, after)) = text.lines().find_map(|line| wanted(line, name)) else {
+        return Ok(());
+    };
+    if count(name) < after {
+        return Ok(());
+    }
+    note(file, name);
+    match action {
+        Action::Errno(number) => return Err(io::Error::from_raw_os_error(number)),
+        Action::Kill => signal(Signal::KILL),
+        Action::Stop => signal(Signal::STOP),
+    }
+    Ok(())
+}
+
+/// What a program that is started with a cleared environment must be given to have points too.
+pub fn environment() -> Option<(&'static str, OsString)> {
+    let file = FILE.as_deref()?;
+    Some((VARIABLE, file.as_os_str().to_owned()))
+}
+
+/// The action of a line about this point, and how often it is to be passed before.
+fn wanted(line: &str, name: &str) -> Option<(Action, u64)> {
+    let mut words = line.split_ascii_whitespace();
+    if words.next() != Some(name) {
+        return None;
+    }
+    let action = match words.next()? {
+        "kill" => Action::Kill,
+        "stop" => Action::Stop,
+        "errno" => Action::Errno(words.next()?.parse().ok()?),
+        _ => return None,
+    };
+    let after = match words.next() {
+        Some("after") => words.next()?.parse().ok()?,
+        _ => 0,
+    };
+    Some((action, after))
+}
+
+/// How often the point was reached before, this time counted from now on.
+fn count(name: &str) -> u64 {
+    let mut reached = REACHED.lock().unwrap_or_else(PoisonError::into_inner);
+    let times = reached.entry(name.to_owned()).or_default();
+    *times += 1;
+    *times - 1
+}
+
+fn note(file: &Path, name: &str) {
+    let mut hits = file.as_os_str().to_owned();
+    hits.push(".hits");
+    let opened = OpenOptions::new().create(true).append(true).open(hits);
+    // Without the note a test waits for it in vain, and says so.
+    let _ = opened.and_then(|mut hits| writeln!(hits, "{name} {}", getpid()));
+}
+
+fn signal(signal: Signal) {
+    // A process may always signal itself.
+    let _ = kill_process(getpid(), signal);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_names_its_point_and_what_to_do_there() {
+        assert_eq!(wanted("a.b kill", "a.b"), Some((Action::Kill, 0)));
+        assert_eq!(wanted("a.b stop after 3", "a.b"), Some((Action::Stop, 3)));
+        assert_eq!(wanted("a errno 28", "a"), Some((Action::Errno(28), 0)));
+        for other in ["", "a.c kill", "a.b", "a.b dance", "a.b errno x"] {
+            assert_eq!(wanted(other, "a.b"), None, "{other}");
+        }
+    }
+}

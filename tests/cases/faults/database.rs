@@ -1,0 +1,1 @@
+//! See `tests/harness/faults/database.rs`.

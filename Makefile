@@ -47,7 +47,12 @@ lint: ## format, clippy, rustdoc, dependencies, scripts; warnings are errors
 	$(CARGO) clippy $(CARGOFLAGS) --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGOFLAGS) --workspace --no-deps
 	@if $(CARGO) deny --version >/dev/null 2>&1; then \
-		$(CARGO) deny check; \
+		$(CARGO) deny check bans licenses sources && \
+		if $(CARGO) deny fetch db >/dev/null 2>&1; then \
+			$(CARGO) deny check advisories; \
+		else \
+			echo "lint: the advisory database cannot be fetched; advisories were NOT checked"; \
+		fi; \
 	else \
 		echo "lint: cargo-deny is not installed; dependencies were NOT checked"; \
 	fi

@@ -133,8 +133,8 @@ impl Draft {
         let mut bytes = durable::encode(&path, &record.cut())?;
         // Padding instead of truncation: freeing a block is a change the file system must log.
         bytes.resize(bytes.len().max(RESERVED), b' ');
-        self.file
-            .write_all_at(&bytes, 0)
+        steroids_failpoint::check("exit.commit")
+            .and_then(|()| self.file.write_all_at(&bytes, 0))
             .map_err(|source| FileError::io("write", &draft, source))?;
         match durable::publish(&self.file, &draft, &path) {
             // An attempt before this one got as far as the rename.

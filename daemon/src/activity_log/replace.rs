@@ -66,7 +66,8 @@ impl Replacement {
     /// the name loses it; what it led to is not touched.
     pub fn commit(mut self) -> Result<LogWriter, LogError> {
         let file = self.file.as_ref().ok_or_else(|| self.committed())?;
-        file.sync_all()
+        steroids_failpoint::check("activity_log.replace")
+            .and_then(|()| file.sync_all())
             .map_err(|error| failed("sync", &self.path, error))?;
         let folder = self.place.open()?;
         if folder

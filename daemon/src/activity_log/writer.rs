@@ -64,6 +64,9 @@ impl LogWriter {
                 path: self.path.clone(),
             });
         }
+        if let Err(error) = steroids_failpoint::check("activity_log.append") {
+            return Err(failed("append to", &self.path, error));
+        }
         let mut written = 0;
         while written < lines.len() {
             match self.file.write(&lines[written..]) {
@@ -93,8 +96,8 @@ impl LogWriter {
 
     /// Makes what was appended durable, and the file's name with it.
     pub fn sync(&mut self) -> Result<(), LogError> {
-        self.file
-            .sync_data()
+        steroids_failpoint::check("activity_log.sync")
+            .and_then(|()| self.file.sync_data())
             .map_err(|error| failed("sync", &self.path, error))?;
         if self.new {
             self.place.open()?.sync()?;

@@ -48,7 +48,7 @@ impl Writer {
     /// always whole records. The error is why the rest was not written; it can be tried again.
     pub fn append(&mut self, records: &[u8]) -> (usize, Result<(), SpoolError>) {
         let mut written = 0;
-        let mut outcome = Ok(());
+        let mut outcome = steroids_failpoint::check("spool.append");
         while written < records.len() && outcome.is_ok() {
             // At a position, not at the end: what a failed truncation leaves is written over.
             match self
@@ -104,8 +104,8 @@ impl Writer {
 
     /// Makes what was appended survive a power loss.
     pub fn sync(&self) -> Result<(), SpoolError> {
-        self.file
-            .sync_data()
+        steroids_failpoint::check("spool.sync")
+            .and_then(|()| self.file.sync_data())
             .map_err(|source| self.refused("sync", source))
     }
 

@@ -89,6 +89,20 @@ impl ActivityLogs {
         LogReader::open(&self.place, id, from)
     }
 
+    /// What stands in a log's place now, in words that go on after "the log was written anew: ".
+    pub fn standing(&self, id: InvocationId) -> String {
+        let opened = self
+            .place
+            .open()
+            .and_then(|folder| folder.open(&file_name(id), OFlags::RDONLY).map(drop));
+        match opened {
+            Ok(()) => "somebody else had written to it".to_owned(),
+            Err(LogError::Refused { what, .. }) => format!("in its place stood {what}"),
+            Err(LogError::Missing { .. }) => "it was gone".to_owned(),
+            Err(error) => error.to_string(),
+        }
+    }
+
     /// Cuts a torn last line and says where the log stands; `None` if there is no log.
     pub fn recover(&self, id: InvocationId) -> Result<Option<Recovered>, LogError> {
         recover::recover(&self.place, id)

@@ -81,6 +81,7 @@ pub struct Projection {
     output: Output,
     started: bool,
     damage: Option<Damage>,
+    rebuilt_for: Option<String>,
 }
 
 /// Where a spool stops making sense; what follows is not guessed at.
@@ -117,6 +118,7 @@ impl Projection {
         let id = InvocationId::new(spec.invocation).ok_or(ProjectionError::NoId)?;
         let output = Output::open_or_rebuild(&logs, id)?;
         Ok(Projection {
+            rebuilt_for: output.is_rebuilding().then(|| logs.standing(id)),
             log_path: logs.path(id),
             decoder: decoder(&spec),
             spec,
@@ -158,8 +160,16 @@ impl Projection {
     /// # Errors
     /// When the spool cannot be read or the log cannot be written.
     pub fn advance(&mut self) -> Result<Step, ProjectionError> {
-        if !self.output.is_current()? {
+        if self.output.is_closed() {
+            let output = Output::open_or_rebuild(&self.logs, self.id)?;
+            if output.is_rebuilding() {
+                self.rebuilt_for = Some(self.logs.standing(self.id));
+            }
+            self.restart(output);
+        } else if !self.output.is_current()? {
+            let why = self.logs.standing(self.id);
             self.restart(Output::rebuild(&self.logs, self.id)?);
+            self.rebuilt_for.get_or_insert(why);
         }
         self.start();
         let mut appended = self.flush_pending()?;
@@ -194,6 +204,11 @@ impl Projection {
         Ok(self.output.publish()?)
     }
 
+    /// Why the log was written anew, since the last call.
+    pub fn take_rebuilt_for(&mut self) -> Option<String> {
+        self.rebuilt_for.take()
+    }
+
     /// False if what was written is not in the log, as an attempt to publish it failed.
     pub fn is_published(&self) -> bool {
         self.output.is_open()
@@ -206,14 +221,20 @@ impl Projection {
     /// # Errors
     /// When the log cannot be written; nothing is lost by calling again.
     pub fn finish(&mut self, exit: &ExitRecord) -> Result<(Ending, Step), ProjectionError> {
-        // A judgement consumes the decoder, so an attempt that could not write begins anew.
+        // A judgement consumes the decoder, so an attempt that came to nothing begins anew.
         loop {
             while self.advance()? == Step::More {}
             let ending = self.judge(exit);
             let flushed = self.flush();
             match flushed {
                 Ok(_) if self.lines.bytes.is_empty() => {
-                    self.output.sync()?;
+                    if let Err(error) = self.output.sync() {
+                        // The kernel may have dropped what it could not write, and would not say so
+                        // a second time: only a new file is sure to hold it.
+                        self.restart(Output::Broken);
+                        self.rebuilt_for = Some("it could not be synced".to_owned());
+                        return Err(error.into());
+                    }
                     let step = if self.output.is_rebuilding() {
                         Step::Rebuilt
                     } else {
@@ -223,7 +244,7 @@ impl Projection {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    self.restart(Output::open_or_rebuild(&self.logs, self.id)?);
+                    self.restart(Output::Closed);
                     return Err(error);
                 }
             }
@@ -355,6 +376,8 @@ impl Projection {
             Flushed::Appended => Ok(true),
             Flushed::Differs => {
                 self.restart(Output::rebuild(&self.logs, self.id)?);
+                let why = || "it was not what its spool says".to_owned();
+                self.rebuilt_for.get_or_insert_with(why);
                 self.start();
                 Ok(false)
             }

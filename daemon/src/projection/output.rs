@@ -15,8 +15,10 @@ pub(super) enum Output {
     Appending { writer: LogWriter },
     /// The log is being written anew.
     Rebuilding { replacement: Replacement },
-    /// Between two of the above; an error left it here, and the next look begins anew.
+    /// Between two of the above; an error left it here, and the next look begins a new log.
     Broken,
+    /// Let go of; the next look opens it again.
+    Closed,
 }
 
 /// What became of the lines.
@@ -66,8 +68,12 @@ impl Output {
         match self {
             Output::Comparing { writer, .. } | Output::Appending { writer } => writer.is_current(),
             Output::Rebuilding { .. } => Ok(true),
-            Output::Broken => Ok(false),
+            Output::Broken | Output::Closed => Ok(false),
         }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self, Output::Closed)
     }
 
     /// True while the log itself is written or compared.
@@ -126,7 +132,7 @@ impl Output {
                 }
                 written.map(|()| Flushed::Same)
             }
-            Output::Broken => Ok(Flushed::Differs),
+            Output::Broken | Output::Closed => Ok(Flushed::Differs),
         }
     }
 
@@ -135,7 +141,7 @@ impl Output {
         match self {
             Output::Comparing { writer, .. } | Output::Appending { writer } => writer.sync(),
             // Publishing syncs.
-            Output::Rebuilding { .. } | Output::Broken => Ok(()),
+            Output::Rebuilding { .. } | Output::Broken | Output::Closed => Ok(()),
         }
     }
 

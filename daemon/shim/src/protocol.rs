@@ -5,7 +5,8 @@
 //! > {"v":1,"op":"hello"}                    < {"v":1,"op":"hello","proto":1,"uuid":"…","shim_pid":7,"agent_pid":8}
 //! > {"v":1,"op":"stop","grace_ms":10000}    < {"v":1,"op":"stopping"}
 //! > {"v":1,"op":"kill"}                     < {"v":1,"op":"killed"}
-//! > {"v":1,"op":"stat"}                     < {"v":1,"op":"stat","phase":"running",…}
+//! > {"v":1,"op":"stat"}                     < {"v":1,"op":"stat","phase":"running",…}   also pushed,
+//!                                             when writing stops or goes on
 //!                                           < {"spool":4096}      pushed, after a hello
 //!                                           < {"v":1,"op":"ending","what":"draining"}   pushed
 //! ```

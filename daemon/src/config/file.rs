@@ -20,12 +20,13 @@ use crate::retention;
 use crate::supervise::{DefaultLimits, ProviderSettings};
 
 const TABLES: [&str; 5] = ["daemon", "limits", "retention", "providers", "gateway"];
-pub(super) const DAEMON: [&str; 9] = [
+pub(super) const DAEMON: [&str; 10] = [
     "socket",
     "state_dir",
     "log_level",
     "wakeup_interval",
     "max_running",
+    "min_free",
     "max_connections",
     "max_streams",
     "launcher",
@@ -68,6 +69,7 @@ pub(super) struct Daemon {
     pub(super) log_level: Option<String>,
     pub(super) wakeup_interval: Option<Option<Duration>>,
     pub(super) max_running: Option<usize>,
+    pub(super) min_free: Option<Option<u64>>,
     pub(super) max_connections: Option<usize>,
     pub(super) max_streams: Option<u32>,
     pub(super) launcher: Option<Launcher>,
@@ -144,6 +146,7 @@ fn daemon(root: &Section<'_>) -> Result<Daemon, ConfigError> {
         log_level: section.get("log_level", |value| log_level(&word(value)?))?,
         wakeup_interval: section.get("wakeup_interval", limit)?,
         max_running: section.get("max_running", number(1, 10_000))?.map(usize_of),
+        min_free: section.get("min_free", |value| units::bytes(&text(value)?))?,
         max_connections: section
             .get("max_connections", number(1, 10_000))?
             .map(usize_of),

@@ -40,6 +40,8 @@ pub struct Config {
     pub wakeup_interval: Option<Duration>,
     /// Invocations at a time.
     pub max_running: usize,
+    /// Bytes that must be free for a start; below, one would sooner or later pause its agent.
+    pub min_free: u64,
     /// Connections at a time.
     pub max_connections: usize,
     /// Open requests and streams of one connection.
@@ -158,6 +160,7 @@ impl Config {
                 .wakeup_interval
                 .unwrap_or(Some(Duration::from_secs(300))),
             max_running: daemon.max_running.unwrap_or(8),
+            min_free: daemon.min_free.unwrap_or(Some(200 << 20)).unwrap_or(0),
             max_connections: daemon.max_connections.unwrap_or(64),
             max_streams: daemon.max_streams.unwrap_or(64),
             launcher: daemon.launcher.unwrap_or(Launcher::Auto),

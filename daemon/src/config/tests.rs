@@ -67,6 +67,7 @@ fn without_a_file_everything_has_its_default() {
         Path::new("/home/ada/.local/state/steroids/run")
     );
     assert_eq!((config.max_running, config.max_connections), (8, 64));
+    assert_eq!(config.min_free, 200 << 20);
     assert_eq!(config.wakeup_interval, Some(Duration::from_secs(300)));
     assert_eq!(config.launcher, Launcher::Auto);
     assert_eq!(config.retention.max_bytes, Some(10 << 30));
@@ -129,6 +130,7 @@ fn everything_in_the_documentation_is_read() {
         [daemon]
         wakeup_interval = ""
         max_running = 2
+        min_free = "1 GiB"
         launcher = "fork"
         shim = "/opt/steroids-shim"
         [limits]
@@ -154,6 +156,7 @@ fn everything_in_the_documentation_is_read() {
     );
     assert_eq!(config.wakeup_interval, None);
     assert_eq!((config.max_running, config.launcher), (2, Launcher::Fork));
+    assert_eq!(config.min_free, 1 << 30);
     assert_eq!(config.limits.silence, Some(Duration::from_secs(1200)));
     assert_eq!(config.limits.tool_silence, Some(Duration::from_secs(7200)));
     assert_eq!(config.limits.grace, Duration::ZERO);
@@ -177,7 +180,7 @@ fn an_unknown_key_is_named_with_its_line_and_what_there_is() {
     assert_eq!(
         complaint("[daemon]\n\nmax_runing = 2\n"),
         "3: `daemon.max_runing`: unknown key; [daemon] has socket, state_dir, log_level, \
-         wakeup_interval, max_running, max_connections, max_streams, launcher, shim"
+         wakeup_interval, max_running, min_free, max_connections, max_streams, launcher, shim"
     );
     assert_eq!(
         complaint("[demon]\n"),

@@ -70,6 +70,7 @@ impl Rooms {
                 runtime_dir: config.runtime_dir.clone(),
                 launcher,
                 max_running: config.max_running,
+                min_free: config.min_free,
                 limits: config.limits,
                 providers: config.providers.clone(),
             },

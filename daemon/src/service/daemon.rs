@@ -43,16 +43,17 @@ impl v1::daemon_server::Daemon for Service {
         &self,
         _request: Request<v1::StatusRequest>,
     ) -> Result<Response<v1::StatusResponse>, Status> {
-        let facts = Arc::clone(&self.facts);
-        // Looks for programs on disk, so not on the runtime's own threads.
+        let (facts, supervisor) = (Arc::clone(&self.facts), self.supervisor.clone());
+        // Looks for programs and room on disk, so not on the runtime's own threads.
         let looked = tokio::task::spawn_blocking(move || {
             let shown = |provider| shown(provider, &facts.search_path);
             (
                 facts.providers.iter().map(shown).collect(),
                 resident_bytes(),
+                supervisor.degraded(),
             )
         });
-        let (providers, rss_bytes) = looked.await.unwrap_or_default();
+        let (providers, rss_bytes, degraded) = looked.await.unwrap_or_default();
         let state = if self.supervisor.is_draining() {
             "draining"
         } else {
@@ -69,7 +70,7 @@ impl v1::daemon_server::Daemon for Service {
             max_running: count(self.supervisor.max_running()),
             projects: count(self.projects.all().len()),
             subscribers: self.subscribers.count(),
-            degraded: self.supervisor.degraded(),
+            degraded,
             unknown_events: i64::try_from(self.supervisor.unknown_events()).unwrap_or(i64::MAX),
             launcher: self.supervisor.launcher().to_owned(),
             config: self

@@ -125,7 +125,9 @@ pub(super) fn start(error: StartError) -> Status {
             .todo("wait until one ends, stop one, or raise daemon.max_running"),
         StartError::Draining => said(Code::Unavailable, "DRAINING")
             .todo("wait for the daemon's restart, or take `drain` back"),
-        StartError::LowDisk { .. } => spent("LOW_DISK").todo("free some space"),
+        StartError::LowDisk { .. } => {
+            spent("LOW_DISK").todo("free some space, or lower daemon.min_free")
+        }
         StartError::StateDir { .. } => internal("STATE_DIR", &text),
         StartError::Launch { .. } => internal("LAUNCH", &text),
         StartError::Project(error) => return project(error),

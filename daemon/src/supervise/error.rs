@@ -55,7 +55,7 @@ pub enum StartError {
     #[error("the daemon is draining and starts nothing new")]
     Draining,
     /// The disk is almost full.
-    #[error("only {free} bytes are free in {}; a start needs {needed}", path.display())]
+    #[error("only {free} bytes are free in {}; a start needs {needed} (daemon.min_free)", path.display())]
     LowDisk {
         /// The folder asked.
         path: PathBuf,

@@ -26,12 +26,15 @@ use super::{finish, lost};
 use crate::domain::{Invocation, InvocationId, Live};
 use crate::projection::{Projection, Step};
 use crate::projects::Project;
-use crate::store::{NewInvocation, Store, StoreError};
+use crate::store::{NewEvent, NewInvocation, Store, StoreError};
 use crate::watch::Hint;
 
 /// The kernel tells of every change; this is for a hint that was lost (inotify overflow, no watches
 /// left) and for a shim that vanished while its socket was not connected.
 const SAFETY_POLL: Duration = Duration::from_secs(5);
+
+/// The same where the kernel tells nothing: who follows should not have to wait.
+const UNWATCHED_POLL: Duration = Duration::from_secs(1);
 
 /// Between attempts to write a log or row that could not be written (disk full, database locked).
 const RETRY: Duration = Duration::from_secs(1);
@@ -118,7 +121,7 @@ impl Job {
                     hint.rearm();
                     self.check_life(&link).await;
                 }
-                Event::Shim(Some(message)) => self.heard(&message),
+                Event::Shim(Some(_)) => self.listen(&link),
                 Event::Request(Request::Stop { grace }) => link.stop(grace).await,
                 Event::Shim(None) => self.check_life(&link).await,
                 Event::Detach => return None,
@@ -136,13 +139,19 @@ impl Job {
     }
 
     async fn next_event(&mut self, hint: &mut Hint, link: &mut ShimLink) -> Event {
+        let is_watched = hint.is_watched();
+        link.heed(!is_watched);
+        let poll = match is_watched {
+            true => SAFETY_POLL,
+            false => UNWATCHED_POLL,
+        };
         tokio::select! {
             biased;
             () = self.inner.stop.cancelled() => Event::Detach,
             Some(request) = self.entry.requests.recv() => Event::Request(request),
             () = hint.changed() => Event::Hint,
             message = link.next() => Event::Shim(message),
-            () = tokio::time::sleep(SAFETY_POLL) => Event::Poll,
+            () = tokio::time::sleep(poll) => Event::Poll,
         }
     }
 
@@ -151,25 +160,18 @@ impl Job {
         let path = self.dir.lock();
         let held = tokio::task::spawn_blocking(move || lock::is_held(&path)).await;
         match held.unwrap_or_else(|panicked| Err(std::io::Error::other(panicked))) {
-            Ok(true) => {
-                let alarm = link.is_mute().then(|| {
-                    "its shim does not answer; the agent may go on, but cannot be stopped gently"
-                        .to_owned()
-                });
-                self.publish_alarm(alarm);
-            }
+            Ok(true) => self.listen(link),
             Ok(false) => lost::declare(&self.spec, &self.dir, "shim lost").await,
             Err(error) => warn!(invocation.id = %self.id, %error, "lock cannot be asked"),
         }
     }
 
-    fn heard(&self, message: &protocol::Message) {
-        let alarm = match message {
-            protocol::Message::Ending { what } => Some(format!("ending: {what}")),
-            protocol::Message::Error { error } => Some(error.clone()),
-            _ => None,
-        };
-        self.publish_alarm(alarm);
+    /// Passes on what the shim says of itself.
+    fn listen(&self, link: &ShimLink) {
+        self.publish_alarm(link.alarm());
+        let trouble = link.trouble();
+        let trouble = trouble.map(|what| (self.project.root.as_path(), self.id, what));
+        self.inner.shim_trouble(&self.spec.uuid, trouble);
     }
 
     fn publish_alarm(&self, alarm: Option<String>) {
@@ -290,6 +292,7 @@ impl Job {
         mut projection: Box<Projection>,
     ) -> Option<Box<Projection>> {
         self.next_generation().await?;
+        let why = projection.take_rebuilt_for();
         let (back, published) = tokio::task::spawn_blocking(move || {
             let published = projection.publish();
             (projection, published)
@@ -298,7 +301,14 @@ impl Job {
         .ok()?;
         let generation = self.next_generation().await?;
         match published {
-            Ok(()) => info!(invocation.id = %self.id, generation, "activity log rebuilt"),
+            Ok(()) => {
+                let why = why.unwrap_or_default();
+                warn!(invocation.id = %self.id, generation, why, "activity log rebuilt");
+                self.tell(
+                    "log_rebuilt",
+                    format!("the activity log was written anew: {why}"),
+                );
+            }
             // What was written is gone; the next step begins the log anew.
             Err(error) => {
                 self.trouble(&error);
@@ -348,7 +358,25 @@ impl Job {
 
     /// Something could not be written: said once, shown in `status`, tried again.
     pub(super) fn trouble(&self, error: &(dyn std::error::Error + 'static)) {
-        self.inner.trouble(&self.spec.uuid, self.id, error);
+        let project = &self.project.root;
+        self.inner.trouble(&self.spec.uuid, project, self.id, error);
+    }
+
+    /// Records an event, and waits for nobody.
+    fn tell(&self, kind: &str, message: String) {
+        let event = NewEvent {
+            kind: kind.to_owned(),
+            invocation: Some(self.id),
+            task: Some(self.spec.task.clone()),
+            message,
+        };
+        let project = Arc::clone(&self.project);
+        self.inner.tracker.spawn(async move {
+            if let Err(error) = project.store.record(event).await {
+                warn!(%error, "lifecycle event not recorded");
+            }
+            project.touch();
+        });
     }
 
     /// Waits before another attempt; `None` once the daemon stops.

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use steroids_shim::protocol::{self, Message, Request};
+use steroids_shim::protocol::{self, Message, Request, Stat};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -21,12 +21,50 @@ pub(super) struct ShimLink {
     socket: PathBuf,
     state: State,
     mute: bool,
+    /// What it said last that a person should know.
+    said: Said,
+    /// Whether its hints are wanted.
+    is_heeded: bool,
     /// The last stop asked for, for every connection anew: a shim takes a second one as the first.
     wanted: Option<Request>,
     /// Whether it is still to be sent to the shim.
     owed: bool,
     /// Bytes of a message whose end has not come; kept here so that `next` may be cancelled.
     partial: Vec<u8>,
+}
+
+/// What a shim says of itself that a person should know.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Said {
+    /// In words, for who looks at the invocation.
+    alarm: Option<String>,
+    /// Why it cannot write.
+    trouble: Option<String>,
+}
+
+impl Said {
+    fn hear(&mut self, message: &Message) {
+        match message {
+            Message::Stat(stat) => *self = Said::of(stat),
+            Message::Ending { what } => self.alarm = Some(format!("ending: {what}")),
+            Message::Error { error } => self.alarm = Some(error.clone()),
+            Message::Hello { .. } | Message::Stopping | Message::Killed => {}
+            Message::Spool { .. } => {}
+        }
+    }
+
+    fn of(stat: &Stat) -> Said {
+        let is_ending = stat.phase.starts_with("ending");
+        let alarm = stat.trouble.as_ref().map(|trouble| match stat.paused {
+            _ if is_ending => stat.phase.clone(),
+            true => format!("{trouble}: its agent is paused until its output can be kept"),
+            false => format!("{trouble}: its output waits in memory"),
+        });
+        Said {
+            alarm,
+            trouble: stat.trouble.clone(),
+        }
+    }
 }
 
 enum State {
@@ -55,15 +93,32 @@ impl ShimLink {
             socket,
             state: State::Unconnected,
             mute: false,
+            said: Said::default(),
+            is_heeded: false,
             wanted: None,
             owed: false,
             partial: Vec::new(),
         }
     }
 
-    /// True if the last attempt to talk to it had no answer.
-    pub(super) fn is_mute(&self) -> bool {
-        self.mute
+    /// What a person should know of it.
+    pub(super) fn alarm(&self) -> Option<String> {
+        const MUTE: &str =
+            "its shim does not answer; the agent may go on, but cannot be stopped gently";
+        match self.mute {
+            true => Some(MUTE.to_owned()),
+            false => self.said.alarm.clone(),
+        }
+    }
+
+    /// Gives its hints too, or passes over them: the kernel tells of the spool sooner, where it does.
+    pub(super) fn heed(&mut self, hints: bool) {
+        self.is_heeded = hints;
+    }
+
+    /// Why it cannot write what it keeps, as far as it has said.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        self.said.trouble.as_deref()
     }
 
     /// The next message; `None` when the connection was lost. Safe to cancel.
@@ -87,9 +142,11 @@ impl ShimLink {
                         Ok(n) if n > 0 && self.partial.ends_with(b"\n") => {
                             let line = std::mem::take(&mut self.partial);
                             match protocol::decode(&String::from_utf8_lossy(&line)) {
-                                // The spool's own hint has come, or will come, through inotify.
-                                Ok(Message::Spool { .. }) => {}
-                                Ok(message) => return Some(message),
+                                Ok(Message::Spool { .. }) if !self.is_heeded => {}
+                                Ok(message) => {
+                                    self.said.hear(&message);
+                                    return Some(message);
+                                }
                                 Err(error) => {
                                     tracing::debug!(%error, "shim message not understood")
                                 }
@@ -140,6 +197,7 @@ impl ShimLink {
 
     fn lose(&mut self) {
         self.partial.clear();
+        self.said = Said::default();
         self.state = State::waiting();
         // It may have gone unheard.
         self.owed = self.wanted.is_some();
@@ -165,7 +223,9 @@ impl ShimLink {
             .ok()?
             .ok()?;
         let (reader, mut writer) = stream.into_split();
-        let hello = protocol::encode(&Request::Hello);
+        // It pushes what changes; how it is now, it must be asked.
+        let hello = [Request::Hello, Request::Stat].map(|request| protocol::encode(&request));
+        let hello = hello.concat();
         timeout(ANSWER, writer.write_all(hello.as_bytes()))
             .await
             .ok()?
@@ -209,6 +269,7 @@ mod tests {
         async fn greeted(&self) -> BufReader<UnixStream> {
             let mut stream = BufReader::new(self.socket.accept().await.unwrap().0);
             assert!(line(&mut stream).await.contains("hello"));
+            assert!(line(&mut stream).await.contains("stat"));
             say(&mut stream, &Message::Killed).await;
             stream
         }
@@ -240,7 +301,7 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         let mut link = ShimLink::new(path.clone());
         link.stop(Some(Duration::from_secs(3))).await;
-        assert!(link.is_mute());
+        assert!(link.mute);
         let socket = UnixListener::bind(&path).unwrap();
         let shim = Shim {
             folder: shim.folder,
@@ -250,7 +311,7 @@ mod tests {
             loop {
                 // Connections that were cut short come to nothing.
                 let mut stream = BufReader::new(shim.socket.accept().await.unwrap().0);
-                let _ = line(&mut stream).await;
+                let _ = (line(&mut stream).await, line(&mut stream).await);
                 let hello = protocol::encode_message(&Message::Killed);
                 let _ = stream.write_all(hello.as_bytes()).await;
                 let told = line(&mut stream).await;
@@ -265,7 +326,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert!(told.await.unwrap().contains("\"grace_ms\":3000"));
-        assert!(!link.is_mute());
+        assert!(!link.mute);
     }
 
     #[tokio::test]
@@ -285,6 +346,28 @@ mod tests {
             () = async { while link.next().await.is_none() {} } => panic!("it had nothing to say"),
         };
         assert!(told.contains("stop"));
+    }
+
+    #[test]
+    fn a_shim_that_cannot_write_is_told_of_until_it_can() {
+        let stat = |phase: &str, paused, trouble: Option<&str>| {
+            let mut said = Said::default();
+            said.hear(&Message::Stat(Stat {
+                phase: phase.to_owned(),
+                spool: 0,
+                waiting: 0,
+                paused,
+                trouble: trouble.map(str::to_owned),
+                quiet_ms: 0,
+            }));
+            said.hear(&Message::Stopping);
+            said.alarm.unwrap_or_default()
+        };
+        let full = Some("disk full");
+        assert_eq!(stat("ending: disk full", false, full), "ending: disk full");
+        assert!(stat("running", true, full).contains("agent is paused"));
+        assert!(stat("stopping", false, full).contains("waits in memory"));
+        assert_eq!(stat("running", false, None), "");
     }
 
     #[tokio::test]

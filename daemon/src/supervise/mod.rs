@@ -25,6 +25,7 @@ mod stop;
 mod supervisor;
 #[cfg(test)]
 mod tests;
+mod troubles;
 mod turns;
 mod vitals;
 

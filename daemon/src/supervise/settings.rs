@@ -23,6 +23,8 @@ pub struct Settings {
     pub launcher: Arc<dyn Launcher>,
     /// Invocations that may run at once.
     pub max_running: usize,
+    /// Bytes that must be free for a start, where state folders and the project are.
+    pub min_free: u64,
     /// Limits where neither the start nor the provider says otherwise.
     pub limits: DefaultLimits,
     /// By their configured names.

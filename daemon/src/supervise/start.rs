@@ -21,14 +21,12 @@ use uuid::Uuid;
 use super::job::{JobHandle, Progress};
 use super::prepare::{Surroundings, prepare};
 use super::supervisor::{Entry, Inner, Place, chain};
+use super::troubles::low_disk;
 use super::{StartError, Supervisor, lost};
 use crate::domain::{Invocation, InvocationId, StartRequest};
 use crate::launch::LaunchError;
 use crate::projects::Project;
 use crate::store::{Begun, NewInvocation};
-
-/// Below this a start would sooner or later pause its agent on a full disk.
-const LEAST_FREE_BYTES: u64 = 200 << 20;
 
 /// A provider that could not be started is final within milliseconds; the answer then says so.
 const EARLY_END: Duration = Duration::from_secs(5);
@@ -100,7 +98,9 @@ async fn start(
 
 /// Lays out the spec from what the request and this moment say.
 fn prepared(inner: &Inner, project: &Project, request: &StartRequest) -> Result<Spec, StartError> {
-    check_disk(&inner.settings.state_dir)?;
+    for folder in [inner.settings.state_dir.as_path(), &project.root] {
+        check_disk(folder, inner.settings.min_free)?;
+    }
     let around = Surroundings {
         project: &project.root,
         uuid: Uuid::new_v4().to_string(),
@@ -242,20 +242,16 @@ async fn never_started(inner: &Inner, project: &Project, spec: &Spec, error: &io
     super::reconcile::end_without_folder(inner, project, spec.invocation, end).await;
 }
 
-fn check_disk(path: &Path) -> Result<(), StartError> {
-    let Ok(stat) = rustix::fs::statvfs(path) else {
-        // A folder that cannot be asked will refuse the spec, and say why.
-        return Ok(());
-    };
-    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-    if free < LEAST_FREE_BYTES {
-        return Err(StartError::LowDisk {
+/// A folder that cannot be asked refuses what is written to it, and says why.
+fn check_disk(path: &Path, needed: u64) -> Result<(), StartError> {
+    match low_disk(path, needed) {
+        None => Ok(()),
+        Some((free, _)) => Err(StartError::LowDisk {
             path: path.to_path_buf(),
             free,
-            needed: LEAST_FREE_BYTES,
-        });
+            needed,
+        }),
     }
-    Ok(())
 }
 
 impl From<&Spec> for NewInvocation {

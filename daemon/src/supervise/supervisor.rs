@@ -15,6 +15,7 @@ use tracing::{Instrument, info_span, warn};
 use super::floors::Floors;
 use super::job::{Job, JobHandle, Progress, REQUESTS, Request};
 use super::settings::Settings;
+use super::troubles::{Troubles, Why, low_disk};
 use super::turns::Turns;
 use super::vitals::{Vitals, Whose};
 use crate::domain::InvocationId;
@@ -38,7 +39,7 @@ pub(super) struct Inner {
     pub(super) turns: Turns,
     // Held for a look-up or an insertion, never across an await.
     jobs: Mutex<HashMap<String, JobHandle>>,
-    troubles: Mutex<HashMap<String, String>>,
+    troubles: Troubles,
     // Jobs plus starts that have a place but no job yet.
     places: AtomicUsize,
     draining: AtomicBool,
@@ -73,6 +74,7 @@ impl Drop for Entry {
     fn drop(&mut self) {
         lock(&self.inner.jobs).remove(&self.uuid);
         self.inner.well(&self.uuid);
+        self.inner.shim_trouble(&self.uuid, None);
     }
 }
 
@@ -132,7 +134,7 @@ impl Supervisor {
                 floors: Floors::default(),
                 turns: Turns::default(),
                 jobs: Mutex::default(),
-                troubles: Mutex::default(),
+                troubles: Troubles::default(),
                 places: AtomicUsize::new(0),
                 draining: AtomicBool::new(false),
                 unknown: AtomicU64::new(0),
@@ -176,10 +178,15 @@ impl Supervisor {
         self.inner.unknown.load(Ordering::Relaxed)
     }
 
-    /// What does not work as it should, one line each.
+    /// What does not work as it should, one line each. Asks file systems, so it may block.
     pub fn degraded(&self) -> Vec<String> {
-        let mut lines: Vec<_> = lock(&self.inner.troubles).values().cloned().collect();
-        lines.sort();
+        let mut lines = self.inner.troubles.lines();
+        let settings = &self.inner.settings;
+        let projects = self.inner.projects.all();
+        let roots = projects.iter().map(|project| project.root.as_path());
+        let folders = std::iter::once(settings.state_dir.as_path()).chain(roots);
+        let low = folders.filter_map(|folder| low_disk(folder, settings.min_free));
+        lines.extend(low.map(|(_, said)| said));
         lines
     }
 }
@@ -259,19 +266,31 @@ impl Inner {
     pub(super) fn trouble(
         &self,
         key: &str,
+        project: &Path,
         id: InvocationId,
         error: &(dyn std::error::Error + 'static),
     ) {
-        let said = format!("invocation {id}: {}", chain(error));
-        let before = lock(&self.troubles).insert(key.to_owned(), said.clone());
-        if before.as_deref() != Some(&said) {
+        if self.troubles.note(key, project, id, Why::Failed(error)) {
             warn!(invocation.id = %id, error = %chain(error), "tried again until it works");
         }
     }
 
     /// What went wrong is over.
     pub(super) fn well(&self, key: &str) {
-        lock(&self.troubles).remove(key);
+        self.troubles.well(key);
+    }
+
+    /// What a shim says it cannot do, beside what we cannot.
+    pub(super) fn shim_trouble(&self, uuid: &str, trouble: Option<(&Path, InvocationId, &str)>) {
+        let key = format!("{uuid} shim");
+        match trouble {
+            None => self.troubles.well(&key),
+            Some((project, id, what)) => {
+                if self.troubles.note(&key, project, id, Why::Shim(what)) {
+                    warn!(invocation.id = %id, what, "a shim cannot write; it keeps what comes");
+                }
+            }
+        }
     }
 }
 

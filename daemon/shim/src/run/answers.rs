@@ -34,7 +34,7 @@ impl Keeper {
         }
     }
 
-    fn stat(&self, now: u64) -> Stat {
+    pub(super) fn stat(&self, now: u64) -> Stat {
         let trouble = self.trouble_in_words();
         let phase = match self.phase {
             Phase::Running => "running",

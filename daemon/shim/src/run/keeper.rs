@@ -79,7 +79,17 @@ pub(super) struct Keeper {
     hinted_at: u64,
     watched: bool,
     pub(super) paused: bool,
+    /// Why writing does not go on, and what that holds up, as last told.
+    told: Option<Held>,
     scratch: Box<[u8]>,
+}
+
+/// What a disk that cannot be written holds up.
+#[derive(Debug, PartialEq, Eq)]
+struct Held {
+    why: String,
+    is_paused: bool,
+    is_ending: bool,
 }
 
 /// What is ready.
@@ -131,6 +141,7 @@ impl Keeper {
             hinted_at: 0,
             watched: false,
             paused: false,
+            told: None,
             scratch: vec![0; LONGEST_PAYLOAD].into_boxed_slice(),
         }
     }
@@ -155,6 +166,7 @@ impl Keeper {
             }
             self.connections.clean_up();
             self.watch();
+            self.tell_trouble();
         }
     }
 
@@ -163,6 +175,20 @@ impl Keeper {
         let late = wake_at.map_or(0, |at| now.saturating_sub(at));
         if late > STANDSTILL_MS {
             self.course.last_output += late;
+        }
+    }
+
+    /// Tells whoever listens when writing stops or goes on, and what that holds up.
+    fn tell_trouble(&mut self) {
+        let held = self.trouble_in_words().map(|why| Held {
+            why,
+            is_paused: self.paused,
+            is_ending: self.phase == Phase::Ending,
+        });
+        if held != self.told {
+            self.told = held;
+            let stat = self.stat(mono_ms());
+            self.connections.push(&Message::Stat(stat));
         }
     }
 

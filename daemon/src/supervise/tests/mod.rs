@@ -236,6 +236,7 @@ fn settings(state_dir: &Path, stage: Arc<Stage>, max_running: usize) -> Settings
         runtime_dir: state_dir.join("run"),
         launcher: stage,
         max_running,
+        min_free: 0,
         limits: DefaultLimits::default(),
         providers: BTreeMap::from([("command".to_owned(), command)]),
     }

@@ -1,0 +1,171 @@
+//! What does not work as it should just now, for `status`: where, what, since when, and what a
+//! person can do about it. Everything in it is tried again until it works.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::io;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+
+use super::supervisor::chain;
+use crate::domain::InvocationId;
+use crate::store::StoreError;
+
+/// What a person does about a full disk; the rest is done here.
+const FREE_SPACE: &str = "free some space, and it goes on by itself";
+
+/// Every trouble there is, each under whoever has it.
+#[derive(Debug, Default)]
+pub(super) struct Troubles {
+    // Held for a look-up or a change, never across an await.
+    known: Mutex<BTreeMap<String, Trouble>>,
+}
+
+#[derive(Debug)]
+struct Trouble {
+    what: String,
+    todo: &'static str,
+    since: Timestamp,
+}
+
+/// What troubles an invocation.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Why<'a> {
+    /// Something the daemon tried failed.
+    Failed(&'a (dyn Error + 'static)),
+    /// Its shim says that it cannot write.
+    Shim(&'a str),
+}
+
+impl Troubles {
+    /// Notes what is wrong; true if that is news.
+    pub(super) fn note(&self, key: &str, project: &Path, id: InvocationId, why: Why<'_>) -> bool {
+        let said = match why {
+            Why::Failed(error) => chain(error),
+            Why::Shim(trouble) => format!("its transcript cannot be written: {trouble}"),
+        };
+        let what = format!("{}: invocation {id}: {said}", project.display());
+        let mut known = self.known();
+        // Tried each second: it is one trouble from its first time on, however its words change.
+        let before = known.get(key);
+        let is_news = before.is_none_or(|before| before.what != what);
+        let since = before.map_or_else(Timestamp::now, |before| before.since);
+        let todo = match why {
+            Why::Failed(error) => todo(error),
+            Why::Shim("disk full") => FREE_SPACE,
+            Why::Shim(_) => "make its state folder writable, and it goes on by itself",
+        };
+        known.insert(key.to_owned(), Trouble { what, todo, since });
+        is_news
+    }
+
+    /// What was wrong is over.
+    pub(super) fn well(&self, key: &str) {
+        self.known().remove(key);
+    }
+
+    /// One line each.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let known = self.known();
+        let mut lines: Vec<_> = known.values().map(Trouble::line).collect();
+        lines.sort();
+        lines
+    }
+
+    /// A map is valid whatever panicked while it was held: every change to it is one call.
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, Trouble>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Trouble {
+    fn line(&self) -> String {
+        let Trouble { what, todo, since } = self;
+        format!("{what}; since {since:.0}; {todo}")
+    }
+}
+
+/// Of a disk with too little room for a start; `None` while it has enough or cannot be asked.
+pub(super) fn low_disk(path: &Path, needed: u64) -> Option<(u64, String)> {
+    let stat = rustix::fs::statvfs(path).ok()?;
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    (free < needed).then(|| {
+        let said = format!(
+            "{}: {} MiB are free, and a start needs {} MiB (daemon.min_free); free some space",
+            path.display(),
+            free >> 20,
+            needed.div_ceil(1 << 20),
+        );
+        (free, said)
+    })
+}
+
+fn todo(error: &(dyn Error + 'static)) -> &'static str {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(StoreError::Full { .. }) = error.downcast_ref() {
+            return FREE_SPACE;
+        }
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            match error.kind() {
+                io::ErrorKind::StorageFull => return FREE_SPACE,
+                io::ErrorKind::QuotaExceeded => {
+                    return "free some space or have the quota raised, and it goes on by itself";
+                }
+                io::ErrorKind::ReadOnlyFilesystem => {
+                    return "make the file system writable again, and it goes on by itself";
+                }
+                _ => {}
+            }
+        }
+        cause = error.source();
+    }
+    "it is tried again each second"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noted(troubles: &Troubles, key: &str, error: &(dyn Error + 'static)) -> bool {
+        let id = InvocationId::new(7).unwrap();
+        troubles.note(key, Path::new("/p"), id, Why::Failed(error))
+    }
+
+    #[test]
+    fn a_line_says_where_what_since_when_and_what_to_do() {
+        let troubles = Troubles::default();
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        assert!(noted(&troubles, "a", &full));
+        let lines = troubles.lines();
+        let (what, rest) = lines[0].split_once("; since 2").unwrap();
+        assert!(
+            what.starts_with("/p: invocation 7: ") && what.contains("space"),
+            "{what}"
+        );
+        assert!(rest.ends_with(FREE_SPACE), "{rest}");
+        assert!(!noted(&troubles, "a", &full), "it was known");
+        assert_eq!(troubles.lines(), lines, "it is the same since then");
+        troubles.well("a");
+        assert!(troubles.lines().is_empty());
+    }
+
+    #[test]
+    fn what_to_do_depends_on_the_cause() {
+        let path = std::path::PathBuf::from("/p");
+        assert_eq!(todo(&StoreError::Full { path }), FREE_SPACE);
+        let quota = io::Error::from(io::ErrorKind::QuotaExceeded);
+        assert!(todo(&quota).contains("quota"));
+        let read_only = io::Error::from(io::ErrorKind::ReadOnlyFilesystem);
+        assert!(todo(&read_only).contains("writable"));
+    }
+
+    #[test]
+    fn room_is_asked_of_the_file_system() {
+        assert!(low_disk(Path::new("/"), 0).is_none());
+        let (_, said) = low_disk(Path::new("/"), u64::MAX).unwrap();
+        assert!(said.contains("daemon.min_free"), "{said}");
+    }
+}

@@ -12,7 +12,7 @@ use crate::pipes::{self, Pipe};
 const BATCH_BYTES: usize = 64 * 1024;
 
 /// `n 000001 xxxx`, as long as the padding with its newline.
-fn push_numbered(out: &mut String, number: u64, padding: &str) {
+pub(crate) fn push_numbered(out: &mut String, number: u64, padding: &str) {
     let begin = out.len();
     // A string takes all that is written to it.
     let _ = write!(out, "n {number:06}");

@@ -17,6 +17,7 @@ use crate::{Ctl, Home, Rpc, binaries};
 #[derive(Debug)]
 pub struct Daemon {
     home: Arc<Home>,
+    through: Vec<String>,
     arguments: Vec<String>,
     child: Child,
 }
@@ -44,6 +45,17 @@ impl Daemon {
         }
     }
 
+    /// As [`Daemon::start`], by a command that is to execute the words that stand behind it, and
+    /// changes something of the process before.
+    pub async fn start_through(home: &Arc<Home>, command: &[&str]) -> Daemon {
+        let command = command.iter().map(|&word| word.to_owned()).collect();
+        let mut daemon = Daemon::launch_through(home, command, Vec::new());
+        if let Some(status) = daemon.serving_or_ended().await {
+            panic!("the daemon did not start: {status}");
+        }
+        daemon
+    }
+
     /// Starts one; it may serve, or end at once.
     pub async fn try_start(home: &Arc<Home>, arguments: &[&str]) -> Result<Daemon, Refused> {
         let arguments = arguments
@@ -62,12 +74,24 @@ impl Daemon {
 
     /// Starts one and waits for nothing.
     pub fn launch(home: &Arc<Home>, arguments: Vec<String>) -> Daemon {
+        Daemon::launch_through(home, Vec::new(), arguments)
+    }
+
+    fn launch_through(home: &Arc<Home>, through: Vec<String>, arguments: Vec<String>) -> Daemon {
         let log = OpenOptions::new()
             .create(true)
             .append(true)
             .open(home.path("daemon.log"))
             .expect("the home takes a file");
-        let mut command = Command::from(home.command(&binaries::steroidsd()));
+        let steroidsd = binaries::steroidsd();
+        let mut command = match through.split_first() {
+            None => Command::from(home.command(&steroidsd)),
+            Some((program, rest)) => {
+                let mut command = Command::from(home.command(program.as_ref()));
+                command.args(rest).arg(&steroidsd);
+                command
+            }
+        };
         let child = command
             .args(&arguments)
             .stdin(Stdio::null())
@@ -78,6 +102,7 @@ impl Daemon {
             .expect("steroidsd is built");
         Daemon {
             home: Arc::clone(home),
+            through,
             arguments,
             child,
         }
@@ -139,7 +164,8 @@ impl Daemon {
 
     /// Starts another one in the place of one that has ended.
     pub async fn start_again(&mut self) {
-        *self = Daemon::launch(&self.home, self.arguments.clone());
+        let (through, arguments) = (self.through.clone(), self.arguments.clone());
+        *self = Daemon::launch_through(&self.home, through, arguments);
         if let Some(status) = self.serving_or_ended().await {
             panic!("the daemon did not start again: {status}");
         }

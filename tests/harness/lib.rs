@@ -22,6 +22,7 @@ mod puppet;
 pub mod recording;
 mod reproject;
 pub mod rpc;
+mod small_disk;
 mod wait;
 
 pub use browser::{Browser, Page};
@@ -33,4 +34,5 @@ pub use home::Home;
 pub use puppet::Puppet;
 pub use reproject::reprojected;
 pub use rpc::{Followed, Rpc, invocation, task};
+pub use small_disk::SmallDisk;
 pub use wait::{eventually, patience, within};

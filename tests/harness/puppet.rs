@@ -2,7 +2,9 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use nix::sys::stat::Mode;
 
@@ -48,6 +50,17 @@ impl Puppet {
     /// Bytes on its stdout that end no line.
     pub fn begins(&mut self, text: &str) {
         self.pull(&format!("p {text}"));
+    }
+
+    /// A line of so many bytes on its stdout.
+    pub fn prints_long(&mut self, bytes: usize) {
+        self.pull(&format!("l {bytes}"));
+    }
+
+    /// Numbered lines of `bytes` bytes each on its stdout, spread over so long.
+    pub fn counts(&mut self, numbers: RangeInclusive<u64>, bytes: usize, over: Duration) {
+        let (from, to, ms) = (numbers.start(), numbers.end(), over.as_millis());
+        self.pull(&format!("n {from} {to} {bytes} {ms}"));
     }
 
     /// It exits.

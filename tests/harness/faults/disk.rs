@@ -3,4 +3,122 @@
 use super::Fault;
 
 /// By number.
-pub(super) const FAULTS: &[Fault] = &[];
+pub(super) const FAULTS: &[Fault] = &[
+    Fault {
+        id: 25,
+        fault: "the disk of the spools is full, and freed later",
+        required: "no line lost or torn, exit code right, no restart; the agent is paused only when 64 MiB wait; alarm and status say so, also after a restart of the daemon",
+        tests: &["faults::disk::full::a_full_disk_of_spools_loses_nothing_and_is_told_of"],
+    },
+    Fault {
+        id: 27,
+        fault: "EROFS, EIO, EDQUOT on the activity log alone",
+        required: "the agent goes on, status says what to do, the log is whole and without a line twice afterwards",
+        tests: &[
+            "faults::disk::refused::logs_on_a_read_only_file_system_are_made_up_for_later",
+            "faults::disk::refused::a_log_that_fails_while_it_is_written_is_whole_in_the_end",
+        ],
+    },
+    Fault {
+        id: 28,
+        fault: "the last line of a log is torn, at each byte of a multibyte character",
+        required: "cut and written again once; cursors stay good",
+        tests: &["faults::disk::torn::half_a_last_line_is_cut_and_written_again_once"],
+    },
+    Fault {
+        id: 29,
+        fault: "a record of a spool is torn, or has a flipped bit",
+        required: "all before it is in the log, the place is told, row and exit code right; others unaffected, no panic",
+        tests: &[
+            "faults::disk::torn::a_damaged_spool_gives_what_stands_before_and_says_where_it_ends",
+        ],
+    },
+    Fault {
+        id: 30,
+        fault: "output that is not UTF-8, NUL, CR, U+2028, BOM, lone surrogate escapes",
+        required: "one valid line of JSON each; the spool has the bytes as they were",
+        tests: &[
+            "faults::disk::bytes::lines_of_any_bytes_are_one_line_of_json_each_and_kept_as_they_were",
+            "faults::disk::bytes::json_with_lone_surrogates_and_noise_between_is_kept_line_by_line",
+        ],
+    },
+    Fault {
+        id: 31,
+        fault: "a line of 50 MB without newline, then 10 MB/s for 20 s",
+        required: "daemon grows by less than 32 MiB; shim stays below 64 MiB + 2 MiB and goes back below 2 MiB; the line is marked as cut, the next ones are whole",
+        tests: &["faults::disk::flood::a_flood_is_kept_whole_in_bounded_memory"],
+    },
+    Fault {
+        id: 32,
+        fault: "the log is deleted (also with its folder, as git clean does), emptied, cut, written over, added to or replaced while it is followed",
+        required: "followers see the log or a gap, never anything else; it is rebuilt; cursors of before get a gap or OUT_OF_RANGE; an event says why",
+        tests: &[
+            "faults::disk::replaced::a_log_that_is_deleted_cut_or_written_over_comes_back_and_nobody_sees_garbage",
+        ],
+    },
+    Fault {
+        id: 33,
+        fault: "a symlink to another user's file, a hard link, a FIFO, a socket or a folder stands in the log's place",
+        required: "never read, never written, nobody blocks; it is replaced by the log; an event says what stood there",
+        tests: &[
+            "faults::disk::replaced::what_an_agent_puts_in_its_logs_place_is_neither_read_nor_written",
+        ],
+    },
+    Fault {
+        id: 34,
+        fault: "the inotify queue overflows; no inotify watches or instances to be had",
+        required: "lines are followed within 2 s: all are looked at again, and the shim's own hints serve, with a poll of 1 s behind them",
+        tests: &[
+            "faults::disk::unwatched::without_watches_lines_are_followed_by_the_shims_own_hints",
+            "faults::disk::unwatched::more_events_than_the_queue_holds_are_made_good",
+        ],
+    },
+    Fault {
+        id: 35,
+        fault: "the older tool deletes logs by their time of change while they are followed",
+        required: "that of a running invocation is rebuilt; of an ended one a gap says that there is none",
+        tests: &[
+            "faults::disk::replaced::a_log_that_another_tool_finds_old_and_deletes_comes_back_while_it_runs",
+        ],
+    },
+    Fault {
+        id: 36,
+        fault: "transcripts take more room than retention.max_bytes",
+        required: "only those of final and projected invocations go, oldest first",
+        tests: &[
+            "faults::disk::retention::over_its_budget_the_oldest_finished_transcripts_go_and_no_other",
+        ],
+    },
+    Fault {
+        id: 141,
+        fault: "the disk of the logs is full, and freed later",
+        required: "the agent is not held up, readers see whole lines, log and row are complete afterwards, also after a restart meanwhile",
+        tests: &["faults::disk::full::a_full_disk_of_logs_holds_up_the_log_and_not_the_agent"],
+    },
+    Fault {
+        id: 142,
+        fault: "the disk of the database is full, and freed later",
+        required: "the log is complete meanwhile, starts are refused and leave nothing behind, the row is final afterwards",
+        tests: &[
+            "faults::disk::full::a_full_disk_of_the_database_holds_up_the_row_and_refuses_starts",
+        ],
+    },
+    Fault {
+        id: 143,
+        fault: "one full disk under spools, logs and database, freed later",
+        required: "no line lost or torn, exit code right, nothing restarted",
+        tests: &["faults::disk::full::a_full_disk_under_everything_is_survived_without_a_restart"],
+    },
+    Fault {
+        id: 144,
+        fault: "less room than daemon.min_free, for the state folder or the project",
+        required: "a start is refused (exit code 75), and status says so before",
+        tests: &["faults::disk::full::too_little_room_for_a_start_is_said_before_anybody_asks"],
+    },
+    Fault {
+        id: 145,
+        fault: "EIO on the spool and on the exit record",
+        required: "the shim keeps what it read and tries on; alarm and status say so; nothing is lost",
+        tests: &["faults::disk::refused::a_spool_that_fails_while_it_is_written_loses_nothing"],
+    },
+];

@@ -91,5 +91,6 @@ pub fn forget() {
 }
 
 fn results() -> PathBuf {
-    binaries::folder().join("faults")
+    // Beside the program `faults`, which has that name.
+    binaries::folder().join("faults-seen")
 }

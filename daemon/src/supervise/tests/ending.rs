@@ -78,6 +78,8 @@ async fn a_stop_is_passed_on_while_the_log_cannot_be_written() {
         stream.read_line(&mut line).await.unwrap();
         let hello = encode_message(&Message::Stopping);
         stream.write_all(hello.as_bytes()).await.unwrap();
+        // Asked how it is together with the greeting.
+        stream.read_line(&mut line).await.unwrap();
         line.clear();
         stream.read_line(&mut line).await.unwrap();
         line

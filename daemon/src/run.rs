@@ -13,10 +13,11 @@ mod sys;
 #[cfg(test)]
 mod tests;
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -25,6 +26,11 @@ use crate::service::listen::{self, Claim, ListenError};
 use crate::service::lock::{DaemonLock, LockError};
 use rooms::{NoShim, Rooms};
 pub use sys::tune_allocator;
+
+/// A process that was killed lets go of its locks within this, or it was not killed.
+const HELD_FOR: Duration = Duration::from_secs(2);
+/// The kernel tells nobody when a lock is free, but one who waits for it without a bound.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The exit code for an error of [`run`]: 4 refused, 78 configuration, 1 anything else.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
@@ -75,9 +81,11 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let pid = std::process::id();
     let holder = format!("pid {pid} with socket {}", config.socket.display());
     listen::own_folder(&config.state_dir)?;
-    let _lock = DaemonLock::acquire(&config.state_dir.join("steroidsd.lock"), &holder)?;
+    let lock = config.state_dir.join("steroidsd.lock");
+    let _lock = when_free(|| DaemonLock::acquire(&lock, &holder), LockError::is_held).await?;
     listen::closed_folder(&config.runtime_dir)?;
-    let claim = listen::claim(&config.socket, &holder)?;
+    let claim = || listen::claim(&config.socket, &holder);
+    let claim = when_free(claim, ListenError::is_held).await?;
     if rustix::process::geteuid().is_root() {
         // Not refused: containers know no other user. Under systemd the unit names one.
         warn!("running as root, and so will every agent; run steroidsd as the user it works for");
@@ -87,6 +95,27 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     rooms.take_down().await;
     info!("stopped");
     ended
+}
+
+/// Takes what a daemon before us may be about to let go of: one that was killed just now is gone
+/// a moment later.
+async fn when_free<T, E>(
+    take: impl Fn() -> Result<T, E>,
+    is_held: impl Fn(&E) -> bool,
+) -> Result<T, E> {
+    let deadline = Instant::now() + HELD_FOR;
+    let mut told = false;
+    loop {
+        match take() {
+            Err(error) if is_held(&error) && Instant::now() < deadline => {
+                if !std::mem::replace(&mut told, true) {
+                    info!("waiting for another steroidsd to go");
+                }
+                sleep(LOOK_AGAIN).await;
+            }
+            taken => return taken,
+        }
+    }
 }
 
 /// Takes up what runs already, then opens the socket, and serves until `stop`.

@@ -72,6 +72,13 @@ pub enum ListenError {
     },
 }
 
+impl ListenError {
+    /// True if another daemon has the place, who may let go of it.
+    pub fn is_held(&self) -> bool {
+        matches!(self, ListenError::Lock(lock) if lock.is_held())
+    }
+}
+
 /// A folder that is ours and that others cannot even enter: made so, found so, or refused.
 pub fn closed_folder(path: &Path) -> Result<(), ListenError> {
     folder(path, 0o077, "others may enter it", "chmod 700")

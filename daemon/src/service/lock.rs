@@ -33,6 +33,13 @@ pub enum LockError {
     },
 }
 
+impl LockError {
+    /// True if somebody has it, who may let go of it.
+    pub fn is_held(&self) -> bool {
+        matches!(self, LockError::Held { .. })
+    }
+}
+
 /// A held lock; let go when dropped.
 #[derive(Debug)]
 pub struct DaemonLock {

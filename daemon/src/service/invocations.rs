@@ -42,7 +42,11 @@ impl v1::invocations_server::Invocations for Service {
         let request = request.into_inner();
         let id = convert::id(request.id)?;
         let project = self.project_at(&request.project).await?;
-        let found = project.store.detail(id).await.map_err(status::store)?;
+        let mut found = project.store.detail(id).await.map_err(status::store)?;
+        if let Some(uuid) = found.as_ref().and_then(|(row, ..)| uuid_of_open(row)) {
+            self.supervisor.settled(uuid).await;
+            found = project.store.detail(id).await.map_err(status::store)?;
+        }
         let (invocation, prompt, response) = found.ok_or_else(|| absent(id))?;
         let invocation = v1::Invocation {
             prompt,
@@ -191,6 +195,12 @@ impl Service {
         }
         Ok(vec![self.project_at(path).await?])
     }
+}
+
+/// Of a row of ours that is not final.
+fn uuid_of_open(row: &Invocation) -> Option<&str> {
+    let managed = row.managed.as_ref()?;
+    (!row.phase.is_ended()).then_some(&*managed.uuid)
 }
 
 fn absent(id: InvocationId) -> Status {

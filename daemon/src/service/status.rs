@@ -142,6 +142,7 @@ pub(super) fn stop(error: StopError) -> Status {
     match error {
         StopError::NotFound { .. } => said(Code::NotFound, "NO_INVOCATION"),
         StopError::NotManaged { .. } => said(Code::FailedPrecondition, "NOT_MANAGED"),
+        StopError::Foreign { .. } => said(Code::FailedPrecondition, "FOREIGN_SHIM"),
         StopError::Slow { .. } => said(Code::DeadlineExceeded, "STILL_ENDING"),
         StopError::Project(error) => return project(error),
         StopError::Store(error) => return store(error),

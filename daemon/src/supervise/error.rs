@@ -107,6 +107,17 @@ pub enum StopError {
         /// Its row.
         id: InvocationId,
     },
+    /// Its shim speaks a protocol that we do not.
+    #[error(
+        "invocation {id} runs under a shim of protocol {proto}, which this steroidsd does not know; \
+         stop it with the steroidsd that started it"
+    )]
+    Foreign {
+        /// Its row.
+        id: InvocationId,
+        /// What its folder says.
+        proto: u32,
+    },
     /// It did not end in time.
     #[error("invocation {id} has not ended yet; it goes on ending by itself")]
     Slow {

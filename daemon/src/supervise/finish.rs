@@ -20,7 +20,9 @@ pub(super) async fn finish(
     exit: ExitRecord,
 ) -> Option<Invocation> {
     let ending = finish_log(job, projection, exit).await?;
+    steroids_failpoint::reach("end.logged");
     let ended = finish_row(job, ending).await?;
+    steroids_failpoint::reach("end.row-committed");
     let dir = job.dir.clone();
     // A mark that could not be made is made by the next reconcile.
     let _ = tokio::task::spawn_blocking(move || mark_projected(&dir)).await;

@@ -54,6 +54,8 @@ pub(super) enum Request {
 pub(super) enum Progress {
     /// Not ended.
     Running(Vitals),
+    /// It has ended: its log gets the last line, then its row becomes final.
+    Ending(Vitals),
     /// The row is final.
     Ended(Box<Invocation>),
 }
@@ -75,6 +77,8 @@ pub(super) struct Job {
     pub(super) project: Arc<Project>,
     pub(super) inner: Arc<Inner>,
     pub(super) entry: Entry,
+    /// Its row counts a rebuilt log that a daemon before us may have published, or not.
+    pub(super) half_published: bool,
 }
 
 /// What woke a job up.
@@ -107,11 +111,15 @@ impl Job {
 
     async fn supervise(&mut self, mut hint: Hint) -> Option<Invocation> {
         let mut link = ShimLink::new(self.spec.socket.clone());
+        if self.half_published {
+            self.next_generation().await?;
+        }
         let mut projection = self.open_projection(&mut link).await?;
         loop {
             let (back, exit) = self.project(projection, &mut link).await?;
             projection = back;
             if let Some(exit) = exit {
+                self.publish_ending();
                 return finish::finish(self, projection, exit).await;
             }
             self.obey(&mut link).await;
@@ -120,6 +128,7 @@ impl Job {
                 Event::Poll => {
                     hint.rearm();
                     self.check_life(&link).await;
+                    link.ask().await;
                 }
                 Event::Shim(Some(_)) => self.listen(&link),
                 Event::Request(Request::Stop { grace }) => link.stop(grace).await,
@@ -166,12 +175,24 @@ impl Job {
         }
     }
 
-    /// Passes on what the shim says of itself.
+    /// Passes on what the shim says of itself, or that it says nothing.
     fn listen(&self, link: &ShimLink) {
         self.publish_alarm(link.alarm());
-        let trouble = link.trouble();
-        let trouble = trouble.map(|what| (self.project.root.as_path(), self.id, what));
-        self.inner.shim_trouble(&self.spec.uuid, trouble);
+        let project = self.project.root.as_path();
+        let uuid = &self.spec.uuid;
+        self.inner.mute(uuid, project, self.id, link.is_mute());
+        let trouble = link.trouble().map(|what| (project, self.id, what));
+        self.inner.shim_trouble(uuid, trouble);
+    }
+
+    /// From now on whoever asks for the row waits for its end.
+    fn publish_ending(&self) {
+        self.entry.progress.send_if_modified(|progress| {
+            if let Progress::Running(vitals) = progress {
+                *progress = Progress::Ending(std::mem::take(vitals));
+            }
+            true
+        });
     }
 
     fn publish_alarm(&self, alarm: Option<String>) {
@@ -198,7 +219,7 @@ impl Job {
             .entry
             .progress
             .send_if_modified(|progress| match progress {
-                Progress::Running(vitals) => change(vitals),
+                Progress::Running(vitals) | Progress::Ending(vitals) => change(vitals),
                 Progress::Ended(_) => false,
             });
         if is_news {
@@ -250,6 +271,7 @@ impl Job {
             match step {
                 Ok(Step::UpToDate { appended }) => {
                     if appended {
+                        steroids_failpoint::reach("log.appended");
                         self.inner.hints.poke(projection.log_path());
                     }
                     self.publish_live(projection.live());
@@ -291,14 +313,17 @@ impl Job {
         &self,
         mut projection: Box<Projection>,
     ) -> Option<Box<Projection>> {
+        steroids_failpoint::reach("rebuild.written");
         self.next_generation().await?;
         let why = projection.take_rebuilt_for();
+        steroids_failpoint::reach("rebuild.counted");
         let (back, published) = tokio::task::spawn_blocking(move || {
             let published = projection.publish();
             (projection, published)
         })
         .await
         .ok()?;
+        steroids_failpoint::reach("rebuild.published");
         let generation = self.next_generation().await?;
         match published {
             Ok(()) => {

@@ -1,5 +1,8 @@
 //! The line to a shim's socket. It carries wishes and hints, never data: without it everything is
 //! still seen, only a little later, and stopping waits until it is back.
+//!
+//! A shim that does not answer is *mute*: it was stopped, or the host stands still. Its connection is
+//! kept, as what was asked is answered once it goes on; it may be asked again at any time.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +11,7 @@ use steroids_shim::protocol::{self, Message, Request, Stat};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 /// A shim answers within milliseconds; a stopped one (SIGSTOP) never does.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -25,6 +28,8 @@ pub(super) struct ShimLink {
     said: Said,
     /// Whether its hints are wanted.
     is_heeded: bool,
+    /// Since when an answer is waited for.
+    asked: Option<Instant>,
     /// The last stop asked for, for every connection anew: a shim takes a second one as the first.
     wanted: Option<Request>,
     /// Whether it is still to be sent to the shim.
@@ -54,12 +59,16 @@ impl Said {
     }
 
     fn of(stat: &Stat) -> Said {
-        let is_ending = stat.phase.starts_with("ending");
-        let alarm = stat.trouble.as_ref().map(|trouble| match stat.paused {
-            _ if is_ending => stat.phase.clone(),
-            true => format!("{trouble}: its agent is paused until its output can be kept"),
-            false => format!("{trouble}: its output waits in memory"),
-        });
+        let alarm = match (&*stat.phase, &stat.trouble) {
+            ("draining", _) => Some("ending: draining".to_owned()),
+            ("ending", _) => Some("ending: recording".to_owned()),
+            (phase, _) if phase.starts_with("ending: ") => Some(phase.to_owned()),
+            (_, Some(trouble)) if stat.paused => Some(format!(
+                "{trouble}: its agent is paused until its output can be kept"
+            )),
+            (_, Some(trouble)) => Some(format!("{trouble}: its output waits in memory")),
+            (_, None) => None,
+        };
         Said {
             alarm,
             trouble: stat.trouble.clone(),
@@ -95,6 +104,7 @@ impl ShimLink {
             mute: false,
             said: Said::default(),
             is_heeded: false,
+            asked: None,
             wanted: None,
             owed: false,
             partial: Vec::new(),
@@ -121,13 +131,18 @@ impl ShimLink {
         self.said.trouble.as_deref()
     }
 
-    /// The next message; `None` when the connection was lost. Safe to cancel.
+    /// True if it could not be reached, or has not answered in time; until it says something.
+    pub(super) fn is_mute(&self) -> bool {
+        self.mute
+    }
+
+    /// The next message; `None` when the connection was lost, or an answer did not come. Safe to
+    /// cancel.
     pub(super) async fn next(&mut self) -> Option<Message> {
         loop {
             match &mut self.state {
                 State::Unconnected => {
-                    self.reach().await;
-                    if self.mute {
+                    if !self.reach().await {
                         return None;
                     }
                     self.pay().await;
@@ -138,11 +153,26 @@ impl ShimLink {
                 }
                 State::Connected { reader, .. } => {
                     // `read_until` keeps what it has read in `partial` when it is cancelled.
-                    match reader.read_until(b'\n', &mut self.partial).await {
+                    let reading = reader.read_until(b'\n', &mut self.partial);
+                    let read = match self.asked.filter(|_| !self.mute) {
+                        Some(asked) => match timeout_at(asked + ANSWER, reading).await {
+                            Ok(read) => read,
+                            Err(_) => {
+                                self.mute = true;
+                                return None;
+                            }
+                        },
+                        None => reading.await,
+                    };
+                    match read {
                         Ok(n) if n > 0 && self.partial.ends_with(b"\n") => {
                             let line = std::mem::take(&mut self.partial);
+                            self.asked = None;
+                            let was_mute = std::mem::take(&mut self.mute);
                             match protocol::decode(&String::from_utf8_lossy(&line)) {
-                                Ok(Message::Spool { .. }) if !self.is_heeded => {}
+                                // A hint is passed over where the kernel tells of the spool
+                                // sooner; who was told of a silence is told of its end.
+                                Ok(Message::Spool { .. }) if !self.is_heeded && !was_mute => {}
                                 Ok(message) => {
                                     self.said.hear(&message);
                                     return Some(message);
@@ -162,6 +192,21 @@ impl ShimLink {
         }
     }
 
+    /// Asks how it is, unless it owes an answer. The answer is a message, or that it is mute.
+    pub(super) async fn ask(&mut self) {
+        if self.asked.is_some() {
+            return;
+        }
+        let line = protocol::encode(&Request::Stat);
+        let State::Connected { writer, .. } = &mut self.state else {
+            return;
+        };
+        match timeout(ANSWER, writer.write_all(line.as_bytes())).await {
+            Ok(Ok(())) => self.asked = Some(Instant::now()),
+            Ok(Err(_)) | Err(_) => self.lose(),
+        }
+    }
+
     /// Passes a stop on, now or as soon as the shim can be reached. Not to be cancelled: a provider
     /// that prints without pause would otherwise never let it through.
     pub(super) async fn stop(&mut self, grace: Option<Duration>) {
@@ -170,7 +215,8 @@ impl ShimLink {
         });
         self.owed = true;
         if !matches!(self.state, State::Connected { .. }) {
-            self.reach().await;
+            // Nobody there: it stays owed.
+            let _ = self.reach().await;
         }
         self.pay().await;
     }
@@ -183,21 +229,34 @@ impl ShimLink {
         }
         match &self.state {
             State::Waiting { until } if *until > Instant::now() => return,
-            State::Waiting { .. } | State::Unconnected => self.reach().await,
+            State::Waiting { .. } | State::Unconnected => {
+                let _ = self.reach().await;
+            }
             State::Connected { .. } => {}
         }
         self.pay().await;
     }
 
-    async fn reach(&mut self) {
-        let connected = self.connect().await;
-        self.mute = connected.is_none();
-        self.state = connected.unwrap_or_else(State::waiting);
+    /// Connects and says hello; false if nobody is there. Whether somebody answers, shows later.
+    async fn reach(&mut self) -> bool {
+        match self.connect().await {
+            Some(connected) => {
+                self.state = connected;
+                self.asked = Some(Instant::now());
+                true
+            }
+            None => {
+                self.state = State::waiting();
+                self.mute = true;
+                false
+            }
+        }
     }
 
     fn lose(&mut self) {
         self.partial.clear();
         self.said = Said::default();
+        self.asked = None;
         self.state = State::waiting();
         // It may have gone unheard.
         self.owed = self.wanted.is_some();
@@ -230,11 +289,7 @@ impl ShimLink {
             .await
             .ok()?
             .ok()?;
-        let mut reader = BufReader::with_capacity(4096, reader);
-        let mut line = Vec::new();
-        let read = timeout(ANSWER, reader.read_until(b'\n', &mut line)).await;
-        // Nothing: it has more connections than it takes.
-        read.ok()?.ok().filter(|count| *count > 0)?;
+        let reader = BufReader::with_capacity(4096, reader);
         Some(State::Connected { reader, writer })
     }
 }
@@ -326,7 +381,6 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert!(told.await.unwrap().contains("\"grace_ms\":3000"));
-        assert!(!link.mute);
     }
 
     #[tokio::test]
@@ -337,6 +391,7 @@ mod tests {
         assert!(line(&mut first).await.contains("stop"));
         link.catch_up().await;
         say(&mut first, &Message::Stopping).await;
+        assert_eq!(link.next().await, Some(Message::Killed));
         assert_eq!(link.next().await, Some(Message::Stopping));
         drop(first);
         assert_eq!(link.next().await, None);
@@ -384,5 +439,32 @@ mod tests {
         }
         stream.write_all(other.as_bytes()).await.unwrap();
         assert_eq!(link.next().await, Some(Message::Stopping));
+    }
+
+    #[tokio::test]
+    async fn a_shim_that_falls_silent_is_mute_until_it_speaks_again_on_the_same_connection() {
+        let shim = Shim::new();
+        let mut link = shim.link();
+        let (mut stream, _) = tokio::join!(shim.greeted(), async { link.stop(None).await });
+        assert_eq!(link.next().await, Some(Message::Killed));
+        assert!(line(&mut stream).await.contains("stop"));
+        assert!(!link.is_mute());
+        link.ask().await;
+        // Once is enough, however often its owner looks.
+        link.ask().await;
+        assert!(line(&mut stream).await.contains("stat"));
+        assert_eq!(link.next().await, None);
+        assert!(link.is_mute());
+        link.ask().await;
+        let hint = Message::Spool { length: 7 };
+        say(&mut stream, &hint).await;
+        assert_eq!(
+            link.next().await,
+            Some(hint),
+            "who is told of the silence is told of its end"
+        );
+        assert!(!link.is_mute());
+        link.ask().await;
+        assert!(line(&mut stream).await.contains("stat"));
     }
 }

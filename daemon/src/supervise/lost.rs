@@ -47,11 +47,16 @@ pub(super) fn close(
     // Somebody may have taken it away.
     folder(dir)?;
     let _lock = lock::acquire(&dir.lock())?;
+    steroids_failpoint::reach("lost.locked");
     let end = match (ExitRecord::load(dir), end) {
         (Ok(Some(_)), _) => return Ok(()),
         (Ok(None), End::Lost { .. }) if nobody_took_over(spec, dir)? => End::NeverStarted {
             error: "its shim never took over".to_owned(),
         },
+        // A shim that wrote its state may have started the provider before it went.
+        (Ok(None), End::NeverStarted { error }) if State::load(dir)?.is_some() => {
+            End::Lost { error }
+        }
         (Ok(None), end) => end,
         // It will not get better, and nobody but us writes another.
         (Err(error @ FileError::Malformed { .. }), _) => End::Lost {
@@ -80,7 +85,9 @@ pub(super) fn close(
         spool_length: whole_length(dir)?,
         rusage: None,
     };
+    steroids_failpoint::reach("lost.killed");
     record.store(dir)?;
+    steroids_failpoint::reach("lost.recorded");
     Ok(())
 }
 

@@ -144,11 +144,16 @@ impl Inner {
             Ok(Ok(spec)) => spec,
             // A start that was cut before its spec: the row without a folder is the one to end.
             Ok(Err(error)) if error.is_missing() => return Ok(None),
+            Ok(Err(FileError::Foreign { proto, .. })) => {
+                self.note_foreign(uuid_of(&dir), proto);
+                return Ok(None);
+            }
             Ok(Err(error)) => return Err(fail(chain(&error))),
             Err(_) => return Ok(None),
         };
         if spec.proto > PROTOCOL || spec.proto + 1 < PROTOCOL {
-            return Err(fail(format!("shim protocol {} is not ours", spec.proto)));
+            self.note_foreign(spec.uuid, spec.proto);
+            return Ok(None);
         }
         // Taken care of: by a job, by a start under way, by another reconcile.
         let Some(entry) = self.enter(&spec.uuid) else {
@@ -179,6 +184,7 @@ impl Inner {
             Ok(Err(error)) => return Err(fail(error)),
             Err(_) => return Ok(None),
         };
+        steroids_failpoint::reach("reconcile.found");
         let ends = !matches!(finding, Finding::Adopt);
         match finding {
             Finding::Adopt => {
@@ -193,8 +199,21 @@ impl Inner {
         }
         info!(invocation.id = spec.invocation, ends, "invocation taken up");
         let place = self.place_of_adopted();
-        let handle = entry.watch_over(id, spec, dir, project, place);
+        let half_published = is_half_published(&row) && !self.count_on(&project, id).await;
+        let handle = entry.watch_over(id, spec, dir, project, place, half_published);
         Ok(ends.then_some(handle))
+    }
+
+    /// A rebuilt log was being published when the daemon ended: of the cursors given out meanwhile
+    /// nobody can say which log they are of. False if the database does not take it now.
+    async fn count_on(&self, project: &Project, id: InvocationId) -> bool {
+        match project.store.bump_generation(id).await {
+            Ok(_) => true,
+            Err(error) => {
+                warn!(invocation.id = %id, %error, "tried again by its job");
+                false
+            }
+        }
     }
 
     /// The invocation's row, put back if the database lost it.
@@ -290,11 +309,24 @@ pub(super) async fn end_without_folder(inner: &Inner, project: &Project, id: i64
     if let Ok(Err(error)) = written {
         warn!(invocation.id = %id, error = %chain(&error), "its log could not be written");
     }
+    steroids_failpoint::reach("stub.logged");
     inner.hints.poke(&path);
     if let Err(error) = project.store.finish(id, ending).await {
         warn!(invocation.id = %id, %error, "its row could not be ended");
     }
     project.touch();
+}
+
+/// The number goes up before a rebuilt log is published and after, so an odd one stands only between.
+fn is_half_published(row: &Invocation) -> bool {
+    let managed = row.managed.as_ref();
+    managed.is_some_and(|managed| managed.log_generation % 2 == 1)
+}
+
+/// A state folder is named for its invocation.
+fn uuid_of(dir: &InvDir) -> String {
+    let name = dir.path().file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 fn started(row: &Invocation) -> u64 {

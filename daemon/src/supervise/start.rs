@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use steroids_shim::durable;
 use steroids_shim::exit::{End, ExitRecord};
 use steroids_shim::paths::InvDir;
 use steroids_shim::spec::Spec;
 use steroids_shim::state::{self, State};
+use steroids_shim::{durable, lock};
 use tokio::time::timeout;
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -85,6 +85,7 @@ async fn start(
         Begun::New(invocation) => invocation,
         Begun::Existing(invocation) => return Ok((invocation, true)),
     };
+    steroids_failpoint::reach("start.row-committed");
     drop(turn);
     inner.floors.raise(&project.root, invocation.id.get());
     project.touch();
@@ -153,7 +154,10 @@ async fn launch(
         tokio::task::spawn_blocking(move || store_spec(&spec, &dir)).await
     };
     let refused = match stored {
-        Ok(Ok(())) => inner.settings.launcher.launch(dir.path()).await.err(),
+        Ok(Ok(())) => {
+            steroids_failpoint::reach("start.spec-stored");
+            inner.settings.launcher.launch(dir.path()).await.err()
+        }
         Ok(Err(source)) => {
             let path = dir.path().to_path_buf();
             never_started(inner, project, &spec, &source).await;
@@ -161,10 +165,13 @@ async fn launch(
         }
         Err(_) => return Err(StartError::Draining),
     };
-    if let Some(error) = &refused {
-        close_unlaunched(&spec, &dir, error).await;
-    }
-    let handle = entry.watch_over(id, spec, dir.clone(), Arc::clone(project), place);
+    steroids_failpoint::reach("start.launched");
+    // Without the lock it is not for us to say that it never ran: a shim is at it.
+    let refused = match refused {
+        Some(error) if !close_unlaunched(&spec, &dir, &error).await => None,
+        refused => refused,
+    };
+    let handle = entry.watch_over(id, spec, dir.clone(), Arc::clone(project), place, false);
     Ok(Launched {
         handle,
         dir,
@@ -207,17 +214,22 @@ async fn answer(
     Ok((now.unwrap_or(begun), false))
 }
 
-/// No shim took over: the record says so, and the job that follows writes log and row.
-async fn close_unlaunched(spec: &Spec, dir: &InvDir, error: &LaunchError) {
+/// No shim took over: the record says so, and the job that follows writes log and row. False if one
+/// did after all, which then has the lock and writes the record: only the one that was to tell us
+/// of it was killed, or had no more time.
+async fn close_unlaunched(spec: &Spec, dir: &InvDir, error: &LaunchError) -> bool {
     let end = End::NeverStarted {
         error: chain(error),
     };
+    let (id, lock) = (spec.invocation, dir.lock());
     let (spec, dir) = (spec.clone(), dir.clone());
     let closed = tokio::task::spawn_blocking(move || lost::close(&spec, &dir, end)).await;
-    if let Ok(Err(error)) = closed {
-        // A shim that took over after all holds the lock: then it is the one to write the record.
-        warn!(%error, "could not record a failed launch");
-    }
+    let Ok(Err(error)) = closed else {
+        return true;
+    };
+    warn!(invocation.id = id, %error, "could not record a failed launch");
+    let held = tokio::task::spawn_blocking(move || lock::is_held(&lock)).await;
+    !matches!(held, Ok(Ok(true)))
 }
 
 /// Makes the state folder, for the owner alone, and the spec in it, durably.

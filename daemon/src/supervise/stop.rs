@@ -44,6 +44,9 @@ impl Supervisor {
         {
             return Ok((ended, false));
         }
+        if let Some(proto) = self.inner.foreign(&managed.uuid) {
+            return Err(StopError::Foreign { id, proto });
+        }
         // It ended between the two look-ups, could not be started, or waits for a reconcile.
         match project.store.invocation(id).await? {
             Some(ended) if ended.phase.is_ended() => Ok((ended, true)),
@@ -76,7 +79,7 @@ async fn stop_one(mut handle: JobHandle, grace: Option<Duration>) -> Option<Invo
         let over = |progress: &Progress| matches!(progress, Progress::Ended(_));
         match &*handle.progress.wait_for(over).await.ok()? {
             Progress::Ended(invocation) => Some((**invocation).clone()),
-            Progress::Running(_) => None,
+            Progress::Running(_) | Progress::Ending(_) => None,
         }
     };
     timeout(within, stopping).await.ok()?

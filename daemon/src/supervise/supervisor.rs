@@ -40,6 +40,8 @@ pub(super) struct Inner {
     // Held for a look-up or an insertion, never across an await.
     jobs: Mutex<HashMap<String, JobHandle>>,
     troubles: Troubles,
+    // Invocations whose shims speak a protocol that we do not, and which; by uuid.
+    foreign: Mutex<HashMap<String, u32>>,
     // Jobs plus starts that have a place but no job yet.
     places: AtomicUsize,
     draining: AtomicBool,
@@ -75,6 +77,7 @@ impl Drop for Entry {
         lock(&self.inner.jobs).remove(&self.uuid);
         self.inner.well(&self.uuid);
         self.inner.shim_trouble(&self.uuid, None);
+        self.inner.troubles.well(&mute_key(&self.uuid));
     }
 }
 
@@ -87,6 +90,7 @@ impl Entry {
         dir: InvDir,
         project: Arc<Project>,
         place: Place,
+        half_published: bool,
     ) -> JobHandle {
         let inner = Arc::clone(&self.inner);
         let handle = self.handle.clone();
@@ -103,6 +107,7 @@ impl Entry {
             project,
             inner: Arc::clone(&inner),
             entry: self,
+            half_published,
         };
         inner.tracker.spawn(
             async move {
@@ -135,6 +140,7 @@ impl Supervisor {
                 turns: Turns::default(),
                 jobs: Mutex::default(),
                 troubles: Troubles::default(),
+                foreign: Mutex::default(),
                 places: AtomicUsize::new(0),
                 draining: AtomicBool::new(false),
                 unknown: AtomicU64::new(0),
@@ -187,6 +193,14 @@ impl Supervisor {
         let folders = std::iter::once(settings.state_dir.as_path()).chain(roots);
         let low = folders.filter_map(|folder| low_disk(folder, settings.min_free));
         lines.extend(low.map(|(_, said)| said));
+        let foreign = lock(&self.inner.foreign);
+        lines.extend(foreign.iter().map(|(uuid, proto)| {
+            format!(
+                "the shim of {uuid} speaks protocol {proto}, which this steroidsd does not know"
+            )
+        }));
+        drop(foreign);
+        lines.sort();
         lines
     }
 }
@@ -275,6 +289,29 @@ impl Inner {
         }
     }
 
+    /// Notes whether a shim answers; logs it when it no longer does.
+    pub(super) fn mute(&self, uuid: &str, project: &Path, id: InvocationId, is_mute: bool) {
+        let key = mute_key(uuid);
+        if !is_mute {
+            self.troubles.well(&key);
+        } else if self.troubles.note(&key, project, id, Why::Mute) {
+            warn!(invocation.id = %id, "its shim does not answer");
+        }
+    }
+
+    /// Notes that a shim speaks a protocol that we do not; logs it when it is new.
+    pub(super) fn note_foreign(&self, uuid: String, proto: u32) {
+        let mut foreign = lock(&self.foreign);
+        if foreign.insert(uuid.clone(), proto).is_none() {
+            warn!(invocation.uuid = %uuid, proto, "left alone: a shim of another protocol");
+        }
+    }
+
+    /// The protocol of an invocation's shim, if that is not ours.
+    pub(super) fn foreign(&self, uuid: &str) -> Option<u32> {
+        lock(&self.foreign).get(uuid).copied()
+    }
+
     /// What went wrong is over.
     pub(super) fn well(&self, key: &str) {
         self.troubles.well(key);
@@ -309,4 +346,9 @@ pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 /// A map is valid whatever panicked while it was held: every change to it is one call.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Under what a silent shim stands among the troubles.
+fn mute_key(uuid: &str) -> String {
+    format!("{uuid} mute")
 }

@@ -37,6 +37,8 @@ pub(super) enum Why<'a> {
     Failed(&'a (dyn Error + 'static)),
     /// Its shim says that it cannot write.
     Shim(&'a str),
+    /// Its shim says nothing.
+    Mute,
 }
 
 impl Troubles {
@@ -45,6 +47,7 @@ impl Troubles {
         let said = match why {
             Why::Failed(error) => chain(error),
             Why::Shim(trouble) => format!("its transcript cannot be written: {trouble}"),
+            Why::Mute => "its shim does not answer".to_owned(),
         };
         let what = format!("{}: invocation {id}: {said}", project.display());
         let mut known = self.known();
@@ -55,6 +58,7 @@ impl Troubles {
         let todo = match why {
             Why::Failed(error) => todo(error),
             Why::Shim("disk full") => FREE_SPACE,
+            Why::Mute => "if somebody stopped it (SIGSTOP), continue it; its agent goes on",
             Why::Shim(_) => "make its state folder writable, and it goes on by itself",
         };
         known.insert(key.to_owned(), Trouble { what, todo, since });

@@ -2,12 +2,17 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::Supervisor;
 use super::job::{JobHandle, Progress};
 use crate::domain::{InvocationId, Live};
+
+/// A sync of the log and one transaction; longer means a disk or a database that refuses.
+const ROW_WITHIN: Duration = Duration::from_secs(2);
 
 /// How a running invocation is doing.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -37,12 +42,27 @@ pub struct Beat {
 }
 
 impl Supervisor {
-    /// How a running invocation is doing; nothing is told of one that is not in our care.
+    /// How a running invocation is doing; of one that is not in our care, why it is not, or nothing.
     pub fn vitals(&self, uuid: &str) -> Vitals {
         let handle = self.inner.job(uuid);
-        handle
-            .and_then(|handle| vitals(&handle))
-            .unwrap_or_default()
+        let vitals = handle.and_then(|handle| vitals(&handle));
+        vitals.unwrap_or_else(|| Vitals {
+            alarm: self.inner.foreign(uuid).map(foreign),
+            live: None,
+        })
+    }
+
+    /// Waits for the row of an invocation whose log may have its last line already, for at most as
+    /// long as that should take: who has seen that line is then not told that it runs.
+    pub async fn settled(&self, uuid: &str) {
+        let Some(mut handle) = self.inner.job(uuid) else {
+            return;
+        };
+        let settled = handle
+            .progress
+            .wait_for(|progress| !matches!(progress, Progress::Ending(_)));
+        // In time or not, or gone with its end: the row says what is true.
+        let _ = timeout(ROW_WITHIN, settled).await;
     }
 
     /// How all of them are doing, in no order.
@@ -65,9 +85,17 @@ impl Supervisor {
     }
 }
 
+/// The alarm of an invocation whose shim speaks another protocol.
+pub(super) fn foreign(proto: u32) -> String {
+    format!(
+        "foreign shim: it speaks protocol {proto}, which this steroidsd does not know; it is left alone, \
+         and its row and log go on when a steroidsd that knows it is back"
+    )
+}
+
 fn vitals(handle: &JobHandle) -> Option<Vitals> {
     match &*handle.progress.borrow() {
-        Progress::Running(vitals) => Some(vitals.clone()),
+        Progress::Running(vitals) | Progress::Ending(vitals) => Some(vitals.clone()),
         Progress::Ended(_) => None,
     }
 }

@@ -165,6 +165,7 @@ fn prepare(owned: Owned) -> Result<Prepared, Failure> {
     };
     // Before the provider: whoever finds this must not start it a second time.
     state.store(&dir)?;
+    steroids_failpoint::reach("shim.state-stored");
     Ok(Prepared {
         dir,
         lock,
@@ -199,6 +200,7 @@ fn keep(
     started: Moment,
     report: Report,
 ) -> Result<(), Failure> {
+    steroids_failpoint::reach("shim.provider-started");
     let mut state = prepared.state.clone();
     state.agent_pid = Some(provider.pid);
     state.agent_start_ticks = start_ticks(provider.pid);

@@ -33,6 +33,7 @@ pub(crate) struct Owned {
 /// Takes it over, or says why not; then nothing was changed that another shim could miss.
 pub(crate) fn take_over(path: &Path) -> Result<Owned, Failure> {
     let dir = InvDir::at(path);
+    steroids_failpoint::reach("shim.begun");
     let lock = lock::acquire(&dir.lock())?;
     if ExitRecord::load(&dir)?.is_some() {
         return Err(Failure::Said(format!(
@@ -67,6 +68,7 @@ pub(crate) fn take_over(path: &Path) -> Result<Owned, Failure> {
         spool: Writer::create(&dir.spool())?,
         draft: Arc::clone(&draft),
     };
+    steroids_failpoint::reach("shim.locked");
     Ok(Owned {
         dir,
         lock,

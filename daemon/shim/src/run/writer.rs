@@ -150,9 +150,13 @@ fn record_end(files: &Files, record: &ExitRecord, queue: &Queue) -> bool {
         queue.trouble(trouble);
         thread::sleep(RETRY);
     }
+    steroids_failpoint::reach("shim.spool-synced");
     loop {
         match files.draft.commit(record) {
-            Ok(()) => return true,
+            Ok(()) => {
+                steroids_failpoint::reach("shim.recorded");
+                return true;
+            }
             Err(_) if !files.dir.path().exists() => return false,
             Err(FileError::Io { source, .. }) => queue.trouble(trouble(&source)),
             // Nothing that time will mend.

@@ -1,11 +1,13 @@
 //! The daemon dies, at the worst moments and often; no agent notices and no line is lost.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rand::RngExt;
 use rustix::process::{Pid, Signal, kill_process};
 use steroids_proto::v1;
-use steroids_tests::{Ctl, Daemon, Home, Puppet, eventually, log, processes, reprojected, rpc};
+use steroids_tests::{
+    Ctl, Daemon, Home, Puppet, eventually, faults, log, processes, reprojected, rpc,
+};
 use tonic::Code;
 
 /// Kills per case; more for a long run.
@@ -95,6 +97,8 @@ async fn numbered_lines_are_each_there_once_in_order_however_often_the_daemon_is
     }
     let on_disk = std::fs::read_to_string(ctl.log_path(started.id)).unwrap();
     assert_eq!(seen.join("\n") + "\n", on_disk);
+    let seen = format!("{kills} kills, {count} lines, same agent, exit 7, one client throughout");
+    faults::held(1, seen);
 }
 
 #[tokio::test]
@@ -200,6 +204,8 @@ async fn an_agent_that_ends_while_no_daemon_is_there_ends_with_its_own_code_and_
             .all(|line| line["ts"].as_u64().unwrap() <= gone.as_millis() as u64)
     );
     assert_undisturbed(&ctl, &ended);
+    let seen = "exit 3 before ready, both lines, nothing dated after the agent's end";
+    faults::held(2, seen);
 }
 
 #[tokio::test]
@@ -218,7 +224,9 @@ async fn a_daemon_asked_to_end_leaves_agents_alive_and_streams_resumable() {
         let seen = followed.until("before").await;
         agents.push((puppet, started, followed, seen));
     }
+    let asked = Instant::now();
     assert_eq!(daemon.term().await, 0);
+    let ended = asked.elapsed();
     let mut cursors = Vec::new();
     for (puppet, started, followed, seen) in &mut agents {
         assert_eq!(processes::marked(&started.uuid).len(), 1);
@@ -246,6 +254,11 @@ async fn a_daemon_asked_to_end_leaves_agents_alive_and_streams_resumable() {
         let all = [rpc::bytes(seen), rpc::bytes(&rest)].concat();
         assert_eq!(all, std::fs::read(ctl.log_path(started.id)).unwrap());
     }
+    let seen = format!(
+        "exit 0 after {} ms, 3 agents alive, 3 streams resumed",
+        ended.as_millis()
+    );
+    faults::held(8, seen);
 }
 
 #[tokio::test]

@@ -3,4 +3,194 @@
 use super::Fault;
 
 /// By number.
-pub(super) const FAULTS: &[Fault] = &[];
+pub(super) const FAULTS: &[Fault] = &[
+    Fault {
+        id: 1,
+        fault: "kill -9 of the daemon during steady output, restart",
+        required: "same agent, no line lost, doubled or out of order, exit code right",
+        tests: &[
+            "restart::numbered_lines_are_each_there_once_in_order_however_often_the_daemon_is_killed",
+        ],
+    },
+    Fault {
+        id: 2,
+        fault: "the same, and the agent ends while no daemon is there",
+        required: "row final from exit.json, log complete, times of the agent's end",
+        tests: &[
+            "restart::an_agent_that_ends_while_no_daemon_is_there_ends_with_its_own_code_and_times",
+        ],
+    },
+    Fault {
+        id: 4,
+        fault: "kill -9 between the row's commit and the launch",
+        required: "failed, exit -1, never started; no process",
+        tests: &[
+            "faults::crash::starting::a_daemon_killed_before_the_launch_has_started_nothing_and_the_row_says_so",
+        ],
+    },
+    Fault {
+        id: 6,
+        fault: "kill -9 of a shim, daemon up",
+        required: "the agent's tree is gone in 2 s, failed, exit -1, shim lost; every spooled line",
+        tests: &["faults::crash::lost::a_killed_shims_whole_tree_is_gone_and_the_row_says_lost"],
+    },
+    Fault {
+        id: 8,
+        fault: "SIGTERM to the daemon with 3 agents and open streams",
+        required: "exit 0 within 5 s, agents live, streams end as unavailable, resuming loses nothing",
+        tests: &["restart::a_daemon_asked_to_end_leaves_agents_alive_and_streams_resumable"],
+    },
+    Fault {
+        id: 9,
+        fault: "a shim of the previous protocol runs, a new daemon starts",
+        required: "adopted, can be stopped, row final; and the other way round",
+        tests: &[
+            "faults::crash::protocol::a_shim_of_the_first_protocol_is_adopted_stopped_and_finished",
+            "faults::crash::protocol::the_shim_of_today_answers_what_a_daemon_of_the_first_protocol_asks",
+        ],
+    },
+    Fault {
+        id: 11,
+        fault: "a shim is mute (SIGSTOP) when the daemon starts",
+        required: "ready within 10 s, row running with an alarm, others adopted, well after SIGCONT",
+        tests: &[
+            "faults::crash::mute::a_mute_shim_at_start_holds_nobody_up_and_is_told_of_until_it_answers",
+        ],
+    },
+    Fault {
+        id: 13,
+        fault: "a second daemon of the same user is started",
+        required: "it exits non-zero and names the holder; the first and its socket are unaffected",
+        tests: &[
+            "faults::crash::two::a_second_daemon_names_the_first_and_goes_and_the_first_does_not_notice",
+        ],
+    },
+    Fault {
+        id: 14,
+        fault: "the host was restarted, and the old agent's pid is an innocent process",
+        required: "lost: host restarted; the innocent is not signalled",
+        tests: &[
+            "faults::crash::lost::after_a_restart_of_the_host_an_innocent_process_of_the_old_number_lives",
+        ],
+    },
+    Fault {
+        id: 101,
+        fault: "kill -9 of the daemon after or during the launch, before the answer",
+        required: "the agent runs and is adopted; the same request again gives it, and no second one",
+        tests: &[
+            "faults::crash::starting::a_daemon_killed_after_the_launch_finds_its_agent_again",
+            "faults::crash::starting::a_shim_that_took_over_while_no_daemon_was_there_is_adopted",
+        ],
+    },
+    Fault {
+        id: 102,
+        fault: "kill -9 between append and commit: a line, the last line, the row",
+        required: "each line once, one last line, row final, clients see the same",
+        tests: &[
+            "faults::crash::ending::killed_between_append_and_commit_no_line_is_lost_or_doubled",
+            "faults::crash::ending::killed_between_the_last_line_and_the_row_both_come_out_right",
+        ],
+    },
+    Fault {
+        id: 103,
+        fault: "kill -9 in the middle of recovery: reconcile, a loss, a log being rebuilt",
+        required: "the next start completes it; no cursor of before is taken for another log's",
+        tests: &[
+            "faults::crash::recovery::a_reconcile_killed_between_two_invocations_is_done_by_the_next",
+            "faults::crash::recovery::declaring_an_invocation_lost_may_be_killed_at_each_step",
+            "faults::crash::recovery::rebuilding_a_log_may_be_killed_at_each_step_and_old_cursors_do_not_fit_it",
+        ],
+    },
+    Fault {
+        id: 104,
+        fault: "kill -9 of a shim at each of its steps, alone and with its daemon",
+        required: "never_started or lost, or the agent's code once that is recorded; no process left",
+        tests: &[
+            "faults::crash::starting::a_shim_killed_while_it_takes_over_leaves_nothing_and_the_row_says_so",
+            "faults::crash::starting::a_shim_and_its_daemon_killed_while_it_takes_over_leave_nothing",
+            "faults::crash::ending::a_shim_killed_around_its_record_has_the_code_once_it_is_written",
+        ],
+    },
+    Fault {
+        id: 105,
+        fault: "kill -9 of daemon, shim and provider together; of a provider alone",
+        required: "lost with every spooled line; interrupted with its signal",
+        tests: &[
+            "faults::crash::lost::daemon_shim_and_provider_killed_together_leave_a_whole_log_and_a_lost_row",
+            "faults::crash::lost::a_provider_killed_by_another_hand_is_told_by_its_signal_with_or_without_a_daemon",
+        ],
+    },
+    Fault {
+        id: 106,
+        fault: "200 random kill -9 of the daemon over 8 agents that number their lines",
+        required: "0 lines lost, doubled or out of order, 0 wrong codes, 0 processes and running rows left",
+        tests: &[
+            "faults::crash::soak::eight_agents_lose_no_line_and_no_exit_code_however_often_the_daemon_is_killed",
+        ],
+    },
+    Fault {
+        id: 107,
+        fault: "the same, and random kills of shims and providers",
+        required: "as above for all that was not hit; the rest final with the right reason",
+        tests: &[
+            "faults::crash::soak::kills_of_shims_and_providers_too_leave_final_rows_with_the_right_reason",
+        ],
+    },
+    Fault {
+        id: 108,
+        fault: "a shim falls mute (SIGSTOP) while a daemon watches over it",
+        required: "an alarm in show and status, gone after SIGCONT; a stop asked meanwhile is obeyed",
+        tests: &[
+            "faults::crash::mute::a_shim_that_falls_mute_later_is_told_of_and_obeys_when_it_is_back",
+        ],
+    },
+    Fault {
+        id: 109,
+        fault: "a shim of an unknown newer protocol",
+        required: "row running, shown as a foreign shim, files readable, never killed",
+        tests: &[
+            "faults::crash::protocol::a_shim_of_a_protocol_to_come_is_shown_as_foreign_and_left_alone",
+        ],
+    },
+    Fault {
+        id: 110,
+        fault: "two daemons with state folders of their own, one project",
+        required: "the second is refused it by name, also while the first is away",
+        tests: &["faults::crash::two::two_daemons_with_states_of_their_own_do_not_share_a_project"],
+    },
+    Fault {
+        id: 111,
+        fault: "a daemon is started while one that was killed is not fully gone",
+        required: "it waits for the lock, up to 2 s, and serves",
+        tests: &["faults::crash::two::a_daemon_waits_for_one_that_is_about_to_be_gone"],
+    },
+    Fault {
+        id: 112,
+        fault: "somebody asks for a row between the stream's last line and the row's end",
+        required: "the answer waits for the row, for 2 s at most",
+        tests: &[
+            "faults::crash::ending::who_has_seen_the_last_line_is_not_told_that_it_runs",
+            "faults::crash::ending::a_row_that_does_not_come_is_not_waited_for_without_end",
+        ],
+    },
+    Fault {
+        id: 113,
+        fault: "kill -9 in the middle of a line, of the log's and of the agent's",
+        required: "the line comes out whole, once",
+        tests: &["faults::crash::ending::killed_in_the_middle_of_a_line_the_line_comes_out_whole"],
+    },
+    Fault {
+        id: 114,
+        fault: "a shim takes the stage after its invocation was given up",
+        required: "it starts nothing, and the row stays as it is",
+        tests: &["faults::crash::starting::a_shim_that_comes_after_it_was_given_up_starts_nothing"],
+    },
+    Fault {
+        id: 115,
+        fault: "kill -9 of the launching process, while its shim takes over",
+        required: "the agent runs and the start is answered so, not as failed",
+        tests: &[
+            "faults::crash::starting::an_agent_whose_launcher_is_killed_runs_all_the_same_and_the_answer_says_so",
+        ],
+    },
+];

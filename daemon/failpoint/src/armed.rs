@@ -6,6 +6,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use rustix::process::{Signal, getpid, kill_process};
 
@@ -62,6 +63,30 @@ pub fn environment() -> Option<(&'static str, OsString)> {
     Some((VARIABLE, file.as_os_str().to_owned()))
 }
 
+/// The wall clock, moved by what the file says.
+pub fn wall_clock() -> SystemTime {
+    let now = SystemTime::now();
+    let Some(file) = FILE.as_deref() else {
+        return now;
+    };
+    let text = fs::read_to_string(file).unwrap_or_default();
+    moved(now, text.lines().find_map(by).unwrap_or(0))
+}
+
+/// How far a line moves the wall clock, in milliseconds.
+fn by(line: &str) -> Option<i64> {
+    line.strip_prefix("clock ")?.trim().parse().ok()
+}
+
+fn moved(now: SystemTime, by: i64) -> SystemTime {
+    let far = Duration::from_millis(by.unsigned_abs());
+    let moved = match by {
+        0.. => now.checked_add(far),
+        _ => now.checked_sub(far),
+    };
+    moved.unwrap_or(now)
+}
+
 /// The action of a line about this point, and how often it is to be passed before.
 fn wanted(line: &str, name: &str) -> Option<(Action, u64)> {
     let mut words = line.split_ascii_whitespace();
@@ -114,5 +139,16 @@ mod tests {
         for other in ["", "a.c kill", "a.b", "a.b dance", "a.b errno x"] {
             assert_eq!(wanted(other, "a.b"), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_line_moves_the_wall_clock_forth_or_back() {
+        assert_eq!(by("clock 1500"), Some(1500));
+        assert_eq!(by("clock -7"), Some(-7));
+        assert_eq!(by("clocks 7"), None);
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(10);
+        let since = |by| moved(now, by).duration_since(SystemTime::UNIX_EPOCH);
+        assert_eq!(since(1500).unwrap(), Duration::from_millis(11_500));
+        assert_eq!(since(-1500).unwrap(), Duration::from_millis(8_500));
     }
 }

@@ -11,6 +11,7 @@
 //! NAME stop            stops it (SIGSTOP), until somebody continues or kills it
 //! NAME errno N         has the operation fail with this error number
 //! NAME kill after K    as above, when the point has been reached K times before
+//! clock MS             moves the wall clock by so many milliseconds, back where they are negative
 //! ```
 //!
 //! Each action taken is a line `NAME PID` in the file beside it whose name ends in `.hits`.
@@ -19,7 +20,7 @@
 mod armed;
 
 #[cfg(feature = "armed")]
-pub use armed::{check, environment, reach};
+pub use armed::{check, environment, reach, wall_clock};
 
 /// A place where the program may be ended or stopped.
 #[cfg(not(feature = "armed"))]
@@ -41,4 +42,11 @@ pub fn check(_name: &str) -> std::io::Result<()> {
 #[inline(always)]
 pub fn environment() -> Option<(&'static str, std::ffi::OsString)> {
     None
+}
+
+/// The wall clock; of a program that is tested, moved by what the test says.
+#[cfg(not(feature = "armed"))]
+#[inline(always)]
+pub fn wall_clock() -> std::time::SystemTime {
+    std::time::SystemTime::now()
 }

@@ -1,6 +1,6 @@
 //! The notice that something cannot be given: never silence, never other data.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -138,7 +138,7 @@ struct Notice {
 }
 
 fn now_ms() -> i64 {
-    let since = SystemTime::now()
+    let since = steroids_failpoint::wall_clock()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

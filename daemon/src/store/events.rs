@@ -1,6 +1,6 @@
 //! Lifecycle events: rows with a number that only grows, the cursor of who watches a project.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use rusqlite::{Connection, Row, params};
 
@@ -108,7 +108,7 @@ pub(super) fn prune(connection: &Connection, keep: i64) -> Result<usize, Failure
 
 /// The wall clock; events are ordered by number, so a clock that jumps harms nothing.
 pub(super) fn now_ms() -> i64 {
-    SystemTime::now()
+    steroids_failpoint::wall_clock()
         .duration_since(UNIX_EPOCH)
         .ok()
         .and_then(|since| i64::try_from(since.as_millis()).ok())

@@ -1,6 +1,6 @@
 //! The two clocks: the wall clock for people, the monotonic one for durations and limits.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -16,7 +16,7 @@ pub(crate) struct Moment {
 impl Moment {
     /// Now.
     pub(crate) fn now() -> Moment {
-        let wall_ms = SystemTime::now()
+        let wall_ms = steroids_failpoint::wall_clock()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_millis() as u64);
         Moment {

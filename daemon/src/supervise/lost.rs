@@ -5,7 +5,7 @@
 use std::fs::DirBuilder;
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use steroids_shim::durable::FileError;
 use steroids_shim::exit::{End, ExitRecord};
@@ -70,10 +70,10 @@ pub(super) fn close(
             Some(state) => tree::kill_remains(&spec.uuid, &state),
             None => tree::kill_marked(&spec.uuid),
         };
-        if killed.found > 0 {
+        if !killed.found.is_empty() {
             info!(
                 invocation.id = spec.invocation,
-                found = killed.found,
+                found = killed.found.len(),
                 "killed what a lost shim left behind"
             );
         }
@@ -127,7 +127,7 @@ fn whole_length(dir: &InvDir) -> Result<u64, SpoolError> {
 
 /// The wall clock, in epoch milliseconds.
 pub(super) fn now_ms() -> u64 {
-    SystemTime::now()
+    steroids_failpoint::wall_clock()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| {
             u64::try_from(since.as_millis()).unwrap_or(u64::MAX)

@@ -3,11 +3,12 @@
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
+use steroids_provider::activity::Level;
 use steroids_shim::exit::{End, ExitRecord, Rusage};
 use steroids_shim::protocol::Message;
 use steroids_shim::spec::PROTOCOL;
-use steroids_shim::spool::LONGEST_PAYLOAD;
-use steroids_shim::tree::Tree;
+use steroids_shim::spool::{Control, LONGEST_PAYLOAD};
+use steroids_shim::tree::{Process, Tree};
 
 use super::clock::Moment;
 use super::keeper::Keeper;
@@ -29,6 +30,9 @@ const LOOK_MS: u64 = 20;
 
 /// What is still read of a pipe when its writers have been killed: all that fits into one.
 const LAST_READS: usize = 1024 * 1024 / LONGEST_PAYLOAD;
+
+/// Left-over processes that are named; the rest is counted. A line has room for these.
+const NAMED: usize = 10;
 
 impl Keeper {
     pub(super) fn provider_ended(&mut self, ended: Ended) {
@@ -77,7 +81,7 @@ impl Keeper {
     fn end(&mut self) {
         let spared = [self.pid];
         let leftovers = match self.leave_background {
-            true => self.tree().alive(&spared).len() as u32,
+            true => self.tree().alive(&spared),
             false => self.tree().kill_all(&spared).found,
         };
         for index in 0..self.pipes.len() {
@@ -88,7 +92,13 @@ impl Keeper {
         while let Some(orphan) = sys::ended_child(None) {
             sys::reap(orphan.pid);
         }
-        if let Some(record) = self.exit_record(leftovers) {
+        if !leftovers.is_empty() {
+            self.record(&Control::Notice {
+                level: Level::Info,
+                msg: left_over(&leftovers, self.leave_background),
+            });
+        }
+        if let Some(record) = self.exit_record(leftovers.len() as u32) {
             self.phase = Phase::Ending;
             self.connections.push(&Message::Ending {
                 what: "recording".to_owned(),
@@ -115,6 +125,23 @@ impl Keeper {
     }
 }
 
+/// Who was left over, in words.
+fn left_over(processes: &[Process], stay: bool) -> String {
+    let named = processes.iter().take(NAMED);
+    let mut names: Vec<String> = named
+        .map(|process| format!("{} (pid {})", process.name, process.pid))
+        .collect();
+    let unnamed = processes.len() - names.len();
+    if unnamed > 0 {
+        names.push(format!("{unnamed} more"));
+    }
+    let names = names.join(", ");
+    match stay {
+        true => format!("still running, as was asked for: {names}"),
+        false => format!("still running after the end, and ended now: {names}"),
+    }
+}
+
 /// What was used by the provider and everything that was reaped for it.
 fn rusage() -> Option<Rusage> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
@@ -124,4 +151,29 @@ fn rusage() -> Option<Rusage> {
         system_us: micros(usage.system_time()),
         max_rss_kib: usage.max_rss() as u64,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn processes(count: i32) -> Vec<Process> {
+        let process = |pid| Process {
+            pid,
+            start_ticks: 1,
+            name: "node".to_owned(),
+        };
+        (1..=count).map(process).collect()
+    }
+
+    #[test]
+    fn those_left_over_are_named_and_many_of_them_counted() {
+        assert_eq!(
+            left_over(&processes(2), false),
+            "still running after the end, and ended now: node (pid 1), node (pid 2)"
+        );
+        let words = left_over(&processes(200), true);
+        assert!(words.ends_with("node (pid 10), 190 more"), "{words}");
+        assert!(words.starts_with("still running, as was asked for: node (pid 1)"));
+    }
 }

@@ -41,10 +41,10 @@ pub struct Tree<'a> {
 }
 
 /// What became of a tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Killed {
-    /// Processes that were found alive.
-    pub found: u32,
+    /// Processes that were found alive, each once.
+    pub found: Vec<Process>,
     /// Those that were still there in the end: the kernel does not let go of them.
     pub left: u32,
 }
@@ -75,13 +75,13 @@ impl Tree<'_> {
         loop {
             let found = self.kill_once(spared);
             for process in &found {
-                if !seen.contains(process) {
-                    seen.push(*process);
+                if !seen.iter().any(|known| known.is(process)) {
+                    seen.push(process.clone());
                 }
             }
             if found.is_empty() || Instant::now() >= deadline {
                 return Killed {
-                    found: seen.len() as u32,
+                    found: seen,
                     left: found.len() as u32,
                 };
             }
@@ -111,13 +111,18 @@ pub fn kill_remains(uuid: &str, state: &State) -> Killed {
     let session = state.agent_pid.filter(|pid| {
         state.agent_start_ticks.is_some() && start_ticks(*pid) == state.agent_start_ticks
     });
-    Tree {
+    let killed = Tree {
         uuid,
         below: None,
         session,
         cgroup: state.cgroup.as_deref(),
     }
-    .kill_all(&[])
+    .kill_all(&[]);
+    if let Some(cgroup) = &state.cgroup {
+        // The shim would have done it. What the kernel does not let go of still is in there.
+        let _ = fs::remove_dir(cgroup);
+    }
+    killed
 }
 
 fn kill(process: &Process) {

@@ -18,17 +18,27 @@ const LONGEST_ENVIRONMENT: u64 = 1024 * 1024;
 const LONGEST_STAT: u64 = 4096;
 
 /// A process that cannot be mistaken for a later one with its number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
     /// Its number.
     pub pid: i32,
     /// When it started, in clock ticks since boot.
     pub start_ticks: u64,
+    /// What it calls itself, fit to be shown: 15 bytes at most, of which the process chooses each.
+    pub name: String,
+}
+
+impl Process {
+    /// Whether this is the same one, which may have taken another name since.
+    pub(super) fn is(&self, other: &Process) -> bool {
+        (self.pid, self.start_ticks) == (other.pid, other.start_ticks)
+    }
 }
 
 /// What `/proc/PID/stat` tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Stat {
+    name: String,
     state: u8,
     parent: i32,
     session: i32,
@@ -68,6 +78,7 @@ pub(super) fn members(tree: &Tree<'_>, spared: &[i32]) -> Vec<Process> {
         .map(|(pid, stat)| Process {
             pid: *pid,
             start_ticks: stat.start_ticks,
+            name: stat.name.clone(),
         })
         .collect()
 }
@@ -132,10 +143,12 @@ fn stat(pid: i32) -> Option<Stat> {
 /// The program's name stands in parentheses and may itself hold any byte, so what follows is
 /// counted from the last one.
 fn parse_stat(text: &[u8]) -> Option<Stat> {
+    let begin = text.iter().position(|byte| *byte == b'(')?;
     let end = text.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(text.get(end + 2..)?).ok()?;
     let mut fields = rest.split_ascii_whitespace();
     Some(Stat {
+        name: shown(text.get(begin + 1..end)?),
         state: *fields.next()?.as_bytes().first()?,
         parent: fields.next()?.parse().ok()?,
         // Past the process group.
@@ -143,6 +156,12 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
         // Field 22 of all.
         start_ticks: fields.nth(15)?.parse().ok()?,
     })
+}
+
+/// A name without what would do something to a terminal or a line.
+fn shown(name: &[u8]) -> String {
+    let name = String::from_utf8_lossy(name);
+    name.replace(char::is_control, "?")
 }
 
 #[cfg(test)]
@@ -155,13 +174,17 @@ mod tests {
         assert_eq!(
             parse_stat(text),
             Some(Stat {
+                name: "a) S 1 (b)".to_owned(),
                 state: b'S',
                 parent: 7,
                 session: 9,
                 start_ticks: 4711
             })
         );
+        let text = b"12 (\x1b[2J\xff) S 1 7 12 9 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 4711 1 2 3\n";
+        assert_eq!(parse_stat(text).unwrap().name, "?[2J\u{fffd}");
         assert_eq!(parse_stat(b"12 (a"), None);
+        assert_eq!(parse_stat(b"12 )a( S"), None);
         assert_eq!(parse_stat(b""), None);
     }
 

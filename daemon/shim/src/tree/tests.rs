@@ -28,7 +28,13 @@ fn marked_processes_are_killed_and_others_are_not() {
         thread::yield_now();
     }
     let killed = kill_marked(&our_uuid);
-    assert!(killed.found >= 1);
+    assert!(!killed.found.is_empty());
+    assert!(
+        killed
+            .found
+            .iter()
+            .all(|process| process.pid > 0 && !process.name.is_empty())
+    );
     assert_eq!(killed.left, 0);
     ours.wait().unwrap();
     assert!(other.try_wait().unwrap().is_none());
@@ -63,7 +69,7 @@ fn remains_of_another_boot_are_left_alone() {
     assert_eq!(kill_remains(&uuid, &state), Killed::default());
     assert!(child.try_wait().unwrap().is_none());
     state.boot_id = state::boot_id().unwrap();
-    while kill_remains(&uuid, &state).found == 0 {}
+    while kill_remains(&uuid, &state).found.is_empty() {}
     child.wait().unwrap();
 }
 
@@ -78,6 +84,7 @@ fn a_process_number_that_was_given_again_is_not_hit() {
     kill(&Process {
         pid,
         start_ticks: 1,
+        name: "cat".to_owned(),
     });
     // One that was hit may take a moment to go, but echoes nothing any more.
     let _ = child.stdin.take().unwrap().write_all(b"alive");

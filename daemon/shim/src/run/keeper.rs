@@ -44,8 +44,9 @@ const HINT_EVERY_MS: u64 = 5;
 /// What a host that shuts down leaves the provider; the service manager waits 20 s in all.
 const SHUTDOWN_GRACE_MS: u64 = 8000;
 
-/// A wait that ends later than it should by so much was not this process's own doing.
-const STANDSTILL_MS: u64 = 5000;
+/// What ends later than it should by so much was not this process's own doing, nor that of a busy
+/// machine.
+const STANDSTILL_MS: u64 = 2000;
 
 /// One invocation, from the start of its provider to its exit record.
 pub(super) struct Keeper {
@@ -131,6 +132,7 @@ impl Keeper {
             course: Course {
                 started: started.mono_ms,
                 last_output: started.mono_ms,
+                stood_still: 0,
             },
             phase: Phase::Running,
             reason: None,
@@ -149,8 +151,11 @@ impl Keeper {
     /// Keeps the invocation until its exit record is written; false if it could not be.
     pub(super) fn run(mut self) -> bool {
         sys::give_back_memory();
+        let mut looked = self.course.started;
         loop {
             let now = mono_ms();
+            // Also what is done between two waits takes no time to speak of.
+            self.forgive(Some(looked), now);
             let wake_at = self.tick(now);
             if let Some(written) = self.progress.done {
                 if let Some(group) = &self.group {
@@ -160,7 +165,8 @@ impl Keeper {
                 return written;
             }
             let ready = self.wait(now, wake_at);
-            self.forgive(wake_at, mono_ms());
+            looked = mono_ms();
+            self.forgive(wake_at, looked);
             for ready in ready {
                 self.handle(ready);
             }
@@ -170,11 +176,15 @@ impl Keeper {
         }
     }
 
-    /// A host, or everything on it, that stood still is no silence of the provider either.
+    /// A host, or everything on it, that stood still is no silence of the provider, none of its
+    /// time, and none of its grace.
     fn forgive(&mut self, wake_at: Option<u64>, now: u64) {
         let late = wake_at.map_or(0, |at| now.saturating_sub(at));
         if late > STANDSTILL_MS {
-            self.course.last_output += late;
+            self.course.forgive(late, now);
+            if let Phase::Stopping { kill_at } = &mut self.phase {
+                *kill_at = (*kill_at).max(now + late.min(self.limits.grace_ms));
+            }
         }
     }
 

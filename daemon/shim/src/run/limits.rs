@@ -14,6 +14,18 @@ pub(crate) struct Course {
     pub(crate) started: u64,
     /// When it last printed something, or was last kept from it.
     pub(crate) last_output: u64,
+    /// Milliseconds since the start that are not the provider's: everything stood still.
+    pub(crate) stood_still: u64,
+}
+
+impl Course {
+    /// Takes a wait that ended `late` for a standstill of everything. When that began nobody knows:
+    /// somewhere before the wait should have ended. So silence is counted anew, and the time to run
+    /// is longer by twice of what is known.
+    pub(crate) fn forgive(&mut self, late: u64, now: u64) {
+        self.last_output = now;
+        self.stood_still += 2 * late;
+    }
 }
 
 /// A limit that is still ahead, or was just reached.
@@ -39,7 +51,11 @@ pub(crate) fn next(limits: &Limits, vitals: Vitals, course: Course) -> Option<Du
     // In order of what an end is put down to where two limits are reached at once.
     [
         (course.last_output, post_result, Reason::PostResult),
-        (course.started, limits.wall_ms, Reason::Wall),
+        (
+            course.started + course.stood_still,
+            limits.wall_ms,
+            Reason::Wall,
+        ),
         (course.last_output, silence, Reason::Silence),
     ]
     .into_iter()
@@ -131,6 +147,7 @@ mod tests {
             Course {
                 started,
                 last_output,
+                stood_still: 0,
             },
         )
         .unwrap();
@@ -167,6 +184,22 @@ mod tests {
     }
 
     #[test]
+    fn whoever_stood_still_past_a_limit_gets_time_to_go_on() {
+        let mut course = Course {
+            started: 0,
+            last_output: 0,
+            stood_still: 0,
+        };
+        // The silence was to end at 100.
+        course.forgive(900, 1000);
+        let due = next(&LIMITS, Vitals::default(), course).unwrap();
+        assert_eq!((due.at, due.reason), (1100, Reason::Silence));
+        course.last_output = 2700;
+        let due = next(&LIMITS, Vitals::default(), course).unwrap();
+        assert_eq!((due.at, due.reason), (2800, Reason::Wall));
+    }
+
+    #[test]
     fn without_limits_nothing_is_due() {
         let none = Limits {
             silence_ms: None,
@@ -178,6 +211,7 @@ mod tests {
         let course = Course {
             started: 0,
             last_output: 0,
+            stood_still: 0,
         };
         assert_eq!(next(&none, Vitals::default(), course), None);
     }

@@ -27,6 +27,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     run::tune_allocator();
+    run::take_signals();
     let arguments = Arguments::parse();
     // Before the first file: nothing of ours is anybody else's, whatever the shell had set.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));

@@ -25,7 +25,7 @@ use crate::config::Config;
 use crate::service::listen::{self, Claim, ListenError};
 use crate::service::lock::{DaemonLock, LockError};
 use rooms::{NoShim, Rooms};
-pub use sys::tune_allocator;
+pub use sys::{take_signals, tune_allocator};
 
 /// A process that was killed lets go of its locks within this, or it was not killed.
 const HELD_FOR: Duration = Duration::from_secs(2);

@@ -47,6 +47,23 @@ pub(crate) fn reset_signals() {
         // SAFETY: neither disposition runs any code. Signals that cannot be changed are refused.
         unsafe { libc::signal(signal, action) };
     }
+    // Two that the C library keeps to itself and so does not change here; its posix_spawn, by which
+    // a daemon starts a shim, may leave one ignored.
+    for signal in [32, 33] {
+        let default = [0_u64; 4];
+        // SAFETY: to the kernel, zeros are the default disposition with no flags and an empty mask,
+        // of which it reads no more than there is.
+        unsafe {
+            let nowhere = std::ptr::null_mut::<libc::c_void>();
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                nowhere,
+                8_usize,
+            );
+        }
+    }
 }
 
 /// What the provider's process does to itself between fork and exec.

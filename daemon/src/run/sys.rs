@@ -1,9 +1,13 @@
 //! What the standard library and the system-call crates offer only as unsafe, and all of it that
-//! the daemon needs: how the allocator treats memory that was given back to it.
-#![expect(unsafe_code, reason = "the allocator's settings have no safe form")]
+//! the daemon needs: how the allocator treats memory that was given back to it, and what signals do.
+#![expect(
+    unsafe_code,
+    reason = "neither the allocator's settings nor dispositions have a safe form"
+)]
 
 #[cfg(target_env = "gnu")]
 use nix::libc;
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 
 /// Allocations from here on are mappings of their own, which go back to the system when freed.
 /// Batches and messages are larger than this, and whatever lives for long is smaller.
@@ -39,4 +43,14 @@ pub(super) fn give_back_memory() {
     unsafe {
         libc::malloc_trim(0);
     }
+}
+
+/// Takes signals as if nobody had said anything of them: whoever started this process may have
+/// blocked the one that is to end it, or ignored the one that tells of a child's end. Call it while
+/// there is one thread.
+pub fn take_signals() {
+    // A mask that cannot be set is one that is not understood: nothing would be better without.
+    let _ = SigSet::empty().thread_set_mask();
+    // SAFETY: the default disposition runs no code of ours.
+    let _ = unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) };
 }

@@ -63,6 +63,7 @@ impl Rooms {
 
         let (hints, watcher) = Hints::new();
         tasks.spawn(until(let_go.clone(), watcher.run()).instrument(info_span!("watcher")));
+        wakeup::ages_are_known(&config.state_dir).await;
         let projects = open_projects(config.state_dir.clone()).await?;
         let supervisor = Supervisor::new(
             supervise::Settings {

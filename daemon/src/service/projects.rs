@@ -1,7 +1,6 @@
 //! The service `Projects`: the folders that are served, and what happens in them.
 
 use std::path::Path;
-use std::time::SystemTime;
 
 use steroids_proto::v1;
 use tonic::{Request, Response, Status};
@@ -13,6 +12,7 @@ use super::{Service, convert, status};
 use crate::projects::ProjectState;
 use crate::retention::{Swept, sweep};
 use crate::supervise::Scope;
+use crate::wakeup::NO_AGES;
 
 #[tonic::async_trait]
 impl v1::projects_server::Projects for Service {
@@ -97,8 +97,13 @@ impl v1::projects_server::Projects for Service {
             None => self.wakeups.settings().retention.log_days,
         };
         let mut answer = v1::CleanupLogsResponse::default();
+        let by_age = days.is_some_and(|days| days > 0);
+        if by_age && !self.wakeups.ages_are_known().await {
+            answer.failures.push(NO_AGES.to_owned());
+            return Ok(Response::new(answer));
+        }
         for project in self.projects_at(&request.project).await? {
-            let now = SystemTime::now();
+            let now = steroids_failpoint::wall_clock();
             match sweep::logs(&project, days, request.dry_run, now).await {
                 Ok(swept) => add(&mut answer, swept),
                 Err(error) => answer

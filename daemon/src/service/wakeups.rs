@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::sync::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -44,12 +44,17 @@ impl Wakeups {
         self.last_ms.load(Ordering::Relaxed)
     }
 
+    /// Whether something may be removed for its age now.
+    pub async fn ages_are_known(&self) -> bool {
+        wakeup::ages_are_known(self.rooms.0.state_dir()).await
+    }
+
     /// Makes a pass now.
     pub async fn pass(&self) -> Report {
         let _pass = self.pass.lock().await;
         let (supervisor, projects) = &self.rooms;
         let report = wakeup::pass(supervisor, projects, &self.settings).await;
-        let since = SystemTime::now()
+        let since = steroids_failpoint::wall_clock()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         let now_ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);

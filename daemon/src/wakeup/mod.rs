@@ -3,7 +3,7 @@
 //!
 //! A pass may be cut short anywhere: the next one finds what it left.
 
-use std::time::SystemTime;
+mod clock;
 
 use tracing::{info, warn};
 
@@ -12,12 +12,17 @@ use crate::retention::policy::SpoolLimits;
 use crate::retention::{self, Swept, sweep};
 use crate::supervise::{Scope, Supervisor};
 
+pub use self::clock::ages_are_known;
+
 /// What the pass goes by.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
     /// What may be removed, and when.
     pub retention: retention::Settings,
 }
+
+/// Why nothing was removed for its age.
+pub const NO_AGES: &str = "the wall clock has jumped: nothing is removed for its age until it has gone steadily for a day";
 
 /// What a pass did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,9 +45,15 @@ pub struct Report {
 pub async fn pass(supervisor: &Supervisor, projects: &Projects, settings: &Settings) -> Report {
     let found = supervisor.reconcile(Scope::Wakeup).await;
     let mut failures = Vec::new();
-    let logs = sweep_logs(projects, settings, &mut failures).await;
+    let known = ages_are_known(supervisor.state_dir()).await;
+    if !known {
+        failures.push(NO_AGES.to_owned());
+    }
+    let days = |days: Option<u32>| days.filter(|_| known);
+    let log_days = days(settings.retention.log_days);
+    let logs = sweep_logs(projects, log_days, &mut failures).await;
     let limits = SpoolLimits {
-        days: settings.retention.spool_days,
+        days: days(settings.retention.spool_days),
         max_bytes: settings.retention.max_bytes,
     };
     let swept = sweep::spools(
@@ -50,7 +61,7 @@ pub async fn pass(supervisor: &Supervisor, projects: &Projects, settings: &Setti
         projects,
         limits,
         false,
-        SystemTime::now(),
+        steroids_failpoint::wall_clock(),
     );
     let spools = swept.await.unwrap_or_else(|error| {
         failures.push(error.to_string());
@@ -76,11 +87,11 @@ pub async fn pass(supervisor: &Supervisor, projects: &Projects, settings: &Setti
     report
 }
 
-async fn sweep_logs(projects: &Projects, settings: &Settings, failures: &mut Vec<String>) -> Swept {
+async fn sweep_logs(projects: &Projects, days: Option<u32>, failures: &mut Vec<String>) -> Swept {
     let mut all = Swept::default();
     for project in projects.all() {
-        let days = settings.retention.log_days;
-        match sweep::logs(&project, days, false, SystemTime::now()).await {
+        let now = steroids_failpoint::wall_clock();
+        match sweep::logs(&project, days, false, now).await {
             Ok(swept) => all.add(swept),
             Err(error) => failures.push(format!("{}: {error}", project.root.display())),
         }

@@ -26,6 +26,19 @@ pub trait Launcher: Send + Sync {
     fn launch<'a>(&'a self, dir: &'a Path) -> Launching<'a>;
 }
 
+impl LaunchError {
+    /// Whether the machine has run out of something, so that it may go better later.
+    pub fn is_exhausted(&self) -> bool {
+        use rustix::io::Errno;
+        let LaunchError::Spawn { source, .. } = self else {
+            return false;
+        };
+        let spent = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE];
+        let errno = source.raw_os_error();
+        errno.is_some_and(|errno| spent.iter().any(|one| one.raw_os_error() == errno))
+    }
+}
+
 /// Why no shim took over.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {

@@ -129,6 +129,9 @@ pub(super) fn start(error: StartError) -> Status {
             spent("LOW_DISK").todo("free some space, or lower daemon.min_free")
         }
         StartError::StateDir { .. } => internal("STATE_DIR", &text),
+        StartError::Launch { source, .. } if source.is_exhausted() => {
+            spent("LAUNCH").todo("no process can be started: raise the limit, or end something")
+        }
         StartError::Launch { .. } => internal("LAUNCH", &text),
         StartError::Project(error) => return project(error),
         StartError::Store(error) => return store(error),

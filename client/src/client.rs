@@ -18,8 +18,9 @@ use crate::v1::projects_client::ProjectsClient;
 const DEADLINE: Duration = Duration::from_secs(35);
 /// Maintenance reads and deletes many files, a migration copies a database.
 const LONG_DEADLINE: Duration = Duration::from_secs(10 * 60);
-/// What a stop takes besides the grace time: draining pipes, killing the tree, the last rows.
-const STOP_SLACK: Duration = Duration::from_secs(60);
+/// What a stop takes besides the grace time: killing the tree, and making the log of one that has
+/// printed faster than that goes. The daemon says by itself when nothing moves.
+const STOP_SLACK: Duration = Duration::from_secs(10 * 60);
 /// The longest grace time that still makes sense as a deadline.
 const LONGEST_GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 /// The contract's bound on a message.

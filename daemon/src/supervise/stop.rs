@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use steroids_shim::exit::ExitRecord;
+use steroids_shim::paths::InvDir;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -10,7 +13,8 @@ use super::job::{JobHandle, Progress, Request};
 use super::{StopError, Supervisor};
 use crate::domain::{Invocation, InvocationId, Phase};
 
-/// After its grace a shim kills, drains for at most 5 s, and writes its record; the row follows.
+/// After its grace a shim kills, drains for at most 5 s, and writes its record; the row follows,
+/// once the log is made, which grows at least so often.
 const AFTER_GRACE: Duration = Duration::from_secs(15);
 
 /// How long an unnamed grace may be, for the wait alone: the shim knows its own.
@@ -39,10 +43,11 @@ impl Supervisor {
         let Some(managed) = &invocation.managed else {
             return Err(StopError::NotManaged { id });
         };
-        if let Some(handle) = self.inner.job(&managed.uuid)
-            && let Some(ended) = stop_one(handle, grace).await
-        {
-            return Ok((ended, false));
+        if let Some(handle) = self.inner.job(&managed.uuid) {
+            let dir = InvDir::new(self.state_dir(), &managed.uuid);
+            if let Some(ended) = stop_one(handle, grace, Some(dir)).await {
+                return Ok((ended, false));
+            }
         }
         if let Some(proto) = self.inner.foreign(&managed.uuid) {
             return Err(StopError::Foreign { id, proto });
@@ -63,7 +68,8 @@ impl Supervisor {
         // As many at once as run; they end with this call, or are dropped with it.
         let mut stopping = JoinSet::new();
         for handle in self.inner.jobs() {
-            stopping.spawn(stop_one(handle, None));
+            // What ends by itself need not be waited for: a later daemon finishes its log.
+            stopping.spawn(stop_one(handle, None, None));
         }
         let ended = stopping.join_all().await;
         ended.iter().filter(|stopped| stopped.is_some()).count()
@@ -71,21 +77,71 @@ impl Supervisor {
 }
 
 /// Asks for the end and waits for it; `None` if it did not come in time, or the job is gone.
-async fn stop_one(mut handle: JobHandle, grace: Option<Duration>) -> Option<Invocation> {
+async fn stop_one(
+    mut handle: JobHandle,
+    grace: Option<Duration>,
+    dir: Option<InvDir>,
+) -> Option<Invocation> {
     let within = grace.unwrap_or(LONGEST_DEFAULT) + AFTER_GRACE;
     let stopping = async {
         // A job that is gone has published its end; the wait below sees it.
         let _ = handle.requests.send(Request::Stop { grace }).await;
-        let over = |progress: &Progress| matches!(progress, Progress::Ended(_));
-        match &*handle.progress.wait_for(over).await.ok()? {
-            Progress::Ended(invocation) => Some((**invocation).clone()),
-            Progress::Running(_) | Progress::Ending(_) => None,
-        }
+        until_ended(&mut handle.progress).await
     };
-    timeout(within, stopping).await.ok()?
+    if let Ok(ended) = timeout(within, stopping).await {
+        return ended;
+    }
+    let has_record = dir.is_some_and(|dir| matches!(ExitRecord::load(&dir), Ok(Some(_))));
+    match has_record {
+        true => while_its_log_grows(&mut handle.progress).await,
+        false => None,
+    }
+}
+
+async fn until_ended(progress: &mut watch::Receiver<Progress>) -> Option<Invocation> {
+    let over = |progress: &Progress| matches!(progress, Progress::Ended(_));
+    match &*progress.wait_for(over).await.ok()? {
+        Progress::Ended(invocation) => Some((**invocation).clone()),
+        Progress::Running(_) | Progress::Ending(_) => None,
+    }
+}
+
+/// Waits for the row of a provider that has ended: of one that printed faster than lines are made of
+/// it, the log may have long to grow.
+async fn while_its_log_grows(progress: &mut watch::Receiver<Progress>) -> Option<Invocation> {
+    loop {
+        if let Progress::Ended(invocation) = &*progress.borrow_and_update() {
+            return Some((**invocation).clone());
+        }
+        timeout(AFTER_GRACE, progress.changed()).await.ok()?.ok()?;
+    }
 }
 
 /// Whether a row of ours may still change.
 pub(super) fn is_open(invocation: &Invocation) -> bool {
     matches!(invocation.phase, Phase::Queued | Phase::Running)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+    use crate::supervise::vitals::Vitals;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_is_waited_for_while_the_log_grows_and_no_longer() {
+        let (job, mut progress) = watch::channel(Progress::Running(Vitals::default()));
+        let began = Instant::now();
+        let growing = tokio::spawn(async move {
+            for _ in 0..20 {
+                sleep(Duration::from_secs(10)).await;
+                job.send_replace(Progress::Running(Vitals::default()));
+            }
+            job
+        });
+        assert!(while_its_log_grows(&mut progress).await.is_none());
+        assert_eq!(began.elapsed(), Duration::from_secs(200) + AFTER_GRACE);
+        drop(growing);
+    }
 }

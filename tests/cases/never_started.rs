@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use steroids_proto::v1;
+use steroids_tests::faults::held;
 use steroids_tests::{Ctl, Daemon, Home, log};
 
 async fn ends_never_started(daemon: &Daemon, ctl: &Ctl, program: &str, why: &str) {
@@ -47,6 +48,8 @@ async fn a_missing_program_ends_with_the_kernels_words() {
     let why = "No such file or directory";
     ends_never_started(&daemon, &ctl, missing.to_str().unwrap(), why).await;
     ends_never_started(&daemon, &ctl, "no-such-program", why).await;
+    let seen = format!("missing: `{why}`, no running row");
+    held(19, seen);
 }
 
 #[tokio::test]
@@ -58,6 +61,8 @@ async fn a_program_without_the_right_to_run_ends_with_the_kernels_words() {
     fs::write(&file, "#!/bin/sh\n").unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     ends_never_started(&daemon, &ctl, file.to_str().unwrap(), "Permission denied").await;
+    let seen = "not executable: `Permission denied`, no running row";
+    held(19, seen);
 }
 
 #[tokio::test]
@@ -66,8 +71,10 @@ async fn a_script_whose_interpreter_is_missing_ends_with_the_kernels_words() {
     let daemon = Daemon::start(&home).await;
     let ctl = daemon.project("app").await;
     let file = home.script("script", "#!/no/such/interpreter\n");
-    let why = "No such file or directory";
+    let why = "its interpreter is missing: No such file or directory";
     ends_never_started(&daemon, &ctl, file.to_str().unwrap(), why).await;
+    let seen = format!("`{why}`, no running row");
+    held(19, seen);
 }
 
 #[tokio::test]

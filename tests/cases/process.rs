@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use steroids_proto::v1;
+use steroids_tests::faults::{held, share};
 use steroids_tests::{Daemon, Home, log, rpc};
 
 #[tokio::test]
@@ -58,6 +59,9 @@ async fn a_provider_gets_three_descriptors_an_allowed_environment_and_a_clean_sl
     ] {
         assert!(env[name].is_null(), "{name} came through: {env}");
     }
+    let seen =
+        "descriptors 0, 1, 2; of the caller's environment PATH and LANG, no secret, no LD_PRELOAD";
+    held(23, seen);
 }
 
 #[tokio::test]
@@ -73,6 +77,14 @@ async fn a_prompt_comes_on_stdin_and_then_its_end() {
     let text = std::fs::read_to_string(ctl.log_path(started.id)).unwrap();
     assert!(text.contains("in do it"), "{text}");
     assert!(text.contains("stdin 5 bytes"), "{text}");
+    // A command has no prompt, and waits for none.
+    let started = rpc.start_fake(&ctl.project(), "T1", &["echo-stdin"]).await;
+    let ended = rpc.ended(&ctl.project(), started.id).await;
+    assert_eq!(ended.outcome, "success");
+    let text = std::fs::read_to_string(ctl.log_path(started.id)).unwrap();
+    assert!(text.contains("stdin 0 bytes"), "{text}");
+    let seen = "the prompt and EOF; without a prompt EOF at once";
+    held(24, seen);
 }
 
 #[tokio::test]
@@ -81,7 +93,7 @@ async fn exit_codes_and_signals_are_told_apart_from_end_to_end() {
     let daemon = Daemon::start(&home).await;
     let ctl = daemon.project("app").await;
     let rpc = daemon.rpc().await;
-    for code in [0, 1, 127, 255] {
+    for code in [0, 1, 127, 137, 173, 255] {
         let args = ["exit", &code.to_string()];
         let started = rpc.start_fake(&ctl.project(), "T1", &args).await;
         let ended = rpc.ended(&ctl.project(), started.id).await;
@@ -106,6 +118,8 @@ async fn exit_codes_and_signals_are_told_apart_from_end_to_end() {
         assert!(lines.last().unwrap()["exitCode"].is_null());
         assert_eq!(lines.last().unwrap()["signal"], name);
     }
+    let seen = "exit 0, 1, 127, 137, 173, 255 and SIGABRT, SIGKILL, SIGSEGV, SIGTERM as such in row and log";
+    held(18, seen);
 }
 
 #[tokio::test]
@@ -114,9 +128,12 @@ async fn a_provider_that_closes_its_output_runs_on_until_it_ends() {
     let daemon = Daemon::start(&home).await;
     let ctl = daemon.project("app").await;
     let rpc = daemon.rpc().await;
-    let args = ["close-output", "--ms", "700", "--exit", "4"];
+    let ms: i64 = share(700, 60_000);
+    let args = ["close-output", "--ms", &ms.to_string(), "--exit", "4"];
     let started = rpc.start_fake(&ctl.project(), "T1", &args).await;
     let ended = rpc.ended(&ctl.project(), started.id).await;
     assert_eq!(ended.exit_code, Some(4));
-    assert!(ended.duration_ms.unwrap() >= 700, "{ended:?}");
+    assert!(ended.duration_ms.unwrap() >= ms, "{ended:?}");
+    let seen = format!("ran on for {ms} ms without its output, then exit 4");
+    held(20, seen);
 }

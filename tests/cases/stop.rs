@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use steroids_proto::v1;
-use steroids_tests::{Daemon, Home, log, processes, rpc};
+use steroids_tests::faults::held;
+use steroids_tests::{Daemon, Home, eventually, log, processes, rpc};
 
 /// Starts `fake-provider ARGS` and waits for its first line of output.
 async fn started(daemon: &Daemon, project: &str, args: &[&str]) -> v1::Invocation {
@@ -82,8 +83,23 @@ async fn an_agent_that_stopped_itself_is_ended_too() {
     let daemon = Daemon::start(&home).await;
     let project = daemon.project("app").await.project();
     let agent = started(&daemon, &project, &["stop-self"]).await;
-    stop(&daemon, &project, agent.id, Duration::from_millis(300)).await;
+    eventually("it to be stopped", async || {
+        let all = processes::marked(&agent.uuid);
+        all.iter()
+            .any(|it| processes::is_stopped(it.pid))
+            .then_some(())
+    })
+    .await;
+    // A grace that would outlast the test: it is continued to hear that it is to end.
+    let answer = stop(&daemon, &project, agent.id, Duration::from_secs(3600)).await;
+    let ended = answer.invocation.unwrap();
+    assert_eq!(
+        (&*ended.outcome, ended.exit_code),
+        ("cancelled", Some(128 + 15))
+    );
     assert_eq!(processes::marked(&agent.uuid), []);
+    let seen = "SIGSTOPped, then stopped: SIGTERM ended it within its grace, nothing left";
+    held(22, seen);
 }
 
 #[tokio::test]
@@ -104,6 +120,8 @@ async fn a_tree_that_left_its_session_and_ignores_signals_leaves_no_survivor() {
     assert!(processes::marked(&agent.uuid).len() > 20);
     stop(&daemon, &project, agent.id, Duration::from_millis(300)).await;
     assert_eq!(processes::marked(&agent.uuid), []);
+    let seen = "20 that print, ignore every signal and left the session: none alive";
+    held(17, seen);
 }
 
 #[tokio::test]
@@ -131,6 +149,9 @@ async fn what_an_agent_left_behind_is_counted_and_ended_after_success_too() {
         "{printed:?}"
     );
     assert_eq!(lines.last().unwrap()["leftovers"], 1);
+    let seen =
+        "row final, grandchild killed, what it had printed after its parent's end is in the log";
+    held(16, seen);
 }
 
 #[tokio::test]

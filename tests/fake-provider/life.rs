@@ -1,5 +1,7 @@
 //! Ways to end, and ways not to.
 
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::thread::{park, sleep};
 
 use nix::sys::signal::{SigSet, Signal, raise};
@@ -71,6 +73,17 @@ pub(crate) fn hold_signals_off() -> Result<(), Failure> {
     SigSet::all()
         .thread_block()
         .map_err(|e| Failure::new(format!("signal mask: {e}")))
+}
+
+/// Becomes another program, which inherits a mask with every signal in it.
+pub(crate) fn hold_off() -> Result<u8, Failure> {
+    let mut words = std::env::args_os().skip(2);
+    let program = words
+        .next()
+        .ok_or_else(|| Failure::new("hold-off needs a program"))?;
+    hold_signals_off()?;
+    let error = Command::new(&program).args(words).exec();
+    Err(Failure::new(format!("{}: {error}", program.display())))
 }
 
 pub(crate) fn forever() -> ! {

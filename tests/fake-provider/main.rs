@@ -39,6 +39,7 @@ ignore-term                          as stall, with every signal but KILL and ST
 stop-self                            prints `ready` and stops itself (SIGSTOP)
 close-output --ms M [--exit C]       closes stdout and stderr, lives on for M, exits
 grandchild [--ms M] [--setsid] [--ignore-term]  leaves a process that holds stdout and prints
+hold-off PROGRAM ARGS                becomes PROGRAM, with every signal held off
 tree --count N [--setsid] [--ignore-term]       starts N such processes and stalls";
 
 fn main() -> ExitCode {
@@ -73,6 +74,7 @@ fn run(options: &Options) -> Result<u8, Failure> {
         "close-output" => life::close_output(options),
         "grandchild" => family::grandchild(options),
         "tree" => family::tree(options),
+        "hold-off" => life::hold_off(),
         family::HOLD => family::hold(options),
         verb => Err(Failure::new(format!("no verb `{verb}`; there are:"))),
     }

@@ -45,11 +45,10 @@ impl Daemon {
         }
     }
 
-    /// As [`Daemon::start`], by a command that is to execute the words that stand behind it, and
-    /// changes something of the process before.
-    pub async fn start_through(home: &Arc<Home>, command: &[&str]) -> Daemon {
-        let command = command.iter().map(|&word| word.to_owned()).collect();
-        let mut daemon = Daemon::launch_through(home, command, Vec::new());
+    /// As [`Daemon::start`], by a program that becomes the daemon: `PROGRAM ARGS steroidsd`.
+    pub async fn start_through(home: &Arc<Home>, through: &[&str]) -> Daemon {
+        let through = through.iter().map(|&word| word.to_owned()).collect();
+        let mut daemon = Daemon::launch_through(home, through, Vec::new());
         if let Some(status) = daemon.serving_or_ended().await {
             panic!("the daemon did not start: {status}");
         }
@@ -84,15 +83,11 @@ impl Daemon {
             .open(home.path("daemon.log"))
             .expect("the home takes a file");
         let steroidsd = binaries::steroidsd();
-        let mut command = match through.split_first() {
-            None => Command::from(home.command(&steroidsd)),
-            Some((program, rest)) => {
-                let mut command = Command::from(home.command(program.as_ref()));
-                command.args(rest).arg(&steroidsd);
-                command
-            }
-        };
+        let mut words = through.iter().map(Path::new).chain([steroidsd.as_path()]);
+        let program = words.next().expect("there is the daemon at least");
+        let mut command = Command::from(home.command(program));
         let child = command
+            .args(words)
             .args(&arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -9,6 +9,7 @@
 
 pub mod binaries;
 pub mod browser;
+pub mod cgroup;
 mod ctl;
 mod daemon;
 pub mod failpoints;

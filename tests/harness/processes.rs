@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
@@ -36,6 +37,47 @@ pub fn marked(uuid: &str) -> Vec<Process> {
 /// True while a process of this id exists and is no zombie.
 pub fn is_alive(pid: i32) -> bool {
     state(pid).is_some_and(|state| state != 'Z' && state != 'X')
+}
+
+/// True while it is stopped, by SIGSTOP or the like.
+pub fn is_stopped(pid: i32) -> bool {
+    state(pid) == Some('T')
+}
+
+/// Open descriptors of a process; 0 if it is gone.
+pub fn descriptors(pid: i32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
+/// User and system time of all its threads, ended ones too, in steps of 10 ms; `None` if it is
+/// gone.
+pub fn cpu(pid: i32) -> Option<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
+    let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    // A tick is a hundredth of a second wherever Linux runs.
+    Some(Duration::from_millis(ticks * 10))
+}
+
+/// How often the threads of a process have gone to sleep by themselves, so far.
+pub fn sleeps(pid: i32) -> u64 {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"));
+    let threads = threads.into_iter().flatten().flatten();
+    threads.map(|thread| sleeps_in(&thread.path())).sum()
+}
+
+/// How often its first thread has.
+pub fn main_sleeps(pid: i32) -> u64 {
+    sleeps_in(Path::new(&format!("/proc/{pid}")))
+}
+
+fn sleeps_in(folder: &Path) -> u64 {
+    let status = fs::read_to_string(folder.join("status")).unwrap_or_default();
+    let mut lines = status.lines();
+    let count = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    count
+        .and_then(|count| count.trim().parse().ok())
+        .unwrap_or(0)
 }
 
 /// Kills every process of the home at `root`, until none is found.

@@ -1,11 +1,12 @@
 //! `make bench`: the figures a person asks for first, on release binaries of this machine. Each is
 //! the median of several runs with its spread; nothing is asserted but that no line is lost.
 //!
-//! `bench NAME…` runs only those whose name begins so: start, stream, rest, subscribers, replay,
+//! `bench NAME…` runs only those whose name begins so: start, stream, rest, idle, subscribers, replay,
 //! flood, absence, viewers, page. TERM or INT end it early, and every process it had started.
 
 mod crowd;
 mod flood;
+mod idle;
 mod latency;
 mod numbers;
 mod page;
@@ -76,6 +77,9 @@ async fn run() {
     }
     if chosen("rest") {
         tell(&rest::at_rest().await);
+    }
+    if chosen("idle") {
+        tell(&idle::hundred_silent().await);
     }
     if chosen("subscribers") {
         tell(&crowd::fifty_subscribers().await);

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use steroids_tests::processes::Process;
 
+pub(crate) use steroids_tests::processes::cpu;
+
 /// Resident memory in KiB; 0 if it is gone.
 pub(crate) fn rss_kib(pid: i32) -> u64 {
     kib(pid, "status", "VmRSS:")
@@ -20,20 +22,15 @@ pub(crate) fn private_dirty_kib(pid: i32) -> u64 {
     kib(pid, "smaps_rollup", "Private_Dirty:")
 }
 
+/// Read from a file and not shared with another process that runs it, in KiB.
+pub(crate) fn private_clean_kib(pid: i32) -> u64 {
+    kib(pid, "smaps_rollup", "Private_Clean:")
+}
+
 /// Forgets the peak, so that the next is of what comes.
 pub(crate) fn reset_peak(pid: i32) {
     // Refused on some kernels; the peak is then of all the time, which is no smaller.
     let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
-}
-
-/// User and system time of all its threads, ended ones too, in steps of 10 ms; `None` if it is
-/// gone.
-pub(crate) fn cpu(pid: i32) -> Option<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
-    let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
-    // A tick is a hundredth of a second wherever Linux runs.
-    Some(Duration::from_millis(ticks * 10))
 }
 
 /// The time its living threads had a processor, to the nanosecond.

@@ -44,6 +44,11 @@ impl Row {
         Row::new(what, "us", vec![value.as_secs_f64() * 1e6])
     }
 
+    /// One part of something.
+    pub(crate) fn per_cent(what: &str, value: f64) -> Row {
+        Row::new(what, "%", vec![value])
+    }
+
     /// One size, told in KiB.
     pub(crate) fn kibibytes(what: &str, value: f64) -> Row {
         Row::new(what, "KiB", vec![value])

@@ -11,7 +11,7 @@ use steroidsd::run;
 /// Runs AI coding agents unattended and keeps every line they print.
 ///
 /// Stays in the foreground; TERM, INT or HUP end it within five seconds, and the agents go on. Exits
-/// with 0 when told to end, 4 when refused (another daemon, an unsafe folder), 78 on configuration.
+/// with 0 when told to end, 4 when refused (another daemon, an unsafe folder, root), 78 on configuration.
 #[derive(Debug, Parser)]
 #[command(name = "steroidsd", version)]
 struct Arguments {
@@ -46,6 +46,7 @@ fn main() -> ExitCode {
 }
 
 fn run_to_end(config: Config) -> anyhow::Result<()> {
+    run::check_descriptors()?;
     let runtime = tokio::runtime::Runtime::new()?;
     let ended = runtime.block_on(run::until_signal(config));
     // Whoever still hangs in a system call is not waited for.

@@ -35,9 +35,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// The exit code for an error of [`run`]: 4 refused, 78 configuration, 1 anything else.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     let is_setting = matches!(error.downcast_ref(), Some(ListenError::TooLong { .. }));
-    if is_setting || error.is::<NoShim>() {
+    if is_setting || error.is::<NoShim>() || error.is::<FewDescriptors>() {
         78
-    } else if error.is::<ListenError>() || error.is::<LockError>() {
+    } else if error.is::<RootRefused>() || error.is::<ListenError>() || error.is::<LockError>() {
         4
     } else {
         1
@@ -77,6 +77,7 @@ pub async fn until_signal(config: Config) -> anyhow::Result<()> {
 /// # Errors
 /// Where it cannot start, or the server fails; [`exit_code`] says what that is to the caller.
 pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
+    check_user(&config)?;
     let started = SystemTime::now();
     let pid = std::process::id();
     let holder = format!("pid {pid} with socket {}", config.socket.display());
@@ -86,10 +87,6 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     listen::closed_folder(&config.runtime_dir)?;
     let claim = || listen::claim(&config.socket, &holder);
     let claim = when_free(claim, ListenError::is_held).await?;
-    if rustix::process::geteuid().is_root() {
-        // Not refused: containers know no other user. Under systemd the unit names one.
-        warn!("running as root, and so will every agent; run steroidsd as the user it works for");
-    }
     let rooms = Rooms::build(&config, started, stop.clone()).await?;
     let ended = serve(&rooms, claim, &config, &stop).await;
     rooms.take_down().await;
@@ -116,6 +113,50 @@ async fn when_free<T, E>(
             taken => return taken,
         }
     }
+}
+
+/// Fewer descriptors than a daemon needs that serves one project and a few clients.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "no more than {limit} files may be open, and steroidsd needs {DESCRIPTORS_LEAST}; raise the limit (ulimit -n, LimitNOFILE=)"
+)]
+pub struct FewDescriptors {
+    limit: u64,
+}
+
+/// Itself about 20, 5 for each project, 1 for each client, a few for each start.
+const DESCRIPTORS_LEAST: u64 = 64;
+
+/// Refuses to begin with less than is needed. Asked before there is a runtime, which would panic.
+///
+/// # Errors
+/// Where there are too few.
+pub fn check_descriptors() -> Result<(), FewDescriptors> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    match limit.current {
+        Some(limit) if limit < DESCRIPTORS_LEAST => Err(FewDescriptors { limit }),
+        _ => Ok(()),
+    }
+}
+
+/// Root, and nobody said that this is meant.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "running as root, and so would every agent; run steroidsd as the user it works for, or say that it is meant: --allow-root, STEROIDS_ALLOW_ROOT=1, or daemon.allow_root = true"
+)]
+struct RootRefused;
+
+/// Before anything is made: a state folder of root's would be in the user's own way later.
+fn check_user(config: &Config) -> Result<(), RootRefused> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    if !config.allow_root {
+        return Err(RootRefused);
+    }
+    // In a container there may be no other user.
+    warn!("running as root, and so will every agent");
+    Ok(())
 }
 
 /// Takes up what runs already, then opens the socket, and serves until `stop`.

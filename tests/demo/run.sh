@@ -80,6 +80,10 @@ export XDG_RUNTIME_DIR=$run
 export STEROIDS_SOCKET=$run/steroids/steroidsd.sock
 export STEROIDS_STATE_DIR=$demo/state
 export STEROIDS_CONFIG=$demo/config.toml
+if [ "$(id -u)" = 0 ]; then
+  echo "You are root, and so is everything that this demo runs (STEROIDS_ALLOW_ROOT=1)."
+  export STEROIDS_ALLOW_ROOT=1
+fi
 
 if "$bin/steroidsctl" status >/dev/null 2>&1; then
   fail "another demo is running; end that one first (Ctrl-C there)"

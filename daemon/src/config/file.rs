@@ -20,7 +20,7 @@ use crate::retention;
 use crate::supervise::{DefaultLimits, ProviderSettings};
 
 const TABLES: [&str; 5] = ["daemon", "limits", "retention", "providers", "gateway"];
-pub(super) const DAEMON: [&str; 10] = [
+pub(super) const DAEMON: [&str; 11] = [
     "socket",
     "state_dir",
     "log_level",
@@ -31,6 +31,7 @@ pub(super) const DAEMON: [&str; 10] = [
     "max_streams",
     "launcher",
     "shim",
+    "allow_root",
 ];
 pub(super) const LIMITS: [&str; 5] = ["silence", "tool_silence", "wall", "post_result", "grace"];
 pub(super) const RETENTION: [&str; 3] = ["log_days", "spool_days", "max_bytes"];
@@ -74,6 +75,7 @@ pub(super) struct Daemon {
     pub(super) max_streams: Option<u32>,
     pub(super) launcher: Option<Launcher>,
     pub(super) shim: Option<PathBuf>,
+    pub(super) allow_root: bool,
 }
 
 /// Reads the file that was named, or the user's where there is one.
@@ -153,6 +155,7 @@ fn daemon(root: &Section<'_>) -> Result<Daemon, ConfigError> {
         max_streams: section.get("max_streams", number(1, 10_000))?,
         launcher: section.get("launcher", launcher)?,
         shim: section.get("shim", path)?,
+        allow_root: section.get("allow_root", yes)?.unwrap_or_default(),
     })
 }
 

@@ -32,4 +32,12 @@ pub struct Flags {
     /// error, warn, info, debug or trace; or directives such as steroidsd=debug,h2=warn
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
+    /// Run as root, and every agent with it
+    #[arg(
+        long,
+        env = "STEROIDS_ALLOW_ROOT",
+        hide_env_values = true,
+        value_parser = clap::builder::FalseyValueParser::new()
+    )]
+    pub allow_root: bool,
 }

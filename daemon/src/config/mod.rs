@@ -50,6 +50,8 @@ pub struct Config {
     pub launcher: Launcher,
     /// The shim's program; `None`: beside the daemon's own, else on PATH.
     pub shim: Option<PathBuf>,
+    /// Whether it may run as root, as every agent then does.
+    pub allow_root: bool,
     /// Time limits for every provider that does not say otherwise.
     pub limits: DefaultLimits,
     /// What may be deleted, and when.
@@ -165,6 +167,7 @@ impl Config {
             max_streams: daemon.max_streams.unwrap_or(64),
             launcher: daemon.launcher.unwrap_or(Launcher::Auto),
             shim: daemon.shim,
+            allow_root: flags.allow_root || daemon.allow_root,
             limits: read.limits,
             retention: read.retention,
             providers: read.providers,

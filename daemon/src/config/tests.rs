@@ -180,7 +180,8 @@ fn an_unknown_key_is_named_with_its_line_and_what_there_is() {
     assert_eq!(
         complaint("[daemon]\n\nmax_runing = 2\n"),
         "3: `daemon.max_runing`: unknown key; [daemon] has socket, state_dir, log_level, \
-         wakeup_interval, max_running, min_free, max_connections, max_streams, launcher, shim"
+         wakeup_interval, max_running, min_free, max_connections, max_streams, launcher, shim, \
+         allow_root"
     );
     assert_eq!(
         complaint("[demon]\n"),

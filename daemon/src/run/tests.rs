@@ -38,6 +38,7 @@ fn config(folder: &Path) -> Config {
     let config = Config::resolve(&Flags::default(), Some(&places)).unwrap();
     Config {
         shim: Some("/bin/false".into()),
+        allow_root: true,
         ..config
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::{Failure, StoreError};
+use super::sys;
 
 /// How long one statement waits for another program's lock.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -18,6 +19,7 @@ const CHECKPOINT_PAGES: u32 = 1000;
 
 /// A connection with nothing set but the wait for locks; follows no symbolic link.
 pub(super) fn raw(db: &Path, mode: OpenFlags) -> rusqlite::Result<Connection> {
+    sys::follow_no_links();
     let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let connection = Connection::open_with_flags(db, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;

@@ -21,6 +21,7 @@ mod place;
 mod query;
 mod rows;
 mod schema;
+mod sys;
 mod tasks;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,183 @@
+//! How SQLite opens and removes files: by their names, and through no symbolic link.
+//!
+//! SQLite knows names only. It refuses links (`SQLITE_OPEN_NOFOLLOW`) by looking at each part of a
+//! name and opening the whole of it afterwards; a folder that is swapped for a link in between
+//! leads it astray, and so does one that is swapped later, when it makes the `-wal` and the `-shm`.
+//! Opening through `/proc/self/fd` does not help, as it resolves that link too and goes on with a
+//! name. But it lets its system calls be replaced, and `openat2` looks and opens in one.
+#![expect(unsafe_code, reason = "SQLite takes functions by their addresses")]
+
+use std::ffi::{CStr, c_char, c_int};
+use std::os::fd::{IntoRawFd as _, OwnedFd};
+use std::path::Path;
+use std::ptr;
+use std::sync::Once;
+
+use rusqlite::ffi::{SQLITE_OK, sqlite3_initialize, sqlite3_syscall_ptr, sqlite3_vfs_find};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+/// The names of SQLite's own temporary files. Those are made anew, with names that nobody knows, in
+/// a folder of the system's, to which a link may well lead.
+const TEMPORARY: &[u8] = b"etilqs_";
+
+/// A rename going on beside may make openat2 say EAGAIN; it is over at once.
+const ATTEMPTS: usize = 8;
+
+/// From here on SQLite follows no symbolic link, in the whole process. Costs nothing when repeated.
+pub(super) fn follow_no_links() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let replaced = replace(c"open", address(open as *const ()))
+            && replace(c"unlink", address(unlink as *const ()));
+        if !replaced {
+            // It then follows them as it does everywhere else: only in the moment of a swap.
+            tracing::warn!("SQLite does not let its system calls be replaced");
+        }
+    });
+}
+
+fn replace(name: &CStr, function: sqlite3_syscall_ptr) -> bool {
+    // SAFETY: the default VFS lives as long as the process; its table of calls is written once,
+    // before this process has a connection (see the caller's `Once`), and takes a name and a
+    // function with that call's signature.
+    unsafe {
+        if sqlite3_initialize() != SQLITE_OK {
+            return false;
+        }
+        let vfs = sqlite3_vfs_find(ptr::null());
+        match vfs.as_ref().and_then(|vfs| vfs.xSetSystemCall) {
+            Some(set) => set(vfs, name.as_ptr(), function) == SQLITE_OK,
+            None => false,
+        }
+    }
+}
+
+fn address(function: *const ()) -> sqlite3_syscall_ptr {
+    // SAFETY: the address of a function; SQLite casts it back to the call's signature.
+    Some(unsafe { std::mem::transmute::<*const (), unsafe extern "C" fn()>(function) })
+}
+
+/// In the place of `open(2)`.
+extern "C" fn open(name: *const c_char, flags: c_int, mode: c_int) -> c_int {
+    // SAFETY: SQLite's names end with a NUL, and outlive the call.
+    let name = unsafe { CStr::from_ptr(name) };
+    let flags = OFlags::from_bits_retain(flags.cast_unsigned());
+    // openat2 is strict: no mode where nothing is made.
+    let mode = if flags.contains(OFlags::CREATE) {
+        Mode::from_raw_mode(mode.cast_unsigned())
+    } else {
+        Mode::empty()
+    };
+    match open_through_no_link(name, flags, mode) {
+        Ok(fd) => fd.into_raw_fd(),
+        Err(errno) => failed(errno),
+    }
+}
+
+/// In the place of `unlink(2)`.
+extern "C" fn unlink(name: *const c_char) -> c_int {
+    // SAFETY: SQLite's names end with a NUL, and outlive the call.
+    let name = unsafe { CStr::from_ptr(name) };
+    match unlink_through_no_link(name) {
+        Ok(()) => 0,
+        Err(errno) => failed(errno),
+    }
+}
+
+/// What a system call leaves behind when it fails.
+fn failed(errno: Errno) -> c_int {
+    nix::errno::Errno::set_raw(errno.raw_os_error());
+    -1
+}
+
+fn open_through_no_link(name: &CStr, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+    if is_temporary(name) {
+        return rustix::fs::open(name, flags, mode);
+    }
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let mut result = Err(Errno::AGAIN);
+    for _ in 0..ATTEMPTS {
+        result = rustix::fs::openat2(CWD, name, flags, mode, resolve);
+        if !matches!(result, Err(Errno::AGAIN)) {
+            break;
+        }
+    }
+    result
+}
+
+fn unlink_through_no_link(name: &CStr) -> Result<(), Errno> {
+    let bytes = name.to_bytes();
+    let slash = bytes.iter().rposition(|byte| *byte == b'/');
+    let (Some(slash), false) = (slash, is_temporary(name)) else {
+        return rustix::fs::unlink(name);
+    };
+    let (folder, file) = bytes.split_at(slash + 1);
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let folder = rustix::fs::openat2(CWD, folder, flags, Mode::empty(), resolve)?;
+    rustix::fs::unlinkat(folder, file, AtFlags::empty())
+}
+
+fn is_temporary(name: &CStr) -> bool {
+    use std::os::unix::ffi::OsStrExt as _;
+    let path = Path::new(std::ffi::OsStr::from_bytes(name.to_bytes()));
+    path.file_name()
+        .is_some_and(|file| file.as_bytes().starts_with(TEMPORARY))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rusqlite::Connection;
+
+    use super::*;
+
+    /// Opened by a name that leads over a link: without the flag that has SQLite look for links
+    /// first, so that only the calls are left to refuse it.
+    #[test]
+    fn nothing_is_opened_or_made_through_a_link() {
+        follow_no_links();
+        let dir = tempfile::tempdir().unwrap();
+        let real = dir.path().join("real");
+        fs::create_dir(&real).unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let name = |path: &Path| std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
+        let opened = open_through_no_link(&name(&link.join("a.db")), flags, Mode::RUSR);
+        assert_eq!(opened.unwrap_err(), Errno::LOOP);
+        assert_eq!(fs::read_dir(&real).unwrap().count(), 0);
+
+        fs::write(real.join("a.db-wal"), "").unwrap();
+        let removed = unlink_through_no_link(&name(&link.join("a.db-wal")));
+        assert_eq!(removed, Err(Errno::LOOP));
+        unlink_through_no_link(&name(&real.join("a.db-wal"))).unwrap();
+        assert_eq!(fs::read_dir(&real).unwrap().count(), 0);
+    }
+
+    /// The folder becomes a link once the database is open, and before its -wal is made.
+    #[test]
+    fn a_journal_is_not_made_where_a_folder_was_swapped_for_a_link() {
+        follow_no_links();
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, away) = (dir.path().join("folder"), dir.path().join("away"));
+        let outside = dir.path().join("outside");
+        fs::create_dir(&folder).unwrap();
+        fs::create_dir(&outside).unwrap();
+        let db = folder.join("a.db");
+        let connection = Connection::open(&db).unwrap();
+        connection
+            .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x)")
+            .unwrap();
+        drop(connection);
+
+        let connection = Connection::open(&db).unwrap();
+        fs::rename(&folder, &away).unwrap();
+        std::os::unix::fs::symlink(&outside, &folder).unwrap();
+        let written = connection.execute("INSERT INTO t VALUES (1)", []);
+        assert!(written.is_err(), "{written:?}");
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+    }
+}

@@ -22,14 +22,20 @@ pub enum ProjectError {
         path: PathBuf,
     },
     /// Not absolute, or with `..` in it.
-    #[error("project path {} is not absolute; give the full path, without `..`", path.display())]
+    #[error("project path {path:?} is not absolute; give the full path, without `..`")]
     Relative {
         /// As it was given.
         path: PathBuf,
     },
     /// A path that could not be shown, or written to a line of its own.
-    #[error("project path {} is not UTF-8, or has control characters; rename the folder", path.display())]
+    #[error("project path {path:?} is not UTF-8, or has control characters; rename the folder")]
     Unprintable {
+        /// As it was given.
+        path: PathBuf,
+    },
+    /// More than the kernel takes.
+    #[error("the project path is longer than the kernel takes (4095 bytes, 255 for each name)")]
+    TooLong {
         /// As it was given.
         path: PathBuf,
     },

@@ -151,6 +151,7 @@ fn refusal(path: &Path, errno: Errno) -> ProjectError {
             path,
         },
         Errno::NOTDIR => ProjectError::NotAFolder { path },
+        Errno::NAMETOOLONG => ProjectError::TooLong { path },
         errno => io_error(path, errno),
     }
 }

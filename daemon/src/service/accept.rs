@@ -1,10 +1,10 @@
 //! Who is let in. A connection is refused before a byte of it is read unless its peer runs as us or
-//! as root; then it waits in the lobby until it says something, and only then takes one of the
-//! slots. So those who connect and say nothing keep nobody out: they are shown the door after
-//! [`SILENCE`], or earlier if the lobby is full, the longest silent first.
+//! as root; then it waits in the lobby until it has said its first words, and only then takes one of
+//! the slots. So those who connect and say nothing, or half of it, keep nobody out: they are shown
+//! the door after [`SILENCE`], or earlier if the lobby is full, the longest silent first.
 //!
 //! ```text
-//! kernel backlog ──accept, peer?──> lobby ──first byte, free slot?──> served ──closed──> slot free
+//! kernel backlog ──accept, peer?──> lobby ──first words, free slot?──> served ──closed──> slot free
 //! ```
 
 use std::collections::VecDeque;
@@ -16,15 +16,20 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::Stream;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep_until};
-use tokio_util::sync::PollSemaphore;
-use tonic::transport::server::{Connected, UdsConnectInfo};
+use tokio_util::sync::{PollSemaphore, WaitForCancellationFutureOwned};
+use tonic::transport::server::Connected;
 use tracing::{debug, warn};
 
-/// A client speaks first, at once; who has said nothing for so long will not.
+use super::peer::Peer;
+
+/// The first words of HTTP/2. Whoever begins otherwise is served, too: to be told so.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// A client speaks first, at once; who has not for so long will not.
 const SILENCE: Duration = Duration::from_secs(5);
 /// Enough for a burst of honest clients; each costs a descriptor, of 1024 that are usual.
 const LOBBY: usize = 128;
@@ -80,23 +85,33 @@ impl Incoming {
             match self.listener.poll_accept(cx) {
                 Poll::Pending => return,
                 Poll::Ready(Ok((stream, _))) => self.admit(stream),
-                Poll::Ready(Err(error)) => self.relieve(&error),
+                Poll::Ready(Err(error)) => self.relieve(&error, cx),
             }
         }
     }
 
     /// Mostly EMFILE. The connection stays in the backlog, so asking again at once would fail at
-    /// once, for ever: either somebody in the lobby makes room, or we wait.
-    fn relieve(&mut self, error: &io::Error) {
+    /// once, for ever: either somebody who is silent makes room, or we wait.
+    fn relieve(&mut self, error: &io::Error, cx: &mut Context<'_>) {
         let now = Instant::now();
         if self.complained.is_none_or(|then| now > then + COMPLAINT) {
             warn!(%error, waiting = self.lobby.len(), "cannot accept a connection");
             self.complained = Some(now);
         }
-        match self.lobby.len() {
-            0 => self.pause = Some(Box::pin(sleep_until(now + PAUSE))),
-            // Half, since files of ours need descriptors too.
-            waiting => drop(self.lobby.drain(..waiting.div_ceil(2))),
+        let before = self.lobby.len();
+        let has_spoken = |visitor: &Visitor, cx: &mut Context<'_>| {
+            matches!(poll_first_words(&visitor.stream, cx), Poll::Ready(true))
+        };
+        let spoken = self.lobby.iter().filter(|it| has_spoken(it, cx)).count();
+        // Half of the others, the longest waiting, since files of ours need descriptors too.
+        let mut leaving = (before - spoken).div_ceil(2);
+        self.lobby.retain(|visitor| {
+            let leaves = leaving > 0 && !has_spoken(visitor, cx);
+            leaving -= usize::from(leaves);
+            !leaves
+        });
+        if self.lobby.len() == before {
+            self.pause = Some(Box::pin(sleep_until(now + PAUSE)));
         }
     }
 
@@ -150,7 +165,7 @@ impl Incoming {
     fn next_speaker(&mut self, cx: &mut Context<'_>) -> Option<usize> {
         let mut at = 0;
         while let Some(visitor) = self.lobby.get(at) {
-            match poll_first_byte(&visitor.stream, cx) {
+            match poll_first_words(&visitor.stream, cx) {
                 Poll::Ready(true) => return Some(at),
                 Poll::Ready(false) => {
                     self.lobby.remove(at);
@@ -162,17 +177,24 @@ impl Incoming {
     }
 }
 
-/// Whether a byte waits to be read; false if none will ever come. Reads nothing.
-fn poll_first_byte(stream: &UnixStream, cx: &mut Context<'_>) -> Poll<bool> {
+/// Whether its first words wait to be read; false if they never will. Reads nothing.
+fn poll_first_words(stream: &UnixStream, cx: &mut Context<'_>) -> Poll<bool> {
     loop {
         if ready!(stream.poll_read_ready(cx)).is_err() {
             return Poll::Ready(false);
         }
         let peeked = stream.try_io(Interest::READABLE, || {
-            let mut byte = [0; 1];
+            let mut words = [0; PREFACE.len()];
             let flags = rustix::net::RecvFlags::PEEK | rustix::net::RecvFlags::DONTWAIT;
-            let (length, _) = rustix::net::recv(stream, &mut byte, flags)?;
-            Ok(length > 0)
+            let (_, length) = rustix::net::recv(stream, &mut words, flags)?;
+            let said = words.get(..length).unwrap_or(&words);
+            match said {
+                [] => Ok(false),
+                said if said == PREFACE || !PREFACE.starts_with(said) => Ok(true),
+                // The rest may come, and is told as what comes first is; or nothing will.
+                _ if has_ended(stream) => Ok(false),
+                _ => Err(io::ErrorKind::WouldBlock.into()),
+            }
         });
         match peeked {
             Ok(has_spoken) => return Poll::Ready(has_spoken),
@@ -181,6 +203,16 @@ fn poll_first_byte(stream: &UnixStream, cx: &mut Context<'_>) -> Poll<bool> {
             Err(_) => return Poll::Ready(false),
         }
     }
+}
+
+/// True if the peer will say no more.
+fn has_ended(stream: &UnixStream) -> bool {
+    let ends = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+    let mut looked = [PollFd::new(stream, ends)];
+    let at_once = Timespec::default();
+    // That it cannot be asked is no sign that it has ended; its time will.
+    let _ = rustix::event::poll(&mut looked, Some(&at_once));
+    looked.iter().any(|found| found.revents().intersects(ends))
 }
 
 /// Us and root. A peer from outside our user namespace shows as 65534 and is refused.
@@ -203,26 +235,39 @@ impl Stream for Incoming {
             this.slot = ready!(this.slots.poll_acquire(cx));
         }
         let visitor = this.lobby.remove(at);
-        Poll::Ready(visitor.zip(this.slot.take()).map(|(visitor, slot)| {
-            Ok(Connection {
-                stream: visitor.stream,
-                _slot: slot,
-            })
-        }))
+        Poll::Ready(
+            visitor
+                .zip(this.slot.take())
+                .map(|(visitor, slot)| Ok(Connection::new(visitor.stream, slot))),
+        )
     }
 }
 
 /// A connection that is served, and the slot it takes.
 pub(crate) struct Connection {
     stream: UnixStream,
+    peer: Peer,
+    cut_off: Pin<Box<WaitForCancellationFutureOwned>>,
     _slot: OwnedSemaphorePermit,
 }
 
-impl Connected for Connection {
-    type ConnectInfo = UdsConnectInfo;
+impl Connection {
+    fn new(stream: UnixStream, slot: OwnedSemaphorePermit) -> Connection {
+        let peer = Peer::default();
+        Connection {
+            stream,
+            cut_off: Box::pin(peer.cut_off()),
+            peer,
+            _slot: slot,
+        }
+    }
+}
 
-    fn connect_info(&self) -> Self::ConnectInfo {
-        self.stream.connect_info()
+impl Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
     }
 }
 
@@ -232,6 +277,9 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.cut_off.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
@@ -299,6 +347,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn half_of_the_first_words_take_no_slot_and_the_rest_is_waited_for() {
+        let (_dir, path, mut incoming) = incoming(1);
+        let (half, rest) = PREFACE.split_at(10);
+        let mut slow = UnixStream::connect(&path).await.unwrap();
+        slow.write_all(half).await.unwrap();
+        let mut broken = UnixStream::connect(&path).await.unwrap();
+        broken.write_all(half).await.unwrap();
+        broken.shutdown().await.unwrap();
+        // Until it is seen that the broken one will say no more.
+        std::future::poll_fn(|cx| {
+            assert!(Pin::new(&mut incoming).poll_next(cx).is_pending());
+            if incoming.lobby.len() == 1 {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+        slow.write_all(rest).await.unwrap();
+        let mut served = incoming.next().await.unwrap().unwrap();
+        let mut said = [0; PREFACE.len()];
+        served.read_exact(&mut said).await.unwrap();
+        assert_eq!(said, PREFACE);
+    }
+
+    #[tokio::test]
     async fn two_hundred_silent_ones_keep_nobody_out() {
         let (_dir, path, mut incoming) = incoming(2);
         let mut silent = Vec::new();
@@ -336,12 +410,15 @@ mod tests {
             clients.push(UnixStream::connect(&path).await.unwrap());
             assert!(futures_util::poll!(incoming.next()).is_pending());
         }
-        let short = io::Error::from_raw_os_error(nix::libc::EMFILE);
-        incoming.relieve(&short);
-        assert_eq!((incoming.lobby.len(), incoming.pause.is_some()), (1, false));
-        incoming.relieve(&short);
-        incoming.relieve(&short);
-        assert_eq!((incoming.lobby.len(), incoming.pause.is_some()), (0, true));
+        let mut relieve = || {
+            let short = io::Error::from_raw_os_error(nix::libc::EMFILE);
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            incoming.relieve(&short, &mut cx);
+            (incoming.lobby.len(), incoming.pause.is_some())
+        };
+        assert_eq!(relieve(), (1, false));
+        assert_eq!(relieve(), (0, false));
+        assert_eq!(relieve(), (0, true));
         // The pause ends by itself.
         let mut client = UnixStream::connect(&path).await.unwrap();
         client.write_all(b"hello").await.unwrap();

@@ -9,6 +9,7 @@ use tonic::{Code, Request, Response, Status};
 
 use super::following::Following;
 use super::page::{Merge, Position};
+use super::peer::peer;
 use super::refusal::Refusal;
 use super::stream::{Outgoing, outgoing};
 use super::telling::Telling;
@@ -120,9 +121,11 @@ impl v1::invocations_server::Invocations for Service {
         &self,
         request: Request<v1::FollowRequest>,
     ) -> Result<Response<Self::FollowStream>, Status> {
+        let peer = peer(&request);
         let source = Following::open(self, request.into_inner()).await?;
         Ok(Response::new(outgoing(
             source,
+            &peer,
             &self.subscribers,
             self.stops.close.clone(),
         )))
@@ -150,9 +153,11 @@ impl v1::invocations_server::Invocations for Service {
         &self,
         request: Request<v1::TimelineRequest>,
     ) -> Result<Response<Self::TimelineStream>, Status> {
+        let peer = peer(&request);
         let source = Telling::open(self, request.into_inner()).await?;
         Ok(Response::new(outgoing(
             source,
+            &peer,
             &self.subscribers,
             self.stops.close.clone(),
         )))

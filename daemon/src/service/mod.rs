@@ -15,6 +15,7 @@ mod layers;
 pub mod listen;
 pub mod lock;
 mod page;
+mod peer;
 mod projects;
 mod pulse;
 mod refusal;

@@ -5,6 +5,7 @@ use std::path::Path;
 use steroids_proto::v1;
 use tonic::{Request, Response, Status};
 
+use super::peer::peer;
 use super::refusal::invalid;
 use super::stream::{Outgoing, outgoing};
 use super::watching::Watching;
@@ -120,9 +121,11 @@ impl v1::projects_server::Projects for Service {
         &self,
         request: Request<v1::WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
+        let peer = peer(&request);
         let source = Watching::open(self, request.into_inner()).await?;
         Ok(Response::new(outgoing(
             source,
+            &peer,
             &self.subscribers,
             self.stops.close.clone(),
         )))

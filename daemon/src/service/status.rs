@@ -3,7 +3,9 @@
 //! act on is told with its causes; what only a person at the machine can, is logged with them.
 
 use std::error::Error;
+use std::io;
 
+use nix::errno::Errno;
 use tonic::{Code, Status};
 
 use super::refusal::Refusal;
@@ -35,14 +37,45 @@ fn chain(error: &dyn Error) -> String {
     said
 }
 
+fn cause<'a>(error: &&'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    let error = *error;
+    error.source()
+}
+
 /// Something of ours is broken: a person must look.
 fn internal(reason: &'static str, text: &str) -> Refusal {
     tracing::error!(error = %text, "request failed");
     Refusal::new(Code::Internal, reason, text).todo("see the daemon's log")
 }
 
+/// The system gave no more of something: not broken, and over when somebody lets go of some.
+fn shortage(error: &(dyn Error + 'static), text: &str) -> Option<Status> {
+    let causes = std::iter::successors(Some(error), cause);
+    let mut numbers = causes.filter_map(|cause| cause.downcast_ref::<io::Error>()?.raw_os_error());
+    let (reason, todo) = numbers.find_map(|number| match Errno::from_raw(number) {
+        Errno::EMFILE | Errno::ENFILE => Some((
+            "NO_DESCRIPTORS",
+            "close some connections, or raise the daemon's limit of open files (LimitNOFILE=)",
+        )),
+        Errno::EAGAIN | Errno::ENOMEM => Some((
+            "NO_PROCESSES_OR_MEMORY",
+            "end something else, or raise the limits of processes and memory",
+        )),
+        _ => None,
+    })?;
+    tracing::warn!(error = %text, "request failed for want of resources");
+    Some(
+        Refusal::new(Code::ResourceExhausted, reason, text)
+            .todo(todo)
+            .into(),
+    )
+}
+
 pub(super) fn project(error: ProjectError) -> Status {
     let text = chain(&error);
+    if let Some(short) = shortage(&error, &text) {
+        return short;
+    }
     let todo = error.todo();
     let said = |code, reason| {
         Refusal::new(code, reason, &text)
@@ -54,6 +87,7 @@ pub(super) fn project(error: ProjectError) -> Status {
         ProjectError::NotRegistered { .. } => said(Code::NotFound, "NOT_REGISTERED"),
         ProjectError::Missing { .. } => said(Code::NotFound, "PROJECT_MISSING"),
         ProjectError::Relative { .. } => said(Code::InvalidArgument, "PATH_RELATIVE"),
+        ProjectError::TooLong { .. } => said(Code::InvalidArgument, "PATH_TOO_LONG"),
         ProjectError::Unprintable { .. } => said(Code::InvalidArgument, "PATH_UNPRINTABLE"),
         ProjectError::NotAFolder { .. } => said(Code::InvalidArgument, "NOT_A_FOLDER"),
         ProjectError::Symlink { .. } => said(Code::InvalidArgument, "PATH_SYMLINK"),
@@ -73,6 +107,9 @@ pub(super) fn project(error: ProjectError) -> Status {
 
 pub(super) fn store(error: StoreError) -> Status {
     let text = chain(&error);
+    if let Some(short) = shortage(&error, &text) {
+        return short;
+    }
     let todo = error.todo();
     let said = |code, reason| Refusal::new(code, reason, &text).todo_if(todo);
     let refused = |reason| said(Code::FailedPrecondition, reason);
@@ -106,6 +143,9 @@ pub(super) fn store(error: StoreError) -> Status {
 
 pub(super) fn start(error: StartError) -> Status {
     let text = chain(&error);
+    if let Some(short) = shortage(&error, &text) {
+        return short;
+    }
     let said = |code, reason| Refusal::new(code, reason, &text);
     let spent = |reason| said(Code::ResourceExhausted, reason);
     match error {
@@ -141,6 +181,9 @@ pub(super) fn start(error: StartError) -> Status {
 
 pub(super) fn stop(error: StopError) -> Status {
     let text = chain(&error);
+    if let Some(short) = shortage(&error, &text) {
+        return short;
+    }
     let said = |code, reason| Refusal::new(code, reason, &text).field("id");
     match error {
         StopError::NotFound { .. } => said(Code::NotFound, "NO_INVOCATION"),
@@ -155,6 +198,9 @@ pub(super) fn stop(error: StopError) -> Status {
 
 pub(super) fn log(error: LogError) -> Status {
     let text = chain(&error);
+    if let Some(short) = shortage(&error, &text) {
+        return short;
+    }
     let said = |code, reason| Refusal::new(code, reason, &text);
     match error {
         LogError::Missing { .. } => said(Code::NotFound, "NO_LOG"),
@@ -170,6 +216,9 @@ pub(super) fn log(error: LogError) -> Status {
 
 pub(super) fn follow(error: FollowError) -> Status {
     let text = chain(&error);
+    if let Some(short) = shortage(&error, &text) {
+        return short;
+    }
     let said = |code, reason| Refusal::new(code, reason, &text);
     match error {
         FollowError::NoInvocation { .. } => said(Code::NotFound, "NO_INVOCATION").field("id"),
@@ -201,6 +250,9 @@ fn bad_cursor(error: &CursorError) -> &'static str {
 
 pub(super) fn browse(error: BrowseError) -> Status {
     let text = chain(&error);
+    if let Some(short) = shortage(&error, &text) {
+        return short;
+    }
     let said = |code, reason| Refusal::new(code, reason, &text);
     match error {
         BrowseError::NoInvocation { .. } => said(Code::NotFound, "NO_INVOCATION").field("id"),
@@ -223,8 +275,6 @@ pub(super) fn browse(error: BrowseError) -> Status {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use tonic_types::StatusExt as _;
 
     use super::*;
@@ -281,6 +331,24 @@ mod tests {
         };
         let status = project(ProjectError::Store(inner));
         assert_eq!(status.message(), "the disk of /p/db is full");
+    }
+
+    #[test]
+    fn what_the_system_has_no_more_of_is_exhausted_and_not_broken() {
+        for (number, word) in [
+            (nix::libc::EMFILE, "NO_DESCRIPTORS"),
+            (nix::libc::EAGAIN, "NO_PROCESSES_OR_MEMORY"),
+        ] {
+            let status = start(StartError::Launch {
+                id: InvocationId::new(4).unwrap(),
+                source: crate::launch::LaunchError::Spawn {
+                    program: "/bin/steroids-shim".into(),
+                    source: io::Error::from_raw_os_error(number),
+                },
+            });
+            assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+            assert_eq!(reason(&status), word);
+        }
     }
 
     #[test]

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! HTTP/2 gives no way to end one stream whose client takes nothing, not even an end; so what it
-//! holds is given back, and it is told when it comes back.
+//! holds is given back, and it is told when it comes back. A client that takes nothing of any of its
+//! streams loses its connection (`peer`).
 
 use std::future::Future;
 use std::pin::Pin;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Code, Status};
 
+use super::peer::{Peer, PeerStream};
 use super::refusal::Refusal;
 
 /// A client that takes nothing for so long is gone or stuck; what it has seen it can resume after.
@@ -110,6 +112,7 @@ struct Slot<S> {
     idle: Mutex<Idle<S>>,
     /// A batch was handed out.
     handed: Notify,
+    peer: PeerStream,
 }
 
 struct Idle<S> {
@@ -152,6 +155,8 @@ impl<S> Slot<S> {
             if idle.turn == turn {
                 tracing::info!("a client that reads nothing is given up");
                 idle.source = None;
+                drop(idle);
+                self.peer.given_up();
                 return;
             }
         }
@@ -166,9 +171,10 @@ struct Open<S> {
     _watchdog: AbortOnDropHandle<()>,
 }
 
-/// Makes a stream of a source, until it ends or `stop` is cancelled.
+/// Makes a stream of a source to `peer`, until it ends or `stop` is cancelled.
 pub(super) fn outgoing<S: Source>(
     source: S,
+    peer: &Peer,
     subscribers: &Subscribers,
     stop: CancellationToken,
 ) -> Outgoing<S::Batch> {
@@ -177,7 +183,8 @@ pub(super) fn outgoing<S: Source>(
         turn: 0,
     });
     let handed = Notify::new();
-    let slot = Arc::new(Slot { idle, handed });
+    let peer = peer.opened();
+    let slot = Arc::new(Slot { idle, handed, peer });
     let watched = Arc::clone(&slot);
     let watchdog = tokio::spawn(async move { watched.give_up_when_stalled().await });
     let open = Open {
@@ -283,7 +290,7 @@ mod tests {
             end,
         };
         (
-            outgoing(source, &subscribers, stop.clone()),
+            outgoing(source, &Peer::default(), &subscribers, stop.clone()),
             subscribers,
             stop,
         )

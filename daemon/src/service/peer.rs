@@ -1,0 +1,127 @@
+//! The peer of one connection, as its streams see it: how many of them it reads. HTTP/2 gives no
+//! way to end a stream whose client takes nothing, but a connection can be closed; so one that
+//! reads none of its streams any more loses it, and the slot and the descriptor are free.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tonic::Request;
+
+/// Who is at the other end of a connection. Clones are the same one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Peer(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    // Held for a few sums, never while waiting.
+    streams: Mutex<Streams>,
+    cut_off: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+struct Streams {
+    open: usize,
+    given_up: usize,
+}
+
+impl Peer {
+    /// Ends when the connection is to be closed.
+    pub(super) fn cut_off(&self) -> WaitForCancellationFutureOwned {
+        self.0.cut_off.clone().cancelled_owned()
+    }
+
+    /// A stream to it is open.
+    pub(super) fn opened(&self) -> PeerStream {
+        self.count(|streams| streams.open += 1);
+        PeerStream {
+            peer: self.clone(),
+            is_given_up: Mutex::new(false),
+        }
+    }
+
+    fn count(&self, change: impl FnOnce(&mut Streams)) {
+        let mut streams = self
+            .0
+            .streams
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        change(&mut streams);
+        if streams.given_up > 0 && streams.given_up == streams.open {
+            tracing::info!(streams.open, "a client that reads nothing is cut off");
+            self.0.cut_off.cancel();
+        }
+    }
+}
+
+/// Who sent a request.
+pub(super) fn peer<T>(request: &Request<T>) -> Peer {
+    // Every connection has one; without it a stream is on its own.
+    request.extensions().get().cloned().unwrap_or_default()
+}
+
+/// One open stream to a peer.
+#[derive(Debug)]
+pub(super) struct PeerStream {
+    peer: Peer,
+    is_given_up: Mutex<bool>,
+}
+
+impl PeerStream {
+    /// The peer has read nothing of it for too long.
+    pub(super) fn given_up(&self) {
+        let mut is_given_up = self.lock();
+        if !std::mem::replace(&mut *is_given_up, true) {
+            self.peer.count(|streams| streams.given_up += 1);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, bool> {
+        self.is_given_up
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for PeerStream {
+    fn drop(&mut self) {
+        let is_given_up = *self.lock();
+        self.peer.count(|streams| {
+            streams.open -= 1;
+            streams.given_up -= usize::from(is_given_up);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    fn is_cut_off(peer: &Peer) -> bool {
+        peer.cut_off().now_or_never().is_some()
+    }
+
+    #[test]
+    fn who_reads_one_of_its_streams_keeps_its_connection() {
+        let peer = Peer::default();
+        let (read, unread) = (peer.opened(), peer.opened());
+        unread.given_up();
+        unread.given_up();
+        assert!(!is_cut_off(&peer));
+        drop(unread);
+        drop(read);
+        assert!(!is_cut_off(&peer));
+    }
+
+    #[test]
+    fn who_reads_none_loses_it() {
+        let peer = Peer::default();
+        let (first, second) = (peer.opened(), peer.opened());
+        first.given_up();
+        assert!(!is_cut_off(&peer));
+        // The last that was read has ended.
+        drop(second);
+        assert!(is_cut_off(&peer));
+    }
+}

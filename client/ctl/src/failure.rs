@@ -196,14 +196,15 @@ impl From<Status> for Failure {
             | Code::Unknown
             | Code::Ok => Exit::Refused,
         };
+        let what = with_flags(refusal.what(), &refusal);
         let message = match exit {
             Exit::Unreachable if broken => {
-                format!("lost the connection to the daemon: {}", refusal.what())
+                format!("lost the connection to the daemon: {what}")
             }
             Exit::TimedOut if broken => {
-                format!("the daemon did not answer in time: {}", refusal.what())
+                format!("the daemon did not answer in time: {what}")
             }
-            _ => refusal.what(),
+            _ => what,
         };
         let mut failure = Failure::new(exit, refusal.code_word(), message);
         failure.hint = refusal.hint;
@@ -225,6 +226,42 @@ impl From<FollowError> for Failure {
             }
         }
     }
+}
+
+/// What the fields of requests are to whoever types flags.
+const FLAGS: [(&str, &str); 20] = [
+    ("task_id", "--task"),
+    ("role", "--role"),
+    ("provider", "--provider"),
+    ("model", "--model"),
+    ("prompt", "--prompt"),
+    ("request_id", "--request-id"),
+    ("resume", "--resume"),
+    ("cwd", "--cwd"),
+    ("env", "--env"),
+    ("argv", "COMMAND after --"),
+    ("limits.silence", "--silence"),
+    ("limits.tool_silence", "--tool-silence"),
+    ("limits.wall", "--wall"),
+    ("limits.post_result", "--post-result"),
+    ("limits.grace", "--grace"),
+    ("grace", "--grace"),
+    ("task.task_id", "--task"),
+    ("project", "--project"),
+    ("after", "--after"),
+    ("id", "ID"),
+];
+
+/// The daemon names the field of the request that is at fault; here that was a flag.
+fn with_flags(what: String, refusal: &Refusal) -> String {
+    let named = refusal.fields.iter().find_map(|(field, _)| {
+        let rest = what.strip_prefix(field.as_str())?;
+        let (_, flag) = FLAGS.iter().find(|(known, _)| known == field)?;
+        let is_word =
+            rest.starts_with(':') || rest.starts_with(" is ") || rest.starts_with(" must ");
+        is_word.then(|| format!("{flag}{rest}"))
+    });
+    named.unwrap_or(what)
 }
 
 #[cfg(test)]
@@ -257,6 +294,33 @@ mod tests {
             io::ErrorKind::BrokenPipe,
         )));
         assert_eq!(Failure::from(status).exit, Exit::Unreachable);
+    }
+
+    #[test]
+    fn a_field_at_fault_is_named_as_the_flag_it_was() {
+        for (field, message, said) in [
+            ("task_id", "task_id is missing", "--task is missing"),
+            (
+                "argv",
+                "argv: no command given",
+                "COMMAND after --: no command given",
+            ),
+            (
+                "project",
+                "project path \"x\" is odd",
+                "project path \"x\" is odd",
+            ),
+            ("states", "states knows queued", "states knows queued"),
+        ] {
+            let refusal = Refusal {
+                code: Code::InvalidArgument,
+                message: message.to_owned(),
+                fields: vec![(field.to_owned(), message.to_owned())],
+                hint: None,
+                reason: None,
+            };
+            assert_eq!(with_flags(refusal.what(), &refusal), said);
+        }
     }
 
     #[test]

@@ -162,7 +162,7 @@ async fn a_path_that_cannot_be_trusted_is_refused_in_its_own_words() {
     let file = refused(&projects, room.path().join("file"), true).await;
     assert!(matches!(file, ProjectError::NotAFolder { .. }));
     let long = refused(&projects, format!("/{}", "x".repeat(5000)), true).await;
-    assert!(matches!(long, ProjectError::Io { .. }));
+    assert!(matches!(long, ProjectError::TooLong { .. }));
 
     set_mode(&real, 0o777);
     let open = refused(&projects, &real, true).await;

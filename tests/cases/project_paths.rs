@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
 use steroids_proto::v1;
+use steroids_tests::faults::held;
 use steroids_tests::{Daemon, Home};
 use tonic::Code;
 
@@ -49,6 +50,7 @@ async fn a_symlink_anywhere_in_the_path_is_refused() {
     refused(&daemon, &text(&link.join("app"))).await;
     refused(&daemon, &text(&home.path("home/real/../link"))).await;
     assert!(!home.path("home/real/.steroids").exists());
+    held(62, "`..` and a symlink, last or not: refused");
 }
 
 #[tokio::test]
@@ -89,6 +91,10 @@ async fn a_project_that_went_away_is_told_and_the_others_go_on() {
     fs::remove_dir_all(gone.folder()).unwrap();
     let again = daemon.project("gone").await;
     again.run(["start", "--task", "T", "--", "true"]).await.ok();
+    held(
+        62,
+        "deleted and made again: told, and not served before it is registered anew",
+    );
 }
 
 #[tokio::test]
@@ -98,6 +104,7 @@ async fn a_folder_everybody_may_write_to_is_refused() {
     let open = home.folder("open");
     fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
     refused(&daemon, open.to_str().unwrap()).await;
+    held(62, "writable by everybody: refused");
 }
 
 #[tokio::test]
@@ -113,4 +120,5 @@ async fn a_folder_of_another_user_is_refused() {
     };
     refused(&daemon, theirs.to_str().unwrap()).await;
     assert!(!theirs.join(".steroids").exists());
+    held(62, "of another user: refused");
 }

@@ -47,21 +47,25 @@ impl Daemon {
 
     /// As [`Daemon::start`], by a program that becomes the daemon: `PROGRAM ARGS steroidsd`.
     pub async fn start_through(home: &Arc<Home>, through: &[&str]) -> Daemon {
-        let through = through.iter().map(|&word| word.to_owned()).collect();
-        let mut daemon = Daemon::launch_through(home, through, Vec::new());
-        if let Some(status) = daemon.serving_or_ended().await {
-            panic!("the daemon did not start: {status}");
+        match Daemon::try_start_through(home, through, &[]).await {
+            Ok(daemon) => daemon,
+            Err(refused) => panic!("the daemon did not start: {refused:?}"),
         }
-        daemon
     }
 
     /// Starts one; it may serve, or end at once.
     pub async fn try_start(home: &Arc<Home>, arguments: &[&str]) -> Result<Daemon, Refused> {
-        let arguments = arguments
-            .iter()
-            .map(|&argument| argument.to_owned())
-            .collect();
-        let mut daemon = Daemon::launch(home, arguments);
+        Daemon::try_start_through(home, &[], arguments).await
+    }
+
+    /// As [`Daemon::try_start`], by a program that becomes the daemon: `prlimit`, `unshare`.
+    pub async fn try_start_through(
+        home: &Arc<Home>,
+        through: &[&str],
+        arguments: &[&str],
+    ) -> Result<Daemon, Refused> {
+        let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+        let mut daemon = Daemon::launch_through(home, owned(through), owned(arguments));
         match daemon.serving_or_ended().await {
             None => Ok(daemon),
             Some(status) => Err(Refused {

@@ -25,6 +25,7 @@ mod reproject;
 pub mod rpc;
 mod small_disk;
 mod wait;
+pub mod wire;
 
 pub use browser::{Browser, Page};
 pub use ctl::{Ctl, Output, Terminal};
@@ -37,3 +38,4 @@ pub use reproject::reprojected;
 pub use rpc::{Followed, Rpc, invocation, task};
 pub use small_disk::SmallDisk;
 pub use wait::{eventually, patience, within};
+pub use wire::Wire;

@@ -80,6 +80,14 @@ fn sleeps_in(folder: &Path) -> u64 {
         .unwrap_or(0)
 }
 
+/// A process's resident memory in bytes; 0 if it is gone.
+pub fn resident(pid: i32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}
+
 /// Kills every process of the home at `root`, until none is found.
 pub fn end_all(root: &Path) {
     let needle = root.as_os_str().as_bytes();

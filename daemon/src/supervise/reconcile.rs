@@ -145,15 +145,13 @@ impl Inner {
             // A start that was cut before its spec: the row without a folder is the one to end.
             Ok(Err(error)) if error.is_missing() => return Ok(None),
             Ok(Err(FileError::Foreign { proto, .. })) => {
-                self.note_foreign(uuid_of(&dir), proto);
-                return Ok(None);
+                return Ok(self.leave_alone(&dir, uuid_of(&dir), proto));
             }
             Ok(Err(error)) => return Err(fail(chain(&error))),
             Err(_) => return Ok(None),
         };
         if spec.proto > PROTOCOL || spec.proto + 1 < PROTOCOL {
-            self.note_foreign(spec.uuid, spec.proto);
-            return Ok(None);
+            return Ok(self.leave_alone(&dir, spec.uuid, spec.proto));
         }
         // Taken care of: by a job, by a start under way, by another reconcile.
         let Some(entry) = self.enter(&spec.uuid) else {
@@ -202,6 +200,14 @@ impl Inner {
         let half_published = is_half_published(&row) && !self.count_on(&project, id).await;
         let handle = entry.watch_over(id, spec, dir, project, place, half_published);
         Ok(ends.then_some(handle))
+    }
+
+    /// An invocation of another protocol gets no job; one that is over needs none.
+    fn leave_alone(&self, dir: &InvDir, uuid: String, proto: u32) -> Option<JobHandle> {
+        if !projected_mark(dir).exists() {
+            self.note_foreign(uuid, proto);
+        }
+        None
     }
 
     /// A rebuilt log was being published when the daemon ended: of the cursors given out meanwhile

@@ -3,4 +3,66 @@
 use super::Fault;
 
 /// By number.
-pub(super) const FAULTS: &[Fault] = &[];
+pub(super) const FAULTS: &[Fault] = &[
+    Fault {
+        id: 62,
+        fault: "project path with .., symlink, newline, 4096 bytes, not UTF-8, of another owner, world-writable, recreated",
+        required: "refused, or bound to the folder that was opened; never another folder",
+        tests: &[
+            "faults::paths::projects::a_path_that_cannot_be_a_line_of_text_is_refused",
+            "faults::paths::projects::a_path_that_is_not_utf_8_is_refused",
+            "faults::paths::projects::an_invocation_stays_with_the_folder_it_was_started_in",
+            "project_paths::a_symlink_anywhere_in_the_path_is_refused",
+            "project_paths::a_project_that_went_away_is_told_and_the_others_go_on",
+            "project_paths::a_folder_everybody_may_write_to_is_refused",
+            "project_paths::a_folder_of_another_user_is_refused",
+        ],
+    },
+    Fault {
+        id: 63,
+        fault: ".steroids or invocations swapped for a symlink in a loop during 200 starts",
+        required: "never a file outside the project; what was started ends",
+        tests: &[
+            "faults::paths::swapped::swapping_the_steroids_folder_for_a_link_leads_to_no_file_outside",
+            "faults::paths::swapped::swapping_the_folder_of_logs_for_a_link_leads_to_no_file_outside",
+        ],
+    },
+    Fault {
+        id: 64,
+        fault: "socket folder of another user, 0777, a symlink; stale socket; a file or a folder in its place",
+        required: "refused (exit 4) and untouched; a stale socket is replaced under the lock only",
+        tests: &[
+            "faults::paths::sockets::a_folder_that_others_can_use_is_refused",
+            "faults::paths::sockets::what_stands_in_the_sockets_place_is_kept_unless_nobody_listens_there",
+            "faults::paths::sockets::of_two_that_find_a_stale_socket_one_serves",
+            "faults::paths::sockets::a_socket_replaced_under_a_running_daemon_is_not_removed_at_its_end",
+        ],
+    },
+    Fault {
+        id: 65,
+        fault: "another uid on a socket forced to 0666; a peer from outside of the daemon's user namespace",
+        required: "closed, nothing read, a line in the daemon's log",
+        tests: &[
+            "faults::paths::strangers::another_user_is_closed_unread_and_noted",
+            "faults::paths::strangers::a_user_from_outside_of_the_daemons_user_namespace_is_closed_unread",
+        ],
+    },
+    Fault {
+        id: 68,
+        fault: "umask 000 at start; run as root by mistake",
+        required: "files 0600, folders 0700; root is refused (exit 4) unless it is meant",
+        tests: &[
+            "faults::paths::root::root_is_refused_unless_it_is_meant",
+            "faults::paths::root::a_umask_of_nothing_opens_nothing_to_others",
+        ],
+    },
+    Fault {
+        id: 69,
+        fault: "RLIMIT_NOFILE 64, EMFILE at accept; fewer than it needs to begin",
+        required: "RESOURCE_EXHAUSTED and no half started row, processor below 20 %, recovers by itself",
+        tests: &[
+            "faults::paths::descriptors::with_no_descriptor_left_it_refuses_waits_and_recovers",
+            "faults::paths::descriptors::with_too_few_to_begin_with_it_says_so_and_ends",
+        ],
+    },
+];

@@ -1,1 +1,0 @@
-//! See `tests/harness/faults/clients.rs`.

@@ -1,0 +1,125 @@
+//! Cursors that nobody was given, or that belong to something else.
+
+use steroids_proto::v1;
+use steroids_proto::v1::follow_request::Selector;
+use steroids_tests::faults::{held, is_long};
+use steroids_tests::{Daemon, Home, Rpc, rpc};
+use tonic::Code;
+
+#[tokio::test]
+async fn a_cursor_gives_what_comes_after_it_or_is_refused_and_never_other_data() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let project = daemon.project("app").await.project();
+    let rpc = daemon.rpc().await;
+    let numbers = ["numbers", "--count", "3"];
+    let agent = rpc.start_fake(&project, "T1", &numbers).await;
+    let selector = rpc::invocation(&project, agent.id);
+    let log = all(&rpc, selector.clone(), "").await.unwrap();
+    let ends: Vec<usize> = log
+        .iter()
+        .scan(0, |end, event| {
+            *end += event.line.len() + 1;
+            Some(*end)
+        })
+        .collect();
+    let length = *ends.last().unwrap();
+    let last = &log.last().unwrap().cursor;
+    let (place, offset) = last.rsplit_once(':').unwrap();
+    assert_eq!(offset, length.to_string(), "{last}");
+
+    let (mut honoured, mut refused) = (0, 0);
+    // Each byte of the first two records; of the others those where something begins or ends.
+    let is_tried =
+        |at: &usize| is_long() || *at <= ends[1] || ends.iter().any(|end| end.abs_diff(*at) < 2);
+    let offsets = (0..=length + 2)
+        .filter(is_tried)
+        .map(|offset| offset.to_string());
+    let beyond = [
+        "-1",
+        "-9223372036854775808",
+        "9223372036854775807",
+        "18446744073709551616",
+    ];
+    for offset in offsets.chain(beyond.map(str::to_owned)) {
+        let cursor = format!("{place}:{offset}");
+        let number = offset.parse::<usize>().ok();
+        let after = match number {
+            Some(0) => Some(0),
+            number => ends
+                .iter()
+                .position(|end| Some(*end) == number)
+                .map(|at| at + 1),
+        };
+        match (all(&rpc, selector.clone(), &cursor).await, after) {
+            (Ok(rest), Some(after)) => {
+                assert_eq!(rest, log[after..], "{cursor}");
+                honoured += 1;
+            }
+            (answer, None) => {
+                refused_or_told(answer, &log, &cursor);
+                refused += 1;
+            }
+            (Err(status), Some(_)) => panic!("{cursor}: {status:?}"),
+        }
+    }
+
+    // Of another invocation, of another kind of stream, of another generation.
+    let other = rpc.start_fake(&project, "T2", &numbers).await;
+    let theirs = all(&rpc, rpc::invocation(&project, other.id), "")
+        .await
+        .unwrap();
+    let of_task = all(&rpc, rpc::task(&project, "T2"), "").await.unwrap();
+    let generation = place.rsplit_once(':').unwrap();
+    let later = format!("{}:{}9:{length}", generation.0, generation.1);
+    for cursor in [&theirs[1].cursor, &of_task[1].cursor, &later] {
+        refused_or_told(all(&rpc, selector.clone(), cursor).await, &log, cursor);
+        refused += 1;
+    }
+    let seen = format!("{honoured} cursors honoured exactly, {refused} refused or told as a gap");
+    held(53, seen);
+}
+
+/// Nothing of the log but all of it, with a gap said first; or a refusal.
+fn refused_or_told(answer: Result<Vec<v1::Event>, tonic::Status>, log: &[v1::Event], cursor: &str) {
+    match answer {
+        Err(status) => assert!(
+            matches!(status.code(), Code::OutOfRange | Code::InvalidArgument),
+            "{cursor}: {status:?}"
+        ),
+        Ok(events) => {
+            let (first, rest) = events.split_first().expect(cursor);
+            assert_eq!(first.r#type, "gap", "{cursor}: {first:?}");
+            assert_eq!(rest, log, "{cursor}");
+        }
+    }
+}
+
+async fn all(rpc: &Rpc, selector: Selector, after: &str) -> Result<Vec<v1::Event>, tonic::Status> {
+    let is_invocation = matches!(selector, Selector::Invocation(_));
+    // Of a task there is no end: another invocation may come.
+    rpc.try_follow(selector, after, is_invocation)
+        .await?
+        .rest()
+        .await
+}
+
+#[tokio::test]
+async fn a_number_that_no_event_can_have_is_refused() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let project = daemon.project("app").await.project();
+    let rpc = daemon.rpc().await;
+    for after in [-1, i64::MIN] {
+        let request = v1::WatchRequest {
+            project: project.clone(),
+            after: Some(after),
+            pulse: None,
+            since_ms: None,
+        };
+        let answer = rpc.projects().watch(request).await;
+        let status = answer.expect_err(&format!("{after}"));
+        assert_eq!(status.code(), Code::InvalidArgument, "{after}: {status:?}");
+    }
+    held(53, "negative numbers of lifecycle events are refused");
+}

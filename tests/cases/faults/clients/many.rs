@@ -1,0 +1,131 @@
+//! Clients that come in crowds and say nothing, or half of it.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use steroids_tests::faults::{held, share};
+use steroids_tests::{Daemon, Home, Wire, eventually, processes, wire};
+use tonic::Code;
+
+/// The first words of HTTP/2, and the first frame: settings, none of them changed.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+
+#[tokio::test]
+async fn two_hundred_that_say_nothing_or_half_of_it_keep_nobody_out() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let base = processes::descriptors(daemon.pid());
+    let crowd = connect(home.socket(), 200, |at| match at % 3 {
+        0 => b"",
+        1 => PREFACE.get(..1).unwrap(),
+        _ => PREFACE.get(..PREFACE.len() - 1).unwrap(),
+    });
+    let crowd = crowd.await;
+    let asked = Instant::now();
+    is_served(&home).await;
+    let served = asked.elapsed();
+    // They are shown the door; nobody of them has hung up.
+    back_to(base, &daemon).await;
+    let closed = tokio::task::spawn_blocking(move || {
+        crowd.into_iter().all(|mut stream| {
+            let mut nothing = [0];
+            matches!(stream.read(&mut nothing), Ok(0) | Err(_))
+        })
+    });
+    assert!(closed.await.unwrap());
+    let seen = format!(
+        "200 silent: a new client served in {served:.0?}, then {base} descriptors as before"
+    );
+    held(49, seen);
+}
+
+#[tokio::test]
+async fn a_thousand_that_come_and_go_leave_nothing_behind() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let base = processes::descriptors(daemon.pid());
+    let before = processes::resident(daemon.pid());
+    let count = share(1_000, 10_000);
+    // In parts, as a crowd would be refused by this process's own limit of descriptors.
+    for _ in 0..count / 100 {
+        let part = connect(home.socket(), 100, |at| match at % 3 {
+            0 => b"",
+            1 => PREFACE,
+            _ => b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        });
+        drop(part.await);
+    }
+    for _ in 0..20 {
+        is_served(&home).await;
+    }
+    back_to(base, &daemon).await;
+    let grown = processes::resident(daemon.pid()).saturating_sub(before);
+    assert!(grown < 32 << 20, "{grown}");
+    is_served(&home).await;
+    let mib = grown >> 20;
+    let seen = format!("{count} come and gone: {base} descriptors as before, {mib} MiB more");
+    held(49, seen);
+}
+
+/// One that has closed its own half, and one that is whole but never asks: neither takes a place
+/// that another needs.
+#[tokio::test]
+async fn those_that_are_half_open_take_no_place() {
+    let home = Home::with_config("[daemon]\nmax_connections = 4");
+    let daemon = Daemon::start(&home).await;
+    let base = processes::descriptors(daemon.pid());
+    let crowd = connect(
+        home.socket(),
+        8,
+        |at| if at % 2 == 0 { b"PRI" } else { PREFACE },
+    );
+    let mut crowd = crowd.await;
+    for stream in &mut crowd {
+        // The other half is shut: it can still be read from, and says no more.
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+    }
+    is_served(&home).await;
+    back_to(base, &daemon).await;
+    drop(crowd);
+    // Whole, as HTTP/2 sees it; the client itself is gone without a word.
+    let asleep = connect(home.socket(), 3, |_| PREFACE).await;
+    for mut stream in &asleep {
+        stream.write_all(SETTINGS).unwrap();
+    }
+    is_served(&home).await;
+    held(49, "half-open ones take no place");
+}
+
+/// Connects so many, each with its words. Blocks, as a full backlog is waited for only then.
+async fn connect(
+    socket: PathBuf,
+    count: usize,
+    words: impl Fn(usize) -> &'static [u8] + Send + 'static,
+) -> Vec<UnixStream> {
+    let connect = move |at: usize, socket: &Path| {
+        let mut stream = UnixStream::connect(socket).unwrap();
+        // It may have been shown the door already.
+        let _ = stream.write_all(words(at));
+        stream
+    };
+    let connecting = move || (0..count).map(|at| connect(at, &socket)).collect();
+    tokio::task::spawn_blocking(connecting).await.unwrap()
+}
+
+/// A new client is served.
+async fn is_served(home: &Home) {
+    let mut wire = Wire::connect(&home.socket()).await;
+    let nothing = wire::framed(0, b"");
+    let answered = wire.call("Daemon/Status", "identity", nothing).await;
+    assert_eq!(answered.code, Code::Ok, "{answered:?}");
+}
+
+async fn back_to(base: usize, daemon: &Daemon) {
+    eventually("as few descriptors as before", async || {
+        (processes::descriptors(daemon.pid()) <= base).then_some(())
+    })
+    .await;
+}

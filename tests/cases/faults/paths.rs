@@ -1,1 +1,0 @@
-//! See `tests/harness/faults/paths.rs`.

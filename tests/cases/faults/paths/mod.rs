@@ -1,0 +1,8 @@
+//! See `tests/harness/faults/paths.rs`.
+
+mod descriptors;
+mod projects;
+mod root;
+mod sockets;
+mod strangers;
+mod swapped;

@@ -1,0 +1,129 @@
+//! What may stand where the socket should be, and in the place of its folder.
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown, symlink};
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+
+use steroids_tests::faults::held;
+use steroids_tests::{Ctl, Daemon, Home, eventually};
+
+/// It ends; that somebody answers at the socket meanwhile says nothing, as that may be another.
+async fn refused(home: &Arc<Home>, words: &[&str]) {
+    let code = Daemon::launch(home, Vec::new()).ended().await;
+    let log = home.daemon_log();
+    assert_eq!(code, 4, "{log}");
+    let last = log.lines().next_back().unwrap_or_default();
+    for word in words {
+        assert!(last.contains(word), "{word}: {log}");
+    }
+}
+
+/// The socket's folder, made before the daemon makes it.
+fn folder(home: &Home, mode: u32) -> std::path::PathBuf {
+    let path = home.path("run/steroids");
+    fs::create_dir(&path).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn a_folder_that_others_can_use_is_refused() {
+    let home = Home::new();
+    let open = folder(&home, 0o777);
+    refused(&home, &["mode 777", "chmod 700"]).await;
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o750)).unwrap();
+    refused(&home, &["mode 750", "chmod 700"]).await;
+    fs::remove_dir(&open).unwrap();
+
+    let elsewhere = home.path("elsewhere");
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .create(&elsewhere)
+        .unwrap();
+    symlink(&elsewhere, &open).unwrap();
+    refused(&home, &["symlink"]).await;
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+    fs::remove_file(&open).unwrap();
+
+    fs::write(&open, "notes").unwrap();
+    refused(&home, &["no folder"]).await;
+    assert_eq!(fs::read_to_string(&open).unwrap(), "notes");
+    fs::remove_file(&open).unwrap();
+
+    if !rustix::process::geteuid().is_root() {
+        let seen =
+            "modes 777 and 750, a symlink and a file refused; another owner not shown: needs root";
+        held(64, seen);
+        return;
+    }
+    folder(&home, 0o700);
+    chown(&open, Some(12_345), None).unwrap();
+    refused(&home, &["belongs to user 12345"]).await;
+    assert_eq!(fs::read_dir(&open).unwrap().count(), 0);
+    let seen =
+        "folder: another owner, modes 777 and 750, a symlink and a file: exit 4, nothing touched";
+    held(64, seen);
+}
+
+#[tokio::test]
+async fn what_stands_in_the_sockets_place_is_kept_unless_nobody_listens_there() {
+    let home = Home::new();
+    folder(&home, 0o700);
+    let socket = home.socket();
+    fs::write(&socket, "notes").unwrap();
+    refused(&home, &["is no socket"]).await;
+    assert_eq!(fs::read_to_string(&socket).unwrap(), "notes");
+    fs::remove_file(&socket).unwrap();
+
+    fs::create_dir(&socket).unwrap();
+    refused(&home, &["is no socket"]).await;
+    fs::remove_dir(&socket).unwrap();
+
+    symlink(home.path("anywhere"), &socket).unwrap();
+    refused(&home, &["is no socket"]).await;
+    fs::remove_file(&socket).unwrap();
+
+    let other = UnixListener::bind(&socket).unwrap();
+    refused(&home, &["another process listens"]).await;
+    drop(other);
+
+    // Nobody listens there any more.
+    let daemon = Daemon::start(&home).await;
+    daemon.project("app").await.run(["list"]).await.ok();
+    let seen = "socket: a file, a folder, a symlink and one that answers: exit 4, kept; a stale one replaced";
+    held(64, seen);
+}
+
+/// The lock decides who may take a stale socket's place, and not who is quicker.
+#[tokio::test]
+async fn of_two_that_find_a_stale_socket_one_serves() {
+    let home = Home::new();
+    folder(&home, 0o700);
+    drop(UnixListener::bind(home.socket()).unwrap());
+    let mut both = [(); 2].map(|()| Daemon::launch(&home, Vec::new()));
+    let [first, second] = &mut both;
+    let code = tokio::select! {
+        code = first.ended() => code,
+        code = second.ended() => code,
+    };
+    assert_eq!(code, 4, "{}", home.daemon_log());
+    eventually("the other one to serve", async || {
+        home.daemon_log().contains("\"listening\"").then_some(())
+    })
+    .await;
+    let ctl = Ctl::new(&home, &home.folder("app"));
+    ctl.run(["init"]).await.ok();
+    held(64, "of two at once one serves; the other: exit 4");
+}
+
+#[tokio::test]
+async fn a_socket_replaced_under_a_running_daemon_is_not_removed_at_its_end() {
+    let home = Home::new();
+    let mut daemon = Daemon::start(&home).await;
+    fs::remove_file(home.socket()).unwrap();
+    fs::write(home.socket(), "notes").unwrap();
+    assert_eq!(daemon.term().await, 0);
+    assert_eq!(fs::read_to_string(home.socket()).unwrap(), "notes");
+    held(64, "what took the socket's place is kept");
+}

@@ -18,8 +18,9 @@ use crate::run::Run;
 use crate::text;
 use crate::{claude, codex, command, gemini};
 
-/// Changes whenever the same bytes could give other activities than before.
-pub const VERSION: u32 = 1;
+/// Changes whenever the same bytes could give another log than before: by a parser, by what is
+/// redacted, or by how a line is written.
+pub const VERSION: u32 = 2;
 
 /// Lines that become text are needed up to the cut, and the character that may straddle it.
 const TEXT_BOUND: Bound = Bound {

@@ -136,7 +136,7 @@ pub fn is_withheld(name: &str) -> bool {
     WITHHELD.iter().any(|pattern| matches(pattern, name))
 }
 
-fn matches(pattern: &str, name: &str) -> bool {
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(beginning) => name.starts_with(beginning),
         None => name == pattern,

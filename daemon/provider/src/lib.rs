@@ -22,6 +22,7 @@ mod label;
 mod lines;
 pub mod outcome;
 pub mod parser;
+pub mod redact;
 pub mod run;
 mod signal;
 mod text;

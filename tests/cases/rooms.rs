@@ -20,7 +20,7 @@ type Room = (
 
 const ROOMS: [Room; 16] = [
     ("domain", &[], &["steroids_provider"]),
-    ("logging", &[], &[]),
+    ("logging", &["domain"], &[]),
     ("activity_log", &["domain"], &[]),
     ("store", &["domain"], &[]),
     ("watch", &["domain"], &[]),

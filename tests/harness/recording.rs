@@ -13,6 +13,7 @@ use steroids_provider::decoder::Decoder;
 use steroids_provider::encode::encode_line;
 use steroids_provider::kind::{Format, Kind};
 use steroids_provider::parser::{EndedBy, Exit, Sink, Verdict};
+use steroids_provider::redact::Redactor;
 use steroids_provider::run::Run;
 
 /// Wall clock at which replays begin.
@@ -190,7 +191,12 @@ impl Recording {
     /// Replays it in other chunks.
     pub fn replay_chunks(&self, chunks: &[Chunk]) -> Replay {
         let mut decoder = Decoder::of_run(self.kind, self.format, self.run.clone());
-        let mut log = Log::default();
+        let mut log = Log {
+            redactor: Redactor::of_shapes(),
+            bytes: Vec::new(),
+            cause: None,
+            causes: Vec::new(),
+        };
         let mut raw = HEADER;
         for chunk in chunks {
             log.cause = Some(chunk.stream);
@@ -271,8 +277,8 @@ fn stamp(ms: u64, raw: u64) -> Stamp {
     }
 }
 
-#[derive(Default)]
 struct Log {
+    redactor: Redactor,
     bytes: Vec<u8>,
     cause: Option<Stream>,
     causes: Vec<Option<Stream>>,
@@ -280,6 +286,8 @@ struct Log {
 
 impl Sink for Log {
     fn activity(&mut self, at: Stamp, activity: &Activity<'_>) {
+        let redacted = self.redactor.activity(activity);
+        let activity = redacted.as_ref().unwrap_or(activity);
         encode_line(&mut self.bytes, at, activity);
         self.causes.push(self.cause);
     }

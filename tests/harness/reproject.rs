@@ -19,16 +19,21 @@ pub fn reprojected(folder: &Path) -> Vec<u8> {
     let exit = ExitRecord::load(&folder).expect("an exit record can be read");
     let exit = exit.expect("an ended invocation has an exit record");
     let mut log = Vec::new();
+    let mut redactor = spec.redactor();
+    let mut encode = |log: &mut Vec<u8>, at: Stamp, activity: &Activity<'_>| {
+        let redacted = redactor.activity(activity);
+        encode_line(log, at, redacted.as_ref().unwrap_or(activity));
+    };
     let start = Stamp {
         wall_ms: spec.created_ms,
         ..Stamp::default()
     };
-    encode_line(&mut log, start, &start_of(&spec));
+    encode(&mut log, start, &start_of(&spec));
 
     let mut decoder = Decoder::new(spec.kind, spec.format);
     let mut spool = Reader::open(&folder.spool()).expect("an ended invocation has a spool");
     while let Some(record) = spool.next().expect("its spool is whole") {
-        let mut write = |at: Stamp, activity: &Activity<'_>| encode_line(&mut log, at, activity);
+        let mut write = |at: Stamp, activity: &Activity<'_>| encode(&mut log, at, activity);
         match record.payload {
             Payload::Output { stream, bytes } => decoder.feed(stream, record.at, bytes, &mut write),
             Payload::Control(control) => control_line(record.at, &control, &mut write),
@@ -47,12 +52,12 @@ pub fn reprojected(folder: &Path) -> Vec<u8> {
     let mut write = |at: Stamp, activity: &Activity<'_>| match activity {
         // Of one that never ran, or was lost, the last line is another.
         Activity::Complete(_) if why.is_some() => {}
-        _ => encode_line(&mut log, at, activity),
+        _ => encode(&mut log, at, activity),
     };
     decoder.end(end, &exit.facts().unwrap_or_default(), &mut write);
     if let Some((error, outcome)) = why {
         let error = error.as_str().into();
-        encode_line(&mut log, end, &Activity::Error { error, outcome });
+        encode(&mut log, end, &Activity::Error { error, outcome });
     }
     log
 }

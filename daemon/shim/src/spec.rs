@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use steroids_provider::kind::{Format, Kind};
+use steroids_provider::redact::{Redaction, Redactor};
 
 use crate::durable::{self, FileError};
 use crate::paths::InvDir;
@@ -55,6 +56,10 @@ pub struct Spec {
     pub leave_background: bool,
     /// Time limits.
     pub limits: Limits,
+    /// What its log must not show; `None` shows all, as before there was such a thing. It stands
+    /// here, so that a log comes out the same whatever the configuration says by then.
+    #[serde(default)]
+    pub redaction: Option<Redaction>,
     /// When the row was made, in epoch milliseconds; the `start` line's `ts`.
     pub created_ms: u64,
     /// `/proc/sys/kernel/random/boot_id` of that moment.
@@ -82,6 +87,16 @@ impl Spec {
     /// Reads what was asked for.
     pub fn load(dir: &InvDir) -> Result<Spec, FileError> {
         durable::load(&dir.spec())
+    }
+
+    /// Takes the secrets out of what is written of it.
+    pub fn redactor(&self) -> Redactor {
+        // The one CLI whose text comes in pieces that may have to be shown before they are whole.
+        let pieces = self.kind == Kind::Gemini && self.format == Format::Json;
+        match &self.redaction {
+            Some(redaction) => Redactor::new(redaction, &self.env, pieces),
+            None => Redactor::none(),
+        }
     }
 
     /// Writes it durably; the folder must exist.

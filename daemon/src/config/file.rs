@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use steroids_provider::args;
 use steroids_provider::kind::Kind;
+use steroids_provider::redact;
 use toml::de::{DeTable, DeValue};
 use tracing_subscriber::EnvFilter;
 
@@ -17,9 +18,16 @@ use super::section::{Section, Source, choice, number, path, text, texts, word, y
 use super::{Auth, Flags, Gateway, Launcher, Places, flagged, units};
 use crate::domain::Limits;
 use crate::retention;
-use crate::supervise::{DefaultLimits, ProviderSettings};
+use crate::supervise::{DefaultLimits, ProviderSettings, RedactionSettings};
 
-const TABLES: [&str; 5] = ["daemon", "limits", "retention", "providers", "gateway"];
+const TABLES: [&str; 6] = [
+    "daemon",
+    "limits",
+    "retention",
+    "redaction",
+    "providers",
+    "gateway",
+];
 pub(super) const DAEMON: [&str; 11] = [
     "socket",
     "state_dir",
@@ -35,6 +43,7 @@ pub(super) const DAEMON: [&str; 11] = [
 ];
 pub(super) const LIMITS: [&str; 5] = ["silence", "tool_silence", "wall", "post_result", "grace"];
 pub(super) const RETENTION: [&str; 3] = ["log_days", "spool_days", "max_bytes"];
+pub(super) const REDACTION: [&str; 3] = ["enabled", "variables", "patterns"];
 pub(super) const PROVIDER: [&str; 11] = [
     "kind",
     "command",
@@ -58,6 +67,7 @@ pub(super) struct Read {
     pub(super) daemon: Daemon,
     pub(super) limits: DefaultLimits,
     pub(super) retention: retention::Settings,
+    pub(super) redaction: RedactionSettings,
     pub(super) providers: BTreeMap<String, ProviderSettings>,
     pub(super) gateway: Gateway,
 }
@@ -132,6 +142,7 @@ fn parse(source: &Source<'_>) -> Result<Read, ConfigError> {
         daemon: daemon(&root)?,
         limits: default_limits(&root)?,
         retention: retention(&root)?,
+        redaction: redaction(&root)?,
         providers: providers(&root)?,
         gateway: gateway(&root)?,
     })
@@ -226,6 +237,25 @@ fn retention(root: &Section<'_>) -> Result<retention::Settings, ConfigError> {
         retention.max_bytes = bytes;
     }
     Ok(retention)
+}
+
+fn redaction(root: &Section<'_>) -> Result<RedactionSettings, ConfigError> {
+    let mut redaction = RedactionSettings::default();
+    let Some(section) = root.section("redaction", &REDACTION)? else {
+        return Ok(redaction);
+    };
+    redaction.enabled = section.get("enabled", yes)?.unwrap_or(redaction.enabled);
+    redaction.variables = section.get("variables", names)?.unwrap_or_default();
+    redaction.patterns = section.get("patterns", patterns)?.unwrap_or_default();
+    Ok(redaction)
+}
+
+fn patterns(value: &DeValue<'_>) -> Result<Vec<String>, String> {
+    let patterns = texts(value)?;
+    for pattern in &patterns {
+        redact::check_pattern(pattern)?;
+    }
+    Ok(patterns)
 }
 
 fn providers(root: &Section<'_>) -> Result<BTreeMap<String, ProviderSettings>, ConfigError> {

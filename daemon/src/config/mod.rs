@@ -21,7 +21,7 @@ pub use flags::Flags;
 pub use places::Places;
 
 use crate::retention;
-use crate::supervise::{DefaultLimits, ProviderSettings};
+use crate::supervise::{DefaultLimits, ProviderSettings, RedactionSettings};
 
 /// All that can be set, checked.
 #[derive(Debug, Clone)]
@@ -56,6 +56,8 @@ pub struct Config {
     pub limits: DefaultLimits,
     /// What may be deleted, and when.
     pub retention: retention::Settings,
+    /// What is kept out of logs and rows.
+    pub redaction: RedactionSettings,
     /// By name; the built-in ones are always there.
     pub providers: BTreeMap<String, ProviderSettings>,
     /// For the gateway, which reads the same file.
@@ -170,6 +172,7 @@ impl Config {
             allow_root: flags.allow_root || daemon.allow_root,
             limits: read.limits,
             retention: read.retention,
+            redaction: read.redaction,
             providers: read.providers,
             gateway: read.gateway,
             search_path: Vec::new(),

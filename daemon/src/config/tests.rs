@@ -36,7 +36,12 @@ fn the_documentation_names_every_key_and_its_example_is_good() {
     let document = include_str!("../../../docs/configuration.md");
     let (_, rest) = document.split_once("```toml\n").unwrap();
     let (example, _) = rest.split_once("```").unwrap();
-    let keys = [file::DAEMON.as_slice(), &file::LIMITS, &file::RETENTION];
+    let keys = [
+        file::DAEMON.as_slice(),
+        &file::LIMITS,
+        &file::RETENTION,
+        &file::REDACTION,
+    ];
     for key in keys.concat().into_iter().chain(file::PROVIDER) {
         assert!(example.contains(&format!("{key} = ")), "{key}");
     }
@@ -185,12 +190,30 @@ fn an_unknown_key_is_named_with_its_line_and_what_there_is() {
     );
     assert_eq!(
         complaint("[demon]\n"),
-        "1: `demon`: unknown key; the file has daemon, limits, retention, providers, gateway"
+        "1: `demon`: unknown key; the file has daemon, limits, retention, redaction, providers, \
+         gateway"
     );
     assert_eq!(
         complaint("[providers.claude]\nmodell = \"x\"\n"),
         "2: `providers.claude.modell`: unknown key; [providers.claude] has kind, command, model, \
          args, extra_args, env, silence, tool_silence, wall, post_result, grace"
+    );
+}
+
+#[test]
+fn what_is_secret_besides_is_checked_before_anything_starts() {
+    assert_eq!(
+        complaint("[redaction]\npatterns = [\"a\", \"(\"]\n"),
+        "2: `redaction.patterns`: `(` is no regular expression: unclosed group"
+    );
+    assert_eq!(
+        complaint("[redaction]\npatterns = [\"x*\"]\n"),
+        "2: `redaction.patterns`: `x*` matches an empty text, so everything"
+    );
+    assert_eq!(
+        complaint("[redaction]\nvariables = [\"*\"]\n"),
+        "2: `redaction.variables`: `*` is no variable's name; write it like \"FOO_KEY\" or \
+         \"FOO_*\""
     );
 }
 

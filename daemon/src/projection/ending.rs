@@ -2,6 +2,7 @@
 
 use steroids_provider::outcome::Outcome;
 use steroids_provider::parser::Verdict;
+use steroids_provider::redact::Redactor;
 use steroids_shim::exit::{End, ExitRecord};
 
 use super::live::totals;
@@ -26,6 +27,8 @@ pub fn ending_of(exit: &ExitRecord, verdict: Option<&Verdict>, created_ms: u64) 
         Some(verdict) => (verdict.outcome, verdict.error.clone()),
         None => {
             let (error, outcome) = failure(&exit.end);
+            // Without a state folder there is no word of which values are secret.
+            let error = Redactor::of_shapes().text(&error).into_owned();
             (outcome, Some(error))
         }
     };

@@ -30,6 +30,7 @@ use steroids_provider::activity::{Activity, Level, Mode, Stamp, Text};
 use steroids_provider::decoder::Decoder;
 use steroids_provider::encode::encode_line;
 use steroids_provider::parser::{Exit, Sink};
+use steroids_provider::redact::Redactor;
 use steroids_provider::run::Run;
 use steroids_shim::exit::ExitRecord;
 use steroids_shim::paths::InvDir;
@@ -91,12 +92,23 @@ struct Damage {
     what: &'static str,
 }
 
-/// Takes activities and keeps their lines until they are written.
-#[derive(Default)]
+/// Takes activities and keeps their lines, without secrets, until they are written.
 struct Lines {
+    redactor: Redactor,
     bytes: Vec<u8>,
     unknown: u64,
     course: Course,
+}
+
+impl Lines {
+    fn new(spec: &Spec) -> Lines {
+        Lines {
+            redactor: spec.redactor(),
+            bytes: Vec::new(),
+            unknown: 0,
+            course: Course::default(),
+        }
+    }
 }
 
 impl Sink for Lines {
@@ -104,6 +116,8 @@ impl Sink for Lines {
         if matches!(activity, Activity::Unknown { .. }) {
             self.unknown += 1;
         }
+        let redacted = self.redactor.activity(activity);
+        let activity = redacted.as_ref().unwrap_or(activity);
         self.course.note(at, activity);
         encode_line(&mut self.bytes, at, activity);
     }
@@ -121,12 +135,12 @@ impl Projection {
             rebuilt_for: output.is_rebuilding().then(|| logs.standing(id)),
             log_path: logs.path(id),
             decoder: decoder(&spec),
+            lines: Lines::new(&spec),
             spec,
             id,
             dir,
             logs,
             spool: None,
-            lines: Lines::default(),
             output,
             started: false,
             damage: None,
@@ -268,7 +282,8 @@ impl Projection {
             self.lines.activity(Stamp { raw: offset, ..at }, &notice);
         }
         if let Some(facts) = exit.facts() {
-            let verdict = self.decoder.end(at, &facts, &mut self.lines);
+            let mut verdict = self.decoder.end(at, &facts, &mut self.lines);
+            self.lines.redactor.verdict(&mut verdict);
             return ending_of(exit, Some(&verdict), self.spec.created_ms);
         }
         let (error, outcome) = ending::failure(&exit.end);
@@ -289,6 +304,7 @@ impl Projection {
             outcome,
         };
         self.lines.activity(at, &terminal);
+        self.lines.redactor.verdict(&mut verdict);
         ending_of(exit, Some(&verdict), self.spec.created_ms)
     }
 
@@ -389,7 +405,7 @@ impl Projection {
         self.output = output;
         self.spool = None;
         self.decoder = decoder(&self.spec);
-        self.lines = Lines::default();
+        self.lines = Lines::new(&self.spec);
         self.started = false;
         self.damage = None;
     }

@@ -2,6 +2,7 @@
 
 use steroids_provider::activity::{Activity, Mode, Stamp};
 use steroids_provider::encode::encode_line;
+use steroids_provider::redact::Redactor;
 use steroids_shim::exit::ExitRecord;
 
 use super::ending::failure;
@@ -21,6 +22,8 @@ pub fn write_stub(
         return Ok(());
     }
     let (error, outcome) = failure(&exit.end);
+    // Its specification is gone; what has the shape of a token is hidden all the same.
+    let error = Redactor::of_shapes().text(&error).into_owned();
     let mut lines = Vec::new();
     let mut last = Stamp {
         wall_ms: exit.ended_ms,

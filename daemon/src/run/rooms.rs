@@ -19,7 +19,7 @@ use crate::projects::{ProjectError, Projects};
 use crate::service::{Facts, ProviderFacts, ServeError, Service, Wakeups};
 use crate::supervise::{self, Scope, Supervisor};
 use crate::watch::Hints;
-use crate::{service, wakeup};
+use crate::{logging, service, wakeup};
 
 /// Jobs finish the line they are at. With the bounds below, five seconds in all.
 const JOBS_WITHIN: Duration = Duration::from_millis(1500);
@@ -74,6 +74,8 @@ impl Rooms {
                 min_free: config.min_free,
                 limits: config.limits,
                 providers: config.providers.clone(),
+                redaction: config.redaction.clone(),
+                secrets: logging::secrets(),
             },
             projects.clone(),
             hints.clone(),

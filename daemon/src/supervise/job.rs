@@ -23,7 +23,7 @@ use super::link::ShimLink;
 use super::supervisor::{Entry, Inner};
 use super::vitals::{Vitals, Whose};
 use super::{finish, lost};
-use crate::domain::{Invocation, InvocationId, Live};
+use crate::domain::{Invocation, InvocationId, Known, Live};
 use crate::projection::{Projection, Step};
 use crate::projects::Project;
 use crate::store::{NewEvent, NewInvocation, Store, StoreError};
@@ -79,6 +79,8 @@ pub(super) struct Job {
     pub(super) entry: Entry,
     /// Its row counts a rebuilt log that a daemon before us may have published, or not.
     pub(super) half_published: bool,
+    /// Its secrets stand in no log of ours while there is a job.
+    pub(super) _secrets: Known,
 }
 
 /// What woke a job up.

@@ -32,6 +32,6 @@ mod vitals;
 pub use error::{StartError, StopError};
 pub use prepare::MAX_PROMPT_BYTES;
 pub use reconcile::{Reconciled, Scope};
-pub use settings::{DefaultLimits, ProviderSettings, Settings};
+pub use settings::{DefaultLimits, ProviderSettings, RedactionSettings, Settings};
 pub use supervisor::Supervisor;
 pub use vitals::{Beat, Vitals};

@@ -91,6 +91,7 @@ pub(super) fn prepare(
             .unwrap_or_else(|| around.uuid.clone()),
         request_hash,
         argv,
+        redaction: settings.redaction.of(&environment),
         env: environment,
         cwd,
         prompt,

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use steroids_provider::args;
 use steroids_provider::kind::Kind;
+use steroids_provider::redact::Redaction;
 use steroids_shim::spec;
 
-use crate::domain::Limits;
+use crate::domain::{Limits, Secrets};
 use crate::launch::Launcher;
 
 /// Folders, bounds, limits and providers.
@@ -29,6 +30,39 @@ pub struct Settings {
     pub limits: DefaultLimits,
     /// By their configured names.
     pub providers: BTreeMap<String, ProviderSettings>,
+    /// What is kept out of logs and rows.
+    pub redaction: RedactionSettings,
+    /// Told of the secrets of those in our care, for our own log.
+    pub secrets: Secrets,
+}
+
+/// What is kept out of logs and rows, besides what is known for a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedactionSettings {
+    /// False shows everything.
+    pub enabled: bool,
+    /// Further variables whose values are secret: names, or beginnings followed by `*`.
+    pub variables: Vec<String>,
+    /// Further shapes, as regular expressions that were checked.
+    pub patterns: Vec<String>,
+}
+
+impl Default for RedactionSettings {
+    fn default() -> Self {
+        RedactionSettings {
+            enabled: true,
+            variables: Vec::new(),
+            patterns: Vec::new(),
+        }
+    }
+}
+
+impl RedactionSettings {
+    /// What is secret of an invocation with this environment, for its specification.
+    pub(super) fn of(&self, env: &[(String, String)]) -> Option<Redaction> {
+        self.enabled
+            .then(|| Redaction::of(env, &self.variables, &self.patterns))
+    }
 }
 
 /// One configured provider.

@@ -149,6 +149,7 @@ async fn launch(
 ) -> Result<Launched, StartError> {
     let id = InvocationId::new(spec.invocation).ok_or(StartError::Draining)?;
     let dir = InvDir::new(&inner.settings.state_dir, &spec.uuid);
+    let _secrets = inner.settings.secrets.know(spec.redactor());
     let stored = {
         let (spec, dir) = (spec.clone(), dir.clone());
         tokio::task::spawn_blocking(move || store_spec(&spec, &dir)).await

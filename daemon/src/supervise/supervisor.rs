@@ -102,6 +102,7 @@ impl Entry {
         });
         let job = Job {
             id,
+            _secrets: inner.settings.secrets.know(spec.redactor()),
             spec: Arc::new(spec),
             dir,
             project,

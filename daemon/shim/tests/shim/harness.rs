@@ -104,6 +104,7 @@ impl Case {
                 post_result_ms: None,
                 grace_ms: 10_000,
             },
+            redaction: None,
             created_ms: 1,
             boot_id: "boot".to_owned(),
             socket: folder.path().join("run").join("s"),

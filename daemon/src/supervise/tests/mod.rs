@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::domain::{Invocation, InvocationId, Limits, Phase, StartRequest};
+use crate::domain::{Invocation, InvocationId, Limits, Phase, Secrets, StartRequest};
 use crate::launch::{Launcher, Launching};
 use crate::projects::{Project, Projects};
 use crate::watch::Hints;
@@ -239,6 +239,8 @@ fn settings(state_dir: &Path, stage: Arc<Stage>, max_running: usize) -> Settings
         min_free: 0,
         limits: DefaultLimits::default(),
         providers: BTreeMap::from([("command".to_owned(), command)]),
+        redaction: RedactionSettings::default(),
+        secrets: Secrets::default(),
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod facts;
 mod family;
+mod leak;
 mod life;
 mod lines;
 mod options;
@@ -31,6 +32,7 @@ split --count N [--stderr-every K]   numbered lines, each in several writes cut 
 stamp --count N [--every-ms M]       the wall clock in nanoseconds, once per line
 puppet FIFO                          does what each line of FIFO says (see puppet.rs)
 facts                                its descriptors, environment, limits and signals as JSON
+leak --name VAR [--as claude|gemini] [--stay]   prints a variable in many ways; exits with 3
 echo-stdin [--count-only]            its stdin back as lines, then its length
 exit C [--line TEXT]                 prints TEXT and exits with C
 signal S                             ends itself by signal S
@@ -65,6 +67,7 @@ fn run(options: &Options) -> Result<u8, Failure> {
         "stamp" => lines::stamp(options),
         "puppet" => puppet::run(options),
         "facts" => facts::run(),
+        "leak" => leak::run(options),
         "echo-stdin" => stdin::run(options),
         "exit" => life::exit(options),
         "signal" => life::signal(options),

@@ -8,5 +8,7 @@ mod clock;
 mod crash;
 mod database;
 mod disk;
+mod gateway;
 mod paths;
 mod process;
+mod secrets;

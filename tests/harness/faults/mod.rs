@@ -10,6 +10,7 @@ mod disk;
 mod gateway;
 mod paths;
 mod process;
+mod secrets;
 
 use std::fmt::Display;
 use std::fs;
@@ -34,7 +35,7 @@ pub struct Fault {
 pub type Part = (&'static str, &'static [Fault]);
 
 /// All of it.
-pub const CATALOGUE: [Part; 8] = [
+pub const CATALOGUE: [Part; 9] = [
     ("Crash and restart", crash::FAULTS),
     ("Processes", process::FAULTS),
     ("Disk and log files", disk::FAULTS),
@@ -43,6 +44,7 @@ pub const CATALOGUE: [Part; 8] = [
     ("Clients and gRPC", clients::FAULTS),
     ("HTTP gateway", gateway::FAULTS),
     ("Paths, permissions, resources", paths::FAULTS),
+    ("Secrets", secrets::FAULTS),
 ];
 
 /// Every fault of the catalogue.

@@ -1,6 +1,7 @@
 //! Requests that are too much, too slow, or two in one. Whoever sends them is answered and let go;
 //! nobody else notices.
 
+use steroids_tests::faults::held;
 use steroids_tests::gateway::Sse;
 use steroids_tests::gateway::http::Connection;
 use steroids_tests::{Daemon, Gateway, Home, within};
@@ -60,13 +61,25 @@ async fn heads_and_bodies_over_their_size_are_refused() {
             "{name}: {}",
             answer.status
         );
-        assert!(answer.header("content-security-policy").is_some(), "{name}");
+        for (header, words) in [
+            ("content-security-policy", "frame-ancestors 'none'"),
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("cross-origin-resource-policy", "same-origin"),
+            ("cross-origin-opener-policy", "same-origin"),
+            ("cache-control", "no-store"),
+        ] {
+            let value = answer.header(header).unwrap_or_default();
+            assert!(value.contains(words), "{name}: {header}: {value}");
+        }
     }
     let mut most = good.clone();
     for number in 0..60 {
         most = most.header(&format!("X-{number}"), "1");
     }
     most.send().await.ok();
+    held(58, "431, 414 and 413; 62 headers are served");
+    held(61, "431, 414 and 413, too");
 }
 
 #[tokio::test]
@@ -125,6 +138,7 @@ async fn a_request_within_a_request_is_never_taken_for_one() {
         assert_eq!(found.len(), 1, "{name}: {text}");
         assert!(found[0].starts_with('4'), "{name}: {text}");
     }
+    held(58, "8 requests within requests: one answer each, 4xx");
 }
 
 #[tokio::test]
@@ -177,6 +191,7 @@ async fn requests_in_one_go_are_answered_in_order_and_none_after_a_refused_one()
     let refused = gateway.bare("GET", "/api/status").bytes();
     let text = answered(&gateway, &[&refused[..], &good, &last].concat()).await;
     assert_eq!(statuses(&text), ["401"], "{text}");
+    held(58, "pipelined requests in order, none after a refused one");
 }
 
 #[tokio::test]
@@ -195,9 +210,16 @@ async fn who_sends_a_head_byte_by_byte_is_let_go_and_hinders_nobody() {
         never.push(Connection::open(gateway.address()).await);
     }
     let mut body = Connection::open(gateway.address()).await;
+    let mut first = Connection::open(gateway.address()).await;
     let post = gateway.post("/api/session", &serde_json::json!({"code": "xxxxxxxxx"}));
     let bytes = post.bytes();
     body.write(&bytes[..bytes.len() - 5]).await;
+    let head = bytes
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .unwrap()
+        + 4;
+    first.write(&bytes[..head + 1]).await;
     gateway.get("/api/status").send().await.ok();
     for mut connection in slow {
         let text = String::from_utf8_lossy(&connection.rest().await).into_owned();
@@ -206,9 +228,13 @@ async fn who_sends_a_head_byte_by_byte_is_let_go_and_hinders_nobody() {
             "{text}"
         );
     }
-    let text = String::from_utf8_lossy(&body.rest().await).into_owned();
-    assert!(text.is_empty() || text.starts_with("HTTP/1.1 4"), "{text}");
+    for mut slow in [body, first] {
+        let text = String::from_utf8_lossy(&slow.rest().await).into_owned();
+        assert!(text.is_empty() || text.starts_with("HTTP/1.1 4"), "{text}");
+    }
     gateway.get("/api/status").send().await.ok();
+    let seen = "100 slow heads, 20 mute connections, bodies of 1 byte and all but 5: let go";
+    held(58, seen);
 }
 
 #[tokio::test]
@@ -253,4 +279,6 @@ async fn two_hundred_silent_streams_and_one_that_never_reads_keep_nobody_waiting
     }
     drop(mute);
     assert!(gateway.metric("steroids_gateway_streams_open").await <= 202.0);
+    let seen = "200 idle streams and one that never reads, 10,000 lines beside them";
+    held(58, seen);
 }

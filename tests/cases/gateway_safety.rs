@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
+use steroids_tests::faults::held;
 use steroids_tests::gateway::{Answer, Tap};
 use steroids_tests::{Ctl, Daemon, Gateway, Home, binaries};
 
@@ -71,6 +72,7 @@ async fn what_is_refused_never_reaches_the_daemon_and_is_told_in_the_documentati
     let settled = scene.tap.requests();
     let mut table = String::new();
     let mut part = "";
+    let mut count = std::collections::BTreeMap::<_, usize>::new();
     for it in tries(&scene.gateway, &scene.ctl.project()) {
         let answer = it.request.send().await;
         assert!(
@@ -87,11 +89,22 @@ async fn what_is_refused_never_reaches_the_daemon_and_is_told_in_the_documentati
             row_heading(&mut table, part);
         }
         row(&mut table, &it, &answer, &scene.gateway);
+        *count.entry(it.part).or_default() += 1;
     }
     assert_eq!(scene.tap.requests(), settled, "requests reached the daemon");
     let running = scene.daemon.rpc().await.get(&scene.ctl.project(), 1).await;
     assert_eq!(running.state(), steroids_proto::v1::State::Running);
     assert_told(&table);
+    let of = |part| count[part];
+    let hosts = of(requests::HOSTS);
+    let seen = format!("{hosts} requests, 403 or 400; none reached the daemon");
+    held(54, seen);
+    let origins = of(requests::ORIGINS);
+    let seen = format!("{origins} requests, 403; the invocation runs on");
+    held(56, seen);
+    held(57, format!("{} requests, 401", of(requests::TOKENS)));
+    let all: usize = count.values().sum();
+    held(61, format!("{all} refusals"));
 }
 
 fn row_heading(table: &mut String, part: &str) {
@@ -172,6 +185,7 @@ async fn what_is_in_order_is_answered_and_guarded_too() {
         let answer = gateway.get(target).send().await;
         assert_guarded(target, &answer);
     }
+    held(61, "10 answers of pages, files, lists, errors");
 }
 
 #[tokio::test]
@@ -203,6 +217,8 @@ async fn a_code_is_good_once_and_a_new_token_ends_what_the_old_one_opened() {
     gateway.get("/api/projects").send().await.ok();
     // Its stream ends, too.
     while stream.event().await.is_some() {}
+    let seen = "a second use of a code, and a rotated token: 401; the old token's stream ends";
+    held(57, seen);
 }
 
 #[tokio::test]
@@ -231,6 +247,8 @@ async fn no_secret_is_ever_logged_and_files_are_the_owners() {
     assert!(token.len() >= 43, "256 bit in base64 at least: {token}");
     let log = gateway.log();
     assert!(!log.contains(&token) && !log.contains(&code), "{log}");
+    let seen = "neither token nor code in the log, also when sent in a query";
+    held(57, seen);
 }
 
 #[tokio::test]
@@ -290,4 +308,5 @@ async fn it_listens_to_this_machine_only_and_control_wants_a_token() {
         assert_eq!(declined.code, 78, "{table}: {declined:?}");
         assert!(declined.stderr.contains("config.toml:"), "{declined:?}");
     }
+    held(60, "--listen 0.0.0.0, [::] and 192.0.2.1: exit code 78");
 }

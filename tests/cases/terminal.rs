@@ -1,7 +1,7 @@
 //! A person's habits at the terminal.
 
 use rustix::process::Signal;
-use steroids_tests::{Daemon, Home, Puppet, binaries};
+use steroids_tests::{Daemon, Home, Puppet, binaries, faults};
 
 #[tokio::test]
 async fn ctrl_c_on_stream_leaves_the_agent_running_and_says_so() {
@@ -83,12 +83,17 @@ async fn control_bytes_of_an_agent_do_not_reach_the_terminal() {
     let mut agent = Puppet::new(&home, "agent");
     let id = ctl.start_fake("T1", &agent.args()).await.to_string();
     agent.prints("\u{1b}]0;owned\u{7}visible\u{1b}[2J");
+    agent.prints("\u{1b}]52;c;cHduZWQ=\u{7}no clipboard \u{202e}gpj.exe\u{2066}");
     agent.exits(0);
     let output = ctl.run(["stream", &id]).await.ok();
     assert!(output.contains("visible"), "{output:?}");
     assert!(!output.contains(['\u{1b}', '\u{7}']), "{output:?}");
+    assert!(output.contains("no clipboard") && !output.contains("cHduZWQ="));
+    assert!(!output.contains(['\u{202e}', '\u{2066}']), "{output:?}");
     let raw = ctl.run(["stream", &id, "--raw"]).await.ok();
     assert!(raw.contains("\u{1b}]0;owned"), "{raw:?}");
+    let seen = "CSI, OSC 0 and 52 and bidi gone on a terminal, there with --raw";
+    faults::held(59, seen);
 }
 
 #[tokio::test]

@@ -37,11 +37,20 @@ export function address() {
   const path = /^\/tasks\/([^/]+)\/?$/.exec(location.pathname);
   const invocation = Number(search.get('invocation'));
   return {
-    task: path ? decodeURIComponent(path[1]) : null,
+    task: path ? decoded(path[1]) : null,
     project: search.get('project'),
     invocation: Number.isInteger(invocation) && invocation > 0 ? invocation : null,
     at: search.get('at'),
   };
+}
+
+/** What somebody typed may be no encoding; then it stands for itself. @param {string} text */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 export function taskHref(task, project, invocation, at) {

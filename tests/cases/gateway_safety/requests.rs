@@ -4,6 +4,11 @@ use serde_json::json;
 use steroids_tests::Gateway;
 use steroids_tests::gateway::Request;
 
+/// Parts that the catalogue of faults counts.
+pub(super) const HOSTS: &str = "Meant for another host";
+pub(super) const ORIGINS: &str = "From another origin's page";
+pub(super) const TOKENS: &str = "Without the token";
+
 /// One of them.
 pub(super) struct Try {
     pub(super) part: &'static str,
@@ -37,7 +42,7 @@ pub(super) fn other(gateway: &Gateway) -> u16 {
 type Row = (&'static str, String, Request);
 
 fn hosts(gateway: &Gateway) -> Vec<Row> {
-    const PART: &str = "Meant for another host";
+    const PART: &str = HOSTS;
     let port = gateway.address().port();
     let good = || gateway.get("/api/projects");
     let names = [
@@ -109,7 +114,7 @@ fn hosts(gateway: &Gateway) -> Vec<Row> {
 }
 
 fn origins(gateway: &Gateway, project: &str) -> Vec<Row> {
-    const PART: &str = "From another origin's page";
+    const PART: &str = ORIGINS;
     let port = gateway.address().port();
     let good = || gateway.get("/api/projects");
     let origins = [
@@ -176,7 +181,7 @@ fn origins(gateway: &Gateway, project: &str) -> Vec<Row> {
 }
 
 fn tokens(gateway: &Gateway) -> Vec<Row> {
-    const PART: &str = "Without the token";
+    const PART: &str = TOKENS;
     let token = gateway.token();
     let bare = || gateway.bare("GET", "/api/projects");
     let with = |value: &str| bare().header("Authorization", value);

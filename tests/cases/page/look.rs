@@ -1,6 +1,6 @@
 //! How it looks: narrow, wide, dark; and text that would do something if it were not inert.
 
-use steroids_tests::Puppet;
+use steroids_tests::{Puppet, faults};
 
 use super::scene::{Scene, assert_fits, connection, picture, row_says};
 
@@ -103,6 +103,11 @@ async fn what_an_agent_prints_is_text_and_nothing_else() {
     }
     agent.exits(0);
     scene.browser.end().await;
+    let seen = format!(
+        "{} texts shown as text in the browser, on two pages",
+        HOSTILE.len()
+    );
+    faults::held(59, seen);
 }
 
 async fn assert_hostile_is_inert(scene: &Scene, scripts: u64) {

@@ -109,15 +109,19 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
 }
 
 fn wrong(error: &serde_json::Error) -> String {
-    if error.is_data() {
-        format!("the body: {error}")
-    } else {
-        format!(
-            "the body is no JSON (line {}, column {})",
-            error.line(),
-            error.column()
-        )
+    let (line, column) = (error.line(), error.column());
+    if !error.is_data() {
+        return format!("the body is no JSON (line {line}, column {column})");
     }
+    // A missing field has a name of ours; else the last words are what there should be, and what is
+    // before them is quoted.
+    let text = error.to_string();
+    let wanted = match text.rsplit_once(", expected ") {
+        Some((_, wanted)) => format!("expected {wanted}"),
+        None if text.starts_with("missing field") => text,
+        None => format!("it does not fit at line {line} column {column}"),
+    };
+    format!("the body: {wanted}")
 }
 
 /// A task of a path, and an invocation of it.

@@ -23,7 +23,9 @@ impl Asked {
     /// The project's path, which every stream needs.
     pub(super) fn project(&self) -> Result<Arc<str>, Answer> {
         match self.project.as_deref() {
-            Some(project) if !project.is_empty() => Ok(project.into()),
+            // Refused here, as the api's requests are: a stream that has begun can only end.
+            Some(project) if project.starts_with('/') => Ok(project.into()),
+            Some(project) if !project.is_empty() => Err(bad("project must be an absolute path")),
             _ => Err(bad("Missing required query parameter: project")),
         }
     }

@@ -176,7 +176,7 @@ async fn a_log_without_secrets_is_the_same_after_a_crash() {
     let id = start(&ctl, "text", &["--stay"]).await;
     let cursor_before = eventually("a line without the secret", async || {
         let log = fs::read_to_string(ctl.log_path(id)).unwrap_or_default();
-        log.contains(NAMED).then(|| log.len())
+        log.contains(NAMED).then_some(log.len())
     })
     .await;
     daemon.kill9().await;

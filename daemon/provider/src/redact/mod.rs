@@ -173,19 +173,18 @@ impl Redactor {
 
     /// A line of output; of a private key, also the lines after its first.
     fn output(&mut self, stream: Stream, msg: &Text<'_>) -> Option<String> {
-        let inside = &mut self.inside[usize::from(stream == Stream::Stderr)];
+        let pipe = usize::from(stream == Stream::Stderr);
         let text = &*msg.text;
-        let from = if *inside {
-            let (end, goes_on) = shapes::key_goes_on(text);
-            *inside = goes_on;
-            end
-        } else {
-            0
-        };
+        let mut from = 0;
+        if self.inside[pipe] {
+            (from, self.inside[pipe]) = shapes::key_goes_on(text);
+        }
         let rest = &text[from..];
-        let is_cut = msg.truncated_bytes > 0;
-        *inside |= shapes::key_is_open(rest);
-        let redacted = self.redacted(rest, is_cut);
+        let redacted = self.redacted(rest, msg.truncated_bytes > 0);
+        // Where a key begins, there is something to redact.
+        if redacted.is_some() && shapes::key_is_open(rest) {
+            self.inside[pipe] = true;
+        }
         if from == 0 {
             return redacted;
         }

@@ -106,7 +106,6 @@ pub(super) fn at(number: usize, text: &str, start: usize, is_cut: bool) -> Optio
 
 /// True if a private key begins in the text and does not end in it.
 pub(super) fn key_is_open(text: &str) -> bool {
-    // Lines of five dashes are few; this is all that the others cost.
     let Some(last) = memchr::memmem::rfind(text.as_bytes(), KEY_BEGINS.as_bytes()) else {
         return false;
     };

@@ -56,7 +56,9 @@ fn without_half_character(bytes: &[u8], truncated_bytes: u64) -> (&[u8], u64) {
 /// length a table can bear.
 pub(crate) fn one_line(text: &str) -> String {
     let mut line = String::new();
-    for part in text.lines().map(str::trim).filter(|part| !part.is_empty()) {
+    // A carriage return alone is one, too: progress is drawn with it.
+    let parts = text.split(['\n', '\r']).map(str::trim);
+    for part in parts.filter(|part| !part.is_empty()) {
         if line.len() > ONE_LINE_LIMIT {
             break;
         }
@@ -103,6 +105,7 @@ mod tests {
     #[test]
     fn one_line_has_no_line_breaks_and_a_bound() {
         assert_eq!(one_line("  a\n\n b \r\nc\n"), "a b c");
+        assert_eq!(one_line("10%\r20%\r\rfailed\r"), "10% 20% failed");
         assert!(one_line(&"é\n".repeat(5000)).len() <= ONE_LINE_LIMIT + '…'.len_utf8());
         assert!(one_line(&"é".repeat(5000)).len() <= ONE_LINE_LIMIT + '…'.len_utf8());
     }

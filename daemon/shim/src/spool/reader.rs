@@ -110,12 +110,18 @@ impl Reader {
                     self.fill(OVERHEAD)?;
                 }
                 Found::Beginning(size) => {
-                    if !self.fill(size)? {
+                    // What came now may be too little for a record and yet the beginning of none.
+                    if !self.fill(size)? && self.is_beginning() {
                         return Ok(None);
                     }
                 }
             }
         }
+    }
+
+    fn is_beginning(&self) -> bool {
+        let found = format::parse(&self.buffer[self.consumed..], self.position);
+        matches!(found, Found::Beginning(_))
     }
 
     /// Reads on. False if the file does not hold `wanted` bytes at the position yet.

@@ -164,6 +164,22 @@ fn a_torn_record_that_was_cut_off_and_written_anew_is_read_as_it_is_now() {
     assert_eq!(reader.next().unwrap().unwrap().at.wall_ms, 1);
 }
 
+#[test]
+fn a_few_bytes_that_begin_no_record_are_damage_wherever_reading_began() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("spool");
+    let mut spool = sample();
+    let end = spool.len() as u64;
+    spool.extend_from_slice(b"\0\0\0");
+    fs::write(&path, &spool).unwrap();
+    let (_, stopped, is_damaged) = read_all(&path);
+    assert_eq!((stopped, is_damaged), (end, true));
+    let mut later = Reader::open_at(&path, end).unwrap();
+    for _ in 0..2 {
+        assert!(matches!(later.next(), Err(SpoolError::Damaged { .. })));
+    }
+}
+
 proptest! {
     #[test]
     fn a_flipped_bit_stops_the_reader_at_its_record(at in 0_usize..sample().len(), bit in 0_u8..8) {

@@ -27,7 +27,9 @@ pub fn is_ours(line: &[u8]) -> bool {
 
 /// True if the line is one whole JSON object in UTF-8.
 pub fn is_valid(line: &[u8]) -> bool {
-    line.first() == Some(&b'{') && serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok()
+    let is_json = |text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    // Of bytes the parser would pass over a text without looking whether it is one.
+    line.first() == Some(&b'{') && std::str::from_utf8(line).is_ok_and(is_json)
 }
 
 #[derive(Deserialize)]
@@ -102,6 +104,20 @@ mod tests {
             assert_eq!(peeked(bad), None, "{bad}");
         }
         assert_eq!(peek(b"{\"ts\":1,\"type\":\"\xff\"}"), None);
+    }
+
+    #[test]
+    fn a_valid_line_is_an_object_and_text_throughout() {
+        assert!(is_valid(br#"{"msg":"\u00ff","raw":1}"#));
+        for bad in [
+            &b"{\"msg\":\"\xff\",\"raw\":1}"[..],
+            b"{\"m\xc3sg\":1}",
+            b"{\"msg\":1",
+            b"[]",
+            b"",
+        ] {
+            assert!(!is_valid(bad), "{bad:?}");
+        }
     }
 
     #[test]

@@ -40,7 +40,8 @@ pub fn ending_of(exit: &ExitRecord, verdict: Option<&Verdict>, created_ms: u64) 
             leftovers,
             ..
         } => (
-            code.or(signal.map(|signal| 128 + signal)).unwrap_or(-1),
+            code.or(signal.map(|signal| signal.saturating_add(128)))
+                .unwrap_or(-1),
             *duration_ms,
             Some(*leftovers),
         ),
@@ -99,6 +100,9 @@ mod tests {
     fn a_code_above_128_is_not_a_signal_and_a_signal_is_128_more() {
         assert_eq!(ending_of(&ran(Some(173), None), None, 0).exit_code, 173);
         assert_eq!(ending_of(&ran(None, Some(9)), None, 0).exit_code, 137);
+        // A record that says so is damaged, and read all the same.
+        let most = ran(None, Some(i32::MAX));
+        assert_eq!(ending_of(&most, None, 0).exit_code, i32::MAX);
     }
 
     #[test]

@@ -241,6 +241,9 @@ impl Projection {
             let ending = self.judge(exit);
             let flushed = self.flush();
             match flushed {
+                Ok(_) if self.lines.bytes.is_empty() && self.output.holds_more() => {
+                    self.restart(Output::rebuild(&self.logs, self.id)?);
+                }
                 Ok(_) if self.lines.bytes.is_empty() => {
                     if let Err(error) = self.output.sync() {
                         // The kernel may have dropped what it could not write, and would not say so

@@ -86,6 +86,11 @@ impl Output {
         matches!(self, Output::Appending { .. })
     }
 
+    /// True if the log holds something after all that was compared with it.
+    pub(super) fn holds_more(&self) -> bool {
+        matches!(self, Output::Comparing { comparer, .. } if !comparer.is_at_end())
+    }
+
     pub(super) fn is_rebuilding(&self) -> bool {
         matches!(self, Output::Rebuilding { .. })
     }

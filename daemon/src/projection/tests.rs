@@ -222,6 +222,19 @@ fn a_log_that_is_not_what_the_spool_says_is_written_anew() {
 }
 
 #[test]
+fn what_somebody_put_after_the_terminal_line_goes() {
+    let mut bench = Bench::new(Kind::Command, Format::Text);
+    bench.print(Stream::Stdout, b"one\n");
+    let whole = bench.undisturbed();
+    let last = whole.split_inclusive(|byte| *byte == b'\n').next_back();
+    for more in [&b"more\n"[..], last.unwrap()] {
+        fs::write(bench.log_path(), [&whole, more].concat()).unwrap();
+        bench.finish(&mut bench.projection());
+        assert_eq!(bench.log(), whole);
+    }
+}
+
+#[test]
 fn a_log_deleted_in_the_middle_comes_back_whole() {
     let mut bench = Bench::new(Kind::Command, Format::Text);
     bench.print(Stream::Stdout, b"one\n");

@@ -15,6 +15,8 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use toml::de::DeTable;
+
 /// Longest path the kernel takes for a Unix socket, without its closing zero byte.
 pub const LONGEST_SOCKET_PATH: usize = 107;
 
@@ -152,17 +154,20 @@ fn parse(file: &Path, text: &str) -> Result<Configured, PathsError> {
         key: key.to_owned(),
         reason: reason.to_owned(),
     };
-    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+    // Without making values of what is not asked for: a number too large for any is not ours to judge.
+    let table = DeTable::parse(text).map_err(|error| {
         let before = error.span().and_then(|span| text.get(..span.start));
         let line = before.map_or(1, |before| before.matches('\n').count() + 1);
         wrong(&format!("line {line}"), error.message())
     })?;
+    let daemon = table.get_ref().get("daemon");
+    let daemon = daemon.and_then(|daemon| daemon.get_ref().as_table());
     let path = |key: &str| {
-        let Some(value) = table.get("daemon").and_then(|daemon| daemon.get(key)) else {
+        let Some(value) = daemon.and_then(|daemon| daemon.get(key)) else {
             return Ok(None);
         };
         let name = format!("daemon.{key}");
-        match value.as_str() {
+        match value.get_ref().as_str() {
             None => Err(wrong(&name, "must be a text")),
             Some("") => Ok(None),
             Some(path) if Path::new(path).is_absolute() => Ok(Some(PathBuf::from(path))),

@@ -108,6 +108,9 @@ fn a_configuration_that_makes_no_sense_names_file_key_and_reason() {
         "/c.toml: daemon.socket: must be a text"
     );
     assert!(reason("[daemon]\n[daemon]").starts_with("/c.toml: line 2: "));
+    // Of what is the daemon's to judge only that it is TOML.
+    let large = "[gateway]\nmax_streams = 99999999999999999999999\n";
+    assert!(parse(Path::new("/c.toml"), large).is_ok());
     let missing = try_paths(
         (None, None),
         &[("STEROIDS_CONFIG", "/none/c.toml"), ("HOME", "/h")],

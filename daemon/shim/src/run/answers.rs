@@ -6,7 +6,7 @@ use steroids_shim::spec::PROTOCOL;
 
 use super::clock::mono_ms;
 use super::keeper::Keeper;
-use super::ladder::Phase;
+use super::phase::Phase;
 
 impl Keeper {
     pub(super) fn obey(&mut self, request: Request) -> Message {

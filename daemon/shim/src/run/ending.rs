@@ -10,16 +10,13 @@ use steroids_shim::spec::PROTOCOL;
 use steroids_shim::spool::{Control, LONGEST_PAYLOAD};
 use steroids_shim::tree::{Process, Tree};
 
-use super::clock::Moment;
+use super::clock::{Moment, mono_ms};
 use super::keeper::Keeper;
-use super::ladder::Phase;
+use super::phase::Event;
 use crate::sys::{self, Ended};
 
-/// Pipes that somebody else holds open are closed after so long without a byte…
+/// Pipes that somebody else holds open are closed after so long without a byte.
 const DRAIN_QUIET_MS: u64 = 2000;
-
-/// …and after so long in all.
-const DRAIN_MS: u64 = 5000;
 
 /// What the provider's own children get to notice that it has ended before they count as left
 /// over: servers that end with their client do it now.
@@ -38,10 +35,7 @@ impl Keeper {
     pub(super) fn provider_ended(&mut self, ended: Ended) {
         let now = Moment::now();
         self.ended = Some((ended, now));
-        self.phase = Phase::Draining {
-            since: now.mono_ms,
-            until: now.mono_ms + DRAIN_MS,
-        };
+        (self.phase, _) = self.phase.next(Event::Ended, now.mono_ms);
         self.connections.push(&Message::Ending {
             what: "draining".to_owned(),
         });
@@ -60,9 +54,9 @@ impl Keeper {
     pub(super) fn drain(&mut self, now: u64, since: u64, until: u64) -> Option<u64> {
         if self.paused && until != 0 {
             // A full disk costs no output: what is in the pipes is read when there is room.
-            let until = until.max(now + DRAIN_QUIET_MS);
-            self.phase = Phase::Draining { since, until };
-            return Some(until);
+            let later = now + DRAIN_QUIET_MS;
+            (self.phase, _) = self.phase.next(Event::Full { until: later }, now);
+            return Some(until.max(later));
         }
         let quiet = self.course.last_output.max(since) + DRAIN_QUIET_MS;
         let at_end = self.pipes.iter().all(Option::is_none);
@@ -99,7 +93,7 @@ impl Keeper {
             });
         }
         if let Some(record) = self.exit_record(leftovers.len() as u32) {
-            self.phase = Phase::Ending;
+            (self.phase, _) = self.phase.next(Event::Recorded, mono_ms());
             self.connections.push(&Message::Ending {
                 what: "recording".to_owned(),
             });

@@ -1,10 +1,5 @@
 //! The main loop: one wait for everything, then whatever is ready.
-//!
-//! ```text
-//! Running ──limit, stop──> Stopping ──grace──> Killing
-//!    └───────────┬────────────┴───────────────────┘   the provider has ended
-//!                └──> Draining ──tree killed──> Ending ──exit record written──> done
-//! ```
+//! `phase` says what follows from what, `ladder` and `ending` do it.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -29,8 +24,8 @@ use super::clock::{Moment, mono_ms};
 use super::connections::Connections;
 use super::detach::Report;
 use super::feed::Feed;
-use super::ladder::{KILL_AGAIN_MS, Phase};
 use super::limits::{Course, Pulse};
+use super::phase::Phase;
 use super::provider::Provider;
 use super::queue::{LIMIT, Progress, Queue};
 use crate::sys;
@@ -225,10 +220,7 @@ impl Keeper {
         self.paused = full;
         let next = match self.phase {
             Phase::Running => self.hold_limits(now),
-            Phase::Stopping { kill_at } if kill_at <= now => self.kill(now, KILL_AGAIN_MS),
-            Phase::Stopping { kill_at } => Some(kill_at),
-            Phase::Killing { again_at, pause } if again_at <= now => self.kill(now, pause),
-            Phase::Killing { again_at, .. } => Some(again_at),
+            Phase::Stopping { .. } | Phase::Killing { .. } => self.go_on(now),
             Phase::Draining { since, until } => self.drain(now, since, until),
             Phase::Ending => None,
         };

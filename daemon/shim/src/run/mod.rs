@@ -20,6 +20,7 @@ mod feed;
 mod keeper;
 mod ladder;
 mod limits;
+mod phase;
 mod provider;
 mod queue;
 mod takeover;

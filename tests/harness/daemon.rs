@@ -98,7 +98,7 @@ impl Daemon {
             .stderr(log)
             .kill_on_drop(true)
             .spawn()
-            .expect("steroidsd is built");
+            .expect("what starts it is there, and steroidsd is built");
         Daemon {
             home: Arc::clone(home),
             through,

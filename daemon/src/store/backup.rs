@@ -12,7 +12,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::StoreError;
-use super::{connection, migrate};
+use super::{connection, migrate, migrations};
 
 /// Pages copied between two looks at the clock: 4 MiB of the usual page size.
 const PAGES: i32 = 1024;
@@ -49,6 +49,7 @@ fn copy(source: &Connection, partial: &Path) -> Result<(), String> {
     let backup = Backup::new(source, &mut target).map_err(text)?;
     let mut progress = Instant::now();
     loop {
+        migrations::reach();
         match backup.step(PAGES).map_err(text)? {
             StepResult::Done => break,
             StepResult::More => progress = Instant::now(),
@@ -59,6 +60,7 @@ fn copy(source: &Connection, partial: &Path) -> Result<(), String> {
         }
     }
     drop(backup);
+    migrations::reach();
     migrate::quick_check(&target, partial).map_err(text)?;
     // One file, whatever mode the original is in: no -wal to forget when somebody restores it.
     target
@@ -68,6 +70,7 @@ fn copy(source: &Connection, partial: &Path) -> Result<(), String> {
 }
 
 fn settle(partial: &Path, target: &Path, folder: &Path) -> Result<(), String> {
+    migrations::reach();
     fs::File::open(partial)
         .and_then(|file| file.sync_all())
         .and_then(|()| fs::rename(partial, target))

@@ -1,7 +1,8 @@
 //! Opens SQLite connections the one way they are opened here.
 
+use std::cell::Cell;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -10,6 +11,9 @@ use super::sys;
 
 /// How long one statement waits for another program's lock.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Between two looks at a lock, at most; not in step with whoever takes it again and again.
+const LOOK_AGAIN: Duration = Duration::from_millis(3);
 
 /// Statements kept prepared: about twice as many as the store has.
 const STATEMENTS: usize = 64;
@@ -21,9 +25,30 @@ const CHECKPOINT_PAGES: u32 = 1000;
 pub(super) fn raw(db: &Path, mode: OpenFlags) -> rusqlite::Result<Connection> {
     sys::follow_no_links();
     let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let connection = Connection::open_with_flags(db, flags)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
+    let mut connection = Connection::open_with_flags(db, flags)?;
+    connection.busy_handler(Some(wait_for_lock))?;
     Ok(connection)
+}
+
+/// Whether to ask again for a lock that somebody holds, after a short while. Called with 0 when the
+/// wait begins.
+///
+/// SQLite's own wait grows to 100 ms between two looks. Beside a program that writes without pause,
+/// and leaves the lock free for moments only, it may go by all of them.
+fn wait_for_lock(count: i32) -> bool {
+    thread_local! {
+        static SINCE: Cell<Option<Instant>> = const { Cell::new(None) };
+    }
+    let now = Instant::now();
+    if count == 0 {
+        SINCE.set(Some(now));
+    }
+    let waited = SINCE.get().map_or(Duration::ZERO, |since| now - since);
+    if waited >= BUSY_TIMEOUT {
+        return false;
+    }
+    std::thread::sleep(LOOK_AGAIN.mul_f64(rand::random()));
+    true
 }
 
 /// A connection that writes: WAL, every commit on the disk before it is reported.

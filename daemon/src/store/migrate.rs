@@ -35,7 +35,7 @@ pub(super) fn migrate_with(
     steps: &[Step],
 ) -> Result<Migrated, StoreError> {
     match create(db) {
-        Ok(()) => {}
+        Ok(()) => migrations::reach(),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(source) => {
             return Err(StoreError::Unwritable {
@@ -53,6 +53,7 @@ pub(super) fn migrate_with(
         });
     }
     let mut connection = writing(db)?;
+    migrations::reach();
     let backup = if before.needs_migration() && holds_rows(&connection, db)? {
         quick_check(&connection, db)?;
         Some(backup::make(
@@ -64,6 +65,7 @@ pub(super) fn migrate_with(
     } else {
         None
     };
+    migrations::reach();
     for step in steps.iter().filter(|step| step.id > before.migration()) {
         migrations::apply(&mut connection, step).map_err(|source| failed(db, step, source))?;
     }

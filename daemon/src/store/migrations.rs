@@ -6,7 +6,8 @@
 
 use std::fmt::Write as _;
 
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::fallible_iterator::FallibleIterator as _;
+use rusqlite::{Batch, Connection, TransactionBehavior, params};
 use sha2::{Digest, Sha256};
 
 use super::connection::has_table;
@@ -80,11 +81,12 @@ impl Step {
 pub(super) fn apply(connection: &mut Connection, step: &Step) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if ledger_top(&transaction)? < step.id {
-        transaction.execute_batch(step.up())?;
+        run(&transaction, step.up())?;
         transaction.execute(
             "INSERT INTO _migrations (id, name, checksum) VALUES (?1, ?2, ?3)",
             params![step.id, step.name, step.checksum()],
         )?;
+        reach();
         for (key, value) in [
             ("version", step.id.to_string()),
             ("last_migration", step.name.to_owned()),
@@ -94,9 +96,12 @@ pub(super) fn apply(connection: &mut Connection, step: &Step) -> rusqlite::Resul
                  ON CONFLICT (key) DO UPDATE SET value = excluded.value",
                 params![key, value],
             )?;
+            reach();
         }
     }
-    transaction.commit()
+    transaction.commit()?;
+    reach();
+    Ok(())
 }
 
 /// Brings our own tables to [`OWN_VERSION`]; a version above it is left alone.
@@ -104,14 +109,32 @@ pub(super) fn apply_own(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version = own_version(&transaction)?;
     for step in OWN_STEPS.iter().filter(|step| step.id > version) {
-        transaction.execute_batch(step.up())?;
+        run(&transaction, step.up())?;
         transaction.execute(
             "INSERT INTO steroidsd_schema (id, version) VALUES (1, ?1)
              ON CONFLICT (id) DO UPDATE SET version = excluded.version",
             [step.id],
         )?;
+        reach();
     }
-    transaction.commit()
+    transaction.commit()?;
+    reach();
+    Ok(())
+}
+
+/// Runs the statements of a step, one after the other.
+fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    let mut statements = Batch::new(connection, sql);
+    while let Some(mut statement) = statements.next()? {
+        statement.execute([])?;
+        reach();
+    }
+    Ok(())
+}
+
+/// A migration may end here, or anywhere.
+pub(super) fn reach() {
+    steroids_failpoint::reach("store.migrate");
 }
 
 fn ledger_top(connection: &Connection) -> rusqlite::Result<u32> {

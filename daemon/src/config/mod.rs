@@ -16,6 +16,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use directories::BaseDirs;
+
 pub use error::ConfigError;
 pub use flags::Flags;
 pub use places::Places;
@@ -64,6 +66,8 @@ pub struct Config {
     pub gateway: Gateway,
     /// Folders in which programs are looked for: `PATH`, but for what is relative in it.
     pub search_path: Vec<PathBuf>,
+    /// The older tool's own database, if there is one.
+    pub older_tool: Option<PathBuf>,
 }
 
 /// How shims are started.
@@ -117,6 +121,8 @@ impl Config {
             let folders = std::env::split_paths(&path);
             config.search_path = folders.filter(|folder| folder.is_absolute()).collect();
         }
+        config.older_tool =
+            BaseDirs::new().map(|folders| folders.home_dir().join(".steroids/steroids.db"));
         Ok(config)
     }
 
@@ -176,6 +182,7 @@ impl Config {
             providers: read.providers,
             gateway: read.gateway,
             search_path: Vec::new(),
+            older_tool: None,
         })
     }
 }

@@ -110,6 +110,14 @@ pub enum ProjectError {
 }
 
 impl ProjectError {
+    /// What is wrong and what to do, on one line.
+    pub(super) fn told(&self) -> String {
+        match self.todo() {
+            Some(todo) => format!("{self}; {todo}"),
+            None => self.to_string(),
+        }
+    }
+
     /// What a person can do about it, where the message does not say so itself.
     pub fn todo(&self) -> Option<&'static str> {
         match self {

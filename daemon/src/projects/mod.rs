@@ -5,6 +5,7 @@
 //! others, and is served again when it is back. What blocks runs on the runtime's blocking
 //! threads, one opening at a time.
 
+mod care;
 mod error;
 mod folder;
 mod owner;
@@ -25,6 +26,7 @@ pub use error::ProjectError;
 pub use project::Project;
 
 use crate::store::{Migrated, StoreError};
+use care::Troubles;
 use project::Site;
 use registry::Registry;
 
@@ -41,6 +43,7 @@ struct Shared {
     open: Mutex<BTreeMap<PathBuf, Arc<Project>>>,
     changed: watch::Sender<u64>,
     closed: AtomicBool,
+    troubles: Troubles,
 }
 
 /// Whether a project can be used.
@@ -90,10 +93,13 @@ impl Projects {
                 open: Mutex::new(BTreeMap::new()),
                 changed: watch::Sender::new(0),
                 closed: AtomicBool::new(false),
+                troubles: Troubles::default(),
             }),
         };
         for path in paths {
-            if let Err(error) = projects.shared.get(&path) {
+            if let Err(error) = projects.shared.get(&path)
+                && Standing::of(&error) != Standing::Unusable
+            {
                 tracing::warn!(project = %path.display(), %error, "project not served");
             }
         }
@@ -215,13 +221,7 @@ impl Projects {
                 (Standing::ReadOnly, reason, running)
             }
             Ok((standing, running)) => (standing, String::new(), running),
-            Err(error) => {
-                let reason = match error.todo() {
-                    Some(todo) => format!("{error}; {todo}"),
-                    None => error.to_string(),
-                };
-                (Standing::of(&error), reason, 0)
-            }
+            Err(error) => (Standing::of(&error), error.told(), 0),
         }
     }
 
@@ -320,11 +320,17 @@ impl Shared {
         if self.closed.load(Ordering::Relaxed) {
             return Err(ProjectError::Closed);
         }
-        if locked(&self.open).remove(path).is_some() {
-            tracing::warn!(project = %path.display(), "project replaced or gone");
+        let old = locked(&self.open).remove(path);
+        if let Some(old) = old {
+            tracing::warn!(project = %path.display(), "project replaced, damaged or gone");
+            old.give_up();
             self.bump();
         }
-        let project = Arc::new(Site::open(path)?.into_project(&self.owner)?);
+        self.troubles.still(path)?;
+        let before = care::stamps(path);
+        let opened = Site::open(path).and_then(|site| site.into_project(&self.owner));
+        self.troubles.note(path, before, &opened);
+        let project = Arc::new(opened?);
         locked(&self.open).insert(path.to_owned(), Arc::clone(&project));
         self.bump();
         Ok(project)

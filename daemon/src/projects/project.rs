@@ -1,6 +1,7 @@
 //! One project, open: its folder, its database, its logs.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::watch;
 
@@ -19,8 +20,8 @@ pub struct Project {
     logs: ActivityLogs,
     folder: Folder,
     steroids: Folder,
-    /// None where nothing may be written: a newer daemon's project.
-    _ownership: Option<Ownership>,
+    /// None where nothing may be written: a newer daemon's project. Also once it is given up.
+    ownership: Mutex<Option<Ownership>>,
 }
 
 impl Project {
@@ -38,6 +39,20 @@ impl Project {
     /// Wakes everybody who waits for changes.
     pub fn touch(&self) {
         self.store.touch();
+    }
+
+    /// Closes its database and lets go of its lock, for whoever opens the folder anew; those who
+    /// still hold this are told that it is closed. Blocks.
+    ///
+    /// SQLite keeps one view of a -shm for all connections of a process to one database: a new
+    /// connection beside an old one would read a new -wal by the old one's index.
+    pub(super) fn give_up(&self) {
+        self.store.shut();
+        let mut ownership = self
+            .ownership
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        drop(ownership.take());
     }
 
     /// True while its path still leads to what was opened.
@@ -112,7 +127,7 @@ impl Site {
             logs,
             folder: self.folder,
             steroids: self.steroids,
-            _ownership: ownership,
+            ownership: Mutex::new(ownership),
         };
         if project.is_in_place() {
             return Ok(project);

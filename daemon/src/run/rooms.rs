@@ -76,12 +76,14 @@ impl Rooms {
                 providers: config.providers.clone(),
                 redaction: config.redaction.clone(),
                 secrets: logging::secrets(),
+                older_tool: config.older_tool.clone(),
             },
             projects.clone(),
             hints.clone(),
             jobs.clone(),
             let_go.clone(),
         );
+        jobs.spawn(supervisor.clone().keep().instrument(info_span!("keeper")));
         let settings = wakeup::Settings {
             retention: config.retention,
         };

@@ -43,6 +43,8 @@ impl v1::daemon_server::Daemon for Service {
         &self,
         _request: Request<v1::StatusRequest>,
     ) -> Result<Response<v1::StatusResponse>, Status> {
+        // So that what it says of projects is true now.
+        self.projects.look().await;
         let (facts, supervisor) = (Arc::clone(&self.facts), self.supervisor.clone());
         // Looks for programs and room on disk, so not on the runtime's own threads.
         let looked = tokio::task::spawn_blocking(move || {
@@ -53,7 +55,9 @@ impl v1::daemon_server::Daemon for Service {
                 supervisor.degraded(),
             )
         });
-        let (providers, rss_bytes, degraded) = looked.await.unwrap_or_default();
+        let (providers, rss_bytes, mut degraded): (_, _, Vec<String>) =
+            looked.await.unwrap_or_default();
+        degraded.extend(self.projects.degraded());
         let state = if self.supervisor.is_draining() {
             "draining"
         } else {

@@ -123,7 +123,7 @@ pub(super) fn store(error: StoreError) -> Status {
         StoreError::Alien { .. } => refused("ALIEN_DATABASE"),
         StoreError::Corrupt { .. } => refused("DATABASE_CORRUPT"),
         StoreError::Unwritable { .. } => refused("DATABASE_UNWRITABLE"),
-        StoreError::Replaced { .. } => refused("DATABASE_REPLACED"),
+        StoreError::Replaced { .. } => said(Code::Unavailable, "DATABASE_REPLACED"),
         StoreError::RowDeleted { .. } => refused("ROW_DELETED"),
         StoreError::Full { .. } => said(Code::ResourceExhausted, "DISK_FULL"),
         StoreError::Busy { .. } => said(Code::Unavailable, "DATABASE_BUSY"),
@@ -163,6 +163,12 @@ pub(super) fn start(error: StartError) -> Status {
             .todo(NEW_REQUEST_ID),
         StartError::TooManyRunning { .. } => spent("TOO_MANY_RUNNING")
             .todo("wait until one ends, stop one, or raise daemon.max_running"),
+        StartError::TaskBusy { .. } => said(Code::FailedPrecondition, "TASK_BUSY")
+            .field("task_id")
+            .todo("wait until it ends, or stop it: `steroidsctl stop ID`"),
+        StartError::OlderTool { .. } => said(Code::FailedPrecondition, "OLDER_TOOL_AT_WORK")
+            .field("project")
+            .todo("stop that runner first"),
         StartError::Draining => said(Code::Unavailable, "DRAINING")
             .todo("wait for the daemon's restart, or take `drain` back"),
         StartError::LowDisk { .. } => {

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::error::{Failure, StoreError};
 use super::events::{self, NewEvent};
 use super::rows::{NewInvocation, PathColumn};
-use super::{query, schema};
+use super::{locks, query, schema};
 use crate::domain::{Invocation, InvocationId};
 
 /// What `begin` found.
@@ -36,6 +36,9 @@ pub(super) fn begin(
         Some(new.created_ms)
     };
     insert(connection, id, new, started)?;
+    if started.is_some() {
+        locks::take(connection, &new.task, &new.uuid)?;
+    }
     let kind = if new.queued { "queued" } else { "started" };
     record(connection, kind, id, new)?;
     Ok(Begun::New(query::require(connection, id)?))
@@ -63,6 +66,7 @@ pub(super) fn restore(
     insert_shared(connection, id, new, Some(new.created_ms))?;
     if ours.is_none() {
         insert_own(connection, id, new, "running")?;
+        locks::take(connection, &new.task, &new.uuid)?;
     }
     record(connection, "restored", id, new)?;
     Ok(Some(query::require(connection, id)?))

@@ -47,7 +47,7 @@ pub enum StoreError {
         what: String,
     },
     /// SQLite found damage.
-    #[error("{path} is corrupt ({what}); restore it from .steroids/backup")]
+    #[error("{path} is corrupt ({what})")]
     Corrupt {
         /// The database.
         path: PathBuf,
@@ -225,7 +225,10 @@ impl StoreError {
             }
             StoreError::Newer { .. } => Some("upgrade steroidsd"),
             StoreError::Full { .. } => Some("free some space"),
-            StoreError::Busy { .. } => Some("try again in a moment"),
+            StoreError::Busy { .. } | StoreError::Replaced { .. } => Some("try again in a moment"),
+            StoreError::NotADatabase { .. } | StoreError::Corrupt { .. } => Some(
+                "move it away, with its -wal and -shm, and put a copy from .steroids/backup there",
+            ),
             StoreError::RequestIdReused { .. } => {
                 Some("send a new request id, or the same parameters as before")
             }

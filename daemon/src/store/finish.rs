@@ -9,8 +9,11 @@ use serde_json::json;
 use super::error::{Failure, StoreError};
 use super::events::{self, NewEvent};
 use super::rows::{Ending, count};
-use super::{query, schema};
+use super::{locks, query, schema};
 use crate::domain::{Invocation, InvocationId, Phase, RowStatus, UsageTotals};
+
+/// The event of a row that another program closed while its invocation ran.
+const OVERRIDDEN: &str = "row_overridden";
 
 /// What `finish` found.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,9 +47,13 @@ pub(super) fn finish(
     write_shared(connection, id, ending)?;
     write_extra(connection, id, ending)?;
     write_own(connection, id, ending)?;
-    if let Some(word) = &overridden {
-        let message = format!("another program had set the row to {word}");
-        record(connection, "row_overridden", &before, message)?;
+    if let Some(managed) = &before.managed {
+        locks::release(connection, &managed.uuid)?;
+    }
+    if let Some(word) = &overridden
+        && !is_told(connection, id)?
+    {
+        record(connection, OVERRIDDEN, &before, overridden_by(word))?;
     }
     let message = match &ending.error {
         Some(error) => format!("{}: {error}", ending.outcome),
@@ -97,6 +104,41 @@ pub(super) fn bump_generation(connection: &Connection, id: InvocationId) -> Resu
         .query_row([id.get()], |row| row.get(0))
         .optional()?;
     Ok(generation.ok_or(StoreError::NoSuchInvocation { id })?)
+}
+
+/// Tells, once each, which of ours that run another program has closed: we go on all the same, and
+/// write what is true at the end.
+pub(super) fn tell_overridden(
+    connection: &Connection,
+    ids: &[InvocationId],
+) -> Result<usize, Failure> {
+    let mut told = 0;
+    for id in ids {
+        let Some(now) = query::by_id(connection, *id)? else {
+            continue;
+        };
+        if now.managed.is_none() || now.phase != Phase::Running || is_told(connection, *id)? {
+            continue;
+        }
+        if let Some(word) = foreign_word(connection, &now)? {
+            record(connection, OVERRIDDEN, &now, overridden_by(&word))?;
+            told += 1;
+        }
+    }
+    Ok(told)
+}
+
+fn overridden_by(word: &str) -> String {
+    format!("another program had set the row to {word}")
+}
+
+/// Whether there is an event that says so already.
+fn is_told(connection: &Connection, id: InvocationId) -> Result<bool, Failure> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM steroidsd_events WHERE kind = ?2 AND invocation_id = ?1)",
+        )?
+        .query_row(params![id.get(), OVERRIDDEN], |row| row.get(0))?)
 }
 
 /// The status another program wrote over ours, if one did.

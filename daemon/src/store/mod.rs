@@ -13,9 +13,12 @@ mod connection;
 mod error;
 mod events;
 mod finish;
+mod footing;
 mod list;
+mod locks;
 mod migrate;
 mod migrations;
+mod neighbour;
 mod open;
 mod place;
 mod query;
@@ -39,12 +42,14 @@ pub use error::StoreError;
 pub use events::{LifecycleEvent, NewEvent};
 pub use finish::Finished;
 pub use migrate::Migrated;
+pub use neighbour::{Runner, running as neighbours};
+pub use place::Stamp;
 pub use rows::{Ending, NewInvocation, Rusage};
 pub use schema::Schema;
 
 use crate::domain::{Invocation, InvocationId, Page, Query, Task};
 use error::Failure;
-use place::Identity;
+use footing::Footing;
 use query::Whose;
 use worker::Worker;
 
@@ -63,7 +68,7 @@ pub struct Store {
 
 struct Shared {
     path: PathBuf,
-    identity: Identity,
+    footing: Arc<Footing>,
     reader: Worker,
     writer: Access,
     changes: Arc<watch::Sender<u64>>,
@@ -99,9 +104,16 @@ impl Store {
         open::unfinished_uuids(db)
     }
 
-    /// True while the names of the database and its journals still lead to what was opened.
+    /// True while the names of the database and its journals still lead to what was opened, and no
+    /// damage was found in it.
     pub fn is_in_place(&self) -> bool {
-        self.shared.identity.holds()
+        self.shared.footing.check().is_ok()
+    }
+
+    /// As [`Store::is_in_place`], with a look for damage where the file was written since the last
+    /// one; says what is wrong, and blocks.
+    pub fn examine(&self) -> Result<(), StoreError> {
+        self.shared.footing.look()
     }
 
     /// True if every write is refused, because a newer steroidsd owns the tables.
@@ -166,6 +178,22 @@ impl Store {
             }
         })
         .await
+    }
+
+    /// Records an event for each of ours that another program has closed while it runs, and tells
+    /// how many those are. Each is told once.
+    pub async fn tell_overridden(&self) -> Result<usize, StoreError> {
+        let ids = self.read(query::overridden).await?;
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        self.write(move |tx| finish::tell_overridden(tx, &ids))
+            .await
+    }
+
+    /// Keeps the older tool's runners from the tasks of what runs, for another hour.
+    pub async fn renew_locks(&self) -> Result<(), StoreError> {
+        self.write(|tx| locks::renew(tx)).await
     }
 
     /// Counts the rebuilding of a log, and tells the new generation.
@@ -301,16 +329,23 @@ impl Store {
 
     /// Carries out what waits, checkpoints and closes the file; later calls are refused.
     pub async fn close(self) {
-        let shared = Arc::clone(&self.shared);
-        let closed = tokio::task::spawn_blocking(move || {
-            shared.reader.stop();
-            if let Access::Writes(writer) = &shared.writer {
-                writer.stop();
-            }
-        });
-        if closed.await.is_err() {
+        if tokio::task::spawn_blocking(move || self.shut())
+            .await
+            .is_err()
+        {
             tracing::error!("closing a database panicked");
         }
+    }
+
+    /// As [`Store::close`]; blocks.
+    pub fn shut(&self) {
+        self.shared.reader.stop();
+        if let Access::Writes(writer) = &self.shared.writer {
+            writer.stop();
+        }
+        self.shared.footing.set_strays_aside();
+        // Who waits for changes comes to see that there will be none.
+        bump(&self.shared.changes);
     }
 
     async fn read<T: Send + 'static>(
@@ -322,8 +357,8 @@ impl Store {
             .shared
             .reader
             .run(move |connection| {
-                shared.check_identity()?;
-                ask(connection).map_err(|failure| failure.at(&shared.path))
+                shared.footing.check()?;
+                ask(connection).map_err(|failure| shared.sorted(failure))
             })
             .await;
         answer.unwrap_or_else(|_gone| Err(self.closed()))
@@ -346,32 +381,33 @@ impl Store {
         let shared = Arc::clone(&self.shared);
         let answer = writer
             .run(move |connection| {
-                shared.check_identity()?;
+                shared.footing.check()?;
                 let answer = transact(connection, change);
                 if answer.is_ok() {
+                    // Replaced in just this moment: then nobody will ever see what was written.
+                    shared.footing.check()?;
                     bump(&shared.changes);
                 }
-                answer.map_err(|failure| failure.at(&shared.path))
+                answer.map_err(|failure| shared.sorted(failure))
             })
             .await;
         answer.unwrap_or_else(|_gone| Err(self.closed()))
     }
 
+    /// One that was given up says why.
     fn closed(&self) -> StoreError {
-        StoreError::Closed {
-            path: self.shared.path.clone(),
-        }
+        let path = self.shared.path.clone();
+        let usable = self.shared.footing.check();
+        usable.err().unwrap_or(StoreError::Closed { path })
     }
 }
 
 impl Shared {
-    fn check_identity(&self) -> Result<(), StoreError> {
-        if self.identity.holds() {
-            return Ok(());
-        }
-        Err(StoreError::Replaced {
-            path: self.path.clone(),
-        })
+    /// The error as callers see it; damage is remembered.
+    fn sorted(&self, failure: Failure) -> StoreError {
+        let error = failure.at(&self.path);
+        self.footing.notice(&error);
+        error
     }
 }
 

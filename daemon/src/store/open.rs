@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::watch;
 
 use super::error::StoreError;
-use super::place::{self, Identity};
+use super::footing::Footing;
+use super::place::{self, Stamp};
 use super::worker::{Pulse, Worker};
 use super::{Access, Shared, Store, bump, connection, migrate, migrations, schema};
 
@@ -19,6 +21,15 @@ const POLL: Duration = Duration::from_secs(1);
 /// Damage is looked for at opening in files up to this size (a fraction of a second), and in
 /// larger ones if they were not closed cleanly.
 const CHECKED_BYTES: u64 = 16 << 20;
+
+/// How thoroughly damage is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Before anything is built on the file: also a large one that was not closed cleanly.
+    AtOpening,
+    /// While it is in use: of a large one only what every statement needs.
+    InPassing,
+}
 
 /// A look for damage is given up after this.
 const CHECK_TIME: Duration = Duration::from_secs(5);
@@ -31,7 +42,9 @@ pub(super) fn open(db: &Path) -> Result<Store, StoreError> {
             version: schema.migration(),
         });
     }
-    look_for_damage(db)?;
+    // Before the look, so that what is written during it is looked at later.
+    let looked = Stamp::of(db);
+    look_for_damage(db, Depth::AtOpening)?;
     let newer = schema.newer();
     let (reading, mut writing) = connect(db, newer.is_some())?;
     if let Some(writing) = &mut writing
@@ -39,7 +52,7 @@ pub(super) fn open(db: &Path) -> Result<Store, StoreError> {
     {
         migrations::apply_own(writing).map_err(|error| StoreError::from_sqlite(db, error))?;
     }
-    start(db, reading, writing, newer)
+    start(db, reading, writing, newer, looked)
 }
 
 /// The two connections, to the file that has the name now and not to one that had it for a moment.
@@ -80,7 +93,9 @@ fn start(
     reading: Connection,
     writing: Option<Connection>,
     newer: Option<u32>,
+    looked: Stamp,
 ) -> Result<Store, StoreError> {
+    let footing = Arc::new(Footing::of(db, looked));
     let changes = Arc::new(watch::Sender::new(0));
     let watching = Watching {
         changes: Arc::clone(&changes),
@@ -90,14 +105,17 @@ fn start(
     let reader = Worker::spawn("store-read", reading, watching).map_err(spawned)?;
     let writer = match (writing, newer) {
         (Some(writing), _) => {
-            Access::Writes(Worker::spawn("store-write", writing, Checkpoint).map_err(spawned)?)
+            let checkpoint = Checkpoint {
+                footing: Arc::clone(&footing),
+            };
+            Access::Writes(Worker::spawn("store-write", writing, checkpoint).map_err(spawned)?)
         }
         (None, version) => Access::ReadsOnly(version.unwrap_or(u32::MAX)),
     };
     Ok(Store {
         shared: Arc::new(Shared {
             path: db.to_owned(),
-            identity: Identity::of(db),
+            footing,
             reader,
             writer,
             changes,
@@ -105,12 +123,15 @@ fn start(
     })
 }
 
-/// Refuses a damaged file before anything is built on it.
-fn look_for_damage(db: &Path) -> Result<(), StoreError> {
+/// Refuses a damaged file.
+pub(super) fn look_for_damage(db: &Path, depth: Depth) -> Result<(), StoreError> {
     let bytes = std::fs::symlink_metadata(db).map_or(0, |entry| entry.len());
-    let unclean = place::beside(db, "-wal").exists();
-    if bytes > CHECKED_BYTES && !unclean {
-        return Ok(());
+    if bytes > CHECKED_BYTES {
+        match depth {
+            Depth::AtOpening if place::beside(db, "-wal").exists() => {}
+            Depth::AtOpening => return Ok(()),
+            Depth::InPassing => return connection::reading(db).map(|_connection| ()),
+        }
     }
     let connection = connection::raw(db, OpenFlags::SQLITE_OPEN_READ_ONLY)
         .map_err(|error| StoreError::from_sqlite(db, error))?;
@@ -169,7 +190,9 @@ impl Pulse for Watching {
 }
 
 /// The writing thread's pulse: nothing but a tidy end.
-struct Checkpoint;
+struct Checkpoint {
+    footing: Arc<Footing>,
+}
 
 impl Pulse for Checkpoint {
     fn interval(&self) -> Option<Duration> {
@@ -179,6 +202,18 @@ impl Pulse for Checkpoint {
     fn beat(&mut self, _connection: &Connection) {}
 
     fn end(&mut self, connection: &Connection) {
+        if self.footing.is_damaged() {
+            // SQLite's own checkpoint, as it closes, would write into what somebody is to mend.
+            let kept = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+            if let Err(error) = kept {
+                tracing::warn!(%error, "a damaged database may be written to as it is closed");
+            }
+            return;
+        }
+        if self.footing.check().is_err() {
+            // Nobody would see it. SQLite itself checkpoints only into a file that has its name.
+            return;
+        }
         // Passive: never waits for the older tool. What stays in the -wal is as safe there.
         let checkpointed =
             connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_row| Ok(()));

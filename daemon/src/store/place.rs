@@ -148,6 +148,53 @@ impl Identity {
             .iter()
             .all(|(path, id)| id.is_none() || id_of(path) == *id)
     }
+
+    /// Journals of ours that stand beside another database than the one they belong to.
+    ///
+    /// None while there is no database at all: it may come back, and needs them then.
+    pub(super) fn strays(&self) -> Vec<&Path> {
+        let Some(((db, was), journals)) = self.files.split_first() else {
+            return Vec::new();
+        };
+        match id_of(db) {
+            None => Vec::new(),
+            now if now == *was => Vec::new(),
+            Some(_) => journals
+                .iter()
+                .filter(|(path, id)| id.is_some() && id_of(path) == *id)
+                .map(|(path, _)| path.as_path())
+                .collect(),
+        }
+    }
+}
+
+/// What changes when somebody writes into a file, or puts another in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp(Option<(Id, u64, [i64; 4])>);
+
+impl Stamp {
+    /// Of the file of this name, now.
+    pub fn of(path: &Path) -> Stamp {
+        Stamp::made(fs::symlink_metadata(path).ok())
+    }
+
+    /// As [`Stamp::of`]; an empty file is as good as none.
+    pub fn of_content(path: &Path) -> Stamp {
+        let entry = fs::symlink_metadata(path).ok();
+        Stamp::made(entry.filter(|entry| entry.len() > 0))
+    }
+
+    fn made(entry: Option<Metadata>) -> Stamp {
+        Stamp(entry.map(|entry| {
+            let times = [
+                entry.mtime(),
+                entry.mtime_nsec(),
+                entry.ctime(),
+                entry.ctime_nsec(),
+            ];
+            (id(&entry), entry.len(), times)
+        }))
+    }
 }
 
 /// How many descriptors of this process lead to the file of this name.

@@ -90,6 +90,23 @@ pub(super) fn open(connection: &Connection, whose: Whose) -> Result<Vec<Invocati
     select(connection, &sql, Vec::new())
 }
 
+/// Ours that run by our word, and not by the row's: another program has closed it.
+pub(super) fn overridden(connection: &Connection) -> Result<Vec<InvocationId>, Failure> {
+    let ids = connection
+        .prepare_cached(
+            "SELECT s.invocation_id FROM steroidsd_invocations s
+             JOIN task_invocations i ON i.id = s.invocation_id
+             WHERE s.state = 'running'
+               AND (i.status IS NOT 'running' OR i.completed_at_ms IS NOT NULL)
+               AND NOT EXISTS (SELECT 1 FROM steroidsd_events e
+                               WHERE e.kind = 'row_overridden'
+                                 AND e.invocation_id = s.invocation_id)",
+        )?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<i64>>>()?;
+    Ok(ids.into_iter().filter_map(InvocationId::new).collect())
+}
+
 /// The highest id there is, and which invocations up to it are not over, ascending; of one task, or
 /// of all.
 pub(super) fn standing(

@@ -51,6 +51,24 @@ pub enum StartError {
         /// The bound.
         max: usize,
     },
+    /// An agent is at work on the task, whatever its row says.
+    #[error("invocation {id} of task `{task}` is still running")]
+    TaskBusy {
+        /// The task.
+        task: String,
+        /// Who is at work.
+        id: InvocationId,
+    },
+    /// Another program starts agents in the project.
+    #[error("runner {runner} of the older tool (pid {pid}) is at work in {}", project.display())]
+    OlderTool {
+        /// The project.
+        project: PathBuf,
+        /// Its id there.
+        runner: String,
+        /// Its process.
+        pid: i32,
+    },
     /// The daemon takes no new invocations.
     #[error("the daemon is draining and starts nothing new")]
     Draining,

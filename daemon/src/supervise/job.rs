@@ -359,7 +359,7 @@ impl Job {
     where
         Done: Future<Output = Result<T, StoreError>>,
     {
-        let mut project = Arc::clone(&self.project);
+        let mut project = self.project_now().await;
         loop {
             let mut done = change(project.store.clone()).await.map(Some);
             if let Err(StoreError::RowDeleted { .. } | StoreError::NoSuchInvocation { .. }) = done {
@@ -377,10 +377,14 @@ impl Job {
                 Err(error) => self.trouble(&error),
             }
             self.pause().await?;
-            if let Ok(now) = self.inner.projects.get(&project.root).await {
-                project = now;
-            }
+            project = self.project_now().await;
         }
+    }
+
+    /// The project as it is now; while that cannot be had, as it was.
+    async fn project_now(&self) -> Arc<Project> {
+        let now = self.inner.project_now(&self.project.root).await;
+        now.unwrap_or_else(|_| Arc::clone(&self.project))
     }
 
     /// Something could not be written: said once, shown in `status`, tried again.

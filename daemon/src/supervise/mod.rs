@@ -11,10 +11,12 @@
 //! end:       exit.json ──> terminal line, synced ──> row, in one transaction
 //! ```
 
+mod admit;
 mod error;
 mod finish;
 mod floors;
 mod job;
+mod keep;
 mod link;
 mod lost;
 mod prepare;

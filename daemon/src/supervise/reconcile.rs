@@ -98,7 +98,7 @@ impl Supervisor {
 
 /// What was found, and the jobs of those that are about to end.
 #[derive(Default)]
-struct Taken {
+pub(super) struct Taken {
     found: Reconciled,
     ending: Vec<JobHandle>,
 }
@@ -113,9 +113,11 @@ impl Inner {
         listing.unwrap_or_default()
     }
 
-    async fn take_all_up(self: &Arc<Self>, scope: Scope) -> Taken {
+    pub(super) async fn take_all_up(self: &Arc<Self>, scope: Scope) -> Taken {
         let mut taken = Taken::default();
-        for dir in self.folders(scope).await {
+        let folders = self.folders(scope).await;
+        revive_projects(self, &folders).await;
+        for dir in folders {
             match self.take_up(dir, &mut taken.found).await {
                 Ok(handle) => taken.ending.extend(handle),
                 Err((dir, error)) => {
@@ -283,6 +285,23 @@ impl Inner {
             }
             project.touch();
         });
+    }
+}
+
+/// A project whose database is gone gets a new one if something of ours in it is not over.
+async fn revive_projects(inner: &Inner, folders: &[InvDir]) {
+    for dir in folders {
+        let dir = dir.clone();
+        let open = move || {
+            if projected_mark(&dir).exists() {
+                return None;
+            }
+            Spec::load(&dir).ok().map(|spec| spec.project)
+        };
+        if let Ok(Some(project)) = tokio::task::spawn_blocking(open).await {
+            // Where it cannot be had, what is to be taken up says so.
+            let _ = inner.projects.revive(&project).await;
+        }
     }
 }
 

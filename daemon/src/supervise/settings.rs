@@ -34,6 +34,8 @@ pub struct Settings {
     pub redaction: RedactionSettings,
     /// Told of the secrets of those in our care, for our own log.
     pub secrets: Secrets,
+    /// The older tool's own database, where its runners are; `None` where no home is known.
+    pub older_tool: Option<PathBuf>,
 }
 
 /// What is kept out of logs and rows, besides what is known for a secret.

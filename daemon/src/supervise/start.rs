@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use super::admit::admit;
 use super::job::{JobHandle, Progress};
 use super::prepare::{Surroundings, prepare};
 use super::supervisor::{Entry, Inner, Place, chain};
@@ -71,6 +72,8 @@ async fn start(
     if draining {
         return Err(StartError::Draining);
     }
+    let task_turn = inner.task_turns.take(&project.root, &spec.task).await;
+    admit(inner, &project, &spec.task).await?;
     let place = inner.place().ok_or(StartError::TooManyRunning {
         max: inner.settings.max_running,
     })?;
@@ -94,6 +97,8 @@ async fn start(
         ..spec
     };
     let launched = launch(inner, &project, spec, entry, place).await?;
+    // Its lock is there to be seen.
+    drop(task_turn);
     answer(&project, invocation, launched).await
 }
 

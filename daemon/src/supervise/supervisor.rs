@@ -37,6 +37,8 @@ pub(super) struct Inner {
     pub(super) tracker: TaskTracker,
     pub(super) floors: Floors,
     pub(super) turns: Turns,
+    /// Starts of one task, from the look at who lives until there is a shim to be seen.
+    pub(super) task_turns: Turns,
     // Held for a look-up or an insertion, never across an await.
     jobs: Mutex<HashMap<String, JobHandle>>,
     troubles: Troubles,
@@ -139,6 +141,7 @@ impl Supervisor {
                 tracker,
                 floors: Floors::default(),
                 turns: Turns::default(),
+                task_turns: Turns::default(),
                 jobs: Mutex::default(),
                 troubles: Troubles::default(),
                 foreign: Mutex::default(),
@@ -257,6 +260,14 @@ impl Inner {
 
     pub(super) fn jobs(&self) -> Vec<JobHandle> {
         lock(&self.jobs).values().cloned().collect()
+    }
+
+    /// Invocations that have a job, by the names of their state folders.
+    pub(super) fn in_care(&self) -> Vec<(String, Whose)> {
+        let jobs = lock(&self.jobs);
+        jobs.iter()
+            .filter_map(|(uuid, job)| Some((uuid.clone(), job.whose.get()?.clone())))
+            .collect()
     }
 
     /// Tells that a job has published something.

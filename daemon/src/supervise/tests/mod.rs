@@ -241,6 +241,7 @@ fn settings(state_dir: &Path, stage: Arc<Stage>, max_running: usize) -> Settings
         providers: BTreeMap::from([("command".to_owned(), command)]),
         redaction: RedactionSettings::default(),
         secrets: Secrets::default(),
+        older_tool: None,
     }
 }
 

@@ -1,0 +1,170 @@
+//! What becomes of projects while they are open: a database that was replaced, deleted or damaged
+//! is noticed, given up, and opened again once it can be.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use super::error::ProjectError;
+use super::project::{Project, Site};
+use super::{Projects, Shared, Standing, folder, locked};
+use crate::store::{Stamp, StoreError};
+
+/// Why projects are not served that somebody has to look at.
+#[derive(Default)]
+pub(super) struct Troubles {
+    // Held for a look-up or an insertion.
+    by_path: Mutex<BTreeMap<PathBuf, Trouble>>,
+}
+
+struct Trouble {
+    said: String,
+    /// Damage, and the files it was found in. A look through a large file takes seconds, and tells
+    /// nothing new while nobody has touched it.
+    damage: Option<(StoreError, [Stamp; 2])>,
+}
+
+impl Projects {
+    /// Looks at every registered project: one whose database was replaced, deleted or damaged is
+    /// given up, and each that can be is opened.
+    pub async fn look(&self) {
+        let looked = self.blocking(|shared| {
+            let paths: Vec<PathBuf> = {
+                let registry = locked(&shared.registry);
+                registry
+                    .entries()
+                    .map(|(path, _)| path.to_owned())
+                    .collect()
+            };
+            for path in paths {
+                // What is wrong with it is noted where it is found.
+                let _ = shared.look_at(&path);
+            }
+            Ok(())
+        });
+        // Only a panic, or the runtime's end.
+        let _ = looked.await;
+    }
+
+    /// Looks at one project as [`Projects::look`] does, and gives it.
+    pub async fn look_at(&self, path: &Path) -> Result<Arc<Project>, ProjectError> {
+        let path = folder::plain(path)?;
+        self.blocking(move |shared| shared.look_at(&path)).await
+    }
+
+    /// A registered project; if its database was deleted, with a new one, which holds nothing yet.
+    /// Tells whether it was made. For a project in which something of ours runs.
+    pub async fn revive(&self, path: &Path) -> Result<(Arc<Project>, bool), ProjectError> {
+        let path = folder::plain(path)?;
+        if let Some(project) = self.shared.opened(&path) {
+            return Ok((project, false));
+        }
+        self.blocking(move |shared| shared.revive(&path)).await
+    }
+
+    /// Projects that cannot be served and that somebody has to look at, one line each, as far as
+    /// known.
+    pub fn degraded(&self) -> Vec<String> {
+        let troubles = locked(&self.shared.troubles.by_path);
+        troubles
+            .iter()
+            .map(|(path, trouble)| format!("project {}: {}", path.display(), trouble.said))
+            .collect()
+    }
+}
+
+impl Shared {
+    fn look_at(&self, path: &Path) -> Result<Arc<Project>, ProjectError> {
+        if let Some(project) = self.opened(path)
+            && let Err(error) = project.store.examine()
+        {
+            tracing::warn!(project = %path.display(), %error, "database cannot be used any more");
+        }
+        self.get(path)
+    }
+
+    fn revive(&self, path: &Path) -> Result<(Arc<Project>, bool), ProjectError> {
+        let registry = locked(&self.registry);
+        if !registry.contains(path) {
+            return Err(ProjectError::NotRegistered {
+                path: path.to_owned(),
+            });
+        }
+        match self.open_project(path) {
+            Err(ProjectError::NotAProject { .. }) => {}
+            opened => return opened.map(|project| (project, false)),
+        }
+        let site = Site::init(path)?;
+        site.migrate(&self.owner)?;
+        let project = self.open_project(path)?;
+        tracing::warn!(project = %path.display(), "database was deleted; a new one was made");
+        Ok((project, true))
+    }
+}
+
+impl Troubles {
+    /// Says again that the database is damaged, if it was and nobody has touched it since.
+    pub(super) fn still(&self, path: &Path) -> Result<(), ProjectError> {
+        let troubles = locked(&self.by_path);
+        let Some((error, found)) = troubles.get(path).and_then(|it| it.damage.as_ref()) else {
+            return Ok(());
+        };
+        if *found == stamps(path) {
+            if let Some(error) = same(error) {
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers how an attempt to open it went. `before` are its files as they were before that.
+    pub(super) fn note<T>(
+        &self,
+        path: &Path,
+        before: [Stamp; 2],
+        opened: &Result<T, ProjectError>,
+    ) {
+        let mut troubles = locked(&self.by_path);
+        let trouble = match opened {
+            Err(error) if Standing::of(error) == Standing::Unusable => error,
+            // What is only missing, or only to be migrated, is told to whoever asks for it.
+            _ => {
+                if troubles.remove(path).is_some() && opened.is_ok() {
+                    tracing::info!(project = %path.display(), "project is served again");
+                }
+                return;
+            }
+        };
+        let damage = match trouble {
+            ProjectError::Store(error) => same(error).map(|error| (error, before)),
+            _ => None,
+        };
+        let said = trouble.told();
+        let is_news = troubles.get(path).is_none_or(|known| known.said != said);
+        if is_news {
+            tracing::warn!(project = %path.display(), error = %said, "project not served");
+        }
+        troubles.insert(path.to_owned(), Trouble { said, damage });
+    }
+}
+
+/// The same damage once more.
+fn same(error: &StoreError) -> Option<StoreError> {
+    match error {
+        StoreError::Corrupt { path, what } => Some(StoreError::Corrupt {
+            path: path.clone(),
+            what: what.clone(),
+        }),
+        StoreError::NotADatabase { path } => Some(StoreError::NotADatabase { path: path.clone() }),
+        _ => None,
+    }
+}
+
+/// Of the database and its -wal: putting a good copy in place changes one or the other.
+pub(super) fn stamps(project: &Path) -> [Stamp; 2] {
+    let db = project.join(folder::STEROIDS).join(folder::DATABASE);
+    let mut wal = db.clone().into_os_string();
+    wal.push("-wal");
+    // SQLite makes and removes an empty one whenever it looks.
+    [Stamp::of(&db), Stamp::of_content(Path::new(&wal))]
+}

@@ -1,0 +1,115 @@
+//! What an open database stands on: the files that were opened, still under their names, and not
+//! known to be damaged. Everything asked of a store asks this first.
+//!
+//! SQLite goes on with a file that was deleted, replaced or overwritten, and what it writes then is
+//! seen by nobody, or makes it worse. Damage that was seen once stays: the store is to be closed, and
+//! the file that has the name then opened as any other.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use super::error::StoreError;
+use super::open::{self, Depth};
+use super::place::{Identity, Stamp};
+
+/// Shared by a store and its threads.
+#[derive(Debug)]
+pub(super) struct Footing {
+    path: PathBuf,
+    identity: Identity,
+    damage: OnceLock<Damage>,
+    /// The database file as it was when it was last looked through.
+    looked: Mutex<Stamp>,
+}
+
+/// What was found broken.
+#[derive(Debug, Clone)]
+enum Damage {
+    Header,
+    Pages(String),
+}
+
+impl Footing {
+    /// Of a database whose connections have been used, and that was looked through at `looked`.
+    pub(super) fn of(db: &Path, looked: Stamp) -> Footing {
+        Footing {
+            path: db.to_owned(),
+            identity: Identity::of(db),
+            damage: OnceLock::new(),
+            looked: Mutex::new(looked),
+        }
+    }
+
+    /// Why the database must not be used any more, if that is so.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        match self.damage.get() {
+            Some(Damage::Header) => Err(StoreError::NotADatabase { path }),
+            Some(Damage::Pages(what)) => Err(StoreError::Corrupt {
+                path,
+                what: what.clone(),
+            }),
+            None if self.identity.holds() => Ok(()),
+            None => Err(StoreError::Replaced { path }),
+        }
+    }
+
+    /// True if nothing in the file may be written any more, not even what was committed.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.damage.get().is_some()
+    }
+
+    /// Remembers damage that somebody came upon.
+    pub(super) fn notice(&self, error: &StoreError) {
+        let damage = match error {
+            StoreError::NotADatabase { .. } => Damage::Header,
+            StoreError::Corrupt { what, .. } => Damage::Pages(what.clone()),
+            _ => return,
+        };
+        if self.damage.set(damage).is_ok() {
+            tracing::error!(db = %self.path.display(), %error, "database is damaged");
+        }
+    }
+
+    /// After our connections are closed: takes our journals away from a file that has taken the
+    /// database's place. SQLite would take them for its own and write what is in them into it.
+    pub(super) fn set_strays_aside(&self) {
+        for path in self.identity.strays() {
+            let mut aside = path.as_os_str().to_owned();
+            aside.push(".stray");
+            match std::fs::rename(path, &aside) {
+                Ok(()) => {
+                    tracing::warn!(journal = %path.display(), "set aside: not this database's")
+                }
+                Err(error) => tracing::error!(journal = %path.display(), %error, "stays in place"),
+            }
+        }
+    }
+
+    /// Looks the file through if it was written since the last look, which in WAL mode happens
+    /// seldom; blocks.
+    pub(super) fn look(&self) -> Result<(), StoreError> {
+        self.check()?;
+        let stamp = Stamp::of(&self.path);
+        {
+            let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+            if std::mem::replace(&mut *looked, stamp.clone()) == stamp {
+                return Ok(());
+            }
+        }
+        let found = open::look_for_damage(&self.path, Depth::InPassing);
+        if let Err(error) = &found {
+            self.notice(error);
+        }
+        // What it was replaced by meanwhile says nothing about what we have open.
+        self.check()?;
+        match found {
+            // Another program has it locked, or the like: not a reason to give it up.
+            Err(error) => {
+                tracing::debug!(db = %self.path.display(), %error, "database not looked through");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Whether a task may be given to a provider now, whatever the rows of its project say. Two agents
+//! on the same files undo each other's work; a row can be closed, deleted or put back by another
+//! program while its agent lives, so what is asked is who lives.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use steroids_shim::exit::ExitRecord;
+use steroids_shim::lock;
+use steroids_shim::paths::InvDir;
+use steroids_shim::spec::Spec;
+
+use super::StartError;
+use super::supervisor::Inner;
+use crate::domain::InvocationId;
+use crate::projects::Project;
+use crate::store::{self, Runner};
+
+/// A process that began so much later than a runner was heard of is not that runner. The kernel's
+/// and that tool's clocks may differ by some seconds.
+const SLACK: Duration = Duration::from_secs(60);
+
+/// Refuses a start for a task that has a living shim, or in a project where a runner of the older
+/// tool is at work.
+pub(super) async fn admit(
+    inner: &Arc<Inner>,
+    project: &Project,
+    task: &str,
+) -> Result<(), StartError> {
+    let (root, wanted) = (project.root.clone(), task.to_owned());
+    let (inv_root, neighbour) = (inner.inv_root(), inner.settings.older_tool.clone());
+    let looked = tokio::task::spawn_blocking(move || {
+        let live = live_shim(&inv_root, &root, &wanted);
+        // The project's own database, of a project that is the home folder, is not that tool's.
+        let neighbour = neighbour.filter(|db| *db != root.join(".steroids/steroids.db"));
+        let runners = neighbour.map_or_else(Vec::new, |db| at_work(&db));
+        (live, runners)
+    });
+    // Only a panic, or the runtime's end.
+    let (live, runners) = looked.await.map_err(|_| StartError::Draining)?;
+    if let Some(id) = live {
+        return Err(StartError::TaskBusy {
+            task: task.to_owned(),
+            id,
+        });
+    }
+    for runner in runners {
+        if is_here(&runner, project).await {
+            return Err(StartError::OlderTool {
+                project: project.root.clone(),
+                runner: runner.id,
+                pid: runner.pid,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// An invocation of the task whose shim lives and has not recorded an end. A shim writes its record
+/// when nothing of its provider is left, and holds its lock for a moment longer.
+fn live_shim(inv_root: &Path, project: &Path, task: &str) -> Option<InvocationId> {
+    let folders = std::fs::read_dir(inv_root).ok()?;
+    folders.flatten().find_map(|entry| {
+        let dir = InvDir::at(entry.path());
+        // One that cannot be asked is none that could be named.
+        if !lock::is_held(&dir.lock()).unwrap_or(false) {
+            return None;
+        }
+        let spec = Spec::load(&dir).ok()?;
+        let is_asked = spec.task == task && spec.project == project;
+        let is_over = || matches!(ExitRecord::load(&dir), Ok(Some(_)));
+        if is_asked && !is_over() {
+            InvocationId::new(spec.invocation)
+        } else {
+            None
+        }
+    })
+}
+
+/// The older tool's runners whose process lives.
+fn at_work(db: &Path) -> Vec<Runner> {
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    let mut runners = store::neighbours(db);
+    runners.retain(|runner| runner.pid > 1 && runner.pid != own && lives(runner));
+    runners
+}
+
+/// Whether its process is there, and can be the one that was heard of.
+fn lives(runner: &Runner) -> bool {
+    let Some(began) = began(runner.pid) else {
+        return false;
+    };
+    let heard = runner
+        .heard_at
+        .and_then(|at| u64::try_from(at).ok())
+        .map(|at| UNIX_EPOCH + Duration::from_secs(at));
+    heard.is_none_or(|heard| began <= heard + SLACK)
+}
+
+/// When a process began, as the kernel's folder about it says; `None` if there is none, or only
+/// what is left until its parent has asked for its end.
+fn began(pid: i32) -> Option<SystemTime> {
+    let folder = PathBuf::from(format!("/proc/{pid}"));
+    let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    let ticks: u64 = fields.nth(18)?.parse().ok()?;
+    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+    let up: f64 = uptime.split(' ').next()?.parse().ok()?;
+    let since_boot = Duration::from_millis(
+        ticks.saturating_mul(1000) / rustix::param::clock_ticks_per_second().max(1),
+    );
+    let age = Duration::try_from_secs_f64(up)
+        .ok()?
+        .saturating_sub(since_boot);
+    SystemTime::now().checked_sub(age)
+}
+
+/// Whether a runner works on this project: by its own word, else by its task.
+async fn is_here(runner: &Runner, project: &Project) -> bool {
+    match (&runner.project, &runner.task) {
+        (Some(path), _) => {
+            *path == project.root
+                || std::fs::canonicalize(path).is_ok_and(|path| path == project.root)
+        }
+        // A database that does not answer refuses the start by itself.
+        (None, Some(task)) => project.store.task_exists(task).await.unwrap_or(false),
+        (None, None) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runner(pid: i32, heard_at: Option<i64>) -> Runner {
+        Runner {
+            id: "r".to_owned(),
+            pid,
+            project: None,
+            task: None,
+            heard_at,
+        }
+    }
+
+    #[test]
+    fn a_pid_given_again_is_not_the_runner_that_had_it() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let now = i64::try_from(now.as_secs()).unwrap();
+        assert!(lives(&runner(own, Some(now))));
+        assert!(lives(&runner(own, None)));
+        assert!(!lives(&runner(own, Some(now - 7 * 24 * 3600))));
+        assert!(!lives(&runner(i32::MAX, Some(now))));
+    }
+}

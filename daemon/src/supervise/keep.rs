@@ -1,0 +1,143 @@
+//! While something runs, its project's database is looked after: other programs delete, replace or
+//! damage it, or close rows of ours, and no event tells of that.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use steroids_shim::paths::InvDir;
+use steroids_shim::spec::Spec;
+use tracing::{info, warn};
+
+use super::Supervisor;
+use super::reconcile::Scope;
+use super::supervisor::{Inner, chain};
+use crate::domain::InvocationId;
+use crate::projects::{Project, ProjectError};
+use crate::store::{NewInvocation, StoreError};
+
+/// Twice in the 10 s within which a database that was deleted is to be back.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// Well within the hour that a lock lasts; one write a minute in each project where something runs.
+const RENEW_EVERY: Duration = Duration::from_secs(60);
+
+impl Supervisor {
+    /// Looks after the projects in which something runs, until the daemon stops; with nothing
+    /// running it waits for nothing but that something does.
+    pub async fn keep(self) {
+        let inner = self.inner;
+        let mut beats = inner.beats();
+        let mut renewed = Instant::now();
+        loop {
+            let next = async {
+                // A job publishes as soon as it has looked at its spool.
+                while inner.jobs().is_empty() && beats.changed().await.is_ok() {}
+                tokio::time::sleep(EVERY).await;
+            };
+            tokio::select! {
+                () = inner.stop.cancelled() => return,
+                () = next => {}
+            }
+            tokio::select! {
+                () = inner.stop.cancelled() => return,
+                () = pass(&inner) => {}
+            }
+            if renewed.elapsed() >= RENEW_EVERY {
+                renew_locks(&inner).await;
+                renewed = Instant::now();
+            }
+        }
+    }
+}
+
+/// The older tool's runners keep from a task while its lock is renewed.
+async fn renew_locks(inner: &Arc<Inner>) {
+    let roots: BTreeSet<_> = inner.in_care().into_iter().map(|it| it.1.project).collect();
+    for project in inner.projects.all() {
+        if roots.contains(project.root.as_path())
+            && let Err(error) = project.store.renew_locks().await
+        {
+            warn!(project = %project.root.display(), error = %chain(&error), "locks not renewed");
+        }
+    }
+}
+
+impl Inner {
+    /// The project as it is now. One whose database was deleted gets a new one, and all rows that
+    /// can be put back are.
+    pub(super) async fn project_now(
+        self: &Arc<Self>,
+        root: &Path,
+    ) -> Result<Arc<Project>, ProjectError> {
+        let (project, is_new) = self.projects.revive(root).await?;
+        if is_new {
+            let inner = Arc::clone(self);
+            self.tracker.spawn(async move {
+                tokio::select! {
+                    () = inner.stop.cancelled() => {}
+                    _ = inner.take_all_up(Scope::Registered) => {}
+                }
+            });
+        }
+        Ok(project)
+    }
+}
+
+async fn pass(inner: &Arc<Inner>) {
+    let mut by_project: BTreeMap<Arc<Path>, Vec<(String, InvocationId)>> = BTreeMap::new();
+    for (uuid, whose) in inner.in_care() {
+        by_project
+            .entry(whose.project)
+            .or_default()
+            .push((uuid, whose.id));
+    }
+    for (root, running) in by_project {
+        // What is wrong with a project is noted where it is found, and shown in `status`.
+        let looked = inner.projects.look_at(&root).await;
+        let project = match looked {
+            Ok(project) => project,
+            Err(_) => match inner.project_now(&root).await {
+                Ok(project) => project,
+                Err(_) => continue,
+            },
+        };
+        if let Err(error) = look_after(inner, &project, &running).await {
+            warn!(project = %root.display(), error = %chain(&error), "rows not looked after");
+        }
+    }
+}
+
+/// Puts back rows of what runs, and tells of those that somebody else has closed.
+async fn look_after(
+    inner: &Inner,
+    project: &Project,
+    running: &[(String, InvocationId)],
+) -> Result<(), StoreError> {
+    if project.store.is_read_only() {
+        return Ok(());
+    }
+    let open = project.store.unfinished().await?;
+    for (uuid, id) in running {
+        let is_there = open.iter().any(|row| row.id == *id);
+        if is_there || project.store.by_uuid(uuid).await?.is_some() {
+            continue;
+        }
+        let dir = InvDir::new(&inner.settings.state_dir, uuid);
+        let spec = tokio::task::spawn_blocking(move || Spec::load(&dir)).await;
+        // Without its spec its own job still has it, and puts the row back at the end.
+        let Ok(Ok(spec)) = spec else { continue };
+        project
+            .store
+            .restore(*id, NewInvocation::from(&spec), None)
+            .await?;
+        info!(invocation.id = %id, "row put back while it runs");
+        project.touch();
+    }
+    if project.store.tell_overridden().await? > 0 {
+        warn!(project = %project.root.display(), "another program closed rows of what runs");
+        project.touch();
+    }
+    Ok(())
+}

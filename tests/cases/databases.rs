@@ -5,7 +5,9 @@ use std::io::Write;
 
 use rusqlite::Connection;
 use steroids_proto::v1;
+use steroids_tests::faults::held;
 use steroids_tests::{Daemon, Home, log, old_database, rpc};
+use steroidsd::store::Store;
 use tonic::Code;
 
 #[tokio::test]
@@ -44,6 +46,8 @@ async fn a_database_at_009_asks_for_migrate_and_is_filled_exactly() {
     assert_eq!(old_database::strings(&db, exact), ["1000"]);
     ctl.run(["list"]).await.ok();
     ctl.run(start).await.ok();
+    let seen = "at 009: refused with what to do, backed up, migrated, 1000 rows filled exactly";
+    held(40, seen);
 }
 
 #[tokio::test]
@@ -61,6 +65,34 @@ async fn a_database_at_028_is_not_touched_but_for_our_own_tables() {
     assert_eq!(old_database::foreign_part(&db), before);
     let row = "SELECT status || ' ' || success FROM task_invocations ORDER BY id DESC LIMIT 1";
     assert_eq!(old_database::strings(&db, row), ["completed 1"]);
+    held(40, "at 028: schema and ledger as before, after a run");
+}
+
+#[tokio::test]
+async fn a_database_at_any_schema_opens_and_fits_the_older_tool_afterwards() {
+    for step in 1..=28 {
+        let folder = tempfile::tempdir().unwrap();
+        let db = old_database::at(folder.path(), step);
+        let before = old_database::foreign_part(&db);
+        drop(db);
+        let path = old_database::path(folder.path());
+        if step < 10 {
+            let backups = folder.path().join(".steroids/backup");
+            let migrated = Store::migrate(&path, &backups).unwrap();
+            assert_eq!((migrated.from, migrated.to), (step, 10));
+        }
+        let store = Store::open(&path).unwrap();
+        assert!(!store.is_read_only());
+        store.close().await;
+        let db = Connection::open(&path).unwrap();
+        if step >= 10 {
+            assert_eq!(old_database::foreign_part(&db), before, "at {step}");
+        }
+        old_database::assert_opens(&db);
+    }
+    let seen = "001 to 028: opened, migrated where below 010, else ledger and schema as before; the older \
+     tool's checks and statements pass afterwards";
+    held(40, seen);
 }
 
 #[tokio::test]
@@ -126,6 +158,8 @@ async fn a_newer_version_of_our_tables_is_read_and_not_written() {
     ctl.run(start).await.exits(4).says("newer");
     assert_eq!(daemon.term().await, 0);
     assert!(fs::read(&path).unwrap() == before, "the file was changed");
+    let seen = "listed; start exits 4 and says newer; file byte-identical";
+    held(42, seen);
 }
 
 #[tokio::test]
@@ -145,6 +179,8 @@ async fn what_is_no_database_or_a_broken_one_is_refused_and_kept() {
         assert!(fs::read(&path).unwrap() == content, "{name} was changed");
     }
     daemon.project("good").await.run(["list"]).await.ok();
+    let seen = "text, and noise after the first page: refused with exit 4, bytes kept";
+    held(43, seen);
 }
 
 /// A database whose pages after the first are noise.

@@ -18,6 +18,8 @@ pub(super) struct Footing {
     path: PathBuf,
     identity: Identity,
     damage: OnceLock<Damage>,
+    /// Set when the store is closed: whether it was for want of a footing.
+    given_up: OnceLock<bool>,
     /// The database file as it was when it was last looked through.
     looked: Mutex<Stamp>,
 }
@@ -36,6 +38,7 @@ impl Footing {
             path: db.to_owned(),
             identity: Identity::of(db),
             damage: OnceLock::new(),
+            given_up: OnceLock::new(),
             looked: Mutex::new(looked),
         }
     }
@@ -52,6 +55,18 @@ impl Footing {
             None if self.identity.holds() => Ok(()),
             None => Err(StoreError::Replaced { path }),
         }
+    }
+
+    /// To be called before the store is closed: after that its -wal may be gone by its own hand.
+    pub(super) fn note_closing(&self) {
+        // A second close is no other one.
+        let _ = self.given_up.set(self.check().is_err());
+    }
+
+    /// Why a closed store was closed, if that was no end of the daemon or the project.
+    pub(super) fn why_closed(&self) -> Option<StoreError> {
+        let given_up = self.given_up.get().copied().unwrap_or(false);
+        given_up.then(|| self.check().err()).flatten()
     }
 
     /// True if nothing in the file may be written any more, not even what was committed.

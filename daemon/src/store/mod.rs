@@ -339,6 +339,7 @@ impl Store {
 
     /// As [`Store::close`]; blocks.
     pub fn shut(&self) {
+        self.shared.footing.note_closing();
         self.shared.reader.stop();
         if let Access::Writes(writer) = &self.shared.writer {
             writer.stop();
@@ -397,8 +398,8 @@ impl Store {
     /// One that was given up says why.
     fn closed(&self) -> StoreError {
         let path = self.shared.path.clone();
-        let usable = self.shared.footing.check();
-        usable.err().unwrap_or(StoreError::Closed { path })
+        let why = self.shared.footing.why_closed();
+        why.unwrap_or(StoreError::Closed { path })
     }
 }
 

@@ -3,4 +3,108 @@
 use super::Fault;
 
 /// By number.
-pub(super) const FAULTS: &[Fault] = &[];
+pub(super) const FAULTS: &[Fault] = &[
+    Fault {
+        id: 37,
+        fault: "another program holds the write lock for 4 s, then 20 s, while an agent ends",
+        required: "row final after release; Start whole or UNAVAILABLE, never half; reads answered",
+        tests: &[
+            "faults::database::locked::a_lock_held_by_another_program_delays_rows_and_nothing_else",
+        ],
+    },
+    Fault {
+        id: 38,
+        fault: "a writer hammers the same tables with checkpoint(TRUNCATE), 60 s beside 4 agents",
+        required: "no SQLITE_BUSY to a client, no lost final row, integrity ok",
+        tests: &[
+            "faults::database::locked::a_writer_that_never_rests_costs_no_client_an_answer_and_no_run_its_end",
+        ],
+    },
+    Fault {
+        id: 39,
+        fault: "the older tool closes a running row, and signals runners it has not heard of",
+        required: "agent lives, event row_overridden, final truth written, no second start",
+        tests: &[
+            "faults::database::older_tool::a_row_closed_under_a_living_agent_is_told_at_once_and_ends_with_the_truth",
+            "faults::database::older_tool::whom_the_older_tool_signals_is_never_an_agent_or_its_shim",
+        ],
+    },
+    Fault {
+        id: 40,
+        fault: "a database of the older tool, at each of its schemas",
+        required: "opens; what that tool checks is as it was; its ledger unchanged past 010",
+        tests: &[
+            "databases::a_database_at_009_asks_for_migrate_and_is_filled_exactly",
+            "databases::a_database_at_028_is_not_touched_but_for_our_own_tables",
+            "databases::a_database_at_any_schema_opens_and_fits_the_older_tool_afterwards",
+        ],
+    },
+    Fault {
+        id: 41,
+        fault: "kill -9 at every statement of a migration",
+        required: "at a step each time, never half; the next start completes; backup whole",
+        tests: &[
+            "faults::database::migration::a_migration_killed_anywhere_is_at_a_step_and_the_next_one_completes",
+        ],
+    },
+    Fault {
+        id: 42,
+        fault: "tables of a newer steroidsd",
+        required: "reads served, writes refused with a clear error, file byte-identical",
+        tests: &["databases::a_newer_version_of_our_tables_is_read_and_not_written"],
+    },
+    Fault {
+        id: 43,
+        fault: "database damaged (header, pages), replaced by rename, -wal or -shm deleted, while open",
+        required: "told within 10 s, agents kept, no write to the wrong file, served again once good",
+        tests: &[
+            "databases::what_is_no_database_or_a_broken_one_is_refused_and_kept",
+            "faults::database::replaced::journals_deleted_under_an_open_database_cost_nothing_that_was_committed",
+            "faults::database::replaced::a_database_replaced_by_another_is_served_and_neither_is_spoilt",
+            "faults::database::replaced::a_damaged_header_is_told_and_left_alone_until_it_is_mended",
+            "faults::database::replaced::damaged_pages_are_told_and_left_alone_until_they_are_mended",
+        ],
+    },
+    Fault {
+        id: 44,
+        fault: "database file, folder or disk read-only",
+        required: "start refused (exit 4) naming the project; the daemon serves the others",
+        tests: &[
+            "faults::database::read_only::a_project_that_cannot_be_written_is_refused_by_name_and_others_are_served",
+        ],
+    },
+    Fault {
+        id: 45,
+        fault: "code that opens, copies or closes a database past SQLite, and so drops its locks",
+        required: "there is none; descriptors and locks of a daemon at work stay as they are",
+        tests: &[
+            "faults::database::files::no_code_outside_the_store_opens_a_database",
+            "faults::database::files::a_daemon_at_work_has_its_connections_open_and_loses_no_lock",
+        ],
+    },
+    Fault {
+        id: 161,
+        fault: "a start while the older tool's own runner is alive on the project",
+        required: "exit 4, naming runner and pid; what cannot be read there blocks nothing",
+        tests: &[
+            "faults::database::runners::a_start_is_refused_while_the_older_tool_is_at_work_there",
+        ],
+    },
+    Fault {
+        id: 162,
+        fault: "a start for a task whose shim lives, while the rows say that it has ended",
+        required: "exit 4, naming the invocation",
+        tests: &[
+            "faults::database::runners::a_task_whose_agent_lives_is_not_started_again_whatever_the_rows_say",
+        ],
+    },
+    Fault {
+        id: 163,
+        fault: "the database deleted by the agent (git clean -xdf) while it runs",
+        required: "rows back within 10 s without a restart, ids not given again, agent undisturbed",
+        tests: &[
+            "faults::database::replaced::a_database_deleted_by_its_agent_is_back_with_its_rows_and_no_restart",
+            "faults::database::replaced::a_database_deleted_alone_is_back_with_its_rows",
+        ],
+    },
+];

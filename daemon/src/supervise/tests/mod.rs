@@ -152,7 +152,8 @@ impl Bench {
     fn request(&self, request_id: &str) -> StartRequest {
         StartRequest {
             project: self.project.root.clone(),
-            task: "T1".to_owned(),
+            // One of its own: two at once on one task are refused.
+            task: format!("task-{request_id}"),
             role: String::new(),
             provider: "command".to_owned(),
             model: None,

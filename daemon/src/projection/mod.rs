@@ -96,6 +96,8 @@ struct Damage {
 struct Lines {
     redactor: Redactor,
     bytes: Vec<u8>,
+    /// Of the last line: it never falls, also where a spool holds more than its exit record says.
+    raw: u64,
     unknown: u64,
     course: Course,
 }
@@ -105,6 +107,7 @@ impl Lines {
         Lines {
             redactor: spec.redactor(),
             bytes: Vec::new(),
+            raw: 0,
             unknown: 0,
             course: Course::default(),
         }
@@ -118,6 +121,11 @@ impl Sink for Lines {
         }
         let redacted = self.redactor.activity(activity);
         let activity = redacted.as_ref().unwrap_or(activity);
+        self.raw = self.raw.max(at.raw);
+        let at = Stamp {
+            raw: self.raw,
+            ..at
+        };
         self.course.note(at, activity);
         encode_line(&mut self.bytes, at, activity);
     }

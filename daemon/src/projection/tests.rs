@@ -319,6 +319,24 @@ fn a_spool_shorter_than_its_record_says_so() {
     assert_eq!(types, ["start", "output", "notice", "complete"]);
 }
 
+#[test]
+fn raw_does_not_fall_where_a_spool_is_longer_than_its_record_says() {
+    let mut bench = Bench::new(Kind::Command, Format::Text);
+    bench.print(Stream::Stdout, b"one\n");
+    let short = bench.exit();
+    bench.print(Stream::Stdout, b"two\n");
+    let exit = ExitRecord {
+        end: End::Lost {
+            error: "shim lost".into(),
+        },
+        ..short
+    };
+    bench.projection().finish(&exit).unwrap();
+    let lines = lines(&bench.log());
+    assert_eq!(lines.len(), 4);
+    assert!(lines.is_sorted_by_key(|line| line["raw"].as_u64()));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

@@ -9,7 +9,7 @@ use super::error::{Failure, StoreError};
 use super::events::{self, NewEvent};
 use super::rows::{NewInvocation, PathColumn};
 use super::{locks, query, schema};
-use crate::domain::{Invocation, InvocationId};
+use crate::domain::{Invocation, InvocationId, Outcome, RowStatus};
 
 /// What `begin` found.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,9 +67,49 @@ pub(super) fn restore(
     if ours.is_none() {
         insert_own(connection, id, new, "running")?;
         locks::take(connection, &new.task, &new.uuid)?;
+    } else {
+        end_again(connection, id)?;
     }
     record(connection, "restored", id, new)?;
     Ok(Some(query::require(connection, id)?))
+}
+
+/// The end of one that had ended when the row that others read was deleted: put back, it must not
+/// say running for ever. Our own row knows the outcome, and not the reason in words.
+fn end_again(connection: &Connection, id: InvocationId) -> Result<(), Failure> {
+    let own: Option<(String, i64, i64)> = connection
+        .prepare_cached(
+            "SELECT outcome, ended_ms, max(ended_ms - created_ms, 0) FROM steroidsd_invocations
+             WHERE invocation_id = ?1 AND state = 'ended'",
+        )?
+        .query_row([id.get()], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    let Some((word, ended_ms, duration_ms)) = own else {
+        return Ok(());
+    };
+    // One of a later release is no success that we know of.
+    let outcome = word.parse().unwrap_or(Outcome::Failed);
+    let status = outcome.row_status();
+    connection
+        .prepare_cached(
+            "UPDATE task_invocations
+             SET status = ?2, success = ?3, timed_out = ?4, error = ?5, exit_code = ?6,
+                 duration_ms = ?7, completed_at_ms = ?8
+             WHERE id = ?1",
+        )?
+        .execute(params![
+            id.get(),
+            status.as_str(),
+            outcome.is_success(),
+            status == RowStatus::Timeout,
+            (!outcome.is_success()).then_some(word),
+            if outcome.is_success() { 0 } else { -1 },
+            duration_ms,
+            ended_ms
+        ])?;
+    Ok(())
 }
 
 fn repeated(connection: &Connection, new: &NewInvocation) -> Result<Option<Invocation>, Failure> {

@@ -246,7 +246,12 @@ async fn rows_of_a_lost_database_are_put_back_under_their_ids() {
         .execute("DELETE FROM task_invocations", [])
         .unwrap();
     let back = store.restore(id, new("a"), None).await.unwrap();
-    assert_eq!(back.id, id);
+    assert_eq!((back.id, back.phase), (id, ended.phase));
+    let shown: String = room
+        .foreign()
+        .query_row("SELECT status FROM task_invocations", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(shown, "failed", "to other programs it would run for ever");
 }
 
 #[tokio::test]

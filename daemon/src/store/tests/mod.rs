@@ -4,6 +4,7 @@ mod concurrency;
 mod history;
 mod life;
 mod migrating;
+mod orders;
 mod shapes;
 
 use std::path::{Path, PathBuf};

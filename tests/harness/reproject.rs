@@ -7,6 +7,7 @@ use steroids_provider::activity::{Activity, Level, Mode, Stamp, Text};
 use steroids_provider::decoder::Decoder;
 use steroids_provider::encode::encode_line;
 use steroids_provider::outcome::Outcome;
+use steroids_provider::run::Run;
 use steroids_shim::exit::{End, ExitRecord};
 use steroids_shim::paths::InvDir;
 use steroids_shim::spec::Spec;
@@ -30,7 +31,11 @@ pub fn reprojected(folder: &Path) -> Vec<u8> {
     };
     encode(&mut log, start, &start_of(&spec));
 
-    let mut decoder = Decoder::new(spec.kind, spec.format);
+    let run = Run {
+        resumed: spec.resume.is_some(),
+        cwd: Some(spec.cwd.to_string_lossy().into_owned()),
+    };
+    let mut decoder = Decoder::of_run(spec.kind, spec.format, run);
     let mut spool = Reader::open(&folder.spool()).expect("an ended invocation has a spool");
     while let Some(record) = spool.next().expect("its spool is whole") {
         let mut write = |at: Stamp, activity: &Activity<'_>| encode(&mut log, at, activity);

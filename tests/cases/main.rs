@@ -12,6 +12,7 @@ mod errors;
 mod fake_provider;
 mod faults;
 mod follow;
+mod foreign_bytes;
 mod gateway_api;
 mod gateway_foreign;
 mod gateway_limits;

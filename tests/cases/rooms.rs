@@ -168,6 +168,7 @@ const CRATES: [(&str, &[&str]); 9] = [
         &[
             "steroids-client",
             "steroids-failpoint",
+            "steroids-gateway",
             "steroids-proto",
             "steroids-provider",
             "steroids-shim",

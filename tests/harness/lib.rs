@@ -18,6 +18,7 @@ pub mod gateway;
 mod home;
 pub mod log;
 pub mod old_database;
+pub mod oracle;
 pub mod processes;
 mod puppet;
 pub mod recording;

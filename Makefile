@@ -6,6 +6,10 @@ CARGOFLAGS ?=
 PREFIX     ?= /usr/local
 DESTDIR    ?=
 
+# How long each target is fuzzed, and which.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= provider spool recovery cursor config protocol
+
 # What ships, built without what only tests ask of the dependencies.
 BINARIES := steroidsd steroids-shim steroidsctl steroids-gateway
 SHIPPED  := $(addprefix --package ,$(BINARIES)) --bins
@@ -41,9 +45,25 @@ test-faults: ## the fault suite in full (about an hour), then the table of what 
 	STEROIDS_TESTS_BUILT=1 STEROIDS_TEST_LONG=1 $(CARGO) test $(CARGOFLAGS) --package steroids-tests --test cases -- faults:: gateway_
 	$(CARGO) run $(CARGOFLAGS) --quiet --package steroids-tests --bin faults
 
+# Without a sanitizer: nothing of ours that is fuzzed is unsafe, and so it gets further.
+.PHONY: fuzz
+fuzz: ## foreign bytes to whatever reads them, FUZZ_SECONDS (60) for each target; wants a nightly Rust
+	@$(CARGO) +nightly fuzz --version >/dev/null 2>&1 || { \
+		echo "fuzz: a nightly toolchain and cargo-fuzz are wanted:"; \
+		echo "  rustup toolchain install nightly --profile minimal"; \
+		echo "  cargo install --locked cargo-fuzz"; \
+		exit 1; \
+	}
+	$(CARGO) run $(CARGOFLAGS) --quiet --package steroids-tests --bin seeds -- tests/fuzz/corpus
+	@set -e; for target in $(FUZZ_TARGETS); do \
+		$(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz --sanitizer none $$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=8192 -rss_limit_mb=2048 -print_final_stats=1; \
+	done
+
 .PHONY: lint
 lint: ## format, clippy, rustdoc, dependencies, scripts; warnings are errors
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
 	$(CARGO) clippy $(CARGOFLAGS) --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGOFLAGS) --workspace --no-deps
 	@if $(CARGO) deny --version >/dev/null 2>&1; then \

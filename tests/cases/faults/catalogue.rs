@@ -1,4 +1,5 @@
-//! The catalogue itself: numbers are given once, and a test that it names is there.
+//! The catalogue itself: numbers are given once, a test that it names is there, and
+//! `docs/faults.md` is made from it (written anew with `STEROIDS_BLESS=1`).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -33,6 +34,37 @@ fn every_test_it_names_is_there_and_says_what_it_saw() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_documentation_lists_it() {
+    let mut text = String::from(
+        "# Faults, and what must hold\n\n\
+         What can happen to a daemon on somebody's machine, and the tests that show what holds then; how that is brought\n\
+         about is told in [reliability.md](reliability.md). `make test-faults` runs them in their long forms and prints this\n\
+         list with what was seen. Numbers are names: they have gaps.\n\n\
+         Generated from `tests/harness/faults/`; `STEROIDS_BLESS=1 cargo test -p steroids-tests faults::catalogue` writes it anew.\n",
+    );
+    for (title, faults) in faults::CATALOGUE {
+        text.push_str(&format!(
+            "\n## {title}\n\n| # | fault | must hold | shown by |\n|---|---|---|---|\n"
+        ));
+        for fault in faults {
+            let tests: Vec<_> = fault.tests.iter().map(|test| format!("`{test}`")).collect();
+            let (id, what, required) = (fault.id, fault.fault, fault.required);
+            let tests = tests.join("<br>");
+            text.push_str(&format!("| {id} | {what} | {required} | {tests} |\n"));
+        }
+    }
+    let path = workspace().join("docs/faults.md");
+    if std::env::var_os("STEROIDS_BLESS").is_some() {
+        fs::write(&path, &text).unwrap();
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == text,
+        "docs/faults.md is out of date; write it anew with STEROIDS_BLESS=1"
+    );
 }
 
 /// The file of a test, by its path.

@@ -94,6 +94,13 @@ impl Shared {
             Err(ProjectError::NotAProject { .. }) => {}
             opened => return opened.map(|project| (project, false)),
         }
+        // Another folder that has taken its place is none of ours to put something into.
+        let here = folder::Folder::open(path)?.id();
+        let known = locked(&self.last_seen).get(path).copied();
+        if known.is_some_and(|known| known != here) {
+            let path = path.to_owned();
+            return Err(ProjectError::NotAProject { path });
+        }
         let site = Site::init(path)?;
         site.migrate(&self.owner)?;
         let project = self.open_project(path)?;
@@ -109,12 +116,10 @@ impl Troubles {
         let Some((error, found)) = troubles.get(path).and_then(|it| it.damage.as_ref()) else {
             return Ok(());
         };
-        if *found == stamps(path) {
-            if let Some(error) = same(error) {
-                return Err(error.into());
-            }
+        match same(error) {
+            Some(error) if *found == stamps(path) => Err(error.into()),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Remembers how an attempt to open it went. `before` are its files as they were before that.

@@ -83,6 +83,11 @@ impl Folder {
         fs::symlink_metadata(&self.path).is_ok_and(|now| (now.dev(), now.ino()) == self.id)
     }
 
+    /// Device and number of the folder, by which another in its place is told from it.
+    pub(super) fn id(&self) -> (u64, u64) {
+        self.id
+    }
+
     /// Its absolute path, free of links when it was opened.
     pub(super) fn path(&self) -> &Path {
         &self.path

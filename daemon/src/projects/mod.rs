@@ -41,6 +41,8 @@ struct Shared {
     /// Held while a project is opened, so that it is opened once.
     registry: Mutex<Registry>,
     open: Mutex<BTreeMap<PathBuf, Arc<Project>>>,
+    /// Which folder each project was when it was opened last.
+    last_seen: Mutex<BTreeMap<PathBuf, (u64, u64)>>,
     changed: watch::Sender<u64>,
     closed: AtomicBool,
     troubles: Troubles,
@@ -94,6 +96,7 @@ impl Projects {
                 changed: watch::Sender::new(0),
                 closed: AtomicBool::new(false),
                 troubles: Troubles::default(),
+                last_seen: Mutex::default(),
             }),
         };
         for path in paths {
@@ -328,9 +331,14 @@ impl Shared {
         }
         self.troubles.still(path)?;
         let before = care::stamps(path);
-        let opened = Site::open(path).and_then(|site| site.into_project(&self.owner));
+        let site = Site::open(path);
+        let id = site.as_ref().ok().map(Site::id);
+        let opened = site.and_then(|site| site.into_project(&self.owner));
         self.troubles.note(path, before, &opened);
         let project = Arc::new(opened?);
+        if let Some(id) = id {
+            locked(&self.last_seen).insert(path.to_owned(), id);
+        }
         locked(&self.open).insert(path.to_owned(), Arc::clone(&project));
         self.bump();
         Ok(project)

@@ -87,6 +87,11 @@ impl Site {
         Site::open(path)
     }
 
+    /// Which folder it is.
+    pub(super) fn id(&self) -> (u64, u64) {
+        self.folder.id()
+    }
+
     pub(super) fn has_database(&self) -> bool {
         self.steroids.has(DATABASE)
     }

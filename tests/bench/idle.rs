@@ -19,8 +19,9 @@ pub(crate) async fn hundred_silent() -> Vec<Row> {
     let ctl = daemon.project("bench").await;
     let rpc = daemon.rpc().await;
     let mut uuids = Vec::new();
-    for _ in 0..AGENTS {
-        let started = rpc.start_fake(&ctl.project(), "T", &["stall"]).await;
+    for number in 0..AGENTS {
+        let task = format!("T{number}");
+        let started = rpc.start_fake(&ctl.project(), &task, &["stall"]).await;
         let selector = invocation(&ctl.project(), started.id);
         rpc.follow(selector, "", true).await.until("ready").await;
         uuids.push(started.uuid);

@@ -73,8 +73,9 @@ async fn rest() -> Rest {
     rest.alone = while_watched(&[daemon.pid()]).await;
     let mut uuids = Vec::new();
     let mut followed = None;
-    for _ in 0..AGENTS {
-        let started = rpc.start_fake(&ctl.project(), "T", &["stall"]).await;
+    for number in 0..AGENTS {
+        let task = format!("T{number}");
+        let started = rpc.start_fake(&ctl.project(), &task, &["stall"]).await;
         let selector = invocation(&ctl.project(), started.id);
         let mut stream = rpc.follow(selector, "", true).await;
         stream.until("ready").await;

@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::json;
 use steroids_tests::faults::held;
 use steroids_tests::gateway::{Answer, Tap};
-use steroids_tests::{Ctl, Daemon, Gateway, Home, binaries};
+use steroids_tests::{Ctl, Daemon, Gateway, Home, binaries, eventually};
 
 use requests::{Try, tries};
 
@@ -258,11 +258,11 @@ async fn without_a_token_it_is_read_only_and_still_nobody_elses() {
     let ctl = daemon.project("app").await;
     ctl.start_fake("T1", &["stall"]).await;
     let gateway = Gateway::start_with(&home, &["--auth", "none"]).await;
-    assert!(
-        gateway.log().contains("token"),
-        "it warns: {}",
-        gateway.log()
-    );
+    // It listens before it says how.
+    eventually("the warning", async || {
+        gateway.log().contains("token").then_some(())
+    })
+    .await;
     let read = gateway.bare("GET", "/api/projects");
     read.send().await.ok();
     read.clone()

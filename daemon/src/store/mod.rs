@@ -193,7 +193,7 @@ impl Store {
 
     /// Keeps the older tool's runners from the tasks of what runs, for another hour.
     pub async fn renew_locks(&self) -> Result<(), StoreError> {
-        self.write(|tx| locks::renew(tx)).await
+        self.write(locks::renew).await
     }
 
     /// Counts the rebuilding of a log, and tells the new generation.

@@ -28,7 +28,8 @@ fn clock(points: &FailPoints, by: i64) {
 async fn start(daemon: &Daemon, ctl: &Ctl, args: &[&str], limits: v1::Limits) -> v1::Invocation {
     let request = v1::StartRequest {
         project: ctl.project(),
-        task_id: "T1".to_owned(),
+        // One for each: none is started twice while its agent runs.
+        task_id: uuid::Uuid::new_v4().to_string(),
         provider: "command".to_owned(),
         argv: rpc::argv(args),
         limits: Some(limits),

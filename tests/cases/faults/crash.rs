@@ -14,11 +14,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use steroids_proto::v1;
 use steroids_tests::{Ctl, Home, reprojected, rpc};
 
-/// A start of `fake-provider ARGS` that may be sent again.
+/// A start of `fake-provider ARGS` that may be sent again, of a task of its own.
 fn request(project: &str, id: &str, args: &[&str]) -> v1::StartRequest {
     v1::StartRequest {
         project: project.to_owned(),
-        task_id: "T1".to_owned(),
+        task_id: format!("T-{id}"),
         provider: "command".to_owned(),
         request_id: id.to_owned(),
         argv: rpc::argv(args),

@@ -109,10 +109,6 @@ async fn hosts() -> Option<(Host, Host)> {
     steps.iter().all(|done| *done).then_some((ours, theirs))
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "a test that could not show its point says so"
-)]
 #[tokio::test]
 async fn from_another_host_it_cannot_be_reached() {
     let Some((ours, theirs)) = hosts().await else {

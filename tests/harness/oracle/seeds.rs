@@ -85,7 +85,7 @@ pub fn of(oracle: &str) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
     };
     Ok(match oracle {
         "provider" => of_recordings(with_limits)?,
-        "spool" => of_recordings(|it| vec![spool(it)])?,
+        "spool" => of_recordings(|it| vec![spool(it, &[]), spool(it, &edit(it))])?,
         "recovery" => of_recordings(recovery)?,
         "cursor" => {
             let mut seeds: Vec<_> = texts(CURSORS);
@@ -145,7 +145,7 @@ fn kind(recording: &Recording) -> u8 {
 fn provider(recording: &Recording) -> Vec<u8> {
     let text = u8::from(recording.format == Format::Text);
     let resumed = if recording.run.resumed { 0x10 } else { 0 };
-    let what = kind(recording) * 2 | text | resumed | 0x20;
+    let what = (kind(recording) * 2) | text | resumed | 0x20;
     let exit = recording.exit.code.unwrap_or(5) as u8 % 8;
     let mut seed = vec![what, exit, 1, 2];
     seed.extend(printed(recording));
@@ -165,8 +165,19 @@ fn with_limits(recording: &Recording) -> Vec<Vec<u8>> {
     seeds
 }
 
-fn spool(recording: &Recording) -> Vec<u8> {
-    let mut seed = vec![2, 1, 2];
+/// A change to the file that is made, another one for each recording.
+fn edit(recording: &Recording) -> [u8; 4] {
+    let number = recording.name.bytes().fold(0_u16, |sum, byte| {
+        sum.wrapping_mul(31).wrapping_add(byte.into())
+    });
+    let [low, high] = number.to_le_bytes();
+    [(number % 6) as u8, low, high, low | 1]
+}
+
+fn spool(recording: &Recording, edit: &[u8]) -> Vec<u8> {
+    let mut seed = vec![2 | edit.len() as u8];
+    seed.extend(edit);
+    seed.extend([1, 2]);
     for (n, chunk) in recording.chunks.iter().enumerate() {
         let stream = u8::from(chunk.stream == Stream::Stderr);
         for piece in chunk.bytes.chunks(31 * 50).take(3) {
@@ -191,7 +202,8 @@ fn recovery(recording: &Recording) -> Vec<Vec<u8>> {
     } else {
         0
     };
-    let mut way = vec![8 | text | kind(recording), 1, 1, 0x80, 0x80, 1];
+    let mut way = vec![8 | text | kind(recording), 1];
+    way.extend(edit(recording));
     way.extend(printed(recording));
     vec![log, way]
 }

@@ -178,7 +178,7 @@ async fn run(steps: Vec<(usize, Step)>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
+    #![proptest_config(ProptestConfig::with_cases(8))]
 
     #[test]
     fn no_order_of_starts_deaths_and_restarts_leaves_a_row_running_or_changes_an_end(

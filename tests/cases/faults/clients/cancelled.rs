@@ -59,7 +59,8 @@ async fn a_start_whose_client_and_daemon_are_gone_is_taken_up_or_ended() {
 fn request(project: &str, step: &str) -> v1::StartRequest {
     v1::StartRequest {
         project: project.to_owned(),
-        task_id: "T1".to_owned(),
+        // One task for each: none is started twice while its agent runs.
+        task_id: step.to_owned(),
         provider: "command".to_owned(),
         request_id: step.to_owned(),
         argv: rpc::argv(&["stall"]),
@@ -72,8 +73,12 @@ async fn leave_at(daemon: &Daemon, points: &FailPoints, project: &str, step: &st
     let rpc = daemon.rpc().await;
     points.set(&[&format!("{step} stop")]);
     let request = request(project, step);
-    let asking = tokio::spawn(async move { rpc.invocations().start(request).await });
-    assert_eq!(points.hit(step).await, daemon.pid());
+    let mut asking = tokio::spawn(async move { rpc.invocations().start(request).await });
+    let stopped = tokio::select! {
+        pid = points.hit(step) => pid,
+        answer = &mut asking => panic!("{step} is not reached: {answer:?}"),
+    };
+    assert_eq!(stopped, daemon.pid());
     asking.abort();
     assert!(asking.await.unwrap_err().is_cancelled());
     points.clear();

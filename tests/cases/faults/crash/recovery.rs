@@ -31,7 +31,8 @@ impl Scene {
         for number in 0..agents {
             let mut agent = Puppet::new(&home, &number.to_string());
             let project = scene.ctl.project();
-            let started = rpc.start_fake(&project, "T1", &agent.args()).await;
+            let task = format!("T{number}");
+            let started = rpc.start_fake(&project, &task, &agent.args()).await;
             agent.prints("one");
             let selector = invocation(&project, started.id);
             let mut followed = rpc.follow(selector, "", true).await;

@@ -134,7 +134,7 @@ impl Shared {
             "--json",
             "start",
             "--task",
-            "T",
+            request,
             "--request-id",
             request,
             "--",

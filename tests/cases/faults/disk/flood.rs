@@ -51,7 +51,7 @@ async fn a_flood_is_kept_whole_in_bounded_memory() {
     forget_peak(shim);
 
     // 10 MB a second.
-    let (long, seconds) = share((40_000_000, 1), (50_000_000, 20));
+    let (long, seconds) = share((9_000_000, 1), (50_000_000, 20));
     let count = 10_000 * seconds + 1;
     agent.prints_long(long);
     agent.counts(2..=count, 1_000, Duration::from_secs(seconds));

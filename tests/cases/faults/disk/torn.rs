@@ -125,7 +125,8 @@ async fn a_damaged_spool_gives_what_stands_before_and_says_where_it_ends() {
     let mut agents = Vec::new();
     for number in 0..count {
         let agent = Puppet::new(&home, &format!("a{number}"));
-        let started = rpc.start_fake(&ctl.project(), "T1", &agent.args()).await;
+        let task = format!("T{number}");
+        let started = rpc.start_fake(&ctl.project(), &task, &agent.args()).await;
         agents.push((agent, started));
     }
     daemon.kill9().await;
@@ -164,7 +165,7 @@ async fn a_damaged_spool_gives_what_stands_before_and_says_where_it_ends() {
     }
     // The next one fares as ever.
     let next = rpc
-        .start_fake(&ctl.project(), "T1", &["numbers", "--count", "5"])
+        .start_fake(&ctl.project(), "T", &["numbers", "--count", "5"])
         .await;
     let next = rpc.ended(&ctl.project(), next.id).await;
     assert_undisturbed(&ctl, &next);

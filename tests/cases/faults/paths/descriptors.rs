@@ -32,7 +32,9 @@ async fn with_no_descriptor_left_it_refuses_waits_and_recovers() {
 
     let before = processes::cpu(daemon.pid()).unwrap_or_default();
     tokio::time::sleep(WINDOW).await;
-    let used = processes::cpu(daemon.pid()).unwrap_or_default().saturating_sub(before);
+    let used = processes::cpu(daemon.pid())
+        .unwrap_or_default()
+        .saturating_sub(before);
     assert!(
         used < WINDOW / 5,
         "{used:?} of {WINDOW:?} were spent waiting"

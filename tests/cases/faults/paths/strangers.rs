@@ -47,7 +47,9 @@ async fn a_user_from_outside_of_the_daemons_user_namespace_is_closed_unread() {
     }
     let home = Home::new();
     let inside = [unshare.to_str().unwrap(), "--user", "--map-root-user", "--"];
-    let _daemon = Daemon::try_start_through(&home, &inside, &[]).await.unwrap();
+    let _daemon = Daemon::try_start_through(&home, &inside, &[])
+        .await
+        .unwrap();
     open_all(&home);
     let seen = connect_as(SOMEBODY, home.socket()).await;
     assert_eq!(seen, "", "something was answered");

@@ -25,8 +25,9 @@ async fn silent_invocations_wake_nobody_and_leave_no_descriptor_behind() {
     let before = processes::descriptors(daemon.pid());
 
     let mut started = Vec::new();
-    for _ in 0..count {
-        let agent = rpc.start_fake(&ctl.project(), "T", &["stall"]).await;
+    for number in 0..count {
+        let task = format!("T{number}");
+        let agent = rpc.start_fake(&ctl.project(), &task, &["stall"]).await;
         let selector = invocation(&ctl.project(), agent.id);
         rpc.follow(selector, "", true).await.until("ready").await;
         started.push(agent);

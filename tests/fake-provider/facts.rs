@@ -22,8 +22,9 @@ pub(crate) fn run() -> Result<u8, Failure> {
         "cwd": std::env::current_dir().ok(),
         "pid": std::process::id(),
         "ppid": std::os::unix::process::parent_id(),
-        "sid": rustix::process::getsid(None).ok().map(|sid| sid.as_raw_nonzero().get()),
-        "pgid": rustix::process::getpgrp().as_raw_nonzero().get(),
+        // 0 where their leader is outside our PID namespace.
+        "sid": nix::unistd::getsid(None).ok().map(nix::unistd::Pid::as_raw),
+        "pgid": nix::unistd::getpgrp().as_raw(),
         "umask": field("Umask"),
         "sigBlk": field("SigBlk"),
         "sigIgn": field("SigIgn"),

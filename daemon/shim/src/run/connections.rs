@@ -4,12 +4,13 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use rustix::event::PollFlags;
 use rustix::fs::{Mode, chmod};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with,
-    bind, listen, recv, send, socket_with, sockopt::socket_peercred,
+    bind, listen, recv, send, socket_with,
 };
 use rustix::process::{geteuid, umask};
 use steroids_shim::protocol::{self, LONGEST_LINE, Message, Request};
@@ -177,7 +178,9 @@ impl Connections {
 }
 
 fn is_ours(socket: &OwnedFd) -> bool {
-    socket_peercred(socket).is_ok_and(|peer| peer.uid.is_root() || peer.uid == geteuid())
+    let ours = |uid| uid == 0 || uid == geteuid().as_raw();
+    // Not by rustix, whose process id cannot be 0: one outside our PID namespace has that.
+    getsockopt(socket, PeerCredentials).is_ok_and(|peer| ours(peer.uid()))
 }
 
 impl Connection {

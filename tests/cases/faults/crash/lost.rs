@@ -125,11 +125,11 @@ async fn after_a_restart_of_the_host_an_innocent_process_of_the_old_number_lives
     innocent.args(["hold", "--setsid"]).env(MARKER, &row.uuid);
     let mut innocent = innocent.stdout(Stdio::null()).spawn().unwrap();
     let pid = i32::try_from(innocent.id()).unwrap();
-    let session = || rustix::process::getsid(rustix::process::Pid::from_raw(pid));
+    let leader = nix::unistd::Pid::from_raw(pid);
+    // Until then it is in ours, which is 0 where that began outside our PID namespace.
+    let session = || nix::unistd::getsid(Some(leader));
     eventually("a session of its own", async || {
-        session()
-            .is_ok_and(|it| it.as_raw_pid() == pid)
-            .then_some(())
+        (session() == Ok(leader)).then_some(())
     })
     .await;
     let folder = home.invocation_dir(&row.uuid);

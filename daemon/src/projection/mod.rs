@@ -16,6 +16,7 @@
 
 mod ending;
 mod error;
+mod lines;
 mod live;
 mod output;
 mod stub;
@@ -26,20 +27,18 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use steroids_provider::activity::{Activity, Level, Mode, Stamp, Text};
+use steroids_provider::activity::{Activity, Level, Mode, Stamp};
 use steroids_provider::decoder::Decoder;
-use steroids_provider::encode::encode_line;
 use steroids_provider::parser::{Exit, Sink};
-use steroids_provider::redact::Redactor;
 use steroids_provider::run::Run;
 use steroids_shim::exit::ExitRecord;
 use steroids_shim::paths::InvDir;
 use steroids_shim::spec::Spec;
-use steroids_shim::spool::{self, Control, Payload, Record, SpoolError};
+use steroids_shim::spool::{self, Payload, Record, SpoolError};
 
 pub use ending::ending_of;
 pub use error::ProjectionError;
-use live::Course;
+use lines::{Lines, said, text};
 use output::{Flushed, Output};
 pub use stub::write_stub;
 
@@ -90,45 +89,6 @@ pub struct Projection {
 struct Damage {
     offset: u64,
     what: &'static str,
-}
-
-/// Takes activities and keeps their lines, without secrets, until they are written.
-struct Lines {
-    redactor: Redactor,
-    bytes: Vec<u8>,
-    /// Of the last line: it never falls, also where a spool holds more than its exit record says.
-    raw: u64,
-    unknown: u64,
-    course: Course,
-}
-
-impl Lines {
-    fn new(spec: &Spec) -> Lines {
-        Lines {
-            redactor: spec.redactor(),
-            bytes: Vec::new(),
-            raw: 0,
-            unknown: 0,
-            course: Course::default(),
-        }
-    }
-}
-
-impl Sink for Lines {
-    fn activity(&mut self, at: Stamp, activity: &Activity<'_>) {
-        if matches!(activity, Activity::Unknown { .. }) {
-            self.unknown += 1;
-        }
-        let redacted = self.redactor.activity(activity);
-        let activity = redacted.as_ref().unwrap_or(activity);
-        self.raw = self.raw.max(at.raw);
-        let at = Stamp {
-            raw: self.raw,
-            ..at
-        };
-        self.course.note(at, activity);
-        encode_line(&mut self.bytes, at, activity);
-    }
 }
 
 impl Projection {
@@ -429,32 +389,4 @@ fn decoder(spec: &Spec) -> Decoder {
         cwd: Some(spec.cwd.to_string_lossy().into_owned()),
     };
     Decoder::of_run(spec.kind, spec.format, run)
-}
-
-/// What a control record says in the log.
-fn said(control: &Control) -> Option<Activity<'_>> {
-    let (level, msg) = match control {
-        Control::Input { msg } => {
-            return Some(Activity::Input {
-                msg: text(msg.as_str()),
-            });
-        }
-        Control::Notice { level, msg } => (*level, msg.as_str()),
-        Control::Stop { .. } | Control::Other(_) => return None,
-    };
-    Some(Activity::Notice {
-        level: if level == Level::Error {
-            Level::Warn
-        } else {
-            level
-        },
-        msg: text(msg),
-    })
-}
-
-fn text(text: &str) -> Text<'_> {
-    Text {
-        text: text.into(),
-        ..Text::default()
-    }
 }

@@ -28,13 +28,13 @@ mod sys;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod transaction;
 mod worker;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::Connection;
 use tokio::sync::watch;
 
 pub use begin::Begun;
@@ -51,14 +51,8 @@ use crate::domain::{Invocation, InvocationId, Page, Query, Task};
 use error::Failure;
 use footing::Footing;
 use query::Whose;
+use transaction::transact;
 use worker::Worker;
-
-/// How often a whole transaction is tried. With the wait for the lock inside each, a caller waits
-/// 25 s at most, which is within the deadline of a request.
-const ATTEMPTS: u32 = 5;
-
-/// Between two attempts, at most; the wait for the lock itself is SQLite's.
-const JITTER: Duration = Duration::from_millis(100);
 
 /// An open database; clones share it.
 #[derive(Clone)]
@@ -414,34 +408,4 @@ impl Shared {
 
 fn bump(changes: &watch::Sender<u64>) {
     changes.send_modify(|count| *count = count.wrapping_add(1));
-}
-
-/// One transaction, as often as it takes. The lock is taken at its begin: a transaction that
-/// reads first and writes later fails at once when another program has written in between.
-fn transact<T>(
-    connection: &mut Connection,
-    change: impl Fn(&Connection) -> Result<T, Failure>,
-) -> Result<T, Failure> {
-    let mut attempt = 1;
-    loop {
-        match once(connection, &change) {
-            Err(failure) if failure.is_busy() && attempt < ATTEMPTS => {
-                tracing::debug!(attempt, "database locked by another program");
-                std::thread::sleep(JITTER.mul_f64(rand::random()));
-                attempt += 1;
-            }
-            answer => return answer,
-        }
-    }
-}
-
-fn once<T>(
-    connection: &mut Connection,
-    change: &impl Fn(&Connection) -> Result<T, Failure>,
-) -> Result<T, Failure> {
-    let transaction: Transaction<'_> =
-        connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let answer = change(&transaction)?;
-    transaction.commit()?;
-    Ok(answer)
 }

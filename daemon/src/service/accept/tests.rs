@@ -1,0 +1,118 @@
+use futures_util::StreamExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::*;
+
+fn incoming(connections: usize) -> (tempfile::TempDir, std::path::PathBuf, Incoming) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let listener = UnixListener::bind(&path).unwrap();
+    (dir, path, Incoming::new(listener, connections))
+}
+
+#[test]
+fn only_we_and_root_may_enter() {
+    assert!(may_enter(1000, 1000) && may_enter(0, 1000));
+    assert!(!may_enter(1001, 1000) && !may_enter(65534, 1000) && !may_enter(1000, 0));
+}
+
+#[tokio::test]
+async fn who_speaks_is_served_and_nothing_of_it_is_lost() {
+    let (_dir, path, mut incoming) = incoming(1);
+    let _silent = UnixStream::connect(&path).await.unwrap();
+    let mut client = UnixStream::connect(&path).await.unwrap();
+    client.write_all(b"hello").await.unwrap();
+    let mut served = incoming.next().await.unwrap().unwrap();
+    let mut said = [0; 5];
+    served.read_exact(&mut said).await.unwrap();
+    assert_eq!(&said, b"hello");
+}
+
+#[tokio::test]
+async fn half_of_the_first_words_take_no_slot_and_the_rest_is_waited_for() {
+    let (_dir, path, mut incoming) = incoming(1);
+    let (half, rest) = PREFACE.split_at(10);
+    let mut slow = UnixStream::connect(&path).await.unwrap();
+    slow.write_all(half).await.unwrap();
+    let mut broken = UnixStream::connect(&path).await.unwrap();
+    broken.write_all(half).await.unwrap();
+    broken.shutdown().await.unwrap();
+    // Until it is seen that the broken one will say no more.
+    std::future::poll_fn(|cx| {
+        assert!(Pin::new(&mut incoming).poll_next(cx).is_pending());
+        if incoming.lobby.len() == 1 {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+    slow.write_all(rest).await.unwrap();
+    let mut served = incoming.next().await.unwrap().unwrap();
+    let mut said = [0; PREFACE.len()];
+    served.read_exact(&mut said).await.unwrap();
+    assert_eq!(said, PREFACE);
+}
+
+#[tokio::test]
+async fn two_hundred_silent_ones_keep_nobody_out() {
+    let (_dir, path, mut incoming) = incoming(2);
+    let mut silent = Vec::new();
+    // Never more than the backlog holds, for connecting beyond it waits for an accept.
+    for _ in 0..4 {
+        for _ in 0..50 {
+            silent.push(UnixStream::connect(&path).await.unwrap());
+        }
+        assert!(futures_util::poll!(incoming.next()).is_pending());
+    }
+    assert_eq!(incoming.lobby.len(), LOBBY);
+    let mut client = UnixStream::connect(&path).await.unwrap();
+    client.write_all(b"hello").await.unwrap();
+    incoming.next().await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_speaker_waits_for_a_free_slot() {
+    let (_dir, path, mut incoming) = incoming(1);
+    let mut first = UnixStream::connect(&path).await.unwrap();
+    first.write_all(b"1").await.unwrap();
+    let served = incoming.next().await.unwrap().unwrap();
+    let mut second = UnixStream::connect(&path).await.unwrap();
+    second.write_all(b"2").await.unwrap();
+    assert!(futures_util::poll!(incoming.next()).is_pending());
+    drop(served);
+    incoming.next().await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn when_descriptors_are_short_the_longest_waiting_make_room() {
+    let (_dir, path, mut incoming) = incoming(1);
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.push(UnixStream::connect(&path).await.unwrap());
+        assert!(futures_util::poll!(incoming.next()).is_pending());
+    }
+    let mut relieve = || {
+        let short = io::Error::from_raw_os_error(nix::libc::EMFILE);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        incoming.relieve(&short, &mut cx);
+        (incoming.lobby.len(), incoming.pause.is_some())
+    };
+    assert_eq!(relieve(), (1, false));
+    assert_eq!(relieve(), (0, false));
+    assert_eq!(relieve(), (0, true));
+    // The pause ends by itself.
+    let mut client = UnixStream::connect(&path).await.unwrap();
+    client.write_all(b"hello").await.unwrap();
+    incoming.next().await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn one_that_hung_up_takes_no_slot() {
+    let (_dir, path, mut incoming) = incoming(1);
+    drop(UnixStream::connect(&path).await.unwrap());
+    let mut client = UnixStream::connect(&path).await.unwrap();
+    client.write_all(b"x").await.unwrap();
+    incoming.next().await.unwrap().unwrap();
+    assert!(incoming.lobby.is_empty());
+}

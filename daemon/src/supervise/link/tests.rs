@@ -1,0 +1,171 @@
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+use tokio::net::UnixListener;
+
+use super::*;
+
+/// The other end: takes a connection, and reads its lines.
+struct Shim {
+    folder: tempfile::TempDir,
+    socket: UnixListener,
+}
+
+impl Shim {
+    fn new() -> Shim {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = UnixListener::bind(folder.path().join("s")).unwrap();
+        Shim { folder, socket }
+    }
+
+    fn link(&self) -> ShimLink {
+        ShimLink::new(self.folder.path().join("s"))
+    }
+
+    async fn greeted(&self) -> BufReader<UnixStream> {
+        let mut stream = BufReader::new(self.socket.accept().await.unwrap().0);
+        assert!(line(&mut stream).await.contains("hello"));
+        assert!(line(&mut stream).await.contains("stat"));
+        say(&mut stream, &Message::Killed).await;
+        stream
+    }
+}
+
+async fn line(stream: &mut BufReader<UnixStream>) -> String {
+    let mut line = String::new();
+    // A broken connection has no more lines.
+    let _ = stream.read_line(&mut line).await;
+    line
+}
+
+async fn say(stream: &mut BufReader<UnixStream>, message: &Message) {
+    let line = protocol::encode_message(message);
+    stream.write_all(line.as_bytes()).await.unwrap();
+}
+
+/// What a provider does that prints without pause: `next` never gets further than one poll.
+fn cut_short(link: &mut ShimLink) {
+    let mut now = Context::from_waker(Waker::noop());
+    let _ = pin!(link.next()).poll(&mut now);
+}
+
+#[tokio::test]
+async fn a_stop_reaches_a_shim_that_comes_back_however_often_waiting_is_cut_short() {
+    let shim = Shim::new();
+    let path = shim.folder.path().join("s");
+    drop(shim.socket);
+    std::fs::remove_file(&path).unwrap();
+    let mut link = ShimLink::new(path.clone());
+    link.stop(Some(Duration::from_secs(3))).await;
+    assert!(link.mute);
+    let socket = UnixListener::bind(&path).unwrap();
+    let shim = Shim {
+        folder: shim.folder,
+        socket,
+    };
+    let told = tokio::spawn(async move {
+        loop {
+            // Connections that were cut short come to nothing.
+            let mut stream = BufReader::new(shim.socket.accept().await.unwrap().0);
+            let _ = (line(&mut stream).await, line(&mut stream).await);
+            let hello = protocol::encode_message(&Message::Killed);
+            let _ = stream.write_all(hello.as_bytes()).await;
+            let told = line(&mut stream).await;
+            if told.contains("stop") {
+                return told;
+            }
+        }
+    });
+    while !told.is_finished() {
+        cut_short(&mut link);
+        link.catch_up().await;
+        tokio::task::yield_now().await;
+    }
+    assert!(told.await.unwrap().contains("\"grace_ms\":3000"));
+}
+
+#[tokio::test]
+async fn a_stop_is_repeated_to_a_new_connection_and_not_to_the_same() {
+    let shim = Shim::new();
+    let mut link = shim.link();
+    let (mut first, ()) = tokio::join!(shim.greeted(), link.stop(None));
+    assert!(line(&mut first).await.contains("stop"));
+    link.catch_up().await;
+    say(&mut first, &Message::Stopping).await;
+    assert_eq!(link.next().await, Some(Message::Killed));
+    assert_eq!(link.next().await, Some(Message::Stopping));
+    drop(first);
+    assert_eq!(link.next().await, None);
+    let told = async { line(&mut shim.greeted().await).await };
+    let told = tokio::select! {
+        told = told => told,
+        () = async { while link.next().await.is_none() {} } => panic!("it had nothing to say"),
+    };
+    assert!(told.contains("stop"));
+}
+
+#[test]
+fn a_shim_that_cannot_write_is_told_of_until_it_can() {
+    let stat = |phase: &str, paused, trouble: Option<&str>| {
+        let mut said = Said::default();
+        said.hear(&Message::Stat(Stat {
+            phase: phase.to_owned(),
+            spool: 0,
+            waiting: 0,
+            paused,
+            trouble: trouble.map(str::to_owned),
+            quiet_ms: 0,
+        }));
+        said.hear(&Message::Stopping);
+        said.alarm.unwrap_or_default()
+    };
+    let full = Some("disk full");
+    assert_eq!(stat("ending: disk full", false, full), "ending: disk full");
+    assert!(stat("running", true, full).contains("agent is paused"));
+    assert!(stat("stopping", false, full).contains("waits in memory"));
+    assert_eq!(stat("running", false, None), "");
+}
+
+#[tokio::test]
+async fn half_a_message_waits_for_its_other_half() {
+    let shim = Shim::new();
+    let mut link = shim.link();
+    let (mut stream, ()) = tokio::join!(shim.greeted(), link.stop(None));
+    let text = protocol::encode_message(&Message::Stopping);
+    let (one, other) = text.split_at(9);
+    stream.write_all(one.as_bytes()).await.unwrap();
+    while link.partial.is_empty() {
+        cut_short(&mut link);
+        tokio::task::yield_now().await;
+    }
+    stream.write_all(other.as_bytes()).await.unwrap();
+    assert_eq!(link.next().await, Some(Message::Stopping));
+}
+
+#[tokio::test]
+async fn a_shim_that_falls_silent_is_mute_until_it_speaks_again_on_the_same_connection() {
+    let shim = Shim::new();
+    let mut link = shim.link();
+    let (mut stream, _) = tokio::join!(shim.greeted(), async { link.stop(None).await });
+    assert_eq!(link.next().await, Some(Message::Killed));
+    assert!(line(&mut stream).await.contains("stop"));
+    assert!(!link.is_mute());
+    link.ask().await;
+    // Once is enough, however often its owner looks.
+    link.ask().await;
+    assert!(line(&mut stream).await.contains("stat"));
+    assert_eq!(link.next().await, None);
+    assert!(link.is_mute());
+    link.ask().await;
+    let hint = Message::Spool { length: 7 };
+    say(&mut stream, &hint).await;
+    assert_eq!(
+        link.next().await,
+        Some(hint),
+        "who is told of the silence is told of its end"
+    );
+    assert!(!link.is_mute());
+    link.ask().await;
+    assert!(line(&mut stream).await.contains("stat"));
+}

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use rustix::process::{Signal, getpid, kill_process};
+use nix::sys::signal::{Signal, raise};
+use nix::unistd::getpid;
 
 /// Names the file.
 const VARIABLE: &str = "STEROIDS_FAIL_POINTS";
@@ -51,8 +52,8 @@ pub fn check(name: &str) -> io::Result<()> {
     note(file, name);
     match action {
         Action::Errno(number) => return Err(io::Error::from_raw_os_error(number)),
-        Action::Kill => signal(Signal::KILL),
-        Action::Stop => signal(Signal::STOP),
+        Action::Kill => signal(Signal::SIGKILL),
+        Action::Stop => signal(Signal::SIGSTOP),
     }
     Ok(())
 }
@@ -123,8 +124,9 @@ fn note(file: &Path, name: &str) {
 }
 
 fn signal(signal: Signal) {
-    // A process may always signal itself.
-    let _ = kill_process(getpid(), signal);
+    // To this very thread, which then goes no step further; a signal to the process is taken by any
+    // of its threads, a moment later. A process may always signal itself.
+    let _ = raise(signal);
 }
 
 #[cfg(test)]

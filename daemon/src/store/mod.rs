@@ -175,7 +175,7 @@ impl Store {
     }
 
     /// Records an event for each of ours that another program has closed while it runs, and tells
-    /// how many those are. Each is told once.
+    /// how many those are. Each is told once, for as long as the event is kept.
     pub async fn tell_overridden(&self) -> Result<usize, StoreError> {
         let ids = self.read(query::overridden).await?;
         if ids.is_empty() {
@@ -379,6 +379,7 @@ impl Store {
                 shared.footing.check()?;
                 let answer = transact(connection, change);
                 if answer.is_ok() {
+                    steroids_failpoint::reach("store.committed");
                     // Replaced in just this moment: then nobody will ever see what was written.
                     shared.footing.check()?;
                     bump(&shared.changes);

@@ -14,6 +14,7 @@ use steroids_shim::paths::InvDir;
 use steroids_shim::spec::Spec;
 use steroids_shim::state::{self, State};
 use steroids_shim::{durable, lock};
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -21,6 +22,7 @@ use uuid::Uuid;
 use super::admit::admit;
 use super::job::{JobHandle, Progress};
 use super::prepare::{Surroundings, prepare};
+use super::stop::is_open;
 use super::supervisor::{Entry, Inner, Place, chain};
 use super::troubles::low_disk;
 use super::{StartError, Supervisor, lost};
@@ -28,6 +30,9 @@ use crate::domain::{Invocation, InvocationId, StartRequest};
 use crate::launch::LaunchError;
 use crate::projects::Project;
 use crate::store::{Begun, NewInvocation};
+
+/// Between two looks for a database that was lost.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A provider that could not be started is final within milliseconds; the answer then says so.
 const EARLY_END: Duration = Duration::from_secs(5);
@@ -80,13 +85,16 @@ async fn start(
     // Before there is a row: whoever finds that finds who takes care of it.
     let entry = inner.enter(&spec.uuid).ok_or(StartError::Draining)?;
     let floor = floor(inner, &project).await;
-    let invocation = match project
-        .store
-        .begin(row(&spec, &request.prompt), InvocationId::new(floor))
-        .await?
-    {
-        Begun::New(invocation) => invocation,
-        Begun::Existing(invocation) => return Ok((invocation, true)),
+    let new = row(&spec, &request.prompt);
+    let invocation = match project.store.begin(new, InvocationId::new(floor)).await {
+        Ok(Begun::New(invocation)) => invocation,
+        Ok(Begun::Existing(invocation)) => return Ok((invocation, true)),
+        Err(error) => {
+            // The same request waits until it is known what became of this one.
+            let withdrawing = withdraw(Arc::clone(inner), project.root.clone(), entry, turn);
+            inner.tracker.spawn(withdrawing);
+            return Err(error.into());
+        }
     };
     steroids_failpoint::reach("start.row-committed");
     drop(turn);
@@ -99,7 +107,42 @@ async fn start(
     let launched = launch(inner, &project, spec, entry, place).await?;
     // Its lock is there to be seen.
     drop(task_turn);
+    // Given up meanwhile, a project answers no more; who has its place knows the row.
+    let project = inner.projects.get(&project.root).await.unwrap_or(project);
     answer(&project, invocation, launched).await
+}
+
+/// Ends the row of a start that was refused at its commit, if there is one: a database that was moved
+/// away just behind it has the row unseen, and shows it as running when it is back.
+async fn withdraw(inner: Arc<Inner>, root: PathBuf, entry: Entry, turn: OwnedMutexGuard<()>) {
+    let mut opened = inner.projects.changed();
+    loop {
+        if let Ok(project) = inner.projects.get(&root).await
+            && let Ok(row) = project.store.by_uuid(entry.uuid()).await
+        {
+            let Some(row) = row.filter(is_open) else {
+                break;
+            };
+            let end = End::NeverStarted {
+                error: "never started: its database was lost as it began".to_owned(),
+            };
+            super::reconcile::end_without_folder(&inner, &project, row.id.get(), end).await;
+            // It may have been lost again meanwhile: the row itself says whether it has ended.
+            if let Ok(Some(row)) = project.store.by_uuid(entry.uuid()).await
+                && !is_open(&row)
+            {
+                break;
+            }
+        }
+        tokio::select! {
+            // Whoever looks at the state folders next finds a row without one.
+            () = inner.stop.cancelled() => break,
+            _ = opened.changed() => {}
+            // One that is back as the file it was is opened by nobody.
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
+        }
+    }
+    drop((entry, turn));
 }
 
 /// Lays out the spec from what the request and this moment say.
@@ -216,7 +259,8 @@ async fn answer(
         warn!(invocation.id = %id, %error, "the provider's pid was not recorded");
     }
     info!(invocation.id = %id, pid, project = %project.root.display(), "invocation started");
-    let now = project.store.invocation(id).await?;
+    // It has started, whether or not its row can be read just now.
+    let now = project.store.invocation(id).await.ok().flatten();
     Ok((now.unwrap_or(begun), false))
 }
 
@@ -257,6 +301,9 @@ async fn never_started(inner: &Inner, project: &Project, spec: &Spec, error: &io
     let end = End::NeverStarted {
         error: format!("state folder: {}", chain(error)),
     };
+    // The one it began in may have been given up meanwhile.
+    let now = inner.projects.get(&project.root).await;
+    let project = now.as_deref().unwrap_or(project);
     super::reconcile::end_without_folder(inner, project, spec.invocation, end).await;
 }
 

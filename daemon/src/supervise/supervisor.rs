@@ -102,6 +102,8 @@ impl Entry {
             project: Arc::from(project.root.as_path()),
             id,
         });
+        // What it runs in is looked after from now on, whatever the job itself comes to.
+        inner.beat();
         let job = Job {
             id,
             _secrets: inner.settings.secrets.know(spec.redactor()),
@@ -120,6 +122,13 @@ impl Entry {
             .instrument(span),
         );
         handle
+    }
+}
+
+impl Entry {
+    /// Whose it is.
+    pub(super) fn uuid(&self) -> &str {
+        &self.uuid
     }
 }
 
@@ -317,6 +326,11 @@ impl Inner {
         if foreign.insert(uuid.clone(), proto).is_none() {
             warn!(invocation.uuid = %uuid, proto, "left alone: a shim of another protocol");
         }
+    }
+
+    /// Invocations whose shims speak another protocol.
+    pub(super) fn foreigners(&self) -> Vec<String> {
+        lock(&self.foreign).keys().cloned().collect()
     }
 
     /// The protocol of an invocation's shim, if that is not ours.

@@ -3,6 +3,7 @@
 mod files;
 mod locked;
 mod migration;
+mod moved;
 mod older_tool;
 mod read_only;
 mod replaced;

@@ -107,4 +107,12 @@ pub(super) const FAULTS: &[Fault] = &[
             "faults::database::replaced::a_database_deleted_alone_is_back_with_its_rows",
         ],
     },
+    Fault {
+        id: 164,
+        fault: "the database moved away between the commit of a start and its answer",
+        required: "refused; when it is back the row ends without a restart, and the same request gives it",
+        tests: &[
+            "faults::database::moved::a_row_whose_start_was_refused_as_it_began_ends_when_its_database_is_back",
+        ],
+    },
 ];

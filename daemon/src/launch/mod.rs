@@ -29,14 +29,16 @@ pub trait Launcher: Send + Sync {
 impl LaunchError {
     /// Whether the machine has run out of something, so that it may go better later.
     pub fn is_exhausted(&self) -> bool {
-        use rustix::io::Errno;
-        let LaunchError::Spawn { source, .. } = self else {
-            return false;
-        };
-        let spent = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE];
-        let errno = source.raw_os_error();
-        errno.is_some_and(|errno| spent.iter().any(|one| one.raw_os_error() == errno))
+        matches!(self, LaunchError::Spawn { source, .. } if is_exhausted(source))
     }
+}
+
+/// Whether something failed because the machine has run out of processes, memory or descriptors.
+pub fn is_exhausted(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    let spent = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE];
+    let errno = error.raw_os_error();
+    errno.is_some_and(|errno| spent.iter().any(|one| one.raw_os_error() == errno))
 }
 
 /// Why no shim took over.

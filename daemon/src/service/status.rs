@@ -14,6 +14,7 @@ use crate::activity_log::LogError;
 use crate::browse::BrowseError;
 use crate::domain::cursor::CursorError;
 use crate::follow::FollowError;
+use crate::launch::is_exhausted;
 use crate::projects::ProjectError;
 use crate::store::StoreError;
 use crate::supervise::{StartError, StopError};
@@ -173,6 +174,9 @@ pub(super) fn start(error: StartError) -> Status {
             .todo("wait for the daemon's restart, or take `drain` back"),
         StartError::LowDisk { .. } => {
             spent("LOW_DISK").todo("free some space, or lower daemon.min_free")
+        }
+        StartError::StateDir { source, .. } if is_exhausted(&source) => {
+            spent("STATE_DIR").todo("raise the daemon's limit of descriptors, or end something")
         }
         StartError::StateDir { .. } => internal("STATE_DIR", &text),
         StartError::Launch { source, .. } if source.is_exhausted() => {

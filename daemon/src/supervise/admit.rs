@@ -2,10 +2,12 @@
 //! on the same files undo each other's work; a row can be closed, deleted or put back by another
 //! program while its agent lives, so what is asked is who lives.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use steroids_shim::durable::FileError;
 use steroids_shim::exit::ExitRecord;
 use steroids_shim::lock;
 use steroids_shim::paths::InvDir;
@@ -14,6 +16,7 @@ use steroids_shim::spec::Spec;
 use super::StartError;
 use super::supervisor::Inner;
 use crate::domain::InvocationId;
+use crate::launch::is_exhausted;
 use crate::projects::Project;
 use crate::store::{self, Runner};
 
@@ -31,7 +34,10 @@ pub(super) async fn admit(
     let (root, wanted) = (project.root.clone(), task.to_owned());
     let (inv_root, neighbour) = (inner.inv_root(), inner.settings.older_tool.clone());
     let looked = tokio::task::spawn_blocking(move || {
-        let live = live_shim(&inv_root, &root, &wanted);
+        let live = live_shim(&inv_root, &root, &wanted).map_err(|source| StartError::StateDir {
+            path: inv_root,
+            source,
+        });
         // The project's own database, of a project that is the home folder, is not that tool's.
         let neighbour = neighbour.filter(|db| *db != root.join(".steroids/steroids.db"));
         let runners = neighbour.map_or_else(Vec::new, |db| at_work(&db));
@@ -39,6 +45,10 @@ pub(super) async fn admit(
     });
     // Only a panic, or the runtime's end.
     let (live, runners) = looked.await.map_err(|_| StartError::Draining)?;
+    let live = match live? {
+        None => foreign_shim(inner, project, task).await,
+        live => live,
+    };
     if let Some(id) = live {
         return Err(StartError::TaskBusy {
             task: task.to_owned(),
@@ -59,23 +69,49 @@ pub(super) async fn admit(
 
 /// An invocation of the task whose shim lives and has not recorded an end. A shim writes its record
 /// when nothing of its provider is left, and holds its lock for a moment longer.
-fn live_shim(inv_root: &Path, project: &Path, task: &str) -> Option<InvocationId> {
-    let folders = std::fs::read_dir(inv_root).ok()?;
-    folders.flatten().find_map(|entry| {
+///
+/// Where the machine has run out of what it takes to ask, nobody is taken for dead.
+fn live_shim(inv_root: &Path, project: &Path, task: &str) -> io::Result<Option<InvocationId>> {
+    let folders = match std::fs::read_dir(inv_root) {
+        Ok(folders) => folders,
+        Err(error) if is_exhausted(&error) => return Err(error),
+        // Nobody lives in a folder that is not there; the start itself says what is wrong with it.
+        Err(_) => return Ok(None),
+    };
+    for entry in folders.flatten() {
         let dir = InvDir::at(entry.path());
-        // One that cannot be asked is none that could be named.
-        if !lock::is_held(&dir.lock()).unwrap_or(false) {
-            return None;
+        match lock::is_held(&dir.lock()) {
+            Ok(true) => {}
+            Err(error) if is_exhausted(&error) => return Err(error),
+            // One that cannot be asked otherwise is none that could be named.
+            Ok(false) | Err(_) => continue,
         }
-        let spec = Spec::load(&dir).ok()?;
+        let spec = match Spec::load(&dir) {
+            Ok(spec) => spec,
+            Err(FileError::Io { source, .. }) if is_exhausted(&source) => return Err(source),
+            Err(_) => continue,
+        };
         let is_asked = spec.task == task && spec.project == project;
-        let is_over = || matches!(ExitRecord::load(&dir), Ok(Some(_)));
-        if is_asked && !is_over() {
-            InvocationId::new(spec.invocation)
-        } else {
-            None
+        if is_asked && !matches!(ExitRecord::load(&dir), Ok(Some(_))) {
+            return Ok(InvocationId::new(spec.invocation));
         }
-    })
+    }
+    Ok(None)
+}
+
+/// An invocation of the task whose shim speaks a protocol that we do not: its files cannot be read,
+/// but its row can.
+async fn foreign_shim(inner: &Inner, project: &Project, task: &str) -> Option<InvocationId> {
+    for uuid in inner.foreigners() {
+        // A database that does not answer refuses the start by itself.
+        if let Ok(Some(row)) = project.store.by_uuid(&uuid).await
+            && row.task.as_str() == task
+            && !row.phase.is_ended()
+        {
+            return Some(row.id);
+        }
+    }
+    None
 }
 
 /// The older tool's runners whose process lives.
@@ -83,6 +119,13 @@ fn at_work(db: &Path) -> Vec<Runner> {
     let own = i32::try_from(std::process::id()).unwrap_or(0);
     let mut runners = store::neighbours(db);
     runners.retain(|runner| runner.pid > 1 && runner.pid != own && lives(runner));
+    for runner in &mut runners {
+        let real = runner
+            .project
+            .as_ref()
+            .and_then(|it| it.canonicalize().ok());
+        runner.project = real.or(runner.project.take());
+    }
     runners
 }
 
@@ -122,10 +165,7 @@ fn began(pid: i32) -> Option<SystemTime> {
 /// Whether a runner works on this project: by its own word, else by its task.
 async fn is_here(runner: &Runner, project: &Project) -> bool {
     match (&runner.project, &runner.task) {
-        (Some(path), _) => {
-            *path == project.root
-                || std::fs::canonicalize(path).is_ok_and(|path| path == project.root)
-        }
+        (Some(path), _) => *path == project.root,
         // A database that does not answer refuses the start by itself.
         (None, Some(task)) => project.store.task_exists(task).await.unwrap_or(false),
         (None, None) => false,

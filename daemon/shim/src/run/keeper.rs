@@ -25,7 +25,7 @@ use super::connections::Connections;
 use super::detach::Report;
 use super::feed::Feed;
 use super::limits::{Course, Pulse};
-use super::phase::Phase;
+use super::phase::{Event, Phase};
 use super::provider::Provider;
 use super::queue::{LIMIT, Progress, Queue};
 use crate::sys;
@@ -177,9 +177,7 @@ impl Keeper {
         let late = wake_at.map_or(0, |at| now.saturating_sub(at));
         if late > STANDSTILL_MS {
             self.course.forgive(late, now);
-            if let Phase::Stopping { kill_at } = &mut self.phase {
-                *kill_at = (*kill_at).max(now + late.min(self.limits.grace_ms));
-            }
+            (self.phase, _) = self.phase.next(Event::StoodStill { late }, now);
         }
     }
 

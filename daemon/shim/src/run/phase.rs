@@ -8,7 +8,8 @@
 //!                └──> Draining ──recorded──> Ending
 //! ```
 //!
-//! Who asks again can only make it shorter, and nothing leads back. What changes nothing is no error.
+//! Who asks again can only make it shorter; a standstill of the host makes it longer, by the grace and
+//! once. Nothing leads back. What changes nothing is no error.
 
 /// Between the first two rounds of killing; later ones are further apart.
 const KILL_AGAIN_MS: u64 = 50;
@@ -28,6 +29,8 @@ pub(super) enum Phase {
     Stopping {
         /// The end of its grace.
         kill_at: u64,
+        /// How much of it a standstill of the host may give back; once.
+        grace: u64,
     },
     /// It is being killed.
     Killing {
@@ -59,6 +62,11 @@ pub(super) enum Event {
     Kill,
     /// Nothing but time.
     Time,
+    /// The host, or everything on it, stood still for about so long.
+    StoodStill {
+        /// Milliseconds.
+        late: u64,
+    },
     /// The provider has ended.
     Ended,
     /// There is no room yet for what its pipes hold.
@@ -85,13 +93,21 @@ impl Phase {
     /// What follows from an event at this moment.
     pub(super) fn next(self, event: Event, now: u64) -> (Phase, Deed) {
         match (self, event) {
-            (Phase::Running, Event::Stop { kill_at }) => (Phase::Stopping { kill_at }, Deed::Ask),
-            (Phase::Stopping { kill_at: earlier }, Event::Stop { kill_at }) => {
-                let kill_at = kill_at.min(earlier);
-                (Phase::Stopping { kill_at }, Deed::Nothing)
+            (Phase::Running, Event::Stop { kill_at }) => {
+                let grace = kill_at.saturating_sub(now);
+                (Phase::Stopping { kill_at, grace }, Deed::Ask)
+            }
+            (Phase::Stopping { kill_at: at, grace }, Event::Stop { kill_at }) if kill_at < at => {
+                let grace = grace.min(kill_at.saturating_sub(now));
+                (Phase::Stopping { kill_at, grace }, Deed::Nothing)
+            }
+            // A provider that stood still as well has had nothing of its grace.
+            (Phase::Stopping { kill_at, grace }, Event::StoodStill { late }) => {
+                let kill_at = kill_at.max(now.saturating_add(late.min(grace)));
+                (Phase::Stopping { kill_at, grace: 0 }, Deed::Nothing)
             }
             (Phase::Running | Phase::Stopping { .. }, Event::Kill) => killing(now, KILL_AGAIN_MS),
-            (Phase::Stopping { kill_at }, Event::Time) if kill_at <= now => {
+            (Phase::Stopping { kill_at, .. }, Event::Time) if kill_at <= now => {
                 killing(now, KILL_AGAIN_MS)
             }
             (Phase::Killing { again_at, pause }, Event::Time) if again_at <= now => {
@@ -117,7 +133,7 @@ impl Phase {
     /// When time alone changes something.
     pub(super) fn due(self) -> Option<u64> {
         match self {
-            Phase::Stopping { kill_at } => Some(kill_at),
+            Phase::Stopping { kill_at, .. } => Some(kill_at),
             Phase::Killing { again_at, .. } => Some(again_at),
             Phase::Running | Phase::Draining { .. } | Phase::Ending => None,
         }

@@ -8,8 +8,8 @@ use super::*;
 /// What has happened so far.
 #[derive(Debug, Default)]
 struct Model {
-    /// The earliest end of a grace that anybody gave.
-    kill_at: Option<u64>,
+    /// The earliest end of a grace that anybody gave, and what a standstill may still give back.
+    kill_at: Option<(u64, u64)>,
     /// The last round of killing, and how many there were.
     killed: Option<(u64, u32)>,
     asked: bool,
@@ -38,14 +38,25 @@ impl Model {
                 false
             }
             (None, None, Event::Kill) => true,
-            (None, None, Event::Time) => self.kill_at.is_some_and(|at| at <= now),
+            (None, None, Event::Time) => self.kill_at.is_some_and(|(at, _)| at <= now),
+            (None, None, Event::StoodStill { late }) => {
+                if let Some((at, grace)) = &mut self.kill_at {
+                    *at = (*at).max(now + late.min(*grace));
+                    *grace = 0;
+                }
+                false
+            }
             (None, Some((last, rounds)), Event::Time) => {
                 let pause = KILL_AGAIN_MS << (rounds - 1).min(10);
                 now >= last + pause.min(LONGEST_PAUSE_MS)
             }
             (None, None, Event::Stop { kill_at }) => {
-                let earliest = self.kill_at.map_or(kill_at, |earlier| earlier.min(kill_at));
-                self.kill_at = Some(earliest);
+                let given = kill_at.saturating_sub(now);
+                self.kill_at = Some(match self.kill_at {
+                    Some((at, grace)) if kill_at < at => (kill_at, grace.min(given)),
+                    Some(before) => before,
+                    None => (kill_at, given),
+                });
                 if !std::mem::replace(&mut self.asked, true) {
                     return Deed::Ask;
                 }
@@ -72,7 +83,7 @@ impl Model {
                     pause: pause(rounds),
                 }
             }
-            (_, _, _, Some(kill_at)) => Phase::Stopping { kill_at },
+            (_, _, _, Some((kill_at, grace))) => Phase::Stopping { kill_at, grace },
             _ => Phase::Running,
         }
     }
@@ -94,6 +105,7 @@ fn events() -> impl Strategy<Value = Vec<(Event, u64)>> {
         3 => (0..20_000_u64).prop_map(|kill_at| Event::Stop { kill_at }),
         1 => Just(Event::Kill),
         6 => Just(Event::Time),
+        1 => (0..20_000_u64).prop_map(|late| Event::StoodStill { late }),
         1 => Just(Event::Ended),
         1 => (0..20_000_u64).prop_map(|until| Event::Full { until }),
         1 => Just(Event::Recorded),
@@ -117,8 +129,12 @@ proptest! {
             prop_assert_eq!(deed, model.expect(event, now), "{:?} at {}", event, now);
             prop_assert_eq!(next, model.phase(), "{:?} at {}", event, now);
             prop_assert!(rank(next) >= rank(phase));
-            if let (Phase::Stopping { kill_at }, Phase::Stopping { kill_at: earlier }) = (next, phase) {
-                prop_assert!(kill_at <= earlier, "a grace grew");
+            if let (Phase::Stopping { kill_at, .. }, Phase::Stopping { kill_at: earlier, grace }) =
+                (next, phase)
+            {
+                let forgiven = matches!(event, Event::StoodStill { .. });
+                let most = if forgiven { earlier.max(now + grace) } else { earlier };
+                prop_assert!(kill_at <= most, "a grace grew");
             }
             asked += u32::from(deed == Deed::Ask);
             phase = next;

@@ -90,7 +90,10 @@ pub(crate) fn load<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
 }
 
 /// Writes one JSON document; when it returns, a power loss no longer takes it away.
-pub(crate) fn store<T: Serialize>(path: &Path, document: &T) -> Result<(), FileError> {
+///
+/// # Errors
+/// When a step is refused; what was there before is then still there, whole.
+pub fn store<T: Serialize>(path: &Path, document: &T) -> Result<(), FileError> {
     let draft = draft_of(path);
     let file = draft_with(&draft, &encode(path, document)?)?;
     publish(&file, &draft, path)

@@ -44,6 +44,14 @@ impl Clock {
         }
     }
 
+    /// A clock of which what was seen before is lost: to be believed after a day.
+    pub fn doubted(first: Look) -> Clock {
+        Clock {
+            last: first,
+            doubt_ms: DAY_MS,
+        }
+    }
+
     /// Looks again; true if it has jumped since the look before.
     pub fn look(&mut self, now: Look) -> bool {
         let moved = now.wall_ms.saturating_sub(self.last.wall_ms);

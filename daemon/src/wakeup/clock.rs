@@ -3,10 +3,11 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
 use rustix::time::{ClockId, clock_gettime};
-use steroids_shim::state;
+use steroids_shim::{durable, state};
 use tracing::warn;
 
 use crate::retention::clock::{Clock, Look};
@@ -14,9 +15,11 @@ use crate::retention::clock::{Clock, Look};
 /// In the state folder.
 const FILE: &str = "clock.json";
 
+/// Held while the file is read and written.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// Whether something may be removed for its age now. To be asked once at the start: what is seen
-/// later is compared with that. One of two that ask at once may overwrite what the other saw, which
-/// is the same.
+/// later is compared with that.
 pub async fn ages_are_known(state_dir: &Path) -> bool {
     let path = state_dir.join(FILE);
     let looked = tokio::task::spawn_blocking(move || look_again(&path)).await;
@@ -37,21 +40,24 @@ fn look_again(path: &Path) -> io::Result<bool> {
         since_boot_ms: since_boot_ms(),
         wall_ms: wall_ms(),
     };
-    // A file that is missing or makes no sense is that of a clock never seen.
-    let known = fs::read(path).ok();
-    let known = known.and_then(|bytes| serde_json::from_slice::<Clock>(&bytes).ok());
-    let clock = match known {
-        Some(mut clock) => {
-            if clock.look(now) {
-                warn!("the wall clock has jumped; nothing is removed for its age for a day");
+    // One at a time: what one saw the other compares with. A panic leaves nothing half done.
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let clock = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Clock::new(now),
+        read => match serde_json::from_slice::<Clock>(&read?) {
+            Ok(mut clock) => {
+                if clock.look(now) {
+                    warn!("the wall clock has jumped; nothing is removed for its age for a day");
+                }
+                clock
             }
-            clock
-        }
-        None => Clock::new(now),
+            Err(error) => {
+                warn!(%error, "what was seen of the clocks is lost; nothing is removed for its age for a day");
+                Clock::doubted(now)
+            }
+        },
     };
-    let new = path.with_extension("new");
-    fs::write(&new, serde_json::to_vec(&clock)?)?;
-    fs::rename(&new, path)?;
+    durable::store(path, &clock).map_err(io::Error::other)?;
     Ok(clock.is_believed())
 }
 
@@ -66,5 +72,21 @@ fn wall_ms() -> i64 {
     match now.duration_since(UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
         Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_first_seen_is_believed_and_one_whose_past_is_lost_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        assert!(look_again(&path).unwrap());
+        assert!(look_again(&path).unwrap());
+        fs::write(&path, "{").unwrap();
+        assert!(!look_again(&path).unwrap());
+        assert!(!look_again(&path).unwrap(), "what was written is read");
     }
 }

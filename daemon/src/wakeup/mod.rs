@@ -43,12 +43,11 @@ pub struct Report {
 
 /// Makes one pass.
 pub async fn pass(supervisor: &Supervisor, projects: &Projects, settings: &Settings) -> Report {
+    // One that was given up, or is to be, is opened again where it can be.
+    projects.look().await;
     let found = supervisor.reconcile(Scope::Wakeup).await;
     let mut failures = Vec::new();
     let known = ages_are_known(supervisor.state_dir()).await;
-    if !known {
-        failures.push(NO_AGES.to_owned());
-    }
     let days = |days: Option<u32>| days.filter(|_| known);
     let log_days = days(settings.retention.log_days);
     let logs = sweep_logs(projects, log_days, &mut failures).await;
@@ -71,6 +70,10 @@ pub async fn pass(supervisor: &Supervisor, projects: &Projects, settings: &Setti
     failures.extend(spools.failures);
     for failure in &failures {
         warn!(%failure, "maintenance left something undone");
+    }
+    if !known {
+        // Logged once, when the clock jumped, and not at every pass of a day.
+        failures.push(NO_AGES.to_owned());
     }
     let report = Report {
         reconciled: (found.adopted + found.finished + found.lost) as u64,

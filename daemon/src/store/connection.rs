@@ -40,11 +40,10 @@ fn wait_for_lock(count: i32) -> bool {
         static SINCE: Cell<Option<Instant>> = const { Cell::new(None) };
     }
     let now = Instant::now();
-    if count == 0 {
-        SINCE.set(Some(now));
-    }
-    let waited = SINCE.get().map_or(Duration::ZERO, |since| now - since);
-    if waited >= BUSY_TIMEOUT {
+    // On a thread that has not seen the wait begin, it begins now: every wait ends.
+    let since = SINCE.get().filter(|_| count > 0).unwrap_or(now);
+    SINCE.set(Some(since));
+    if now - since >= BUSY_TIMEOUT {
         return false;
     }
     std::thread::sleep(LOOK_AGAIN.mul_f64(rand::random()));

@@ -13,7 +13,7 @@ use super::{locks, query, schema};
 use crate::domain::{Invocation, InvocationId, Phase, RowStatus, UsageTotals};
 
 /// The event of a row that another program closed while its invocation ran.
-const OVERRIDDEN: &str = "row_overridden";
+pub(super) const OVERRIDDEN: &str = "row_overridden";
 
 /// What `finish` found.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +49,8 @@ pub(super) fn finish(
     write_own(connection, id, ending)?;
     if let Some(managed) = &before.managed {
         locks::release(connection, &managed.uuid)?;
+        // The task's next one may have begun while this one was being finished.
+        locks::renew(connection)?;
     }
     if let Some(word) = &overridden
         && !is_told(connection, id)?

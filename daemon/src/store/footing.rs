@@ -11,6 +11,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use super::error::StoreError;
 use super::open::{self, Depth};
 use super::place::{Identity, Stamp};
+use super::sys;
 
 /// Shared by a store and its threads.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub(super) struct Footing {
     /// Set when the store is closed: whether it was for want of a footing.
     given_up: OnceLock<bool>,
     /// The database file as it was when it was last looked through.
-    looked: Mutex<Stamp>,
+    looked: Mutex<Option<Stamp>>,
 }
 
 /// What was found broken.
@@ -39,7 +40,7 @@ impl Footing {
             identity: Identity::of(db),
             damage: OnceLock::new(),
             given_up: OnceLock::new(),
-            looked: Mutex::new(looked),
+            looked: Mutex::new(Some(looked)),
         }
     }
 
@@ -89,10 +90,8 @@ impl Footing {
     /// After our connections are closed: takes our journals away from a file that has taken the
     /// database's place. SQLite would take them for its own and write what is in them into it.
     pub(super) fn set_strays_aside(&self) {
-        for path in self.identity.strays() {
-            let mut aside = path.as_os_str().to_owned();
-            aside.push(".stray");
-            match std::fs::rename(path, &aside) {
+        for (path, id) in self.identity.strays() {
+            match sys::set_aside(path, id) {
                 Ok(()) => {
                     tracing::warn!(journal = %path.display(), "set aside: not this database's")
                 }
@@ -108,7 +107,7 @@ impl Footing {
         let stamp = Stamp::of(&self.path);
         {
             let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-            if std::mem::replace(&mut *looked, stamp.clone()) == stamp {
+            if looked.replace(stamp.clone()).as_ref() == Some(&stamp) {
                 return Ok(());
             }
         }
@@ -122,6 +121,8 @@ impl Footing {
             // Another program has it locked, or the like: not a reason to give it up.
             Err(error) => {
                 tracing::debug!(db = %self.path.display(), %error, "database not looked through");
+                // It was not seen: next time it is.
+                *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 Ok(())
             }
             Ok(()) => Ok(()),

@@ -43,6 +43,9 @@ pub fn running(db: &Path) -> Vec<Runner> {
 }
 
 fn read(db: &Path) -> rusqlite::Result<Vec<Runner>> {
+    // Before the first connection of all, as that changes how SQLite opens. That this file itself may
+    // lie behind a link is its owner's choice, and SQLite's to resolve.
+    super::sys::follow_no_links();
     let connection = Connection::open_with_flags(
         db,
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,

@@ -118,7 +118,7 @@ fn fuse_network(path: &Path) -> Option<String> {
 }
 
 /// A file by device and inode.
-type Id = (u64, u64);
+pub(super) type Id = (u64, u64);
 
 /// The files of an open database, as they were when it was opened.
 ///
@@ -152,7 +152,7 @@ impl Identity {
     /// Journals of ours that stand beside another database than the one they belong to.
     ///
     /// None while there is no database at all: it may come back, and needs them then.
-    pub(super) fn strays(&self) -> Vec<&Path> {
+    pub(super) fn strays(&self) -> Vec<(&Path, Id)> {
         let Some(((db, was), journals)) = self.files.split_first() else {
             return Vec::new();
         };
@@ -161,8 +161,8 @@ impl Identity {
             now if now == *was => Vec::new(),
             Some(_) => journals
                 .iter()
-                .filter(|(path, id)| id.is_some() && id_of(path) == *id)
-                .map(|(path, _)| path.as_path())
+                .filter_map(|(path, id)| Some((path.as_path(), (*id)?)))
+                .filter(|(path, id)| id_of(path) == Some(*id))
                 .collect(),
         }
     }

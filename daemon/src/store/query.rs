@@ -4,6 +4,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::error::{Failure, StoreError};
+use super::finish::OVERRIDDEN;
 use super::rows::{self, COLUMNS, JOINED};
 use crate::domain::{Invocation, InvocationId};
 
@@ -99,10 +100,10 @@ pub(super) fn overridden(connection: &Connection) -> Result<Vec<InvocationId>, F
              WHERE s.state = 'running'
                AND (i.status IS NOT 'running' OR i.completed_at_ms IS NOT NULL)
                AND NOT EXISTS (SELECT 1 FROM steroidsd_events e
-                               WHERE e.kind = 'row_overridden'
+                               WHERE e.kind = ?1
                                  AND e.invocation_id = s.invocation_id)",
         )?
-        .query_map([], |row| row.get(0))?
+        .query_map([OVERRIDDEN], |row| row.get(0))?
         .collect::<rusqlite::Result<Vec<i64>>>()?;
     Ok(ids.into_iter().filter_map(InvocationId::new).collect())
 }

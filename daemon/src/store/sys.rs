@@ -14,15 +14,19 @@ use std::ptr;
 use std::sync::Once;
 
 use rusqlite::ffi::{SQLITE_OK, sqlite3_initialize, sqlite3_syscall_ptr, sqlite3_vfs_find};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, ResolveFlags, renameat_with};
 use rustix::io::Errno;
+
+use super::place::Id;
+
+const THROUGH_NO_LINK: ResolveFlags = ResolveFlags::NO_SYMLINKS.union(ResolveFlags::NO_MAGICLINKS);
 
 /// The names of SQLite's own temporary files. Those are made anew, with names that nobody knows, in
 /// a folder of the system's, to which a link may well lead.
 const TEMPORARY: &[u8] = b"etilqs_";
 
-/// A rename going on beside may make openat2 say EAGAIN; it is over at once.
-const ATTEMPTS: usize = 8;
+/// Names tried for a journal that is set aside: one for each time a database was replaced.
+const ASIDE: usize = 100;
 
 /// From here on SQLite follows no symbolic link, in the whole process. Costs nothing when repeated.
 pub(super) fn follow_no_links() {
@@ -95,15 +99,7 @@ fn open_through_no_link(name: &CStr, flags: OFlags, mode: Mode) -> Result<OwnedF
     if is_temporary(name) {
         return rustix::fs::open(name, flags, mode);
     }
-    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let mut result = Err(Errno::AGAIN);
-    for _ in 0..ATTEMPTS {
-        result = rustix::fs::openat2(CWD, name, flags, mode, resolve);
-        if !matches!(result, Err(Errno::AGAIN)) {
-            break;
-        }
-    }
-    result
+    rustix::fs::openat2(CWD, name, flags, mode, THROUGH_NO_LINK)
 }
 
 fn unlink_through_no_link(name: &CStr) -> Result<(), Errno> {
@@ -113,10 +109,37 @@ fn unlink_through_no_link(name: &CStr) -> Result<(), Errno> {
         return rustix::fs::unlink(name);
     };
     let (folder, file) = bytes.split_at(slash + 1);
+    rustix::fs::unlinkat(folder_through_no_link(folder)?, file, AtFlags::empty())
+}
+
+fn folder_through_no_link(folder: impl rustix::path::Arg) -> Result<OwnedFd, Errno> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let folder = rustix::fs::openat2(CWD, folder, flags, Mode::empty(), resolve)?;
-    rustix::fs::unlinkat(folder, file, AtFlags::empty())
+    rustix::fs::openat2(CWD, folder, flags, Mode::empty(), THROUGH_NO_LINK)
+}
+
+/// Gives a file another name beside its own, if it still is the one with this id: `NAME.stray`, or with
+/// a number behind, so that what was set aside before is kept.
+pub(super) fn set_aside(path: &Path, id: Id) -> Result<(), Errno> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Errno::INVAL);
+    };
+    let folder = folder_through_no_link(folder)?;
+    let stat = rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    if (stat.st_dev, stat.st_ino) != id {
+        return Err(Errno::STALE);
+    }
+    for number in 1..=ASIDE {
+        let mut aside = name.to_owned();
+        aside.push(".stray");
+        if number > 1 {
+            aside.push(format!("-{number}"));
+        }
+        match renameat_with(&folder, name, &folder, aside, RenameFlags::NOREPLACE) {
+            Err(Errno::EXIST) => {}
+            renamed => return renamed,
+        }
+    }
+    Err(Errno::EXIST)
 }
 
 fn is_temporary(name: &CStr) -> bool {
@@ -155,6 +178,23 @@ mod tests {
         assert_eq!(removed, Err(Errno::LOOP));
         unlink_through_no_link(&name(&real.join("a.db-wal"))).unwrap();
         assert_eq!(fs::read_dir(&real).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_set_aside_takes_no_other_file_with_it_and_no_place_of_one() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db-wal");
+        for (text, aside) in [("1", "a.db-wal.stray"), ("2", "a.db-wal.stray-2")] {
+            fs::write(&path, text).unwrap();
+            let found = fs::metadata(&path).unwrap();
+            set_aside(&path, (found.dev(), found.ino())).unwrap();
+            assert_eq!(fs::read_to_string(dir.path().join(aside)).unwrap(), text);
+        }
+        fs::write(&path, "3").unwrap();
+        assert_eq!(set_aside(&path, (0, 0)), Err(Errno::STALE));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "3");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
     }
 
     /// The folder becomes a link once the database is open, and before its -wal is made.

@@ -28,26 +28,24 @@ impl Supervisor {
     /// running it waits for nothing but that something does.
     pub async fn keep(self) {
         let inner = self.inner;
-        let mut beats = inner.beats();
-        let mut renewed = Instant::now();
-        loop {
-            let next = async {
-                // A job publishes as soon as it has looked at its spool.
-                while inner.jobs().is_empty() && beats.changed().await.is_ok() {}
-                tokio::time::sleep(EVERY).await;
-            };
-            tokio::select! {
-                () = inner.stop.cancelled() => return,
-                () = next => {}
-            }
-            tokio::select! {
-                () = inner.stop.cancelled() => return,
-                () = pass(&inner) => {}
-            }
-            if renewed.elapsed() >= RENEW_EVERY {
-                renew_locks(&inner).await;
-                renewed = Instant::now();
-            }
+        tokio::select! {
+            () = inner.stop.cancelled() => {}
+            () = look_after_projects(&inner) => {}
+        }
+    }
+}
+
+async fn look_after_projects(inner: &Arc<Inner>) {
+    let mut beats = inner.beats();
+    // None yet: what was adopted may have been without a daemon for longer than a lock lasts.
+    let mut renewed: Option<Instant> = None;
+    loop {
+        while inner.jobs().is_empty() && beats.changed().await.is_ok() {}
+        tokio::time::sleep(EVERY).await;
+        pass(inner).await;
+        if renewed.is_none_or(|at| at.elapsed() >= RENEW_EVERY) {
+            renew_locks(inner).await;
+            renewed = Some(Instant::now());
         }
     }
 }
@@ -57,6 +55,7 @@ async fn renew_locks(inner: &Arc<Inner>) {
     let roots: BTreeSet<_> = inner.in_care().into_iter().map(|it| it.1.project).collect();
     for project in inner.projects.all() {
         if roots.contains(project.root.as_path())
+            && !project.store.is_read_only()
             && let Err(error) = project.store.renew_locks().await
         {
             warn!(project = %project.root.display(), error = %chain(&error), "locks not renewed");

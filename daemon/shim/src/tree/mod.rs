@@ -57,11 +57,12 @@ impl Tree<'_> {
 
     /// Kills everything that is alive now, once, and tells which processes these were.
     pub fn kill_once(&self, spared: &[i32]) -> Vec<Process> {
+        // First, since what is dead by then can be neither counted nor named.
+        let found = self.alive(spared);
         if let Some(cgroup) = self.cgroup {
             // At once and without a gap for those that fork; the rest of this is for those outside.
             let _ = fs::write(cgroup.join("cgroup.kill"), "1");
         }
-        let found = self.alive(spared);
         for process in &found {
             kill(process);
         }

@@ -211,6 +211,8 @@ impl Projection {
             match flushed {
                 Ok(_) if self.lines.bytes.is_empty() && self.output.holds_more() => {
                     self.restart(Output::rebuild(&self.logs, self.id)?);
+                    let why = || "somebody else had written to it".to_owned();
+                    self.rebuilt_for.get_or_insert_with(why);
                 }
                 Ok(_) if self.lines.bytes.is_empty() => {
                     if let Err(error) = self.output.sync() {

@@ -133,7 +133,10 @@ impl Job {
                     link.ask().await;
                 }
                 Event::Shim(Some(_)) => self.listen(&link),
-                Event::Request(Request::Stop { grace }) => link.stop(grace).await,
+                Event::Request(Request::Stop { grace }) => {
+                    debug!("stop asked");
+                    link.stop(grace).await;
+                }
                 Event::Shim(None) => self.check_life(&link).await,
                 Event::Detach => return None,
             }
@@ -317,9 +320,8 @@ impl Job {
     ) -> Option<Box<Projection>> {
         steroids_failpoint::reach("rebuild.written");
         self.next_generation().await?;
-        let why = projection.take_rebuilt_for();
         steroids_failpoint::reach("rebuild.counted");
-        let (back, published) = tokio::task::spawn_blocking(move || {
+        let (mut back, published) = tokio::task::spawn_blocking(move || {
             let published = projection.publish();
             (projection, published)
         })
@@ -329,7 +331,7 @@ impl Job {
         let generation = self.next_generation().await?;
         match published {
             Ok(()) => {
-                let why = why.unwrap_or_default();
+                let why = back.take_rebuilt_for().unwrap_or_default();
                 warn!(invocation.id = %self.id, generation, why, "activity log rebuilt");
                 self.tell(
                     "log_rebuilt",

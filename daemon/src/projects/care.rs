@@ -94,14 +94,21 @@ impl Shared {
             Err(ProjectError::NotAProject { .. }) => {}
             opened => return opened.map(|project| (project, false)),
         }
-        // Another folder that has taken its place is none of ours to put something into.
-        let here = folder::Folder::open(path)?.id();
+        // Another folder that has taken its place is none of ours to put something into. That is known
+        // of what this daemon has had open; after a restart the folder that has the path is the project.
+        let not_ours = || ProjectError::NotAProject {
+            path: path.to_owned(),
+        };
+        let here = folder::Folder::open(path)?;
         let known = locked(&self.last_seen).get(path).copied();
-        if known.is_some_and(|known| known != here) {
-            let path = path.to_owned();
-            return Err(ProjectError::NotAProject { path });
+        if known.is_some_and(|known| known != here.id()) {
+            return Err(not_ours());
         }
-        let site = Site::init(path)?;
+        here.make(folder::STEROIDS)?;
+        let site = Site::open(path)?;
+        if site.id() != here.id() {
+            return Err(not_ours());
+        }
         site.migrate(&self.owner)?;
         let project = self.open_project(path)?;
         tracing::warn!(project = %path.display(), "database was deleted; a new one was made");
@@ -112,14 +119,20 @@ impl Shared {
 impl Troubles {
     /// Says again that the database is damaged, if it was and nobody has touched it since.
     pub(super) fn still(&self, path: &Path) -> Result<(), ProjectError> {
+        let now = stamps(path);
         let troubles = locked(&self.by_path);
         let Some((error, found)) = troubles.get(path).and_then(|it| it.damage.as_ref()) else {
             return Ok(());
         };
         match same(error) {
-            Some(error) if *found == stamps(path) => Err(error.into()),
+            Some(error) if *found == now => Err(error.into()),
             _ => Ok(()),
         }
+    }
+
+    /// Remembers nothing of a path.
+    pub(super) fn forget(&self, path: &Path) {
+        locked(&self.by_path).remove(path);
     }
 
     /// Remembers how an attempt to open it went. `before` are its files as they were before that.

@@ -293,7 +293,7 @@ impl Shared {
                 site.migrate(&self.owner)?;
             }
         }
-        let project = self.open_project(&path)?;
+        let project = self.open_given(&path, &registry)?;
         if registry.add(&path, now_ms())? {
             self.bump();
         }
@@ -308,11 +308,21 @@ impl Shared {
             return Err(ProjectError::NotAProject { path });
         }
         let migrated = site.migrate(&self.owner)?;
-        self.open_project(&path)?;
+        self.open_given(&path, &registry)?;
         if registry.add(&path, now_ms())? {
             self.bump();
         }
         Ok(migrated)
+    }
+
+    /// Opens what may not be registered yet. Of a path that comes to nothing, nothing is remembered:
+    /// nobody would ever look at it again.
+    fn open_given(&self, path: &Path, registry: &Registry) -> Result<Arc<Project>, ProjectError> {
+        let opened = self.open_project(path);
+        if opened.is_err() && !registry.contains(path) {
+            self.troubles.forget(path);
+        }
+        opened
     }
 
     /// With the registry locked: one at a time.

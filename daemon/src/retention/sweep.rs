@@ -149,7 +149,7 @@ pub async fn spools(
     let mut swept = Swept::default();
     let mut all = Vec::with_capacity(found.len());
     for mut spool in found {
-        let row = row_of(projects, &spool.uuid).await?;
+        let row = row_of(projects, &spool.uuid).await;
         spool.ended = row.flatten();
         if row == Some(None) {
             swept.kept_running += 1;
@@ -174,18 +174,20 @@ pub async fn spools(
     .await
 }
 
-/// Whether an open project has a row for this folder, and if so when it ended, if it has.
-async fn row_of(projects: &Projects, uuid: &str) -> Result<Option<Option<SystemTime>>, StoreError> {
+/// Whether an open project has a row for this folder, and if so when it ended, if it has. A project
+/// that does not answer has none: one bad database keeps its own folders, and nobody else's.
+async fn row_of(projects: &Projects, uuid: &str) -> Option<Option<SystemTime>> {
     for project in projects.all() {
-        if let Some(row) = project.store.by_uuid(uuid).await? {
+        let row = project.store.by_uuid(uuid).await;
+        if let Ok(Some(row)) = row {
             let ended = match row.phase {
                 Phase::Ended { .. } => Some(time(row.completed_ms.unwrap_or(0))),
                 Phase::Queued | Phase::Running => None,
             };
-            return Ok(Some(ended));
+            return Some(ended);
         }
     }
-    Ok(None)
+    None
 }
 
 fn time(ms: i64) -> SystemTime {

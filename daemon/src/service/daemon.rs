@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use steroids_proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::{Service, convert};
+
+/// Longer than a look at many databases takes, and no longer than somebody who asks would wait.
+const LOOK_WITHIN: Duration = Duration::from_secs(2);
 
 /// What does not change while the daemon runs.
 #[derive(Debug, Clone)]
@@ -43,8 +46,9 @@ impl v1::daemon_server::Daemon for Service {
         &self,
         _request: Request<v1::StatusRequest>,
     ) -> Result<Response<v1::StatusResponse>, Status> {
-        // So that what it says of projects is true now.
-        self.projects.look().await;
+        // So that what it says of projects is true now; of one on a disk that does not answer, as it
+        // was last known.
+        let _ = tokio::time::timeout(LOOK_WITHIN, self.projects.look()).await;
         let (facts, supervisor) = (Arc::clone(&self.facts), self.supervisor.clone());
         // Looks for programs and room on disk, so not on the runtime's own threads.
         let looked = tokio::task::spawn_blocking(move || {

@@ -26,11 +26,11 @@ async fn a_dry_run_counts_and_deletes_nothing_and_then_the_old_and_ended_go() {
     let ctl = daemon.project("app").await;
     let rpc = daemon.rpc().await;
     let old = ctl.start_fake("T1", &["exit", "0"]).await;
-    let young = ctl.start_fake("T1", &["exit", "0"]).await;
+    let young = ctl.start_fake("T2", &["exit", "0"]).await;
     for id in [old, young] {
         rpc.ended(&ctl.project(), id).await;
     }
-    let running = ctl.start_fake("T1", &["stall"]).await;
+    let running = ctl.start_fake("T3", &["stall"]).await;
     rpc.follow(
         steroids_tests::invocation(&ctl.project(), running),
         "",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use steroids_proto::v1;
 use steroids_tests::faults::held;
-use steroids_tests::{Daemon, Home, eventually, log, processes, rpc};
+use steroids_tests::{Daemon, Home, eventually, log, processes, rpc, within};
 
 /// Starts `fake-provider ARGS` and waits for its first line of output.
 async fn started(daemon: &Daemon, project: &str, args: &[&str]) -> v1::Invocation {
@@ -23,7 +23,12 @@ async fn stop(daemon: &Daemon, project: &str, id: i64, grace: Duration) -> v1::S
         id,
         grace: Some(grace.try_into().unwrap()),
     };
-    let answer = daemon.rpc().await.invocations().stop(request).await;
+    let rpc = daemon.rpc().await;
+    let answer = within(
+        "the end of what was stopped",
+        rpc.invocations().stop(request),
+    )
+    .await;
     answer.unwrap().into_inner()
 }
 

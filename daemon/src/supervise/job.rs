@@ -165,7 +165,7 @@ impl Job {
             Some(request) = self.entry.requests.recv() => Event::Request(request),
             () = hint.changed() => Event::Hint,
             message = link.next() => Event::Shim(message),
-            () = tokio::time::sleep(poll) => Event::Poll,
+            () = tokio::time::sleep(poll), if steroids_failpoint::check("job.poll").is_ok() => Event::Poll,
         }
     }
 

@@ -18,7 +18,7 @@ SHIPPED  := $(addprefix --package ,$(BINARIES)) --bins
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## try it: a demo project, one replayed agent run and one command, followed on this terminal
@@ -36,14 +36,15 @@ test: ## unit, property, snapshot and end-to-end tests; those of the page want a
 	$(CARGO) build $(CARGOFLAGS) --workspace --all-targets
 	STEROIDS_TESTS_BUILT=1 $(CARGO) test $(CARGOFLAGS) --workspace
 
-# The same cases as in `make test`, in their long forms.
+# The cases of `make test`, in their long forms. The table is printed also when one fails.
 .PHONY: test-faults
 test-faults: ## the fault suite in full (about an hour), then the table of what held
 	@tests/chromium.sh
 	$(CARGO) build $(CARGOFLAGS) --workspace --all-targets
-	$(CARGO) run $(CARGOFLAGS) --quiet --package steroids-tests --bin faults forget
-	STEROIDS_TESTS_BUILT=1 STEROIDS_TEST_LONG=1 $(CARGO) test $(CARGOFLAGS) --package steroids-tests --test cases -- faults:: gateway_
-	$(CARGO) run $(CARGOFLAGS) --quiet --package steroids-tests --bin faults
+	STEROIDS_TESTS_BUILT=1 $(CARGO) run $(CARGOFLAGS) --quiet --package steroids-tests --bin faults forget
+	@status=0; \
+	STEROIDS_TESTS_BUILT=1 STEROIDS_TEST_LONG=1 $(CARGO) test $(CARGOFLAGS) --package steroids-tests --test cases || status=1; \
+	STEROIDS_TESTS_BUILT=1 $(CARGO) run $(CARGOFLAGS) --quiet --package steroids-tests --bin faults || status=1; exit $$status
 
 # Without a sanitizer: nothing of ours that is fuzzed is unsafe, and so it gets further.
 .PHONY: fuzz

@@ -1,7 +1,8 @@
 //! `faults`: the catalogue with what its tests have seen, as a table. With `forget` it makes the
 //! tests' notes of earlier runs go, so that a table tells of one run.
 //!
-//! Exits with 1 when a test of the catalogue has not shown what must hold.
+//! Exits with 1 when a test of the catalogue has not shown what must hold: that failed, was not run,
+//! or says that it could not be shown here.
 
 #![expect(clippy::print_stdout, reason = "a table is what it is for")]
 
@@ -42,7 +43,11 @@ fn result(fault: &Fault) -> (String, usize) {
     let mut without = 0;
     for test in fault.tests {
         match seen(fault.id, test) {
-            Some(text) => words.push(text),
+            Some(text) if !text.starts_with("not shown") => words.push(text),
+            Some(text) => {
+                without += 1;
+                words.push(format!("**{text}**"));
+            }
             None => {
                 without += 1;
                 words.push(format!("**not shown** by `{test}`"));

@@ -63,6 +63,8 @@ pub fn share<T>(short: T, long: T) -> T {
 }
 
 /// Notes that the calling test has shown fault `id`, and in a few words what was seen. Call it last.
+/// Words that begin with "not shown" say that it could not be, on this machine: the table of `make
+/// test-faults` counts them as a test that has shown nothing.
 pub fn held(id: u16, seen: impl Display) {
     let thread = std::thread::current();
     let test = thread.name().expect("a test's thread has its name");

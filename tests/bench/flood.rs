@@ -4,8 +4,6 @@ use std::fs::File;
 use std::io::BufReader;
 use std::time::{Duration, Instant};
 
-use steroids_shim::exit::ExitRecord;
-use steroids_shim::paths::InvDir;
 use steroids_tests::{Daemon, Home};
 
 use crate::numbers;
@@ -126,10 +124,7 @@ async fn away() -> Absence {
     let rpc = daemon.rpc().await;
     let started = rpc.start_fake(&ctl.project(), "T", &words()).await;
     daemon.kill9().await;
-    let dir = InvDir::new(&home.state_dir(), &started.uuid);
-    while !matches!(ExitRecord::load(&dir), Ok(Some(_))) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    home.recorded(&started.uuid).await;
     let begin = Instant::now();
     daemon.start_again().await;
     let ready = begin.elapsed();

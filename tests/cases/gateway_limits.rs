@@ -4,14 +4,7 @@
 use steroids_tests::faults::held;
 use steroids_tests::gateway::Sse;
 use steroids_tests::gateway::http::Connection;
-use steroids_tests::{Daemon, Gateway, Home, within};
-
-async fn gateway() -> (std::sync::Arc<Home>, Daemon, Gateway) {
-    let home = Home::new();
-    let daemon = Daemon::start(&home).await;
-    let gateway = Gateway::start(&home).await;
-    (home, daemon, gateway)
-}
+use steroids_tests::{Gateway, served, within};
 
 /// What comes back for these bytes, up to the end of the connection.
 async fn answered(gateway: &Gateway, bytes: &[u8]) -> String {
@@ -31,7 +24,7 @@ fn statuses(text: &str) -> Vec<&str> {
 
 #[tokio::test]
 async fn heads_and_bodies_over_their_size_are_refused() {
-    let (_home, _daemon, gateway) = gateway().await;
+    let (_home, _daemon, gateway, _ctl) = served().await;
     let good = gateway.get("/api/projects");
     let mut many = good.clone();
     for number in 0..63 {
@@ -84,7 +77,7 @@ async fn heads_and_bodies_over_their_size_are_refused() {
 
 #[tokio::test]
 async fn a_request_within_a_request_is_never_taken_for_one() {
-    let (_home, _daemon, gateway) = gateway().await;
+    let (_home, _daemon, gateway, _ctl) = served().await;
     let host = gateway.address();
     let token = gateway.token();
     let head = format!("Host: {host}\r\nAuthorization: Bearer {token}\r\n");
@@ -143,7 +136,7 @@ async fn a_request_within_a_request_is_never_taken_for_one() {
 
 #[tokio::test]
 async fn what_is_no_http_1_1_is_refused() {
-    let (_home, _daemon, gateway) = gateway().await;
+    let (_home, _daemon, gateway, _ctl) = served().await;
     let host = gateway.address();
     for (name, bytes) in [
         ("HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned()),
@@ -176,7 +169,7 @@ async fn what_is_no_http_1_1_is_refused() {
 
 #[tokio::test]
 async fn requests_in_one_go_are_answered_in_order_and_none_after_a_refused_one() {
-    let (_home, _daemon, gateway) = gateway().await;
+    let (_home, _daemon, gateway, _ctl) = served().await;
     let good = gateway.get("/api/status").bytes();
     let last = gateway
         .get("/api/projects")
@@ -196,7 +189,7 @@ async fn requests_in_one_go_are_answered_in_order_and_none_after_a_refused_one()
 
 #[tokio::test]
 async fn who_sends_a_head_byte_by_byte_is_let_go_and_hinders_nobody() {
-    let (_home, _daemon, gateway) = gateway().await;
+    let (_home, _daemon, gateway, _ctl) = served().await;
     let mut slow = Vec::new();
     for _ in 0..100 {
         let mut connection = Connection::open(gateway.address()).await;
@@ -239,8 +232,7 @@ async fn who_sends_a_head_byte_by_byte_is_let_go_and_hinders_nobody() {
 
 #[tokio::test]
 async fn two_hundred_silent_streams_and_one_that_never_reads_keep_nobody_waiting() {
-    let (home, daemon, gateway) = gateway().await;
-    let ctl = daemon.project("app").await;
+    let (home, _daemon, gateway, ctl) = served().await;
     let mut silent = steroids_tests::Puppet::new(&home, "silent");
     ctl.start_fake("quiet", &silent.args()).await;
     let quiet = gateway.get(&format!(

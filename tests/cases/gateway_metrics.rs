@@ -1,7 +1,7 @@
 //! What the gateway counts is what happened: neither a replay nor a pause passes for live.
 
 use steroids_tests::gateway::{Request, Sse};
-use steroids_tests::{Ctl, Daemon, Gateway, Home, Puppet, rpc};
+use steroids_tests::{Ctl, Gateway, Puppet, rpc, served};
 
 const REPLAYS: &str = "steroids_gateway_replay_duration_seconds_count";
 const LIVE: &str = "steroids_gateway_live_latency_seconds_count";
@@ -19,10 +19,7 @@ async fn open(gateway: &Gateway, ctl: &Ctl, what: &str) -> Sse {
 
 #[tokio::test]
 async fn only_what_is_sent_to_who_had_caught_up_counts_as_live() {
-    let home = Home::new();
-    let daemon = Daemon::start(&home).await;
-    let gateway = Gateway::start(&home).await;
-    let ctl = daemon.project("app").await;
+    let (home, _daemon, gateway, ctl) = served().await;
     let mut agent = Puppet::new(&home, "agent");
     ctl.start_fake("T1", &agent.args()).await;
     let mut first = open(&gateway, &ctl, "").await;
@@ -47,10 +44,7 @@ async fn only_what_is_sent_to_who_had_caught_up_counts_as_live() {
 
 #[tokio::test]
 async fn a_replay_to_the_end_counts_and_a_wait_for_something_to_begin_does_not() {
-    let home = Home::new();
-    let daemon = Daemon::start(&home).await;
-    let gateway = Gateway::start(&home).await;
-    let ctl = daemon.project("app").await;
+    let (home, daemon, gateway, ctl) = served().await;
     let id = ctl.start_fake("T1", &["numbers", "--count", "3"]).await;
     daemon.rpc().await.ended(&ctl.project(), id).await;
     let mut ended = open(&gateway, &ctl, &format!("invocation={id}")).await;

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use steroids_tests::gateway::{Answer, Item, Received, Request, Sse};
-use steroids_tests::{Ctl, Daemon, Gateway, Home, Puppet, faults, old_database, rpc};
+use steroids_tests::{Ctl, Daemon, Gateway, Home, Puppet, faults, old_database, rpc, served};
 
 /// The stream of a task.
 fn stream(gateway: &Gateway, ctl: &Ctl, task: &str, more: &str) -> Request {
@@ -32,10 +32,7 @@ fn on_disk(ctl: &Ctl, id: i64) -> String {
 
 #[tokio::test]
 async fn what_is_logged_comes_first_then_what_is_live_then_the_end() {
-    let home = Home::new();
-    let daemon = Daemon::start(&home).await;
-    let gateway = Gateway::start(&home).await;
-    let ctl = daemon.project("app").await;
+    let (home, daemon, gateway, ctl) = served().await;
     let mut agent = Puppet::new(&home, "agent");
     let id = ctl.start_fake("T1", &agent.args()).await;
     agent.prints("logged");
@@ -71,10 +68,7 @@ async fn what_is_logged_comes_first_then_what_is_live_then_the_end() {
 
 #[tokio::test]
 async fn every_id_resumes_with_exactly_what_comes_after_it() {
-    let home = Home::new();
-    let daemon = Daemon::start(&home).await;
-    let gateway = Gateway::start(&home).await;
-    let ctl = daemon.project("app").await;
+    let (_home, daemon, gateway, ctl) = served().await;
     let id = ctl.start_fake("T1", &["split", "--count", "20"]).await;
     daemon.rpc().await.ended(&ctl.project(), id).await;
     let whole = stream(&gateway, &ctl, "T1", &format!("&invocation={id}"));
@@ -105,10 +99,7 @@ async fn every_id_resumes_with_exactly_what_comes_after_it() {
 
 #[tokio::test]
 async fn a_log_that_lacks_its_last_line_is_told_behind_what_there_is() {
-    let home = Home::new();
-    let daemon = Daemon::start(&home).await;
-    let gateway = Gateway::start(&home).await;
-    let ctl = daemon.project("app").await;
+    let (_home, daemon, gateway, ctl) = served().await;
     let id = ctl.start_fake("T1", &["numbers", "--count", "3"]).await;
     daemon.rpc().await.ended(&ctl.project(), id).await;
     let whole = on_disk(&ctl, id);
@@ -130,10 +121,7 @@ async fn a_log_that_lacks_its_last_line_is_told_behind_what_there_is() {
 
 #[tokio::test]
 async fn a_cursor_that_cannot_be_honoured_is_a_400_or_told_as_a_gap() {
-    let home = Home::new();
-    let daemon = Daemon::start(&home).await;
-    let gateway = Gateway::start(&home).await;
-    let ctl = daemon.project("app").await;
+    let (_home, daemon, gateway, ctl) = served().await;
     let mut cursors = Vec::new();
     for task in ["T1", "T2"] {
         let id = ctl.start_fake(task, &["numbers", "--count", "3"]).await;
@@ -161,10 +149,7 @@ async fn a_cursor_that_cannot_be_honoured_is_a_400_or_told_as_a_gap() {
 
 #[tokio::test]
 async fn a_task_that_does_nothing_says_so_and_ends() {
-    let home = Home::new();
-    let daemon = Daemon::start(&home).await;
-    let gateway = Gateway::start(&home).await;
-    let ctl = daemon.project("app").await;
+    let (_home, daemon, gateway, ctl) = served().await;
     let id = ctl.start_fake("T1", &["exit", "0"]).await;
     daemon.rpc().await.ended(&ctl.project(), id).await;
     for task in ["T1", "never-heard-of"] {
@@ -181,10 +166,7 @@ async fn a_task_that_does_nothing_says_so_and_ends() {
 
 #[tokio::test]
 async fn a_request_without_a_project_or_of_an_unknown_one_is_told_so() {
-    let home = Home::new();
-    let daemon = Daemon::start(&home).await;
-    let gateway = Gateway::start(&home).await;
-    daemon.project("app").await;
+    let (home, _daemon, gateway, _ctl) = served().await;
     let missing = json!({
         "success": false, "error": "Missing required query parameter: project",
     });
@@ -217,10 +199,7 @@ async fn a_request_without_a_project_or_of_an_unknown_one_is_told_so() {
 
 #[tokio::test]
 async fn the_story_of_a_task_has_every_tool_and_every_tenth_line() {
-    let home = Home::new();
-    let daemon = Daemon::start(&home).await;
-    let gateway = Gateway::start(&home).await;
-    let ctl = daemon.project("app").await;
+    let (_home, daemon, gateway, ctl) = served().await;
     let recording = crate::recording("claude", "tools");
     let rpc = daemon.rpc().await;
     let words = ["replay", &recording, "--speed", "0"];
@@ -294,10 +273,7 @@ async fn too_many_streams_are_told_the_limit_and_others_go_on() {
 
 #[tokio::test]
 async fn text_made_to_break_frames_is_one_event() {
-    let home = Home::new();
-    let daemon = Daemon::start(&home).await;
-    let gateway = Gateway::start(&home).await;
-    let ctl = daemon.project("app").await;
+    let (home, _daemon, gateway, ctl) = served().await;
     let mut agent = Puppet::new(&home, "agent");
     let id = ctl.start_fake("T1", &agent.args()).await;
     let mut reader = open(&stream(&gateway, &ctl, "T1", "")).await;
@@ -329,10 +305,7 @@ async fn text_made_to_break_frames_is_one_event() {
 
 #[tokio::test]
 async fn a_stream_of_the_task_goes_on_with_its_next_invocation() {
-    let home = Home::new();
-    let daemon = Daemon::start(&home).await;
-    let gateway = Gateway::start(&home).await;
-    let ctl = daemon.project("app").await;
+    let (home, _daemon, gateway, ctl) = served().await;
     let mut first = Puppet::new(&home, "first");
     let one = ctl.start_fake("T1", &first.args()).await;
     let mut reader = open(&stream(&gateway, &ctl, "T1", "&follow=task")).await;

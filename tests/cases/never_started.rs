@@ -5,17 +5,11 @@ use std::os::unix::fs::PermissionsExt;
 
 use steroids_proto::v1;
 use steroids_tests::faults::held;
-use steroids_tests::{Ctl, Daemon, Home, log};
+use steroids_tests::{Ctl, Daemon, Home, log, rpc};
 
 async fn ends_never_started(daemon: &Daemon, ctl: &Ctl, program: &str, why: &str) {
     let rpc = daemon.rpc().await;
-    let request = v1::StartRequest {
-        project: ctl.project(),
-        task_id: "T1".to_owned(),
-        provider: "command".to_owned(),
-        argv: vec![program.to_owned()],
-        ..Default::default()
-    };
+    let request = rpc::command(&ctl.project(), "T1", vec![program.to_owned()]);
     let started = rpc.start(request).await.unwrap();
     let ended = rpc.ended(&ctl.project(), started.id).await;
     assert_eq!(ended.outcome, "never_started", "{ended:?}");

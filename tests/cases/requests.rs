@@ -6,12 +6,8 @@ use tonic::Code;
 
 fn request(project: &str, id: &str, args: &[&str]) -> v1::StartRequest {
     v1::StartRequest {
-        project: project.to_owned(),
-        task_id: "T1".to_owned(),
-        provider: "command".to_owned(),
         request_id: id.to_owned(),
-        argv: rpc::argv(args),
-        ..Default::default()
+        ..rpc::command(project, "T1", rpc::argv(args))
     }
 }
 

@@ -3,11 +3,9 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rand::RngExt;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use steroids_proto::v1;
-use steroids_tests::{
-    Ctl, Daemon, Home, Puppet, eventually, faults, log, processes, reprojected, rpc,
-};
+use steroids_tests::{Daemon, Home, Puppet, assert_undisturbed, faults, log, processes, rpc};
 use tonic::Code;
 
 /// Kills per case; more for a long run.
@@ -26,25 +24,11 @@ async fn kill_at_a_random_moment(daemon: &mut Daemon, most: Duration) {
     if rand::rng().random_bool(0.3) {
         *daemon = Daemon::launch(daemon.home(), Vec::new());
         let moment = rand::rng().random_range(Duration::ZERO..Duration::from_millis(60));
+        // As above: somewhere in its start.
         tokio::time::sleep(moment).await;
         daemon.kill9().await;
     }
     daemon.start_again().await;
-}
-
-fn assert_undisturbed(ctl: &Ctl, invocation: &v1::Invocation) {
-    let on_disk = std::fs::read(ctl.log_path(invocation.id)).unwrap();
-    let undisturbed = reprojected(&ctl.home().invocation_dir(&invocation.uuid));
-    if on_disk != undisturbed {
-        let (left, right) = (
-            String::from_utf8_lossy(&on_disk),
-            String::from_utf8_lossy(&undisturbed),
-        );
-        for (number, (left, right)) in left.lines().zip(right.lines()).enumerate() {
-            assert_eq!(left, right, "line {number} of invocation {}", invocation.id);
-        }
-        assert_eq!(left.lines().count(), right.lines().count());
-    }
 }
 
 #[tokio::test]
@@ -180,10 +164,7 @@ async fn an_agent_that_ends_while_no_daemon_is_there_ends_with_its_own_code_and_
     daemon.kill9().await;
     agent.prints("while away");
     agent.exits(3);
-    let folder = home.invocation_dir(&started.uuid);
-    let record = folder.join("exit.json");
-    // The shim renames it into place; nobody tells us.
-    eventually("the exit record", async || record.exists().then_some(())).await;
+    home.recorded(&started.uuid).await;
     let gone = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     daemon.start_again().await;
 
@@ -276,7 +257,7 @@ async fn a_shim_that_is_killed_takes_its_agent_along_and_the_row_says_lost() {
     let shim = shims
         .find(|process| process.command.contains(&started.uuid))
         .unwrap();
-    kill_process(Pid::from_raw(shim.pid).unwrap(), Signal::KILL).unwrap();
+    processes::signal(shim.pid, Signal::KILL);
     let ended = rpc.ended(&ctl.project(), started.id).await;
     assert_eq!((&*ended.outcome, ended.exit_code), ("lost", Some(-1)));
     assert_eq!(processes::marked(&started.uuid), []);

@@ -9,13 +9,14 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 use crate::wait::within;
-use crate::{Home, binaries};
+use crate::{Home, binaries, processes};
 
 /// A terminal in a folder.
 #[derive(Debug, Clone)]
 pub struct Ctl {
     home: Arc<Home>,
     folder: PathBuf,
+    through: Vec<String>,
     variables: Vec<(String, String)>,
 }
 
@@ -46,6 +47,7 @@ impl Ctl {
         Ctl {
             home: Arc::clone(home),
             folder: folder.to_owned(),
+            through: Vec::new(),
             variables: Vec::new(),
         }
     }
@@ -54,6 +56,13 @@ impl Ctl {
     pub fn with_env(&self, name: &str, value: &str) -> Ctl {
         let mut ctl = self.clone();
         ctl.variables.push((name.to_owned(), value.to_owned()));
+        ctl
+    }
+
+    /// The same by a program that becomes it: `WORDS steroidsctl`.
+    pub fn through(&self, words: &[&str]) -> Ctl {
+        let mut ctl = self.clone();
+        ctl.through = words.iter().map(|&word| word.to_owned()).collect();
         ctl
     }
 
@@ -152,8 +161,12 @@ impl Ctl {
         I: IntoIterator<Item = S>,
         S: AsRef<str>,
     {
-        let program = binaries::steroidsctl();
-        let mut command = Command::from(self.home.command(&program));
+        let steroidsctl = binaries::steroidsctl();
+        let words = self.through.iter().map(Path::new);
+        let mut words = words.chain([steroidsctl.as_path()]);
+        let program = words.next().expect("there is steroidsctl at least");
+        let mut command = Command::from(self.home.command(program));
+        command.args(words);
         command.current_dir(&self.folder);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -229,9 +242,7 @@ impl Terminal {
     /// Sends it a signal: what Ctrl-C does is INT.
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = self.child.id().expect("it has not been waited for");
-        let pid = rustix::process::Pid::from_raw(pid.cast_signed());
-        rustix::process::kill_process(pid.expect("a process id is positive"), signal)
-            .expect("it has not been waited for");
+        processes::signal(pid.cast_signed(), signal);
     }
 
     /// Closes its stdout, as `head` does when it has enough.

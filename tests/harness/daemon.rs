@@ -6,12 +6,12 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
 use crate::wait::{eventually, within};
-use crate::{Ctl, Home, Rpc, binaries};
+use crate::{Ctl, Home, Rpc, binaries, processes};
 
 /// A daemon that serves. Dropping it kills it, and leaves its shims to the home.
 #[derive(Debug)]
@@ -157,8 +157,7 @@ impl Daemon {
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.pid()).expect("a process id is positive");
-        kill_process(pid, signal).expect("it has not been waited for");
+        processes::signal(self.pid(), signal);
     }
 
     /// Starts another one in the place of one that has ended.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
+use crate::wait::eventually;
 use crate::{binaries, processes};
 
 /// The folder. Dropping the last handle ends every process that was started in it; after a panic
@@ -83,6 +84,13 @@ impl Home {
     /// One invocation's folder there.
     pub fn invocation_dir(&self, uuid: &str) -> PathBuf {
         self.state_dir().join("inv").join(uuid)
+    }
+
+    /// Waits until an invocation's shim has recorded its end, whether or not a daemon is there.
+    pub async fn recorded(&self, uuid: &str) {
+        let record = self.invocation_dir(uuid).join("exit.json");
+        // It is renamed into place; nobody tells us.
+        eventually("the exit record", async || record.exists().then_some(())).await;
     }
 
     /// The daemon's socket.

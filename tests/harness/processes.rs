@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
 /// One process, as it was seen.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,6 +106,12 @@ pub fn end_all(root: &Path) {
     }
     let left = of(root);
     assert!(left.is_empty(), "cannot be killed: {left:?} of {seen:?}");
+}
+
+/// Sends a signal to a process that was started here and not waited for.
+pub fn signal(pid: i32, signal: Signal) {
+    let pid = Pid::from_raw(pid).expect("a process id is positive");
+    kill_process(pid, signal).expect("it is there");
 }
 
 /// Kills a process group that the caller has started and not waited for yet.

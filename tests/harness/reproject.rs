@@ -1,8 +1,10 @@
 //! The log as it would have come out had nothing disturbed it: one pass over an invocation's spool,
 //! with the same decoder and encoder but none of the daemon's projection.
 
+use std::fs;
 use std::path::Path;
 
+use steroids_proto::v1;
 use steroids_provider::activity::{Activity, Level, Mode, Stamp, Text};
 use steroids_provider::decoder::Decoder;
 use steroids_provider::encode::encode_line;
@@ -12,6 +14,28 @@ use steroids_shim::exit::{End, ExitRecord};
 use steroids_shim::paths::InvDir;
 use steroids_shim::spec::Spec;
 use steroids_shim::spool::{Control, Payload, Reader};
+
+use crate::{Ctl, log};
+
+/// Panics unless the log of an ended invocation is whole, and what its spool says, byte for byte.
+pub fn assert_undisturbed(ctl: &Ctl, invocation: &v1::Invocation) {
+    let path = ctl.log_path(invocation.id);
+    log::assert_whole(&log::lines(&path));
+    let on_disk = fs::read(path).expect("it could be read before");
+    let undisturbed = reprojected(&ctl.home().invocation_dir(&invocation.uuid));
+    if on_disk == undisturbed {
+        return;
+    }
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    let (on_disk, undisturbed) = (text(&on_disk), text(&undisturbed));
+    let mut both = on_disk.lines().zip(undisturbed.lines()).enumerate();
+    if let Some((line, (left, right))) = both.find(|(_, (left, right))| left != right) {
+        let id = invocation.id;
+        panic!("line {line} of invocation {id}:\n{left}\nfrom its spool:\n{right}");
+    }
+    let (left, right) = (on_disk.lines().count(), undisturbed.lines().count());
+    panic!("{left} lines in the log, {right} from the spool");
+}
 
 /// The bytes of the log of the ended invocation whose state is in `folder`.
 pub fn reprojected(folder: &Path) -> Vec<u8> {

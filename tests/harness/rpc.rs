@@ -35,6 +35,17 @@ pub fn argv(args: &[&str]) -> Vec<String> {
     words.map(|&word| word.to_owned()).collect()
 }
 
+/// A start of a plain command of `task`.
+pub fn command(project: &str, task: &str, argv: Vec<String>) -> v1::StartRequest {
+    v1::StartRequest {
+        project: project.to_owned(),
+        task_id: task.to_owned(),
+        provider: "command".to_owned(),
+        argv,
+        ..Default::default()
+    }
+}
+
 /// Selects one invocation.
 pub fn invocation(project: &str, id: i64) -> Selector {
     let project = project.to_owned();
@@ -82,13 +93,7 @@ impl Rpc {
 
     /// Starts `fake-provider ARGS` as a plain command of `task`.
     pub async fn start_fake(&self, project: &str, task: &str, args: &[&str]) -> v1::Invocation {
-        let request = v1::StartRequest {
-            project: project.to_owned(),
-            task_id: task.to_owned(),
-            provider: "command".to_owned(),
-            argv: argv(args),
-            ..Default::default()
-        };
+        let request = command(project, task, argv(args));
         self.start(request).await.expect("a start that is in order")
     }
 
@@ -110,6 +115,12 @@ impl Rpc {
             ..Default::default()
         };
         self.start(request).await.expect("a start that is in order")
+    }
+
+    /// What `status` says does not work.
+    pub async fn degraded(&self) -> Vec<String> {
+        let answer = within("Status", self.daemon().status(v1::StatusRequest {})).await;
+        answer.expect("Status is served").into_inner().degraded
     }
 
     /// Starts, and gives the invocation of the answer.

@@ -10,19 +10,14 @@ mod soak;
 mod starting;
 mod two;
 
-use rustix::process::{Pid, Signal, kill_process};
 use steroids_proto::v1;
-use steroids_tests::{Ctl, Home, reprojected, rpc};
+use steroids_tests::{Home, rpc};
 
 /// A start of `fake-provider ARGS` that may be sent again, of a task of its own.
 fn request(project: &str, id: &str, args: &[&str]) -> v1::StartRequest {
     v1::StartRequest {
-        project: project.to_owned(),
-        task_id: format!("T-{id}"),
-        provider: "command".to_owned(),
         request_id: id.to_owned(),
-        argv: rpc::argv(args),
-        ..Default::default()
+        ..rpc::command(project, &format!("T-{id}"), rpc::argv(args))
     }
 }
 
@@ -33,22 +28,4 @@ fn shim(home: &Home, uuid: &str) -> i32 {
     });
     let shim = shims.next().expect("a running invocation has a shim");
     shim.pid
-}
-
-fn signal(pid: i32, signal: Signal) {
-    let pid = Pid::from_raw(pid).expect("a process id is positive");
-    kill_process(pid, signal).expect("it was started here and not waited for");
-}
-
-/// Panics unless the log is what one undisturbed pass over the spool makes.
-fn assert_undisturbed(ctl: &Ctl, invocation: &v1::Invocation) {
-    let on_disk = std::fs::read(ctl.log_path(invocation.id)).expect("it has a log");
-    let undisturbed = reprojected(&ctl.home().invocation_dir(&invocation.uuid));
-    if on_disk != undisturbed {
-        let (on_disk, undisturbed) = (
-            String::from_utf8_lossy(&on_disk),
-            String::from_utf8_lossy(&undisturbed),
-        );
-        panic!("--- log\n{on_disk}\n--- from the spool\n{undisturbed}");
-    }
 }

@@ -11,12 +11,12 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use crate::wait::{eventually, within};
-use crate::{Home, binaries};
+use crate::{Ctl, Daemon, Home, binaries, processes};
 
 pub use http::{Answer, Request};
 pub use sse::{Item, Received, Sse};
@@ -38,6 +38,15 @@ pub struct Declined {
     pub code: i32,
     /// What all gateways of this home have said.
     pub stderr: String,
+}
+
+/// A home with a daemon and a gateway that serve, and `steroidsctl` in a project `app`.
+pub async fn served() -> (Arc<Home>, Daemon, Gateway, Ctl) {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let gateway = Gateway::start(&home).await;
+    let ctl = daemon.project("app").await;
+    (home, daemon, gateway, ctl)
 }
 
 impl Gateway {
@@ -129,8 +138,7 @@ impl Gateway {
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.pid()).expect("a process id is positive");
-        kill_process(pid, signal).expect("it has not been waited for");
+        processes::signal(self.pid(), signal);
     }
 
     /// Kills it without a chance to do anything, and waits until it is gone.

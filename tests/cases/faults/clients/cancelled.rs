@@ -58,13 +58,9 @@ async fn a_start_whose_client_and_daemon_are_gone_is_taken_up_or_ended() {
 
 fn request(project: &str, step: &str) -> v1::StartRequest {
     v1::StartRequest {
-        project: project.to_owned(),
-        // One task for each: none is started twice while its agent runs.
-        task_id: step.to_owned(),
-        provider: "command".to_owned(),
         request_id: step.to_owned(),
-        argv: rpc::argv(&["stall"]),
-        ..Default::default()
+        // One task for each: none is started twice while its agent runs.
+        ..rpc::command(project, step, rpc::argv(&["stall"]))
     }
 }
 

@@ -3,9 +3,9 @@
 use std::fs::OpenOptions;
 
 use steroids_proto::v1;
-use steroids_tests::{Ctl, Daemon, FailPoints, Home, Puppet, faults, invocation, log, rpc, within};
-
-use super::assert_undisturbed;
+use steroids_tests::{
+    Ctl, Daemon, FailPoints, Home, Puppet, assert_undisturbed, faults, invocation, log, rpc, within,
+};
 
 /// An agent that waits, with a client that follows it.
 struct Scene {

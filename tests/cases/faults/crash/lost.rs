@@ -7,11 +7,13 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use steroids_proto::v1;
 use steroids_shim::tree::{MARKER, start_ticks};
+use steroids_tests::processes::signal;
 use steroids_tests::{
-    Ctl, Daemon, Home, Puppet, binaries, eventually, faults, invocation, log, processes,
+    Ctl, Daemon, Home, Puppet, assert_undisturbed, binaries, eventually, faults, invocation, log,
+    processes,
 };
 
-use super::{assert_undisturbed, request, shim, signal};
+use super::{request, shim};
 
 /// A daemon with an agent that has said `one`.
 async fn agent(home: &std::sync::Arc<Home>) -> (Daemon, Ctl, Puppet, v1::Invocation) {

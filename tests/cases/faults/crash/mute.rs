@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use rustix::process::Signal;
 use steroids_proto::v1;
+use steroids_tests::processes::signal;
 use steroids_tests::{Ctl, Daemon, Home, Puppet, Rpc, eventually, faults, invocation};
 
-use super::{shim, signal};
+use super::shim;
 
 /// What show tells of it, once that is `wanted`.
 async fn alarm(rpc: &Rpc, ctl: &Ctl, id: i64, wanted: impl Fn(&str) -> bool) -> v1::Invocation {
@@ -20,11 +21,6 @@ async fn alarm(rpc: &Rpc, ctl: &Ctl, id: i64, wanted: impl Fn(&str) -> bool) -> 
 
 fn is_mute(alarm: &str) -> bool {
     alarm.contains("does not answer")
-}
-
-async fn degraded(rpc: &Rpc) -> Vec<String> {
-    let status = rpc.daemon().status(v1::StatusRequest {}).await;
-    status.unwrap().into_inner().degraded
 }
 
 async fn agents(home: &Arc<Home>, daemon: &Daemon, ctl: &Ctl) -> Vec<(Puppet, v1::Invocation)> {
@@ -63,15 +59,16 @@ async fn a_mute_shim_at_start_holds_nobody_up_and_is_told_of_until_it_answers() 
     let id = agents[0].1.id;
     let shown = alarm(&rpc, &ctl, id, is_mute).await;
     assert_eq!(shown.state(), v1::State::Running);
-    let told = degraded(&rpc).await;
+    let told = rpc.degraded().await;
     assert!(told.len() == 1 && is_mute(&told[0]), "{told:?}");
-    ctl.run(["show", &id.to_string()]).await.ok();
+    let shown = ctl.run(["show", &id.to_string()]).await.ok();
+    assert!(is_mute(&shown), "{shown}");
     let status = ctl.run(["status"]).await.ok();
-    assert!(status.contains("does not answer"), "{status}");
+    assert!(is_mute(&status), "{status}");
 
     signal(stopped, Signal::CONT);
     alarm(&rpc, &ctl, id, str::is_empty).await;
-    assert_eq!(degraded(&rpc).await, Vec::<String>::new());
+    assert_eq!(rpc.degraded().await, Vec::<String>::new());
     agents[0].0.prints("after");
     agents[0].0.exits(5);
     let ended = rpc.ended(&ctl.project(), id).await;
@@ -85,7 +82,7 @@ async fn a_mute_shim_at_start_holds_nobody_up_and_is_told_of_until_it_answers() 
 
 #[tokio::test]
 async fn a_shim_that_falls_mute_later_is_told_of_and_obeys_when_it_is_back() {
-    let home = Home::new();
+    let home = Home::with_config("[daemon]\nlog_level = \"debug\"");
     let daemon = Daemon::start(&home).await;
     let ctl = daemon.project("app").await;
     let agents = agents(&home, &daemon, &ctl).await;
@@ -97,16 +94,21 @@ async fn a_shim_that_falls_mute_later_is_told_of_and_obeys_when_it_is_back() {
     let shown = alarm(&rpc, &ctl, started.id, is_mute).await;
     let told = begun.elapsed();
     assert_eq!(shown.state(), v1::State::Running);
-    assert!(degraded(&rpc).await.iter().any(|line| is_mute(line)));
+    assert!(rpc.degraded().await.iter().any(|line| is_mute(line)));
     let asked = ctl.spawn(["--json", "stop", &started.id.to_string(), "--grace", "10m"]);
     // The others' alarms are their own.
     let other = rpc.get(&ctl.project(), agents[1].1.id).await;
     assert_eq!(other.alarm, "");
+    // It has come to the shim's door, and waits there.
+    eventually("the stop to be asked", async || {
+        home.daemon_log().contains("stop asked").then_some(())
+    })
+    .await;
     signal(stopped, Signal::CONT);
     let (lines, output) = asked.rest().await;
     assert_eq!(output.code, 0, "{output:?}");
     assert!(lines.concat().contains("cancelled"), "{lines:?}");
-    assert_eq!(degraded(&rpc).await, Vec::<String>::new());
+    assert_eq!(rpc.degraded().await, Vec::<String>::new());
     let seen = format!(
         "alarm after {:.1} s, a stop asked meanwhile is carried out",
         told.as_secs_f64()

@@ -155,7 +155,7 @@ async fn a_shim_of_the_first_protocol_is_adopted_stopped_and_finished() {
         let lines = log::lines(&ctl.log_path(7));
         log::assert_whole(&lines);
         assert_eq!(lines.last().unwrap()["signal"], "SIGTERM");
-        super::assert_undisturbed(&ctl, &rpc.get(&ctl.project(), 7).await);
+        steroids_tests::assert_undisturbed(&ctl, &rpc.get(&ctl.project(), 7).await);
     }
     let seen = "the golden folder and transcript of protocol 1: adopted, stopped, finished";
     faults::held(9, seen);

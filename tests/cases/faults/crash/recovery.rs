@@ -2,11 +2,13 @@
 
 use rustix::process::Signal;
 use steroids_proto::v1;
+use steroids_tests::processes::signal;
 use steroids_tests::{
-    Ctl, Daemon, FailPoints, Home, Puppet, eventually, faults, invocation, log, processes,
+    Ctl, Daemon, FailPoints, Home, Puppet, assert_undisturbed, eventually, faults, invocation, log,
+    processes,
 };
 
-use super::{assert_undisturbed, shim, signal};
+use super::shim;
 
 /// A daemon that was killed, over a project with agents.
 struct Scene {
@@ -70,10 +72,7 @@ async fn a_reconcile_killed_between_two_invocations_is_done_by_the_next() {
     let home = scene.daemon.home().clone();
     // One has ended, one goes on, one is lost.
     scene.agents[0].0.exits(3);
-    let record = home
-        .invocation_dir(&scene.agents[0].1.uuid)
-        .join("exit.json");
-    eventually("the exit record", async || record.exists().then_some(())).await;
+    home.recorded(&scene.agents[0].1.uuid).await;
     let lost = shim(&home, &scene.agents[2].1.uuid);
     signal(lost, Signal::KILL);
     eventually("the shim to go", async || {

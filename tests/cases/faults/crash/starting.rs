@@ -3,13 +3,14 @@
 
 use rustix::process::Signal;
 use steroids_proto::v1;
+use steroids_tests::processes::signal;
 use steroids_tests::{
     Ctl, Daemon, FailPoints, Home, eventually, faults, invocation, log, processes, within,
 };
 use tokio::task::JoinHandle;
 use tonic::Status;
 
-use super::{request, signal};
+use super::request;
 
 /// A home with a daemon, a project, and one start on its way.
 struct Scene {

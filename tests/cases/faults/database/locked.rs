@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, params};
 use steroids_proto::v1;
 use steroids_tests::faults::{self, held};
-use steroids_tests::{Ctl, Daemon, Home, Puppet, eventually, log, old_database};
+use steroids_tests::{Ctl, Daemon, Home, Puppet, log, old_database, rpc};
 use tonic::Code;
 
 use super::{foreign, is_whole};
@@ -21,13 +21,7 @@ fn hold(ctl: &Ctl) -> Connection {
 }
 
 fn start_of(ctl: &Ctl, task: &str) -> v1::StartRequest {
-    v1::StartRequest {
-        project: ctl.project(),
-        task_id: task.to_owned(),
-        provider: "command".to_owned(),
-        argv: vec!["true".to_owned()],
-        ..Default::default()
-    }
+    rpc::command(&ctl.project(), task, vec!["true".to_owned()])
 }
 
 #[tokio::test]
@@ -44,8 +38,7 @@ async fn a_lock_held_by_another_program_delays_rows_and_nothing_else() {
         let lock = hold(&ctl);
         let since = Instant::now();
         agent.exits(7);
-        let record = home.invocation_dir(&started.uuid).join("exit.json");
-        eventually("the exit record", async || record.exists().then_some(())).await;
+        home.recorded(&started.uuid).await;
         let other = {
             let (rpc, request) = (rpc.clone(), start_of(&ctl, &format!("{name}-other")));
             tokio::spawn(async move { rpc.start(request).await })

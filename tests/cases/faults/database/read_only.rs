@@ -6,8 +6,6 @@ use std::path::Path;
 use steroids_tests::faults::held;
 use steroids_tests::{Daemon, Home};
 
-use super::degraded;
-
 /// Mounts a path read-only over itself, for a shell in a mount namespace of its own.
 fn read_only(path: &Path) -> String {
     let path = path.display();
@@ -48,7 +46,7 @@ async fn a_project_that_cannot_be_written_is_refused_by_name_and_others_are_serv
         refused.says("cannot be written").says(&ctl.project());
         let after = fs::read(ctl.folder().join(".steroids/steroids.db")).unwrap();
         assert!(before == after, "{} was written to", path.display());
-        let lines = degraded(&daemon).await;
+        let lines = daemon.rpc().await.degraded().await;
         let told = lines.iter().any(|line| line.contains(&ctl.project()));
         assert!(told, "{} is not in {lines:?}", ctl.project());
     }

@@ -113,8 +113,7 @@ async fn a_task_whose_agent_lives_is_not_started_again_whatever_the_rows_say() {
     daemon.start_again().await;
     ctl.run(START).await.exits(4).says(&named);
     drop(agent);
-    let record = home.invocation_dir(&started.uuid).join("exit.json");
-    steroids_tests::eventually("the exit record", async || record.exists().then_some(())).await;
+    home.recorded(&started.uuid).await;
     runs(&daemon, &ctl).await;
     let seen = "refused with exit 4, naming the invocation: while it runs, and after both rows were set \
      to ended; started once the agent had gone";

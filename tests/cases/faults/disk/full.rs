@@ -5,47 +5,16 @@
 use std::time::Duration;
 
 use steroids_proto::v1;
-use steroids_shim::paths::InvDir;
-use steroids_shim::protocol::{self, Message, Request, Stat};
-use steroids_shim::spec::Spec;
 use steroids_tests::faults::{held, share};
-use steroids_tests::{Ctl, Daemon, Home, Puppet, Rpc, SmallDisk, eventually, log, rpc};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::UnixStream;
+use steroids_tests::{Ctl, Daemon, Home, Puppet, SmallDisk, assert_undisturbed, log, rpc, shim};
 use tonic::Code;
 
-use super::{alarmed, assert_undisturbed, degraded, told, well};
+use super::{alarmed, begun, told, well};
 
 const SMALL: &str = "[daemon]\nmin_free = \"\"";
 
 /// Not shown here: no mounts of one's own.
 const NO_ROOT: &str = "not shown: needs root";
-
-/// What a shim says of itself.
-async fn stat(home: &Home, uuid: &str) -> Stat {
-    let spec = Spec::load(&InvDir::at(home.invocation_dir(uuid))).unwrap();
-    let (read, mut write) = UnixStream::connect(&spec.socket)
-        .await
-        .unwrap()
-        .into_split();
-    let asked = protocol::encode(&Request::Stat);
-    write.write_all(asked.as_bytes()).await.unwrap();
-    let mut line = String::new();
-    BufReader::new(read).read_line(&mut line).await.unwrap();
-    match protocol::decode(&line).unwrap() {
-        Message::Stat(stat) => stat,
-        other => panic!("{other:?}"),
-    }
-}
-
-/// An agent that has printed its first line, which is in the log.
-async fn begun(ctl: &Ctl, rpc: &Rpc, agent: &mut Puppet) -> v1::Invocation {
-    let started = rpc.start_fake(&ctl.project(), "T1", &agent.args()).await;
-    agent.counts(1..=1, 20, Duration::ZERO);
-    let selector = rpc::invocation(&ctl.project(), started.id);
-    rpc.follow(selector, "", true).await.until("n 000001").await;
-    started
-}
 
 /// Everything the agent printed is in the log, and its exit code in the row.
 fn assert_complete(ctl: &Ctl, ended: &v1::Invocation, count: u64, code: i32) {
@@ -78,7 +47,7 @@ async fn a_full_disk_of_spools_loses_nothing_and_is_told_of() {
     .await;
     let waiting = if share(false, true) {
         alarmed(&rpc, &ctl.project(), started.id, "paused").await;
-        let stat = stat(&home, &started.uuid).await;
+        let stat = shim::stat(&home, &started.uuid).await;
         assert!(stat.paused && stat.waiting <= 64 << 20, "{stat:?}");
         assert!(
             stat.waiting > 60 << 20,
@@ -90,7 +59,7 @@ async fn a_full_disk_of_spools_loses_nothing_and_is_told_of() {
         alarmed(&rpc, &ctl.project(), started.id, "ending: disk full").await;
         let listed = ctl.run(["--json", "list"]).await.ok();
         assert!(listed.contains("ending: disk full"), "{listed}");
-        let stat = stat(&home, &started.uuid).await;
+        let stat = shim::stat(&home, &started.uuid).await;
         assert!(!stat.paused && stat.waiting > 1 << 20, "{stat:?}");
         stat.waiting
     };
@@ -138,11 +107,11 @@ async fn a_full_disk_of_logs_holds_up_the_log_and_not_the_agent() {
         "free some space",
     ];
     let line = told(&daemon, &words).await;
-    let record = home.invocation_dir(&started.uuid).join("exit.json");
-    eventually("the agent's end", async || record.exists().then_some(())).await;
+    home.recorded(&started.uuid).await;
     // Readers never see a part of a line.
-    let torn = std::fs::read(ctl.log_path(started.id)).unwrap();
-    assert!(torn.ends_with(b"\n"), "the log ends in half a line");
+    let selector = rpc::invocation(&ctl.project(), started.id);
+    let so_far = rpc.follow(selector, "", false).await.rest().await.unwrap();
+    assert!(!rpc::values(&so_far).is_empty(), "the first line is there");
     assert_eq!(
         rpc.get(&ctl.project(), started.id).await.state(),
         v1::State::Running
@@ -173,12 +142,8 @@ async fn a_full_disk_of_the_database_holds_up_the_row_and_refuses_starts() {
     disk.fill();
     // What is in the write-ahead log can be written over; this much cannot.
     let request = v1::StartRequest {
-        project: ctl.project(),
-        task_id: "T2".to_owned(),
-        provider: "command".to_owned(),
-        argv: rpc::argv(&["exit", "0"]),
         prompt: "x".repeat(3 << 20),
-        ..Default::default()
+        ..rpc::command(&ctl.project(), "T2", rpc::argv(&["exit", "0"]))
     };
     let refused = rpc.start(request).await.unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
@@ -189,16 +154,18 @@ async fn a_full_disk_of_the_database_holds_up_the_row_and_refuses_starts() {
         &[&ctl.project(), "disk", "full", "free some space"],
     )
     .await;
+    let selector = rpc::invocation(&ctl.project(), started.id);
+    rpc.follow(selector, "", true).await.until("n 000600").await;
     let lines = log::lines(&ctl.log_path(started.id));
     log::assert_counts_to(&log::numbers(&lines), 600);
     disk.free();
     let ended = rpc.ended(&ctl.project(), started.id).await;
     assert_complete(&ctl, &ended, 600, 7);
     well(&daemon).await;
-    // The refused one is nowhere.
+    // The refused one is nowhere, and does not come back.
+    daemon.kill9_and_restart().await;
     let listed = ctl.run(["--json", "list"]).await.json();
     assert_eq!(listed["invocations"].as_array().unwrap().len(), 1);
-    daemon.kill9_and_restart().await;
     drop(logs);
     let seen = format!("a start was refused: {}; `{line}`", refused.message());
     held(142, seen);
@@ -221,7 +188,7 @@ async fn a_full_disk_under_everything_is_survived_without_a_restart() {
     agent.counts(2..=1_500, 1_000, Duration::ZERO);
     agent.exits(7);
     told(&daemon, &[&ctl.project(), "disk full"]).await;
-    let lines = degraded(&daemon).await;
+    let lines = rpc.degraded().await;
     disk.free();
     let ended = rpc.ended(&ctl.project(), started.id).await;
     assert_complete(&ctl, &ended, 1_500, 7);
@@ -235,7 +202,7 @@ async fn too_little_room_for_a_start_is_said_before_anybody_asks() {
     let home = Home::with_config("[daemon]\nmin_free = \"9000000 TiB\"");
     let daemon = Daemon::start(&home).await;
     let ctl = daemon.project("app").await;
-    let lines = degraded(&daemon).await;
+    let lines = daemon.rpc().await.degraded().await;
     assert!(
         lines.iter().all(|line| line.contains("daemon.min_free")),
         "{lines:?}"

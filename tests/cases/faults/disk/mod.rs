@@ -10,20 +10,24 @@ mod retention;
 mod torn;
 mod unwatched;
 
-use steroids_proto::v1;
-use steroids_tests::{Ctl, Daemon, Rpc, eventually, log, reprojected};
+use std::time::Duration;
 
-/// What the daemon says does not work.
-async fn degraded(daemon: &Daemon) -> Vec<String> {
-    let request = v1::StatusRequest {};
-    let answer = daemon.rpc().await.daemon().status(request).await;
-    answer.unwrap().into_inner().degraded
+use steroids_proto::v1;
+use steroids_tests::{Ctl, Daemon, Puppet, Rpc, eventually, rpc};
+
+/// An agent that has printed its first line, which is in the log.
+async fn begun(ctl: &Ctl, rpc: &Rpc, agent: &mut Puppet) -> v1::Invocation {
+    let started = rpc.start_fake(&ctl.project(), "T1", &agent.args()).await;
+    agent.counts(1..=1, 20, Duration::ZERO);
+    let selector = rpc::invocation(&ctl.project(), started.id);
+    rpc.follow(selector, "", true).await.until("n 000001").await;
+    started
 }
 
 /// Waits until one of the things that do not work is told with all these words, and gives the line.
 async fn told(daemon: &Daemon, words: &[&str]) -> String {
     eventually(&format!("{words:?} in status"), async || {
-        let lines = degraded(daemon).await;
+        let lines = daemon.rpc().await.degraded().await;
         let said = |line: &String| words.iter().all(|word| line.contains(word));
         lines.into_iter().find(said)
     })
@@ -33,7 +37,8 @@ async fn told(daemon: &Daemon, words: &[&str]) -> String {
 /// Waits until everything works again.
 async fn well(daemon: &Daemon) {
     eventually("nothing to be degraded", async || {
-        degraded(daemon).await.is_empty().then_some(())
+        let lines = daemon.rpc().await.degraded().await;
+        lines.is_empty().then_some(())
     })
     .await;
 }
@@ -45,13 +50,4 @@ async fn alarmed(rpc: &Rpc, project: &str, id: i64, words: &str) -> String {
         alarm.contains(words).then_some(alarm)
     })
     .await
-}
-
-/// Panics unless the log of an ended invocation is what its spool says, byte for byte.
-fn assert_undisturbed(ctl: &Ctl, invocation: &v1::Invocation) {
-    let path = ctl.log_path(invocation.id);
-    log::assert_whole(&log::lines(&path));
-    let undisturbed = reprojected(&ctl.home().invocation_dir(&invocation.uuid));
-    let on_disk = std::fs::read(path).unwrap();
-    assert!(on_disk == undisturbed, "the log is not what its spool says");
 }

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use steroids_proto::v1;
 use steroids_tests::faults::held;
-use steroids_tests::{Daemon, FailPoints, Home, Puppet, SmallDisk, eventually, log, rpc};
+use steroids_tests::{
+    Daemon, FailPoints, Home, Puppet, SmallDisk, assert_undisturbed, eventually, log, rpc,
+};
 
-use super::{alarmed, assert_undisturbed, told, well};
+use super::{alarmed, begun, told, well};
 
 const EIO: i32 = 5;
 const EDQUOT: i32 = 122;
@@ -25,8 +27,7 @@ async fn logs_on_a_read_only_file_system_are_made_up_for_later() {
     let agent = ["numbers", "--count", "100", "--exit", "7"];
     let started = rpc.start_fake(&ctl.project(), "T1", &agent).await;
     let line = told(&daemon, &[&ctl.project(), "Read-only", "writable again"]).await;
-    let record = home.invocation_dir(&started.uuid).join("exit.json");
-    eventually("the agent's end", async || record.exists().then_some(())).await;
+    home.recorded(&started.uuid).await;
     disk.set_read_only(false);
     let ended = rpc.ended(&ctl.project(), started.id).await;
     assert_eq!(ended.exit_code, Some(7));
@@ -51,13 +52,7 @@ async fn a_log_that_fails_while_it_is_written_is_whole_in_the_end() {
         ("activity_log.sync", EIO, 1),
     ] {
         let mut agent = Puppet::new(&home, &format!("{point}{number}"));
-        let started = rpc.start_fake(&ctl.project(), "T1", &agent.args()).await;
-        agent.counts(1..=1, 20, Duration::ZERO);
-        let selector = rpc::invocation(&ctl.project(), started.id);
-        rpc.follow(selector.clone(), "", true)
-            .await
-            .until("n 000001")
-            .await;
+        let started = begun(&ctl, &rpc, &mut agent).await;
         points.set(&[&format!("{point} errno {number}")]);
         agent.counts(2..=50, 20, Duration::ZERO);
         agent.exits(7);
@@ -75,6 +70,7 @@ async fn a_log_that_fails_while_it_is_written_is_whole_in_the_end() {
         let lines = log::lines(&ctl.log_path(ended.id));
         log::assert_counts_to(&log::numbers(&lines), 50);
         assert_undisturbed(&ctl, &ended);
+        let selector = rpc::invocation(&ctl.project(), ended.id);
         let followed = rpc.follow(selector, "", true).await.rest().await.unwrap();
         assert_eq!(
             rpc::bytes(&followed),

@@ -9,10 +9,8 @@ use std::time::{Duration, SystemTime};
 use nix::sys::stat::Mode;
 use steroids_proto::v1;
 use steroids_tests::faults::held;
-use steroids_tests::{Ctl, Daemon, Home, Puppet, Rpc, eventually, log, rpc};
+use steroids_tests::{Ctl, Daemon, Home, Puppet, Rpc, assert_undisturbed, eventually, log, rpc};
 use tonic::Code;
-
-use super::assert_undisturbed;
 
 /// What nobody may ever be shown.
 const GARBAGE: &str = "GARBAGE";
@@ -77,7 +75,7 @@ impl Scene {
         .await;
     }
 
-    /// A cursor of before is honoured, refused, or answered with a gap.
+    /// A cursor of before is refused, or answered with a gap.
     async fn is_open_about(&self, cursor: &str) {
         let selector = rpc::invocation(&self.ctl.project(), self.started.id);
         let first = match self.rpc.try_follow(selector, cursor, true).await {
@@ -199,21 +197,18 @@ async fn a_log_that_is_deleted_cut_or_written_over_comes_back_and_nobody_sees_ga
             fs::rename(other, path).unwrap();
         }),
     ];
-    for (what, harm) in &harms {
+    for (_, harm) in &harms {
         let cursor = scene.seen.last().unwrap().cursor.clone();
         harm(&path);
         scene.print().await;
         scene.is_back().await;
-        let _ = what;
         scene.is_open_about(&cursor).await;
     }
     let told = rebuilt(&scene.rpc, &scene.ctl.project(), harms.len()).await;
     let gaps = scene.end().await;
     assert!(gaps >= 1, "a log that changed was told of");
-    let seen = format!(
-        "{} harms, {gaps} gaps, each run a part of the log; events: {told:?}",
-        harms.len()
-    );
+    let harms = harms.map(|(what, _)| what).join(", ");
+    let seen = format!("{harms}: {gaps} gaps, each run a part of the log; events: {told:?}");
     held(32, seen);
 }
 

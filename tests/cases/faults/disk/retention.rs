@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use steroids_proto::v1;
 use steroids_tests::faults::held;
-use steroids_tests::{Daemon, FailPoints, Home, Puppet, log, rpc};
+use steroids_tests::{Daemon, FailPoints, Home, Puppet, assert_undisturbed, log, rpc};
 
-use super::{assert_undisturbed, told, well};
+use super::{told, well};
 
 #[tokio::test]
 async fn over_its_budget_the_oldest_finished_transcripts_go_and_no_other() {
@@ -32,6 +32,8 @@ async fn over_its_budget_the_oldest_finished_transcripts_go_and_no_other() {
     points.set(&["activity_log.append errno 28"]);
     let unprojected = rpc.start_fake(&ctl.project(), "T2", &flood).await;
     told(&daemon, &["No space left"]).await;
+    // Its transcript does not grow any more.
+    home.recorded(&unprojected.uuid).await;
     let there = |invocation: &v1::Invocation| home.invocation_dir(&invocation.uuid).exists();
 
     let pass = rpc

@@ -8,9 +8,7 @@ use std::path::Path;
 use steroids_proto::v1;
 use steroids_shim::spool::Reader;
 use steroids_tests::faults::{held, share};
-use steroids_tests::{Daemon, Home, Puppet, eventually, log, rpc};
-
-use super::assert_undisturbed;
+use steroids_tests::{Daemon, Home, Puppet, assert_undisturbed, eventually, log, rpc};
 
 fn cut(path: &Path, to: u64) {
     let file = OpenOptions::new().write(true).open(path).unwrap();
@@ -132,8 +130,7 @@ async fn a_damaged_spool_gives_what_stands_before_and_says_where_it_ends() {
     daemon.kill9().await;
     let mut all = Vec::new();
     for (number, (mut agent, started)) in agents.into_iter().enumerate() {
-        let folder = home.invocation_dir(&started.uuid);
-        let spool = folder.join("spool");
+        let spool = home.invocation_dir(&started.uuid).join("spool");
         // Each line a record of its own: the next is printed when the last is there.
         for line in 1..=4_u64 {
             agent.prints(&format!("n {line:06}"));
@@ -143,8 +140,7 @@ async fn a_damaged_spool_gives_what_stands_before_and_says_where_it_ends() {
             .await;
         }
         agent.exits(7);
-        let exit = folder.join("exit.json");
-        eventually("the exit record", async || exit.exists().then_some(())).await;
+        home.recorded(&started.uuid).await;
         all.push(damaged(number, count, started, &spool));
     }
     daemon.start_again().await;

@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use steroids_tests::faults::{held, share};
-use steroids_tests::{Daemon, FailPoints, Home, Puppet, eventually, log, rpc};
-
-use super::assert_undisturbed;
+use steroids_tests::{Daemon, FailPoints, Home, Puppet, assert_undisturbed, eventually, log, rpc};
 
 /// Starts the daemon as root of a user namespace that has none of the inotify resource `name`.
 async fn start_without(name: &str) -> Result<Daemon, &'static str> {

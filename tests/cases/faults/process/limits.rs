@@ -33,13 +33,7 @@ async fn a_daemon_that_may_start_no_process_refuses_clearly_and_recovers_by_itse
     followed.until("before").await;
 
     group.write("pids.max", "1");
-    let request = || steroids_proto::v1::StartRequest {
-        project: ctl.project(),
-        task_id: "T2".to_owned(),
-        provider: "command".to_owned(),
-        argv: rpc::argv(&["exit", "0"]),
-        ..Default::default()
-    };
+    let request = || rpc::command(&ctl.project(), "T2", rpc::argv(&["exit", "0"]));
     let refused = rpc.start(request()).await.unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
     assert!(

@@ -8,19 +8,14 @@ mod tree;
 use std::time::Duration;
 
 use steroids_proto::v1;
-use steroids_tests::{Ctl, Rpc};
+use steroids_tests::{Ctl, Rpc, rpc};
 
 /// Starts a shell script as an agent; `$1` and on are `words`.
 async fn start_script(rpc: &Rpc, ctl: &Ctl, script: &str, words: &[&str]) -> v1::Invocation {
     let shell = ["/bin/sh", "-c", script, "sh"];
     let words = shell.iter().chain(words);
-    let request = v1::StartRequest {
-        project: ctl.project(),
-        task_id: "T1".to_owned(),
-        provider: "command".to_owned(),
-        argv: words.map(|&word| word.to_owned()).collect(),
-        ..Default::default()
-    };
+    let argv = words.map(|&word| word.to_owned()).collect();
+    let request = rpc::command(&ctl.project(), "T1", argv);
     rpc.start(request).await.unwrap()
 }
 

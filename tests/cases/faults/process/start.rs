@@ -16,13 +16,8 @@ exec 7< /dev/null 8> /dev/null 9< /
 exec "$@""#;
 
 fn request(ctl: &Ctl, argv: &[&str]) -> v1::StartRequest {
-    v1::StartRequest {
-        project: ctl.project(),
-        task_id: "T1".to_owned(),
-        provider: "command".to_owned(),
-        argv: argv.iter().map(|&word| word.to_owned()).collect(),
-        ..Default::default()
-    }
+    let argv = argv.iter().map(|&word| word.to_owned()).collect();
+    rpc::command(&ctl.project(), "T1", argv)
 }
 
 /// All that a successful agent printed.

@@ -27,7 +27,8 @@ pub(crate) async fn hundred_silent() -> Vec<Row> {
         uuids.push(started.uuid);
     }
     drop(rpc);
-    // What starting them took is given back, and what they had to say is written.
+    // Nothing tells when memory was given back and spools synced; two safety polls are longer than
+    // either.
     tokio::time::sleep(Duration::from_secs(10)).await;
     let processes = home.processes();
     let shims: Vec<i32> = uuids.iter().map(|uuid| shim(&processes, uuid)).collect();
@@ -42,6 +43,7 @@ pub(crate) async fn hundred_silent() -> Vec<Row> {
         )
     };
     let (open, before) = (counts(), time());
+    // The time is what is measured.
     tokio::time::sleep(WATCHED).await;
     let (after, now) = (time(), counts());
     let grown = now.iter().zip(&open);

@@ -1,6 +1,6 @@
 //! The page, at a hundred thousand and at a million events; the figures are the browser's own.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use steroids_tests::browser::Heap;
 use steroids_tests::{Browser, Ctl, Daemon, Gateway, Home, Page, Puppet, rpc};
@@ -92,8 +92,11 @@ async fn page_of(events: u32) -> Figures {
     }
     let before = page.work().await;
     let printed = tokio::task::spawn_blocking(move || {
+        let begin = Instant::now();
         for number in 1..=NEW {
-            std::thread::sleep(Duration::from_millis(10));
+            let due = Duration::from_millis(10) * number;
+            // The pace at which an agent prints.
+            std::thread::sleep(due.saturating_sub(begin.elapsed()));
             agent.prints(&format!("new number {number} ."));
         }
         agent

@@ -98,6 +98,7 @@ async fn rest() -> Rest {
 async fn while_watched(pids: &[i32]) -> Duration {
     let all = || pids.iter().map(|pid| spent(*pid)).sum::<Duration>();
     let before = all();
+    // The time is what is measured.
     tokio::time::sleep(WATCHED).await;
     all().saturating_sub(before)
 }

@@ -96,6 +96,7 @@ fn print(agent: &mut Puppet) {
     let begin = Instant::now();
     for number in 0..EVENTS {
         let due = Duration::from_millis(number * 1_000 / PER_SECOND);
+        // The pace at which an agent prints.
         std::thread::sleep(due.saturating_sub(begin.elapsed()));
         agent.prints(&format!("t {}", now()));
     }

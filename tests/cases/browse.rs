@@ -35,10 +35,11 @@ async fn read_to_the_end(rpc: &Rpc, mut request: v1::ReadRequest) -> Vec<u8> {
     loop {
         let page = rpc.read(request.clone()).await.unwrap();
         read.extend(rpc::bytes(&page.events));
-        request.after = page.next;
         if !page.more {
             return read;
         }
+        assert_ne!(request.after, page.next, "there is more, and no way to it");
+        request.after = page.next;
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use steroids_tests::gateway::Answer;
-use steroids_tests::{Ctl, Daemon, Gateway, Home, Puppet, log, rpc};
+use steroids_tests::{Ctl, Daemon, Gateway, Home, Puppet, log, rpc, within};
 
 struct Scene {
     home: std::sync::Arc<Home>,
@@ -167,10 +167,12 @@ async fn any_part_of_a_log_can_be_had_by_its_place() {
             .value(&format!("{base}/lines?after={after}&limit=5"))
             .await;
         all.extend(lines_of(&page, "events"));
-        after = page["next"].as_str().unwrap().to_owned();
         if page["more"] == false {
             break;
         }
+        let next = page["next"].as_str().unwrap().to_owned();
+        assert_ne!(after, next, "there is more, and no way to it");
+        after = next;
     }
     assert_eq!(all, log);
     // Behind the last event of a page stands what goes on from it.
@@ -242,31 +244,31 @@ async fn the_overview_tells_what_begins_goes_on_and_ends() {
     assert_eq!(first["running"], json!([]));
     let mut agent = Puppet::new(&scene.home, "agent");
     let id = scene.ctl.start_fake("T1", &agent.args()).await;
-    let status = async |stream: &mut steroids_tests::gateway::Sse| {
-        let (_, data) = stream.event().await.unwrap();
-        let told: Value = serde_json::from_str(&data).unwrap();
-        (told["type"] == "invocation").then(|| {
-            assert_eq!(told["project"], scene.ctl.project());
-            assert_eq!(told["invocation"]["id"], id, "{told}");
-            told["invocation"].clone()
+    // The first thing told of it that is as wanted.
+    let mut told = async |what: &str, wanted: &dyn Fn(&Value) -> bool| {
+        within(what, async {
+            loop {
+                let (_, data) = stream.event().await.unwrap();
+                let mut told: Value = serde_json::from_str(&data).unwrap();
+                if told["type"] != "invocation" {
+                    continue;
+                }
+                assert_eq!(told["project"], scene.ctl.project());
+                assert_eq!(told["invocation"]["id"], id, "{told}");
+                if wanted(&told["invocation"]) {
+                    return told["invocation"].take();
+                }
+            }
         })
-    };
-    while status(&mut stream)
         .await
-        .is_none_or(|it| it["status"] != "running")
-    {}
+    };
+    told("its beginning", &|it| it["status"] == "running").await;
     agent.prints("something to look at");
-    let says = |it: &Value| it["live"]["lastText"] == "something to look at";
-    while !status(&mut stream).await.is_some_and(|it| says(&it)) {}
+    let text = |it: &Value| it["live"]["lastText"] == "something to look at";
+    told("what it said", &text).await;
     agent.exits(3);
-    loop {
-        if let Some(it) = status(&mut stream).await
-            && it["status"] == "failed"
-        {
-            assert_eq!(it["exitCode"], 3, "{it}");
-            return;
-        }
-    }
+    let ended = told("its end", &|it| it["status"] == "failed").await;
+    assert_eq!(ended["exitCode"], 3, "{ended}");
 }
 
 #[tokio::test]

@@ -1,10 +1,10 @@
 //! Anything dies, at any moment: what a client received, put together, is the log.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use steroids_tests::gateway::{Item, Received, Request, Sse};
-use steroids_tests::{Ctl, Daemon, Gateway, Home, eventually, within};
+use steroids_tests::{Ctl, Daemon, Gateway, eventually, patience, served, within};
 use tokio::sync::mpsc;
 
 /// Cuts per case; `STEROIDS_TEST_CUTS` gives another number.
@@ -43,10 +43,7 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Scene {
-        let home = Home::new();
-        let daemon = Daemon::start(&home).await;
-        let gateway = Gateway::start(&home).await;
-        let ctl = daemon.project("app").await;
+        let (_home, daemon, gateway, ctl) = served().await;
         Scene {
             daemon,
             gateway,
@@ -90,7 +87,9 @@ impl Scene {
 /// up at any answer but a stream.
 async fn browser(request: Request, mut leaves: mpsc::Receiver<()>) -> Received {
     let mut received = Received::default();
+    let mut heard = Instant::now();
     loop {
+        assert!(heard.elapsed() < patience(), "it comes back for nothing");
         let resumed = received.resumes(&request);
         let opened = eventually("the gateway to answer", async || {
             Sse::try_open(&resumed).await.ok()
@@ -111,6 +110,9 @@ async fn browser(request: Request, mut leaves: mpsc::Receiver<()>) -> Received {
             };
             if matches!(item, Item::End | Item::Cut) {
                 break;
+            }
+            if matches!(item, Item::Event { .. }) {
+                heard = Instant::now();
             }
             received.take(item);
         }
@@ -170,6 +172,7 @@ async fn polling_through_every_cut_gives_the_log_too() {
     let polling = async {
         let mut cursor = String::new();
         let mut events = Vec::new();
+        let mut heard = Instant::now();
         loop {
             let target = format!("{base}&after={cursor}");
             let request = Request::new(gateway, "GET", &target).bearer(&token);
@@ -179,7 +182,12 @@ async fn polling_through_every_cut_gives_the_log_too() {
                 (answer.status != 503).then_some(answer)
             });
             let answer = answer.await.ok().value();
-            events.extend(answer["events"].as_array().unwrap().clone());
+            let more = answer["events"].as_array().unwrap();
+            if !more.is_empty() {
+                heard = Instant::now();
+            }
+            assert!(heard.elapsed() < patience(), "it asks for nothing");
+            events.extend(more.clone());
             cursor = answer["cursor"].as_str().unwrap().to_owned();
             if answer["done"] == true {
                 return events;

@@ -41,12 +41,15 @@ async fn until(
     id: i64,
     wanted: impl Fn(&v1::Invocation) -> bool,
 ) -> v1::Invocation {
-    loop {
-        let found = running(watch).await.into_iter();
-        if let Some(found) = found.filter(|it| it.id == id).find(&wanted) {
-            return found;
+    within("a pulse that tells it", async {
+        loop {
+            let found = running(watch).await.into_iter();
+            if let Some(found) = found.filter(|it| it.id == id).find(&wanted) {
+                return found;
+            }
         }
-    }
+    })
+    .await
 }
 
 fn live(invocation: &v1::Invocation) -> v1::Live {

@@ -53,6 +53,7 @@ pub(crate) fn hold(options: &Options) -> Result<u8, Failure> {
     let end = Instant::now() + options.millis("ms", 3_600_000)?;
     let mut number = 0;
     while Instant::now() < end {
+        // A word now and then, for as long as it lives.
         sleep(Duration::from_millis(100));
         number += 1;
         pipes::stdout(format!("late {number:06}\n").as_bytes());

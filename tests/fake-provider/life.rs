@@ -54,6 +54,7 @@ pub(crate) fn close_output(options: &Options) -> Result<u8, Failure> {
     let pause = options.millis("ms", 1_000)?;
     pipes::stdout(b"closing\n");
     close_pipes()?;
+    // How long it runs on without them is what is asked for.
     sleep(pause);
     options.number("exit", 0)
 }

@@ -103,6 +103,7 @@ pub(crate) fn stamp(options: &Options) -> Result<u8, Failure> {
     options.number("exit", 0)
 }
 
+/// Keeps the pace that was asked for.
 fn rest(pause: Duration) {
     if !pause.is_zero() {
         sleep(pause);

@@ -69,6 +69,7 @@ fn numbered(text: &str) -> Result<(), Failure> {
             pipes::stdout(batch.as_bytes());
             batch.clear();
             let done = (number - from + 1) as f64 / count as f64;
+            // The pace that was asked for.
             sleep(whole.mul_f64(done).saturating_sub(begun.elapsed()));
         }
     }

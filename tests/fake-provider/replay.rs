@@ -84,7 +84,7 @@ fn chunk(row: &str) -> Result<Chunk, Failure> {
     Ok(Chunk { at, pipe, length })
 }
 
-/// Speed 0 means without a pause.
+/// Keeps the pace of the recording; speed 0 means without a pause.
 fn wait_until(start: Instant, at: Duration, speed: f64) {
     if speed > 0.0 {
         let target = at.div_f64(speed);

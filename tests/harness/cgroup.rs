@@ -24,9 +24,8 @@ impl Cgroup {
     /// One that can bound the number of its threads.
     pub fn of_pids() -> Option<Cgroup> {
         let has_pids = |options: &str| options.split(',').any(|option| option == "pids");
-        let group = Cgroup::below(&mount(|kind, options| {
-            kind == "cgroup" && has_pids(options)
-        })?)?;
+        let v1 = mount(|kind, options| kind == "cgroup" && has_pids(options));
+        let group = Cgroup::below(&v1.or_else(|| mount(|kind, _| kind == "cgroup2"))?)?;
         group.path.join("pids.max").exists().then_some(group)
     }
 
@@ -84,6 +83,7 @@ impl Drop for Cgroup {
             if fs::remove_dir(&self.path).is_ok() || Instant::now() > deadline {
                 return;
             }
+            // Nobody tells when a group has become empty, and a drop cannot await it.
             std::thread::sleep(Duration::from_millis(5));
         }
     }

@@ -2,9 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use steroids_proto::v1;
-use steroids_shim::exit::ExitRecord;
 use steroids_shim::paths::InvDir;
 use steroids_shim::state::State;
 use steroids_tests::faults::held;
@@ -26,14 +25,11 @@ fn clock(points: &FailPoints, by: i64) {
 }
 
 async fn start(daemon: &Daemon, ctl: &Ctl, args: &[&str], limits: v1::Limits) -> v1::Invocation {
+    // One task for each: none is started twice while its agent runs.
+    let task = uuid::Uuid::new_v4().to_string();
     let request = v1::StartRequest {
-        project: ctl.project(),
-        // One for each: none is started twice while its agent runs.
-        task_id: uuid::Uuid::new_v4().to_string(),
-        provider: "command".to_owned(),
-        argv: rpc::argv(args),
         limits: Some(limits),
-        ..Default::default()
+        ..rpc::command(&ctl.project(), &task, rpc::argv(args))
     };
     daemon.rpc().await.start(request).await.unwrap()
 }
@@ -193,11 +189,7 @@ async fn a_limit_that_is_reached_while_no_daemon_is_there_ends_the_agent() {
     )
     .await;
     daemon.kill9().await;
-    let dir = InvDir::at(home.invocation_dir(&agent.uuid));
-    eventually("the shim to record the end", async || {
-        ExitRecord::load(&dir).ok().flatten()
-    })
-    .await;
+    home.recorded(&agent.uuid).await;
     assert_eq!(processes::marked(&agent.uuid), []);
     daemon.start_again().await;
     let ended = daemon.rpc().await.ended(&ctl.project(), agent.id).await;
@@ -218,7 +210,7 @@ async fn a_standstill_of_everything_is_nobodys_silence() {
     let daemon = Daemon::start(&home).await;
     let ctl = daemon.project("app").await;
     let limits = v1::Limits {
-        silence: limit(Duration::from_secs(3)),
+        silence: limit(Duration::from_secs(6)),
         ..Default::default()
     };
     let rpc = daemon.rpc().await;
@@ -244,12 +236,12 @@ async fn a_standstill_of_everything_is_nobodys_silence() {
     let theirs: Vec<i32> = states.iter().filter_map(|state| state.agent_pid).collect();
     let shims: Vec<i32> = states.iter().map(|state| state.shim_pid).collect();
     assert_eq!(theirs.len(), 3);
-    let signal = |pid: &i32, signal| kill_process(Pid::from_raw(*pid).unwrap(), signal).unwrap();
+    let signal = |pid: &i32, signal| processes::signal(*pid, signal);
     let ours = [daemon.pid()];
     let all = || theirs.iter().chain(&shims).chain(&ours);
     all().for_each(|pid| signal(pid, Signal::STOP));
     // The standstill itself: past the limit, and past what a busy machine may be late by.
-    tokio::time::sleep(Duration::from_millis(5300)).await;
+    tokio::time::sleep(Duration::from_millis(8500)).await;
     let slept: Vec<u64> = shims
         .iter()
         .map(|pid| processes::main_sleeps(*pid))
@@ -276,6 +268,6 @@ async fn a_standstill_of_everything_is_nobodys_silence() {
         assert_eq!(log::messages(&lines, "output").last(), Some(&"after"));
     }
     let seen =
-        "stopped 5.3 s with a silence of 3 s: all three agents go on, the same daemon serves";
+        "stopped 8.5 s with a silence of 6 s: all three agents go on, the same daemon serves";
     held(47, seen);
 }

@@ -47,7 +47,9 @@ async fn a_run_is_watched_from_the_overview_to_its_end_through_a_daemon_that_die
     page.expect_failed_requests();
     scene.daemon.kill9().await;
     connection(page, "away").await;
-    assert_eq!(rows(page).await.len(), before.len(), "nothing is cleared");
+    // Some that were on their way may have come.
+    let now = rows(page).await;
+    assert!(now.len() >= before.len(), "nothing is cleared");
     for line in rest {
         agent.prints(line);
     }

@@ -11,7 +11,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use steroids_tests::{Ctl, Daemon, Home, eventually, faults, log, processes, reprojected, within};
+use steroids_tests::{
+    Ctl, Daemon, Home, eventually, faults, log, patience, processes, reprojected, within,
+};
 use tokio::task::JoinHandle;
 
 const LANES: u64 = 8;
@@ -145,6 +147,7 @@ impl Shared {
             loop {
                 let output = self.ctl.run(&call).await;
                 match output.code {
+                    // Nobody tells when there is a daemon again: a person would ask now and then.
                     69 | 75 => tokio::time::sleep(AGAIN).await,
                     // It was started, and has ended meanwhile.
                     0 | 1 => return output,
@@ -160,6 +163,7 @@ impl Shared {
 
     /// What one client sees from its start to the last line.
     async fn follow(&self, lane: u64, id: i64) -> Vec<String> {
+        let deadline = Instant::now() + patience();
         loop {
             let call = ["--json", "stream", &id.to_string()];
             let (mut terminal, mut seen) = (self.ctl.spawn(call), Vec::new());
@@ -173,6 +177,7 @@ impl Shared {
                 assert_eq!(output.code, 0, "{output:?} after {seen:?}");
                 return seen;
             }
+            assert!(Instant::now() < deadline, "no daemon to stream from");
         }
     }
 
@@ -186,6 +191,7 @@ impl Shared {
                         return shown;
                     }
                 }
+                // As above.
                 tokio::time::sleep(AGAIN).await;
             }
         };
@@ -294,6 +300,7 @@ async fn kill_daemon(daemon: &mut Daemon, rng: &mut StdRng) -> u32 {
     while rng.random_bool(0.3) {
         *daemon = Daemon::launch(daemon.home(), Vec::new());
         let moment = rng.random_range(Duration::ZERO..Duration::from_millis(150));
+        // As above: somewhere in its start.
         tokio::time::sleep(moment).await;
         daemon.kill9().await;
         more += 1;
@@ -363,6 +370,7 @@ async fn soak(kills: u32, others: bool) -> String {
 
 async fn continue_at_random(rng: &mut StdRng) {
     let moment = rng.random_range(Duration::ZERO..Duration::from_millis(400));
+    // Not a wait for anything: the moment itself is what is tried.
     tokio::time::sleep(moment).await;
 }
 

@@ -1,6 +1,6 @@
 //! The older tool takes what runs for dead: it closes the row, and signals whom it knows.
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use steroids_proto::v1;
 use steroids_tests::faults::held;
 use steroids_tests::{Ctl, Daemon, Home, Puppet, Rpc, old_database, processes, rpc, within};
@@ -16,14 +16,17 @@ async fn event(rpc: &Rpc, ctl: &Ctl, kind: &str, id: i64) -> v1::LifecycleEvent 
         since_ms: None,
     };
     let mut events = rpc.projects().watch(watched).await.unwrap().into_inner();
-    loop {
-        let batch = within(kind, events.message()).await.unwrap();
-        let batch = batch.expect("Watch goes on while the daemon does");
-        let mut events = batch.events.into_iter();
-        if let Some(event) = events.find(|it| it.kind == kind && it.invocation_id == Some(id)) {
-            return event;
+    within(kind, async {
+        loop {
+            let batch = events.message().await.unwrap();
+            let batch = batch.expect("Watch goes on while the daemon does");
+            let mut events = batch.events.into_iter();
+            if let Some(event) = events.find(|it| it.kind == kind && it.invocation_id == Some(id)) {
+                return event;
+            }
         }
-    }
+    })
+    .await
 }
 
 fn events(ctl: &Ctl, kind: &str) -> usize {
@@ -118,7 +121,7 @@ async fn whom_the_older_tool_signals_is_never_an_agent_or_its_shim() {
     let silent = old_database::silent_runners(&global);
     assert_eq!(silent, [runner.id().cast_signed()]);
     for pid in silent {
-        kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+        processes::signal(pid, Signal::TERM);
     }
     assert!(!runner.wait().unwrap().success());
 

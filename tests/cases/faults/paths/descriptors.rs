@@ -3,11 +3,11 @@
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use steroids_proto::v1;
 use steroids_tests::faults::held;
-use steroids_tests::{Daemon, Home, eventually, processes, rpc};
+use steroids_tests::{Daemon, Home, eventually, patience, processes, rpc};
 use tonic::Code;
 
 /// How long it is watched for doing nothing.
@@ -31,6 +31,7 @@ async fn with_no_descriptor_left_it_refuses_waits_and_recovers() {
     let crowd = crowd.await.unwrap();
 
     let before = processes::cpu(daemon.pid()).unwrap_or_default();
+    // The time is what is looked at.
     tokio::time::sleep(WINDOW).await;
     let used = processes::cpu(daemon.pid())
         .unwrap_or_default()
@@ -42,12 +43,8 @@ async fn with_no_descriptor_left_it_refuses_waits_and_recovers() {
 
     // Who is served already goes on being served, and is told what is missing.
     let request = |id: &str| v1::StartRequest {
-        project: project.clone(),
-        task_id: "T1".to_owned(),
-        provider: "command".to_owned(),
         request_id: id.to_owned(),
-        argv: rpc::argv(&["exit", "0"]),
-        ..Default::default()
+        ..rpc::command(&project, "T1", rpc::argv(&["exit", "0"]))
     };
     let status = rpc.start(request("r-1")).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
@@ -102,13 +99,16 @@ fn crowd(home: &Home) -> Vec<UnixStream> {
         stream.write_all(words).unwrap();
         stream
     };
+    let deadline = Instant::now() + patience();
     let mut crowd = Vec::new();
     while !is_full() {
         let mut stream = connect();
         let glance = Some(Duration::from_millis(50));
         stream.set_read_timeout(glance).unwrap();
         // The daemon's settings: it is served.
-        while stream.read_exact(&mut [0; 9]).is_err() && !is_full() {}
+        while stream.read_exact(&mut [0; 9]).is_err() && !is_full() {
+            assert!(Instant::now() < deadline, "neither served nor refused");
+        }
         crowd.push(stream);
         assert!(crowd.len() < 100, "64 descriptors were enough");
     }

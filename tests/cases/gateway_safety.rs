@@ -23,7 +23,7 @@ const ALWAYS: [(&str, &str); 8] = [
     ("referrer-policy", "no-referrer"),
     ("cross-origin-resource-policy", "same-origin"),
     ("cross-origin-opener-policy", "same-origin"),
-    ("cache-control", "no-"),
+    ("cache-control", "no-store"),
 ];
 
 fn assert_guarded(name: &str, answer: &Answer) {

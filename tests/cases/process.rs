@@ -1,8 +1,10 @@
 //! What the provider gets when it is started, and what is told of how it ended.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use steroids_proto::v1;
-use steroids_tests::faults::{held, share};
+use steroids_tests::faults::{held, is_long, share};
 use steroids_tests::{Daemon, Home, log, rpc};
 
 #[tokio::test]
@@ -22,13 +24,9 @@ async fn a_provider_gets_three_descriptors_an_allowed_environment_and_a_clean_sl
     ];
     let pair = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     let request = v1::StartRequest {
-        project: ctl.project(),
-        task_id: "T1".to_owned(),
-        provider: "command".to_owned(),
-        argv: rpc::argv(&["facts"]),
         caller_env: caller.map(pair).into(),
         env: [pair(("CHOSEN", "yes"))].into(),
-        ..Default::default()
+        ..rpc::command(&ctl.project(), "T1", rpc::argv(&["facts"]))
     };
     let started = rpc.start(request).await.unwrap();
     assert_eq!(
@@ -131,6 +129,12 @@ async fn a_provider_that_closes_its_output_runs_on_until_it_ends() {
     let ms: i64 = share(700, 60_000);
     let args = ["close-output", "--ms", &ms.to_string(), "--exit", "4"];
     let started = rpc.start_fake(&ctl.project(), "T1", &args).await;
+    if is_long() {
+        // Not a wait for anything: that it runs on is what is tried, for longer than `ended` waits.
+        tokio::time::sleep(Duration::from_secs(45)).await;
+        let now = rpc.get(&ctl.project(), started.id).await;
+        assert_eq!(now.state(), v1::State::Running);
+    }
     let ended = rpc.ended(&ctl.project(), started.id).await;
     assert_eq!(ended.exit_code, Some(4));
     assert!(ended.duration_ms.unwrap() >= ms, "{ended:?}");

@@ -49,8 +49,9 @@ async fn a_symlink_anywhere_in_the_path_is_refused() {
     refused(&daemon, &text(&link)).await;
     refused(&daemon, &text(&link.join("app"))).await;
     refused(&daemon, &text(&home.path("home/real/../link"))).await;
+    refused(&daemon, &text(&home.path("home/real/../real/app"))).await;
     assert!(!home.path("home/real/.steroids").exists());
-    held(62, "`..` and a symlink, last or not: refused");
+    held(62, "`..`, and a symlink, last or not: refused");
 }
 
 #[tokio::test]

@@ -9,10 +9,12 @@ mod read_only;
 mod replaced;
 mod runners;
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Instant;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use steroids_proto::v1;
 use steroids_tests::{Ctl, Daemon, eventually, old_database};
 
@@ -23,17 +25,27 @@ fn foreign(ctl: &Ctl) -> Connection {
     db
 }
 
-/// Whether SQLite finds everything in order.
+/// Whether SQLite finds everything in order; not in one that it would have to make first.
 fn is_whole(db: &Path) -> bool {
-    let db = Connection::open(db).unwrap();
+    let db = Connection::open_with_flags(db, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
     old_database::strings(&db, "PRAGMA integrity_check") == ["ok"]
 }
 
-/// What `status` says is wrong.
-async fn degraded(daemon: &Daemon) -> Vec<String> {
-    let mut rpc = daemon.rpc().await.daemon();
-    let status = rpc.status(v1::StatusRequest {}).await.unwrap();
-    status.into_inner().degraded
+/// How many descriptors of a process lead to a database, its -wal and its -shm, as these are now.
+fn descriptors(pid: i32, ctl: &Ctl) -> [usize; 3] {
+    ["", "-wal", "-shm"].map(|suffix| {
+        let mut path = old_database::path(ctl.folder()).into_os_string();
+        path.push(suffix);
+        let wanted = fs::metadata(&path)
+            .map(|file| (file.dev(), file.ino()))
+            .unwrap();
+        fs::read_dir(format!("/proc/{pid}/fd"))
+            .unwrap()
+            .flatten()
+            .filter_map(|entry| fs::metadata(entry.path()).ok())
+            .filter(|file| (file.dev(), file.ino()) == wanted)
+            .count()
+    })
 }
 
 /// Waits until a row can be read and `is` as wanted; tells how many seconds that took.

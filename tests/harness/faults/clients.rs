@@ -7,7 +7,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         id: 48,
         fault: "a follower never reads (window 0) for 60 s, beside 5 good ones",
-        required: "good ones have every line, daemon grows by less than 24 MiB, the slow one is cut off",
+        required: "good ones have every line; long form: daemon below 24 MiB more, the slow one is cut off",
         tests: &[
             "faults::clients::slow::one_that_never_reads_is_cut_off_and_costs_the_others_nothing",
         ],

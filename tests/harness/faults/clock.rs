@@ -16,7 +16,7 @@ pub(super) const FAULTS: &[Fault] = &[
     },
     Fault {
         id: 47,
-        fault: "everything stands still for longer than the limits (SIGSTOP of daemon, shims, agents)",
+        fault: "everything stands still for longer than the silence limit (SIGSTOP of daemon, shims, agents)",
         required: "no mass time-out; the same daemon serves on",
         tests: &["faults::clock::a_standstill_of_everything_is_nobodys_silence"],
     },

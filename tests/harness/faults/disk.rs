@@ -28,7 +28,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         id: 29,
         fault: "a record of a spool is torn, or has a flipped bit",
-        required: "all before it is in the log, the place is told, row and exit code right; others unaffected, no panic",
+        required: "all before it is in the log, that it is damaged is told, row and exit code right; others unaffected, no panic",
         tests: &[
             "faults::disk::torn::a_damaged_spool_gives_what_stands_before_and_says_where_it_ends",
         ],
@@ -44,14 +44,14 @@ pub(super) const FAULTS: &[Fault] = &[
     },
     Fault {
         id: 31,
-        fault: "a line of 50 MB without newline, then 10 MB/s for 20 s",
-        required: "daemon grows by less than 32 MiB; shim stays below 64 MiB + 2 MiB and goes back below 2 MiB; the line is marked as cut, the next ones are whole",
+        fault: "a line of 50 MB without newline, then 10 MB/s for 20 s (9 MB and 1 s in the short form)",
+        required: "daemon grows by less than 32 MiB; shim stays below 64 MiB + 2 MiB and gives its own memory back, to below 2 MiB; the line is marked as cut, the next ones are whole",
         tests: &["faults::disk::flood::a_flood_is_kept_whole_in_bounded_memory"],
     },
     Fault {
         id: 32,
         fault: "the log is deleted (also with its folder, as git clean does), emptied, cut, written over, added to or replaced while it is followed",
-        required: "followers see the log or a gap, never anything else; it is rebuilt; cursors of before get a gap or OUT_OF_RANGE; an event says why",
+        required: "followers see the log or a gap, never anything else; it is rebuilt; cursors of before get a gap or OUT_OF_RANGE; an event tells of it",
         tests: &[
             "faults::disk::replaced::a_log_that_is_deleted_cut_or_written_over_comes_back_and_nobody_sees_garbage",
         ],
@@ -59,7 +59,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         id: 33,
         fault: "a symlink to another user's file, a hard link, a FIFO, a socket or a folder stands in the log's place",
-        required: "never read, never written, nobody blocks; it is replaced by the log; an event says what stood there",
+        required: "shown to nobody, never written, nobody blocks; replaced by the log; an event says what stood there",
         tests: &[
             "faults::disk::replaced::what_an_agent_puts_in_its_logs_place_is_neither_read_nor_written",
         ],
@@ -67,7 +67,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         id: 34,
         fault: "the inotify queue overflows; no inotify watches or instances to be had",
-        required: "lines are followed within 2 s: all are looked at again, and the shim's own hints serve, with a poll of 1 s behind them",
+        required: "lines are followed on: after an overflow all are looked at again, without watches the shim's own hints serve",
         tests: &[
             "faults::disk::unwatched::without_watches_lines_are_followed_by_the_shims_own_hints",
             "faults::disk::unwatched::more_events_than_the_queue_holds_are_made_good",

@@ -34,7 +34,7 @@ pub(super) const FAULTS: &[Fault] = &[
     },
     Fault {
         id: 58,
-        fault: "slow heads and bodies, 200 idle streams, 17 KiB of headers, 65 headers, a URL of 5 KiB, \
+        fault: "heads and bodies that stop half way, 200 idle streams, 17 KiB of headers, 65 headers, a URL of 5 KiB, \
                 chunk extensions, Content-Length with Transfer-Encoding, pipelining",
         required: "limits hold, 4xx, others are served",
         tests: &[
@@ -77,7 +77,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         id: 203,
         fault: "a body with a value of the wrong type, a relative project on a stream",
-        required: "400 that names what is wrong and repeats nothing of the body",
+        required: "400 that repeats nothing of the body; streams are told what is wrong",
         tests: &["faults::gateway::what_makes_no_sense_is_a_400_that_repeats_nothing"],
     },
 ];

@@ -20,7 +20,7 @@ pub(super) const FAULTS: &[Fault] = &[
     },
     Fault {
         id: 63,
-        fault: ".steroids or invocations swapped for a symlink in a loop during 200 starts",
+        fault: ".steroids or invocations swapped for a symlink in a loop during 200 starts (30 in the short form)",
         required: "never a file outside the project; what was started ends",
         tests: &[
             "faults::paths::swapped::swapping_the_steroids_folder_for_a_link_leads_to_no_file_outside",

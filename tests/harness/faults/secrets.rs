@@ -8,7 +8,7 @@ pub(super) const FAULTS: &[Fault] = &[
         id: 67,
         fault: "a provider prints a secret variable: split over reads and lines, escaped, in JSON \
                 within JSON, in argv, as its error, as its last half line; a launch quotes it",
-        required: "absent from logs, rows, answers, own logs and core; only spool, specification \
+        required: "absent from logs, rows, answers and own logs; only spool, specification \
                    and exit record have it, 0600",
         tests: &["faults::secrets::a_provider_that_prints_its_secrets_shows_them_to_nobody"],
     },

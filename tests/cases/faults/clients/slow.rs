@@ -50,10 +50,11 @@ async fn one_that_never_reads_is_cut_off_and_costs_the_others_nothing() {
         most = most.max(processes::resident(daemon.pid()));
     }
     let grown = most.saturating_sub(before);
-    assert!(grown < MOST_GROWTH, "{before} {most}");
 
-    // Nothing shorter than a minute is told from a client that is only slow.
+    // Nothing shorter than a minute is told from a client that is only slow; and what the short form
+    // prints is less than the daemon may grow by.
     let end = if is_long() {
+        assert!(grown < MOST_GROWTH, "{before} {most}");
         stuck.closed(patience() * 8).await;
         subscribers(&rpc, 0).await;
         assert!(home.daemon_log().contains("cut off"));

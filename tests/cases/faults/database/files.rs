@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use steroids_tests::faults::held;
 use steroids_tests::{Ctl, Daemon, Home, binaries, old_database};
 
+use super::descriptors;
+
 /// Files outside the store that name a database, and what for. A new one asks to be thought about.
 const NAMED: [(&str, &str); 5] = [
     ("daemon/src/config/mod.rs", "where the older tool's is"),
@@ -40,9 +42,10 @@ const OPENED: [(&str, &str); 6] = [
 ];
 
 /// Ways to open a file without SQLite.
-const OPENERS: [&str; 9] = [
+const OPENERS: [&str; 10] = [
     "File::open",
     "File::create",
+    "File::options",
     "OpenOptions",
     "fs::read(",
     "fs::read_to_string(",
@@ -117,23 +120,6 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
         }
     }
     found
-}
-
-/// How many descriptors of a process lead to a database, its -wal and its -shm.
-fn descriptors(pid: i32, ctl: &Ctl) -> [usize; 3] {
-    ["", "-wal", "-shm"].map(|suffix| {
-        let mut path = old_database::path(ctl.folder()).into_os_string();
-        path.push(suffix);
-        let wanted = fs::metadata(&path)
-            .map(|file| (file.dev(), file.ino()))
-            .unwrap();
-        fs::read_dir(format!("/proc/{pid}/fd"))
-            .unwrap()
-            .flatten()
-            .filter_map(|entry| fs::metadata(entry.path()).ok())
-            .filter(|file| (file.dev(), file.ino()) == wanted)
-            .count()
-    })
 }
 
 /// Locks on a database that a process holds, as the kernel lists them.

@@ -10,7 +10,7 @@ use steroids_proto::v1;
 use steroids_tests::faults::held;
 use steroids_tests::{Ctl, Daemon, Home, Puppet, eventually, old_database, processes, rpc};
 
-use super::{degraded, foreign, is_whole, row};
+use super::{descriptors, foreign, is_whole, row};
 
 /// A daemon with an invocation that has ended with 5, and one that runs.
 struct Scene {
@@ -87,7 +87,10 @@ impl Scene {
         let next = self.ctl.start_fake("T3", &["exit", "0"]).await;
         assert!(next > self.running.id, "id {next} was given again");
         rpc.ended(&project, next).await;
-        assert_eq!(degraded(&self.daemon).await, Vec::<String>::new());
+        assert_eq!(rpc.degraded().await, Vec::<String>::new());
+        // What it works in is the file that stands there, and not one that is gone.
+        let open = descriptors(self.daemon.pid(), &self.ctl);
+        assert!(open.iter().all(|count| *count > 0), "{open:?}");
         assert!(is_whole(&self.db()));
     }
 
@@ -96,7 +99,7 @@ impl Scene {
         let begun = Instant::now();
         let project = self.ctl.project();
         eventually("status to tell of the database", async || {
-            let lines = degraded(&self.daemon).await;
+            let lines = self.daemon.rpc().await.degraded().await;
             lines
                 .iter()
                 .any(|line| line.contains(&project) && line.contains(words))
@@ -142,7 +145,7 @@ async fn journals_deleted_under_an_open_database_cost_nothing_that_was_committed
         fs::remove_file(scene.beside(suffix)).unwrap();
         let begun = Instant::now();
         eventually("the database to be opened anew", async || {
-            degraded(&scene.daemon).await;
+            scene.daemon.rpc().await.degraded().await;
             scene.beside(suffix).exists().then_some(())
         })
         .await;

@@ -6,12 +6,12 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use steroids_proto::v1;
 use steroids_tests::faults::{held, share};
-use steroids_tests::{Daemon, Home, eventually, rpc};
+use steroids_tests::{Daemon, Home, eventually, patience, rpc};
 
 #[tokio::test]
 async fn swapping_the_steroids_folder_for_a_link_leads_to_no_file_outside() {
@@ -49,14 +49,18 @@ async fn swapped(name: &str, inside: &str) -> String {
     let swapping = Swapping::begin(ctl.folder().join(name), link);
     let count = share(30, 200);
     let (mut started, mut refused) = (Vec::new(), 0);
-    while started.len() + refused < count || swapping.swaps() < count {
-        let request = v1::StartRequest {
-            project: ctl.project(),
-            task_id: "T1".to_owned(),
-            provider: "command".to_owned(),
-            argv: rpc::argv(&["exit", "0"]),
-            ..Default::default()
-        };
+    let deadline = Instant::now() + patience() * 4;
+    // Until one has gone well at least: were all refused, nothing would be tried.
+    while started.is_empty() || started.len() + refused < count || swapping.swaps() < count {
+        let swaps = swapping.swaps();
+        let so_far = format!(
+            "{} started, {refused} refused, {swaps} swaps",
+            started.len()
+        );
+        assert!(Instant::now() < deadline, "{so_far}");
+        // A task for each: none is started twice while its agent runs.
+        let task = format!("T{}", started.len() + refused);
+        let request = rpc::command(&ctl.project(), &task, rpc::argv(&["exit", "0"]));
         match rpc.start(request).await {
             Ok(invocation) => started.push(invocation.id),
             Err(_) => refused += 1,
@@ -69,8 +73,6 @@ async fn swapped(name: &str, inside: &str) -> String {
     for id in &started {
         rpc.ended(&ctl.project(), *id).await;
     }
-    // A start that lost its database behind its row was refused; the row is ended by the next pass.
-    ctl.run(["wakeup"]).await.ok();
     eventually("no row that runs", async || {
         let request = v1::ListRequest {
             project: ctl.project(),

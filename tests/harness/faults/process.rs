@@ -116,4 +116,14 @@ pub(super) const FAULTS: &[Fault] = &[
         required: "row says lost, none of them alive then, group removed",
         tests: &["faults::process::tree::a_lost_shims_control_group_is_emptied_and_removed"],
     },
+    Fault {
+        id: 165,
+        fault: "the daemon is the first process of a container (a PID namespace with its own /proc), with clients \
+                inside and outside, where a peer's process id is 0",
+        required: "both start, see and stop agents; what was stopped leaves no process; the container killed with \
+                   its agents: lost; TERM: exit 0, nothing left",
+        tests: &[
+            "faults::process::container::the_first_process_of_a_container_serves_who_is_inside_and_who_is_not",
+        ],
+    },
 ];

@@ -1,5 +1,6 @@
 //! See `tests/harness/faults/process.rs`.
 
+mod container;
 mod idle;
 mod limits;
 mod start;

@@ -1,10 +1,14 @@
 //! Whatever reads foreign bytes, held to its oracle: by what `make fuzz` begins with, and by that
 //! changed at random. What this finds in seconds need not wait for somebody who fuzzes for hours.
 
+use std::collections::BTreeSet;
+use std::fs;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
+use steroids_tests::binaries::workspace;
 use steroids_tests::oracle::{self, Oracle, seeds};
 
 /// Of a seed at most so much: enough to go on behind what is damaged, and quick.
@@ -126,4 +130,45 @@ fn a_configuration_is_understood_alike_by_all_who_read_it() {
 #[test]
 fn what_a_daemon_and_a_shim_tell_each_other_reads_back() {
     hold("protocol", 300);
+}
+
+/// Nothing here compiles the fuzz targets: libFuzzer wants C++, and they a lock file and a target
+/// folder of their own, in which the workspace would be built once more. So all that they hold is a
+/// call of an oracle, whose name and type are known here.
+#[test]
+fn a_fuzz_target_is_a_call_of_its_oracle_and_no_more() {
+    let names: BTreeSet<String> = oracle::ALL.iter().map(|it| it.0.to_owned()).collect();
+    let fuzz = workspace().join("tests/fuzz");
+    let mut files = BTreeSet::new();
+    for entry in fs::read_dir(fuzz.join("fuzz_targets")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let expected = format!(
+            "//! Gives the oracle what libFuzzer comes upon.\n\n#![no_main]\n\n\
+             use libfuzzer_sys::fuzz_target;\nuse steroids_tests::oracle;\n\n\
+             fuzz_target!(|bytes: &[u8]| oracle::{name}(bytes));\n"
+        );
+        assert_eq!(fs::read_to_string(&path).unwrap(), expected, "{path:?}");
+        files.insert(name);
+    }
+    assert_eq!(files, names, "the targets' files");
+    let manifest = fs::read_to_string(fuzz.join("Cargo.toml")).unwrap();
+    let manifest: toml::Table = manifest.parse().unwrap();
+    let bins = manifest["bin"].as_array().unwrap().iter();
+    let bins: BTreeSet<(String, String)> = bins
+        .map(|bin| {
+            let text = |key: &str| bin[key].as_str().unwrap().to_owned();
+            (text("name"), text("path"))
+        })
+        .collect();
+    let expected = names.iter().map(|name| {
+        let path = format!("fuzz_targets/{name}.rs");
+        (name.clone(), path)
+    });
+    assert_eq!(bins, expected.collect(), "the targets of the manifest");
+    let makefile = fs::read_to_string(workspace().join("Makefile")).unwrap();
+    let mut lines = makefile.lines();
+    let line = lines.find_map(|line| line.strip_prefix("FUZZ_TARGETS ?="));
+    let made = line.unwrap().split_whitespace().map(str::to_owned);
+    assert_eq!(made.collect::<BTreeSet<_>>(), names, "those of `make fuzz`");
 }

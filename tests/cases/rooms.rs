@@ -335,7 +335,8 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
             let name = entry.file_name();
             if entry.file_type().unwrap().is_dir() {
                 // What cargo builds into is no source of ours, whatever it is called.
-                let is_built = path.join("CACHEDIR.TAG").exists();
+                let marks = ["CACHEDIR.TAG", ".rustc_info.json"];
+                let is_built = marks.iter().any(|mark| path.join(mark).exists());
                 if !is_built && !name.to_string_lossy().starts_with('.') {
                     folders.push(path);
                 }

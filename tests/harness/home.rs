@@ -12,6 +12,9 @@ use tempfile::TempDir;
 use crate::wait::eventually;
 use crate::{binaries, processes};
 
+/// So many lines of the daemon's log are printed beside a failure.
+const LOG_SHOWN: usize = 60;
+
 /// The folder. Dropping the last handle ends every process that was started in it; after a panic
 /// the daemon's log is printed.
 #[derive(Debug)]
@@ -137,6 +140,7 @@ impl Home {
         path.push(":");
         path.push(std::env::var_os("PATH").unwrap_or("/usr/bin:/bin".into()));
         let below = |folder: &str| OsString::from(self.path(folder));
+        let backtrace = std::env::var_os("RUST_BACKTRACE").unwrap_or("1".into());
         // Machines that test know no other user, often.
         let is_root = rustix::process::geteuid().is_root();
         vec![
@@ -149,7 +153,7 @@ impl Home {
             ("XDG_CONFIG_HOME", below("config")),
             ("LANG", "C.UTF-8".into()),
             ("TZ", "UTC".into()),
-            ("RUST_BACKTRACE", "1".into()),
+            ("RUST_BACKTRACE", backtrace),
             ("STEROIDS_FAIL_POINTS", below("fail-points")),
         ]
     }
@@ -171,8 +175,8 @@ impl Drop for Home {
 
 #[expect(clippy::print_stderr, reason = "libtest shows it beside the failure")]
 fn eprint_log(log: &str) {
-    // Of a chatty daemon the end tells most.
+    // Of a chatty daemon the end tells most, and of a log of many failures only the end is kept.
     let lines: Vec<&str> = log.lines().collect();
-    let from = lines.len().saturating_sub(200);
+    let from = lines.len().saturating_sub(LOG_SHOWN);
     eprintln!("--- daemon log ---\n{}\n---", lines[from..].join("\n"));
 }

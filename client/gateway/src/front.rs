@@ -41,24 +41,47 @@ impl Front {
     /// Answers a request.
     pub(crate) async fn answer(mut self, request: Request<Incoming>) -> Response<Body> {
         let (head, body) = request.into_parts();
-        let mut answer = match self.admit(&head) {
+        let answered = match self.admit(&head) {
             Ok(grant) => {
                 let request = Request::from_parts(head, Body::new(body));
-                self.handle(request).await.map(|body| until(grant, body))
+                match grant {
+                    Some(grant) => self.granted(request, grant).await,
+                    None => Ok(self.handle(request).await),
+                }
             }
-            Err(no) => {
-                self.metrics.refused(no.reason);
-                refusal(no)
-            }
+            Err(no) => Err(no),
         };
+        let mut answer = answered.unwrap_or_else(|no| {
+            self.metrics.refused(no.reason);
+            refusal(no)
+        });
         headers::put(answer.headers_mut());
         answer
     }
 
-    fn admit(&self, head: &Parts) -> Result<Grant, Refused> {
+    /// The grant of a request that needs one.
+    fn admit(&self, head: &Parts) -> Result<Option<Grant>, Refused> {
         match guard::check(head, &self.settings)? {
-            Allowed::Open => Ok(self.access.open_to_all()),
-            Allowed::WithToken => self.access.admit(&head.headers).ok_or(NO_TOKEN),
+            Allowed::Open => Ok(None),
+            Allowed::WithToken => {
+                let grant = self.access.admit(&head.headers);
+                grant.map(Some).ok_or(NO_TOKEN)
+            }
+        }
+    }
+
+    /// Who only reads is turned away once the token is no longer good, however long there is to wait
+    /// for an answer; what somebody began to do is done, the replacing of the token with it.
+    async fn granted(
+        &mut self,
+        request: Request<Body>,
+        grant: Grant,
+    ) -> Result<Response<Body>, Refused> {
+        let is_reading = request.method().is_safe();
+        tokio::select! {
+            biased;
+            () = grant.clone().ended(), if is_reading => Err(NO_TOKEN),
+            answer = self.handle(request) => Ok(answer.map(|body| until(grant, body))),
         }
     }
 

@@ -86,11 +86,6 @@ impl Access {
         }
     }
 
-    /// The grant of a request that needs no token, or that carries the right one.
-    pub(crate) fn open_to_all(&self) -> Grant {
-        Grant(self.state().generation.clone())
-    }
-
     /// The grant of a request with these headers, if its token is the one.
     pub(crate) fn admit(&self, headers: &HeaderMap) -> Option<Grant> {
         let presented = bearer(headers)?;

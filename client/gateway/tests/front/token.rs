@@ -128,6 +128,26 @@ fn a_stream_ends_with_the_token_it_came_with() {
 }
 
 #[test]
+fn a_poll_that_waits_ends_with_the_token_it_came_with() {
+    let fake = Fake::start();
+    fake.world(|world| {
+        let running = fake::invocation(1, steroids_proto::v1::State::Running);
+        world.invocations.push(running);
+    });
+    let gateway = Gateway::start(&["--socket", fake.socket().to_str().unwrap()]);
+    let answer = std::thread::scope(|scope| {
+        let path = "GET /api/tasks/T1/events?project=/home/dev/app&wait=60";
+        let poll = scope.spawn(|| gateway.call(path, ""));
+        // It waits with an upstream that goes on.
+        fake.until(|world| world.follows.iter().any(|it| it.follow));
+        assert_eq!(gateway.call("POST /api/token/rotate", "").status, 200);
+        poll.join().unwrap()
+    });
+    assert_eq!(answer.status, 401, "{answer:?}");
+    is_guarded(&answer);
+}
+
+#[test]
 fn it_outlives_the_gateway_in_a_file_of_its_owner() {
     let gateway = Gateway::start(&[]);
     let token = gateway.token();

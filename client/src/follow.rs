@@ -207,11 +207,8 @@ impl Follow {
     /// Whether the same request may succeed later. Too many streams is final for a newcomer; who
     /// had a stream waits until the others, who return at the same moment, are served.
     fn passes(&self, status: &Status) -> bool {
-        match status.code() {
-            Code::Unavailable | Code::Aborted => true,
-            Code::ResourceExhausted => self.told != Told::Nothing,
-            _ => Refusal::is_broken(status),
-        }
+        let is_full = status.code() == Code::ResourceExhausted;
+        Refusal::passes(status) && !(is_full && self.told == Told::Nothing)
     }
 
     /// True if this is news: a state differing from the last one told. Once away, a failure of

@@ -100,6 +100,13 @@ impl Refusal {
         status.source().is_some()
     }
 
+    /// True if the same request may succeed later without anybody's doing: the daemon is away,
+    /// starts, stops or is busy. All else would be answered the same again.
+    pub fn passes(status: &Status) -> bool {
+        let busy = [Code::Unavailable, Code::Aborted, Code::ResourceExhausted];
+        busy.contains(&status.code()) || Refusal::is_broken(status)
+    }
+
     /// True if this side gave up waiting for an answer.
     pub fn is_timeout(status: &Status) -> bool {
         is_caused_by::<tonic::TimeoutExpired>(status)
@@ -178,6 +185,21 @@ mod tests {
         let refusal = Refusal::of(&Status::new(Code::Internal, ""));
         assert!(!refusal.what().is_empty());
         assert_eq!(refusal.hint, None);
+    }
+
+    #[test]
+    fn what_a_daemon_that_is_away_or_busy_says_passes_and_nothing_else_does() {
+        for code in (0..=16).map(Code::from_i32) {
+            let said = Status::new(code, "as it came over the wire");
+            let is_busy = matches!(
+                code,
+                Code::Unavailable | Code::Aborted | Code::ResourceExhausted
+            );
+            assert_eq!(Refusal::passes(&said), is_busy, "{code:?}");
+        }
+        let mut broken = Status::unknown("h2 protocol error");
+        broken.set_source(std::sync::Arc::new(std::io::Error::other("broken pipe")));
+        assert!(Refusal::passes(&broken));
     }
 
     #[test]

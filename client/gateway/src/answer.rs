@@ -6,6 +6,8 @@ use axum::response::IntoResponse;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use serde::Serialize;
+use serde_json::json;
+use serde_json::value::RawValue;
 use steroids_client::{ConnectError, Refusal};
 use tonic::{Code, Status};
 
@@ -167,6 +169,30 @@ fn status_of(code: Code) -> StatusCode {
     }
 }
 
+/// What the older tool says where there is no project.
+pub(crate) const NO_PROJECT: &str = "Project database not found";
+
+/// True if there is no such project, or none that the daemon serves.
+pub(crate) fn is_no_project(refusal: &Refusal) -> bool {
+    let reason = refusal.reason.as_deref();
+    matches!(
+        reason,
+        Some("NOT_A_PROJECT" | "NOT_REGISTERED" | "PROJECT_MISSING" | "NO_DATABASE")
+    )
+}
+
+/// What stands among JSON for a line of a log that is no JSON object, another tool's or a damaged
+/// one: its text in an object. `None` of one that can stand there itself.
+pub(crate) fn in_place_of(line: &[u8], invocation: i64) -> Option<String> {
+    let is_object = line.trim_ascii_start().starts_with(b"{");
+    if is_object && serde_json::from_slice::<&RawValue>(line).is_ok() {
+        return None;
+    }
+    let text = String::from_utf8_lossy(line);
+    let object = json!({"invocationId": invocation, "type": "unknown", "data": text});
+    Some(object.to_string())
+}
+
 /// What is wrong with a request in itself.
 pub(crate) fn bad_request(error: &str) -> Answer {
     Answer::bad(StatusCode::BAD_REQUEST, error)
@@ -214,6 +240,28 @@ mod tests {
             assert!(text(answer).starts_with(r#"{"success":false,"error":"no""#));
         }
         assert!(text(Answer::from(Status::out_of_range("gone"))).contains(r#""gap":true"#));
+    }
+
+    #[test]
+    fn what_is_no_object_stands_among_others_as_its_text() {
+        for line in [
+            &b"{\"a\":\"\xff\"}"[..],
+            b"{\"torn\":",
+            b"plain",
+            b"",
+            b"} ] \"",
+            b"\"a text\"",
+            b"[{\"type\":\"error\"}]",
+            b"null",
+            b"17",
+        ] {
+            let shown = in_place_of(line, 4).unwrap();
+            let object: serde_json::Value = serde_json::from_str(&shown).unwrap();
+            assert_eq!(object["invocationId"], 4);
+            assert_eq!(object["type"], "unknown");
+            assert_eq!(object["data"], String::from_utf8_lossy(line).as_ref());
+        }
+        assert_eq!(in_place_of(br#" {"ts": 1.50,"msg":"\u003c"}"#, 4), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt as _, Limited};
 use serde::de::DeserializeOwned;
 use tonic::Status;
 
-use crate::answer::{Answer, bad_request};
+use crate::answer::{Answer, NO_PROJECT, bad_request, is_no_project};
 use crate::guard::LONGEST_BODY;
 use steroids_client::Refusal;
 
@@ -141,21 +141,11 @@ pub(super) fn place(
     }
 }
 
-/// Whether the daemon knows of no project there.
-pub(super) fn is_no_project(status: &Status) -> bool {
-    let reason = Refusal::of(status).reason;
-    matches!(
-        reason.as_deref(),
-        Some("NOT_A_PROJECT" | "NOT_REGISTERED" | "PROJECT_MISSING" | "NO_DATABASE")
-    )
-}
-
 /// What the daemon says about a project, in the words of the older tool where there is none.
 pub(super) fn of_project(project: &str) -> impl Fn(Status) -> Answer {
     move |status| {
-        if is_no_project(&status) {
-            let error = "Project database not found";
-            Answer::bad(StatusCode::NOT_FOUND, error).with("project", project)
+        if is_no_project(&Refusal::of(&status)) {
+            Answer::bad(StatusCode::NOT_FOUND, NO_PROJECT).with("project", project)
         } else {
             status.into()
         }

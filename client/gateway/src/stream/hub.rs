@@ -12,30 +12,26 @@
 //! After a break it first reads what is there, and only then says that it is live again.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use steroids_client::v1::Event;
 use steroids_client::{Backoff, FollowError, Item};
 use tokio::sync::watch;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::Status;
 
 use super::frame::encode;
-use super::read::{ReadError, forget_told, refused, request};
+use super::lag::{Lag, Lags};
+use super::read::{ReadError, forget_told, request, why};
 use super::ring::{Ring, Taken};
 use crate::Daemon;
 use crate::metrics::StreamGuard;
 
 /// How long an upstream outlives its last viewer: a page that is loaded again finds it.
 const LINGER: Duration = Duration::from_secs(5);
-
-/// How often the lag of viewers is told, at most.
-const LAGS: Duration = Duration::from_secs(1);
 
 /// An invocation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -91,21 +87,7 @@ struct Hub {
     ring: Mutex<Ring>,
     news: watch::Sender<News>,
     viewers: watch::Sender<usize>,
-    lags: Mutex<Lags>,
-}
-
-/// How far behind viewers are, also those that take nothing and so cannot say it.
-#[derive(Debug)]
-struct Lags {
-    places: Vec<Weak<Place>>,
-    told: Instant,
-}
-
-/// Where a viewer is in the ring.
-#[derive(Debug)]
-struct Place {
-    at: AtomicU64,
-    stream: Arc<StreamGuard>,
+    lags: Lags,
 }
 
 /// A viewer's part in an upstream; leaves it when dropped.
@@ -115,7 +97,7 @@ pub(super) struct Joined {
     news: watch::Receiver<News>,
     /// Number of the next frame; `None` until the viewer was found its place.
     at: Option<u64>,
-    place: Option<Arc<Place>>,
+    lag: Option<Lag>,
 }
 
 // === impl Hubs ===
@@ -150,10 +132,7 @@ impl Hubs {
                 upstream: Upstream::CatchingUp,
             }),
             viewers: watch::Sender::new(0),
-            lags: Mutex::new(Lags {
-                places: Vec::new(),
-                told: Instant::now(),
-            }),
+            lags: Lags::new(),
         });
         hubs.insert(key.clone(), Arc::clone(&hub));
         let joined = hub.join();
@@ -165,7 +144,8 @@ impl Hubs {
     async fn run(self, hub: Arc<Hub>, after: String) {
         let upstream = tokio::select! {
             biased;
-            () = self.0.stop.cancelled() => Upstream::Ended,
+            // Nothing is said: the log has not ended, and the viewers end with the stop themselves.
+            () = self.0.stop.cancelled() => return,
             upstream = self.follow(&hub, after) => upstream,
             () = hub.abandoned(&self.0) => return,
         };
@@ -224,7 +204,7 @@ impl Hubs {
                     });
                 }
                 Ok(None) => return Ok(()),
-                Err(FollowError::Refused(status)) => return Err(refused(status)),
+                Err(FollowError::Refused(status)) => return Err(why(status)),
                 Err(FollowError::Away { last, .. }) => {
                     let _ = daemon.noted::<()>(Err(*last));
                     return Err(ReadError::Away);
@@ -264,7 +244,7 @@ impl Hub {
             news: self.news.subscribe(),
             hub: Arc::clone(self),
             at: None,
-            place: None,
+            lag: None,
         }
     }
 
@@ -278,27 +258,7 @@ impl Hub {
             segments.into_iter().for_each(|segment| ring.push(segment));
         }
         self.news.send_modify(|news| news.version += 1);
-        self.tell_lags();
-    }
-
-    fn lags(&self) -> MutexGuard<'_, Lags> {
-        self.lags.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn tell_lags(&self) {
-        let mut lags = self.lags();
-        if lags.told.elapsed() < LAGS {
-            return;
-        }
-        lags.told = Instant::now();
-        let next = self.ring().next();
-        lags.places.retain(|place| {
-            let place = place.upgrade();
-            if let Some(place) = &place {
-                place.tell(next);
-            }
-            place.is_some()
-        });
+        self.lags.tell(|| self.ring().next());
     }
 
     fn say(&self, upstream: Upstream) {
@@ -334,12 +294,14 @@ impl Joined {
 
     /// Has the stream's lag told from now on.
     pub(super) fn tell_lag(&mut self, stream: &Arc<StreamGuard>) {
-        let place = Arc::new(Place {
-            at: AtomicU64::new(self.at.unwrap_or(0)),
-            stream: Arc::clone(stream),
-        });
-        self.hub.lags().places.push(Arc::downgrade(&place));
-        self.place = Some(place);
+        self.tell_lag_no_more();
+        self.lag = Some(self.hub.lags.join(stream, self.at.unwrap_or(0)));
+    }
+
+    fn tell_lag_no_more(&mut self) {
+        if let Some(lag) = self.lag.take() {
+            self.hub.lags.leave(&lag);
+        }
     }
 
     /// Takes what is there, and moves the cursor behind it; `None` where the viewer has to read for
@@ -349,9 +311,8 @@ impl Joined {
         let mut at = self.at?;
         let taken = ring.take(&mut at, cursor);
         self.at = Some(at);
-        if let Some(place) = &self.place {
-            place.at.store(at, Ordering::Relaxed);
-            place.tell(ring.next());
+        if let Some(lag) = &self.lag {
+            lag.moved(at, ring.next());
         }
         match taken {
             Taken::Behind => None,
@@ -386,15 +347,12 @@ impl Joined {
     }
 }
 
-impl Place {
-    fn tell(&self, next: u64) {
-        let at = self.at.load(Ordering::Relaxed);
-        self.stream.lag(next.saturating_sub(at));
-    }
-}
-
 impl Drop for Joined {
     fn drop(&mut self) {
+        self.tell_lag_no_more();
         self.hub.viewers.send_modify(|viewers| *viewers -= 1);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ mod board;
 mod body;
 mod frame;
 mod hub;
+mod lag;
 mod next;
 mod overview;
 mod place;
@@ -113,11 +114,6 @@ impl Streams {
             Answer::bad(StatusCode::TOO_MANY_REQUESTS, "Too many active streams").with("max", max)
         })
     }
-}
-
-/// The request is wrong.
-fn bad(error: &str) -> Answer {
-    Answer::bad(StatusCode::BAD_REQUEST, error)
 }
 
 /// The paths under which streams are.

@@ -23,12 +23,19 @@ pub(super) enum Lifecycle {
     Since(i64),
 }
 
+impl Lifecycle {
+    /// Nothing came yet, and what comes from now on does.
+    pub(super) fn now() -> Lifecycle {
+        Lifecycle::Since(now_ms())
+    }
+}
+
 impl Place {
     /// Reads an id; an empty one is the present.
     pub(super) fn parse(id: &str) -> Option<Place> {
         if id.is_empty() {
             return Some(Place {
-                lifecycle: Lifecycle::Since(now_ms()),
+                lifecycle: Lifecycle::now(),
                 cursor: String::new(),
             });
         }

@@ -10,18 +10,18 @@ use axum::response::Response;
 use bytes::Bytes;
 use steroids_client::v1::follow_request::Selector;
 use steroids_client::v1::{self, FollowRequest, ProjectSelector};
-use steroids_client::{Backoff, Follow, FollowError, Item, Refusal};
+use steroids_client::{Backoff, Follow, FollowError, Item};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
-use tonic::{Code, Status, Streaming};
+use tonic::{Status, Streaming};
 
 use super::body::EventBody;
 use super::frame::{comment, encode_as, object};
 use super::place::{Lifecycle, Place};
 use super::query::Asked;
-use super::read::{ReadError, is_malformed, refused};
-use super::{Streams, bad, shown, special};
-use crate::answer::Answer;
+use super::read::{ReadError, is_malformed, why};
+use super::{Streams, shown, special};
+use crate::answer::{Answer, bad_request};
 use crate::daemon::Lease;
 
 /// A client that takes nothing for so long has its upstreams closed; they are opened again when it
@@ -41,7 +41,7 @@ pub(super) async fn stream(
 ) -> Result<Response, Answer> {
     let project = asked.project()?;
     let after = asked.after(&headers)?;
-    let place = Place::parse(&after).ok_or_else(|| bad("the cursor is malformed"))?;
+    let place = Place::parse(&after).ok_or_else(|| bad_request("the cursor is malformed"))?;
     if !after.is_empty() {
         streams.metrics.reconnected();
     }
@@ -54,10 +54,10 @@ pub(super) async fn stream(
     };
     // Opened here once, as a bad cursor is told by a status.
     let opened = wide.open().await;
-    if let Err(ReadError::Cursor(status)) = &opened
+    if let Err(Broken::Logs(ReadError::Cursor(status))) = &opened
         && is_malformed(status)
     {
-        return Err(bad("the cursor is of something else"));
+        return Err(bad_request("the cursor is of something else"));
     }
     let guard = streams.metrics.stream_opened("project");
     let body = EventBody::new(
@@ -103,7 +103,13 @@ enum Left {
     Slow,
     /// Nobody is there any more.
     Gone,
-    Broken(ReadError),
+    Broken(Broken),
+}
+
+/// What broke, as the places in both are lost one without the other.
+enum Broken {
+    Lifecycle(ReadError),
+    Logs(ReadError),
 }
 
 /// What came from one of them.
@@ -116,7 +122,7 @@ enum Came {
 
 impl Wide {
     /// Hands on everything, until a refusal or until nobody takes it.
-    async fn run(mut self, opened: Result<Upstreams, ReadError>, out: mpsc::Sender<Chunk>) {
+    async fn run(mut self, opened: Result<Upstreams, Broken>, out: mpsc::Sender<Chunk>) {
         let mut backoff = Backoff::new();
         let (mut opened, mut is_away) = (Some(opened), false);
         loop {
@@ -137,29 +143,49 @@ impl Wide {
             match left {
                 Left::Slow => {}
                 Left::Gone => return,
-                Left::Broken(ReadError::Away) => {
+                Left::Broken(Broken::Lifecycle(error) | Broken::Logs(error))
+                    if matches!(error, ReadError::Away) =>
+                {
                     if !std::mem::replace(&mut is_away, true) {
                         note(&out, comment(": daemon away\n\n")).await;
                     }
                     tokio::time::sleep(backoff.wait()).await;
                     self.streams.daemon.until_live().await;
                 }
-                Left::Broken(ReadError::Cursor(_)) if !self.place.cursor.is_empty() => {
-                    let lost = std::mem::take(&mut self.place.cursor);
-                    note(&out, object(&special::lost_project_place(&lost))).await;
-                }
-                Left::Broken(ReadError::Cursor(status) | ReadError::Refused(status)) => {
-                    note(&out, object(&special::refused(&status, &self.project))).await;
-                    return;
-                }
+                Left::Broken(broken) => match self.begin_anew(broken) {
+                    Ok(gap) => note(&out, object(&gap)).await,
+                    Err(status) => {
+                        note(&out, object(&special::refused(&status, &self.project))).await;
+                        return;
+                    }
+                },
             }
         }
     }
 
+    /// Gives up a place that is gone, and says so; else why it cannot go on.
+    fn begin_anew(&mut self, broken: Broken) -> Result<String, Box<Status>> {
+        match (broken, self.place.lifecycle) {
+            (Broken::Lifecycle(ReadError::Cursor(_)), Lifecycle::Number(lost)) => {
+                self.place.lifecycle = Lifecycle::now();
+                self.is_resumed = false;
+                Ok(special::lost_lifecycle(lost))
+            }
+            (Broken::Logs(ReadError::Cursor(_)), _) if !self.place.cursor.is_empty() => {
+                let lost = std::mem::take(&mut self.place.cursor);
+                Ok(special::lost_project_place(&lost))
+            }
+            (Broken::Lifecycle(error) | Broken::Logs(error), _) => Err(match error {
+                ReadError::Cursor(status) | ReadError::Refused(status) => status,
+                ReadError::Away => Box::new(Status::unavailable("the daemon is away")),
+            }),
+        }
+    }
+
     /// Opens both upstreams where the viewer is.
-    async fn open(&mut self) -> Result<Upstreams, ReadError> {
+    async fn open(&mut self) -> Result<Upstreams, Broken> {
         let daemon = &self.streams.daemon;
-        let lease = daemon.lease().await.map_err(|_| ReadError::Away)?;
+        let lease = daemon.lease().await.map_err(|_| Broken::away())?;
         let request = v1::WatchRequest {
             project: self.project.clone(),
             after: match self.place.lifecycle {
@@ -173,7 +199,7 @@ impl Wide {
             pulse: None,
         };
         let lifecycle = daemon.noted(lease.client.watch(request).await);
-        let lifecycle = lifecycle.map_err(why)?;
+        let lifecycle = lifecycle.map_err(Broken::of_watch)?;
         let logs = self.logs(false).await?;
         // Opened again before anything came, it still begins where this one did.
         self.is_resumed = true;
@@ -184,9 +210,9 @@ impl Wide {
         })
     }
 
-    async fn logs(&self, is_live: bool) -> Result<Logs, ReadError> {
+    async fn logs(&self, is_live: bool) -> Result<Logs, Broken> {
         let daemon = &self.streams.daemon;
-        let lease = daemon.lease().await.map_err(|_| ReadError::Away)?;
+        let lease = daemon.lease().await.map_err(|_| Broken::away())?;
         let request = FollowRequest {
             selector: Some(Selector::Project(ProjectSelector {
                 project: self.project.clone(),
@@ -245,7 +271,7 @@ impl Wide {
     }
 
     /// What comes next of either; the viewer's place is then behind it. Cancel-safe.
-    async fn next(&mut self, upstreams: &mut Upstreams) -> Result<Came, ReadError> {
+    async fn next(&mut self, upstreams: &mut Upstreams) -> Result<Came, Broken> {
         loop {
             // Known before there is a line, and named by every id from the first on.
             let begin = upstreams.logs.follow.cursor();
@@ -256,14 +282,14 @@ impl Wide {
             tokio::select! {
                 biased;
                 answer = upstreams.lifecycle.message(), if is_placed => {
-                    let answer = self.streams.daemon.noted(answer).map_err(why)?;
-                    let answer = answer.ok_or(ReadError::Away)?;
+                    let answer = self.streams.daemon.noted(answer).map_err(Broken::of_watch)?;
+                    let answer = answer.ok_or(Broken::away())?;
                     return Ok(Came::Frames(self.lifecycle(&answer.events)));
                 }
                 item = upstreams.logs.follow.next() => match item {
                     Ok(Some(Item::Events(events))) => return Ok(Came::Frames(self.lines(&events))),
                     Ok(Some(_)) => {}
-                    Ok(None) if upstreams.logs.is_live => return Err(ReadError::Away),
+                    Ok(None) if upstreams.logs.is_live => return Err(Broken::away()),
                     Ok(None) => {
                         let end = upstreams.logs.follow.cursor();
                         end.clone_into(&mut self.place.cursor);
@@ -298,10 +324,6 @@ impl Wide {
     fn lifecycle(&mut self, events: &[v1::LifecycleEvent]) -> Vec<Chunk> {
         let mut chunks = Vec::new();
         for event in events {
-            let is_old = matches!(self.place.lifecycle, Lifecycle::Since(t) if event.ts < t);
-            if is_old {
-                continue;
-            }
             self.place.lifecycle = Lifecycle::Number(event.number);
             let data = shown::lifecycle(event);
             let bytes = format!("id: {}\ndata: {data}\n\n", self.place).into();
@@ -310,23 +332,25 @@ impl Wide {
         chunks
     }
 
-    fn of_follow(&self, error: FollowError) -> ReadError {
+    fn of_follow(&self, error: FollowError) -> Broken {
         match error {
-            FollowError::Refused(status) => refused(status),
+            FollowError::Refused(status) => Broken::Logs(why(status)),
             FollowError::Away { last, .. } => {
                 let _ = self.streams.daemon.noted::<()>(Err(*last));
-                ReadError::Away
+                Broken::away()
             }
         }
     }
 }
 
-fn why(status: Status) -> ReadError {
-    let passes = matches!(status.code(), Code::Unavailable | Code::Aborted);
-    if passes || Refusal::is_broken(&status) {
-        return ReadError::Away;
+impl Broken {
+    fn away() -> Broken {
+        Broken::Logs(ReadError::Away)
     }
-    refused(Box::new(status))
+
+    fn of_watch(status: Status) -> Broken {
+        Broken::Lifecycle(why(Box::new(status)))
+    }
 }
 
 async fn note(out: &mpsc::Sender<Chunk>, bytes: Bytes) {

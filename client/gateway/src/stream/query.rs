@@ -5,9 +5,8 @@ use std::sync::Arc;
 use axum::http::HeaderMap;
 use serde::Deserialize;
 
-use super::bad;
 use super::target::Target;
-use crate::answer::Answer;
+use crate::answer::{Answer, bad_request};
 
 /// The parameters of the streams, all of them text until each is looked at.
 #[derive(Debug, Default, Deserialize)]
@@ -25,8 +24,10 @@ impl Asked {
         match self.project.as_deref() {
             // Refused here, as the api's requests are: a stream that has begun can only end.
             Some(project) if project.starts_with('/') => Ok(project.into()),
-            Some(project) if !project.is_empty() => Err(bad("project must be an absolute path")),
-            _ => Err(bad("Missing required query parameter: project")),
+            Some(project) if !project.is_empty() => {
+                Err(bad_request("project must be an absolute path"))
+            }
+            _ => Err(bad_request("Missing required query parameter: project")),
         }
     }
 
@@ -37,13 +38,13 @@ impl Asked {
             None | Some("") => None,
             Some(id) => match id.parse() {
                 Ok(id) if id > 0 => Some(id),
-                _ => return Err(bad("invocation is not a number")),
+                _ => return Err(bad_request("invocation is not a number")),
             },
         };
         let is_following = match self.follow.as_deref() {
             None | Some("") => false,
             Some("task") => true,
-            Some(_) => return Err(bad("follow can only be task")),
+            Some(_) => return Err(bad_request("follow can only be task")),
         };
         Ok(Target {
             project,
@@ -62,9 +63,9 @@ impl Asked {
         match (named.next(), named.next()) {
             (Some(id), None) => match id.to_str() {
                 Ok(id) => Ok(id.to_owned()),
-                Err(_) => Err(bad("the cursor is malformed")),
+                Err(_) => Err(bad_request("the cursor is malformed")),
             },
-            (Some(_), Some(_)) => Err(bad("there must be one Last-Event-ID")),
+            (Some(_), Some(_)) => Err(bad_request("there must be one Last-Event-ID")),
             (None, _) => Ok(self.after.clone().unwrap_or_default()),
         }
     }
@@ -75,7 +76,7 @@ impl Asked {
             None | Some("") => Ok(20),
             Some(wait) => match wait.parse::<u64>() {
                 Ok(wait) => Ok(wait.min(60)),
-                Err(_) => Err(bad("wait is not a number of seconds")),
+                Err(_) => Err(bad_request("wait is not a number of seconds")),
             },
         }
     }

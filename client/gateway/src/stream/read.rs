@@ -119,7 +119,7 @@ impl Reads {
     fn broke(&self, batch: Batch, error: FollowError) -> Result<Batch, ReadError> {
         let (status, error) = match error {
             FollowError::Away { last, .. } => (last.clone(), ReadError::Away),
-            FollowError::Refused(status) => (status.clone(), refused(status)),
+            FollowError::Refused(status) => (status.clone(), why(status)),
         };
         let _ = self.daemon.noted::<()>(Err(*status));
         if batch.segments.is_empty() {
@@ -129,12 +129,14 @@ impl Reads {
     }
 }
 
-/// What a final refusal means for whoever reads on.
-pub(super) fn refused(status: Box<Status>) -> ReadError {
+/// What the daemon's no means for whoever reads on: the one place where it is decided what is waited
+/// out and what ends a stream.
+pub(super) fn why(status: Box<Status>) -> ReadError {
+    if Refusal::passes(&status) {
+        return ReadError::Away;
+    }
     match status.code() {
         Code::OutOfRange => ReadError::Cursor(status),
-        // The daemon's streams are all taken: a matter of waiting.
-        Code::ResourceExhausted => ReadError::Away,
         _ => ReadError::Refused(status),
     }
 }

@@ -5,6 +5,8 @@ use serde_json::Value;
 use steroids_client::Refusal;
 use tonic::Status;
 
+use crate::answer::{NO_PROJECT, is_no_project};
+
 /// Nothing of the task runs.
 pub(super) fn no_active_invocation(task: &str) -> String {
     let task = Value::from(task);
@@ -31,6 +33,13 @@ pub(super) fn lost_place(id: i64, cursor: &str) -> String {
     )
 }
 
+/// The place a reader was at among a project's lifecycle events is gone.
+pub(super) fn lost_lifecycle(number: i64) -> String {
+    format!(
+        r#"{{"type":"gap","reason":"lifecycle","lost":"{number}","msg":"there are no lifecycle events of then any more; what comes from now on follows"}}"#
+    )
+}
+
 /// As [`lost_place`], of a whole project.
 pub(super) fn lost_project_place(cursor: &str) -> String {
     let lost = Value::from(cursor);
@@ -47,7 +56,7 @@ pub(super) fn refused(status: &Status, project: &str) -> String {
         None => String::new(),
     };
     if is_no_project(&refusal) {
-        return error("Project database not found", "", project);
+        return error(NO_PROJECT, "", project);
     }
     error(&refusal.what(), &hint, project)
 }
@@ -60,10 +69,4 @@ pub(super) fn impossible(what: &str, project: &str) -> String {
 fn error(what: &str, hint: &str, project: &str) -> String {
     let (what, project) = (Value::from(what), Value::from(project));
     format!(r#"{{"type":"error","error":{what}{hint},"project":{project}}}"#)
-}
-
-/// True if there is no such project, or none that the daemon serves.
-fn is_no_project(refusal: &Refusal) -> bool {
-    let reason = refusal.reason.as_deref();
-    refusal.code == tonic::Code::NotFound && !matches!(reason, Some("NO_INVOCATION" | "NO_TASK"))
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use steroids_client::{ConnectError, Refusal, v1};
-use tonic::{Code, Status};
+use tonic::Status;
 
 use super::hub::Key;
+use super::read::{ReadError, why};
 use crate::Daemon;
 
 /// Longer than any cursor.
@@ -182,13 +183,11 @@ fn away(_: ConnectError) -> TargetError {
 }
 
 fn refused(status: Status) -> TargetError {
-    let passes = matches!(status.code(), Code::Unavailable | Code::Aborted);
-    if passes || Refusal::is_broken(&status) {
+    let (ReadError::Cursor(status) | ReadError::Refused(status)) = why(Box::new(status)) else {
         return TargetError::Away;
-    }
-    let refusal = Refusal::of(&status);
-    match refusal.reason.as_deref() {
+    };
+    match Refusal::of(&status).reason.as_deref() {
         Some("NO_INVOCATION") => TargetError::NoInvocation(0),
-        _ => TargetError::Refused(Box::new(status)),
+        _ => TargetError::Refused(status),
     }
 }

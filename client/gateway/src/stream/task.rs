@@ -12,8 +12,8 @@ use super::query::Asked;
 use super::read::{ReadError, is_malformed};
 use super::target::{Target, TargetError};
 use super::viewer::{Begin, Viewer};
-use super::{Streams, bad, special};
-use crate::answer::Answer;
+use super::{Streams, special};
+use crate::answer::{Answer, bad_request};
 
 /// What a target comes to.
 pub(super) enum Opened {
@@ -71,7 +71,7 @@ impl Streams {
             .await;
         match &first {
             Err(ReadError::Cursor(status)) if is_malformed(status) => {
-                return Err(bad("the cursor is malformed"));
+                return Err(bad_request("the cursor is malformed"));
             }
             Ok(batch) if found.is_ended && batch.is_over() && !target.is_following => {
                 return Ok(Opened::Complete);
@@ -95,6 +95,6 @@ fn said(error: TargetError, target: &Target) -> Result<Opened, Answer> {
             StatusCode::NOT_FOUND,
             "the invocation is one of another task",
         )),
-        TargetError::Cursor(what) => Err(bad(what)),
+        TargetError::Cursor(what) => Err(bad_request(what)),
     }
 }

@@ -88,7 +88,7 @@ async fn an_id_resumes_lines_and_lifecycle_alike() {
 async fn a_cursor_of_something_else_is_refused() {
     let fake = running(1);
     let gateway = Gateway::start(&fake).await;
-    for cursor in ["1:0:1", "p.1", "p.x.1:0:1", "p.1.nonsense"] {
+    for cursor in ["1:0:1", "p.1", "p.x.1:0:1", "p.0.nonsense"] {
         assert_eq!(open(&gateway, cursor).await.status, 400, "{cursor}");
     }
     let mut elsewhere = gateway
@@ -99,6 +99,51 @@ async fn a_cursor_of_something_else_is_refused() {
         "Project database not found"
     );
     assert_eq!(gateway.get("/api/projects/stream", "").await.status, 400);
+}
+
+#[tokio::test]
+async fn what_happens_after_the_clock_was_set_back_is_told_too() {
+    let fake = running(1);
+    let gateway = Gateway::start(&fake).await;
+    let mut reader = open(&gateway, "").await;
+    assert_eq!(reader.data().await, Some(data(1, 0)));
+    reader.comment("live").await;
+    fake.world(|world| {
+        world.begin(2);
+        world.lifecycle("started", 2);
+        world.lifecycle.last_mut().unwrap().ts -= 3_600_000;
+    });
+    assert_eq!(reader.value().await["kind"], "started");
+}
+
+#[tokio::test]
+async fn a_place_among_lifecycle_events_that_is_gone_is_told_and_it_goes_on_from_now() {
+    let mut fake = running(1);
+    start(&fake, 2);
+    let gateway = Gateway::start(&fake).await;
+    let mut reader = open(&gateway, "p.80.1:0:1_2:0:0").await;
+    let gap = reader.value().await;
+    assert_eq!(
+        (&gap["type"], &gap["reason"], &gap["lost"]),
+        (&"gap".into(), &"lifecycle".into(), &"80".into())
+    );
+    assert_eq!(reader.last, "", "it is no event to come back to");
+    reader.comment("live").await;
+    start(&fake, 3);
+    assert_eq!(reader.value().await["invocationId"], 3);
+    // Its place in the logs is as good as before.
+    fake.world(|world| world.line(1, line(1)));
+    assert_eq!(reader.data().await, Some(data(1, 1)));
+    assert!(reader.last.starts_with("p.2."), "{}", reader.last);
+    // The database is another one while somebody looks on.
+    fake.kill();
+    reader.comment("daemon away").await;
+    fake.world(|world| world.lifecycle.clear());
+    fake.serve();
+    assert_eq!(reader.value().await["lost"], "2");
+    reader.comment("live").await;
+    start(&fake, 4);
+    assert_eq!(reader.value().await["invocationId"], 4);
 }
 
 #[tokio::test]

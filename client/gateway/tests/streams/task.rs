@@ -249,6 +249,15 @@ async fn a_gateway_that_starts_before_the_daemon_waits_for_it() {
 }
 
 #[tokio::test]
+async fn a_daemon_that_is_busy_is_waited_for_and_is_no_end() {
+    let fake = running(1);
+    fake.world(|world| world.busy = 2);
+    let gateway = Gateway::start(&fake).await;
+    let mut reader = gateway.task("&invocation=1", "").await;
+    expect(&mut reader, 0..1).await;
+}
+
+#[tokio::test]
 async fn a_stop_ends_streams_so_that_browsers_come_back() {
     let fake = running(3);
     let gateway = Gateway::start(&fake).await;

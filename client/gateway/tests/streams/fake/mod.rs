@@ -30,6 +30,8 @@ pub(crate) struct World {
     pub(crate) logs: BTreeMap<i64, Log>,
     pub(crate) lifecycle: Vec<v1::LifecycleEvent>,
     pub(crate) follows: Vec<v1::FollowRequest>,
+    /// So many of the next lookups find the daemon busy.
+    pub(crate) busy: usize,
     /// Streams that are open now, and the most there were.
     pub(crate) open: usize,
     pub(crate) most: usize,

@@ -41,7 +41,13 @@ impl v1::invocations_server::Invocations for Shared {
     async fn get(&self, request: Request<v1::GetRequest>) -> Answer<v1::GetResponse> {
         let request = request.into_inner();
         known(&request.project)?;
-        match self.world().find(request.id) {
+        let mut world = self.world();
+        if world.busy > 0 {
+            world.busy -= 1;
+            let busy = "too many calls";
+            return Err(refusal(Code::ResourceExhausted, "BUSY", busy));
+        }
+        match world.find(request.id) {
             Some(found) => Ok(Response::new(v1::GetResponse {
                 invocation: Some(found.clone()),
             })),
@@ -278,6 +284,10 @@ impl v1::projects_server::Projects for Shared {
             first.map_or(newest, |first| first.number - 1)
         });
         let mut last = request.after.or(since).unwrap_or(newest);
+        if last > newest {
+            let reason = "CURSOR_OUT_OF_RANGE";
+            return Err(refusal(Code::OutOfRange, reason, "past the last event"));
+        }
         let (tell, told) = mpsc::channel(1);
         let shared = self.clone();
         tokio::spawn(async move {

@@ -1,6 +1,8 @@
 //! A log's own line for scripts: byte for byte, with where it comes from put first where a stream
 //! holds more than one invocation.
 
+use bytes::BufMut;
+
 use crate::v1::Event;
 
 /// What is put into a line.
@@ -16,24 +18,26 @@ pub enum Splice {
 
 /// Appends the event's line. A line that is no JSON object (another tool's, or
 /// damaged) has no place for anything and stays as it is.
-pub fn splice(event: &Event, what: Splice, out: &mut Vec<u8>) {
+pub fn splice(event: &Event, what: Splice, out: &mut impl BufMut) {
     let line = &event.line;
-    let rest = match (what, line.strip_prefix(b"{")) {
+    // Blanks before an object are another tool's; an object without its place would look like one
+    // that is no line of a log.
+    let rest = match (what, line.trim_ascii_start().strip_prefix(b"{")) {
         (Splice::None, _) | (_, None) => {
-            out.extend_from_slice(line);
+            out.put_slice(line);
             return;
         }
         (_, Some(rest)) => rest,
     };
-    out.extend_from_slice(format!("{{\"invocationId\":{}", event.invocation_id).as_bytes());
+    out.put_slice(format!("{{\"invocationId\":{}", event.invocation_id).as_bytes());
     if what == Splice::Project {
         let project = serde_json::Value::from(event.project.as_str());
-        out.extend_from_slice(format!(",\"project\":{project}").as_bytes());
+        out.put_slice(format!(",\"project\":{project}").as_bytes());
     }
-    if rest.trim_ascii_start() != b"}" {
-        out.push(b',');
+    if rest.trim_ascii() != b"}" {
+        out.put_u8(b',');
     }
-    out.extend_from_slice(rest);
+    out.put_slice(rest);
 }
 
 #[cfg(test)]
@@ -76,5 +80,14 @@ mod tests {
     fn empty_objects_and_foreign_lines_stay_valid() {
         assert_eq!(spliced(b"{}", Splice::Invocation), "{\"invocationId\":12}");
         assert_eq!(spliced(b"plain", Splice::Invocation), "plain");
+        assert_eq!(
+            spliced(b" { }\r", Splice::Invocation),
+            "{\"invocationId\":12 }\r"
+        );
+        assert_eq!(
+            spliced(b"\t{\"type\":\"error\"}", Splice::Invocation),
+            "{\"invocationId\":12,\"type\":\"error\"}"
+        );
+        assert_eq!(spliced(b" {}", Splice::None), " {}");
     }
 }

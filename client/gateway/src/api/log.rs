@@ -7,14 +7,13 @@ use std::time::Duration;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use http::StatusCode;
-use serde_json::value::RawValue;
 use steroids_client::{Splice, splice, v1};
 use tokio::sync::Semaphore;
 
 use super::asked::{Asked, Place, of_project, place};
 use super::invocations::find;
 use crate::Rooms;
-use crate::answer::{Answer, bad_request};
+use crate::answer::{Answer, bad_request, in_place_of};
 
 /// A story that is longer is sampled too finely to be read, and would have to be held here.
 const LONGEST_STORY: usize = 64 * 1024 * 1024;
@@ -161,16 +160,9 @@ fn write_event(event: &v1::Event, out: &mut Vec<u8>) {
     out.extend_from_slice(cursor.to_string().as_bytes());
     out.push(b',');
     // Another tool's line may be anything; in a list it would spoil the others.
-    if serde_json::from_slice::<&RawValue>(&event.line).is_ok() {
-        splice(event, Splice::Invocation, out);
-    } else {
-        let text = String::from_utf8_lossy(&event.line);
-        let shown = serde_json::json!({
-            "invocationId": event.invocation_id,
-            "type": "unreadable",
-            "raw": text,
-        });
-        out.extend_from_slice(shown.to_string().as_bytes());
+    match in_place_of(&event.line, event.invocation_id) {
+        None => splice(event, Splice::Invocation, out),
+        Some(shown) => out.extend_from_slice(shown.as_bytes()),
     }
     out.push(b']');
 }
@@ -225,7 +217,7 @@ mod tests {
             let mut out = Vec::new();
             write_event(&event, &mut out);
             let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
-            assert_eq!(value[1]["type"], "unreadable");
+            assert_eq!(value[1]["type"], "unknown");
         }
     }
 }

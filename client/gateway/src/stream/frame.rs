@@ -7,6 +7,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use steroids_client::v1::Event;
+use steroids_client::{Splice, splice};
 
 /// Frames of one buffer: what a viewer that stalls keeps from being freed, and about what a socket
 /// takes at once. A longer frame has a buffer to itself.
@@ -149,21 +150,12 @@ fn put(id: &str, event: &Event, out: &mut BytesMut) -> usize {
     id.len()
 }
 
-/// Appends the line with its invocation in it. What is no JSON object (another tool's, or damaged)
-/// has no place for that and stays as it is.
+/// Appends the line with its invocation in it.
 fn put_line(event: &Event, out: &mut BytesMut) {
-    let line = event.line.strip_suffix(b"\r").unwrap_or(&event.line);
     let start = out.len();
-    match line.strip_prefix(b"{") {
-        Some(rest) => {
-            out.put_slice(b"{\"invocationId\":");
-            out.put_slice(event.invocation_id.to_string().as_bytes());
-            if rest.trim_ascii_start() != b"}" {
-                out.put_u8(b',');
-            }
-            out.put_slice(rest);
-        }
-        None => out.put_slice(line),
+    splice(event, Splice::Invocation, out);
+    if out.ends_with(b"\r") {
+        out.truncate(out.len() - 1);
     }
     for byte in &mut out[start..] {
         if matches!(byte, b'\r' | b'\n') {
@@ -203,6 +195,10 @@ mod tests {
 
     #[test]
     fn nothing_in_a_line_or_an_id_ends_a_frame() {
+        assert_eq!(
+            framed("c", b"{}\r"),
+            "id: c\ndata: {\"invocationId\":12}\n\n"
+        );
         let hostile = b"{\"a\":1,\r\n\n\"b\":2}\n\ndata: evil\r";
         let frame = framed("12:0:9", hostile);
         assert_eq!(frame.lines().count(), 3, "{frame:?}");

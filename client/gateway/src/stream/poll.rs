@@ -6,8 +6,6 @@ use std::time::Duration;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use bytes::Bytes;
-use serde_json::json;
-use serde_json::value::RawValue;
 use steroids_client::Backoff;
 use tokio::time::Instant;
 
@@ -19,10 +17,12 @@ use super::target::{Found, Target};
 use super::task::Opened;
 use super::viewer::Begin;
 use super::{Streams, special};
-use crate::answer::Answer;
+use crate::answer::{Answer, in_place_of};
 
 /// What a poll answers.
 struct Polled {
+    /// How many of the events, the first, are said here and are no lines of the log.
+    own: usize,
     events: Vec<Bytes>,
     cursor: String,
     done: bool,
@@ -164,11 +164,10 @@ impl<'a> Poll<'a> {
 
     fn of_batch(mut self, batch: Batch) -> Polled {
         let lines = batch.segments.iter().flat_map(|segment| segment.lines(0));
-        self.said.extend(lines);
         self.cursor = batch.cursor;
         let is_whole = batch.terminal && self.found.is_managed;
         let done = is_whole || batch.at_end && self.found.is_ended;
-        self.answer(done)
+        self.take(lines.collect(), done)
     }
 
     /// Waits with the others; `None` where it has to read for itself.
@@ -182,8 +181,7 @@ impl<'a> Poll<'a> {
             let is_whole = self.found.is_managed && joined.is_over();
             let done = is_whole || matches!(upstream, Upstream::Ended);
             if !lines.is_empty() || done {
-                self.said.extend(lines);
-                return Some(self.take(done));
+                return Some(self.take(lines, done));
             }
             match upstream {
                 Upstream::Lost => {
@@ -192,7 +190,7 @@ impl<'a> Poll<'a> {
                 }
                 Upstream::Refused(status) => {
                     self.say(&special::refused(&status, &self.found.key.project));
-                    return Some(self.take(true));
+                    return Some(self.take(Vec::new(), true));
                 }
                 _ => {}
             }
@@ -208,12 +206,12 @@ impl<'a> Poll<'a> {
                 continue;
             }
             if Instant::now() >= self.until {
-                return Some(self.take(false));
+                return Some(self.take(Vec::new(), false));
             }
             may_lack = false;
             if !self.streams.has_log(&self.found).await {
                 self.say(&special::log_not_found(self.task, self.found.key.id));
-                return Some(self.take(true));
+                return Some(self.take(Vec::new(), true));
             }
         }
     }
@@ -227,35 +225,31 @@ impl<'a> Poll<'a> {
         self.said.push(said.to_owned().into());
     }
 
-    fn take(&mut self, done: bool) -> Polled {
+    fn take(&mut self, lines: Vec<Bytes>, done: bool) -> Polled {
+        let mut events = std::mem::take(&mut self.said);
+        let own = events.len();
+        let id = self.found.key.id;
+        events.extend(lines.into_iter().map(|line| match in_place_of(&line, id) {
+            Some(shown) => shown.into(),
+            None => line,
+        }));
         Polled {
-            events: std::mem::take(&mut self.said)
-                .into_iter()
-                .map(|line| as_json(line, self.found.key.id))
-                .collect(),
+            own,
+            events,
             cursor: std::mem::take(&mut self.cursor),
             done,
         }
     }
 
     fn answer(mut self, done: bool) -> Polled {
-        self.take(done)
+        self.take(Vec::new(), done)
     }
-}
-
-/// What is no JSON (another tool's line, or a damaged one) as text in an object.
-fn as_json(line: Bytes, id: i64) -> Bytes {
-    if serde_json::from_slice::<&RawValue>(&line).is_ok() {
-        return line;
-    }
-    let text = String::from_utf8_lossy(&line);
-    let object = json!({"invocationId": id, "type": "unknown", "data": text});
-    object.to_string().into()
 }
 
 impl Polled {
     fn nothing(cursor: &str) -> Polled {
         Polled {
+            own: 0,
             events: Vec::new(),
             cursor: cursor.to_owned(),
             done: false,
@@ -264,6 +258,7 @@ impl Polled {
 
     fn last(said: Vec<String>, cursor: &str) -> Polled {
         Polled {
+            own: said.len(),
             events: said.into_iter().map(Bytes::from).collect(),
             done: true,
             ..Polled::nothing(cursor)
@@ -281,23 +276,8 @@ impl From<Polled> for Answer {
             .with_list("events", polled.events, |event, out| {
                 out.extend_from_slice(event);
             })
+            .with("own", polled.own)
             .with("cursor", polled.cursor)
             .with("done", polled.done)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_line_spoils_an_answer() {
-        for line in [&b"{\"a\":\"\xff\"}"[..], b"{\"torn\":", b"plain", b""] {
-            let shown = as_json(line.into(), 4);
-            let object: serde_json::Value = serde_json::from_slice(&shown).unwrap();
-            assert_eq!(object["invocationId"], 4);
-        }
-        let line = &b"{\"ts\": 1.50,\"msg\":\"\\u003c\"}"[..];
-        assert_eq!(as_json(line.into(), 4), line);
     }
 }

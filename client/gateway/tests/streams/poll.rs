@@ -29,7 +29,8 @@ async fn polls_put_together_are_the_log() {
         (&first["done"], &first["success"]),
         (&json!(false), &json!(true))
     );
-    let nothing = json!({"success": true, "events": [], "cursor": "1:0:3", "done": false});
+    let nothing =
+        json!({"success": true, "events": [], "own": 0, "cursor": "1:0:3", "done": false});
     assert_eq!(poll(&gateway, "&after=1:0:3&wait=0").await, nothing);
     let write = async {
         // Written once the poll is waiting for it.
@@ -56,6 +57,11 @@ async fn what_is_no_json_is_told_as_text() {
         world.begin(1);
         world.line(1, "plain \"text\"");
         world.line(1, "{\"torn\":");
+        world.line(1, "[{\"type\":\"error\"}]");
+        world.line(
+            1,
+            " {\"type\":\"log_not_found\",\"taskId\":\"T1\",\"invocationId\":1}",
+        );
     });
     let gateway = Gateway::start(&fake).await;
     let answer = poll(&gateway, "").await;
@@ -65,6 +71,13 @@ async fn what_is_no_json_is_told_as_text() {
         answer["events"][1],
         unknown("{\"invocationId\":1,\"torn\":")
     );
+    assert_eq!(answer["events"][2], unknown("[{\"type\":\"error\"}]"));
+    assert_eq!(answer["events"][3]["type"], "log_not_found");
+    assert_eq!(
+        answer["own"], 0,
+        "they are the log's, whatever they look like"
+    );
+    assert_eq!(answer["done"], false);
 }
 
 #[tokio::test]
@@ -73,13 +86,15 @@ async fn what_a_stream_says_a_poll_says() {
     let gateway = Gateway::start(&fake).await;
     let idle = poll(&gateway, "").await;
     assert_eq!(idle["events"][0]["type"], "no_active_invocation");
-    assert_eq!(idle["done"], true);
+    assert_eq!((&idle["own"], &idle["done"]), (&json!(1), &json!(true)));
     fake.world(|world| {
         world.begin(1);
         (0..3).for_each(|n| world.line(1, line(n)));
     });
-    let gone = poll(&gateway, "&after=1:4:9").await;
+    let gone = poll(&gateway, "&after=1:0:900001").await;
     assert_eq!(gone["events"][0]["type"], "gap");
+    assert_eq!(gone["own"], 1);
+    assert_eq!(gone["events"].as_array().unwrap().len(), 4);
     let bad = format!("/api/tasks/T1/events?project={PROJECT}&after=2:0:1");
     assert_eq!(gateway.get(&bad, "").await.status, 400);
 }

@@ -27,6 +27,8 @@ pub(crate) struct World {
     /// All lines of all logs, in the order in which they were written.
     pub(crate) lines: Vec<(i64, String)>,
     pub(crate) tasks: Vec<v1::Task>,
+    /// Pages of tasks that were asked for.
+    pub(crate) task_pages: usize,
     pub(crate) projects: Vec<v1::Project>,
     pub(crate) status: v1::StatusResponse,
     pub(crate) starts: Vec<v1::StartRequest>,

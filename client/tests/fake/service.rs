@@ -347,11 +347,29 @@ impl v1::projects_server::Projects for Shared {
         Ok(Response::new(v1::GetProjectResponse { project }))
     }
 
-    async fn list_tasks(&self, _: Request<v1::ListTasksRequest>) -> Answer<v1::ListTasksResponse> {
+    /// A page token is the number of tasks before the page.
+    async fn list_tasks(
+        &self,
+        request: Request<v1::ListTasksRequest>,
+    ) -> Answer<v1::ListTasksResponse> {
         self.refused("tasks")?;
+        let request = request.into_inner();
+        let mut world = self.world();
+        world.task_pages += 1;
+        let before = request.page_token.parse().unwrap_or(0);
+        let size = match usize::try_from(request.page_size) {
+            Ok(size @ 1..) => size,
+            _ => usize::MAX,
+        };
+        let mut rest = world.tasks.iter().skip(before);
+        let tasks: Vec<_> = rest.by_ref().take(size).cloned().collect();
+        let next_page_token = match rest.next() {
+            Some(_) => (before + tasks.len()).to_string(),
+            None => String::new(),
+        };
         Ok(Response::new(v1::ListTasksResponse {
-            tasks: self.world().tasks.clone(),
-            next_page_token: String::new(),
+            tasks,
+            next_page_token,
         }))
     }
 

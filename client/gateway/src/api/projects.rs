@@ -12,6 +12,8 @@ use crate::answer::Answer;
 const PAGE: i32 = 1000;
 /// Rows of one answer of ours; more of them nobody looks through, and they would have to be held.
 const MOST_ROWS: usize = 20_000;
+/// Pages through which a task is looked for: a million tasks.
+const MOST_PAGES: usize = 1000;
 
 /// All projects.
 pub(super) async fn list(State(rooms): State<Rooms>) -> Result<Answer, Answer> {
@@ -38,14 +40,11 @@ pub(super) async fn task(
 ) -> Result<Answer, Answer> {
     let project = asked.project()?;
     let client = rooms.daemon.client().await?;
-    let tasks = all_tasks(&client, project).await?;
-    let Some(task) = tasks.iter().find(|task| task.id == id) else {
-        return Err(no_task());
-    };
+    let task = find_task(&client, project, &id).await?;
     let invocations = all_invocations(&client, project, &id).await?;
     let shapes: Vec<_> = invocations.iter().map(json::Invocation::from).collect();
     Ok(Answer::good()
-        .with("task", json::Task::from(task))
+        .with("task", json::Task::from(&task))
         .with("invocations", shapes))
 }
 
@@ -54,12 +53,35 @@ pub(super) fn no_task() -> Answer {
     Answer::bad(StatusCode::NOT_FOUND, "Task not found")
 }
 
-async fn all_tasks(client: &Client, project: &str) -> Result<Vec<v1::Task>, Answer> {
-    let mut request = v1::ListTasksRequest {
+/// Looks for a task page by page, of which one is held at a time.
+async fn find_task(client: &Client, project: &str, id: &str) -> Result<v1::Task, Answer> {
+    let mut request = tasks_of(project);
+    for _ in 0..MOST_PAGES {
+        let page = client
+            .tasks(request.clone())
+            .await
+            .map_err(of_project(project))?;
+        if let Some(task) = page.tasks.into_iter().find(|task| task.id == id) {
+            return Ok(task);
+        }
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = page.next_page_token;
+    }
+    Err(no_task())
+}
+
+fn tasks_of(project: &str) -> v1::ListTasksRequest {
+    v1::ListTasksRequest {
         project: project.to_owned(),
         page_size: PAGE,
         page_token: String::new(),
-    };
+    }
+}
+
+async fn all_tasks(client: &Client, project: &str) -> Result<Vec<v1::Task>, Answer> {
+    let mut request = tasks_of(project);
     let mut tasks = Vec::new();
     loop {
         let page = client

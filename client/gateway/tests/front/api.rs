@@ -83,6 +83,25 @@ fn lists_and_objects_have_the_keys_that_steroidsctl_prints() {
 }
 
 #[test]
+fn a_task_is_looked_for_page_by_page_however_many_there_are() {
+    let (fake, gateway) = with_daemon(&[]);
+    fake.world(|world| {
+        world.tasks.extend((0..25_000).map(|n| v1::Task {
+            id: format!("t{n}"),
+            ..v1::Task::default()
+        }));
+    });
+    let found = |path: &str| {
+        let before = fake.world(|world| world.task_pages);
+        let status = get(&gateway, &format!("{path}?{PROJECT}")).status;
+        (status, fake.world(|world| world.task_pages) - before)
+    };
+    assert_eq!(found(TASK), (200, 1), "on the first of them");
+    assert_eq!(found("/api/tasks/t24999"), (200, 26));
+    assert_eq!(found("/api/tasks/t25000"), (404, 26));
+}
+
+#[test]
 fn an_invocation_is_only_found_under_its_own_task() {
     let (_fake, gateway) = with_daemon(&[]);
     for (path, status) in [

@@ -157,11 +157,14 @@ impl Announced {
             path: folder.join("address"),
             text: format!("http://{address}\n"),
         };
-        let fresh = folder.join(".address");
-        let written = std::fs::remove_file(&fresh)
-            .or_else(ignore_absent)
-            .and_then(|()| create(&fresh, &announced.text))
-            .and_then(|()| std::fs::rename(&fresh, &announced.path));
+        // Of its own: another gateway may be starting at this moment.
+        let fresh = folder.join(format!(".address.{:016x}", rand::random::<u64>()));
+        let written =
+            create(&fresh, &announced.text).and_then(|()| std::fs::rename(&fresh, &announced.path));
+        if written.is_err() {
+            // It was renamed, or never was; either way there is nothing to keep.
+            let _ = std::fs::remove_file(&fresh);
+        }
         written.with_context(|| format!("cannot write {}", announced.path.display()))?;
         Ok(announced)
     }
@@ -186,10 +189,24 @@ fn create(path: &Path, text: &str) -> io::Result<()> {
     io::Write::write_all(&mut file, text.as_bytes())
 }
 
-fn ignore_absent(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::NotFound {
-        Ok(())
-    } else {
-        Err(error)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gateways_that_start_at_once_all_say_where_they_are_and_leave_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let announce = |port: u16| {
+            let address = SocketAddr::from(([127, 0, 0, 1], port));
+            for _ in 0..200 {
+                std::mem::forget(Announced::write(folder.path(), address).unwrap());
+            }
+        };
+        std::thread::scope(|scope| {
+            (1..5).for_each(|port| drop(scope.spawn(move || announce(port))));
+        });
+        let left = std::fs::read_dir(folder.path()).unwrap();
+        let names: Vec<_> = left.map(|it| it.unwrap().file_name()).collect();
+        assert_eq!(names, ["address"]);
     }
 }

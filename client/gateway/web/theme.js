@@ -14,7 +14,7 @@ export function onTheme(callback) {
 
 /** @param {HTMLElement} button */
 export function startTheme(button) {
-  let theme = localStorage.getItem(KEY) ?? 'system';
+  let theme = kept() ?? 'system';
   const show = () => {
     if (theme === 'system') delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = theme;
@@ -25,9 +25,25 @@ export function startTheme(button) {
   };
   button.addEventListener('click', () => {
     theme = NEXT[theme] ?? 'system';
-    localStorage.setItem(KEY, theme);
+    keep(theme);
     show();
   });
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', show);
   show();
+}
+
+function kept() {
+  try {
+    return localStorage.getItem(KEY);
+  } catch {
+    return null;
+  }
+}
+
+function keep(theme) {
+  try {
+    localStorage.setItem(KEY, theme);
+  } catch {
+    // Storage may be off; the choice then lives as long as this page.
+  }
 }

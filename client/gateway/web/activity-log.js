@@ -4,6 +4,7 @@
 // that arrive live extend it. So memory is bounded whatever the length of the log.
 
 import { get, invocationPath, query } from './api.js';
+import { asLine } from './line.js';
 import { matcherOf } from './line-types.js';
 import { Row } from './row.js';
 
@@ -120,7 +121,7 @@ export class ActivityLog {
   /** Reads a row's line, and its result, whole. */
   async whole(row) {
     const { events } = await this.#get('lines', { ...this.#filter, after: row.before, limit: 1 });
-    if (events[0]?.[0] === row.cursor) row.replace(events[0][1]);
+    if (events[0]?.[0] === row.cursor) row.replace(asLine(events[0][1]));
     row.cut = false;
     if (row.result) await this.result(row, true);
   }
@@ -131,7 +132,7 @@ export class ActivityLog {
     row.asked = true;
     const { events } = await this.#get('lines', { call: row.line.callId, types: 'tool_result', after: row.cursor, limit: 1 });
     if (!events[0]) return;
-    row.finish(events[0][1], again);
+    row.finish(asLine(events[0][1]), again);
     this.#open.delete(row.line.callId);
     this.#changed();
   }
@@ -142,7 +143,7 @@ export class ActivityLog {
     row.asked = true;
     const { events } = await this.#get('lines', { call: row.line.callId, types: 'tool', limit: 1, after });
     if (!events[0]) return;
-    row.belongTo(events[0][1]);
+    row.belongTo(asLine(events[0][1]));
     this.#changed();
   }
 
@@ -297,9 +298,10 @@ export class ActivityLog {
 
 /** @param {Row[]} rows @param {string} after what was asked for */
 function addRows(rows, answer, after) {
-  const results = new Map(answer.results?.map(([, line]) => [line.callId, line]));
+  const results = new Map(answer.results?.map(([, value]) => asLine(value)).map((line) => [line.callId, line]));
   let before = after;
-  for (const [cursor, line] of answer.events) {
+  for (const [cursor, value] of answer.events) {
+    const line = asLine(value);
     const row = new Row(cursor, before, line, false);
     const result = line.type === 'tool' && results.get(line.callId);
     if (result) row.finish(result);

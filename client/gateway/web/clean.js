@@ -11,9 +11,15 @@ const NEEDS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\
 
 /** @param {unknown} text @returns {string} */
 export function clean(text) {
-  const string = typeof text === 'string' ? text : text === undefined || text === null ? '' : String(text);
+  const string = typeof text === 'string' ? text : asText(text);
   if (!NEEDS.test(string)) return string;
   return string.replace(SEQUENCES, '').replace(/\r\n?/g, '\n').replace(ACTIVE, shown);
+}
+
+/** What another tool wrote in the place of a text; an object may have no way to become one by itself. */
+function asText(value) {
+  if (value === undefined || value === null) return '';
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }
 
 /** As {@link clean}, on one line. */

@@ -36,24 +36,30 @@ export function age(ms) {
   return `${Math.floor(ms / DAY)}d ago`;
 }
 
+/** Whether a number is a time that can be told. */
+export function isTime(ts) {
+  return Number.isFinite(ts) && Math.abs(ts) <= 8.64e15;
+}
+
 /** `14:02:33`. */
 export function time(ts) {
-  return Number.isFinite(ts) ? clock.format(ts) : '';
+  return isTime(ts) ? clock.format(ts) : '';
 }
 
 /** `14:02`, or `3 Mar 14:02` when it was another day. */
 export function moment(ts, now = Date.now()) {
+  if (!isTime(ts)) return '';
   const same = new Date(ts).toDateString() === new Date(now).toDateString();
   return same ? shortClock.format(ts) : `${day.format(ts)} ${shortClock.format(ts)}`;
 }
 
 export function dayName(ts) {
-  return day.format(ts);
+  return isTime(ts) ? day.format(ts) : '';
 }
 
 /** Date and time in full. */
 export function fullTime(ts) {
-  return Number.isFinite(ts) ? whole.format(ts) : '';
+  return isTime(ts) ? whole.format(ts) : '';
 }
 
 export function number(value) {

@@ -1,8 +1,8 @@
 // The overview stream, held while the page is open: every view hears from it what runs and ends.
 
 import { report } from './connection.js';
+import { parseObject } from './line.js';
 import { OverviewModel } from './overview-model.js';
-import { forget, token } from './session.js';
 import { openStream } from './share.js';
 
 export const overview = new OverviewModel();
@@ -17,13 +17,12 @@ export function startOverview() {
     url: '/api/overview/stream',
     onEvents(events) {
       for (const { data } of events) {
-        const event = JSON.parse(data);
+        const event = parseObject(data) ?? {};
         overview.apply(event);
         for (const listener of listeners) listener(event);
       }
     },
     onState(state, detail) {
-      if (detail?.status === 401) forget(token());
       report('overview', state, detail);
     },
   });

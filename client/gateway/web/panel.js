@@ -9,6 +9,7 @@ import { h, icon, set, setText } from './dom.js';
 import { FilterBar } from './filter-bar.js';
 import * as format from './format.js';
 import { highlight } from './highlight.js';
+import { parseLine } from './line.js';
 import { everything, filterOf } from './line-types.js';
 import { panelKeys } from './panel-keys.js';
 import { drawPlaceholder, drawRow } from './row-view.js';
@@ -298,18 +299,34 @@ export class Panel {
   #take(log, events) {
     if (log !== this.#log) return;
     for (const { id, data } of events) {
-      const line = JSON.parse(data);
+      const line = parseLine(data);
       if (line.type === 'gap') {
         announce('The log was written anew; it is read again');
         this.#reload({});
         return;
       }
-      if (id !== null) log.append(id, line, data);
-      else if (line.type === 'waiting_for_log' || line.type === 'log_not_found') this.#say(line.type === 'log_not_found' ? 'Its log was not found.' : 'Its log is not there yet.');
-      this.#hear.onLine(line, id);
+      if (id === null) this.#hearGateway(line);
+      else this.#takeLine(log, id, line, data);
     }
     this.list.schedule();
     if (!this.list.follow) this.#counts();
+  }
+
+  /** One line that is odd in a way nobody thought of is passed over, and those after it are not. */
+  #takeLine(log, id, line, data) {
+    try {
+      log.append(id, line, data);
+      this.#hear.onLine(line, id);
+    } catch (error) {
+      reportError(error);
+    }
+  }
+
+  /** What the gateway says itself has no id; it is no line, whatever it looks like. */
+  #hearGateway({ type, error, hint }) {
+    if (type === 'waiting_for_log') this.#say('Its log is not there yet.');
+    else if (type === 'log_not_found') this.#say('Its log was not found.');
+    else if (type === 'error') this.#fail({ message: error, hint });
   }
 
   #viewed(first, last) {

@@ -17,7 +17,17 @@ const FOLDED_CHARACTERS = 1600;
 
 /** @param {import('./row.js').Row} row @param {number} index @param {Look} look */
 export function drawRow(row, index, look) {
-  const kind = KINDS[row.type] ?? unknownRow;
+  const kind = Object.hasOwn(KINDS, row.type) ? KINDS[row.type] : unknownRow;
+  try {
+    return drawAs(kind, row, index, look);
+  } catch (error) {
+    // The others are drawn all the same.
+    reportError(error);
+    return drawAs(oddRow, row, index, look);
+  }
+}
+
+function drawAs(kind, row, index, look) {
   const { mark, label, body, meta, detail, tone, foldable } = kind(row, look);
   const state = row.state(look.ended);
   const main = foldable
@@ -240,7 +250,7 @@ function endRow(row) {
     format.cost(usage),
     leftovers ? `${format.plural(leftovers, 'process')} left over, ended` : '',
   ]);
-  const word = success ? 'Completed' : clean(format.outcomeText(outcome || 'failed'));
+  const word = success ? 'Completed' : clean(format.outcomeText(outcome)) || 'failed';
   return {
     mark: icon(success ? 'check' : 'cross'),
     label: success ? 'Completed' : 'Ended',
@@ -267,10 +277,14 @@ function unknownRow(row) {
     mark: icon('question'),
     label: 'Unknown event',
     tone: 'quiet',
-    body: h('span', {}, h('span', { class: 'row-title' }, clean(name ?? type)), ' ', h('bdi', { class: 'mono dim' }, cleanLine(text.slice(0, 300)))),
+    body: h('span', {}, h('span', { class: 'row-title' }, clean(name ?? type) || 'no event'), ' ', h('bdi', { class: 'mono dim' }, cleanLine(text.slice(0, 300)))),
     detail: () => textBlock('Event', json(data ?? rest)),
     foldable: true,
   };
+}
+
+function oddRow() {
+  return { mark: icon('question'), label: 'Unknown event', tone: 'quiet', body: h('span', { class: 'dim' }, 'This line cannot be shown.') };
 }
 
 function stateMark(state) {
@@ -283,5 +297,5 @@ function join(parts) {
 }
 
 function isoTime(ts) {
-  return Number.isFinite(ts) ? new Date(ts).toISOString() : null;
+  return format.isTime(ts) ? new Date(ts).toISOString() : null;
 }

@@ -5,6 +5,7 @@
 // the shared one. Events are placed by their ids: nothing is sent twice, nothing is left out.
 // A tab that does not acknowledge is sent no more, and goes on from its own cursor when it does.
 
+import { parseObject } from './line.js';
 import { Ring } from './ring.js';
 import { OverviewModel } from './overview-model.js';
 import { ResumingStream } from './stream.js';
@@ -58,7 +59,7 @@ class Shared {
   }
 
   #take(events) {
-    if (this.overview) for (const event of events) this.overview.apply(JSON.parse(event.data));
+    if (this.overview) for (const event of events) this.overview.apply(parseObject(event.data) ?? {});
     else this.ring.push(events);
     for (const viewer of this.viewers) viewer.shared(events);
   }
@@ -159,8 +160,8 @@ class Viewer {
   }
 
   #give(events) {
-    const last = events[events.length - 1];
-    if (last.id !== null) this.after = last.id;
+    const last = events.findLast((event) => event.id !== null);
+    if (last) this.after = last.id;
     this.port.postMessage({ id: this.id, events });
     this.#unacknowledged += 1;
     if (this.#unacknowledged < MOST_UNACKNOWLEDGED) return;

@@ -2,7 +2,7 @@
 // connection per stream (a browser opens six per host), or directly where there is no such worker.
 
 import { ResumingStream } from './stream.js';
-import { token } from './session.js';
+import { forget, token } from './session.js';
 
 const READY_MS = 3000;
 
@@ -27,7 +27,7 @@ export function openStream(options) {
   const entry = { options: { ...options }, direct: null };
   open.set(id, entry);
   if (port) ask(id, entry);
-  else entry.direct = direct(entry.options);
+  else entry.direct = direct(id, entry);
   return {
     close() {
       if (!open.delete(id)) return;
@@ -41,8 +41,10 @@ export function openStream(options) {
   };
 }
 
-function direct(options) {
-  return new ResumingStream({ ...options, token });
+function direct(id, entry) {
+  const { options } = entry;
+  const after = entry.direct?.after ?? options.after;
+  return new ResumingStream({ ...options, after, token, onState: (state, detail) => become(id, entry, state, detail) });
 }
 
 function ask(id, { options }) {
@@ -86,13 +88,39 @@ function receive(message) {
   const entry = open.get(message.id);
   if (!entry) return;
   if (message.events) {
-    const last = message.events[message.events.length - 1];
-    if (last.id !== null) entry.options.after = last.id;
-    entry.options.onEvents(message.events);
+    const last = message.events.findLast((event) => event.id !== null);
+    if (last) entry.options.after = last.id;
+    try {
+      entry.options.onEvents(message.events);
+    } catch (error) {
+      reportError(error);
+    }
+    // Whatever became of them: who does not acknowledge is sent no more.
     port?.postMessage({ op: 'ack', id: message.id });
   } else if (message.state) {
-    entry.options.onState(message.state, message.detail);
+    become(message.id, entry, message.state, message.detail);
   }
+}
+
+/** The token that was refused may be an older one than a sibling has brought since. */
+function become(id, entry, state, detail) {
+  if (detail?.status === 401) {
+    if (token() && detail.used !== token()) {
+      again(id, entry);
+      return;
+    }
+    forget(detail.used);
+  }
+  if (open.get(id) === entry) entry.options.onState(state, detail);
+}
+
+function again(id, entry) {
+  if (entry.direct) {
+    entry.direct = direct(id, entry);
+    return;
+  }
+  port?.postMessage({ op: 'close', id });
+  if (port) ask(id, entry);
 }
 
 /** The worker did not start: what was asked of it is opened from here, each from where it is. */
@@ -101,5 +129,5 @@ function withoutWorker() {
   port.onmessage = null;
   port.close();
   port = null;
-  for (const entry of open.values()) entry.direct ??= direct(entry.options);
+  for (const [id, entry] of open) entry.direct ??= direct(id, entry);
 }

@@ -1,6 +1,7 @@
 // Parses server-sent events as their bytes arrive. Pure: text in, items out.
 
 /**
+ * Of an event, `id` is that of its own frame: what has none is no line of a log.
  * @typedef {{kind: 'event', id: string | null, data: string}
  *   | {kind: 'comment', text: string}
  *   | {kind: 'retry', ms: number}} Item
@@ -31,6 +32,7 @@ export class SseParser {
     if (line === '') {
       if (this.#data.length) items.push({ kind: 'event', id: this.#id, data: this.#data.join('\n') });
       this.#data = [];
+      this.#id = null;
       return;
     }
     if (line[0] === ':') {

@@ -55,7 +55,7 @@ export class Story {
   append(id, line, before) {
     const kind = line.type === 'tool' ? 'tool' : line.type === 'retry' ? 'retry' : line.type === 'tool_result' && line.ok === false ? 'failed' : null;
     const marks = kind && this.marks.get(id)?.[kind];
-    if (!marks || !before) return;
+    if (!marks || !before || line.ts === undefined) return;
     if (marks.lines % marks.stride === 0) marks.places.push([before, line.ts]);
     marks.lines += 1;
     if (marks.places.length > 2 * MOST_MARKS) {

@@ -6,12 +6,15 @@
 //        ^               │  ^                 │
 //        └─ reconnecting <──┴── away <────────┘            refused (another status: it says why)
 
+import { parseObject } from './line.js';
 import { SseParser } from './sse.js';
 
 // A heartbeat comes every 15 s; two may be late.
 const SILENCE_MS = 40_000;
 const LONGEST_WAIT_MS = 15_000;
-const LAST_TYPES = new Set(['complete', 'error', 'log_not_found', 'no_active_invocation']);
+/** A log's last lines, and the gateway's own last words (which have no id). */
+const LAST_LINES = new Set(['complete', 'error']);
+const LAST_WORDS = new Set(['log_not_found', 'no_active_invocation']);
 
 /**
  * @typedef {'connecting' | 'catching-up' | 'live' | 'away' | 'reconnecting' | 'ended' | 'refused'} State
@@ -27,7 +30,10 @@ export class ResumingStream {
   #closed = new AbortController();
   #retry = 1000;
   #failures = 0;
-  #last = '';
+  /** @type {StreamEvent | null} */
+  #last = null;
+  /** The token that the last request went out with. */
+  #used = null;
   #wake = () => {};
   /** @type {State} */
   state = 'connecting';
@@ -35,8 +41,8 @@ export class ResumingStream {
   /**
    * @param {{url: string, after?: string | null, token: () => string | null,
    *   onEvents: (events: StreamEvent[]) => void,
-   *   onState: (state: State, detail?: {status?: number, error?: string, hint?: string}) => void}} options
-   *   `url` has a query; `after` is the cursor to begin behind.
+   *   onState: (state: State, detail?: {status?: number, error?: string, hint?: string, used?: string | null}) => void}} options
+   *   `url` has a query; `after` is the cursor to begin behind; `used` is the token that was refused.
    */
   constructor({ url, after, token, onEvents, onState }) {
     this.#url = url;
@@ -99,8 +105,8 @@ export class ResumingStream {
 
   #headers() {
     const headers = { Accept: 'text/event-stream' };
-    const token = this.#token();
-    if (token) headers.Authorization = `Bearer ${token}`;
+    this.#used = this.#token();
+    if (this.#used) headers.Authorization = `Bearer ${this.#used}`;
     if (this.#after) headers['Last-Event-ID'] = this.#after;
     return headers;
   }
@@ -113,7 +119,7 @@ export class ResumingStream {
     const body = await response.json().catch(() => ({}));
     const passing = response.status >= 500 || response.status === 429 || response.status === 408;
     if (passing) return true;
-    this.#become('refused', { status: response.status, error: body.error, hint: body.hint });
+    this.#become('refused', { status: response.status, error: body.error, hint: body.hint, used: this.#used });
     return false;
   }
 
@@ -122,21 +128,27 @@ export class ResumingStream {
     /** @type {StreamEvent[]} */
     let events = [];
     const flush = () => {
-      if (events.length && !this.#closed.signal.aborted) this.#onEvents(events);
+      if (events.length && !this.#closed.signal.aborted) this.#tell(this.#onEvents, events);
       events = [];
     };
     for (const item of items) {
       if (item.kind === 'event') {
         if (item.id !== null) this.#after = item.id;
-        this.#last = item.data;
-        events.push({ id: item.id, data: item.data });
+        this.#last = { id: item.id, data: item.data };
+        events.push(this.#last);
         continue;
       }
       flush();
-      if (item.kind === 'retry') this.#retry = Math.min(item.ms, LONGEST_WAIT_MS);
+      if (item.kind === 'retry') this.#comeBack(item.ms);
       else this.#comment(item.text);
     }
     flush();
+  }
+
+  /** Said at the beginning, and by a gateway that stops: then its end is not that of the log. */
+  #comeBack(ms) {
+    this.#retry = Math.min(ms, LONGEST_WAIT_MS);
+    this.#last = null;
   }
 
   #comment(text) {
@@ -147,11 +159,13 @@ export class ResumingStream {
 
   /** Whether the stream is over: its last event says so, and the end of the connection is no loss. */
   #hasEnded() {
-    try {
-      if (!LAST_TYPES.has(JSON.parse(this.#last).type)) return false;
-    } catch {
-      return false;
+    const { id = null, data = '' } = this.#last ?? {};
+    const last = parseObject(data);
+    if (id === null && last?.type === 'error') {
+      this.#become('refused', { error: last.error, hint: last.hint });
+      return true;
     }
+    if (!(id === null ? LAST_WORDS : LAST_LINES).has(last?.type)) return false;
     this.#become('ended');
     return true;
   }
@@ -159,7 +173,16 @@ export class ResumingStream {
   #become(state, detail) {
     if (this.#closed.signal.aborted || this.state === state) return;
     this.state = state;
-    this.#onState(state, detail);
+    this.#tell(this.#onState, state, detail);
+  }
+
+  /** What goes wrong with whoever is told is not the connection's fault, and does not end it. */
+  #tell(listener, ...what) {
+    try {
+      listener(...what);
+    } catch (error) {
+      reportError(error);
+    }
   }
 
   #pause() {

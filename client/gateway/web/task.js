@@ -11,7 +11,6 @@ import * as format from './format.js';
 import { onOverview, overview } from './overview-feed.js';
 import { Panel } from './panel.js';
 import { rename, taskHref } from './router.js';
-import { forget, token } from './session.js';
 import { showFailure } from './sign-in.js';
 import { Story } from './story.js';
 import { TaskHeader } from './task-header.js';
@@ -151,7 +150,6 @@ export class TaskView {
   }
 
   #state(state, detail) {
-    if (detail?.status === 401) forget(token());
     report('task', state, detail);
     if (state === 'ended') this.#panel.end();
   }
@@ -160,7 +158,8 @@ export class TaskView {
     this.story.append(id, line, this.#lastCursor);
     this.#lastCursor = cursor;
     if (line.type === 'usage') this.story.put({ id, usage: { ...this.#invocation.usage, ...usageOf(line) } });
-    if (line.type !== 'complete' && line.type !== 'error') return;
+    // Of another tool's run only its row says that it has ended.
+    if (this.#invocation.managed === false || (line.type !== 'complete' && line.type !== 'error')) return;
     const { outcome, error, duration: durationMs, exitCode, usage } = line;
     const status = line.success ? 'completed' : String(outcome).startsWith('timeout') ? 'timeout' : 'failed';
     this.story.put({ id, status, outcome: outcome ?? 'failed', completedAtMs: line.ts, ...(error && { error }), ...(usage && { usage }), durationMs, exitCode });

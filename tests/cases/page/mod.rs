@@ -3,5 +3,6 @@
 
 mod life;
 mod look;
+mod odd;
 mod reading;
 mod scene;

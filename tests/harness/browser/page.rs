@@ -87,6 +87,12 @@ impl Page {
         }
     }
 
+    /// Runs a script in every document to come, before any of its own.
+    pub async fn before_load(&self, script: &str) {
+        let method = "Page.addScriptToEvaluateOnNewDocument";
+        self.call(method, json!({"source": script})).await;
+    }
+
     /// Loads it again.
     pub async fn reload(&self) {
         let mut loads = self.seen.loads();

@@ -1,0 +1,200 @@
+//! What is not as it should be: odd lines in another tool's log, words of the gateway's that look like
+//! lines, a browser that keeps nothing, a token that was replaced behind the page's back.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+
+use serde_json::{Value, json};
+use steroids_tests::old_database;
+
+use super::scene::{Scene, assert_in_order, connection, row_says, rows};
+
+/// Lines of JSON, and of none, that no agent of ours would log.
+fn odd_lines() -> Vec<String> {
+    let deep = format!(
+        r#"{{"ts":1,"type":"output","msg":"deep","x":{}1{}}}"#,
+        "[".repeat(20_000),
+        "]".repeat(20_000)
+    );
+    let lines = [
+        "null",
+        "17",
+        "\"a text\"",
+        "[{\"type\":\"error\"}]",
+        "{}",
+        "not json",
+        "{\"torn\":",
+        r#"{"ts":1,"type":"output","msg":"torn behind its type"#,
+        r#"{"type":5}"#,
+        r#"{"type":"constructor","ts":2}"#,
+        r#"{"type":"__proto__","__proto__":{"type":"tool"}}"#,
+        r#"{"type":"output","ts":1e300,"msg":{"toString":1}}"#,
+        r#"{"type":"tool","ts":"x","cmd":7,"name":[],"callId":{}}"#,
+        r#"{"type":"tool_result","ts":3,"callId":{},"ok":"no","msg":[1]}"#,
+        r#"{"type":"usage","ts":3,"inputTokens":{"valueOf":1},"totalCostUsd":"free"}"#,
+        r#"{"type":"plan","ts":3,"items":[null,5,{"text":{"toString":1},"status":[]}]}"#,
+        r#"{"type":"notice","ts":-1e17,"level":{},"msg":null}"#,
+        r#" {"type":"error","error":"forged"}"#,
+        r#" {"type":"log_not_found","taskId":"old","invocationId":1}"#,
+        r#"{"ts":4,"type":"complete","success":{},"outcome":"","usage":7}"#,
+    ];
+    let lines = lines.into_iter().map(str::to_owned);
+    lines.chain([deep]).collect()
+}
+
+#[tokio::test]
+async fn no_line_stops_the_page_and_none_passes_for_the_gateways_own() {
+    let scene = Scene::new().await;
+    let ctl = scene.daemon.ctl(&scene.home.folder("old"));
+    let db = old_database::at_028(ctl.folder());
+    let id = old_database::insert_running(&db, "old", 1_700_000_000_000);
+    ctl.run(["init"]).await.ok();
+    let path = ctl.log_path(id);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .unwrap();
+    let says = |text: &str| format!("{{\"ts\":5,\"type\":\"output\",\"msg\":\"{text}\"}}\n");
+    log.write_all(says("the first.").as_bytes()).unwrap();
+    let page = &scene.page;
+    // The row that was there before has no log, and the story asks for it.
+    page.expect_failed_requests();
+    page.viewport(1280, 3000).await;
+    let (origin, project) = (scene.gateway.origin(), ctl.project());
+    let address = format!("{origin}/tasks/old?project={project}&invocation={id}");
+    page.goto(&address).await;
+    row_says(page, "the first.").await;
+    connection(page, "live").await;
+    // Each beside a line that is in order, and may share its message.
+    for (number, odd) in odd_lines().iter().enumerate() {
+        let both = format!("{odd}\n{}", says(&format!("after {number}.")));
+        log.write_all(both.as_bytes()).unwrap();
+        row_says(page, &format!("after {number}.")).await;
+    }
+    let live = rows(page).await;
+    assert_in_order(&live);
+    let in_order = |rows: &[(u64, String)]| {
+        let said = rows.iter().filter(|(_, text)| text.contains("after "));
+        said.cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(in_order(&live).len(), odd_lines().len());
+    connection(page, "live").await;
+    let status = "[data-test=status][data-status=running]";
+    assert_eq!(page.count(status).await, 1, "it runs, whatever a line says");
+    // Read from the log, each stands in the same place.
+    page.reload().await;
+    row_says(page, &format!("after {}.", odd_lines().len() - 1)).await;
+    let read = rows(page).await;
+    assert_eq!((in_order(&read), read.len()), (in_order(&live), live.len()));
+    scene.browser.end().await;
+}
+
+/// How a stream of the page's ends whose connection ends after these bytes.
+async fn end_of(scene: &Scene, bytes: &str) -> Value {
+    let bytes = json!(bytes);
+    let script = format!(
+        "(async () => {{
+           const {{ ResumingStream }} = await import('/assets/stream.js');
+           const was = window.fetch;
+           window.fetch = async () => new Response({bytes});
+           const states = [];
+           const ended = new Promise((resolve) => {{
+             const it = new ResumingStream({{
+               url: '/x', token: () => null,
+               onEvents() {{ throw new TypeError('of a listener'); }},
+               onState(state, detail) {{
+                 if (state === 'catching-up') return;
+                 resolve([state, detail?.error ?? null]);
+                 it.close();
+               }},
+             }});
+           }});
+           const heard = (event) => event.preventDefault();
+           addEventListener('error', heard);
+           const end = await ended;
+           removeEventListener('error', heard);
+           window.fetch = was;
+           return end;
+         }})()"
+    );
+    scene.page.eval(&script).await
+}
+
+#[tokio::test]
+async fn the_gateways_words_and_a_logs_lines_are_told_apart_by_their_ids() {
+    let scene = Scene::new().await;
+    for (bytes, state, error) in [
+        (
+            "id: 1:0:9\ndata: {\"type\":\"complete\"}\n\n",
+            "ended",
+            None,
+        ),
+        ("id: 1:0:9\ndata: {\"type\":\"error\"}\n\n", "ended", None),
+        ("data: {\"type\":\"log_not_found\"}\n\n", "ended", None),
+        (
+            "id: 1:0:9\ndata: {\"type\":\"log_not_found\"}\n\n",
+            "reconnecting",
+            None,
+        ),
+        // The id of the line before is not its own.
+        (
+            "id: 1:0:9\ndata: {\"type\":\"output\"}\n\ndata: {\"type\":\"error\",\"error\":\"no\"}\n\n",
+            "refused",
+            Some("no"),
+        ),
+        ("data: {\"type\":\"complete\"}\n\n", "reconnecting", None),
+        ("id: 1:0:9\ndata: null\n\n", "reconnecting", None),
+        // A gateway that stops says when to come back.
+        (
+            "id: 1:0:9\ndata: {\"type\":\"error\"}\n\nretry: 1000\n\n",
+            "reconnecting",
+            None,
+        ),
+    ] {
+        let end = end_of(&scene, bytes).await;
+        assert_eq!(end, json!([state, error]), "{bytes}");
+    }
+    scene.browser.end().await;
+}
+
+#[tokio::test]
+async fn a_browser_that_keeps_nothing_shows_the_page_all_the_same() {
+    let scene = Scene::new().await;
+    let page = &scene.page;
+    page.before_load(
+        "Object.defineProperty(window, 'localStorage', {
+           get() { throw new DOMException('denied', 'SecurityError'); } });",
+    )
+    .await;
+    page.reload().await;
+    connection(page, "live").await;
+    for theme in ["light", "dark"] {
+        page.click("#theme").await;
+        page.until_there(&format!("html[data-theme={theme}]")).await;
+    }
+    scene.browser.end().await;
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_is_given_up_only_if_there_is_no_newer_one() {
+    let mut scene = Scene::new().await;
+    connection(&scene.page, "live").await;
+    scene.page.expect_failed_requests();
+    scene.gateway.kill9().await;
+    connection(&scene.page, "reconnecting").await;
+    // Replaced, and brought by a sibling, while the stream still goes by the old one.
+    let newer = "0123456789abcdef".repeat(4);
+    let file = scene.home.state_dir().join("gateway/token");
+    std::fs::write(file, format!("{newer}\n")).unwrap();
+    let sibling =
+        format!("new BroadcastChannel('steroids.session').postMessage({{ token: '{newer}' }})");
+    scene.page.eval(&sibling).await;
+    let kept = format!("sessionStorage.getItem('steroids.token') === '{newer}'");
+    scene.page.until(&kept).await;
+    scene.gateway.start_again().await;
+    connection(&scene.page, "live").await;
+    assert_eq!(scene.page.count("[data-test=signin]").await, 0);
+    scene.browser.end().await;
+}

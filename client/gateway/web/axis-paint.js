@@ -29,12 +29,20 @@ export function endOf(invocation, now) {
 
 /** Colours of the page, as a canvas needs them. */
 export function colours() {
-  const style = getComputedStyle(document.documentElement);
-  const of = (name) => style.getPropertyValue(name).trim();
-  return {
+  // A property holds the colours of both themes; only a colour in use is one of them.
+  const probe = document.createElement('i');
+  document.body.append(probe);
+  const style = getComputedStyle(probe);
+  const of = (name) => {
+    probe.style.color = `var(${name})`;
+    return style.color;
+  };
+  const all = {
     text: of('--text-dim'), faint: of('--line'), bar: of('--bar'), accent: of('--accent'), good: of('--good'),
     bad: of('--bad'), warn: of('--warn'), tool: of('--mark'),
   };
+  probe.remove();
+  return all;
 }
 
 /**

@@ -69,6 +69,11 @@ pub(crate) async fn thousand_viewers() -> Vec<Row> {
         unfinished += u64::from(!view.is_complete);
         latencies.extend(view.latencies);
     }
+    assert_eq!(
+        (lost, unfinished),
+        (0, 0),
+        "lost, and viewers without an end"
+    );
     let (after, took) = (cpus(), begin.elapsed());
     drop(mute);
     let share = |used: Duration| Duration::from_secs_f64(used.as_secs_f64() / took.as_secs_f64());

@@ -293,14 +293,28 @@ async fn one_upstream_serves_all_viewers_and_metrics_count() {
     let target = format!("/api/tasks/T1/stream?project={}", scene.ctl.project());
     let request = scene.gateway.get(&target);
     let before = scene.value("status").await;
+    assert_eq!(before["subscribers"], 0);
     let mut streams = Vec::new();
     for _ in 0..5 {
         streams.push(steroids_tests::gateway::Sse::open(&request).await.unwrap());
+    }
+    for stream in &mut streams {
+        stream.until_comment("live").await;
     }
     agent.prints("to all");
     for stream in &mut streams {
         stream.until("to all").await;
     }
+    // A viewer's own reads are over once it is live; what is open then is what they share.
+    steroids_tests::eventually("one stream of the daemon's", async || {
+        (scene.value("status").await["subscribers"] == 1).then_some(())
+    })
+    .await;
+    agent.prints("once more");
+    for stream in &mut streams {
+        stream.until("once more").await;
+    }
+    assert_eq!(scene.value("status").await["subscribers"], 1);
     scene.gateway.bare("GET", "/metrics").send().await.is(401);
     let text = scene.gateway.get("/metrics").send().await.ok();
     let kind = text.header("content-type").unwrap_or_default().to_owned();

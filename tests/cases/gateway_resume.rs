@@ -1,17 +1,13 @@
 //! Anything dies, at any moment: what a client received, put together, is the log.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use rand::RngExt;
+use rand::seq::SliceRandom;
 use steroids_tests::gateway::{Item, Received, Request, Sse};
-use steroids_tests::{Ctl, Daemon, Gateway, eventually, patience, served, within};
+use steroids_tests::{Ctl, Daemon, Gateway, Puppet, eventually, faults, patience, served, within};
 use tokio::sync::mpsc;
-
-/// Cuts per case; `STEROIDS_TEST_CUTS` gives another number.
-fn cuts() -> u64 {
-    let asked = std::env::var("STEROIDS_TEST_CUTS").ok();
-    asked.and_then(|value| value.parse().ok()).unwrap_or(6)
-}
 
 /// What may be taken away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,17 +18,35 @@ enum Cut {
     Client,
 }
 
-impl Cut {
-    fn any() -> Cut {
-        let all = [Cut::Gateway, Cut::Daemon, Cut::Both, Cut::Client];
-        all[rand::rng().random_range(0..all.len())]
-    }
+/// Cuts of these kinds in some order, each kind as often as the others: `STEROIDS_TEST_CUTS` of
+/// them or more, else 20 and more in the long form and each kind once or twice in the short one.
+fn cuts(kinds: &[Cut], short: usize) -> Vec<Cut> {
+    let asked = std::env::var("STEROIDS_TEST_CUTS").ok();
+    let least = asked.and_then(|value| value.parse().ok());
+    let least = least.unwrap_or(faults::share(short, 20));
+    let mut cuts = kinds.repeat(least.div_ceil(kinds.len()));
+    cuts.shuffle(&mut rand::rng());
+    cuts
 }
 
 /// At some moment; not a wait for anything: the moment itself is what is tried.
 async fn some_moment(most: u64) {
     let moment = rand::rng().random_range(0..most);
     tokio::time::sleep(Duration::from_millis(moment)).await;
+}
+
+/// Prints numbered lines, each in two pieces, until all cuts are made.
+async fn print(agent: &mut Puppet, is_over: &Cell<bool>) {
+    for number in 0_u64.. {
+        agent.begins("a line that comes ");
+        agent.prints(&format!("in two pieces {number}"));
+        if is_over.get() {
+            break;
+        }
+        // Its pace; nothing is waited for.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    agent.exits(0);
 }
 
 struct Scene {
@@ -124,30 +138,28 @@ async fn browser(request: Request, mut leaves: mpsc::Receiver<()>) -> Received {
 
 #[tokio::test]
 async fn what_a_browser_received_through_every_cut_is_the_log_byte_for_byte() {
-    let cuts = cuts();
+    let cuts = cuts(&[Cut::Gateway, Cut::Daemon, Cut::Both, Cut::Client], 8);
     let mut scene = Scene::new().await;
-    let count = (cuts * 250).to_string();
-    let words = ["split", "--count", &count, "--every-ms", "2"];
-    let id = scene.ctl.start_fake("T1", &words).await;
+    let mut agent = Puppet::new(scene.daemon.home(), "agent");
+    let id = scene.ctl.start_fake("T1", &agent.args()).await;
+    let is_over = Cell::new(false);
     let (leave, leaves) = mpsc::channel(1);
     let request = scene.stream(id);
     let cutting = async {
-        let mut made = Vec::new();
-        for _ in 0..cuts {
-            let cut = Cut::any();
-            made.push(cut);
-            scene.cut(cut, &leave).await;
+        for cut in &cuts {
+            scene.cut(*cut, &leave).await;
         }
-        made
+        is_over.set(true);
     };
-    let (received, made) = tokio::join!(browser(request.clone(), leaves), cutting);
+    let reading = browser(request.clone(), leaves);
+    let (received, (), ()) = tokio::join!(reading, cutting, print(&mut agent, &is_over));
     let on_disk = std::fs::read(scene.ctl.log_path(id)).unwrap();
     if received.log(id) != on_disk {
         let text = String::from_utf8_lossy(&on_disk).into_owned();
         let lines = received.data.iter().zip(text.lines());
         for (number, (data, line)) in lines.enumerate() {
             let own = steroids_tests::gateway::sse::unspliced(data, id);
-            assert_eq!(own, line, "line {number} after {made:?}");
+            assert_eq!(own, line, "line {number} after {cuts:?}");
         }
         panic!("{} of {}", received.data.len(), text.lines().count());
     }
@@ -160,11 +172,11 @@ async fn what_a_browser_received_through_every_cut_is_the_log_byte_for_byte() {
 
 #[tokio::test]
 async fn polling_through_every_cut_gives_the_log_too() {
-    let cuts = cuts() / 2;
+    let cuts = cuts(&[Cut::Gateway, Cut::Daemon, Cut::Both], 3);
     let mut scene = Scene::new().await;
-    let count = (cuts * 250).to_string();
-    let words = ["numbers", "--count", &count, "--every-ms", "2"];
-    let id = scene.ctl.start_fake("T1", &words).await;
+    let mut agent = Puppet::new(scene.daemon.home(), "agent");
+    let id = scene.ctl.start_fake("T1", &agent.args()).await;
+    let is_over = Cell::new(false);
     let project = scene.ctl.project();
     let base = format!("/api/tasks/T1/events?project={project}&invocation={id}&wait=1");
     let first = scene.gateway.get(&base);
@@ -196,12 +208,12 @@ async fn polling_through_every_cut_gives_the_log_too() {
     };
     let cutting = async {
         let (leave, _leaves) = mpsc::channel(1);
-        for _ in 0..cuts {
-            let cut = [Cut::Gateway, Cut::Daemon, Cut::Both][rand::rng().random_range(0..3)];
+        for cut in cuts {
             scene.cut(cut, &leave).await;
         }
+        is_over.set(true);
     };
-    let (mut events, ()) = tokio::join!(polling, cutting);
+    let (mut events, (), ()) = tokio::join!(polling, cutting, print(&mut agent, &is_over));
     for event in &mut events {
         let own = event.as_object_mut().unwrap().remove("invocationId");
         assert_eq!(own, Some(id.into()));
@@ -213,7 +225,7 @@ async fn polling_through_every_cut_gives_the_log_too() {
 async fn a_stream_stays_open_while_the_daemon_is_away_and_goes_on_when_it_is_back() {
     let mut scene = Scene::new().await;
     let home = scene.daemon.home().clone();
-    let mut agent = steroids_tests::Puppet::new(&home, "agent");
+    let mut agent = Puppet::new(&home, "agent");
     let id = scene.ctl.start_fake("T1", &agent.args()).await;
     agent.prints("before");
     let mut stream = Sse::open(&scene.stream(id)).await.unwrap();
@@ -246,7 +258,7 @@ async fn a_stream_stays_open_while_the_daemon_is_away_and_goes_on_when_it_is_bac
 async fn a_gateway_asked_to_end_says_when_to_come_back_and_leaves_in_order() {
     let mut scene = Scene::new().await;
     let home = scene.daemon.home().clone();
-    let mut agent = steroids_tests::Puppet::new(&home, "agent");
+    let mut agent = Puppet::new(&home, "agent");
     let id = scene.ctl.start_fake("T1", &agent.args()).await;
     agent.prints("before");
     let mut stream = Sse::open(&scene.stream(id)).await.unwrap();

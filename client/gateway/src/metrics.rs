@@ -88,7 +88,7 @@ impl Metrics {
         ConnectionGuard(self.clone())
     }
 
-    /// A stream of this kind (`task`, `invocation`, `project`, …) is open until this is dropped.
+    /// A stream of this kind (`task`, `project`, `overview`, `poll`) is open until this is dropped.
     pub(crate) fn stream_opened(&self, kind: &'static str) -> StreamGuard {
         let stream = Stream {
             kind,
@@ -222,6 +222,33 @@ mod tests {
         assert!(text.contains("steroids_gateway_streams_open{kind=\"task\"} 0\n"));
         assert!(text.contains("steroids_gateway_streams_opened_total{kind=\"task\"} 2\n"));
         assert!(!text.contains("stream=\""));
+    }
+
+    #[test]
+    fn what_is_counted_is_documented_and_nothing_else_is() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/gateway.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let (_, table) = page.split_once("## Metrics").unwrap();
+        let (table, _) = table.split_once("\n## ").unwrap();
+        let rows = table.lines().skip_while(|line| *line != "|---|---|");
+        let names = rows.filter_map(|row| row.strip_prefix("| `"));
+        let mut documented: Vec<&str> = names
+            .flat_map(|row| row.split_once(" |").unwrap().0.split(", "))
+            .map(|name| name.trim_matches('`'))
+            .collect();
+        // A family is shown with its first member.
+        let metrics = Metrics::new();
+        let _stream = metrics.stream_opened("task");
+        metrics.refused("host");
+        let text = metrics.text();
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        let names = types.map(|line| line.split(' ').next().unwrap());
+        let mut counted: Vec<&str> = names
+            .map(|name| name.strip_prefix("steroids_gateway_").unwrap())
+            .collect();
+        documented.sort_unstable();
+        counted.sort_unstable();
+        assert_eq!(documented, counted);
     }
 
     #[test]

@@ -193,6 +193,11 @@ pub(crate) fn in_place_of(line: &[u8], invocation: i64) -> Option<String> {
     Some(object.to_string())
 }
 
+/// A request about a project that names none.
+pub(crate) fn no_project_named() -> Answer {
+    bad_request("Missing required query parameter: project")
+}
+
 /// What is wrong with a request in itself.
 pub(crate) fn bad_request(error: &str) -> Answer {
     Answer::bad(StatusCode::BAD_REQUEST, error)

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt as _, Limited};
 use serde::de::DeserializeOwned;
 use tonic::Status;
 
-use crate::answer::{Answer, NO_PROJECT, bad_request, is_no_project};
+use crate::answer::{Answer, NO_PROJECT, bad_request, is_no_project, no_project_named};
 use crate::guard::LONGEST_BODY;
 use steroids_client::Refusal;
 
@@ -63,8 +63,7 @@ impl Asked {
 
     /// The project, without which nothing of a project can be said.
     pub(super) fn project(&self) -> Result<&str, Answer> {
-        self.text("project")
-            .ok_or_else(|| bad_request("Missing required query parameter: project"))
+        self.text("project").ok_or_else(no_project_named)
     }
 }
 

@@ -11,7 +11,7 @@ use steroids_client::{json, v1};
 use super::asked::{Asked, Body, Place, of_project, place};
 use super::invocations::find;
 use crate::Rooms;
-use crate::answer::{Answer, bad_request};
+use crate::answer::{Answer, bad_request, no_project_named};
 
 /// The fields of a start, as the daemon has them.
 #[derive(Debug, Default, Deserialize)]
@@ -104,7 +104,7 @@ fn project(asked: &Asked, in_body: &str) -> Result<String, Answer> {
             Err(bad_request("the query and the body name two projects"))
         }
         (Some(project), _) => Ok(project.to_owned()),
-        (None, "") => Err(bad_request("Missing required query parameter: project")),
+        (None, "") => Err(no_project_named()),
         (None, project) => Ok(project.to_owned()),
     }
 }

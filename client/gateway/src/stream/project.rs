@@ -112,6 +112,16 @@ enum Broken {
     Logs(ReadError),
 }
 
+/// What a break leads to.
+enum Next {
+    /// The daemon is waited for.
+    Wait,
+    /// A gap to be told, and a new beginning.
+    Anew(String),
+    /// It is said why.
+    End(Box<Status>),
+}
+
 /// What came from one of them.
 enum Came {
     Frames(Vec<Chunk>),
@@ -143,18 +153,16 @@ impl Wide {
             match left {
                 Left::Slow => {}
                 Left::Gone => return,
-                Left::Broken(Broken::Lifecycle(error) | Broken::Logs(error))
-                    if matches!(error, ReadError::Away) =>
-                {
-                    if !std::mem::replace(&mut is_away, true) {
-                        note(&out, comment(": daemon away\n\n")).await;
+                Left::Broken(broken) => match self.next_after(broken) {
+                    Next::Wait => {
+                        if !std::mem::replace(&mut is_away, true) {
+                            note(&out, comment(": daemon away\n\n")).await;
+                        }
+                        tokio::time::sleep(backoff.wait()).await;
+                        self.streams.daemon.until_live().await;
                     }
-                    tokio::time::sleep(backoff.wait()).await;
-                    self.streams.daemon.until_live().await;
-                }
-                Left::Broken(broken) => match self.begin_anew(broken) {
-                    Ok(gap) => note(&out, object(&gap)).await,
-                    Err(status) => {
+                    Next::Anew(gap) => note(&out, object(&gap)).await,
+                    Next::End(status) => {
                         note(&out, object(&special::refused(&status, &self.project))).await;
                         return;
                     }
@@ -163,22 +171,22 @@ impl Wide {
         }
     }
 
-    /// Gives up a place that is gone, and says so; else why it cannot go on.
-    fn begin_anew(&mut self, broken: Broken) -> Result<String, Box<Status>> {
+    /// What a break leads to; a place that is gone is given up.
+    fn next_after(&mut self, broken: Broken) -> Next {
+        use Broken::{Lifecycle as Watched, Logs as Followed};
+        use ReadError::{Away, Cursor, Refused};
         match (broken, self.place.lifecycle) {
-            (Broken::Lifecycle(ReadError::Cursor(_)), Lifecycle::Number(lost)) => {
+            (Watched(Away) | Followed(Away), _) => Next::Wait,
+            (Watched(Cursor(_)), Lifecycle::Number(lost)) => {
                 self.place.lifecycle = Lifecycle::now();
-                self.is_resumed = false;
-                Ok(special::lost_lifecycle(lost))
+                Next::Anew(special::lost_lifecycle(lost))
             }
-            (Broken::Logs(ReadError::Cursor(_)), _) if !self.place.cursor.is_empty() => {
+            (Followed(Cursor(_)), _) if !self.place.cursor.is_empty() => {
                 let lost = std::mem::take(&mut self.place.cursor);
-                Ok(special::lost_project_place(&lost))
+                Next::Anew(special::lost_project_place(&lost))
             }
-            (Broken::Lifecycle(error) | Broken::Logs(error), _) => Err(match error {
-                ReadError::Cursor(status) | ReadError::Refused(status) => status,
-                ReadError::Away => Box::new(Status::unavailable("the daemon is away")),
-            }),
+            (Watched(Cursor(status) | Refused(status)), _)
+            | (Followed(Cursor(status) | Refused(status)), _) => Next::End(status),
         }
     }
 

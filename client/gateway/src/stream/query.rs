@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use serde::Deserialize;
 
 use super::target::Target;
-use crate::answer::{Answer, bad_request};
+use crate::answer::{Answer, bad_request, no_project_named};
 
 /// The parameters of the streams, all of them text until each is looked at.
 #[derive(Debug, Default, Deserialize)]
@@ -27,7 +27,7 @@ impl Asked {
             Some(project) if !project.is_empty() => {
                 Err(bad_request("project must be an absolute path"))
             }
-            _ => Err(bad_request("Missing required query parameter: project")),
+            _ => Err(no_project_named()),
         }
     }
 

@@ -2,15 +2,17 @@
 //!
 //! A text without any costs a scan for the beginnings of tokens and one for the values, each for
 //! all at once. Only where something is found is it looked at closely, and only where escapes
-//! could hide something are they undone, a level at a time.
+//! could hide something are they undone, a level at a time. Whatever stands there, no more is done
+//! than its length is long: an agent may print what it likes.
 
+use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use memchr::memmem;
 use regex::Regex;
 
-use super::unescape::{Unescaped, unescape};
+use super::unescape::{lead_back, unescape};
 use super::{PATTERN_BYTES, Redaction, secret, shapes};
 
 /// Stands for a secret that has no name.
@@ -22,32 +24,29 @@ const LEVELS: usize = 4;
 /// Shorter pieces of a value tell nothing.
 const PIECE: usize = 8;
 
-/// Of longer values no pieces are known, but their lines and parts are.
+/// Of longer values no pieces are known, but their lines and parts are; and none is longer.
 const PIECES_OF: usize = 4096;
 
 /// Marks what was cut.
 const ELLIPSIS: &str = "…";
 
-/// The same for every invocation.
-static BEGINNINGS: LazyLock<Option<AhoCorasick>> =
-    LazyLock::new(|| automaton(&shapes::beginnings()));
-
 /// What is looked for, besides what begins like a token.
 pub(super) struct Finder {
-    texts: Vec<String>,
-    /// Finds each of `texts`, and as the last one the mark of what was cut.
-    values: Option<AhoCorasick>,
-    /// What is put in each value's place.
-    placeholders: Vec<String>,
+    values: Option<Values>,
     patterns: Vec<Regex>,
-    /// All pieces of all values, sorted.
-    pieces: Vec<Piece>,
-    /// A value has characters that JSON writes as escapes.
+    /// All pieces of all values, sorted, with the number of the value.
+    pieces: Vec<([u8; PIECE], usize)>,
+    /// Something that is looked for has characters that JSON writes as escapes, or may have.
     is_escaped: bool,
 }
 
-/// Eight bytes of a value, which value, and where in it.
-type Piece = ([u8; PIECE], u32, u32);
+/// The values, by number.
+struct Values {
+    /// Whether there is any: this one is quicker.
+    any: AhoCorasick,
+    all: AhoCorasick,
+    placeholders: Vec<String>,
+}
 
 /// A place, and the value that it stands for, if it has a name.
 type Found = (Range<usize>, Option<usize>);
@@ -61,35 +60,37 @@ pub(super) fn compile(pattern: &str) -> Result<Regex, regex::Error> {
 
 impl Finder {
     pub(super) fn new(redaction: &Redaction, env: &[(String, String)]) -> Finder {
-        let mut texts: Vec<String> = Vec::new();
+        let mut numbers: HashMap<String, usize> = HashMap::new();
         let mut placeholders = Vec::new();
-        for (name, value) in env {
-            if !redaction.variables.contains(name) {
-                continue;
-            }
-            for part in secret::parts(value) {
-                if !texts.contains(&part) {
-                    texts.push(part);
+        let mut pieces = Vec::new();
+        let is_secret = |(name, _): &&(String, String)| redaction.variables.contains(name);
+        for (name, value) in env.iter().filter(is_secret) {
+            for secret::Part { text, core } in secret::parts(value) {
+                let number = numbers.get(&text).copied().unwrap_or(placeholders.len());
+                if let Some(core) = core.filter(|core| core.len() <= PIECES_OF) {
+                    let windows = text.as_bytes()[core].array_windows::<PIECE>();
+                    pieces.extend(windows.map(|piece| (*piece, number)));
+                }
+                if number == placeholders.len() {
                     placeholders.push(placeholder(name));
+                    numbers.insert(text, number);
                 }
             }
         }
-        let mut looked_for: Vec<&str> = texts.iter().map(String::as_str).collect();
-        looked_for.push(ELLIPSIS);
+        pieces.sort_unstable();
+        pieces.dedup_by_key(|(piece, _)| *piece);
+        // Those of a specification were checked with the configuration that they came from.
+        let patterns: Vec<Regex> = redaction
+            .patterns
+            .iter()
+            .filter_map(|pattern| compile(pattern).ok())
+            .collect();
         Finder {
-            values: (!texts.is_empty())
-                .then(|| automaton(&looked_for))
-                .flatten(),
-            placeholders,
-            // Those of a specification were checked with the configuration that they came from.
-            patterns: redaction
-                .patterns
-                .iter()
-                .filter_map(|pattern| compile(pattern).ok())
-                .collect(),
-            pieces: pieces(&texts),
-            is_escaped: texts.iter().any(|text| needs_escape(text)),
-            texts,
+            // A pattern can ask for what is escaped.
+            is_escaped: !patterns.is_empty() || numbers.keys().any(|text| needs_escape(text)),
+            values: Values::new(&numbers, placeholders),
+            patterns,
+            pieces,
         }
     }
 
@@ -105,11 +106,12 @@ impl Finder {
 
     /// The first look: false if there is surely nothing.
     pub(super) fn may_have(&self, text: &str, is_cut: bool) -> bool {
-        !self.patterns.is_empty()
-            || BEGINNINGS.as_ref().is_some_and(|all| all.is_match(text))
-            || self.values.as_ref().is_some_and(|all| all.is_match(text))
+        let is_any_value = |values: &Values| values.any.is_match(text);
+        shapes::may_have(text)
+            || self.values.as_ref().is_some_and(is_any_value)
+            || self.patterns.iter().any(|pattern| pattern.is_match(text))
             || self.may_hide(text)
-            || (is_cut && (self.tail(text).is_some() || self.head(text).is_some()))
+            || self.has_piece(text, is_cut)
     }
 
     /// Whether a part of a text may be a secret that the whole text is not.
@@ -124,94 +126,98 @@ impl Finder {
         backslashes.any(|at| self.is_escaped || matches!(bytes.get(at + 1), Some(b'u' | b'/')))
     }
 
+    fn has_piece(&self, text: &str, is_cut: bool) -> bool {
+        let mut has = false;
+        self.look_for_pieces(text, is_cut, &mut |_| has = true);
+        has
+    }
+
     /// All places, in order, none overlapping another.
     fn find(&self, text: &str, is_cut: bool) -> Vec<Found> {
-        let mut found = Vec::new();
-        let mut levels: Vec<Unescaped> = Vec::new();
-        self.look(text, is_cut, &mut |it| found.push(it));
+        let mut found = self.look(text, is_cut);
+        let mut levels: Vec<String> = Vec::new();
         for _ in 1..LEVELS {
-            let above = levels.last().map_or(text, |level| level.text.as_str());
+            let above = levels.last().map_or(text, String::as_str);
             let Some(level) = unescape(above) else { break };
+            let mut places = self.look(&level, is_cut);
+            if !places.is_empty() {
+                let sources = levels.iter().rev().map(String::as_str).chain([text]);
+                sources.for_each(|source| lead_back(source, ends(&mut places)));
+                found.append(&mut places);
+            }
             levels.push(level);
-            let level = levels.last().map_or("", |level| level.text.as_str());
-            self.look(level, is_cut, &mut |(place, value)| {
-                let back = |at| levels.iter().rev().fold(at, |at, level| level.source(at));
-                found.push((back(place.start)..back(place.end), value));
-            });
         }
         joined(found)
     }
 
     /// Looks through one level.
-    fn look(&self, text: &str, is_cut: bool, found: &mut dyn FnMut(Found)) {
+    fn look(&self, text: &str, is_cut: bool) -> Vec<Found> {
+        let mut places: Vec<Found> = Vec::new();
+        // They come nearly in order, and of a text that is nothing else there are many.
+        let mut found = |it: Found| match places.last_mut() {
+            Some(last) if last.0.start <= it.0.start && it.0.start < last.0.end => join(last, it),
+            _ => places.push(it),
+        };
         if let Some(values) = &self.values {
-            for it in values.find_overlapping_iter(text) {
-                match it.pattern().as_usize() {
-                    value if value < self.texts.len() => found((it.range(), Some(value))),
-                    _ => self
-                        .tail(&text[..it.start()])
-                        .into_iter()
-                        .for_each(&mut *found),
-                }
-            }
+            let all = values.all.find_overlapping_iter(text);
+            all.for_each(|it| found((it.range(), Some(it.pattern().as_usize()))));
         }
-        if let Some(beginnings) = &*BEGINNINGS {
-            for it in beginnings.find_overlapping_iter(text) {
-                if let Some(place) = shapes::at(it.pattern().as_usize(), text, it.start(), is_cut) {
-                    found((place, None));
-                }
-            }
-        }
+        shapes::find(text, is_cut, &mut |place| found((place, None)));
         for pattern in &self.patterns {
             let places = pattern.find_iter(text).map(|it| it.range());
             places
                 .filter(|place| !place.is_empty())
                 .for_each(|place| found((place, None)));
         }
+        self.look_for_pieces(text, is_cut, &mut found);
+        joined(places)
+    }
+
+    /// Pieces of values where a text was cut: beside an ellipsis, or at its own ends.
+    fn look_for_pieces(&self, text: &str, is_cut: bool, found: &mut dyn FnMut(Found)) {
+        if self.pieces.is_empty() {
+            return;
+        }
         if is_cut {
-            self.tail(text).into_iter().for_each(&mut *found);
-            self.head(text).into_iter().for_each(&mut *found);
+            found_at(self.head(text), 0, found);
+        }
+        for at in memmem::find_iter(text.as_bytes(), ELLIPSIS) {
+            found_at(self.tail(&text[..at]), 0, found);
+            let after = at + ELLIPSIS.len();
+            found_at(self.head(&text[after..]), after, found);
+        }
+        if is_cut {
+            found_at(self.tail(text), 0, found);
         }
     }
 
     /// A piece of a value at the text's end.
     fn tail(&self, text: &str) -> Option<Found> {
         let bytes = text.as_bytes();
-        let last = bytes.last_chunk::<PIECE>()?;
-        let (length, value) = self.longest(last, |value, at| {
-            let before = value[..at + PIECE].iter().rev();
-            let same = before.zip(bytes.iter().rev());
-            same.take_while(|(a, b)| a == b).count()
-        })?;
-        let start = text.floor_char_boundary(bytes.len() - length);
-        Some((start..bytes.len(), Some(value)))
+        let end = bytes.len();
+        let mut start = end.checked_sub(PIECE)?;
+        let value = self.piece(bytes, start)?;
+        let bound = end.saturating_sub(PIECES_OF);
+        while start > bound && self.piece(bytes, start - 1).is_some() {
+            start -= 1;
+        }
+        Some((text.floor_char_boundary(start)..end, Some(value)))
     }
 
     /// A piece of a value at the text's beginning.
     fn head(&self, text: &str) -> Option<Found> {
         let bytes = text.as_bytes();
-        let first = bytes.first_chunk::<PIECE>()?;
-        let (length, value) = self.longest(first, |value, at| {
-            let same = value[at..].iter().zip(bytes);
-            same.take_while(|(a, b)| a == b).count()
-        })?;
-        Some((0..text.ceil_char_boundary(length), Some(value)))
+        let value = self.piece(bytes, 0)?;
+        let more = (1..PIECES_OF).take_while(|&at| self.piece(bytes, at).is_some());
+        let end = more.count() + PIECE;
+        Some((0..text.ceil_char_boundary(end), Some(value)))
     }
 
-    /// Of all places in values where `piece` stands, how long it is there at most, and in which.
-    fn longest(
-        &self,
-        piece: &[u8; PIECE],
-        length: impl Fn(&[u8], usize) -> usize,
-    ) -> Option<(usize, usize)> {
-        let from = self.pieces.partition_point(|(known, ..)| known < piece);
-        let same = self.pieces[from..].iter();
-        same.take_while(|(known, ..)| known == piece)
-            .map(|&(_, value, at)| {
-                let (value, at) = (value as usize, at as usize);
-                (length(self.texts[value].as_bytes(), at), value)
-            })
-            .max()
+    /// The value with a piece that stands there.
+    fn piece(&self, bytes: &[u8], at: usize) -> Option<usize> {
+        let piece = bytes.get(at..)?.first_chunk::<PIECE>()?;
+        let found = self.pieces.binary_search_by_key(piece, |(piece, _)| *piece);
+        found.ok().map(|found| self.pieces[found].1)
     }
 
     fn replace(&self, text: &str, found: Vec<Found>) -> Option<String> {
@@ -222,7 +228,8 @@ impl Finder {
         let mut from = 0;
         for (place, value) in found {
             out.push_str(&text[from..place.start]);
-            let named = value.and_then(|value| self.placeholders.get(value));
+            let placeholders = self.values.as_ref().map(|values| &values.placeholders);
+            let named = value.and_then(|value| placeholders?.get(value));
             out.push_str(named.map_or(PLACEHOLDER, String::as_str));
             from = place.end;
         }
@@ -231,20 +238,68 @@ impl Finder {
     }
 }
 
+impl Values {
+    /// `None` if there are none, or more than can be looked for; an environment is far from that.
+    fn new(numbers: &HashMap<String, usize>, placeholders: Vec<String>) -> Option<Values> {
+        if numbers.is_empty() {
+            return None;
+        }
+        let mut texts = vec![""; placeholders.len()];
+        for (text, &number) in numbers {
+            texts[number] = text;
+        }
+        Some(Values {
+            any: first_look(&texts)?,
+            all: automaton(&texts, MatchKind::Standard)?,
+            placeholders,
+        })
+    }
+}
+
+/// Finds the first of these, with the help of a quicker search for their beginnings.
+pub(super) fn first_look(all: &[&str]) -> Option<AhoCorasick> {
+    automaton(all, MatchKind::LeftmostFirst)
+}
+
+fn automaton(all: &[&str], kind: MatchKind) -> Option<AhoCorasick> {
+    // Of the kinds with a prefilter the one that is small, and quickly made.
+    AhoCorasick::builder()
+        .kind(Some(AhoCorasickKind::ContiguousNFA))
+        .match_kind(kind)
+        .build(all)
+        .ok()
+}
+
+fn found_at(it: Option<Found>, from: usize, found: &mut dyn FnMut(Found)) {
+    if let Some((place, value)) = it {
+        found((from + place.start..from + place.end, value));
+    }
+}
+
+/// Where they begin and end, in that order.
+fn ends(places: &mut [Found]) -> impl Iterator<Item = &mut usize> {
+    places
+        .iter_mut()
+        .flat_map(|(place, _)| [&mut place.start, &mut place.end])
+}
+
 /// In order; what overlaps is one, with the name that one of them has.
 fn joined(mut found: Vec<Found>) -> Vec<Found> {
     found.sort_by_key(|(place, value)| (place.start, std::cmp::Reverse(place.end), *value));
     let mut joined: Vec<Found> = Vec::new();
-    for (place, value) in found {
+    for it in found {
         match joined.last_mut() {
-            Some((last, known)) if place.start < last.end => {
-                last.end = last.end.max(place.end);
-                *known = known.or(value);
-            }
-            _ => joined.push((place, value)),
+            Some(last) if it.0.start < last.0.end => join(last, it),
+            _ => joined.push(it),
         }
     }
     joined
+}
+
+/// Adds what begins within it.
+fn join(last: &mut Found, (place, value): Found) {
+    last.0.end = last.0.end.max(place.end);
+    last.1 = last.1.or(value);
 }
 
 /// Names are printed by agents as well; one that is no usual name would have to be escaped.
@@ -260,25 +315,4 @@ fn placeholder(name: &str) -> String {
 fn needs_escape(text: &str) -> bool {
     text.bytes()
         .any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\')
-}
-
-fn pieces(texts: &[String]) -> Vec<Piece> {
-    let mut pieces = Vec::new();
-    for (text, value) in texts.iter().zip(0..) {
-        if text.len() <= PIECES_OF {
-            let windows = text.as_bytes().array_windows::<PIECE>().zip(0..);
-            pieces.extend(windows.map(|(&piece, at)| (piece, value, at)));
-        }
-    }
-    pieces.sort_unstable();
-    pieces
-}
-
-/// `None` for more than it can hold; an environment is far from that.
-fn automaton(all: &[&str]) -> Option<AhoCorasick> {
-    // Of the kinds with a prefilter the one that is small, and quickly made.
-    AhoCorasick::builder()
-        .kind(Some(AhoCorasickKind::ContiguousNFA))
-        .build(all)
-        .ok()
 }

@@ -8,13 +8,14 @@ use super::find::{Finder, PLACEHOLDER};
 
 /// The JSON with its secrets replaced; `None` if it has none.
 pub(super) fn redacted(finder: &Finder, json: &str) -> Option<Box<RawValue>> {
-    // Pieces are looked for at the ends of its strings.
-    let has_ends = json.len() >= MAY_BE_CUT && finder.knows_pieces();
-    if !finder.may_have(json, false) && !has_ends {
+    let has_any = finder.may_have(json, false);
+    // At the ends of its strings.
+    let may_have_pieces = json.len() >= MAY_BE_CUT && finder.knows_pieces();
+    if !has_any && !may_have_pieces {
         return None;
     }
-    let mut out = String::with_capacity(json.len());
-    let mut changed = false;
+    let mut out = String::new();
+    let mut kept = 0;
     let bytes = json.as_bytes();
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
@@ -23,32 +24,32 @@ pub(super) fn redacted(finder: &Finder, json: &str) -> Option<Box<RawValue>> {
             b'-' | b'0'..=b'9' => number_end(bytes, at),
             _ => {
                 // Everything between is of one byte.
-                out.push(char::from(byte));
                 at += 1;
                 continue;
             }
         };
-        let is_string = byte == b'"';
-        let inside = if is_string {
+        let inside = if byte == b'"' {
             at + 1..end.saturating_sub(1).max(at + 1)
         } else {
             at..end
         };
-        let text = &json[inside];
-        match finder.redacted(text, text.len() >= MAY_BE_CUT) {
-            Some(redacted) => {
-                changed = true;
-                out.push('"');
-                out.push_str(&redacted);
-                out.push('"');
-            }
-            None => out.push_str(&json[at..end]),
+        let is_cut = inside.len() >= MAY_BE_CUT;
+        let redacted = (has_any || is_cut)
+            .then(|| finder.redacted(&json[inside], is_cut))
+            .flatten();
+        if let Some(redacted) = redacted {
+            out.push_str(&json[kept..at]);
+            out.push('"');
+            out.push_str(&redacted);
+            out.push('"');
+            kept = end;
         }
         at = end;
     }
-    if !changed {
+    if kept == 0 {
         return None;
     }
+    out.push_str(&json[kept..]);
     let whole = RawValue::from_string(out);
     // Secrets end where characters and escapes do; should that ever fail, nothing is shown.
     whole

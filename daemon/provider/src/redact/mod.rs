@@ -10,8 +10,10 @@
 //! Redaction (in the specification) + environment ──> Redactor ──> activity ──> activity
 //! ```
 
+mod copy;
 mod find;
 mod json;
+mod runs;
 mod secret;
 mod shapes;
 #[cfg(test)]
@@ -24,8 +26,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::activity::{Activity, Foreign, PlanItem, Stream, Text};
+use crate::activity::{Activity, Stream, Text};
 use crate::parser::Verdict;
+use copy::Copy;
 use find::Finder;
 
 /// The longest pattern of a configuration, as compiled.
@@ -139,7 +142,7 @@ impl Redactor {
     }
 
     /// The activity without its secrets; `None` if it has none.
-    pub fn activity<'a>(&mut self, activity: &Activity<'a>) -> Option<Activity<'a>> {
+    pub fn activity<'a>(&mut self, activity: &'a Activity<'_>) -> Option<Activity<'a>> {
         self.finder.as_ref()?;
         if let Activity::Output { stream, msg } = activity {
             let text = self.output(*stream, msg)?;
@@ -149,12 +152,7 @@ impl Redactor {
                 msg,
             });
         }
-        let mut copy = Copy {
-            redactor: self,
-            changed: false,
-        };
-        let copied = copy.activity(activity);
-        copy.changed.then_some(copied)
+        Copy::of(activity, self)
     }
 
     /// Takes the secrets out of what a row is to hold.
@@ -207,125 +205,5 @@ fn replaced(text: &Text<'_>, by: String) -> Text<'static> {
         text: Cow::Owned(by),
         truncated_bytes: text.truncated_bytes,
         lossy: text.lossy,
-    }
-}
-
-/// Copies an activity, and notes whether the copy differs.
-struct Copy<'a> {
-    redactor: &'a Redactor,
-    changed: bool,
-}
-
-impl Copy<'_> {
-    fn activity<'t>(&mut self, activity: &Activity<'t>) -> Activity<'t> {
-        let mut copy = activity.clone();
-        match &mut copy {
-            Activity::Start {
-                role,
-                provider,
-                model,
-                cwd,
-                mode: _,
-            } => {
-                for word in [role, provider, model, cwd] {
-                    self.word(word);
-                }
-            }
-            Activity::Session {
-                session_id,
-                provider_version,
-            } => {
-                self.word(session_id);
-                self.word_if(provider_version);
-            }
-            Activity::Tool {
-                cmd,
-                name,
-                input,
-                call_id,
-                parent_call_id,
-            } => {
-                self.text(cmd);
-                self.word(name);
-                if let Some(input) = input {
-                    self.json(input);
-                }
-                self.word_if(call_id);
-                self.word_if(parent_call_id);
-            }
-            Activity::ToolResult { call_id, msg, .. } => {
-                self.word(call_id);
-                if let Some(msg) = msg {
-                    self.text(msg);
-                }
-            }
-            Activity::Output { msg, .. }
-            | Activity::Thinking { msg }
-            | Activity::Notice { msg, .. }
-            | Activity::Input { msg } => self.text(msg),
-            Activity::Plan { items } => items.iter_mut().for_each(|item| self.item(item)),
-            Activity::Usage(_) => {}
-            Activity::Retry { reason, msg, .. } => {
-                self.word(reason);
-                self.text(msg);
-            }
-            Activity::Unknown { name, data } => {
-                self.word_if(name);
-                match data {
-                    Foreign::Json(json) => self.json(json),
-                    Foreign::Text(text) => self.text(text),
-                }
-            }
-            Activity::Complete(completion) => {
-                self.string_if(&mut completion.error);
-                self.string_if(&mut completion.session_id);
-            }
-            Activity::Error { error, .. } => self.word(error),
-        }
-        copy
-    }
-
-    fn text(&mut self, text: &mut Text<'_>) {
-        let is_cut = text.truncated_bytes > 0;
-        if let Some(redacted) = self.redactor.redacted(&text.text, is_cut) {
-            text.text = Cow::Owned(redacted);
-            self.changed = true;
-        }
-    }
-
-    fn word(&mut self, word: &mut Cow<'_, str>) {
-        if let Some(redacted) = self.redactor.redacted(word, false) {
-            *word = Cow::Owned(redacted);
-            self.changed = true;
-        }
-    }
-
-    fn word_if(&mut self, word: &mut Option<Cow<'_, str>>) {
-        if let Some(word) = word {
-            self.word(word);
-        }
-    }
-
-    fn string_if(&mut self, text: &mut Option<String>) {
-        if let Some(text) = text
-            && let Some(redacted) = self.redactor.redacted(text, false)
-        {
-            *text = redacted;
-            self.changed = true;
-        }
-    }
-
-    fn item(&mut self, item: &mut PlanItem) {
-        if let Some(redacted) = self.redactor.redacted(&item.text, false) {
-            item.text = redacted;
-            self.changed = true;
-        }
-    }
-
-    fn json(&mut self, json: &mut Cow<'_, RawValue>) {
-        if let Some(redacted) = self.redactor.json(json) {
-            *json = Cow::Owned(redacted);
-            self.changed = true;
-        }
     }
 }

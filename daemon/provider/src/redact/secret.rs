@@ -1,5 +1,7 @@
 //! Which environment variables are secret, by their names, and what of their values is looked for.
 
+use std::ops::Range;
+
 use serde_json::Value;
 
 /// Shorter values would be found in any text.
@@ -50,6 +52,9 @@ const HARMLESS: &[&str] = &[
     "_LIMIT",
 ];
 
+/// Of a shell, and no password at all.
+const FOLDERS: &[&str] = &["PWD", "OLDPWD"];
+
 /// Values that say that there is none.
 const NO_SECRETS: &[&str] = &[
     "disabled",
@@ -74,6 +79,9 @@ pub(super) fn is_secret_name(name: &str) -> bool {
     // The second of several keys is one, too.
     let name = name.trim_end_matches(|c: char| c.is_ascii_digit());
     let name = name.trim_end_matches('_');
+    if FOLDERS.contains(&name) {
+        return false;
+    }
     if name.contains("PUBLIC") || HARMLESS.iter().any(|ending| name.ends_with(ending)) {
         return false;
     }
@@ -87,44 +95,79 @@ pub(super) fn has_password(value: &str) -> bool {
     password(value).is_some_and(is_worth_hiding)
 }
 
+/// A text that must not be shown.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) text: String,
+    /// Where in it the secret itself is. Pieces of that alone are secret too: what an address or
+    /// an object has around it stands in many a text.
+    pub(super) core: Option<Range<usize>>,
+}
+
 /// What of a variable's value must not be shown.
-pub(super) fn parts(value: &str) -> Vec<String> {
+pub(super) fn parts(value: &str) -> Vec<Part> {
     let mut parts = Vec::new();
     let value = value.trim();
-    add(&mut parts, value, LEAST);
-    if let Some(password) = password(value) {
-        add(&mut parts, password, LEAST);
+    let json = serde_json::from_str(value).ok().filter(Value::is_object);
+    let is_alone = value.lines().count() == 1;
+    let of_whole = core(value).filter(|_| is_alone && json.is_none());
+    add(&mut parts, value, LEAST, of_whole);
+    if let Some(json) = &json {
+        leaves(&mut parts, json, false);
+        return parts;
     }
-    if let Ok(json @ Value::Object(_)) = serde_json::from_str(value) {
-        leaves(&mut parts, &json, false);
-    }
-    let lines: Vec<&str> = value.lines().collect();
-    for line in &lines {
-        let is_alone = lines.len() == 1;
+    for line in value.lines() {
         if !is_alone && !line.trim_start().starts_with("-----") {
-            add(&mut parts, line, LEAST_LINE);
+            add(&mut parts, line, LEAST_LINE, core(line));
         }
-        // `Authorization: Bearer …`, and what comes after either word.
-        let after_name = line.split_once(": ").map(|(_, value)| value);
-        if let Some(after) = after_name {
-            add(&mut parts, after, LEAST_LINE);
+        if let Some(password) = password(line) {
+            add_whole(&mut parts, password, LEAST);
         }
-        let (word, after) = after_name
-            .unwrap_or(line)
-            .split_once(' ')
-            .unwrap_or_default();
-        if ["bearer", "basic", "token"].contains(&&*word.to_ascii_lowercase()) {
-            add(&mut parts, after, LEAST_LINE);
+        if let Some(header) = value_of_header(line) {
+            add(&mut parts, header, LEAST_LINE, core(header));
+            if let Some(token) = token_of_scheme(header) {
+                add_whole(&mut parts, token, LEAST_LINE);
+            }
         }
     }
     parts
 }
 
-fn add(parts: &mut Vec<String>, part: &str, least: usize) {
+/// Where in one line the secret itself is, if not only in a part of it that is one by itself.
+fn core(line: &str) -> Option<Range<usize>> {
+    let whole = || value_of_header(line).is_none().then_some(0..line.len());
+    core_of_address(line).or_else(whole)
+}
+
+fn add(parts: &mut Vec<Part>, part: &str, least: usize, core: Option<Range<usize>>) {
+    let begins = part.len() - part.trim_start().len();
     let part = part.trim();
-    if part.len() >= least && is_worth_hiding(part) && !parts.iter().any(|known| known == part) {
-        parts.push(part.to_owned());
+    if part.len() >= least && is_worth_hiding(part) {
+        let within = |at: usize| at.saturating_sub(begins).min(part.len());
+        parts.push(Part {
+            text: part.to_owned(),
+            core: core.map(|core| within(core.start)..within(core.end)),
+        });
     }
+}
+
+fn add_whole(parts: &mut Vec<Part>, part: &str, least: usize) {
+    add(parts, part, least, Some(0..part.len()));
+}
+
+/// What comes after the name in `Authorization: Bearer …`, or the whole of `Bearer …`.
+fn value_of_header(line: &str) -> Option<&str> {
+    let after_name = line.split_once(": ").map(|(_, value)| value);
+    after_name.or_else(|| token_of_scheme(line).map(|_| line))
+}
+
+/// What comes after the scheme in `Bearer …`.
+fn token_of_scheme(text: &str) -> Option<&str> {
+    let (word, after) = text.split_once(' ')?;
+    let schemes = ["bearer", "basic", "token"];
+    schemes
+        .contains(&&*word.to_ascii_lowercase())
+        .then_some(after)
 }
 
 /// False for what is too short, or stands in many a text that has nothing to do with it.
@@ -149,13 +192,26 @@ fn password(value: &str) -> Option<&str> {
     user.split_once(':').map(|(_, password)| password)
 }
 
+/// Where in an address the secret is: the password, or the user if there is none, or what comes
+/// after the host.
+fn core_of_address(value: &str) -> Option<Range<usize>> {
+    let (scheme, rest) = value.split_once("://")?;
+    let start = scheme.len() + "://".len();
+    let authority = rest.split(['/', '?', '#']).next()?;
+    Some(match authority.rsplit_once('@') {
+        Some((user, _)) => {
+            let before = user.split_once(':').map_or(0, |(name, _)| name.len() + 1);
+            start + before..start + user.len()
+        }
+        None => start + authority.len()..value.len(),
+    })
+}
+
 /// The secret strings of a credential that is a JSON object.
-fn leaves(parts: &mut Vec<String>, json: &Value, is_secret: bool) {
+fn leaves(parts: &mut Vec<Part>, json: &Value, is_secret: bool) {
     match json {
         Value::String(text) if is_secret => {
-            for part in self::parts(text) {
-                add(parts, &part, LEAST);
-            }
+            parts.extend(self::parts(text));
         }
         Value::Array(items) => items.iter().for_each(|item| leaves(parts, item, is_secret)),
         Value::Object(fields) => {
@@ -192,6 +248,8 @@ mod tests {
             "GOOGLE_CREDENTIALS",
             "PGPASSWORD",
             "MY_PASS",
+            "DB_PWD",
+            "PWD_OF_DB",
             "npm_config_auth_token",
             "GH_TOKEN",
             "GITHUB_PAT",
@@ -203,7 +261,8 @@ mod tests {
         for name in [
             "PATH",
             "HOME",
-            "PWD_IS",
+            "PWD",
+            "OLDPWD",
             "SSH_AUTH_SOCK",
             "MAX_THINKING_TOKENS",
             "AWS_ACCESS_KEY_ID",
@@ -216,7 +275,7 @@ mod tests {
             "TERM",
             "LANG",
         ] {
-            assert!(!is_secret_name(name) || name == "PWD_IS", "{name}");
+            assert!(!is_secret_name(name), "{name}");
         }
     }
 
@@ -235,17 +294,51 @@ mod tests {
         }
     }
 
+    fn texts(value: &str) -> Vec<String> {
+        parts(value).into_iter().map(|part| part.text).collect()
+    }
+
     #[test]
     fn parts_of_a_value_are_secret_by_themselves() {
-        let header = parts("Authorization: Bearer abcdefghijklmnop1");
+        let header = texts("Authorization: Bearer abcdefghijklmnop1");
         assert!(header.contains(&"abcdefghijklmnop1".to_owned()));
-        let address = parts("postgres://me:hunter2hunter2@db/x");
+        let address = texts("postgres://me:hunter2hunter2@db/x");
         assert!(address.contains(&"hunter2hunter2".to_owned()));
         let json = r#"{"type":"service_account","private_key":"-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\n-----END PRIVATE KEY-----\n","clientSecret":"0123456789ab"}"#;
-        let json = parts(json);
+        let json = texts(json);
         assert!(json.contains(&"MIIEvQIBADANBgkqhkiG9w0B".to_owned()));
         assert!(json.contains(&"0123456789ab".to_owned()));
         assert!(!json.contains(&"service_account".to_owned()));
+    }
+
+    #[test]
+    fn the_secret_itself_is_told_from_what_is_around_it() {
+        for (value, cores) in [
+            ("hunter2hunter2", &["hunter2hunter2"][..]),
+            ("https://me:hunter2hunter2@db/x", &["hunter2hunter2"; 2]),
+            ("https://0123456789@sentry.io/1", &["0123456789"]),
+            ("https://hooks.example.com/T0/B0", &["/T0/B0"]),
+            (
+                "Authorization: Bearer abcdefghijklmnop1",
+                &["abcdefghijklmnop1"],
+            ),
+            ("Bearer abcdefghijklmnop1", &["abcdefghijklmnop1"]),
+            ("X-Key: abcdefghijklmnop1", &["abcdefghijklmnop1"]),
+            (
+                r#"{"type":"x","client_secret":"0123456789ab"}"#,
+                &["0123456789ab"],
+            ),
+            (
+                "-----BEGIN X-----\n  MIIEvQIBADANBgkq\n",
+                &["MIIEvQIBADANBgkq"],
+            ),
+        ] {
+            let parts = parts(value);
+            let found = parts
+                .iter()
+                .filter_map(|part| Some(&part.text[part.core.clone()?]));
+            assert_eq!(found.collect::<Vec<_>>(), cores, "{value}");
+        }
     }
 
     #[test]

@@ -1,51 +1,74 @@
 //! A text with its JSON escapes undone, and the way back: which part of the text a part of the
 //! undone one came from.
 
-/// The undone text.
-#[derive(Debug)]
-pub(super) struct Unescaped {
-    pub(super) text: String,
-    /// From a place in `text` on, up to the next: where that place is in the source.
-    places: Vec<(usize, usize)>,
-}
-
 /// Undoes one level of escapes; `None` if there are none. What is no escape of JSON stays.
-pub(super) fn unescape(source: &str) -> Option<Unescaped> {
-    let bytes = source.as_bytes();
-    let mut undone = Unescaped {
-        text: String::new(),
-        places: vec![(0, 0)],
-    };
+pub(super) fn unescape(source: &str) -> Option<String> {
+    let mut escapes = Escapes::of(source).peekable();
+    escapes.peek()?;
+    let mut undone = String::with_capacity(source.len());
     let mut kept = 0;
-    let mut at = 0;
-    while let Some(found) = memchr::memchr(b'\\', &bytes[at..]) {
-        at += found;
-        match escape(&bytes[at..]) {
-            Some((character, length)) => {
-                undone.text.push_str(&source[kept..at]);
-                undone.places.push((undone.text.len(), at));
-                undone.text.push(character);
-                at += length;
-                kept = at;
-                undone.places.push((undone.text.len(), at));
-            }
-            None => at += 1,
-        }
+    for escape in escapes {
+        undone.push_str(&source[kept..escape.at]);
+        undone.push(escape.character);
+        kept = escape.at + escape.length;
     }
-    if kept == 0 {
-        return None;
-    }
-    undone.text.push_str(&source[kept..]);
+    undone.push_str(&source[kept..]);
     Some(undone)
 }
 
-impl Unescaped {
-    /// Where a place of the undone text is in its source.
-    pub(super) fn source(&self, place: usize) -> usize {
-        let after = self.places.partition_point(|(undone, _)| *undone <= place);
-        match after.checked_sub(1).and_then(|last| self.places.get(last)) {
-            Some((undone, source)) => source + (place - undone),
-            None => place,
+/// Makes places of the undone text, in order, those of its source.
+pub(super) fn lead_back<'p>(source: &str, places: impl Iterator<Item = &'p mut usize>) {
+    let mut escapes = Escapes::of(source).peekable();
+    // The same place, here and there.
+    let (mut here, mut there) = (0, 0);
+    for place in places {
+        while let Some(escape) = escapes.next_if(|next| there + (next.at - here) < *place) {
+            there += escape.at - here + escape.character.len_utf8();
+            here = escape.at + escape.length;
+        }
+        *place = here + place.saturating_sub(there);
+    }
+}
+
+/// What stands for another character.
+struct Escape {
+    at: usize,
+    length: usize,
+    character: char,
+}
+
+/// The escapes of a text, in order.
+struct Escapes<'t> {
+    bytes: &'t [u8],
+    at: usize,
+}
+
+impl<'t> Escapes<'t> {
+    fn of(text: &'t str) -> Escapes<'t> {
+        Escapes {
+            bytes: text.as_bytes(),
+            at: 0,
+        }
+    }
+}
+
+impl Iterator for Escapes<'_> {
+    type Item = Escape;
+
+    fn next(&mut self) -> Option<Escape> {
+        loop {
+            let at = self.at + memchr::memchr(b'\\', self.bytes.get(self.at..)?)?;
+            match escape(&self.bytes[at..]) {
+                Some((character, length)) => {
+                    self.at = at + length;
+                    return Some(Escape {
+                        at,
+                        length,
+                        character,
+                    });
+                }
+                None => self.at = at + 1,
+            }
         }
     }
 }
@@ -95,15 +118,22 @@ mod tests {
     fn escapes_are_undone_and_places_lead_back() {
         let source = r#"a\u002db\/\ud83d\ude00\q\n"#;
         let undone = unescape(source).unwrap();
-        assert_eq!(undone.text, "a-b/😀\\q\n");
+        assert_eq!(undone, "a-b/😀\\q\n");
+        let back = |at: usize| {
+            let mut places = [at];
+            lead_back(source, places.iter_mut());
+            places[0]
+        };
         for part in ["a", "b", "\\q"] {
-            let (there, here) = (undone.text.find(part), source.find(part));
-            assert_eq!(there.map(|at| undone.source(at)), here, "{part}");
+            let (there, here) = (undone.find(part), source.find(part));
+            assert_eq!(there.map(back), here, "{part}");
         }
-        let dash = undone.text.find('-').unwrap();
-        let dash = undone.source(dash)..undone.source(dash + 1);
-        assert_eq!(&source[dash], "\\u002d");
-        assert_eq!(undone.source(undone.text.len()), source.len());
+        let dash = undone.find('-').unwrap();
+        assert_eq!(&source[back(dash)..back(dash + 1)], "\\u002d");
+        assert_eq!(back(undone.len()), source.len());
+        let mut places = [dash, dash, dash + 1, undone.len()];
+        lead_back(source, places.iter_mut());
+        assert_eq!(places, [1, 1, 7, source.len()]);
         assert!(unescape(r"C:\dir\q").is_none());
     }
 }

@@ -1,6 +1,7 @@
 //! The secrets of the invocations in our care, for whoever writes a text that could quote one: our
 //! own log. Tokens that are known by their shape are hidden there always.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,7 +11,7 @@ use steroids_provider::redact::Redactor;
 #[derive(Debug, Clone)]
 pub struct Secrets {
     shapes: Redactor,
-    // Held for a look through one text, or a change; never across an await.
+    // Held for a change or a copy of the list, never while a text is looked through.
     known: Arc<Mutex<Numbered>>,
 }
 
@@ -50,11 +51,14 @@ impl Secrets {
     }
 
     /// The text without them.
-    pub fn hide(&self, text: &str) -> String {
-        let known = self.lock();
-        let values = known.redactors.values();
-        values.fold(self.shapes.text(text).into_owned(), |text, redactor| {
-            redactor.text(&text).into_owned()
+    pub fn hide<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let known: Vec<Redactor> = self.lock().redactors.values().cloned().collect();
+        known.iter().fold(self.shapes.text(text), |text, redactor| {
+            let redacted = match redactor.text(&text) {
+                Cow::Owned(redacted) => Some(redacted),
+                Cow::Borrowed(_) => None,
+            };
+            redacted.map_or(text, Cow::Owned)
         })
     }
 

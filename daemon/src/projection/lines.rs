@@ -4,7 +4,6 @@ use steroids_provider::activity::{Activity, Level, Stamp, Text};
 use steroids_provider::encode::encode_line;
 use steroids_provider::parser::Sink;
 use steroids_provider::redact::Redactor;
-use steroids_shim::spec::Spec;
 use steroids_shim::spool::Control;
 
 use super::live::Course;
@@ -20,9 +19,9 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn new(spec: &Spec) -> Lines {
+    pub(super) fn new(redactor: Redactor) -> Lines {
         Lines {
-            redactor: spec.redactor(),
+            redactor,
             bytes: Vec::new(),
             raw: 0,
             unknown: 0,

@@ -30,6 +30,7 @@ use std::sync::Arc;
 use steroids_provider::activity::{Activity, Level, Mode, Stamp};
 use steroids_provider::decoder::Decoder;
 use steroids_provider::parser::{Exit, Sink};
+use steroids_provider::redact::Redactor;
 use steroids_provider::run::Run;
 use steroids_shim::exit::ExitRecord;
 use steroids_shim::paths::InvDir;
@@ -70,6 +71,8 @@ pub enum Step {
 /// One invocation's projection. Blocking; belongs to one job.
 pub struct Projection {
     spec: Arc<Spec>,
+    /// As it is at a spool's beginning; the one at work is with the lines.
+    redactor: Redactor,
     id: InvocationId,
     dir: InvDir,
     logs: ActivityLogs,
@@ -92,19 +95,25 @@ struct Damage {
 }
 
 impl Projection {
-    /// Opens the log and prepares to compare it with what the spool says.
+    /// Opens the log and prepares to compare it with what the spool says. The redactor is the spec's.
     ///
     /// # Errors
     /// When the log cannot be opened safely.
-    pub fn open(spec: Arc<Spec>, dir: InvDir, logs: ActivityLogs) -> Result<Self, ProjectionError> {
+    pub fn open(
+        spec: Arc<Spec>,
+        redactor: Redactor,
+        dir: InvDir,
+        logs: ActivityLogs,
+    ) -> Result<Self, ProjectionError> {
         let id = InvocationId::new(spec.invocation).ok_or(ProjectionError::NoId)?;
         let output = Output::open_or_rebuild(&logs, id)?;
         Ok(Projection {
             rebuilt_for: output.is_rebuilding().then(|| logs.standing(id)),
             log_path: logs.path(id),
             decoder: decoder(&spec),
-            lines: Lines::new(&spec),
+            lines: Lines::new(redactor.clone()),
             spec,
+            redactor,
             id,
             dir,
             logs,
@@ -378,7 +387,7 @@ impl Projection {
         self.output = output;
         self.spool = None;
         self.decoder = decoder(&self.spec);
-        self.lines = Lines::new(&self.spec);
+        self.lines = Lines::new(self.redactor.clone());
         self.started = false;
         self.damage = None;
     }

@@ -68,7 +68,13 @@ impl Bench {
     }
 
     fn projection(&self) -> Projection {
-        Projection::open(Arc::clone(&self.spec), self.dir.clone(), self.logs.clone()).unwrap()
+        Projection::open(
+            Arc::clone(&self.spec),
+            self.spec.redactor(),
+            self.dir.clone(),
+            self.logs.clone(),
+        )
+        .unwrap()
     }
 
     fn log_path(&self) -> PathBuf {

@@ -11,6 +11,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use steroids_provider::redact::Redactor;
 use steroids_shim::exit::ExitRecord;
 use steroids_shim::lock;
 use steroids_shim::paths::InvDir;
@@ -69,6 +70,13 @@ pub(super) struct JobHandle {
     pub(super) whose: Arc<OnceLock<Whose>>,
 }
 
+/// What a job is made of: a specification, and what takes its secrets out of texts. The latter is
+/// dear to make, so it is made once, and where nobody waits for it.
+pub(super) struct Work {
+    pub(super) spec: Spec,
+    pub(super) redactor: Redactor,
+}
+
 /// One invocation in our care.
 pub(super) struct Job {
     pub(super) id: InvocationId,
@@ -79,7 +87,9 @@ pub(super) struct Job {
     pub(super) entry: Entry,
     /// Its row counts a rebuilt log that a daemon before us may have published, or not.
     pub(super) half_published: bool,
-    /// Its secrets stand in no log of ours while there is a job.
+    /// Takes its secrets out of its log and row,
+    pub(super) redactor: Redactor,
+    /// and they stand in no log of ours while there is a job.
     pub(super) _secrets: Known,
 }
 
@@ -235,13 +245,10 @@ impl Job {
     /// Opens the projection, however long the log's disk refuses; `None` once the daemon stops.
     async fn open_projection(&mut self, link: &mut ShimLink) -> Option<Box<Projection>> {
         loop {
-            let (spec, dir, project) = (
-                Arc::clone(&self.spec),
-                self.dir.clone(),
-                Arc::clone(&self.project),
-            );
+            let (spec, redactor) = (Arc::clone(&self.spec), self.redactor.clone());
+            let (dir, logs) = (self.dir.clone(), self.project.logs().clone());
             let opened = tokio::task::spawn_blocking(move || {
-                Projection::open(spec, dir, project.logs().clone()).map(Box::new)
+                Projection::open(spec, redactor, dir, logs).map(Box::new)
             })
             .await;
             match opened {

@@ -23,7 +23,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
 use super::finish::{mark_projected, projected_mark};
-use super::job::{JobHandle, Progress};
+use super::job::{JobHandle, Progress, Work};
 use super::stop::is_open;
 use super::supervisor::{Inner, chain};
 use super::{Supervisor, lost};
@@ -175,12 +175,13 @@ impl Inner {
             mark_projected(&dir);
             return Ok(None);
         }
-        let finding = {
+        let found_there = {
             let (spec, dir) = (spec.clone(), dir.clone());
-            tokio::task::spawn_blocking(move || look(&spec, &dir)).await
+            let look = move || look(&spec, &dir).map(|finding| (finding, spec.redactor()));
+            tokio::task::spawn_blocking(look).await
         };
-        let finding = match finding {
-            Ok(Ok(finding)) => finding,
+        let (finding, redactor) = match found_there {
+            Ok(Ok(there)) => there,
             Ok(Err(error)) => return Err(fail(error)),
             Err(_) => return Ok(None),
         };
@@ -200,7 +201,8 @@ impl Inner {
         info!(invocation.id = spec.invocation, ends, "invocation taken up");
         let place = self.place_of_adopted();
         let half_published = is_half_published(&row) && !self.count_on(&project, id).await;
-        let handle = entry.watch_over(id, spec, dir, project, place, half_published);
+        let work = Work { spec, redactor };
+        let handle = entry.watch_over(id, work, dir, project, place, half_published);
         Ok(ends.then_some(handle))
     }
 

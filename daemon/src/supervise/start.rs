@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use steroids_provider::redact::Redactor;
 use steroids_shim::exit::{End, ExitRecord};
 use steroids_shim::paths::InvDir;
 use steroids_shim::spec::Spec;
@@ -20,7 +21,7 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::admit::admit;
-use super::job::{JobHandle, Progress};
+use super::job::{JobHandle, Progress, Work};
 use super::prepare::{Surroundings, prepare};
 use super::stop::is_open;
 use super::supervisor::{Entry, Inner, Place, chain};
@@ -63,9 +64,9 @@ async fn start(
     request: StartRequest,
     draining: bool,
 ) -> Result<(Invocation, bool), StartError> {
-    let (spec, request) = {
+    let (Work { spec, redactor }, request) = {
         let (inner, project) = (Arc::clone(inner), Arc::clone(&project));
-        let prepared = move || prepared(&inner, &project, &request).map(|spec| (spec, request));
+        let prepared = move || prepared(&inner, &project, &request).map(|work| (work, request));
         // Only a panic, or the runtime's end, keeps it from answering.
         let prepared = tokio::task::spawn_blocking(prepared).await;
         prepared.map_err(|_| StartError::Draining)??
@@ -104,7 +105,8 @@ async fn start(
         invocation: invocation.id.get(),
         ..spec
     };
-    let launched = launch(inner, &project, spec, entry, place).await?;
+    let work = Work { spec, redactor };
+    let launched = launch(inner, &project, work, entry, place).await?;
     // Its lock is there to be seen.
     drop(task_turn);
     // Given up meanwhile, a project answers no more; who has its place knows the row.
@@ -146,7 +148,7 @@ async fn withdraw(inner: Arc<Inner>, root: PathBuf, entry: Entry, turn: OwnedMut
 }
 
 /// Lays out the spec from what the request and this moment say.
-fn prepared(inner: &Inner, project: &Project, request: &StartRequest) -> Result<Spec, StartError> {
+fn prepared(inner: &Inner, project: &Project, request: &StartRequest) -> Result<Work, StartError> {
     for folder in [inner.settings.state_dir.as_path(), &project.root] {
         check_disk(folder, inner.settings.min_free)?;
     }
@@ -160,7 +162,9 @@ fn prepared(inner: &Inner, project: &Project, request: &StartRequest) -> Result<
         now_ms: lost::now_ms(),
         is_file: &|path| path.is_file(),
     };
-    prepare(&inner.settings, request, around).map(|prepared| prepared.spec)
+    let spec = prepare(&inner.settings, request, around)?.spec;
+    let redactor = spec.redactor();
+    Ok(Work { spec, redactor })
 }
 
 /// The invocation of a request id that came before, if its parameters were the same.
@@ -191,13 +195,13 @@ fn row(spec: &Spec, prompt: &str) -> NewInvocation {
 async fn launch(
     inner: &Inner,
     project: &Arc<Project>,
-    spec: Spec,
+    Work { spec, redactor }: Work,
     entry: Entry,
     place: Place,
 ) -> Result<Launched, StartError> {
     let id = InvocationId::new(spec.invocation).ok_or(StartError::Draining)?;
     let dir = InvDir::new(&inner.settings.state_dir, &spec.uuid);
-    let _secrets = inner.settings.secrets.know(spec.redactor());
+    let _secrets = inner.settings.secrets.know(redactor.clone());
     let stored = {
         let (spec, dir) = (spec.clone(), dir.clone());
         tokio::task::spawn_blocking(move || store_spec(&spec, &dir)).await
@@ -205,7 +209,10 @@ async fn launch(
     let refused = match stored {
         Ok(Ok(())) => {
             steroids_failpoint::reach("start.spec-stored");
-            inner.settings.launcher.launch(dir.path()).await.err()
+            let launched = inner.settings.launcher.launch(dir.path()).await;
+            launched
+                .err()
+                .map(|error| without_secrets(error, &redactor))
         }
         Ok(Err(source)) => {
             let path = dir.path().to_path_buf();
@@ -220,12 +227,26 @@ async fn launch(
         Some(error) if !close_unlaunched(&spec, &dir, &error).await => None,
         refused => refused,
     };
-    let handle = entry.watch_over(id, spec, dir.clone(), Arc::clone(project), place, false);
+    let work = Work { spec, redactor };
+    let handle = entry.watch_over(id, work, dir.clone(), Arc::clone(project), place, false);
     Ok(Launched {
         handle,
         dir,
         refused,
     })
+}
+
+/// As it may be told to whoever asked for the start: a program's last words may quote what it was
+/// to run, and with which environment.
+fn without_secrets(error: LaunchError, redactor: &Redactor) -> LaunchError {
+    match error {
+        LaunchError::Refused { program, message } => LaunchError::Refused {
+            program,
+            message: redactor.text(&message).into_owned(),
+        },
+        // The shim's own path, and what the system says.
+        error @ (LaunchError::Spawn { .. } | LaunchError::Silent { .. }) => error,
+    }
 }
 
 struct Launched {

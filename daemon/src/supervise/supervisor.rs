@@ -6,14 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use steroids_shim::paths::InvDir;
-use steroids_shim::spec::Spec;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info_span, warn};
 
 use super::floors::Floors;
-use super::job::{Job, JobHandle, Progress, REQUESTS, Request};
+use super::job::{Job, JobHandle, Progress, REQUESTS, Request, Work};
 use super::settings::Settings;
 use super::troubles::{Troubles, Why, low_disk};
 use super::turns::Turns;
@@ -88,7 +87,7 @@ impl Entry {
     pub(super) fn watch_over(
         self,
         id: InvocationId,
-        spec: Spec,
+        Work { spec, redactor }: Work,
         dir: InvDir,
         project: Arc<Project>,
         place: Place,
@@ -106,7 +105,8 @@ impl Entry {
         inner.beat();
         let job = Job {
             id,
-            _secrets: inner.settings.secrets.know(spec.redactor()),
+            _secrets: inner.settings.secrets.know(redactor.clone()),
+            redactor,
             spec: Arc::new(spec),
             dir,
             project,

@@ -223,8 +223,13 @@ impl Bench<'_> {
     }
 
     fn open(&self, spec: &Arc<Spec>) -> Projection {
-        Projection::open(Arc::clone(spec), self.dir.clone(), self.logs.clone())
-            .expect("nothing stands in its way")
+        Projection::open(
+            Arc::clone(spec),
+            spec.redactor(),
+            self.dir.clone(),
+            self.logs.clone(),
+        )
+        .expect("nothing stands in its way")
     }
 
     fn finish(&self, spec: &Arc<Spec>, exit: &ExitRecord) -> Step {

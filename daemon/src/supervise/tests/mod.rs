@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::domain::{Invocation, InvocationId, Limits, Phase, Secrets, StartRequest};
-use crate::launch::{Launcher, Launching};
+use crate::launch::{LaunchError, Launcher, Launching};
 use crate::projects::{Project, Projects};
 use crate::watch::Hints;
 
@@ -38,6 +38,8 @@ struct Stage {
     /// Those that wait for their turn, or had it.
     arrived: Mutex<Vec<InvDir>>,
     locks: Mutex<BTreeMap<PathBuf, Lock>>,
+    /// The last words of shims that give up.
+    refuses: Mutex<Option<String>>,
 }
 
 impl Stage {
@@ -99,6 +101,10 @@ impl Launcher for Stage {
             let dir = InvDir::at(dir);
             held(&self.arrived).push(dir.clone());
             self.turns.acquire().await.unwrap().forget();
+            if let Some(message) = held(&self.refuses).clone() {
+                let program = PathBuf::from("/bin/steroids-shim");
+                return Err(LaunchError::Refused { program, message });
+            }
             self.take(&dir);
             Ok(())
         })
@@ -130,6 +136,7 @@ impl Bench {
             turns: Semaphore::new(turns),
             arrived: Mutex::default(),
             locks: Mutex::default(),
+            refuses: Mutex::default(),
         });
         let (jobs, let_go) = (TaskTracker::new(), CancellationToken::new());
         let supervisor = Supervisor::new(

@@ -75,6 +75,25 @@ async fn a_start_goes_on_when_its_caller_goes_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_shim_says_of_its_failure_is_told_without_secrets() {
+    let bench = Bench::new(8, 8).await;
+    let words = "cannot run /bin/true --key=open-sesame-42 --aws=AKIAIOSFODNN7EXAMPLE";
+    *held(&bench.stage.refuses) = Some(words.to_owned());
+    let mut request = bench.request("r1");
+    let secret = ("VAULT_TOKEN".to_owned(), "open-sesame-42".to_owned());
+    request.env = BTreeMap::from([secret]);
+    let error = bench.supervisor.start(request).await.unwrap_err();
+    assert!(matches!(error, StartError::Launch { .. }), "{error}");
+    let told = supervisor::chain(&error);
+    let hidden = "--key=[redacted VAULT_TOKEN] --aws=[redacted]";
+    assert!(told.ends_with(hidden), "{told}");
+    let row = bench.ended(1).await;
+    assert_eq!(outcome(&row), "never_started");
+    assert!(row.error.unwrap().ends_with(hidden));
+    assert!(!bench.log(1).contains("open-sesame"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_start_while_draining_but_a_repeated_one_is_answered() {
     let bench = Bench::new(8, 8).await;
     bench.start("r1").await;

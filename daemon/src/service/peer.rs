@@ -22,6 +22,7 @@ struct Shared {
 struct Streams {
     open: usize,
     given_up: usize,
+    is_cut_off: bool,
 }
 
 impl Peer {
@@ -40,16 +41,26 @@ impl Peer {
     }
 
     fn count(&self, change: impl FnOnce(&mut Streams)) {
+        if let Some(open) = self.changed(change) {
+            tracing::info!(
+                streams.open = open,
+                "a client that reads nothing is cut off"
+            );
+            self.0.cut_off.cancel();
+        }
+    }
+
+    /// How many streams were open, if with this change it came to be cut off.
+    fn changed(&self, change: impl FnOnce(&mut Streams)) -> Option<usize> {
         let mut streams = self
             .0
             .streams
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         change(&mut streams);
-        if streams.given_up > 0 && streams.given_up == streams.open {
-            tracing::info!(streams.open, "a client that reads nothing is cut off");
-            self.0.cut_off.cancel();
-        }
+        let reads_nothing = streams.given_up > 0 && streams.given_up == streams.open;
+        let is_news = reads_nothing && !std::mem::replace(&mut streams.is_cut_off, true);
+        is_news.then_some(streams.open)
     }
 }
 
@@ -69,8 +80,8 @@ pub(super) struct PeerStream {
 impl PeerStream {
     /// The peer has read nothing of it for too long.
     pub(super) fn given_up(&self) {
-        let mut is_given_up = self.lock();
-        if !std::mem::replace(&mut *is_given_up, true) {
+        let was_given_up = std::mem::replace(&mut *self.lock(), true);
+        if !was_given_up {
             self.peer.count(|streams| streams.given_up += 1);
         }
     }
@@ -112,6 +123,24 @@ mod tests {
         drop(unread);
         drop(read);
         assert!(!is_cut_off(&peer));
+    }
+
+    #[test]
+    fn who_loses_it_is_told_of_once() {
+        let peer = Peer::default();
+        let give_up = |streams: &mut Streams| streams.given_up += 1;
+        let end = |streams: &mut Streams| {
+            streams.open -= 1;
+            streams.given_up -= 1;
+        };
+        assert_eq!(peer.changed(|streams| streams.open += 3), None);
+        assert_eq!(peer.changed(give_up), None);
+        assert_eq!(peer.changed(give_up), None);
+        assert_eq!(peer.changed(give_up), Some(3));
+        // All three end; the first two leave some that were given up.
+        assert_eq!(peer.changed(end), None);
+        assert_eq!(peer.changed(end), None);
+        assert_eq!(peer.changed(end), None);
     }
 
     #[test]

@@ -227,13 +227,14 @@ async fn what_cannot_be_had_is_told_apart() {
         after: after.to_owned(),
         ..read_of(&ctl, id)
     };
-    for malformed in ["nonsense", "2:0:0", "1:0:5"] {
-        let status = rpc.read(read(malformed)).await.unwrap_err();
-        assert_eq!(status.code(), Code::OutOfRange, "{malformed}: {status:?}");
-        assert!(
-            reason(&status).contains("CURSOR_OUT_OF_RANGE"),
-            "{status:?}"
-        );
+    for (bad, word) in [
+        ("nonsense", "CURSOR_MALFORMED"),
+        ("2:0:0", "CURSOR_MALFORMED"),
+        ("1:0:5", "CURSOR_OUT_OF_RANGE"),
+    ] {
+        let status = rpc.read(read(bad)).await.unwrap_err();
+        assert_eq!(status.code(), Code::OutOfRange, "{bad}: {status:?}");
+        assert!(reason(&status).contains(word), "{status:?}");
         assert!(reason(&status).contains("after"), "{status:?}");
     }
     let status = rpc.read(read_of(&ctl, id + 1)).await.unwrap_err();

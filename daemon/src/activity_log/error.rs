@@ -22,6 +22,12 @@ pub enum LogError {
         /// What it is instead.
         what: &'static str,
     },
+    /// Something on the way to it was being renamed each time it was opened.
+    #[error("{} is being changed just now", path.display())]
+    Busy {
+        /// Of the log or its folder.
+        path: PathBuf,
+    },
     /// The offset lies behind the file's end.
     #[error("offset {offset} is past the end ({len}) of {}", path.display())]
     PastEnd {

@@ -198,6 +198,10 @@ fn opening(doing: &'static str, path: &Path, errno: Errno) -> LogError {
         Errno::NXIO => refused("a fifo or socket"),
         Errno::NOTDIR => refused("not a folder"),
         Errno::ISDIR => refused("a folder"),
+        // Not for want of anything: see OPEN_ATTEMPTS.
+        Errno::AGAIN | Errno::INTR => LogError::Busy {
+            path: path.to_owned(),
+        },
         errno => failed(doing, path, errno),
     }
 }
@@ -245,6 +249,14 @@ fn check_owner(stat: &Stat, path: &Path) -> Result<(), LogError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_that_is_always_being_renamed_is_busy() {
+        let error = opening("open", Path::new("/p"), Errno::AGAIN);
+        assert!(matches!(error, LogError::Busy { .. }), "{error}");
+        let error = opening("open", Path::new("/p"), Errno::MFILE);
+        assert!(matches!(error, LogError::Io { .. }), "{error}");
+    }
 
     #[test]
     fn only_names_we_would_give_are_logs() {

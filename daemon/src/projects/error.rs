@@ -95,6 +95,12 @@ pub enum ProjectError {
         /// What is wrong.
         what: String,
     },
+    /// Something in it was being renamed each time it was opened.
+    #[error("{} is being changed just now", path.display())]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The system refused something.
     #[error("cannot use {}", path.display())]
     Io {

@@ -22,7 +22,8 @@ pub(super) const STEROIDS: &str = ".steroids";
 /// The database in it.
 pub(super) const DATABASE: &str = "steroids.db";
 
-/// A rename going on beside makes openat2 say EAGAIN; it is over at once.
+/// A rename going on beside makes openat2 say EAGAIN; it is over at once, and mostly no other
+/// follows.
 const ATTEMPTS: usize = 8;
 
 /// An opened folder.
@@ -157,6 +158,8 @@ fn refusal(path: &Path, errno: Errno) -> ProjectError {
         },
         Errno::NOTDIR => ProjectError::NotAFolder { path },
         Errno::NAMETOOLONG => ProjectError::TooLong { path },
+        // Not for want of anything: see ATTEMPTS.
+        Errno::AGAIN | Errno::INTR => ProjectError::Busy { path },
         errno => io_error(path, errno),
     }
 }

@@ -98,6 +98,7 @@ pub(super) fn project(error: ProjectError) -> Status {
             said(Code::FailedPrecondition, "OWNED_BY_OTHER_DAEMON")
         }
         ProjectError::Registry { .. } => internal("REGISTRY", &text),
+        ProjectError::Busy { .. } => said(Code::Unavailable, "BUSY").todo(RETRY),
         ProjectError::Io { .. } => internal("IO", &text),
         ProjectError::Closed => return stopping(),
         ProjectError::Store(error) => return store(error),
@@ -215,6 +216,7 @@ pub(super) fn log(error: LogError) -> Status {
     match error {
         LogError::Missing { .. } => said(Code::NotFound, "NO_LOG"),
         LogError::Refused { .. } => said(Code::FailedPrecondition, "LOG_REFUSED"),
+        LogError::Busy { .. } => said(Code::Unavailable, "BUSY").todo(RETRY),
         LogError::PastEnd { .. } | LogError::InsideLine { .. } => {
             said(Code::OutOfRange, "CURSOR_OUT_OF_RANGE").field("after")
         }
@@ -267,8 +269,8 @@ pub(super) fn browse(error: BrowseError) -> Status {
     match error {
         BrowseError::NoInvocation { .. } => said(Code::NotFound, "NO_INVOCATION").field("id"),
         BrowseError::NoLog { .. } => said(Code::NotFound, "NO_LOG").field("id"),
-        BrowseError::CursorOutOfRange { field, .. } => {
-            said(Code::OutOfRange, "CURSOR_OUT_OF_RANGE")
+        BrowseError::CursorOutOfRange { field, source } => {
+            said(Code::OutOfRange, bad_cursor(&source))
                 .field(field)
                 .todo("begin at the start, with an empty cursor")
         }
@@ -376,6 +378,36 @@ mod tests {
         let full = start(StartError::TooManyRunning { max: 8 });
         assert_eq!(full.code(), Code::ResourceExhausted);
         assert!(todo(&full).contains("daemon.max_running"));
+    }
+
+    #[test]
+    fn what_is_only_being_renamed_may_be_tried_again_and_wants_for_nothing() {
+        let busy = ProjectError::Busy { path: "/p".into() };
+        let log = LogError::Busy { path: "/p".into() };
+        for status in [project(busy), super::log(log)] {
+            assert_eq!(status.code(), Code::Unavailable, "{status}");
+            assert_eq!((&*reason(&status), &*todo(&status)), ("BUSY", RETRY));
+        }
+        let source = io::Error::from_raw_os_error(nix::libc::EMFILE);
+        let short = project(ProjectError::Io {
+            path: "/p".into(),
+            source,
+        });
+        assert_eq!(short.code(), Code::ResourceExhausted);
+    }
+
+    #[test]
+    fn a_cursor_that_was_never_given_is_malformed_wherever_it_is_sent() {
+        let malformed = || CursorError::Malformed;
+        let followed = follow(FollowError::CursorOutOfRange(malformed()));
+        let browsed = browse(BrowseError::CursorOutOfRange {
+            field: "until",
+            source: malformed(),
+        });
+        for status in [followed, browsed] {
+            assert_eq!(status.code(), Code::OutOfRange);
+            assert_eq!(reason(&status), "CURSOR_MALFORMED");
+        }
     }
 
     #[test]

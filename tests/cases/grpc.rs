@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use prost::Message;
 use prost_types::FileDescriptorProto;
 use steroids_proto::v1;
-use steroids_tests::{Daemon, Home, eventually};
+use steroids_tests::{Daemon, Home, eventually, old_database};
 use tonic::Code;
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
@@ -226,4 +226,32 @@ async fn shutdown_with_stop_all_ends_the_agents_and_the_daemon() {
         home.processes().is_empty().then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_row_larger_than_a_message_is_told_as_far_as_one_can_hold_it() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let rpc = daemon.rpc().await;
+    let id = rpc
+        .start_fake(&ctl.project(), "T1", &["exit", "3"])
+        .await
+        .id;
+    rpc.ended(&ctl.project(), id).await;
+    // As the older tool, or an agent that answers at length, may leave them.
+    let db = rusqlite::Connection::open(old_database::path(ctl.folder())).unwrap();
+    let grow = "UPDATE task_invocations SET prompt = hex(zeroblob(500000)),
+                response = hex(zeroblob(3000000)), error = hex(zeroblob(3000000))";
+    db.execute(grow, []).unwrap();
+    let told = rpc.get(&ctl.project(), id).await;
+    assert_eq!(told.prompt.len(), 1_000_000);
+    assert!(told.response.ends_with(" more bytes]"));
+    assert!(told.error.len() < 4096 && told.error.ends_with(" more bytes]"));
+    let request = v1::ListRequest {
+        project: ctl.project(),
+        ..v1::ListRequest::default()
+    };
+    let listed = rpc.invocations().list(request).await.unwrap().into_inner();
+    assert_eq!(listed.invocations.len(), 1);
 }

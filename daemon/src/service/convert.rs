@@ -23,6 +23,10 @@ const GRACE_MAX: Duration = Duration::from_secs(3600);
 /// Faster than anybody reads, and each costs a look at the rows.
 const PULSE_MIN: Duration = Duration::from_millis(200);
 const PULSE_MAX: Duration = Duration::from_secs(3600);
+/// Ours have fewer; the older tool's may have any number, and a page of them must fit a message.
+const LINE_MAX: usize = 2048;
+/// What a message has room for beside all else.
+const TEXTS_MAX: usize = super::MESSAGE_MAX - (256 << 10);
 const PAGE_DEFAULT: u32 = 100;
 const PAGE_MAX: u32 = 1000;
 
@@ -236,7 +240,7 @@ pub(super) fn invocation(project: &Path, invocation: Invocation) -> v1::Invocati
         model: invocation.model,
         state: state(invocation.phase).into(),
         outcome: outcome(invocation.phase).to_owned(),
-        error: invocation.error.unwrap_or_default(),
+        error: bounded(invocation.error.unwrap_or_default(), LINE_MAX),
         started_at_ms: invocation.started_ms,
         completed_at_ms: invocation.completed_ms,
         duration_ms: invocation.duration_ms,
@@ -315,12 +319,32 @@ pub(super) fn usage(usage: UsageTotals) -> v1::Usage {
 pub(super) fn task_out(task: Task) -> v1::Task {
     v1::Task {
         id: task.id,
-        title: task.title,
+        title: bounded(task.title, LINE_MAX),
         status: task.status,
         invocations: task.invocations,
         running: task.running,
         last_started_at_ms: task.last_started_ms,
     }
+}
+
+/// Prompt and response, of which both together fit into a message: where they do not, each is cut
+/// that takes more than its half, and says so.
+pub(super) fn texts(prompt: String, response: String) -> (String, String) {
+    let half = TEXTS_MAX / 2;
+    let room = |other: &str| TEXTS_MAX - other.len().min(half);
+    let (for_prompt, for_response) = (room(&response), room(&prompt));
+    (bounded(prompt, for_prompt), bounded(response, for_response))
+}
+
+/// A text of at most so many bytes, but for the words that say how much is missing.
+fn bounded(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        let kept = text.floor_char_boundary(most);
+        let missing = text.len() - kept;
+        text.truncate(kept);
+        text.push_str(&format!("… [{missing} more bytes]"));
+    }
+    text
 }
 
 /// A path on the wire. Projects' paths are text; another one is shown as well as it can be.

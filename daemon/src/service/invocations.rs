@@ -49,9 +49,10 @@ impl v1::invocations_server::Invocations for Service {
             found = project.store.detail(id).await.map_err(status::store)?;
         }
         let (invocation, prompt, response) = found.ok_or_else(|| absent(id))?;
+        let (prompt, response) = convert::texts(prompt, response.unwrap_or_default());
         let invocation = v1::Invocation {
             prompt,
-            response: response.unwrap_or_default(),
+            response,
             ..self.shown(&project, invocation)
         };
         Ok(Response::new(v1::GetResponse {

@@ -8,9 +8,10 @@ use futures_util::FutureExt as _;
 use futures_util::future::{pending, select_all};
 use steroids_proto::v1;
 use tokio::sync::watch;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::pulse::Pulse;
+use super::refusal::Refusal;
 use super::stream::Source;
 use super::{Service, convert, status};
 use crate::projects::Project;
@@ -66,7 +67,15 @@ impl Watching {
                     let before = project.store.event_before(since).await;
                     Some(before.map_err(status::store)?)
                 }
-                (after, _) => after,
+                (Some(after), _) => {
+                    let last = project.store.last_event().await.map_err(status::store)?;
+                    if after > last && is_sole {
+                        return Err(past_the_last(after, last));
+                    }
+                    // Each project counts for itself: in one of many it means nothing.
+                    Some(after.min(last))
+                }
+                (None, None) => None,
             };
             watching.add(project, after).await?;
         }
@@ -75,9 +84,12 @@ impl Watching {
 
     async fn add(&mut self, project: Arc<Project>, after: Option<i64>) -> Result<(), Status> {
         let changes = project.changes();
+        let given = project.store.last_event().await.map_err(status::store)?;
         let last = match after {
+            // Of another database, where numbers went further: of this one nothing was seen.
+            Some(after) if after > given => 0,
             Some(after) => after,
-            None => project.store.last_event().await.map_err(status::store)?,
+            None => given,
         };
         if let Some(pulse) = &mut self.pulse {
             pulse.add(&project);
@@ -215,6 +227,15 @@ impl Watching {
         };
         select_all(projects.chain([list.boxed(), beat.boxed()])).await;
     }
+}
+
+/// Numbers never fall in a database, so this one is of another, that was here before.
+fn past_the_last(after: i64, last: i64) -> Status {
+    let message = format!("after {after} is past {last}, the number of the last lifecycle event");
+    Refusal::new(Code::OutOfRange, "CURSOR_OUT_OF_RANGE", message)
+        .field("after")
+        .todo("the project's database is a new one: watch from its first event, with 0")
+        .into()
 }
 
 /// Waits for the next change, and leaves it to be seen. What is closed has no more: it goes with the

@@ -1,10 +1,12 @@
 //! Cursors that nobody was given, or that belong to something else.
 
+use std::fs;
+
 use steroids_proto::v1;
 use steroids_proto::v1::follow_request::Selector;
 use steroids_tests::faults::{held, is_long};
-use steroids_tests::{Daemon, Home, Rpc, rpc};
-use tonic::Code;
+use steroids_tests::{Daemon, Home, Rpc, old_database, rpc, within};
+use tonic::{Code, Streaming};
 
 #[tokio::test]
 async fn a_cursor_gives_what_comes_after_it_or_is_refused_and_never_other_data() {
@@ -122,4 +124,76 @@ async fn a_number_that_no_event_can_have_is_refused() {
         assert_eq!(status.code(), Code::InvalidArgument, "{after}: {status:?}");
     }
     held(53, "negative numbers of lifecycle events are refused");
+}
+
+/// What comes next on a stream of lifecycle events.
+async fn next(stream: &mut Streaming<v1::WatchResponse>) -> Result<Vec<i64>, tonic::Status> {
+    let message = within("a lifecycle event", stream.message()).await?;
+    let events = message.map(|message| message.events).unwrap_or_default();
+    Ok(events.iter().map(|event| event.number).collect())
+}
+
+#[tokio::test]
+async fn a_number_past_the_last_event_is_refused_also_where_the_database_is_a_new_one() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let project = ctl.project();
+    let rpc = daemon.rpc().await;
+    let watch = async |project: &str, after: Option<i64>| {
+        let request = v1::WatchRequest {
+            project: project.to_owned(),
+            after,
+            pulse: None,
+            since_ms: None,
+        };
+        let answer = within("Watch", rpc.projects().watch(request)).await;
+        answer.map(tonic::Response::into_inner)
+    };
+    let refused = async |after| {
+        let status = watch(&project, Some(after)).await.unwrap_err();
+        assert_eq!(status.code(), Code::OutOfRange, "{after}: {status:?}");
+        let details = String::from_utf8_lossy(status.details()).into_owned();
+        assert!(details.contains("CURSOR_OUT_OF_RANGE"), "{status:?}");
+    };
+    rpc.start_fake(&project, "T1", &["exit", "0"]).await;
+    // As after years of work, so that a new database does not come to it again.
+    let last = 5_000;
+    let db = rusqlite::Connection::open(old_database::path(ctl.folder())).unwrap();
+    let event =
+        "INSERT INTO steroidsd_events (number, ts_ms, kind, message) VALUES (?1, 1, 'x', '')";
+    db.execute(event, [last]).unwrap();
+    drop(db);
+    refused(last + 1_000).await;
+    let mut one = watch(&project, Some(last)).await.unwrap();
+    let mut all = watch("", None).await.unwrap();
+    rpc.start_fake(&project, "T2", &["exit", "0"]).await;
+    for stream in [&mut one, &mut all] {
+        assert!(next(stream).await.unwrap()[0] > last);
+    }
+
+    let gone = home.path("tmp/gone");
+    fs::rename(ctl.folder().join(".steroids"), &gone).unwrap();
+    fs::remove_dir_all(&gone).unwrap();
+    ctl.run(["init"]).await.ok();
+    let status = loop {
+        match next(&mut one).await {
+            Ok(numbers) => assert!(numbers.iter().all(|number| *number > last), "{numbers:?}"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    refused(last).await;
+    rpc.start_fake(&project, "T3", &["exit", "0"]).await;
+    let anew = loop {
+        let numbers = next(&mut all).await.unwrap();
+        if let Some(first) = numbers.iter().find(|number| **number < last) {
+            break *first;
+        }
+    };
+    assert_eq!(anew, 1, "nothing of the new one was seen before");
+    held(
+        53,
+        "numbers of a database that is gone are refused; who watches all gets the new one's",
+    );
 }

@@ -38,6 +38,11 @@ fn main() -> ExitCode {
     if arguments.check_config {
         return ExitCode::SUCCESS;
     }
+    match run::as_first_process() {
+        Ok(None) => {}
+        Ok(Some(code)) => return ExitCode::from(code),
+        Err(error) => return complain(1, &error.into()),
+    }
     logging::start(arguments.log_format, &config.log_level);
     match run_to_end(config) {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,6 +8,7 @@
 //!
 //! Invocations are not ours to end: they live on in their shims, and the next daemon takes them up.
 
+mod first;
 mod rooms;
 mod sys;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use tracing::{info, warn};
 use crate::config::Config;
 use crate::service::listen::{self, Claim, ListenError};
 use crate::service::lock::{DaemonLock, LockError};
+pub use first::as_first_process;
 use rooms::{NoShim, Rooms};
 pub use sys::{take_signals, tune_allocator};
 

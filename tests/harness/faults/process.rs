@@ -120,7 +120,7 @@ pub(super) const FAULTS: &[Fault] = &[
         id: 165,
         fault: "the daemon is the first process of a container (a PID namespace with its own /proc), with clients \
                 inside and outside, where a peer's process id is 0",
-        required: "both start, see and stop agents; what was stopped leaves no process; the container killed with \
+        required: "both start, see and stop agents; what was stopped leaves no process, and no zombie; the container killed with \
                    its agents: lost; TERM: exit 0, nothing left",
         tests: &[
             "faults::process::container::the_first_process_of_a_container_serves_who_is_inside_and_who_is_not",

@@ -27,16 +27,24 @@ fn can_contain() -> bool {
     trial.status().is_ok_and(|status| status.success())
 }
 
-/// The daemon itself, by its number outside: what was started for it has forked.
+/// The container's first process, by its number outside: what was started for it has forked.
 fn first(daemon: &Daemon) -> i32 {
-    let parent = format!("PPid:\t{}\n", daemon.pid());
-    let is_child = |pid: i32| {
-        let status = fs::read_to_string(format!("/proc/{pid}/status"));
-        status.is_ok_and(|status| status.contains(&parent))
-    };
     let mut found = daemon.home().processes().into_iter();
-    let first = found.find(|process| is_child(process.pid));
+    let first = found.find(|process| is_child(process.pid, daemon.pid()));
     first.expect("it serves").pid
+}
+
+fn is_child(pid: i32, parent: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"));
+    status.is_ok_and(|status| status.contains(&format!("PPid:\t{parent}\n")))
+}
+
+/// Ended children of the container's first process that nobody has waited for.
+fn zombies(first: i32) -> Vec<i32> {
+    let all = fs::read_dir("/proc").unwrap().flatten();
+    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| is_child(*pid, first) && !processes::is_alive(*pid))
+        .collect()
 }
 
 fn namespace(pid: i32) -> Option<PathBuf> {
@@ -93,11 +101,20 @@ async fn the_first_process_of_a_container_serves_who_is_inside_and_who_is_not() 
     assert_eq!(ended.outcome, "cancelled");
     assert_eq!(processes::marked(&running.uuid), []);
 
+    // Whoever lost its parent has become the first one's child, and is waited for.
+    eventually("no zombies", async || {
+        zombies(first(&daemon)).is_empty().then_some(())
+    })
+    .await;
+
     // Killed with all that is in it; in the next one the same numbers are other processes.
     let id = outer.start_fake("T3", &["stall"]).await;
+    let all = home.processes();
     daemon.kill9().await;
+    // By their numbers: one that is going has no words any more, and its socket still.
     eventually("all in the container to go", async || {
-        home.processes().is_empty().then_some(())
+        let is_alive = |process: &processes::Process| processes::is_alive(process.pid);
+        (!all.iter().any(is_alive)).then_some(())
     })
     .await;
     daemon.start_again().await;
@@ -113,8 +130,8 @@ async fn the_first_process_of_a_container_serves_who_is_inside_and_who_is_not() 
     assert_eq!(daemon.ended().await, 0);
     assert_eq!(home.processes(), []);
     let seen = format!(
-        "started outside and stopped inside, and the other way; killed with its container: `{}`; \
-         exit 0 on TERM",
+        "started outside and stopped inside, and the other way; no zombies; killed with its \
+         container: `{}`; exit 0 on TERM",
         lost.error
     );
     held(165, seen);

@@ -1,0 +1,83 @@
+//! As the first process of a container: every process there whose parent has ended becomes ours, each
+//! shim among them, and stays as a zombie until somebody waits for it. The daemon waits only for what
+//! it has started itself, so it runs as a child, and this process does nothing but wait for all.
+
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command};
+
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+/// What is passed on to the daemon: all that somebody sends to end it, or to have it do something.
+const PASSED_ON: [Signal; 6] = [
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+];
+
+/// If this is the first process of a PID namespace: runs the daemon as a child, with the same
+/// arguments, waits for whatever ends, and gives the daemon's exit code (128 + N for signal N) when
+/// that has ended; the kernel then ends all the others. `None` if it is not. Call it while there is
+/// one thread.
+///
+/// # Errors
+/// When no process can be started or waited for.
+pub fn as_first_process() -> io::Result<Option<u8>> {
+    if std::process::id() != 1 {
+        return Ok(None);
+    }
+    // Before there is a child: what comes at any time from now on is kept until it is waited for. The
+    // child takes its signals for itself.
+    let mut awaited = SigSet::from_iter(PASSED_ON);
+    awaited.add(Signal::SIGCHLD);
+    awaited.thread_block()?;
+    let daemon = start()?;
+    loop {
+        match awaited.wait()? {
+            Signal::SIGCHLD => {
+                if let Some(code) = wait_for_all(&daemon)? {
+                    return Ok(Some(code));
+                }
+            }
+            // It may have ended by now, of which the next signal tells.
+            other => drop(kill(pid(&daemon), other)),
+        }
+    }
+}
+
+fn start() -> io::Result<Child> {
+    let mut words = std::env::args_os();
+    let name = words.next().unwrap_or_else(|| "steroidsd".into());
+    Command::new("/proc/self/exe")
+        .arg0(name)
+        .args(words)
+        .spawn()
+}
+
+/// Waits for every child that has ended; gives the daemon's exit code if it is among them. One signal may
+/// stand for many.
+fn wait_for_all(daemon: &Child) -> io::Result<Option<u8>> {
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG))? {
+            WaitStatus::StillAlive => return Ok(None),
+            WaitStatus::Exited(it, code) if it == pid(daemon) => return Ok(Some(shown(code))),
+            WaitStatus::Signaled(it, signal, _) if it == pid(daemon) => {
+                return Ok(Some(shown(128 + signal as i32)));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(child.id().cast_signed())
+}
+
+fn shown(code: i32) -> u8 {
+    u8::try_from(code).unwrap_or(1)
+}

@@ -6,6 +6,7 @@
 //! on a client's word alone: a start that a client no longer waits for is seen through.
 
 mod accept;
+mod asked;
 mod browsing;
 mod convert;
 mod daemon;
@@ -21,6 +22,7 @@ mod pulse;
 mod refusal;
 mod status;
 mod stream;
+mod subscribers;
 mod telling;
 mod wakeups;
 mod watching;
@@ -42,7 +44,7 @@ use crate::supervise::Supervisor;
 use crate::watch::Hints;
 use accept::Incoming;
 pub use daemon::{Facts, ProviderFacts};
-use stream::Subscribers;
+use subscribers::Subscribers;
 pub use wakeups::Wakeups;
 
 /// As much as a prompt of 3 MiB and its environment; a long timeline is sent in parts.

@@ -3,8 +3,9 @@
 //! with what its source says, or, when the daemon stops, with a status one can resume from.
 //!
 //! ```text
-//! Idle ──pulled──> Busy ──batch──> Idle ──not pulled for STALL──> Given up (source dropped)
-//!                    └──end, error, stop──> Over                      └──pulled──> Over
+//! Idle ──pulled──> Busy ──batch──> Idle ──not pulled for STALL──> Given up ──pulled──> Over
+//!                    ├──woken, and not pulled for STALL────────────────┘
+//!                    └──end, error, stop──> Over
 //! ```
 //!
 //! HTTP/2 gives no way to end one stream whose client takes nothing, not even an end; so what it
@@ -13,26 +14,23 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Code, Status};
 
+use super::asked::{Asked, Noting};
 use super::peer::{Peer, PeerStream};
 use super::refusal::Refusal;
+use super::subscribers::{Subscriber, Subscribers};
 
 /// A client that takes nothing for so long is gone or stuck; what it has seen it can resume after.
 const STALL: Duration = Duration::from_secs(60);
-
-/// A stream that has given so much has used memory worth giving back once it rests.
-const EBB: usize = 1 << 20;
 
 /// A stream as tonic takes it.
 pub(super) type Outgoing<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -49,77 +47,18 @@ pub(super) trait Source: Send + 'static {
     fn size(batch: &Self::Batch) -> usize;
 }
 
-/// Counts the streams that are open now. Clones count together.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Subscribers(Arc<Counted>);
-
-#[derive(Debug, Default)]
-struct Counted {
-    open: AtomicI64,
-    ebb: Notify,
-}
-
-impl Subscribers {
-    /// How many there are.
-    pub(super) fn count(&self) -> i64 {
-        self.0.open.load(Ordering::Relaxed)
-    }
-
-    /// Waits until a stream that had much to give rests, or one has ended. One waiter.
-    pub(super) async fn ebb(&self) {
-        self.0.ebb.notified().await;
-    }
-
-    fn enter(&self) -> Subscriber {
-        self.0.open.fetch_add(1, Ordering::Relaxed);
-        Subscriber {
-            all: self.clone(),
-            given: AtomicUsize::new(0),
-        }
-    }
-}
-
-/// One open stream.
-struct Subscriber {
-    all: Subscribers,
-    /// Bytes given since it last rested.
-    given: AtomicUsize,
-}
-
-impl Subscriber {
-    fn gave(&self, bytes: usize) {
-        self.given.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    fn rests(&self) {
-        if self.given.load(Ordering::Relaxed) >= EBB {
-            self.given.store(0, Ordering::Relaxed);
-            self.all.0.ebb.notify_one();
-        }
-    }
-}
-
-impl Drop for Subscriber {
-    fn drop(&mut self) {
-        self.all.0.open.fetch_sub(1, Ordering::Relaxed);
-        self.all.0.ebb.notify_one();
-    }
-}
-
 /// A source between two pulls.
 struct Slot<S> {
     // Held for a look, a take or a put, never while waiting.
     idle: Mutex<Idle<S>>,
-    /// A batch was handed out.
-    handed: Notify,
+    asked: Arc<Asked>,
     peer: PeerStream,
 }
 
 struct Idle<S> {
     /// Absent while the next batch is made, and once given up.
     source: Option<S>,
-    /// How often it was pulled.
-    turn: u64,
+    is_given_up: bool,
 }
 
 impl<S> Slot<S> {
@@ -129,32 +68,39 @@ impl<S> Slot<S> {
     }
 
     fn take(&self) -> Option<S> {
-        let mut idle = self.idle();
-        idle.turn += 1;
-        idle.source.take()
+        self.idle().source.take()
     }
 
     fn put(&self, source: S) {
-        self.idle().source = Some(source);
-        self.handed.notify_one();
+        let mut idle = self.idle();
+        if !idle.is_given_up {
+            idle.source = Some(source);
+            self.asked.has_something();
+        }
     }
 
-    /// Waits until the client has stalled, and drops the source.
+    /// How often the client had asked, if now it is for the client to ask.
+    fn is_due(&self) -> Option<u64> {
+        let is_idle = self.idle().source.is_some();
+        self.asked
+            .is_due()
+            .or_else(|| is_idle.then(|| self.asked.times()))
+    }
+
+    /// Waits until the client has stalled, and drops the source, or leaves it to whoever makes a
+    /// batch with it.
     async fn give_up_when_stalled(&self) {
         loop {
-            let turn = {
-                let idle = self.idle();
-                idle.source.is_some().then_some(idle.turn)
-            };
-            let Some(turn) = turn else {
-                self.handed.notified().await;
+            let Some(asked) = self.is_due() else {
+                self.asked.changed().await;
                 continue;
             };
             tokio::time::sleep(STALL).await;
-            let mut idle = self.idle();
-            if idle.turn == turn {
+            if self.is_due() == Some(asked) {
                 tracing::info!("a client that reads nothing is given up");
+                let mut idle = self.idle();
                 idle.source = None;
+                idle.is_given_up = true;
                 drop(idle);
                 self.peer.given_up();
                 return;
@@ -180,11 +126,14 @@ pub(super) fn outgoing<S: Source>(
 ) -> Outgoing<S::Batch> {
     let idle = Mutex::new(Idle {
         source: Some(source),
-        turn: 0,
+        is_given_up: false,
     });
-    let handed = Notify::new();
-    let peer = peer.opened();
-    let slot = Arc::new(Slot { idle, handed, peer });
+    let (asked, peer) = (Arc::<Asked>::default(), peer.opened());
+    let slot = Arc::new(Slot {
+        idle,
+        asked: Arc::clone(&asked),
+        peer,
+    });
     let watched = Arc::clone(&slot);
     let watchdog = tokio::spawn(async move { watched.give_up_when_stalled().await });
     let open = Open {
@@ -193,14 +142,15 @@ pub(super) fn outgoing<S: Source>(
         subscriber: subscribers.enter(),
         _watchdog: AbortOnDropHandle::new(watchdog),
     };
-    Box::pin(unfold(Some(open), |open| async {
+    let stream = unfold(Some(open), |open| async {
         let open = open?;
         match next(&open).await {
             Ok(Some(batch)) => Some((Ok(batch), Some(open))),
             Ok(None) => None,
             Err(status) => Some((Err(status), None)),
         }
-    }))
+    });
+    Box::pin(Noting::new(stream, asked))
 }
 
 async fn next<S: Source>(open: &Open<S>) -> Result<Option<S::Batch>, Status> {
@@ -253,6 +203,7 @@ pub(super) fn stopping() -> Status {
 mod tests {
     use futures_util::{FutureExt as _, StreamExt as _};
 
+    use super::super::subscribers::EBB;
     use super::*;
 
     /// Counts up to a number and then ends, fails, or waits for ever.
@@ -279,6 +230,21 @@ mod tests {
                 Ok(None) => Ok(None),
                 Err(code) => Err(Status::new(code, "")),
             }
+        }
+    }
+
+    /// What somebody sends.
+    struct Sent(tokio::sync::mpsc::Receiver<u32>);
+
+    impl Source for Sent {
+        type Batch = u32;
+
+        fn size(_batch: &u32) -> usize {
+            0
+        }
+
+        async fn next(&mut self) -> Result<Option<u32>, Status> {
+            Ok(self.0.recv().await)
         }
     }
 
@@ -335,6 +301,27 @@ mod tests {
         assert_eq!(status.code(), Code::Unavailable);
         assert!(status.message().contains("resume with your cursor"));
         assert!(stream.next().await.is_none());
+    }
+
+    /// One that stops asking while a batch is made: nothing but a waker tells that there is one.
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_of_what_it_asked_for_is_given_up_too() {
+        let (subscribers, stop) = (Subscribers::default(), CancellationToken::new());
+        let peer = Peer::default();
+        let (send, batches) = tokio::sync::mpsc::channel(1);
+        let mut stream = outgoing(Sent(batches), &peer, &subscribers, stop);
+        assert!(stream.next().now_or_never().is_none());
+        tokio::time::sleep(STALL * 3).await;
+        assert!(peer.cut_off().now_or_never().is_none(), "it only waits");
+        send.send(1).await.unwrap();
+        tokio::time::sleep(STALL - Duration::from_secs(1)).await;
+        assert!(peer.cut_off().now_or_never().is_none());
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(peer.cut_off().now_or_never().is_some());
+        // What was made is given, and nothing more.
+        assert_eq!(stream.next().await.unwrap().unwrap(), 1);
+        let status = stream.next().await.unwrap().unwrap_err();
+        assert!(status.message().contains("resume with your cursor"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -35,7 +35,7 @@ export function parseLine(data) {
  */
 export function asLine(value, text) {
   if (!isObject(value)) return odd(text ?? 'no event');
-  if (isDeep(value, DEEPEST)) return asLine({ ts: value.ts, type: value.type, msg: TOO_DEEP, data: TOO_DEEP });
+  if (isDeep(value, DEEPEST)) return asLine({ ts: flat(value.ts), type: flat(value.type), msg: TOO_DEEP, data: TOO_DEEP });
   const line = typed(value, TEXTS, NUMBERS);
   if (line.usage !== undefined) line.usage = isObject(line.usage) ? typed(line.usage, [], TOKENS) : undefined;
   if (Math.abs(line.ts) > LATEST) line.ts = undefined;
@@ -74,6 +74,11 @@ function typed(value, texts, numbers) {
 
 function isObject(value) {
   return value !== null && typeof value === 'object' && !Array.isArray(value);
+}
+
+/** What can be walked through is no time and no type, whatever is in it. */
+function flat(item) {
+  return isObject(item) || Array.isArray(item) ? false : item;
 }
 
 function isDeep(value, left) {

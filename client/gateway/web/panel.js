@@ -298,28 +298,35 @@ export class Panel {
 
   #take(log, events) {
     if (log !== this.#log) return;
-    for (const { id, data } of events) {
-      const line = parseLine(data);
-      if (line.type === 'gap') {
-        announce('The log was written anew; it is read again');
-        this.#reload({});
-        return;
-      }
-      if (id === null) this.#hearGateway(line);
-      else this.#takeLine(log, id, line, data);
+    for (const event of events) {
+      if (this.#takeEvent(log, event)) continue;
+      announce('The log was written anew; it is read again');
+      this.#reload({});
+      return;
     }
     this.list.schedule();
     if (!this.list.follow) this.#counts();
   }
 
-  /** One line that is odd in a way nobody thought of is passed over, and those after it are not. */
-  #takeLine(log, id, line, data) {
+  /**
+   * One line that is odd in a way nobody thought of is passed over, and those after it are not.
+   * @returns {boolean} whether it goes on: false where the log is another one now
+   */
+  #takeEvent(log, { id, data }) {
     try {
-      log.append(id, line, data);
-      this.#hear.onLine(line, id);
+      const line = parseLine(data);
+      // The daemon's has an id, and says why.
+      if (line.type === 'gap' && (id === null || line.reason)) return false;
+      if (id === null) {
+        this.#hearGateway(line);
+      } else {
+        log.append(id, line, data);
+        this.#hear.onLine(line, id);
+      }
     } catch (error) {
       reportError(error);
     }
+    return true;
   }
 
   /** What the gateway says itself has no id; it is no line, whatever it looks like. */

@@ -11,11 +11,15 @@ use super::scene::{Scene, assert_in_order, connection, row_says, rows};
 
 /// Lines of JSON, and of none, that no agent of ours would log.
 fn odd_lines() -> Vec<String> {
-    let deep = format!(
-        r#"{{"ts":1,"type":"output","msg":"deep","x":{}1{}}}"#,
-        "[".repeat(20_000),
-        "]".repeat(20_000)
-    );
+    let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+    let deep = [
+        format!(
+            r#"{{"ts":1,"type":"output","msg":"deep","x":{}}}"#,
+            nested(20_000)
+        ),
+        format!(r#"{{"ts":1,"type":{}}}"#, nested(200)),
+        format!(r#"{{"ts":{},"type":"output"}}"#, nested(200)),
+    ];
     let lines = [
         "null",
         "17",
@@ -37,9 +41,10 @@ fn odd_lines() -> Vec<String> {
         r#" {"type":"error","error":"forged"}"#,
         r#" {"type":"log_not_found","taskId":"old","invocationId":1}"#,
         r#"{"ts":4,"type":"complete","success":{},"outcome":"","usage":7}"#,
+        r#"{"ts":5,"type":"gap","msg":"in a text"}"#,
     ];
     let lines = lines.into_iter().map(str::to_owned);
-    lines.chain([deep]).collect()
+    lines.chain(deep).collect()
 }
 
 #[tokio::test]
@@ -66,6 +71,10 @@ async fn no_line_stops_the_page_and_none_passes_for_the_gateways_own() {
     let address = format!("{origin}/tasks/old?project={project}&invocation={id}");
     page.goto(&address).await;
     row_says(page, "the first.").await;
+    let watch = "window.announced = [];
+         new MutationObserver(([{ target }]) => window.announced.push(target.textContent))
+           .observe(document.getElementById('announcer'), { childList: true });";
+    page.eval(watch).await;
     connection(page, "live").await;
     // Each beside a line that is in order, and may share its message.
     for (number, odd) in odd_lines().iter().enumerate() {
@@ -83,6 +92,8 @@ async fn no_line_stops_the_page_and_none_passes_for_the_gateways_own() {
     connection(page, "live").await;
     let status = "[data-test=status][data-status=running]";
     assert_eq!(page.count(status).await, 1, "it runs, whatever a line says");
+    let announced = page.eval("window.announced").await;
+    assert_eq!(announced, json!([]), "no line makes the log another one");
     // Read from the log, each stands in the same place.
     page.reload().await;
     row_says(page, &format!("after {}.", odd_lines().len() - 1)).await;

@@ -234,7 +234,7 @@ export class Panel {
       if (generation !== this.#generation) return log.close();
       this.#replace(log, index, first ? 0.3 : 0);
     } catch (error) {
-      if (generation === this.#generation) this.#fail(error);
+      if (generation === this.#generation) this.#fail(error, { anew: true });
     } finally {
       if (generation === this.#generation) {
         this.scroller.setAttribute('aria-busy', 'false');
@@ -333,7 +333,7 @@ export class Panel {
   #hearGateway({ type, error, hint }) {
     if (type === 'waiting_for_log') this.#say('Its log is not there yet.');
     else if (type === 'log_not_found') this.#say('Its log was not found.');
-    else if (type === 'error') this.#fail({ message: error, hint });
+    else if (type === 'error') this.#fail({ message: error, hint }, { anew: true });
   }
 
   #viewed(first, last) {
@@ -390,16 +390,25 @@ export class Panel {
     set(this.note, text === null ? null : h('p', {}, text));
   }
 
-  #fail(error) {
+  /** Says what failed; `anew`: only reading the log anew helps. */
+  #fail(error, { anew = false } = {}) {
     if (error.name === 'AbortError') return;
     if (error.gap && this.#log) {
       this.#reload({});
       return;
     }
+    const again = () => {
+      if (anew || !this.#log) {
+        this.#reload({ first: !this.#log });
+      } else {
+        this.#say(null);
+        this.list.schedule();
+      }
+    };
     this.note.hidden = false;
     this.note.dataset.kind = 'error';
     set(this.note, h('p', { class: 'tone-bad' }, `Not read: ${error.message}`), error.hint ? h('p', { class: 'dim' }, error.hint) : null,
-      h('button', { type: 'button', class: 'button', on: { click: () => this.#log ? (this.#say(null), this.list.schedule()) : this.#reload({ first: true }) } }, 'Try again'));
+      h('button', { type: 'button', class: 'button', on: { click: again } }, 'Try again'));
   }
 
   #tick() {

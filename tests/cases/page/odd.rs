@@ -171,6 +171,34 @@ async fn the_gateways_words_and_a_logs_lines_are_told_apart_by_their_ids() {
 }
 
 #[tokio::test]
+async fn a_stream_that_the_gateway_refused_is_opened_again_when_asked_to() {
+    let scene = Scene::new().await;
+    let id = scene.ctl.start_fake("T1", &["stall"]).await;
+    let page = &scene.page;
+    // The first stream is refused as a gateway does that has begun to answer.
+    page.before_load(
+        r#"delete window.SharedWorker;
+         const real = window.fetch;
+         let refused = false;
+         window.fetch = async (url, options) => {
+           if (refused || !String(url).includes('/tasks/T1/stream')) return real(url, options);
+           refused = true;
+           return new Response('data: {"type":"error","error":"not now"}\n\n');
+         };"#,
+    )
+    .await;
+    page.goto(&scene.task("T1", id)).await;
+    page.until_says("[data-test=panel-note]", "not now").await;
+    connection(page, "refused").await;
+    page.click("[data-test=panel-note] button").await;
+    connection(page, "live").await;
+    let hidden = "[data-test=panel-note][hidden]";
+    page.until(&format!("document.querySelector('{hidden}')"))
+        .await;
+    scene.browser.end().await;
+}
+
+#[tokio::test]
 async fn a_browser_that_keeps_nothing_shows_the_page_all_the_same() {
     let scene = Scene::new().await;
     let page = &scene.page;

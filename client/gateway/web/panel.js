@@ -41,7 +41,8 @@ export class Panel {
 
   /**
    * @param {HTMLElement} root
-   * @param {{task: string, project: string, invocation: number, at?: string | null, ended: boolean, plain: boolean}} where
+   * @param {{task: string, project: string, invocation: number, at?: string | null, ended: boolean, plain: boolean,
+   *   managed: boolean}} where `managed`: it is ours, and its log ends with a line that says so
    * @param {{onLine: (line: any, cursor: string) => void, onState: (state: string, detail?: object) => void,
    *   onView: (from: number, to: number) => void, before: (ts: number) => string | undefined}} hear
    *   `before` gives a cursor that is known to stand before a time
@@ -264,10 +265,11 @@ export class Panel {
     this.list.show(log);
     if (index !== null) this.#show(index, align, false);
     this.#counts();
-    const { task, project, invocation } = this.#where;
+    const { task, project, invocation, managed } = this.#where;
     this.#stream = openStream({
       url: `${taskPath(task)}/stream${query({ project, invocation })}`,
       after: log.end,
+      endsByLine: managed,
       onEvents: (events) => this.#take(log, events),
       onState: (state, detail) => this.#become(state, detail),
     });

@@ -25,13 +25,15 @@ class Shared {
   detail = undefined;
   #stream;
 
-  constructor(url, after) {
+  constructor(url, after, endsByLine) {
     this.url = url;
+    this.endsByLine = endsByLine;
     // The overview has no cursors: who joins it gets what the worker knows.
     this.overview = url.startsWith('/api/overview/stream') ? new OverviewModel() : null;
     this.#stream = new ResumingStream({
       url,
       after,
+      endsByLine,
       token: () => token,
       onEvents: (events) => this.#take(events),
       onState: (state, detail) => this.#become(state, detail),
@@ -108,6 +110,7 @@ class Viewer {
     this.#own = new ResumingStream({
       url: this.stream.url,
       after: this.after,
+      endsByLine: this.stream.endsByLine,
       token: () => token,
       onEvents: (events) => {
         this.#give(events);
@@ -180,10 +183,10 @@ self.onconnect = ({ ports: [port] }) => {
   };
   const operations = {
     hello: ({ lock }) => self.navigator.locks?.request(lock, leave),
-    open({ id, url, after, token: fresh }) {
+    open({ id, url, after, endsByLine, token: fresh }) {
       token = fresh;
       let shared = streams.get(url);
-      if (!shared) streams.set(url, (shared = new Shared(url, after)));
+      if (!shared) streams.set(url, (shared = new Shared(url, after, endsByLine)));
       const viewer = new Viewer(port, id, shared, after);
       viewers.set(id, viewer);
       shared.add(viewer);

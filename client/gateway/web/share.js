@@ -16,7 +16,7 @@ let port = null;
 let started = false;
 
 /**
- * @param {{url: string, after?: string | null,
+ * @param {{url: string, after?: string | null, endsByLine?: boolean,
  *   onEvents: (events: import('./stream.js').StreamEvent[]) => void,
  *   onState: (state: import('./stream.js').State, detail?: object) => void}} options
  * @returns {Handle}
@@ -47,8 +47,8 @@ function direct(id, entry) {
   return new ResumingStream({ ...options, after, token, onState: (state, detail) => become(id, entry, state, detail) });
 }
 
-function ask(id, { options }) {
-  port.postMessage({ op: 'open', id, url: options.url, after: options.after ?? null, token: token() });
+function ask(id, { options: { url, after = null, endsByLine = true } }) {
+  port.postMessage({ op: 'open', id, url, after, endsByLine, token: token() });
 }
 
 function connect() {

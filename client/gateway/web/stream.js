@@ -12,7 +12,7 @@ import { SseParser } from './sse.js';
 // A heartbeat comes every 15 s; two may be late.
 const SILENCE_MS = 40_000;
 const LONGEST_WAIT_MS = 15_000;
-/** A log's last lines, and the gateway's own last words (which have no id). */
+/** The last lines of a log of ours, and the gateway's own last words (which have no id). */
 const LAST_LINES = new Set(['complete', 'error']);
 const LAST_WORDS = new Set(['log_not_found', 'no_active_invocation']);
 
@@ -27,6 +27,7 @@ export class ResumingStream {
   #after;
   #onEvents;
   #onState;
+  #endsByLine;
   #closed = new AbortController();
   #retry = 1000;
   #failures = 0;
@@ -39,17 +40,19 @@ export class ResumingStream {
   state = 'connecting';
 
   /**
-   * @param {{url: string, after?: string | null, token: () => string | null,
+   * @param {{url: string, after?: string | null, endsByLine?: boolean, token: () => string | null,
    *   onEvents: (events: StreamEvent[]) => void,
    *   onState: (state: State, detail?: {status?: number, error?: string, hint?: string, used?: string | null}) => void}} options
    *   `url` has a query; `after` is the cursor to begin behind; `used` is the token that was refused.
+   *   `endsByLine`: a log's last line ends it; of another tool's run only a 204 does.
    */
-  constructor({ url, after, token, onEvents, onState }) {
+  constructor({ url, after, endsByLine = true, token, onEvents, onState }) {
     this.#url = url;
     this.#token = token;
     this.#after = after ?? null;
     this.#onEvents = onEvents;
     this.#onState = onState;
+    this.#endsByLine = endsByLine;
     this.#run();
   }
 
@@ -165,7 +168,8 @@ export class ResumingStream {
       this.#become('refused', { error: last.error, hint: last.hint });
       return true;
     }
-    if (!(id === null ? LAST_WORDS : LAST_LINES).has(last?.type)) return false;
+    const isLast = id === null ? LAST_WORDS.has(last?.type) : this.#endsByLine && LAST_LINES.has(last?.type);
+    if (!isLast) return false;
     this.#become('ended');
     return true;
   }

@@ -124,8 +124,11 @@ export class TaskView {
     this.root.dataset.invocation = id;
     this.#axis.select(id);
     const { task, project } = this.#address;
-    const { provider } = this.#invocation;
-    const where = { task, project, invocation: id, at, ended: isOver(this.#invocation), plain: this.#plain.has(provider) };
+    const { provider, managed } = this.#invocation;
+    const where = {
+      task, project, invocation: id, at,
+      ended: isOver(this.#invocation), plain: this.#plain.has(provider), managed: managed !== false,
+    };
     this.#panel = new Panel(this.activity, where, {
       onLine: (line, cursor) => this.#line(id, line, cursor),
       onState: (state, detail) => this.#state(state, detail),

@@ -102,8 +102,9 @@ async fn no_line_stops_the_page_and_none_passes_for_the_gateways_own() {
     scene.browser.end().await;
 }
 
-/// How a stream of the page's ends whose connection ends after these bytes.
-async fn end_of(scene: &Scene, bytes: &str) -> Value {
+/// How a stream of the page's ends whose connection ends after these bytes; whether a last line of
+/// the log ends it.
+async fn end_of(scene: &Scene, bytes: &str, by_line: bool) -> Value {
     let bytes = json!(bytes);
     let script = format!(
         "(async () => {{
@@ -113,7 +114,7 @@ async fn end_of(scene: &Scene, bytes: &str) -> Value {
            const states = [];
            const ended = new Promise((resolve) => {{
              const it = new ResumingStream({{
-               url: '/x', token: () => null,
+               url: '/x', endsByLine: {by_line}, token: () => null,
                onEvents() {{ throw new TypeError('of a listener'); }},
                onState(state, detail) {{
                  if (state === 'catching-up') return;
@@ -164,7 +165,29 @@ async fn the_gateways_words_and_a_logs_lines_are_told_apart_by_their_ids() {
             None,
         ),
     ] {
-        let end = end_of(&scene, bytes).await;
+        let end = end_of(&scene, bytes, true).await;
+        assert_eq!(end, json!([state, error]), "{bytes}");
+    }
+    // Of another tool's run only its row says that it has ended.
+    for (bytes, state, error) in [
+        (
+            "id: 1:0:9\ndata: {\"type\":\"complete\"}\n\n",
+            "reconnecting",
+            None,
+        ),
+        (
+            "id: 1:0:9\ndata: {\"type\":\"error\"}\n\n",
+            "reconnecting",
+            None,
+        ),
+        ("data: {\"type\":\"log_not_found\"}\n\n", "ended", None),
+        (
+            "data: {\"type\":\"error\",\"error\":\"no\"}\n\n",
+            "refused",
+            Some("no"),
+        ),
+    ] {
+        let end = end_of(&scene, bytes, false).await;
         assert_eq!(end, json!([state, error]), "{bytes}");
     }
     scene.browser.end().await;

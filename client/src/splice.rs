@@ -1,6 +1,8 @@
 //! A log's own line for scripts: byte for byte, with where it comes from put first where a stream
 //! holds more than one invocation.
 
+use std::borrow::Cow;
+
 use bytes::BufMut;
 
 use crate::v1::Event;
@@ -38,6 +40,19 @@ pub fn splice(event: &Event, what: Splice, out: &mut impl BufMut) {
         out.put_u8(b',');
     }
     out.put_slice(rest);
+}
+
+/// The log's own text of a line that its invocation was put into, but for blanks before it; any
+/// other line as it is.
+pub fn unspliced(line: &[u8], invocation: i64) -> Cow<'_, [u8]> {
+    let head = format!("{{\"invocationId\":{invocation}");
+    match line.strip_prefix(head.as_bytes()) {
+        Some(rest) => {
+            let rest = rest.strip_prefix(b",").unwrap_or(rest);
+            Cow::Owned([b"{", rest].concat())
+        }
+        None => Cow::Borrowed(line),
+    }
 }
 
 #[cfg(test)]
@@ -89,5 +104,20 @@ mod tests {
             "{\"invocationId\":12,\"type\":\"error\"}"
         );
         assert_eq!(spliced(b" {}", Splice::None), " {}");
+    }
+
+    #[test]
+    fn what_was_put_in_can_be_taken_out() {
+        for line in [
+            &br#"{"ts":1, "msg":"x"}"#[..],
+            b"{}",
+            b"{\"torn\":",
+            b"{",
+            b"plain",
+            b"{\"invocationId\":12,\"own\":",
+        ] {
+            let there = spliced(line, Splice::Invocation);
+            assert_eq!(unspliced(there.as_bytes(), 12), line, "{there}");
+        }
     }
 }

@@ -188,9 +188,13 @@ pub(crate) fn in_place_of(line: &[u8], invocation: i64) -> Option<String> {
     if is_object && serde_json::from_slice::<&RawValue>(line).is_ok() {
         return None;
     }
+    Some(stand_in(line, invocation))
+}
+
+/// An object that holds a line's text.
+pub(crate) fn stand_in(line: &[u8], invocation: i64) -> String {
     let text = String::from_utf8_lossy(line);
-    let object = json!({"invocationId": invocation, "type": "unknown", "data": text});
-    Some(object.to_string())
+    json!({"invocationId": invocation, "type": "unknown", "data": text}).to_string()
 }
 
 /// A request about a project that names none.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use bytes::Bytes;
-use steroids_client::Backoff;
+use steroids_client::{Backoff, unspliced};
 use tokio::time::Instant;
 
 use super::absent::LOG_WITHIN;
@@ -17,7 +17,7 @@ use super::target::{Found, Target};
 use super::task::Opened;
 use super::viewer::Begin;
 use super::{Streams, special};
-use crate::answer::{Answer, in_place_of};
+use crate::answer::{Answer, in_place_of, stand_in};
 
 /// What a poll answers.
 struct Polled {
@@ -230,7 +230,8 @@ impl<'a> Poll<'a> {
         let own = events.len();
         let id = self.found.key.id;
         events.extend(lines.into_iter().map(|line| match in_place_of(&line, id) {
-            Some(shown) => shown.into(),
+            // The invocation was put into what began as an object; its text is the log's own.
+            Some(_) => stand_in(&unspliced(&line, id), id).into(),
             None => line,
         }));
         Polled {

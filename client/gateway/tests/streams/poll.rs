@@ -67,10 +67,7 @@ async fn what_is_no_json_is_told_as_text() {
     let answer = poll(&gateway, "").await;
     let unknown = |data| json!({"invocationId": 1, "type": "unknown", "data": data});
     assert_eq!(answer["events"][0], unknown("plain \"text\""));
-    assert_eq!(
-        answer["events"][1],
-        unknown("{\"invocationId\":1,\"torn\":")
-    );
+    assert_eq!(answer["events"][1], unknown("{\"torn\":"));
     assert_eq!(answer["events"][2], unknown("[{\"type\":\"error\"}]"));
     assert_eq!(answer["events"][3]["type"], "log_not_found");
     assert_eq!(

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +29,9 @@ use crate::{Rooms, api, page, stream};
 
 /// For requests under way and the last words of streams.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// A file that another gateway is still writing is no older.
+const DRAFT: Duration = Duration::from_secs(60);
 
 /// Runs until SIGTERM or SIGINT.
 ///
@@ -157,6 +161,7 @@ impl Announced {
             path: folder.join("address"),
             text: format!("http://{address}\n"),
         };
+        forget_drafts(folder);
         // Of its own: another gateway may be starting at this moment.
         let fresh = folder.join(format!(".address.{:016x}", rand::random::<u64>()));
         let written =
@@ -176,6 +181,19 @@ impl Drop for Announced {
         if is_ours {
             // Left behind, it names a port where nobody answers, and that is said then.
             let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Removes what gateways left behind that were killed as they wrote.
+fn forget_drafts(folder: &Path) {
+    // What cannot be seen or removed now is in nobody's way; the next one tries again.
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_draft = entry.file_name().as_bytes().starts_with(b".address.");
+        let written = entry.metadata().and_then(|it| it.modified()).ok();
+        let age = written.and_then(|at| at.elapsed().ok());
+        if is_draft && age.is_some_and(|age| age > DRAFT) {
+            let _ = std::fs::remove_file(entry.path());
         }
     }
 }
@@ -205,8 +223,28 @@ mod tests {
         std::thread::scope(|scope| {
             (1..5).for_each(|port| drop(scope.spawn(move || announce(port))));
         });
-        let left = std::fs::read_dir(folder.path()).unwrap();
-        let names: Vec<_> = left.map(|it| it.unwrap().file_name()).collect();
-        assert_eq!(names, ["address"]);
+        assert_eq!(names(folder.path()), ["address"]);
+    }
+
+    #[test]
+    fn what_a_killed_gateway_was_writing_is_removed_once_nobody_can_be_at_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = std::time::SystemTime::now() - DRAFT * 2;
+        for (name, is_old) in [(".address.1", true), (".address.2", false), ("token", true)] {
+            let file = std::fs::File::create(folder.path().join(name)).unwrap();
+            if is_old {
+                file.set_modified(at).unwrap();
+            }
+        }
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        drop(Announced::write(folder.path(), address).unwrap());
+        assert_eq!(names(folder.path()), [".address.2", "token"]);
+    }
+
+    fn names(folder: &Path) -> Vec<std::ffi::OsString> {
+        let found = std::fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> = found.map(|it| it.unwrap().file_name()).collect();
+        names.sort_unstable();
+        names
     }
 }

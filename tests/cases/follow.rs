@@ -42,9 +42,9 @@ async fn a_cursor_that_cannot_be_honoured_is_refused_or_told_as_a_gap() {
         "1:0:999999999".to_owned(),
         "-1:0:-5".to_owned(),
     ];
-    for _ in 0..2 {
+    for task in ["T1", "T2"] {
         let agent = rpc
-            .start_fake(&project, "T1", &["numbers", "--count", "3"])
+            .start_fake(&project, task, &["numbers", "--count", "3"])
             .await;
         let followed = rpc
             .follow(rpc::invocation(&project, agent.id), "", true)
@@ -91,6 +91,7 @@ async fn following_a_task_goes_on_with_its_next_invocation() {
     assert_eq!(ended.last().unwrap().invocation_id, one.id);
     // Another task's invocation does not show.
     rpc.start_fake(&project, "T2", &["exit", "0"]).await;
+    rpc.ended(&project, one.id).await;
     let mut second = Puppet::new(&home, "second");
     let two = rpc.start_fake(&project, "T1", &second.args()).await;
     second.prints("of the second");

@@ -305,13 +305,14 @@ async fn text_made_to_break_frames_is_one_event() {
 
 #[tokio::test]
 async fn a_stream_of_the_task_goes_on_with_its_next_invocation() {
-    let (home, _daemon, gateway, ctl) = served().await;
+    let (home, daemon, gateway, ctl) = served().await;
     let mut first = Puppet::new(&home, "first");
     let one = ctl.start_fake("T1", &first.args()).await;
     let mut reader = open(&stream(&gateway, &ctl, "T1", "&follow=task")).await;
     first.prints("of the first");
     first.exits(0);
     let mut data = reader.until("\"complete\"").await;
+    daemon.rpc().await.ended(&ctl.project(), one).await;
     let two = ctl.start_fake("T1", &["numbers", "--count", "2"]).await;
     data.extend(reader.until("\"complete\"").await);
     let lines: Vec<String> = data

@@ -64,7 +64,7 @@ async fn following_a_start_tells_the_agents_end_by_the_exit_code() {
     let program = program.to_str().unwrap();
     let follow = async |code: &str| {
         let words = [
-            "start", "--task", "T", "--follow", "--", program, "exit", code,
+            "start", "--task", code, "--follow", "--", program, "exit", code,
         ];
         ctl.run(words).await.code
     };

@@ -142,8 +142,9 @@ async fn who_has_seen_the_last_line_is_not_told_that_it_runs() {
     let ctl = daemon.project("app").await;
     let rpc = daemon.rpc().await;
     let rounds = faults::share(20, 200);
-    for _ in 0..rounds {
-        let started = rpc.start_fake(&ctl.project(), "T1", &["numbers"]).await;
+    for round in 0..rounds {
+        let task = format!("T{round}");
+        let started = rpc.start_fake(&ctl.project(), &task, &["numbers"]).await;
         let selector = invocation(&ctl.project(), started.id);
         let mut followed = rpc.follow(selector, "", true).await;
         followed.until(r#""type":"complete""#).await;

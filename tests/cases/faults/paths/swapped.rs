@@ -83,7 +83,7 @@ async fn swapped(name: &str, inside: &str) -> String {
         listed.invocations.is_empty().then_some(())
     })
     .await;
-    let last = rpc.start_fake(&ctl.project(), "T1", &["exit", "0"]).await;
+    let last = rpc.start_fake(&ctl.project(), "last", &["exit", "0"]).await;
     rpc.ended(&ctl.project(), last.id).await;
     assert_eq!(content(&bait), before, "something outside was touched");
     let started = started.len();

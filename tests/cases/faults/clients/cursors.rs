@@ -129,8 +129,8 @@ async fn a_number_that_no_event_can_have_is_refused() {
 /// What comes next on a stream of lifecycle events.
 async fn next(stream: &mut Streaming<v1::WatchResponse>) -> Result<Vec<i64>, tonic::Status> {
     let message = within("a lifecycle event", stream.message()).await?;
-    let events = message.map(|message| message.events).unwrap_or_default();
-    Ok(events.iter().map(|event| event.number).collect())
+    let message = message.expect("Watch goes on, or says why not");
+    Ok(message.events.iter().map(|event| event.number).collect())
 }
 
 #[tokio::test]
@@ -156,7 +156,7 @@ async fn a_number_past_the_last_event_is_refused_also_where_the_database_is_a_ne
         let details = String::from_utf8_lossy(status.details()).into_owned();
         assert!(details.contains("CURSOR_OUT_OF_RANGE"), "{status:?}");
     };
-    rpc.start_fake(&project, "T1", &["exit", "0"]).await;
+    let first = rpc.start_fake(&project, "T1", &["exit", "0"]).await;
     // As after years of work, so that a new database does not come to it again.
     let last = 5_000;
     let db = rusqlite::Connection::open(old_database::path(ctl.folder())).unwrap();
@@ -167,11 +167,15 @@ async fn a_number_past_the_last_event_is_refused_also_where_the_database_is_a_ne
     refused(last + 1_000).await;
     let mut one = watch(&project, Some(last)).await.unwrap();
     let mut all = watch("", None).await.unwrap();
-    rpc.start_fake(&project, "T2", &["exit", "0"]).await;
+    let second = rpc.start_fake(&project, "T2", &["exit", "0"]).await;
     for stream in [&mut one, &mut all] {
         assert!(next(stream).await.unwrap()[0] > last);
     }
 
+    // Nothing writes there any more.
+    for id in [first.id, second.id] {
+        rpc.ended(&project, id).await;
+    }
     let gone = home.path("tmp/gone");
     fs::rename(ctl.folder().join(".steroids"), &gone).unwrap();
     fs::remove_dir_all(&gone).unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use steroids_proto::v1;
 use steroids_tests::faults::held;
-use steroids_tests::{Daemon, Home, eventually, log, processes, rpc, within};
+use steroids_tests::{Daemon, Home, eventually, log, processes, rpc};
 
 /// Starts `fake-provider ARGS` and waits for its first line of output.
 async fn started(daemon: &Daemon, project: &str, args: &[&str]) -> v1::Invocation {
@@ -17,21 +17,6 @@ async fn started(daemon: &Daemon, project: &str, args: &[&str]) -> v1::Invocatio
     started
 }
 
-async fn stop(daemon: &Daemon, project: &str, id: i64, grace: Duration) -> v1::StopResponse {
-    let request = v1::StopRequest {
-        project: project.to_owned(),
-        id,
-        grace: Some(grace.try_into().unwrap()),
-    };
-    let rpc = daemon.rpc().await;
-    let answer = within(
-        "the end of what was stopped",
-        rpc.invocations().stop(request),
-    )
-    .await;
-    answer.unwrap().into_inner()
-}
-
 #[tokio::test]
 async fn stopping_what_has_ended_says_so_and_is_no_error() {
     let home = Home::new();
@@ -42,7 +27,8 @@ async fn stopping_what_has_ended_says_so_and_is_no_error() {
     let output = ctl.run(["stop", &id.to_string()]).await.exits(0);
     let said = output.stdout + &output.stderr;
     assert!(said.contains("ended"), "{said}");
-    let answer = stop(&daemon, &ctl.project(), id, Duration::ZERO).await;
+    let rpc = daemon.rpc().await;
+    let answer = rpc.stop(&ctl.project(), id, Duration::ZERO).await;
     assert!(answer.already_ended);
     assert_eq!(answer.invocation.unwrap().outcome, "success");
     ctl.run(["stop", "999"]).await.exits(3);
@@ -55,7 +41,8 @@ async fn an_agent_that_ends_when_asked_is_not_killed() {
     let project = daemon.project("app").await.project();
     let agent = started(&daemon, &project, &["stall"]).await;
     // A grace that would outlast the test.
-    let answer = stop(&daemon, &project, agent.id, Duration::from_secs(3600)).await;
+    let (rpc, grace) = (daemon.rpc().await, Duration::from_secs(3600));
+    let answer = rpc.stop(&project, agent.id, grace).await;
     let stopped = answer.invocation.unwrap();
     assert_eq!(stopped.outcome, "cancelled");
     assert_eq!(stopped.exit_code, Some(128 + 15));
@@ -67,13 +54,8 @@ async fn an_agent_that_ignores_being_asked_is_killed_after_the_grace() {
     let daemon = Daemon::start(&home).await;
     let ctl = daemon.project("app").await;
     let agent = started(&daemon, &ctl.project(), &["ignore-term"]).await;
-    let answer = stop(
-        &daemon,
-        &ctl.project(),
-        agent.id,
-        Duration::from_millis(300),
-    )
-    .await;
+    let (rpc, grace) = (daemon.rpc().await, Duration::from_millis(300));
+    let answer = rpc.stop(&ctl.project(), agent.id, grace).await;
     let stopped = answer.invocation.unwrap();
     assert_eq!(stopped.outcome, "cancelled");
     assert_eq!(stopped.exit_code, Some(128 + 9));
@@ -96,7 +78,8 @@ async fn an_agent_that_stopped_itself_is_ended_too() {
     })
     .await;
     // A grace that would outlast the test: it is continued to hear that it is to end.
-    let answer = stop(&daemon, &project, agent.id, Duration::from_secs(3600)).await;
+    let (rpc, grace) = (daemon.rpc().await, Duration::from_secs(3600));
+    let answer = rpc.stop(&project, agent.id, grace).await;
     let ended = answer.invocation.unwrap();
     assert_eq!(
         (&*ended.outcome, ended.exit_code),
@@ -123,7 +106,8 @@ async fn a_tree_that_left_its_session_and_ignores_signals_leaves_no_survivor() {
         followed.until("held ").await;
     }
     assert!(processes::marked(&agent.uuid).len() > 20);
-    stop(&daemon, &project, agent.id, Duration::from_millis(300)).await;
+    let grace = Duration::from_millis(300);
+    rpc.stop(&project, agent.id, grace).await;
     assert_eq!(processes::marked(&agent.uuid), []);
     let seen = "20 that print, ignore every signal and left the session: none alive";
     held(17, seen);

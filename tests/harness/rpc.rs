@@ -1,6 +1,7 @@
 //! Plain gRPC to a daemon, as any client could speak it: generated types and nothing else.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
 use steroids_proto::v1;
@@ -128,6 +129,19 @@ impl Rpc {
         let answer = within("Start", self.invocations().start(request)).await?;
         let invocation = answer.into_inner().invocation;
         Ok(invocation.expect("an answer to Start has an invocation"))
+    }
+
+    /// Stops an invocation, and waits for its end.
+    pub async fn stop(&self, project: &str, id: i64, grace: Duration) -> v1::StopResponse {
+        let request = v1::StopRequest {
+            project: project.to_owned(),
+            id,
+            grace: Some(grace.try_into().expect("a test's grace is short")),
+        };
+        let what = "the end of what was stopped";
+        let answer = within(what, self.invocations().stop(request)).await;
+        let answer = answer.unwrap_or_else(|status| panic!("Stop {id}: {status:?}"));
+        answer.into_inner()
     }
 
     /// One invocation, as it is now.

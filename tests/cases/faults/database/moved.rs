@@ -5,16 +5,12 @@ use std::fs;
 use rustix::process::Signal;
 use steroids_proto::v1;
 use steroids_tests::faults::held;
-use steroids_tests::{Daemon, FailPoints, Home, log, processes, rpc};
+use steroids_tests::{Daemon, FailPoints, Home, log, processes, rpc, within};
 
-fn request(project: String) -> v1::StartRequest {
+fn request(project: &str) -> v1::StartRequest {
     v1::StartRequest {
-        project,
-        task_id: "T1".to_owned(),
-        provider: "command".to_owned(),
         request_id: "r-1".to_owned(),
-        argv: rpc::argv(&["stall"]),
-        ..Default::default()
+        ..rpc::command(project, "T1", rpc::argv(&["stall"]))
     }
 }
 
@@ -26,20 +22,22 @@ async fn a_row_whose_start_was_refused_as_it_began_ends_when_its_database_is_bac
     let points = FailPoints::of(&home);
     points.set(&["store.committed stop"]);
     let calls = daemon.rpc().await;
-    let asked = request(ctl.project());
+    let asked = request(&ctl.project());
     let starting = tokio::spawn(async move { calls.start(asked).await });
     points.hit("store.committed").await;
     let (steroids, away) = (ctl.folder().join(".steroids"), ctl.folder().join("away"));
     fs::rename(&steroids, &away).unwrap();
     points.clear();
     daemon.signal(Signal::CONT);
-    let refused = starting.await.unwrap().unwrap_err();
+    let refused = within("the refusal", starting).await.unwrap().unwrap_err();
     assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused:?}");
 
     fs::rename(&away, &steroids).unwrap();
     let rpc = daemon.rpc().await;
     // The same request waits until it is known what became of it.
-    let again = rpc.invocations().start(request(ctl.project())).await;
+    let mut invocations = rpc.invocations();
+    let again = invocations.start(request(&ctl.project()));
+    let again = within("the same request", again).await;
     let again = again.unwrap().into_inner();
     let row = again.invocation.unwrap();
     assert!(

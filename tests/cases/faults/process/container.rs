@@ -13,8 +13,6 @@ use steroids_tests::{
     Ctl, Daemon, Home, Puppet, assert_undisturbed, eventually, invocation, log, processes, shim,
 };
 
-use super::stop;
-
 /// Words that make a program the first process of a container, which ends with them.
 const CONTAINER: [&str; 5] = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
 
@@ -97,8 +95,9 @@ async fn the_first_process_of_a_container_serves_who_is_inside_and_who_is_not() 
     let id = inner.start_fake("T2", &["stall"]).await;
     let running = rpc.get(&outer.project(), id).await;
     assert_ne!(processes::marked(&running.uuid), []);
-    let ended = stop(&rpc, &outer, id, Duration::from_secs(10)).await;
-    assert_eq!(ended.outcome, "cancelled");
+    let grace = Duration::from_secs(10);
+    let stopped = rpc.stop(&outer.project(), id, grace).await;
+    assert_eq!(stopped.invocation.unwrap().outcome, "cancelled");
     assert_eq!(processes::marked(&running.uuid), []);
 
     // Whoever lost its parent has become the first one's child, and is waited for.

@@ -5,8 +5,6 @@ use std::time::{Duration, Instant};
 use steroids_tests::faults::{held, share};
 use steroids_tests::{Daemon, Home, eventually, invocation, processes};
 
-use super::stop;
-
 /// Long enough for a loop that never sleeps to show, and in the long form every safety poll.
 fn watched() -> Duration {
     share(Duration::from_millis(1500), Duration::from_secs(30))
@@ -55,7 +53,8 @@ async fn silent_invocations_wake_nobody_and_leave_no_descriptor_behind() {
     assert!(of_shims.is_some_and(|most| most <= 16), "{of_shims:?}");
 
     for agent in &started {
-        stop(&rpc, &ctl, agent.id, Duration::from_secs(10)).await;
+        let grace = Duration::from_secs(10);
+        rpc.stop(&ctl.project(), agent.id, grace).await;
     }
     // SQLite keeps the descriptor of a look at the database that ended while another of our
     // connections held a lock, for the next look.

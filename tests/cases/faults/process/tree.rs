@@ -12,7 +12,7 @@ use steroids_tests::faults::held;
 use steroids_tests::processes::{self, Process};
 use steroids_tests::{Ctl, Daemon, Home, eventually, log};
 
-use super::{start_script, stop};
+use super::start_script;
 
 const CHILDREN: usize = 200;
 
@@ -95,8 +95,10 @@ async fn started_family(daemon: &Daemon, ctl: &Ctl) -> v1::Invocation {
 async fn ends_with_its_family(daemon: &Daemon, ctl: &Ctl, agent: &v1::Invocation) -> Duration {
     let asked = Instant::now();
     let grace = Duration::from_millis(300);
-    let ended = stop(&daemon.rpc().await, ctl, agent.id, grace).await;
+    let rpc = daemon.rpc().await;
+    let stopped = rpc.stop(&ctl.project(), agent.id, grace).await;
     let took = asked.elapsed();
+    let ended = stopped.invocation.unwrap();
     assert_eq!(others(daemon.home(), daemon), []);
     assert_eq!(
         (&*ended.outcome, ended.exit_code),

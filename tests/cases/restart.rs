@@ -253,11 +253,7 @@ async fn a_shim_that_is_killed_takes_its_agent_along_and_the_row_says_lost() {
     agent.prints("kept");
     let selector = rpc::invocation(&ctl.project(), started.id);
     rpc.follow(selector, "", true).await.until("kept").await;
-    let mut shims = home.processes().into_iter();
-    let shim = shims
-        .find(|process| process.command.contains(&started.uuid))
-        .unwrap();
-    processes::signal(shim.pid, Signal::KILL);
+    processes::signal(home.shim(&started.uuid), Signal::KILL);
     let ended = rpc.ended(&ctl.project(), started.id).await;
     assert_eq!((&*ended.outcome, ended.exit_code), ("lost", Some(-1)));
     assert_eq!(processes::marked(&started.uuid), []);

@@ -158,6 +158,15 @@ impl Home {
         ]
     }
 
+    /// The shim of a running invocation.
+    pub fn shim(&self, uuid: &str) -> i32 {
+        let processes = self.processes();
+        let shim = processes.iter().find(|process| {
+            process.command.contains("steroids-shim") && process.command.contains(uuid)
+        });
+        shim.expect("a running invocation has a shim").pid
+    }
+
     /// Living processes that were started here.
     pub fn processes(&self) -> Vec<processes::Process> {
         processes::of(self.root())

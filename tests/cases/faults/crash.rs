@@ -11,7 +11,7 @@ mod starting;
 mod two;
 
 use steroids_proto::v1;
-use steroids_tests::{Home, rpc};
+use steroids_tests::rpc;
 
 /// A start of `fake-provider ARGS` that may be sent again, of a task of its own.
 fn request(project: &str, id: &str, args: &[&str]) -> v1::StartRequest {
@@ -19,13 +19,4 @@ fn request(project: &str, id: &str, args: &[&str]) -> v1::StartRequest {
         request_id: id.to_owned(),
         ..rpc::command(project, &format!("T-{id}"), rpc::argv(args))
     }
-}
-
-/// The shim of a running invocation.
-fn shim(home: &Home, uuid: &str) -> i32 {
-    let mut shims = home.processes().into_iter().filter(|process| {
-        process.command.contains("steroids-shim") && process.command.contains(uuid)
-    });
-    let shim = shims.next().expect("a running invocation has a shim");
-    shim.pid
 }

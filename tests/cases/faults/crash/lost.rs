@@ -13,7 +13,7 @@ use steroids_tests::{
     processes,
 };
 
-use super::{request, shim};
+use super::request;
 
 /// A daemon with an agent that has said `one`.
 async fn agent(home: &std::sync::Arc<Home>) -> (Daemon, Ctl, Puppet, v1::Invocation) {
@@ -54,7 +54,7 @@ async fn a_killed_shims_whole_tree_is_gone_and_the_row_says_lost() {
     })
     .await;
     let killed = Instant::now();
-    signal(shim(&home, &started.uuid), Signal::KILL);
+    signal(home.shim(&started.uuid), Signal::KILL);
     eventually("the tree to go", async || {
         processes::marked(&started.uuid).is_empty().then_some(())
     })
@@ -72,7 +72,7 @@ async fn a_killed_shims_whole_tree_is_gone_and_the_row_says_lost() {
 async fn daemon_shim_and_provider_killed_together_leave_a_whole_log_and_a_lost_row() {
     let home = Home::new();
     let (mut daemon, ctl, _agent, row) = agent(&home).await;
-    let shim = shim(&home, &row.uuid);
+    let shim = home.shim(&row.uuid);
     let agent = i32::try_from(row.pid.unwrap()).unwrap();
     for pid in [daemon.pid(), shim, agent] {
         signal(pid, Signal::KILL);
@@ -113,7 +113,7 @@ async fn a_provider_killed_by_another_hand_is_told_by_its_signal_with_or_without
 async fn after_a_restart_of_the_host_an_innocent_process_of_the_old_number_lives() {
     let home = Home::new();
     let (mut daemon, ctl, _agent, row) = agent(&home).await;
-    let shim = shim(&home, &row.uuid);
+    let shim = home.shim(&row.uuid);
     daemon.kill9().await;
     signal(shim, Signal::KILL);
     let agent = i32::try_from(row.pid.unwrap()).unwrap();

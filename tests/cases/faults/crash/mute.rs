@@ -8,8 +8,6 @@ use steroids_proto::v1;
 use steroids_tests::processes::signal;
 use steroids_tests::{Ctl, Daemon, Home, Puppet, Rpc, eventually, faults, invocation};
 
-use super::shim;
-
 /// What show tells of it, once that is `wanted`.
 async fn alarm(rpc: &Rpc, ctl: &Ctl, id: i64, wanted: impl Fn(&str) -> bool) -> v1::Invocation {
     eventually("an alarm, or its end", async || {
@@ -44,7 +42,7 @@ async fn a_mute_shim_at_start_holds_nobody_up_and_is_told_of_until_it_answers() 
     let ctl = daemon.project("app").await;
     let mut agents = agents(&home, &daemon, &ctl).await;
     daemon.kill9().await;
-    let stopped = shim(&home, &agents[0].1.uuid);
+    let stopped = home.shim(&agents[0].1.uuid);
     signal(stopped, Signal::STOP);
     let begun = Instant::now();
     daemon.start_again().await;
@@ -88,7 +86,7 @@ async fn a_shim_that_falls_mute_later_is_told_of_and_obeys_when_it_is_back() {
     let agents = agents(&home, &daemon, &ctl).await;
     let rpc = daemon.rpc().await;
     let (_, started) = &agents[0];
-    let stopped = shim(&home, &started.uuid);
+    let stopped = home.shim(&started.uuid);
     let begun = Instant::now();
     signal(stopped, Signal::STOP);
     let shown = alarm(&rpc, &ctl, started.id, is_mute).await;

@@ -8,8 +8,6 @@ use steroids_tests::{
     processes,
 };
 
-use super::shim;
-
 /// A daemon that was killed, over a project with agents.
 struct Scene {
     daemon: Daemon,
@@ -73,7 +71,7 @@ async fn a_reconcile_killed_between_two_invocations_is_done_by_the_next() {
     // One has ended, one goes on, one is lost.
     scene.agents[0].0.exits(3);
     home.recorded(&scene.agents[0].1.uuid).await;
-    let lost = shim(&home, &scene.agents[2].1.uuid);
+    let lost = home.shim(&scene.agents[2].1.uuid);
     signal(lost, Signal::KILL);
     eventually("the shim to go", async || {
         (!processes::is_alive(lost)).then_some(())
@@ -97,7 +95,7 @@ async fn a_reconcile_killed_between_two_invocations_is_done_by_the_next() {
 async fn declaring_an_invocation_lost_may_be_killed_at_each_step() {
     let mut scene = Scene::new(1).await;
     let home = scene.daemon.home().clone();
-    let lost = shim(&home, &scene.agents[0].1.uuid);
+    let lost = home.shim(&scene.agents[0].1.uuid);
     signal(lost, Signal::KILL);
     eventually("the shim to go", async || {
         (!processes::is_alive(lost)).then_some(())

@@ -103,12 +103,8 @@ async fn whom_the_older_tool_signals_is_never_an_agent_or_its_shim() {
         .unwrap();
     old_database::insert_runner(&global, "silent", runner.id(), None, "none", 360);
 
-    let shim = home
-        .processes()
-        .into_iter()
-        .find(|process| process.command.contains(&started.uuid))
-        .unwrap();
-    let ours = [started.pid.unwrap().to_string(), shim.pid.to_string()];
+    let shim = home.shim(&started.uuid);
+    let ours = [started.pid.unwrap().to_string(), shim.to_string()];
     let known = [
         old_database::foreign_values(&db),
         old_database::foreign_values(&global),

@@ -41,9 +41,7 @@ async fn a_flood_is_kept_whole_in_bounded_memory() {
     let started = begun(&ctl, &rpc, &mut agent).await;
     let selector = rpc::invocation(&ctl.project(), started.id);
     let mut follower = rpc.follow(selector, "", true).await;
-    let shims = home.processes().into_iter();
-    let mut shims = shims.filter(|process| process.command.contains("steroids-shim"));
-    let (shim, daemon_pid) = (shims.next().unwrap().pid, daemon.pid());
+    let (shim, daemon_pid) = (home.shim(&started.uuid), daemon.pid());
     let before = (memory(daemon_pid, "RssAnon"), memory(shim, "RssAnon"));
     let whole = memory(daemon_pid, "VmRSS");
     forget_peak(daemon_pid);

@@ -157,12 +157,7 @@ async fn a_lost_shims_control_group_is_emptied_and_removed() {
     let daemon = Daemon::start_through(&home, &group.entering()).await;
     let ctl = daemon.project("app").await;
     let agent = started_family(&daemon, &ctl).await;
-    let processes = home.processes();
-    let shim = processes
-        .iter()
-        .find(|it| it.command.contains("steroids-shim") && it.command.contains(&agent.uuid));
-    let shim = shim.unwrap().pid;
-    processes::signal(shim, Signal::KILL);
+    processes::signal(home.shim(&agent.uuid), Signal::KILL);
     let ended = daemon.rpc().await.ended(&ctl.project(), agent.id).await;
     assert_eq!(ended.outcome, "lost");
     assert_eq!(others(&home, &daemon), []);

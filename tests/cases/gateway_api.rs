@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use steroids_tests::gateway::Answer;
-use steroids_tests::{Ctl, Daemon, Gateway, Home, Puppet, log, rpc, within};
+use steroids_tests::{Ctl, Daemon, Gateway, Home, Puppet, log, rpc, served_with, within};
 
 struct Scene {
     home: std::sync::Arc<Home>,
@@ -16,10 +16,8 @@ struct Scene {
 
 impl Scene {
     async fn new(table: &str) -> Scene {
-        let home = Home::with_config(&format!("[gateway]\n{table}\n"));
-        let daemon = Daemon::start(&home).await;
-        let gateway = Gateway::start(&home).await;
-        let ctl = daemon.project("app").await;
+        let config = format!("[gateway]\n{table}\n");
+        let (home, daemon, gateway, ctl) = served_with(&config).await;
         Scene {
             home,
             daemon,

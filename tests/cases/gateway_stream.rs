@@ -3,7 +3,9 @@
 
 use serde_json::{Value, json};
 use steroids_tests::gateway::{Answer, Item, Received, Request, Sse};
-use steroids_tests::{Ctl, Daemon, Gateway, Home, Puppet, faults, old_database, rpc, served};
+use steroids_tests::{
+    Ctl, Daemon, Gateway, Home, Puppet, faults, old_database, rpc, served, served_with,
+};
 
 /// The stream of a task.
 fn stream(gateway: &Gateway, ctl: &Ctl, task: &str, more: &str) -> Request {
@@ -248,10 +250,8 @@ async fn the_story_of_a_task_has_every_tool_and_every_tenth_line() {
 
 #[tokio::test]
 async fn too_many_streams_are_told_the_limit_and_others_go_on() {
-    let home = Home::with_config("[gateway]\nmax_streams = 2\n");
-    let daemon = Daemon::start(&home).await;
-    let gateway = Gateway::start(&home).await;
-    let ctl = daemon.project("app").await;
+    let served = served_with("[gateway]\nmax_streams = 2\n").await;
+    let (home, _daemon, gateway, ctl) = served;
     let mut agent = Puppet::new(&home, "agent");
     ctl.start_fake("T1", &agent.args()).await;
     let request = stream(&gateway, &ctl, "T1", "");

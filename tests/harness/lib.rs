@@ -33,7 +33,7 @@ pub use browser::{Browser, Page};
 pub use ctl::{Ctl, Output, Terminal};
 pub use daemon::{Daemon, Refused};
 pub use failpoints::FailPoints;
-pub use gateway::{Gateway, served};
+pub use gateway::{Gateway, served, served_with};
 pub use home::Home;
 pub use puppet::Puppet;
 pub use reproject::{assert_undisturbed, reprojected};

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::json;
 use steroids_tests::faults::held;
-use steroids_tests::{Daemon, Gateway, Home, binaries, eventually, patience};
+use steroids_tests::{Home, binaries, eventually, patience, served_with};
 
 const OURS: &str = "10.99.0.1";
 const THEIRS: &str = "10.99.0.2";
@@ -166,10 +166,8 @@ async fn from_another_host_it_cannot_be_reached() {
 
 #[tokio::test]
 async fn what_makes_no_sense_is_a_400_that_repeats_nothing() {
-    let home = Home::with_config("[gateway]\ncontrol = true\n");
-    let daemon = Daemon::start(&home).await;
-    let ctl = daemon.project("app").await;
-    let gateway = Gateway::start(&home).await;
+    let served = served_with("[gateway]\ncontrol = true\n").await;
+    let (_home, _daemon, gateway, ctl) = served;
     let bodies = [
         json!({"project": ctl.project(), "prompt": {"sesame": "sesame"}}),
         json!({"project": ctl.project(), "env": "sesame, expected sesame"}),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use steroids_tests::{Browser, Ctl, Daemon, Gateway, Home, Page};
+use steroids_tests::{Browser, Ctl, Daemon, Gateway, Home, Page, served_with};
 
 pub(super) struct Scene {
     pub(super) home: Arc<Home>,
@@ -17,10 +17,7 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) async fn new() -> Scene {
-        let home = Home::with_config("[gateway]\ncontrol = true\n");
-        let daemon = Daemon::start(&home).await;
-        let gateway = Gateway::start(&home).await;
-        let ctl = daemon.project("app").await;
+        let (home, daemon, gateway, ctl) = served_with("[gateway]\ncontrol = true\n").await;
         let browser = Browser::start(&home).await;
         let page = browser.page().await;
         let scene = Scene {

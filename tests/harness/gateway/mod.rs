@@ -42,7 +42,12 @@ pub struct Declined {
 
 /// A home with a daemon and a gateway that serve, and `steroidsctl` in a project `app`.
 pub async fn served() -> (Arc<Home>, Daemon, Gateway, Ctl) {
-    let home = Home::new();
+    served_with("").await
+}
+
+/// As [`served`], with `config` put before the providers in the configuration.
+pub async fn served_with(config: &str) -> (Arc<Home>, Daemon, Gateway, Ctl) {
+    let home = Home::with_config(config);
     let daemon = Daemon::start(&home).await;
     let gateway = Gateway::start(&home).await;
     let ctl = daemon.project("app").await;

@@ -99,6 +99,29 @@ pub struct Usage {
     pub cumulative: bool,
 }
 
+impl Usage {
+    /// Both together.
+    pub fn plus(self, other: Usage) -> Usage {
+        let both = |a: Option<u64>, b: Option<u64>| match (a, b) {
+            (Some(a), Some(b)) => Some(a.saturating_add(b)),
+            (a, b) => a.or(b),
+        };
+        let money = match (self.total_cost_usd, other.total_cost_usd) {
+            // To a billionth: 0.1 and 0.2 are 0.3.
+            (Some(a), Some(b)) => Some(((a + b) * 1e9).round() / 1e9),
+            (a, b) => a.or(b),
+        };
+        Usage {
+            input_tokens: self.input_tokens.saturating_add(other.input_tokens),
+            output_tokens: self.output_tokens.saturating_add(other.output_tokens),
+            cached_input_tokens: both(self.cached_input_tokens, other.cached_input_tokens),
+            cache_creation_tokens: both(self.cache_creation_tokens, other.cache_creation_tokens),
+            total_cost_usd: money.filter(|money| money.is_finite()),
+            ..self
+        }
+    }
+}
+
 /// A text and what is not as the provider printed it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Text<'a> {

@@ -98,7 +98,7 @@ impl Course {
     /// As the ending counts: a total stands for all before it, and what follows is put to it.
     fn count(&mut self, usage: Usage) {
         let sum = match self.usage {
-            Some(before) if !usage.total => add(before, usage),
+            Some(before) if !usage.total => before.plus(usage),
             _ => usage,
         };
         self.usage = Some(sum);
@@ -114,21 +114,6 @@ pub(super) fn totals(usage: Usage) -> UsageTotals {
         cached_input_tokens: usage.cached_input_tokens,
         cache_creation_tokens: usage.cache_creation_tokens,
         total_cost_usd: usage.total_cost_usd,
-    }
-}
-
-fn add(a: Usage, b: Usage) -> Usage {
-    let both = |a: Option<u64>, b: Option<u64>| match (a, b) {
-        (Some(a), Some(b)) => Some(a.saturating_add(b)),
-        (a, b) => a.or(b),
-    };
-    Usage {
-        input_tokens: a.input_tokens.saturating_add(b.input_tokens),
-        output_tokens: a.output_tokens.saturating_add(b.output_tokens),
-        cached_input_tokens: both(a.cached_input_tokens, b.cached_input_tokens),
-        cache_creation_tokens: both(a.cache_creation_tokens, b.cache_creation_tokens),
-        total_cost_usd: a.total_cost_usd.or(b.total_cost_usd),
-        ..a
     }
 }
 

@@ -34,7 +34,7 @@ impl Tokens {
         }
         self.seen.push_back(id.to_owned());
         self.since_total = Some(match self.since_total {
-            Some(sum) => add(sum, usage),
+            Some(sum) => sum.plus(usage),
             None => usage,
         });
         Some(usage)
@@ -43,7 +43,7 @@ impl Tokens {
     /// Takes a result; the total so far.
     pub(super) fn result(&mut self, result: &Object<'_>) -> Option<Usage> {
         if let Some(usage) = result.object("usage") {
-            self.results = add(self.results, usage_of(&usage));
+            self.results = self.results.plus(usage_of(&usage));
         }
         let by_model = result
             .object("modelUsage")
@@ -64,7 +64,7 @@ impl Tokens {
         match (self.total, self.since_total) {
             (Some(total), Some(since)) => Some(Usage {
                 total: false,
-                ..add(total, since)
+                ..total.plus(since)
             }),
             (total, since) => total.or(since),
         }
@@ -82,7 +82,7 @@ fn usage_of(usage: &Object<'_>) -> Usage {
 }
 
 fn sum_of_models(models: &Object<'_>) -> Option<Usage> {
-    let mut sum = None;
+    let mut sum: Option<Usage> = None;
     for (model, _) in models.iter() {
         if let Some(usage) = models.object(model) {
             let usage = Usage {
@@ -92,26 +92,10 @@ fn sum_of_models(models: &Object<'_>) -> Option<Usage> {
                 cache_creation_tokens: usage.u64("cacheCreationInputTokens"),
                 ..Usage::default()
             };
-            sum = Some(sum.map_or(usage, |sum| add(sum, usage)));
+            sum = Some(sum.map_or(usage, |sum| sum.plus(usage)));
         }
     }
     sum
-}
-
-fn add(a: Usage, b: Usage) -> Usage {
-    let both = |a: Option<u64>, b: Option<u64>| match (a, b) {
-        (Some(a), Some(b)) => Some(a.saturating_add(b)),
-        (a, b) => a.or(b),
-    };
-    Usage {
-        input_tokens: a.input_tokens.saturating_add(b.input_tokens),
-        output_tokens: a.output_tokens.saturating_add(b.output_tokens),
-        cached_input_tokens: both(a.cached_input_tokens, b.cached_input_tokens),
-        cache_creation_tokens: both(a.cache_creation_tokens, b.cache_creation_tokens),
-        total_cost_usd: a.total_cost_usd.or(b.total_cost_usd),
-        total: a.total,
-        cumulative: false,
-    }
 }
 
 #[cfg(test)]

@@ -121,7 +121,8 @@ fn load(folder: &Path) -> anyhow::Result<Recording> {
         true => Format::Text,
         false => Format::Json,
     };
-    let is_resumption = |word: &String| word == "--resume" || word == "resume";
+    let is_resumption =
+        |word: &String| word == "--resume" || word == "resume" || word == "--session";
     Ok(Recording {
         name: format!("{}/{}", meta.provider, meta.scenario),
         kind: meta.provider.parse()?,

@@ -54,6 +54,19 @@ const GEMINI: Template = Template {
     tail: &[],
 };
 
+const OPENCODE: Template = Template {
+    flags: &[
+        "run",
+        "--format",
+        "json",
+        "--model",
+        "{model}",
+        "--session",
+        "{session}",
+    ],
+    tail: &[],
+};
+
 const COMMAND: Template = Template {
     flags: &[],
     tail: &[],
@@ -71,6 +84,7 @@ impl Template {
             Kind::Claude => &CLAUDE,
             Kind::Codex => &CODEX,
             Kind::Gemini => &GEMINI,
+            Kind::Opencode => &OPENCODE,
             Kind::Command => &COMMAND,
         }
     }
@@ -335,6 +349,7 @@ fn format(kind: Kind, args: &[String]) -> Format {
         Kind::Claude => option_value(args, &["--output-format"]) == Some("stream-json"),
         Kind::Gemini => option_value(args, &["--output-format", "-o"]) == Some("stream-json"),
         Kind::Codex => options(args).any(|arg| arg == "--json" || arg == "--experimental-json"),
+        Kind::Opencode => option_value(args, &["--format"]) == Some("json"),
         Kind::Command => false,
     };
     if asked { Format::Json } else { Format::Text }

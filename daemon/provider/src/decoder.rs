@@ -16,7 +16,7 @@ use crate::lines::{Bound, Cut, Lines};
 use crate::parser::{Exit, IgnoreRule, Line, Parser, Sink, Verdict, Vitals};
 use crate::run::Run;
 use crate::text;
-use crate::{claude, codex, command, gemini};
+use crate::{claude, codex, command, gemini, opencode};
 
 /// Changes whenever the same bytes could give another log than before: by a parser, by what is
 /// redacted, or by how a line is written.
@@ -74,6 +74,8 @@ fn parser(kind: Kind, format: Format, run: Run) -> Box<dyn Parser> {
         (Kind::Codex, Format::Text) => codex::text(run),
         (Kind::Gemini, Format::Json) => gemini::json(run),
         (Kind::Gemini, Format::Text) => gemini::text(),
+        (Kind::Opencode, Format::Json) => opencode::json(run),
+        (Kind::Opencode, Format::Text) => opencode::text(),
         (Kind::Command, _) => command::text(),
     }
 }
@@ -84,6 +86,7 @@ pub fn ignore_rules(kind: Kind) -> &'static [IgnoreRule] {
         Kind::Codex => codex::ignored::ALL,
         Kind::Gemini => gemini::ignored::ALL,
         Kind::Claude => claude::ignore::ALL,
+        Kind::Opencode => opencode::ignored::ALL,
         Kind::Command => &[],
     }
 }

@@ -65,6 +65,8 @@ const WITHHELD: &[&str] = &[
     "CODEX_SANDBOX",
     "CODEX_SANDBOX_*",
     "GEMINI_CLI",
+    "OPENCODE",
+    "OPENCODE_PID",
 ];
 
 const CLAUDE: &[&str] = &[
@@ -86,6 +88,20 @@ const CLAUDE: &[&str] = &[
 const CODEX: &[&str] = &["OPENAI_*", "AZURE_OPENAI_*", "CODEX_*"];
 const GEMINI: &[&str] = &["GEMINI_*", "GOOGLE_*"];
 
+// It speaks to any of them; whoever keeps keys by `opencode auth login` needs none here.
+const OPENCODE: &[&str] = &[
+    "OPENCODE_*",
+    "ANTHROPIC_API_KEY",
+    "OPENAI_API_KEY",
+    "GEMINI_API_KEY",
+    "GOOGLE_GENERATIVE_AI_API_KEY",
+    "OPENROUTER_API_KEY",
+    "MISTRAL_API_KEY",
+    "DEEPSEEK_API_KEY",
+    "GROQ_API_KEY",
+    "XAI_API_KEY",
+];
+
 const SIGINT: i32 = 2;
 const SIGTERM: i32 = 15;
 
@@ -95,6 +111,7 @@ pub(crate) fn builtin(kind: Kind) -> &'static [&'static str] {
         Kind::Claude => CLAUDE,
         Kind::Codex => CODEX,
         Kind::Gemini => GEMINI,
+        Kind::Opencode => OPENCODE,
         Kind::Command => &[],
     }
 }
@@ -148,7 +165,7 @@ pub(crate) fn matches(pattern: &str, name: &str) -> bool {
 pub fn gentle_signal(kind: Kind) -> i32 {
     match kind {
         Kind::Claude => SIGINT,
-        Kind::Codex | Kind::Gemini | Kind::Command => SIGTERM,
+        Kind::Codex | Kind::Gemini | Kind::Opencode | Kind::Command => SIGTERM,
     }
 }
 
@@ -192,6 +209,16 @@ mod tests {
             names(&of(Kind::Gemini)),
             ["GEMINI_API_KEY", "LC_ALL", "PATH"]
         );
+        assert_eq!(
+            names(&of(Kind::Opencode)),
+            [
+                "ANTHROPIC_API_KEY",
+                "GEMINI_API_KEY",
+                "LC_ALL",
+                "OPENAI_API_KEY",
+                "PATH"
+            ]
+        );
         assert_eq!(names(&of(Kind::Command)), ["LC_ALL", "PATH"]);
     }
 
@@ -228,6 +255,6 @@ mod tests {
     #[test]
     fn only_claude_has_a_tidier_signal_than_term() {
         let signals = Kind::ALL.map(gentle_signal);
-        assert_eq!(signals, [SIGINT, SIGTERM, SIGTERM, SIGTERM]);
+        assert_eq!(signals, [SIGINT, SIGTERM, SIGTERM, SIGTERM, SIGTERM]);
     }
 }

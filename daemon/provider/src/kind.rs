@@ -15,6 +15,8 @@ pub enum Kind {
     Codex,
     /// Google's Gemini CLI.
     Gemini,
+    /// The opencode CLI.
+    Opencode,
     /// Any program; every line it prints is output.
     Command,
 }
@@ -31,7 +33,13 @@ pub enum Format {
 
 impl Kind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Kind; 4] = [Kind::Claude, Kind::Codex, Kind::Gemini, Kind::Command];
+    pub const ALL: [Kind; 5] = [
+        Kind::Claude,
+        Kind::Codex,
+        Kind::Gemini,
+        Kind::Opencode,
+        Kind::Command,
+    ];
 
     /// The word as it stands in configuration and answers.
     pub fn as_str(self) -> &'static str {
@@ -39,6 +47,7 @@ impl Kind {
             Kind::Claude => "claude",
             Kind::Codex => "codex",
             Kind::Gemini => "gemini",
+            Kind::Opencode => "opencode",
             Kind::Command => "command",
         }
     }
@@ -52,7 +61,7 @@ impl fmt::Display for Kind {
 
 /// A word that is no provider kind.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown provider kind `{0}`; known: claude, codex, gemini, command")]
+#[error("unknown provider kind `{0}`; known: claude, codex, gemini, opencode, command")]
 pub struct UnknownKind(String);
 
 impl FromStr for Kind {

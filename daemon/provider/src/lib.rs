@@ -20,6 +20,7 @@ mod judge;
 pub mod kind;
 mod label;
 mod lines;
+mod opencode;
 pub mod outcome;
 pub mod parser;
 pub mod redact;

@@ -79,7 +79,8 @@ pub struct ProviderSettings {
 /// The daemon's limits; `None` is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DefaultLimits {
-    /// For providers that print while they work; a plain command has none, as it is often mute.
+    /// For providers that print while they work; opencode and a plain command have none, as they
+    /// are mute for as long as they work on one thing.
     pub silence: Option<Duration>,
     /// While a tool call is open.
     pub tool_silence: Option<Duration>,
@@ -107,6 +108,8 @@ impl DefaultLimits {
     /// The limits of one invocation: the start's word first, then the provider's, then ours.
     pub(super) fn resolve(&self, kind: Kind, provider: &Limits, start: &Limits) -> spec::Limits {
         let silence = match kind {
+            // It prints a call when it is over, and nothing while it tries again.
+            Kind::Opencode => None,
             Kind::Command => None,
             Kind::Claude | Kind::Codex | Kind::Gemini => self.silence,
         };
@@ -158,13 +161,12 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_command_may_be_silent_unless_somebody_says_otherwise() {
+    fn who_is_mute_while_it_works_may_be_silent_unless_somebody_says_otherwise() {
         let defaults = DefaultLimits::default();
         let none = Limits::default();
-        assert_eq!(
-            defaults.resolve(Kind::Command, &none, &none).silence_ms,
-            None
-        );
+        for kind in [Kind::Command, Kind::Opencode] {
+            assert_eq!(defaults.resolve(kind, &none, &none).silence_ms, None);
+        }
         let start = Limits {
             silence: Some(Some(MINUTE)),
             ..none

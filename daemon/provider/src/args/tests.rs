@@ -38,6 +38,7 @@ fn each_cli_is_asked_for_its_event_stream_and_gets_the_prompt_on_stdin() {
             Kind::Gemini,
             "gemini --output-format stream-json -m m-1 --yolo",
         ),
+        (Kind::Opencode, "opencode run --format json --model m-1"),
     ];
     for (kind, expected) in expected {
         let settings = Settings::builtin(kind);
@@ -70,6 +71,7 @@ fn a_session_is_resumed_in_each_cli_its_own_way() {
             Kind::Gemini,
             "gemini --output-format stream-json --yolo --resume s-9",
         ),
+        (Kind::Opencode, "opencode run --format json --session s-9"),
     ];
     for (kind, expected) in expected {
         assert_eq!(line(&Settings::builtin(kind), &wanted), expected);
@@ -137,7 +139,7 @@ fn placeholders_are_filled_in_once() {
 
 #[test]
 fn the_json_mode_is_recognised_however_it_is_asked_for() {
-    let cases: [(Kind, &[&str], Format); 8] = [
+    let cases: [(Kind, &[&str], Format); 10] = [
         (Kind::Claude, &["--output-format=stream-json"], Format::Json),
         (
             Kind::Claude,
@@ -149,6 +151,12 @@ fn the_json_mode_is_recognised_however_it_is_asked_for() {
         (Kind::Gemini, &["-o", "json"], Format::Text),
         (Kind::Codex, &["exec", "--experimental-json"], Format::Json),
         (Kind::Codex, &["exec", "--", "--json"], Format::Text),
+        (Kind::Opencode, &["run", "--format=json"], Format::Json),
+        (
+            Kind::Opencode,
+            &["run", "--format", "default"],
+            Format::Text,
+        ),
         (Kind::Command, &["--json"], Format::Text),
     ];
     for (kind, args, expected) in cases {

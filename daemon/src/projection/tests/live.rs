@@ -31,7 +31,7 @@ fn after_a_restart_the_same_is_told_as_before() {
 fn what_every_recorded_run_used_so_far_is_in_the_end_what_its_row_says() {
     let recordings = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/recordings");
     let mut used = 0;
-    for kind in [Kind::Claude, Kind::Codex, Kind::Gemini] {
+    for kind in [Kind::Claude, Kind::Codex, Kind::Gemini, Kind::Opencode] {
         let folder = PathBuf::from(recordings).join(kind.as_str());
         for run in fs::read_dir(folder).unwrap().flatten() {
             let mut bench = Bench::new(kind, Format::Json);

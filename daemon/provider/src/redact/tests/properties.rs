@@ -125,6 +125,15 @@ fn lines(kind: Kind, plain: &str, escaped: &str, nested: &str) -> Vec<String> {
             ),
             format!(r#"{{"type":"turn.failed","error":{{"message":"{escaped}"}}}}"#),
         ],
+        Kind::Opencode => vec![
+            format!(r#"{{"type":"text","part":{{"messageID":"m","text":"is {escaped}"}}}}"#),
+            format!(
+                r#"{{"type":"tool_use","part":{{"tool":"bash","callID":"c","state":{{"status":"completed","input":{{"command":"echo {escaped}"}},"output":"{escaped}\nx"}}}}}}"#
+            ),
+            format!(
+                r#"{{"type":"error","error":{{"name":"APIError","data":{{"message":"{escaped}","responseBody":"{nested}"}}}}}}"#
+            ),
+        ],
         Kind::Gemini => {
             // Deltas that end inside it.
             let half = plain.floor_char_boundary(plain.len() / 2);

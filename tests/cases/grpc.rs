@@ -181,7 +181,7 @@ async fn status_tells_what_a_person_asks_first() {
         .iter()
         .map(|provider| &*provider.name)
         .collect();
-    for name in ["claude", "codex", "gemini", "command"] {
+    for name in ["claude", "codex", "gemini", "opencode", "command"] {
         assert!(names.contains(&name), "{names:?}");
     }
 }

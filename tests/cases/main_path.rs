@@ -68,7 +68,7 @@ async fn a_replayed_agent_shows_its_tools_and_leaves_a_finished_row() {
     let daemon = Daemon::start(&home).await;
     let ctl = daemon.project("app").await;
     let rpc = daemon.rpc().await;
-    for provider in ["claude", "codex", "gemini"] {
+    for provider in ["claude", "codex", "gemini", "opencode"] {
         let recording = crate::recording(provider, "tools");
         let args = ["replay", &recording, "--speed", "20"];
         let started = rpc.start_as(&ctl.project(), "T1", provider, &args).await;

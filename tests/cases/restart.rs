@@ -123,7 +123,7 @@ async fn replayed_agents_come_out_as_if_undisturbed() {
     let mut daemon = Daemon::start(&home).await;
     let ctl = daemon.project("app").await;
     let mut started = Vec::new();
-    for provider in ["claude", "codex", "gemini"] {
+    for provider in ["claude", "codex", "gemini", "opencode"] {
         let recording = crate::recording(provider, "tools");
         let rpc = daemon.rpc().await;
         let words = ["replay", &recording];

@@ -166,7 +166,7 @@ cat <<TEXT
 TEXT
 
 found=
-for cli in claude codex gemini; do
+for cli in claude codex gemini opencode; do
   if path=$(command -v "$cli"); then
     [ -n "$found" ] || echo "With a real agent, which has all permissions there and costs what it costs:"
     found=1
@@ -175,7 +175,7 @@ for cli in claude codex gemini; do
   fi
 done
 if [ -z "$found" ]; then
-  echo "Neither claude, codex nor gemini is on PATH. With one of them:"
+  echo "None of claude, codex, gemini and opencode is on PATH. With one of them:"
   echo "  steroidsctl start --task try --provider claude --prompt '…' --follow"
 fi
 

@@ -23,7 +23,7 @@ pub struct Home {
 }
 
 impl Home {
-    /// A home whose `claude`, `codex` and `gemini` are all the fake provider.
+    /// A home whose `claude`, `codex`, `gemini` and `opencode` are all the fake provider.
     pub fn new() -> Arc<Home> {
         Home::with_config("")
     }
@@ -51,7 +51,7 @@ impl Home {
     pub fn configure(&self, more: &str) {
         let program = binaries::fake_provider();
         let mut text = format!("{more}\n");
-        for provider in ["claude", "codex", "gemini"] {
+        for provider in ["claude", "codex", "gemini", "opencode"] {
             if !more.contains(&format!("[providers.{provider}]")) {
                 text.push_str(&format!("[providers.{provider}]\ncommand = {program:?}\n"));
             }

@@ -77,7 +77,7 @@ fn without_a_file_everything_has_its_default() {
     assert_eq!(config.launcher, Launcher::Auto);
     assert_eq!(config.retention.max_bytes, Some(10 << 30));
     let names: Vec<_> = config.providers.keys().map(String::as_str).collect();
-    assert_eq!(names, ["claude", "codex", "command", "gemini"]);
+    assert_eq!(names, ["claude", "codex", "command", "gemini", "opencode"]);
     assert_eq!(config.gateway.listen.to_string(), "127.0.0.1:3501");
 }
 
@@ -220,13 +220,14 @@ fn what_is_secret_besides_is_checked_before_anything_starts() {
 #[test]
 fn an_unknown_kind_lists_the_kinds() {
     assert_eq!(
-        complaint("[providers.opencode]\ncommand = \"opencode\"\n"),
-        "1: `providers.opencode.kind`: not set, and by its name: unknown provider kind \
-         `opencode`; known: claude, codex, gemini, command"
+        complaint("[providers.mytool]\ncommand = \"mytool\"\n"),
+        "1: `providers.mytool.kind`: not set, and by its name: unknown provider kind \
+         `mytool`; known: claude, codex, gemini, opencode, command"
     );
     assert_eq!(
         complaint("[providers.x]\nkind = \"claud\"\n"),
-        "2: `providers.x.kind`: unknown provider kind `claud`; known: claude, codex, gemini, command"
+        "2: `providers.x.kind`: unknown provider kind `claud`; known: claude, codex, gemini, \
+         opencode, command"
     );
 }
 

@@ -126,7 +126,7 @@ async fn a_daemon_tells_how_it_is_and_leaves_nothing_behind_when_it_ends() {
         .iter()
         .map(|provider| provider.name.as_str())
         .collect();
-    assert_eq!(names, ["claude", "codex", "command", "gemini"]);
+    assert_eq!(names, ["claude", "codex", "command", "gemini", "opencode"]);
     assert!(status.rss_bytes > 0);
     let socket = daemon.config.socket.clone();
     assert_eq!(
@@ -303,7 +303,7 @@ async fn an_unknown_provider_is_told_with_those_there_are() {
     let request = v1::StartRequest {
         project,
         task_id: "T1".to_owned(),
-        provider: "opencode".to_owned(),
+        provider: "clade".to_owned(),
         ..v1::StartRequest::default()
     };
     let status = client.start(request).await.unwrap_err();
@@ -312,7 +312,9 @@ async fn an_unknown_provider_is_told_with_those_there_are() {
         (Code::InvalidArgument, "provider")
     );
     assert!(
-        status.message().contains("claude, codex, command, gemini"),
+        status
+            .message()
+            .contains("claude, codex, command, gemini, opencode"),
         "{status}"
     );
     daemon.end().await;

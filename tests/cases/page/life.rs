@@ -204,7 +204,7 @@ async fn what_can_be_started_from_the_page_is_an_agent() {
     let offered = "[...document.querySelector('[name=provider]').options].map((it) => it.value)";
     assert_eq!(
         page.eval(offered).await,
-        json!(["claude", "codex", "gemini"])
+        json!(["claude", "codex", "gemini", "opencode"])
     );
     let chosen = "document.querySelector('[name=provider]').value";
     assert_eq!(page.eval(chosen).await, "claude");

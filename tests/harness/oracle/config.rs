@@ -74,7 +74,7 @@ fn checked(config: &Config) {
     assert!((1..=10_000).contains(&config.max_running));
     assert!((1..=10_000).contains(&config.max_connections));
     assert!((1..=10_000).contains(&config.max_streams));
-    for builtin in ["claude", "codex", "gemini", "command"] {
+    for builtin in ["claude", "codex", "gemini", "opencode", "command"] {
         assert!(config.providers.contains_key(builtin), "{builtin} is gone");
     }
 }

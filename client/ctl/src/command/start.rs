@@ -38,7 +38,8 @@ Examples:
 
 Prints the invocation's id. Durations are 500ms, 2s, 15m, 2h; `none` switches a limit off. The
 caller's PATH, HOME, locale, proxy settings and the providers' variables (ANTHROPIC_*, CLAUDE_*,
-OPENAI_*, CODEX_*, GEMINI_*, GOOGLE_*) go along; anything else with --env.
+OPENAI_*, CODEX_*, GEMINI_*, GOOGLE_*, OPENCODE_*, and the keys of other model providers) go
+along; anything else with --env.
 
 With --json it prints the invocation; with --follow as well, the log's lines come after it.";
 
@@ -52,7 +53,7 @@ pub(crate) struct Args {
     /// Who it works as: coder, reviewer, orchestrator, or any word
     #[arg(long, default_value = "coder")]
     role: String,
-    /// The provider: claude, codex, gemini, command, or one of the configuration [default: claude, or command after --]
+    /// The provider: claude, codex, gemini, opencode, command, or one of the configuration [default: claude, or command after --]
     #[arg(long)]
     provider: Option<String>,
     /// The model [default: the provider's own]

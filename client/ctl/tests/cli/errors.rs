@@ -78,7 +78,7 @@ fn refusals_tell_what_where_and_what_to_do() {
     details
         .set_error_info("UNKNOWN_PROVIDER", "steroids.v1", HashMap::new())
         .add_bad_request_violation("provider", "")
-        .add_help_link("there are claude, codex, gemini, command", "");
+        .add_help_link("there are claude, codex, gemini, opencode, command", "");
     let status = Status::with_error_details(Code::InvalidArgument, "no provider `clade`", details);
     let refuse = |status: &Status| {
         let copy = Status::with_details(

@@ -91,6 +91,7 @@ fn providers(configured: &[v1::Provider]) -> Vec<Check> {
         ("claude", "claude"),
         ("codex", "codex"),
         ("gemini", "gemini"),
+        ("opencode", "opencode"),
     ];
     let asked: Vec<(&str, &str)> = if configured.is_empty() {
         usual.into()
@@ -128,6 +129,7 @@ fn how_to_install(name: &str) -> String {
         "claude" => "npm install -g @anthropic-ai/claude-code".to_owned(),
         "codex" => "npm install -g @openai/codex".to_owned(),
         "gemini" => "npm install -g @google/gemini-cli".to_owned(),
+        "opencode" => "npm install -g opencode-ai".to_owned(),
         name => format!("install it, or set `command` under [providers.{name}] in config.toml"),
     }
 }

@@ -44,6 +44,13 @@ const NAMES: &[&str] = &[
     "CODEX_*",
     "GEMINI_*",
     "GOOGLE_*",
+    // opencode speaks to models of many.
+    "OPENCODE_*",
+    "OPENROUTER_API_KEY",
+    "MISTRAL_API_KEY",
+    "DEEPSEEK_API_KEY",
+    "GROQ_API_KEY",
+    "XAI_API_KEY",
 ];
 
 /// Room for the variables beside a prompt of full length in one message.

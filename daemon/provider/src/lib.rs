@@ -11,6 +11,7 @@ mod claude;
 mod codex;
 mod command;
 pub mod decoder;
+mod deltas;
 pub mod encode;
 pub mod env;
 mod escape;

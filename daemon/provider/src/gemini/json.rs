@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::activity::{Activity, Foreign, Level, Stamp, Stream, Usage};
 use crate::calls::Calls;
-use crate::gemini::deltas::Deltas;
+use crate::deltas::Deltas;
 use crate::gemini::stderr::Stderr;
 use crate::gemini::{errors, ignored, tools};
 use crate::json::{self, Event, Object};

@@ -3,7 +3,6 @@
 //! What it says of retries and of most errors stands on stderr alone, in both modes, between much
 //! that it says on every start; so both modes share one reader of stderr.
 
-mod deltas;
 mod errors;
 mod json;
 mod stderr;

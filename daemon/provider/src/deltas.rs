@@ -15,7 +15,7 @@ const WORD_LIMIT: usize = 64 * 1024;
 
 /// The text that is not given out yet.
 #[derive(Debug, Default)]
-pub(super) struct Deltas {
+pub(crate) struct Deltas {
     text: String,
     lossy: bool,
     at: Stamp,
@@ -23,7 +23,7 @@ pub(super) struct Deltas {
 
 impl Deltas {
     /// Adds a fragment, and gives out what is ready; false if that is nothing.
-    pub(super) fn push(&mut self, delta: &Text<'_>, at: Stamp, out: &mut dyn Sink) -> bool {
+    pub(crate) fn push(&mut self, delta: &Text<'_>, at: Stamp, out: &mut dyn Sink) -> bool {
         self.text.push_str(&delta.text);
         self.lossy |= delta.lossy;
         self.at = at;
@@ -37,7 +37,7 @@ impl Deltas {
     }
 
     /// Gives out all of it, with the time of the last fragment.
-    pub(super) fn flush(&mut self, now: Stamp, out: &mut dyn Sink) {
+    pub(crate) fn flush(&mut self, now: Stamp, out: &mut dyn Sink) {
         if !self.text.is_empty() {
             let at = Stamp {
                 raw: now.raw,

@@ -23,6 +23,7 @@ mod gateway_stream;
 mod grpc;
 mod live;
 mod main_path;
+mod mapped;
 mod never_started;
 mod page;
 mod process;

@@ -130,6 +130,7 @@ fn load(folder: &Path) -> anyhow::Result<Recording> {
         run: Run {
             resumed: meta.argv.iter().any(is_resumption),
             cwd: Some(meta.cwd),
+            mapping: None,
         },
         exit: Exit {
             code: meta.exit_code,

@@ -8,87 +8,15 @@
 //! Prompts go to standard input unless the template asks for them: a command line is visible to
 //! everyone on the machine, and the kernel takes no argument of 128 KiB or more.
 
+mod templates;
+
 use crate::kind::{Format, Kind};
+use crate::mapping::Mapping;
+
+use self::templates::Template;
 
 /// The kernel's `MAX_ARG_STRLEN`, its terminating NUL included.
 const ARGUMENT_LIMIT: usize = 131_072;
-
-const CLAUDE: Template = Template {
-    flags: &[
-        "-p",
-        "--model",
-        "{model}",
-        "--resume",
-        "{session}",
-        "--output-format",
-        "stream-json",
-        "--verbose",
-        "--dangerously-skip-permissions",
-    ],
-    tail: &[],
-};
-
-const CODEX: Template = Template {
-    flags: &[
-        "exec",
-        "--model",
-        "{model}",
-        "--json",
-        "--dangerously-bypass-approvals-and-sandbox",
-        "--skip-git-repo-check",
-    ],
-    // After `resume` only that subcommand's own flags are taken.
-    tail: &["resume", "{session}", "-"],
-};
-
-const GEMINI: Template = Template {
-    flags: &[
-        "--output-format",
-        "stream-json",
-        "-m",
-        "{model}",
-        "--yolo",
-        "--resume",
-        "{session}",
-    ],
-    tail: &[],
-};
-
-const OPENCODE: Template = Template {
-    flags: &[
-        "run",
-        "--format",
-        "json",
-        "--model",
-        "{model}",
-        "--session",
-        "{session}",
-    ],
-    tail: &[],
-};
-
-const COMMAND: Template = Template {
-    flags: &[],
-    tail: &[],
-};
-
-struct Template {
-    flags: &'static [&'static str],
-    /// Follows the configured extra arguments.
-    tail: &'static [&'static str],
-}
-
-impl Template {
-    fn of(kind: Kind) -> &'static Template {
-        match kind {
-            Kind::Claude => &CLAUDE,
-            Kind::Codex => &CODEX,
-            Kind::Gemini => &GEMINI,
-            Kind::Opencode => &OPENCODE,
-            Kind::Command => &COMMAND,
-        }
-    }
-}
 
 /// How one configured provider is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +34,8 @@ pub struct Settings {
     /// Names of environment variables that pass, beside those every provider gets. A `*` at the
     /// end stands for any rest.
     pub env: Vec<String>,
+    /// What its lines mean, for kind `jsonl`.
+    pub mapping: Option<Mapping>,
 }
 
 impl Settings {
@@ -114,7 +44,7 @@ impl Settings {
         Settings {
             kind,
             command: match kind {
-                Kind::Command => String::new(),
+                Kind::Jsonl | Kind::Command => String::new(),
                 named => named.as_str().to_owned(),
             },
             model: None,
@@ -124,6 +54,7 @@ impl Settings {
                 .iter()
                 .map(|&name| name.to_owned())
                 .collect(),
+            mapping: None,
         }
     }
 }
@@ -211,6 +142,8 @@ pub fn command_line(settings: &Settings, wanted: &Wanted<'_>) -> Result<CommandL
         let rest = command_argv(settings, wanted)?;
         filled.args.extend_from_slice(rest.args);
         rest.program
+    } else if settings.command.is_empty() {
+        return Err(ArgsError::NoProgram);
     } else if wanted.argv.is_empty() {
         settings.command.as_str()
     } else {
@@ -350,6 +283,7 @@ fn format(kind: Kind, args: &[String]) -> Format {
         Kind::Gemini => option_value(args, &["--output-format", "-o"]) == Some("stream-json"),
         Kind::Codex => options(args).any(|arg| arg == "--json" || arg == "--experimental-json"),
         Kind::Opencode => option_value(args, &["--format"]) == Some("json"),
+        Kind::Jsonl => true,
         Kind::Command => false,
     };
     if asked { Format::Json } else { Format::Text }

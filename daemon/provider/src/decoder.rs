@@ -16,7 +16,7 @@ use crate::lines::{Bound, Cut, Lines};
 use crate::parser::{Exit, IgnoreRule, Line, Parser, Sink, Verdict, Vitals};
 use crate::run::Run;
 use crate::text;
-use crate::{claude, codex, command, gemini, opencode};
+use crate::{claude, codex, command, gemini, jsonl, opencode};
 
 /// Changes whenever the same bytes could give another log than before: by a parser, by what is
 /// redacted, or by how a line is written.
@@ -76,7 +76,8 @@ fn parser(kind: Kind, format: Format, run: Run) -> Box<dyn Parser> {
         (Kind::Gemini, Format::Text) => gemini::text(),
         (Kind::Opencode, Format::Json) => opencode::json(run),
         (Kind::Opencode, Format::Text) => opencode::text(),
-        (Kind::Command, _) => command::text(),
+        (Kind::Jsonl, Format::Json) => jsonl::json(run),
+        (Kind::Jsonl, Format::Text) | (Kind::Command, _) => command::text(),
     }
 }
 
@@ -87,6 +88,7 @@ pub fn ignore_rules(kind: Kind) -> &'static [IgnoreRule] {
         Kind::Gemini => gemini::ignored::ALL,
         Kind::Claude => claude::ignore::ALL,
         Kind::Opencode => opencode::ignored::ALL,
+        Kind::Jsonl => jsonl::ignored::ALL,
         Kind::Command => &[],
     }
 }

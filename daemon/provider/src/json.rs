@@ -110,33 +110,22 @@ impl<'a> Object<'a> {
 
     /// A number, also one written as a string.
     pub(crate) fn f64(&self, key: &str) -> Option<f64> {
-        let raw = self.get(key)?.get();
-        let number: f64 = raw.trim_matches('"').parse().ok()?;
-        number.is_finite().then_some(number)
+        f64(self.get(key)?)
     }
 
     /// A count: a number that is not negative, rounded.
     pub(crate) fn u64(&self, key: &str) -> Option<u64> {
-        let raw = self.get(key)?.get().trim_matches('"');
-        raw.parse().ok().or_else(|| {
-            let number = self.f64(key)?.round();
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "checked to be in range on this line; such casts saturate"
-            )]
-            (number >= 0.0).then_some(number as u64)
-        })
+        u64(self.get(key)?)
     }
 
     /// A whole number.
     pub(crate) fn i64(&self, key: &str) -> Option<i64> {
-        self.get(key)?.get().trim_matches('"').parse().ok()
+        i64(self.get(key)?)
     }
 
     /// `true` or `false`.
     pub(crate) fn bool(&self, key: &str) -> Option<bool> {
-        self.get(key)?.get().parse().ok()
+        bool(self.get(key)?)
     }
 
     /// Calls `each` with every element of an array; false if there is no such array.
@@ -158,6 +147,36 @@ impl<'a> Object<'a> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.fields.iter().map(|(key, value)| (&*key.text, *value))
     }
+}
+
+/// A number, also one written as a string.
+pub(crate) fn f64(raw: &RawValue) -> Option<f64> {
+    let number: f64 = raw.get().trim_matches('"').parse().ok()?;
+    number.is_finite().then_some(number)
+}
+
+/// A count: a number that is not negative, rounded.
+pub(crate) fn u64(raw: &RawValue) -> Option<u64> {
+    let whole = raw.get().trim_matches('"').parse().ok();
+    whole.or_else(|| {
+        let number = f64(raw)?.round();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "checked to be in range on this line; such casts saturate"
+        )]
+        (number >= 0.0).then_some(number as u64)
+    })
+}
+
+/// A whole number.
+pub(crate) fn i64(raw: &RawValue) -> Option<i64> {
+    raw.get().trim_matches('"').parse().ok()
+}
+
+/// `true` or `false`.
+pub(crate) fn bool(raw: &RawValue) -> Option<bool> {
+    raw.get().parse().ok()
 }
 
 /// The text of a JSON string; a lone surrogate in it becomes U+FFFD.

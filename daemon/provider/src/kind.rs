@@ -17,6 +17,8 @@ pub enum Kind {
     Gemini,
     /// The opencode CLI.
     Opencode,
+    /// Any CLI that prints JSON lines, whose meaning the configuration tells.
+    Jsonl,
     /// Any program; every line it prints is output.
     Command,
 }
@@ -33,7 +35,17 @@ pub enum Format {
 
 impl Kind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Kind; 5] = [
+    pub const ALL: [Kind; 6] = [
+        Kind::Claude,
+        Kind::Codex,
+        Kind::Gemini,
+        Kind::Opencode,
+        Kind::Jsonl,
+        Kind::Command,
+    ];
+
+    /// Those that need no configuration; each gives its name to a provider.
+    pub const BUILTIN: [Kind; 5] = [
         Kind::Claude,
         Kind::Codex,
         Kind::Gemini,
@@ -48,6 +60,7 @@ impl Kind {
             Kind::Codex => "codex",
             Kind::Gemini => "gemini",
             Kind::Opencode => "opencode",
+            Kind::Jsonl => "jsonl",
             Kind::Command => "command",
         }
     }
@@ -61,7 +74,7 @@ impl fmt::Display for Kind {
 
 /// A word that is no provider kind.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown provider kind `{0}`; known: claude, codex, gemini, opencode, command")]
+#[error("unknown provider kind `{0}`; known: claude, codex, gemini, opencode, jsonl, command")]
 pub struct UnknownKind(String);
 
 impl FromStr for Kind {

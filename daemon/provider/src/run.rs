@@ -1,5 +1,7 @@
 //! What a parser is told of a run before its first line.
 
+use crate::mapping::Mapping;
+
 /// The circumstances under which a provider was started. Nothing known is fine too: then paths
 /// stay as they are printed, and usage is taken for that of a new session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -8,6 +10,8 @@ pub struct Run {
     pub resumed: bool,
     /// Working directory; paths below it are shown relative to it.
     pub cwd: Option<String>,
+    /// What the lines mean of a CLI that is known by its user's configuration alone.
+    pub mapping: Option<Mapping>,
 }
 
 impl Run {

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use steroids_provider::kind::{Format, Kind};
+use steroids_provider::mapping::Mapping;
 use steroids_provider::redact::{Redaction, Redactor};
+use steroids_provider::run::Run;
 
 use crate::durable::{self, FileError};
 use crate::paths::InvDir;
@@ -60,6 +62,10 @@ pub struct Spec {
     /// here, so that a log comes out the same whatever the configuration says by then.
     #[serde(default)]
     pub redaction: Option<Redaction>,
+    /// What the provider's lines mean, for kind `jsonl`. As the redaction, it stands here, so that a
+    /// log can be made again, and so that limits are held by the same meaning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mapping: Option<Mapping>,
     /// When the row was made, in epoch milliseconds; the `start` line's `ts`.
     pub created_ms: u64,
     /// `/proc/sys/kernel/random/boot_id` of that moment.
@@ -89,10 +95,22 @@ impl Spec {
         durable::load(&dir.spec())
     }
 
+    /// What its parser is told: the same to who projects the spool and to who watches over it.
+    pub fn run(&self) -> Run {
+        Run {
+            resumed: self.resume.is_some(),
+            cwd: Some(self.cwd.to_string_lossy().into_owned()),
+            mapping: self.mapping.clone(),
+        }
+    }
+
     /// Takes the secrets out of what is written of it.
     pub fn redactor(&self) -> Redactor {
-        // The one CLI whose text comes in pieces that may have to be shown before they are whole.
-        let pieces = self.kind == Kind::Gemini && self.format == Format::Json;
+        // Text that comes in pieces may have to be shown before it is whole.
+        let pieces = match self.kind {
+            Kind::Gemini => self.format == Format::Json,
+            _ => self.mapping.as_ref().is_some_and(Mapping::has_deltas),
+        };
         match &self.redaction {
             Some(redaction) => Redactor::new(redaction, &self.env, pieces),
             None => Redactor::none(),

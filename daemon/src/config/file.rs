@@ -15,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::error::ConfigError;
 use super::section::{Section, Source, choice, number, path, text, texts, word, yes};
-use super::{Auth, Flags, Gateway, Launcher, Places, flagged, units};
+use super::{Auth, Flags, Gateway, Launcher, Places, flagged, mapping, units};
 use crate::domain::Limits;
 use crate::retention;
 use crate::supervise::{DefaultLimits, ProviderSettings, RedactionSettings};
@@ -259,11 +259,13 @@ fn patterns(value: &DeValue<'_>) -> Result<Vec<String>, String> {
 }
 
 fn providers(root: &Section<'_>) -> Result<BTreeMap<String, ProviderSettings>, ConfigError> {
-    let mut providers: BTreeMap<String, ProviderSettings> = Kind::ALL
+    let mut providers: BTreeMap<String, ProviderSettings> = Kind::BUILTIN
         .into_iter()
         .map(|kind| (kind.as_str().to_owned(), builtin(kind)))
         .collect();
-    for (name, at, section) in root.sections("providers", &PROVIDER)? {
+    for (name, at, section) in
+        root.sections("providers", &[&PROVIDER[..], &mapping::TABLES].concat())?
+    {
         if !is_name(&name) {
             let reason = "a provider's name has 1 to 64 of the characters a-z A-Z 0-9 . _ -";
             return Err(section.refuse("", at, reason.to_owned()));
@@ -275,13 +277,19 @@ fn providers(root: &Section<'_>) -> Result<BTreeMap<String, ProviderSettings>, C
             })?,
         };
         let builtin = args::Settings::builtin(kind);
+        let command = section.get("command", word)?;
+        if kind == Kind::Jsonl && command.is_none() {
+            let reason = "not set; kind `jsonl` has no program of its own";
+            return Err(section.refuse("command", at, reason.to_owned()));
+        }
         let settings = args::Settings {
             kind,
-            command: section.get("command", word)?.unwrap_or(builtin.command),
+            command: command.unwrap_or(builtin.command),
             model: section.get("model", word)?,
             args: section.get("args", texts)?,
             extra_args: section.get("extra_args", texts)?.unwrap_or_default(),
             env: section.get("env", names)?.unwrap_or(builtin.env),
+            mapping: mapping::read(&section, kind, at)?,
         };
         let limits = limits(&section)?;
         providers.insert(name, ProviderSettings { settings, limits });

@@ -7,6 +7,7 @@
 mod error;
 mod file;
 mod flags;
+mod mapping;
 mod places;
 mod section;
 mod units;

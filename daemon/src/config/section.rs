@@ -97,6 +97,31 @@ impl<'a> Section<'a> {
         Ok(found)
     }
 
+    /// The list of tables under a key, each with the keys it may have, and its place in the file.
+    pub(super) fn list(
+        &self,
+        key: &str,
+        known: &[&str],
+    ) -> Result<Vec<(usize, Section<'a>)>, ConfigError> {
+        let Some(value) = self.table.get(key) else {
+            return Ok(Vec::new());
+        };
+        let DeValue::Array(list) = value.get_ref() else {
+            let reason = format!("must be a list of tables: [[{}]]", self.path(key));
+            return Err(self.complaint(key, value, reason));
+        };
+        let mut found = Vec::new();
+        for (index, item) in list.iter().enumerate() {
+            let full = format!("{}[{index}]", self.path(key));
+            let at = item.span().start;
+            let DeValue::Table(inner) = item.get_ref() else {
+                return Err(self.source.key(at, full, "must be a table".to_owned()));
+            };
+            found.push((at, Section::of_table(self.source, full, inner, known)?));
+        }
+        Ok(found)
+    }
+
     fn table(&self, key: &str) -> Result<Option<&'a DeTable<'a>>, ConfigError> {
         match self
             .table

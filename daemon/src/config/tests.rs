@@ -55,6 +55,23 @@ fn the_documentation_names_every_key_and_its_example_is_good() {
 }
 
 #[test]
+fn the_examples_of_providers_are_good_and_every_key_of_a_rule_is_documented() {
+    let document = include_str!("../../../docs/providers.md");
+    let examples: Vec<&str> = document
+        .split("```toml\n")
+        .skip(1)
+        .map(|rest| rest.split_once("```").unwrap().0)
+        .collect();
+    let config = read(&examples.concat());
+    assert_eq!(config.providers["aider"].settings.kind, Kind::Command);
+    let vibe = &config.providers["vibe"].settings;
+    assert_eq!(vibe.mapping.as_ref().unwrap().events.len(), 5);
+    for key in mapping::rule_keys() {
+        assert!(document.contains(&format!("`{key}`")), "{key}");
+    }
+}
+
+#[test]
 fn without_a_file_everything_has_its_default() {
     let places = Places {
         config: "/nowhere/at/all".into(),
@@ -196,7 +213,8 @@ fn an_unknown_key_is_named_with_its_line_and_what_there_is() {
     assert_eq!(
         complaint("[providers.claude]\nmodell = \"x\"\n"),
         "2: `providers.claude.modell`: unknown key; [providers.claude] has kind, command, model, \
-         args, extra_args, env, silence, tool_silence, wall, post_result, grace"
+         args, extra_args, env, silence, tool_silence, wall, post_result, grace, \
+         events, errors"
     );
 }
 
@@ -222,12 +240,12 @@ fn an_unknown_kind_lists_the_kinds() {
     assert_eq!(
         complaint("[providers.mytool]\ncommand = \"mytool\"\n"),
         "1: `providers.mytool.kind`: not set, and by its name: unknown provider kind \
-         `mytool`; known: claude, codex, gemini, opencode, command"
+         `mytool`; known: claude, codex, gemini, opencode, jsonl, command"
     );
     assert_eq!(
         complaint("[providers.x]\nkind = \"claud\"\n"),
         "2: `providers.x.kind`: unknown provider kind `claud`; known: claude, codex, gemini, \
-         opencode, command"
+         opencode, jsonl, command"
     );
 }
 

@@ -31,7 +31,6 @@ use steroids_provider::activity::{Activity, Level, Mode, Stamp};
 use steroids_provider::decoder::Decoder;
 use steroids_provider::parser::{Exit, Sink};
 use steroids_provider::redact::Redactor;
-use steroids_provider::run::Run;
 use steroids_shim::exit::ExitRecord;
 use steroids_shim::paths::InvDir;
 use steroids_shim::spec::Spec;
@@ -395,9 +394,5 @@ impl Projection {
 
 /// The same for every projection of a spool, so that the same activities come out.
 fn decoder(spec: &Spec) -> Decoder {
-    let run = Run {
-        resumed: spec.resume.is_some(),
-        cwd: Some(spec.cwd.to_string_lossy().into_owned()),
-    };
-    Decoder::of_run(spec.kind, spec.format, run)
+    Decoder::of_run(spec.kind, spec.format, spec.run())
 }

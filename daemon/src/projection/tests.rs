@@ -131,6 +131,7 @@ fn spec(project: &std::path::Path, kind: Kind, format: Format) -> Spec {
             grace_ms: 1,
         },
         redaction: None,
+        mapping: None,
         created_ms: 1_700_000_000_000,
         boot_id: String::new(),
         socket: "/nowhere".into(),

@@ -92,6 +92,7 @@ pub(super) fn prepare(
         request_hash,
         argv,
         redaction: settings.redaction.of(&environment),
+        mapping: provider.settings.mapping.clone(),
         env: environment,
         cwd,
         prompt,

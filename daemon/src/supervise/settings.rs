@@ -110,7 +110,8 @@ impl DefaultLimits {
         let silence = match kind {
             // It prints a call when it is over, and nothing while it tries again.
             Kind::Opencode => None,
-            Kind::Command => None,
+            // Nobody here knows whether they print while they work.
+            Kind::Jsonl | Kind::Command => None,
             Kind::Claude | Kind::Codex | Kind::Gemini => self.silence,
         };
         spec::Limits {
@@ -164,7 +165,7 @@ mod tests {
     fn who_is_mute_while_it_works_may_be_silent_unless_somebody_says_otherwise() {
         let defaults = DefaultLimits::default();
         let none = Limits::default();
-        for kind in [Kind::Command, Kind::Opencode] {
+        for kind in [Kind::Command, Kind::Opencode, Kind::Jsonl] {
             assert_eq!(defaults.resolve(kind, &none, &none).silence_ms, None);
         }
         let start = Limits {

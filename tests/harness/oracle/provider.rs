@@ -4,6 +4,7 @@ use steroids_provider::activity::{Activity, Stamp, Stream};
 use steroids_provider::decoder::{Decoder, Tally};
 use steroids_provider::encode::encode_line;
 use steroids_provider::kind::{Format, Kind};
+use steroids_provider::mapping::Mapping;
 use steroids_provider::parser::{EndedBy, Exit, Verdict, Vitals};
 use steroids_provider::run::Run;
 
@@ -19,12 +20,14 @@ const RESPONSE_LIMIT: usize = 2_000_000;
 pub fn provider(input: &[u8]) {
     let mut script = Script::new(input);
     let what = script.byte();
+    let kind = Kind::ALL[usize::from(what % 0x10 / 2) % Kind::ALL.len()];
     let case = Case {
-        kind: Kind::ALL[usize::from(what / 2) % Kind::ALL.len()],
+        kind,
         format: [Format::Json, Format::Text][usize::from(what % 2)],
         run: Run {
             resumed: what & 0x10 != 0,
             cwd: (what & 0x20 != 0).then(|| "/home/dev/app".to_owned()),
+            mapping: (kind == Kind::Jsonl).then(mapping),
         },
         exit: exit(script.byte()),
     };
@@ -51,6 +54,29 @@ struct Decoded {
     tally: Tally,
     vitals: Vitals,
     verdict: Verdict,
+}
+
+/// A mapping in which everything occurs, of the keys that recorded lines have.
+pub(super) fn mapping() -> Mapping {
+    let rules = r#"[
+        {"fields": {"session": ["/session_id", "/sessionID"]}},
+        {"when": {"/type": ["text", "reasoning"]}, "fields": {"text": ["/part/text"], "thinking": ["/part/text"]}},
+        {"when": {"/type": ["assistant"]}, "each": "/message/content",
+         "fields": {"text": ["/text"], "tool": ["/name"], "command": ["/input/command"], "input": ["/input"], "call": ["/id"]}},
+        {"when": {"/type": ["user"]}, "each": "/message/content",
+         "fields": {"call": ["/tool_use_id"], "result": ["/content"]}, "is_error": ["/is_error"]},
+        {"when": {"/type": ["message"]}, "fields": {"text": ["/content"]}, "is_delta": true},
+        {"when": {"/type": ["step_finish"]}, "fields": {"input_tokens": ["/part/tokens/input"], "cost": ["/part/cost"]}},
+        {"when": {"/type": ["error"]}, "fields": {"error": ["/message"], "error_code": ["/error/data/statusCode"]}},
+        {"when": {"/type": ["init", "system"]}, "is_ignored": true},
+        {"when": {"/type": ["result"]}, "fields": {"answer": ["/result"], "error": ["/error/message"],
+         "input_tokens": ["/stats/input_tokens"], "cached_tokens": ["/stats/cached"]},
+         "is_error": ["/is_error"], "is_final": true, "is_total": true, "is_input_with_cached": true}
+    ]"#;
+    Mapping {
+        events: serde_json::from_str(rules).expect("the rules are in order"),
+        errors: [("auth".to_owned(), vec!["Invalid API key".to_owned()])].into(),
+    }
 }
 
 fn exit(byte: u8) -> Exit {

@@ -244,6 +244,7 @@ impl Bench<'_> {
 
     fn spec(&self, what: u8) -> Spec {
         let kind = Kind::ALL[usize::from(what) % Kind::ALL.len()];
+        let mapping = (kind == Kind::Jsonl).then(super::provider::mapping);
         let format = if what & 4 == 0 {
             Format::Json
         } else {
@@ -251,6 +252,7 @@ impl Bench<'_> {
         };
         Spec {
             redaction: None,
+            mapping,
             proto: PROTOCOL,
             uuid: "5d0e3c1a-0000-4000-8000-000000000001".into(),
             invocation: self.id.get(),

@@ -100,7 +100,7 @@ impl Pulse {
         let differs = limits.silence_ms != limits.tool_silence_ms;
         let asked = limits.post_result_ms.is_some() || differs;
         let tells = spec.kind != Kind::Command;
-        Pulse((asked && tells).then(|| Decoder::new(spec.kind, spec.format)))
+        Pulse((asked && tells).then(|| Decoder::of_run(spec.kind, spec.format, spec.run())))
     }
 
     /// Takes what the provider printed.

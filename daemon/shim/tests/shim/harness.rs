@@ -105,6 +105,7 @@ impl Case {
                 grace_ms: 10_000,
             },
             redaction: None,
+            mapping: None,
             created_ms: 1,
             boot_id: "boot".to_owned(),
             socket: folder.path().join("run").join("s"),

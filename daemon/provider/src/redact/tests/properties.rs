@@ -94,7 +94,7 @@ fn log(kind: Kind, format: Format, bytes: &[u8], sizes: &[usize], redactor: Reda
 /// One line of a provider for each place where it could print a secret.
 fn lines(kind: Kind, plain: &str, escaped: &str, nested: &str) -> Vec<String> {
     match kind {
-        Kind::Command => vec![
+        Kind::Jsonl | Kind::Command => vec![
             format!("plain {plain} end"),
             plain.to_owned(),
             format!("{{\"as json\":\"{escaped}\"}}"),

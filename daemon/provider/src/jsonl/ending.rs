@@ -1,0 +1,119 @@
+//! What a run used, what went wrong in it, and how it says that it ended.
+
+use serde_json::value::RawValue;
+
+use super::{Done, Jsonl};
+use crate::activity::{Activity, Level, Stamp, Usage};
+use crate::json;
+use crate::judge::{self, Final, Problem};
+use crate::mapping::{Field, Mapping, Rule};
+use crate::outcome::Outcome;
+use crate::parser::Sink;
+use crate::text::{self, Answer};
+
+impl Jsonl {
+    pub(super) fn usage(
+        &mut self,
+        rule: &Rule,
+        value: &RawValue,
+        at: Stamp,
+        out: &mut dyn Sink,
+    ) -> Done {
+        if !rule.is_usage() {
+            return Done::Nothing;
+        }
+        let count = |field| json::u64(&rule.find(field, value)?);
+        let cost = || json::f64(&rule.find(Field::Cost, value)?);
+        let (input, output) = (count(Field::InputTokens), count(Field::OutputTokens));
+        let (cached, cost) = (count(Field::CachedTokens), cost());
+        let written = count(Field::CacheWriteTokens);
+        if [input, output, cached, written].iter().all(Option::is_none) && cost.is_none() {
+            return Done::Nothing;
+        }
+        let with_cached = if rule.is_input_with_cached {
+            cached
+        } else {
+            None
+        };
+        let usage = Usage {
+            input_tokens: input.unwrap_or(0).saturating_sub(with_cached.unwrap_or(0)),
+            output_tokens: output.unwrap_or(0),
+            cached_input_tokens: cached,
+            cache_creation_tokens: written,
+            total_cost_usd: cost,
+            total: rule.is_total,
+            cumulative: false,
+        };
+        self.usage = Some(match self.usage {
+            Some(sum) if !usage.total => sum.plus(usage),
+            _ => usage,
+        });
+        self.show(at, &Activity::Usage(usage), out);
+        Done::Shown
+    }
+
+    /// Errors, the final answer and the final event.
+    pub(super) fn ending(
+        &mut self,
+        mapping: &Mapping,
+        rule: &Rule,
+        value: &RawValue,
+        at: Stamp,
+        out: &mut dyn Sink,
+    ) -> Done {
+        let mut done = Done::Nothing;
+        if let Some(answer) = self.text(rule, Field::Answer, value) {
+            let mut bounded = Answer::default();
+            bounded.push(&answer.text);
+            self.final_answer = bounded.take();
+            done = Done::Silent;
+        }
+        let mut error = self.problem(mapping, rule, value);
+        if rule.is_final {
+            if error.is_none() && rule.is_error(value) {
+                let said = self.final_answer.clone();
+                error = Some(Problem {
+                    outcome: Outcome::Failed,
+                    error: said.unwrap_or_else(|| "its final event is an error".to_owned()),
+                });
+            }
+            self.last = if error.is_some() {
+                Final::Bad
+            } else {
+                Final::Good
+            };
+            self.is_failing = false;
+            self.problem = error;
+            return Done::Silent.max(done);
+        }
+        if let Some(problem) = error {
+            let level = Level::Error;
+            let msg = text::whole(problem.error.clone());
+            self.show(at, &Activity::Notice { level, msg }, out);
+            self.is_failing = true;
+            self.problem = Some(problem);
+            done = Done::Shown;
+        }
+        done
+    }
+
+    /// What an event says went wrong; an empty text and a code of 0 say nothing.
+    fn problem(&self, mapping: &Mapping, rule: &Rule, value: &RawValue) -> Option<Problem> {
+        let is_nothing = |text: &str| matches!(text.trim(), "" | "0" | "false");
+        let found = |field| self.text(rule, field, value).map(|text| text.text);
+        let said = found(Field::Error).filter(|said| !is_nothing(said));
+        let code = found(Field::ErrorCode).filter(|code| !is_nothing(code));
+        if said.is_none() && code.is_none() {
+            return None;
+        }
+        let outcome = mapping
+            .outcome(code.as_deref(), said.as_deref().unwrap_or_default())
+            .or_else(|| judge::outcome_of_status(code.as_deref()?.parse().ok()?))
+            .unwrap_or(Outcome::Failed);
+        let error = match (said, code) {
+            (Some(said), Some(code)) => format!("{said} ({code})"),
+            (said, code) => said.or(code)?.into_owned(),
+        };
+        Some(Problem { outcome, error })
+    }
+}

@@ -24,7 +24,7 @@ fn rule() -> impl Strategy<Value = Rule> {
     let fields = prop::collection::btree_map(
         prop::sample::select(&Field::ALL[..]),
         prop::collection::vec(pointer(), 1..3),
-        0..6,
+        0..14,
     );
     let flag = prop::option::of(prop_oneof![
         any::<bool>().prop_map(Flag::Always),
@@ -138,6 +138,9 @@ fn decode(mapping: &Mapping, bytes: &[u8], size: usize, exit: &Exit) -> Decoded 
 }
 
 proptest! {
+    // Little each, and a mapping has many sides.
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+
     #[test]
     fn any_bytes_with_any_mapping_give_a_whole_log_and_lose_no_line(
         mapping in mapping(),

@@ -250,6 +250,7 @@ fn facts(config: &Config, started: SystemTime) -> Facts {
             name: name.clone(),
             kind: provider.settings.kind.as_str(),
             command: provider.settings.command.clone(),
+            env: provider.settings.env.clone(),
         });
     Facts {
         started,

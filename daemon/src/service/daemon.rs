@@ -38,6 +38,8 @@ pub struct ProviderFacts {
     pub kind: &'static str,
     /// Program name or path.
     pub command: String,
+    /// Variables of a caller that it gets.
+    pub env: Vec<String>,
 }
 
 #[tonic::async_trait]
@@ -143,6 +145,7 @@ fn shown(provider: &ProviderFacts, search_path: &[PathBuf]) -> v1::Provider {
         kind: provider.kind.to_owned(),
         command: provider.command.clone(),
         program: program.as_deref().map(convert::text).unwrap_or_default(),
+        env: provider.env.clone(),
     }
 }
 

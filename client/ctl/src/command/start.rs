@@ -39,7 +39,7 @@ Examples:
 Prints the invocation's id. Durations are 500ms, 2s, 15m, 2h; `none` switches a limit off. The
 caller's PATH, HOME, locale, proxy settings and the providers' variables (ANTHROPIC_*, CLAUDE_*,
 OPENAI_*, CODEX_*, GEMINI_*, GOOGLE_*, OPENCODE_*, and the keys of other model providers) go
-along; anything else with --env.
+along, and those of the provider's `env` in the configuration; anything else with --env.
 
 With --json it prints the invocation; with --follow as well, the log's lines come after it.";
 
@@ -108,9 +108,15 @@ pub(crate) struct Args {
 /// Starts, prints the id, follows.
 pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failure> {
     let (follows, raw) = (args.follow, args.raw);
-    let request = request(args, session.project()?)?;
+    let mut request = request(args, session.project()?)?;
     let mut interrupt = Interrupt::listen();
     let client = session.connect().await?;
+    request.caller_env = tokio::select! {
+        () = interrupt.pressed() => return Ok(Exit::Stopped),
+        wanted = environment::wanted(&client, &request.provider) => {
+            environment::of_caller(std::env::vars_os(), &wanted)
+        }
+    };
     let asking = Spinner::new().during("starting", ask(session, &client, &request));
     let answer = tokio::select! {
         () = interrupt.pressed() => return Ok(left_early(session, &request)),
@@ -191,7 +197,7 @@ fn request(args: Args, project: String) -> Result<v1::StartRequest, Failure> {
         prompt,
         cwd,
         env: args.env.into_iter().collect::<HashMap<_, _>>(),
-        caller_env: environment::of_caller(std::env::vars_os()),
+        caller_env: HashMap::new(),
         resume: args.resume.unwrap_or_default(),
         request_id: args
             .request_id

@@ -43,6 +43,7 @@ fn with_everything_in_place_nothing_fails() {
                 kind: "command".to_owned(),
                 command: "sh".to_owned(),
                 program: "/bin/sh".to_owned(),
+                env: Vec::new(),
             }],
             ..Default::default()
         };

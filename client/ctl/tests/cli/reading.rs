@@ -73,6 +73,7 @@ fn three() -> Fake {
                 kind: "claude".to_owned(),
                 command: "claude".to_owned(),
                 program: String::new(),
+                env: Vec::new(),
             }],
             ..Default::default()
         };

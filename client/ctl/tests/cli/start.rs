@@ -1,5 +1,7 @@
 //! `start`: what is asked of the daemon, once, whatever breaks.
 
+use steroids_proto::v1;
+
 use crate::fake::Fake;
 use crate::harness::{Running, command, finish, run, run_with};
 
@@ -26,6 +28,15 @@ fn the_id_is_all_a_script_reads() {
 #[test]
 fn everything_asked_for_is_sent() {
     let fake = Fake::start();
+    fake.world(|world| {
+        // Its configuration lets this pass, too.
+        let of_codex = v1::Provider {
+            name: "codex".to_owned(),
+            env: vec!["WANTED_*".to_owned()],
+            ..Default::default()
+        };
+        world.status.providers = vec![of_codex];
+    });
     let mut full = command(
         &fake,
         &[
@@ -62,6 +73,7 @@ fn everything_asked_for_is_sent() {
     );
     full.env("ONLY", "mine")
         .env("ANTHROPIC_API_KEY", "k")
+        .env("WANTED_KEY", "w")
         .env("SECRET", "s");
     full.stdin(std::process::Stdio::piped());
     let mut child = full.spawn().unwrap();
@@ -80,6 +92,7 @@ fn everything_asked_for_is_sent() {
     assert_eq!(start.env["ONLY"], "mine");
     assert_eq!(start.caller_env["ANTHROPIC_API_KEY"], "k");
     assert!(start.caller_env.contains_key("PATH"));
+    assert_eq!(start.caller_env["WANTED_KEY"], "w");
     assert!(!start.caller_env.contains_key("SECRET"));
     let limits = start.limits.unwrap();
     assert_eq!(limits.silence.unwrap().seconds, 900);

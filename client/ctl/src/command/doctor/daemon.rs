@@ -200,6 +200,7 @@ mod tests {
             kind: "command".to_owned(),
             command: command.to_owned(),
             program: program.to_owned(),
+            env: Vec::new(),
         };
         let checks = providers(&[
             provider("gone", "steroids-no-such-program", ""),

@@ -1,9 +1,12 @@
 //! What of the caller's environment goes along with a start: a service has neither the caller's
-//! PATH nor the providers' settings. Only names an agent is known to need leave this process; the
-//! daemon filters once more, by provider.
+//! PATH nor the providers' settings. Only names an agent is known to need leave this process, and
+//! those that the daemon's configuration names for the provider; it filters once more, by provider.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::time::Duration;
+
+use steroids_client::{Client, v1};
 
 /// Passed on by name. A trailing `*` stands for any ending.
 const NAMES: &[&str] = &[
@@ -56,14 +59,34 @@ const NAMES: &[&str] = &[
 /// Room for the variables beside a prompt of full length in one message.
 const MOST_BYTES: usize = 512 * 1024;
 
+/// How long the daemon may take to say what a provider wants. It tells at once, or has troubles of
+/// which the start will say more.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Names that the daemon's configuration lets pass to this provider.
+pub(super) async fn wanted(client: &Client, provider: &str) -> Vec<String> {
+    let asked = client.status(v1::StatusRequest {});
+    let Ok(Ok(status)) = tokio::time::timeout(PATIENCE, asked).await else {
+        return Vec::new();
+    };
+    let provider = if provider.is_empty() {
+        "claude"
+    } else {
+        provider
+    };
+    let of_name = status.providers.into_iter().find(|it| it.name == provider);
+    of_name.map(|it| it.env).unwrap_or_default()
+}
+
 /// The allowed ones of these variables. Such as are not UTF-8 are left out, and those of a name
 /// for which there is no room any more, longest first.
 pub(super) fn of_caller(
     variables: impl Iterator<Item = (OsString, OsString)>,
+    wanted: &[String],
 ) -> HashMap<String, String> {
     let mut kept: Vec<(String, String)> = variables
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .filter(|(name, _)| is_allowed(name))
+        .filter(|(name, _)| is_allowed(name, wanted))
         .collect();
     kept.sort_by_key(|(name, value)| name.len() + value.len());
     let mut room = MOST_BYTES;
@@ -77,10 +100,12 @@ pub(super) fn of_caller(
         .collect()
 }
 
-fn is_allowed(name: &str) -> bool {
-    NAMES.iter().any(|allowed| match allowed.strip_suffix('*') {
+fn is_allowed(name: &str, wanted: &[String]) -> bool {
+    let wanted = wanted.iter().map(String::as_str);
+    let mut allowed = NAMES.iter().copied().chain(wanted);
+    allowed.any(|allowed| match allowed.strip_suffix('*') {
         Some(beginning) => name.starts_with(beginning),
-        None => name == *allowed,
+        None => name == allowed,
     })
 }
 
@@ -92,7 +117,9 @@ mod tests {
         let variables = variables
             .iter()
             .map(|(name, value)| (OsString::from(name), OsString::from(value)));
-        let mut names: Vec<String> = of_caller(variables).into_keys().collect();
+        let mut names: Vec<String> = of_caller(variables, &["MYCLI_*".to_owned()])
+            .into_keys()
+            .collect();
         names.sort();
         names
     }
@@ -107,9 +134,10 @@ mod tests {
             ("DBUS_SESSION_BUS_ADDRESS", "x"),
             ("LD_PRELOAD", "x"),
             ("PATHEXT", "x"),
+            ("MYCLI_KEY", "k"),
             ("CLAUDECODE", "1"),
         ]);
-        assert_eq!(names, ["ANTHROPIC_API_KEY", "LC_ALL", "PATH"]);
+        assert_eq!(names, ["ANTHROPIC_API_KEY", "LC_ALL", "MYCLI_KEY", "PATH"]);
     }
 
     #[test]

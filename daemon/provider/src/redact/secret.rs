@@ -76,12 +76,12 @@ const ROOTS: &[&str] = &[
 /// Whether the value of a variable of this name is a secret.
 pub(super) fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_uppercase().replace('-', "_");
+    if FOLDERS.contains(&name.as_str()) {
+        return false;
+    }
     // The second of several keys is one, too.
     let name = name.trim_end_matches(|c: char| c.is_ascii_digit());
     let name = name.trim_end_matches('_');
-    if FOLDERS.contains(&name) {
-        return false;
-    }
     if name.contains("PUBLIC") || HARMLESS.iter().any(|ending| name.ends_with(ending)) {
         return false;
     }
@@ -110,21 +110,26 @@ pub(super) fn parts(value: &str) -> Vec<Part> {
     let value = value.trim();
     let json = serde_json::from_str(value).ok().filter(Value::is_object);
     let is_alone = value.lines().count() == 1;
-    let of_whole = core(value).filter(|_| is_alone && json.is_none());
-    add(&mut parts, value, LEAST, of_whole);
+    // Pieces of an object stand in many a text: of one, those of its secret members count.
+    let core_of = |line| core(line).filter(|_| json.is_none());
+    add(
+        &mut parts,
+        value,
+        LEAST,
+        core_of(value).filter(|_| is_alone),
+    );
     if let Some(json) = &json {
         leaves(&mut parts, json, false);
-        return parts;
     }
     for line in value.lines() {
         if !is_alone && !line.trim_start().starts_with("-----") {
-            add(&mut parts, line, LEAST_LINE, core(line));
+            add(&mut parts, line, LEAST_LINE, core_of(line));
         }
         if let Some(password) = password(line) {
             add_whole(&mut parts, password, LEAST);
         }
         if let Some(header) = value_of_header(line) {
-            add(&mut parts, header, LEAST_LINE, core(header));
+            add(&mut parts, header, LEAST_LINE, core_of(header));
             if let Some(token) = token_of_scheme(header) {
                 add_whole(&mut parts, token, LEAST_LINE);
             }
@@ -192,17 +197,17 @@ fn password(value: &str) -> Option<&str> {
     user.split_once(':').map(|(_, password)| password)
 }
 
-/// Where in an address the secret is: the password, or the user if there is none, or what comes
-/// after the host.
+/// Where in an address the secret is: the password; without one, from the user on, which may be a
+/// token, to the end, where a password may stand as well; or what comes after the host.
 fn core_of_address(value: &str) -> Option<Range<usize>> {
     let (scheme, rest) = value.split_once("://")?;
     let start = scheme.len() + "://".len();
     let authority = rest.split(['/', '?', '#']).next()?;
     Some(match authority.rsplit_once('@') {
-        Some((user, _)) => {
-            let before = user.split_once(':').map_or(0, |(name, _)| name.len() + 1);
-            start + before..start + user.len()
-        }
+        Some((user, _)) => match user.split_once(':') {
+            Some((name, _)) => start + name.len() + 1..start + user.len(),
+            None => start..value.len(),
+        },
         None => start + authority.len()..value.len(),
     })
 }
@@ -249,6 +254,8 @@ mod tests {
             "PGPASSWORD",
             "MY_PASS",
             "DB_PWD",
+            "PWD2",
+            "PWD_1",
             "PWD_OF_DB",
             "npm_config_auth_token",
             "GH_TOKEN",
@@ -312,11 +319,30 @@ mod tests {
     }
 
     #[test]
+    fn lines_and_addresses_within_an_object_are_secret_too() {
+        let services = texts(r#"{"uri":"postgres://me:hunter2hunter2@db/x"}"#);
+        assert!(services.contains(&"hunter2hunter2".to_owned()));
+        let value = "{\n  \"auth\": \"dXNlcjpwYXNzd29yZA==\"\n}";
+        let lines = texts(value);
+        assert!(lines.contains(&r#""auth": "dXNlcjpwYXNzd29yZA==""#.to_owned()));
+        assert!(lines.contains(&r#""dXNlcjpwYXNzd29yZA==""#.to_owned()));
+        // What an object has around its secrets is in no piece of them.
+        assert!(parts(value).iter().all(|part| part.core.is_none()));
+    }
+
+    #[test]
     fn the_secret_itself_is_told_from_what_is_around_it() {
         for (value, cores) in [
             ("hunter2hunter2", &["hunter2hunter2"][..]),
             ("https://me:hunter2hunter2@db/x", &["hunter2hunter2"; 2]),
-            ("https://0123456789@sentry.io/1", &["0123456789"]),
+            (
+                "https://0123456789@sentry.io/1",
+                &["0123456789@sentry.io/1"],
+            ),
+            (
+                "postgres://me@db/x?password=hunter2hunter2",
+                &["me@db/x?password=hunter2hunter2"],
+            ),
             ("https://hooks.example.com/T0/B0", &["/T0/B0"]),
             (
                 "Authorization: Bearer abcdefghijklmnop1",

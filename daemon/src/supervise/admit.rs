@@ -45,11 +45,12 @@ pub(super) async fn admit(
     });
     // Only a panic, or the runtime's end.
     let (live, runners) = looked.await.map_err(|_| StartError::Draining)?;
-    let live = match live? {
-        None => foreign_shim(inner, project, task).await,
-        live => live,
+    let live = live?;
+    let id = match live.id {
+        None => row_of(&live.foreign, project, task).await,
+        id => id,
     };
-    if let Some(id) = live {
+    if let Some(id) = id {
         return Err(StartError::TaskBusy {
             task: task.to_owned(),
             id,
@@ -67,16 +68,26 @@ pub(super) async fn admit(
     Ok(())
 }
 
-/// An invocation of the task whose shim lives and has not recorded an end. A shim writes its record
-/// when nothing of its provider is left, and holds its lock for a moment longer.
+/// Whose shims live.
+#[derive(Default)]
+struct Live {
+    /// The task's.
+    id: Option<InvocationId>,
+    /// By the names of their folders: those that speak a protocol that we do not, of any task.
+    foreign: Vec<String>,
+}
+
+/// Who has a shim that lives and has not recorded an end. A shim writes its record when nothing of
+/// its provider is left, and holds its lock for a moment longer.
 ///
 /// Where the machine has run out of what it takes to ask, nobody is taken for dead.
-fn live_shim(inv_root: &Path, project: &Path, task: &str) -> io::Result<Option<InvocationId>> {
+fn live_shim(inv_root: &Path, project: &Path, task: &str) -> io::Result<Live> {
+    let mut live = Live::default();
     let folders = match std::fs::read_dir(inv_root) {
         Ok(folders) => folders,
         Err(error) if is_exhausted(&error) => return Err(error),
         // Nobody lives in a folder that is not there; the start itself says what is wrong with it.
-        Err(_) => return Ok(None),
+        Err(_) => return Ok(live),
     };
     for entry in folders.flatten() {
         let dir = InvDir::at(entry.path());
@@ -89,24 +100,36 @@ fn live_shim(inv_root: &Path, project: &Path, task: &str) -> io::Result<Option<I
         let spec = match Spec::load(&dir) {
             Ok(spec) => spec,
             Err(FileError::Io { source, .. }) if is_exhausted(&source) => return Err(source),
+            Err(FileError::Foreign { .. }) if !has_ended(&dir) => {
+                live.foreign
+                    .push(entry.file_name().to_string_lossy().into_owned());
+                continue;
+            }
             Err(_) => continue,
         };
         let is_asked = spec.task == task && spec.project == project;
-        if is_asked && !matches!(ExitRecord::load(&dir), Ok(Some(_))) {
-            return Ok(InvocationId::new(spec.invocation));
+        if is_asked && !has_ended(&dir) {
+            live.id = InvocationId::new(spec.invocation);
+            break;
         }
     }
-    Ok(None)
+    Ok(live)
 }
 
-/// An invocation of the task whose shim speaks a protocol that we do not: its files cannot be read,
-/// but its row can.
-async fn foreign_shim(inner: &Inner, project: &Project, task: &str) -> Option<InvocationId> {
-    for uuid in inner.foreigners() {
+/// Whether there is a record of its end, also one that we cannot read.
+fn has_ended(dir: &InvDir) -> bool {
+    matches!(
+        ExitRecord::load(dir),
+        Ok(Some(_)) | Err(FileError::Foreign { .. })
+    )
+}
+
+/// An invocation of the task among these, whose files cannot be read, but whose rows can.
+async fn row_of(uuids: &[String], project: &Project, task: &str) -> Option<InvocationId> {
+    for uuid in uuids {
         // A database that does not answer refuses the start by itself.
-        if let Ok(Some(row)) = project.store.by_uuid(&uuid).await
+        if let Ok(Some(row)) = project.store.by_uuid(uuid).await
             && row.task.as_str() == task
-            && !row.phase.is_ended()
         {
             return Some(row.id);
         }

@@ -197,15 +197,19 @@ impl Supervisor {
         self.inner.unknown.load(Ordering::Relaxed)
     }
 
-    /// What does not work as it should, one line each. Asks file systems, so it may block.
-    pub fn degraded(&self) -> Vec<String> {
-        let mut lines = self.inner.troubles.lines();
+    /// Disks with too little room for a start, one line each. Asks file systems, so it may block.
+    pub fn low_disks(&self) -> Vec<String> {
         let settings = &self.inner.settings;
         let projects = self.inner.projects.all();
         let roots = projects.iter().map(|project| project.root.as_path());
         let folders = std::iter::once(settings.state_dir.as_path()).chain(roots);
         let low = folders.filter_map(|folder| low_disk(folder, settings.min_free));
-        lines.extend(low.map(|(_, said)| said));
+        low.map(|(_, said)| said).collect()
+    }
+
+    /// What else does not work as it should, as far as known; one line each.
+    pub fn degraded(&self) -> Vec<String> {
+        let mut lines = self.inner.troubles.lines();
         let foreign = lock(&self.inner.foreign);
         lines.extend(foreign.iter().map(|(uuid, proto)| {
             format!(
@@ -326,11 +330,6 @@ impl Inner {
         if foreign.insert(uuid.clone(), proto).is_none() {
             warn!(invocation.uuid = %uuid, proto, "left alone: a shim of another protocol");
         }
-    }
-
-    /// Invocations whose shims speak another protocol.
-    pub(super) fn foreigners(&self) -> Vec<String> {
-        lock(&self.foreign).keys().cloned().collect()
     }
 
     /// The protocol of an invocation's shim, if that is not ours.

@@ -27,8 +27,13 @@ struct Trouble {
 impl Projects {
     /// Looks at every registered project: one whose database was replaced, deleted or damaged is
     /// given up, and each that can be is opened.
+    ///
+    /// A disk that does not answer holds it up without an end: give it a limit. Dropped, it goes on
+    /// behind, and a look that comes meanwhile waits for it, on no thread of its own.
     pub async fn look(&self) {
-        let looked = self.blocking(|shared| {
+        let alone = Arc::clone(&self.shared.looking).lock_owned().await;
+        let looked = self.blocking(move |shared| {
+            let _alone = alone;
             let paths: Vec<PathBuf> = {
                 let registry = locked(&shared.registry);
                 registry

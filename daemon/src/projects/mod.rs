@@ -46,6 +46,8 @@ struct Shared {
     changed: watch::Sender<u64>,
     closed: AtomicBool,
     troubles: Troubles,
+    /// Held during a look at all: one that nobody waits for any more may go on for long.
+    looking: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Whether a project can be used.
@@ -97,6 +99,7 @@ impl Projects {
                 closed: AtomicBool::new(false),
                 troubles: Troubles::default(),
                 last_seen: Mutex::default(),
+                looking: Arc::default(),
             }),
         };
         for path in paths {

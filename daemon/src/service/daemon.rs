@@ -9,8 +9,35 @@ use tonic::{Request, Response, Status};
 
 use super::{Service, convert};
 
-/// Longer than a look at many databases takes, and no longer than somebody who asks would wait.
+/// Longer than a look at many databases takes, and no longer than somebody who asks would wait; for
+/// the programs and the room on disk again so long.
 const LOOK_WITHIN: Duration = Duration::from_secs(2);
+
+/// Asks the file systems for something. One asker at a time, each on a thread: one that nobody
+/// waits for any more, as a disk does not answer, is waited for on none.
+#[derive(Clone, Default)]
+pub(super) struct Asking(Arc<tokio::sync::Mutex<()>>);
+
+impl Asking {
+    /// `None` if no answer came in time.
+    async fn ask<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let asked = async {
+            let alone = Arc::clone(&self.0).lock_owned().await;
+            let work = move || {
+                let _alone = alone;
+                work()
+            };
+            tokio::task::spawn_blocking(work).await.ok()
+        };
+        tokio::time::timeout(LOOK_WITHIN, asked)
+            .await
+            .ok()
+            .flatten()
+    }
+}
+
+/// What is wrong if the room on disk cannot be told in time.
+const NO_ANSWER: &str = "the disk of the state folder or of a project does not answer; how much of it is free is not known";
 
 /// What does not change while the daemon runs.
 #[derive(Debug, Clone)]
@@ -48,21 +75,24 @@ impl v1::daemon_server::Daemon for Service {
         &self,
         _request: Request<v1::StatusRequest>,
     ) -> Result<Response<v1::StatusResponse>, Status> {
-        // So that what it says of projects is true now; of one on a disk that does not answer, as it
-        // was last known.
+        // So that what it says of projects is true now; where a disk does not answer, as it was
+        // last known.
         let _ = tokio::time::timeout(LOOK_WITHIN, self.projects.look()).await;
         let (facts, supervisor) = (Arc::clone(&self.facts), self.supervisor.clone());
-        // Looks for programs and room on disk, so not on the runtime's own threads.
-        let looked = tokio::task::spawn_blocking(move || {
+        let programs = move || {
             let shown = |provider| shown(provider, &facts.search_path);
-            (
-                facts.providers.iter().map(shown).collect(),
-                resident_bytes(),
-                supervisor.degraded(),
-            )
+            facts.providers.iter().map(shown).collect()
+        };
+        let (programs, low) = tokio::join!(
+            self.programs.ask(programs),
+            self.disks.ask(move || supervisor.low_disks())
+        );
+        let providers = programs.unwrap_or_else(|| {
+            let providers = self.facts.providers.iter();
+            providers.map(|it| shown(it, &[])).collect()
         });
-        let (providers, rss_bytes, mut degraded): (_, _, Vec<String>) =
-            looked.await.unwrap_or_default();
+        let mut degraded = self.supervisor.degraded();
+        degraded.extend(low.unwrap_or_else(|| vec![NO_ANSWER.to_owned()]));
         degraded.extend(self.projects.degraded());
         let state = if self.supervisor.is_draining() {
             "draining"
@@ -90,7 +120,7 @@ impl v1::daemon_server::Daemon for Service {
                 .map(convert::text)
                 .unwrap_or_default(),
             providers,
-            rss_bytes,
+            rss_bytes: resident_bytes(),
             last_wakeup_at_ms: self.wakeups.last_ms(),
         }))
     }
@@ -200,6 +230,35 @@ mod tests {
         assert_eq!(program("sh", &[]), None);
         assert_eq!(program("/etc/passwd", &path), None);
         assert_eq!(program("", &path), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_that_does_not_answer_holds_up_nobody_for_long_and_one_thread() {
+        let disk = Asking::default();
+        let (answers, waits) = std::sync::mpsc::channel::<()>();
+        let threads = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let waits = Arc::new(std::sync::Mutex::new(waits));
+        let ask = || {
+            let (threads, waits) = (Arc::clone(&threads), Arc::clone(&waits));
+            disk.ask(move || {
+                threads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                waits.lock().unwrap().recv()
+            })
+        };
+        // Time stands still while a thread is busy.
+        let time = tokio::spawn(async {
+            loop {
+                tokio::time::advance(LOOK_WITHIN / 4).await;
+                tokio::task::yield_now().await;
+            }
+        });
+        for _ in 0..3 {
+            assert_eq!(ask().await, None);
+        }
+        assert!(threads.load(std::sync::atomic::Ordering::Relaxed) <= 1);
+        time.abort();
+        drop(answers);
+        assert!(ask().await.is_some(), "it answers again");
     }
 
     #[test]

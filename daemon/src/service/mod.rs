@@ -43,6 +43,7 @@ use crate::projects::Projects;
 use crate::supervise::Supervisor;
 use crate::watch::Hints;
 use accept::Incoming;
+use daemon::Asking;
 pub use daemon::{Facts, ProviderFacts};
 use subscribers::Subscribers;
 pub use wakeups::Wakeups;
@@ -88,6 +89,8 @@ pub struct Service {
     facts: Arc<Facts>,
     subscribers: Subscribers,
     stops: Stops,
+    programs: Asking,
+    disks: Asking,
 }
 
 /// Why serving ended before it was to.
@@ -124,6 +127,8 @@ impl Service {
             facts,
             subscribers,
             stops,
+            programs: Asking::default(),
+            disks: Asking::default(),
         }
     }
 

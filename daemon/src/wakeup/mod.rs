@@ -5,6 +5,9 @@
 
 mod clock;
 
+use std::time::Duration;
+
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::projects::Projects;
@@ -23,6 +26,10 @@ pub struct Settings {
 
 /// Why nothing was removed for its age.
 pub const NO_AGES: &str = "the wall clock has jumped: nothing is removed for its age until it has gone steadily for a day";
+
+/// The look at all projects may take so long: healthy disks need milliseconds each, and one that
+/// hangs would keep the rest of the pass from all projects.
+const LOOK_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a pass did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,7 +51,9 @@ pub struct Report {
 /// Makes one pass.
 pub async fn pass(supervisor: &Supervisor, projects: &Projects, settings: &Settings) -> Report {
     // One that was given up, or is to be, is opened again where it can be.
-    projects.look().await;
+    if timeout(LOOK_WITHIN, projects.look()).await.is_err() {
+        warn!("a project's disk does not answer; going on with those known");
+    }
     let found = supervisor.reconcile(Scope::Wakeup).await;
     let mut failures = Vec::new();
     let known = ages_are_known(supervisor.state_dir()).await;

@@ -2,6 +2,8 @@
 //! that come to be served later. The events are rows with a number that grows; a change of the
 //! database only says "look again". With a pulse, also how those that run are doing.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
@@ -26,6 +28,9 @@ pub(super) struct Watching {
     /// Grows with the list of projects; `None` where the request named one.
     roster: Option<watch::Receiver<u64>>,
     watched: Vec<Watched>,
+    /// Numbers of the last events given of projects that went: they may be opened again, and the
+    /// list of projects changes for either. No more than there are projects.
+    left: BTreeMap<PathBuf, i64>,
     /// Whose turn it is to be looked at first, so that a busy project does not hide the others.
     turn: usize,
     pulse: Option<Pulse>,
@@ -58,6 +63,7 @@ impl Watching {
             service: service.clone(),
             roster,
             watched: Vec::new(),
+            left: BTreeMap::new(),
             turn: 0,
             pulse,
         };
@@ -110,25 +116,27 @@ impl Watching {
                 .iter()
                 .any(|watched| Arc::ptr_eq(&watched.project, project))
         };
-        let gone: Vec<_> = self
-            .watched
-            .extract_if(.., |watched| {
-                !served
-                    .iter()
-                    .any(|project| Arc::ptr_eq(project, &watched.project))
-            })
-            .collect();
+        let gone = self.watched.extract_if(.., |watched| {
+            !served
+                .iter()
+                .any(|project| Arc::ptr_eq(project, &watched.project))
+        });
+        let places = gone.map(|watched| (watched.project.root.clone(), watched.last));
+        self.left.extend(places);
         for project in served {
             if known(&project, &self.watched) {
                 continue;
             }
             // The same folder opened anew goes on where it was.
-            let after = gone
-                .iter()
-                .find(|watched| watched.project.root == project.root)
-                .map(|watched| watched.last);
-            if let Err(status) = self.add(Arc::clone(&project), after).await {
-                tracing::warn!(project = %project.root.display(), %status, "project not watched");
+            let after = self.left.get(&project.root).copied();
+            match self.add(Arc::clone(&project), after).await {
+                Ok(()) => {
+                    self.left.remove(&project.root);
+                }
+                Err(status) => {
+                    let project = project.root.display();
+                    tracing::warn!(%project, %status, "project not watched");
+                }
             }
         }
     }

@@ -7,7 +7,7 @@
 //! name. But it lets its system calls be replaced, and `openat2` looks and opens in one.
 #![expect(unsafe_code, reason = "SQLite takes functions by their addresses")]
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, OsStr, c_char, c_int};
 use std::os::fd::{IntoRawFd as _, OwnedFd};
 use std::path::Path;
 use std::ptr;
@@ -134,7 +134,13 @@ pub(super) fn set_aside(path: &Path, id: Id) -> Result<(), Errno> {
         if number > 1 {
             aside.push(format!("-{number}"));
         }
-        match renameat_with(&folder, name, &folder, aside, RenameFlags::NOREPLACE) {
+        let renamed = renameat_with(&folder, name, &folder, &aside, RenameFlags::NOREPLACE);
+        let renamed = match renamed {
+            // Some file systems do not know the flag.
+            Err(Errno::INVAL | Errno::NOSYS) => rename_by_link(&folder, name, &aside),
+            renamed => renamed,
+        };
+        match renamed {
             Err(Errno::EXIST) => {}
             renamed => return renamed,
         }
@@ -142,9 +148,15 @@ pub(super) fn set_aside(path: &Path, id: Id) -> Result<(), Errno> {
     Err(Errno::EXIST)
 }
 
+/// Takes no other file's place either. Cut short in the middle, the file has both names.
+fn rename_by_link(folder: &OwnedFd, name: &OsStr, aside: &OsStr) -> Result<(), Errno> {
+    rustix::fs::linkat(folder, name, folder, aside, AtFlags::empty())?;
+    rustix::fs::unlinkat(folder, name, AtFlags::empty())
+}
+
 fn is_temporary(name: &CStr) -> bool {
     use std::os::unix::ffi::OsStrExt as _;
-    let path = Path::new(std::ffi::OsStr::from_bytes(name.to_bytes()));
+    let path = Path::new(OsStr::from_bytes(name.to_bytes()));
     path.file_name()
         .is_some_and(|file| file.as_bytes().starts_with(TEMPORARY))
 }
@@ -195,6 +207,20 @@ mod tests {
         assert_eq!(set_aside(&path, (0, 0)), Err(Errno::STALE));
         assert_eq!(fs::read_to_string(&path).unwrap(), "3");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn a_file_system_that_cannot_rename_without_replacing_is_served_by_links() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = folder_through_no_link(dir.path()).unwrap();
+        let (name, aside) = (OsStr::new("a.db-wal"), OsStr::new("a.db-wal.stray"));
+        fs::write(dir.path().join(name), "1").unwrap();
+        rename_by_link(&folder, name, aside).unwrap();
+        assert!(!dir.path().join(name).exists());
+        fs::write(dir.path().join(name), "2").unwrap();
+        assert_eq!(rename_by_link(&folder, name, aside), Err(Errno::EXIST));
+        let text = |name| fs::read_to_string(dir.path().join(name)).unwrap();
+        assert_eq!((text(aside), text(name)), ("1".into(), "2".into()));
     }
 
     /// The folder becomes a link once the database is open, and before its -wal is made.

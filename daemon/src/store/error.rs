@@ -206,6 +206,20 @@ impl Failure {
         )
     }
 
+    /// True if the same may succeed at another time: somebody has a lock, or the machine or its
+    /// disk is short of something. SQLite may then have undone the transaction already. What a
+    /// statement itself is refused for undoes that statement alone.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Failure::Sql(rusqlite::Error::SqliteFailure(error, _)) => !matches!(
+                error.code,
+                ErrorCode::Unknown | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch
+            ),
+            Failure::Sql(_) => false,
+            Failure::Ours(_) => true,
+        }
+    }
+
     /// The error as callers see it.
     pub(super) fn at(self, path: &std::path::Path) -> StoreError {
         match self {

@@ -5,6 +5,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
+use tracing::warn;
 
 use super::error::{Failure, StoreError};
 use super::events::{self, NewEvent};
@@ -48,9 +49,16 @@ pub(super) fn finish(
     write_extra(connection, id, ending)?;
     write_own(connection, id, ending)?;
     if let Some(managed) = &before.managed {
-        locks::release(connection, &managed.uuid)?;
-        // The task's next one may have begun while this one was being finished.
-        locks::renew(connection)?;
+        let over = locks::release(connection, &managed.uuid)
+            // The task's next one may have begun while this one was being finished.
+            .and_then(|()| locks::renew(connection));
+        match over {
+            // The table is the older tool's, to change as it likes; how it ended is ours to write.
+            Err(failure) if !failure.may_pass() => {
+                warn!(invocation.id = %id, ?failure, "the locks of tasks are left as they are");
+            }
+            over => over?,
+        }
     }
     if let Some(word) = &overridden
         && !is_told(connection, id)?

@@ -2,8 +2,9 @@
 //!
 //! A text without any costs a scan for the beginnings of tokens and one for the values, each for
 //! all at once. Only where something is found is it looked at closely, and only where escapes
-//! could hide something are they undone, a level at a time. Whatever stands there, no more is done
-//! than its length is long: an agent may print what it likes.
+//! could hide something are they undone, a level at a time. Whatever stands there, our own shapes and
+//! the values cost no more than its length: an agent may print what it likes. A pattern of the
+//! configuration may take longer, with the square of the length at worst: it is its author's.
 
 use std::collections::HashMap;
 use std::ops::Range;

@@ -163,11 +163,21 @@ impl Watching {
                 // Its own project's watchers are told; here the others go on.
                 Err(_) => continue,
             };
-            let Some(last) = events.last() else { continue };
-            watched.last = last.number;
+            let Some(last) = events.last().map(|event| event.number) else {
+                continue;
+            };
             let project = Arc::clone(&watched.project);
+            let answer = match self.answer(&project, events).await {
+                Ok(answer) => answer,
+                Err(status) if self.roster.is_none() => return Err(status),
+                // Lost since its events were read: they are told when it is back.
+                Err(_) => continue,
+            };
+            if let Some(watched) = self.watched.get_mut(at) {
+                watched.last = last;
+            }
             self.turn = (at + 1) % count;
-            return self.answer(&project, events).await.map(Some);
+            return Ok(Some(answer));
         }
         Ok(None)
     }

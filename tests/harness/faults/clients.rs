@@ -45,6 +45,7 @@ pub(super) const FAULTS: &[Fault] = &[
             "faults::clients::cursors::a_cursor_gives_what_comes_after_it_or_is_refused_and_never_other_data",
             "faults::clients::cursors::a_number_that_no_event_can_have_is_refused",
             "faults::clients::cursors::a_number_past_the_last_event_is_refused_also_where_the_database_is_a_new_one",
+            "faults::clients::cursors::who_watches_all_keeps_its_place_in_a_database_that_goes_and_comes_back",
         ],
     },
 ];

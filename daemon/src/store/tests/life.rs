@@ -107,6 +107,22 @@ async fn finishing_twice_changes_nothing_the_second_time() {
     assert_eq!(store.last_event().await.unwrap(), 2);
 }
 
+/// The table is the older tool's, which may change it while we run.
+#[tokio::test]
+async fn an_invocation_ends_whatever_became_of_the_table_of_locks() {
+    let room = Room::new();
+    let store = room.store();
+    let id = started(&store, new("a")).await;
+    let guard = "CREATE TRIGGER guard BEFORE DELETE ON task_locks
+                 BEGIN SELECT raise(ABORT, 'by its own hand'); END";
+    room.foreign().execute(guard, []).unwrap();
+    let ending = ending(Outcome::Success);
+    let finished = store.finish(id, ending).await.unwrap();
+    assert_eq!(finished.invocation.phase.as_str(), "completed");
+    let row = store.invocation(id).await.unwrap().unwrap();
+    assert!(row.phase.is_ended(), "{row:?}");
+}
+
 #[tokio::test]
 async fn a_row_closed_by_another_program_gets_the_truth_and_an_event() {
     let room = Room::new();

@@ -155,3 +155,54 @@ async fn a_state_folder_that_cannot_be_made_ends_the_row_and_frees_the_place() {
     fs::remove_file(bench.supervisor.state_dir().join("inv")).unwrap();
     bench.start("r2").await;
 }
+
+/// A release that we do not know has started it: its files cannot be read, its lock and its row can.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_whose_shim_is_of_another_release_is_not_started_again_while_that_lives() {
+    let bench = Bench::new(8, 8).await;
+    let started = bench.start("r1").await;
+    let dir = bench.dir(&started);
+    let foreign = br#"{"proto":99,"of_another_release":true}"#;
+    fs::write(dir.spec(), foreign).unwrap();
+    let again = || StartRequest {
+        task: started.task.as_str().to_owned(),
+        ..bench.request("r2")
+    };
+    let refused = bench.supervisor.start(again()).await;
+    assert!(
+        matches!(&refused, Err(StartError::TaskBusy { id, .. }) if *id == started.id),
+        "{refused:?}"
+    );
+    // Its record cannot be read either, but is one.
+    fs::write(dir.exit(), foreign).unwrap();
+    let (other, _) = bench.supervisor.start(again()).await.unwrap();
+    assert_ne!(other.id, started.id);
+}
+
+#[tokio::test]
+async fn a_start_whose_database_never_comes_back_is_given_up_after_a_while() {
+    let bench = Bench::new(0, 8).await;
+    let steroids = bench.project.root.join(".steroids");
+    fs::rename(&steroids, steroids.with_file_name("away")).unwrap();
+    tokio::time::pause();
+    for is_stopped in [false, true] {
+        let inner = Arc::clone(&bench.supervisor.inner);
+        let entry = inner.enter("refused at its commit").unwrap();
+        let handle = inner.job("refused at its commit").unwrap();
+        let turn = Arc::new(tokio::sync::Mutex::new(())).lock_owned().await;
+        let (root, begun) = (bench.project.root.clone(), tokio::time::Instant::now());
+        let withdrawing = tokio::spawn(start::withdraw(inner, root, entry, turn));
+        if is_stopped {
+            handle
+                .requests
+                .send(job::Request::Stop { grace: None })
+                .await
+                .unwrap();
+        }
+        let ended = tokio::time::timeout(start::WITHDRAW_WITHIN * 2, withdrawing).await;
+        ended.unwrap().unwrap();
+        let took = begun.elapsed();
+        assert_eq!(took >= start::WITHDRAW_WITHIN, !is_stopped, "{took:?}");
+        assert_eq!(bench.supervisor.running(), 0);
+    }
+}

@@ -5,7 +5,7 @@ use std::fs;
 use steroids_proto::v1;
 use steroids_proto::v1::follow_request::Selector;
 use steroids_tests::faults::{held, is_long};
-use steroids_tests::{Daemon, Home, Rpc, old_database, rpc, within};
+use steroids_tests::{Daemon, Home, Rpc, eventually, old_database, rpc, within};
 use tonic::{Code, Streaming};
 
 #[tokio::test]
@@ -199,5 +199,48 @@ async fn a_number_past_the_last_event_is_refused_also_where_the_database_is_a_ne
     held(
         53,
         "numbers of a database that is gone are refused; who watches all gets the new one's",
+    );
+}
+
+/// Given up while its folder is away, and opened again: what was written meanwhile is told too.
+#[tokio::test]
+async fn who_watches_all_keeps_its_place_in_a_database_that_goes_and_comes_back() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let rpc = daemon.rpc().await;
+    let mut projects = rpc.projects();
+    let all = projects.watch(v1::WatchRequest::default());
+    let mut all = within("Watch", all).await.unwrap().into_inner();
+    let run = rpc.start_fake(&ctl.project(), "T1", &["exit", "0"]).await;
+    rpc.ended(&ctl.project(), run.id).await;
+    let last = loop {
+        let message = within("the end", all.message()).await.unwrap().unwrap();
+        if let Some(end) = message.events.iter().find(|event| event.kind == "finished") {
+            break end.number;
+        }
+    };
+    let is_ready = async |expected: bool| {
+        eventually("the project to go or to come back", async || {
+            let list = rpc.projects().list(v1::ListProjectsRequest {}).await;
+            let projects = list.unwrap().into_inner().projects;
+            ((projects[0].state == "ready") == expected).then_some(())
+        })
+        .await;
+    };
+    let (steroids, away) = (ctl.folder().join(".steroids"), ctl.folder().join("away"));
+    fs::rename(&steroids, &away).unwrap();
+    is_ready(false).await;
+    let db = rusqlite::Connection::open(away.join("steroids.db")).unwrap();
+    let event =
+        "INSERT INTO steroidsd_events (number, ts_ms, kind, message) VALUES (?1, 1, 'x', '')";
+    db.execute(event, [last + 1]).unwrap();
+    drop(db);
+    fs::rename(&away, &steroids).unwrap();
+    is_ready(true).await;
+    assert_eq!(next(&mut all).await.unwrap(), [last + 1]);
+    held(
+        53,
+        "who watches all misses nothing of a database that was away",
     );
 }

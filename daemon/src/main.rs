@@ -41,7 +41,13 @@ fn main() -> ExitCode {
     match run::as_first_process() {
         Ok(None) => {}
         Ok(Some(code)) => return ExitCode::from(code),
-        Err(error) => return complain(1, &error.into()),
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            return complain(
+                1,
+                &error.context("cannot run as the first process of a container"),
+            );
+        }
     }
     logging::start(arguments.log_format, &config.log_level);
     match run_to_end(config) {

@@ -7,18 +7,11 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command};
 
 use nix::sys::signal::{SigSet, Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use rustix::process::{WaitOptions, wait};
 
-/// What is passed on to the daemon: all that somebody sends to end it, or to have it do something.
-const PASSED_ON: [Signal; 6] = [
-    Signal::SIGTERM,
-    Signal::SIGINT,
-    Signal::SIGHUP,
-    Signal::SIGQUIT,
-    Signal::SIGUSR1,
-    Signal::SIGUSR2,
-];
+/// What is passed on to the daemon: what it ends by.
+const PASSED_ON: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 
 /// If this is the first process of a PID namespace: runs the daemon as a child, with the same
 /// arguments, waits for whatever ends, and gives the daemon's exit code (128 + N for signal N) when
@@ -59,25 +52,21 @@ fn start() -> io::Result<Child> {
         .spawn()
 }
 
-/// Waits for every child that has ended; gives the daemon's exit code if it is among them. One signal may
-/// stand for many.
+/// Waits for every child that has ended; gives the daemon's exit code if it is among them. One signal
+/// may stand for many.
 fn wait_for_all(daemon: &Child) -> io::Result<Option<u8>> {
-    loop {
-        match waitpid(None, Some(WaitPidFlag::WNOHANG))? {
-            WaitStatus::StillAlive => return Ok(None),
-            WaitStatus::Exited(it, code) if it == pid(daemon) => return Ok(Some(shown(code))),
-            WaitStatus::Signaled(it, signal, _) if it == pid(daemon) => {
-                return Ok(Some(shown(128 + signal as i32)));
-            }
-            _ => {}
+    while let Some((ended, status)) = wait(WaitOptions::NOHANG)? {
+        // By numbers: a real-time signal has no name, and any process here may have ended by one.
+        let by_signal = || status.terminating_signal().map(|signal| 128 + signal);
+        if ended.as_raw_pid() == daemon.id().cast_signed()
+            && let Some(code) = status.exit_status().or_else(by_signal)
+        {
+            return Ok(Some(u8::try_from(code).unwrap_or(1)));
         }
     }
+    Ok(None)
 }
 
 fn pid(child: &Child) -> Pid {
     Pid::from_raw(child.id().cast_signed())
-}
-
-fn shown(code: i32) -> u8 {
-    u8::try_from(code).unwrap_or(1)
 }

@@ -100,6 +100,19 @@ async fn the_first_process_of_a_container_serves_who_is_inside_and_who_is_not() 
     assert_eq!(stopped.invocation.unwrap().outcome, "cancelled");
     assert_eq!(processes::marked(&running.uuid), []);
 
+    // One may have ended by a signal that has no name.
+    let target = first(&daemon).to_string();
+    let nsenter = ["--target", &target, "--pid", "--mount", "--"];
+    let mut orphan = std::process::Command::new("nsenter");
+    let script = ["sh", "-c", "sleep 60 & kill -40 $!"];
+    assert!(
+        orphan
+            .args(nsenter)
+            .args(script)
+            .status()
+            .unwrap()
+            .success()
+    );
     // Whoever lost its parent has become the first one's child, and is waited for.
     eventually("no zombies", async || {
         zombies(first(&daemon)).is_empty().then_some(())

@@ -15,7 +15,7 @@ use steroids_provider::redact::Redactor;
 use steroids_shim::exit::ExitRecord;
 use steroids_shim::lock;
 use steroids_shim::paths::InvDir;
-use steroids_shim::protocol;
+use steroids_shim::protocol::Message;
 use steroids_shim::spec::Spec;
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, warn};
@@ -96,7 +96,7 @@ pub(super) struct Job {
 /// What woke a job up.
 enum Event {
     Hint,
-    Shim(Option<protocol::Message>),
+    Shim(Option<Message>),
     Request(Request),
     Poll,
     Detach,
@@ -127,19 +127,27 @@ impl Job {
             self.next_generation().await?;
         }
         let mut projection = self.open_projection(&mut link).await?;
+        let mut asks_life = false;
         loop {
-            let (back, exit) = self.project(projection, &mut link).await?;
+            let (back, exit) = self.project(projection, &mut link, asks_life).await?;
             projection = back;
             if let Some(exit) = exit {
                 self.publish_ending();
                 return finish::finish(self, projection, exit).await;
             }
             self.obey(&mut link).await;
-            match self.next_event(&mut hint, &mut link).await {
+            let event = loop {
+                match self.next_event(&mut hint, &mut link).await {
+                    // How it is, and nothing of the spool: of that the kernel tells.
+                    Event::Shim(Some(Message::Stat(_))) if hint.is_watched() => self.listen(&link),
+                    event => break event,
+                }
+            };
+            asks_life = matches!(event, Event::Poll);
+            match event {
                 Event::Hint => {}
                 Event::Poll => {
                     hint.rearm();
-                    self.check_life(&link).await;
                     link.ask().await;
                 }
                 Event::Shim(Some(_)) => self.listen(&link),
@@ -183,11 +191,21 @@ impl Job {
     async fn check_life(&self, link: &ShimLink) {
         let path = self.dir.lock();
         let held = tokio::task::spawn_blocking(move || lock::is_held(&path)).await;
-        match held.unwrap_or_else(|panicked| Err(std::io::Error::other(panicked))) {
+        let held = held.unwrap_or_else(|panicked| Err(std::io::Error::other(panicked)));
+        self.is_alive(held, link).await;
+    }
+
+    /// By its lock. False if there is a record now that it was lost.
+    async fn is_alive(&self, held: std::io::Result<bool>, link: &ShimLink) -> bool {
+        match held {
             Ok(true) => self.listen(link),
-            Ok(false) => lost::declare(&self.spec, &self.dir, "shim lost").await,
+            Ok(false) => {
+                lost::declare(&self.spec, &self.dir, "shim lost").await;
+                return false;
+            }
             Err(error) => warn!(invocation.id = %self.id, %error, "lock cannot be asked"),
         }
+        true
     }
 
     /// Passes on what the shim says of itself, or that it says nothing.
@@ -263,18 +281,22 @@ impl Job {
     }
 
     /// Projects all that is in the spool now. With the exit record, if that was there before: what
-    /// it promises of the spool has then been projected.
+    /// it promises of the spool has then been projected. Asked for its life too, it is done in one
+    /// trip to a thread that may block: with many silent invocations the trips are what costs.
     async fn project(
         &mut self,
         mut projection: Box<Projection>,
         link: &mut ShimLink,
+        mut asks_life: bool,
     ) -> Option<(Box<Projection>, Option<ExitRecord>)> {
         loop {
             let dir = self.dir.clone();
-            let (back, exit, step) = tokio::task::spawn_blocking(move || {
+            let (back, held, exit, step) = tokio::task::spawn_blocking(move || {
+                // Before the record, which a shim writes before it lets go.
+                let held = asks_life.then(|| lock::is_held(&dir.lock()));
                 let exit = ExitRecord::load(&dir);
                 let step = projection.advance();
-                (projection, exit, step)
+                (projection, held, exit, step)
             })
             .await
             .ok()?;
@@ -287,6 +309,12 @@ impl Job {
                         self.inner.hints.poke(projection.log_path());
                     }
                     self.publish_live(projection.live());
+                    if let (Some(held), Ok(None)) = (held, &exit)
+                        && !self.is_alive(held, link).await
+                    {
+                        asks_life = false;
+                        continue;
+                    }
                     return match exit {
                         Ok(exit) => {
                             self.inner.well(&self.spec.uuid);

@@ -26,6 +26,8 @@ mod prompt;
 const RETRY_FOR: Duration = Duration::from_secs(30);
 const RETRY_EVERY: Duration = Duration::from_millis(300);
 
+const NOT_SENT: &str = "the daemon did not say which variables the provider gets: those that its `env` names were not sent along";
+
 const EXAMPLES: &str = "\
 Examples:
   steroidsctl start --task T1 --prompt 'fix the failing test' --follow
@@ -114,7 +116,10 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failu
     request.caller_env = tokio::select! {
         () = interrupt.pressed() => return Ok(Exit::Stopped),
         wanted = environment::wanted(&client, &request.provider) => {
-            environment::of_caller(std::env::vars_os(), &wanted)
+            if wanted.is_none() {
+                session.note(NOT_SENT);
+            }
+            environment::of_caller(std::env::vars_os(), &wanted.unwrap_or_default())
         }
     };
     let asking = Spinner::new().during("starting", ask(session, &client, &request));

@@ -59,23 +59,28 @@ const NAMES: &[&str] = &[
 /// Room for the variables beside a prompt of full length in one message.
 const MOST_BYTES: usize = 512 * 1024;
 
-/// How long the daemon may take to say what a provider wants. It tells at once, or has troubles of
-/// which the start will say more.
+/// How long the daemon may take to say what a provider wants: longer than it waits for disks itself.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Names that the daemon's configuration lets pass to this provider.
-pub(super) async fn wanted(client: &Client, provider: &str) -> Vec<String> {
-    let asked = client.status(v1::StatusRequest {});
-    let Ok(Ok(status)) = tokio::time::timeout(PATIENCE, asked).await else {
-        return Vec::new();
+/// Names that the daemon's configuration lets pass to this provider; `None` if it did not say.
+pub(super) async fn wanted(client: &Client, provider: &str) -> Option<Vec<String>> {
+    // One that is being restarted breaks off; the start itself outlasts that, and so does this.
+    let asked = async {
+        loop {
+            match client.status(v1::StatusRequest {}).await {
+                Ok(status) => return status,
+                Err(_) => tokio::time::sleep(super::RETRY_EVERY).await,
+            }
+        }
     };
+    let status = tokio::time::timeout(PATIENCE, asked).await.ok()?;
     let provider = if provider.is_empty() {
         "claude"
     } else {
         provider
     };
     let of_name = status.providers.into_iter().find(|it| it.name == provider);
-    of_name.map(|it| it.env).unwrap_or_default()
+    Some(of_name.map(|it| it.env).unwrap_or_default())
 }
 
 /// The allowed ones of these variables. Such as are not UTF-8 are left out, and those of a name

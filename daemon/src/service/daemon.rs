@@ -39,6 +39,10 @@ impl Asking {
 /// What is wrong if the room on disk cannot be told in time.
 const NO_ANSWER: &str = "the disk of the state folder or of a project does not answer; how much of it is free is not known";
 
+/// What is wrong if the programs cannot be looked for in time.
+const NO_PROGRAMS: &str =
+    "a disk with the providers' programs does not answer; where they are is not known";
+
 /// What does not change while the daemon runs.
 #[derive(Debug, Clone)]
 pub struct Facts {
@@ -87,11 +91,12 @@ impl v1::daemon_server::Daemon for Service {
             self.programs.ask(programs),
             self.disks.ask(move || supervisor.low_disks())
         );
-        let providers = programs.unwrap_or_else(|| {
-            let providers = self.facts.providers.iter();
-            providers.map(|it| shown(it, &[])).collect()
-        });
         let mut degraded = self.supervisor.degraded();
+        let providers = programs.unwrap_or_else(|| {
+            degraded.push(NO_PROGRAMS.to_owned());
+            let providers = self.facts.providers.iter();
+            providers.map(|it| told(it, None)).collect()
+        });
         degraded.extend(low.unwrap_or_else(|| vec![NO_ANSWER.to_owned()]));
         degraded.extend(self.projects.degraded());
         let state = if self.supervisor.is_draining() {
@@ -169,12 +174,15 @@ impl v1::daemon_server::Daemon for Service {
 }
 
 fn shown(provider: &ProviderFacts, search_path: &[PathBuf]) -> v1::Provider {
-    let program = program(&provider.command, search_path);
+    told(provider, program(&provider.command, search_path).as_deref())
+}
+
+fn told(provider: &ProviderFacts, program: Option<&Path>) -> v1::Provider {
     v1::Provider {
         name: provider.name.clone(),
         kind: provider.kind.to_owned(),
         command: provider.command.clone(),
-        program: program.as_deref().map(convert::text).unwrap_or_default(),
+        program: program.map(convert::text).unwrap_or_default(),
         env: provider.env.clone(),
     }
 }

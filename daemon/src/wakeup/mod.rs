@@ -52,7 +52,7 @@ pub struct Report {
 pub async fn pass(supervisor: &Supervisor, projects: &Projects, settings: &Settings) -> Report {
     // One that was given up, or is to be, is opened again where it can be.
     if timeout(LOOK_WITHIN, projects.look()).await.is_err() {
-        warn!("a project's disk does not answer; going on with those known");
+        warn!("the look at all projects takes long; going on with what is known");
     }
     let found = supervisor.reconcile(Scope::Wakeup).await;
     let mut failures = Vec::new();

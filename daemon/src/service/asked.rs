@@ -1,6 +1,6 @@
 //! Whether anybody asks for what a stream has to give. Being woken tells that there is something,
-//! being polled that the client has room for it; a stream that was woken and is not polled has a
-//! client that takes nothing. A window that closes while a batch is being made shows in no other way.
+//! being polled that what was given before has gone; a stream that was woken and is not polled has a
+//! client that takes nothing. A batch that was begun behind a full window shows in no other way.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! HTTP/2 gives no way to end one stream whose client takes nothing, not even an end; so what it
-//! holds is given back, and it is told when it comes back. A client that takes nothing of any of its
+//! holds while idle is given back, and it is told when it comes back. A client that takes nothing of any of its
 //! streams loses its connection (`peer`).
 
 use std::future::Future;

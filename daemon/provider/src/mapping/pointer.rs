@@ -1,6 +1,6 @@
 //! A place in a JSON value: `/message/content/0/text`, as RFC 6901 has it, and one thing more: where
-//! it meets a text on its way, it goes on into the JSON that the text holds. Models hand over the
-//! arguments of their tools like that.
+//! it meets a text on its way, it goes on into the object or the list that the text holds. Models
+//! hand over the arguments of their tools like that.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -121,6 +121,11 @@ fn find<'a>(value: &'a RawValue, steps: &[String]) -> Option<Cow<'a, RawValue>> 
         b'"' => {
             let text = json::text(value, false)?.text;
             let inner: &RawValue = serde_json::from_str(&text).ok()?;
+            // Each text must lead a step on: an agent may print texts in texts without end, and all
+            // that lead here are kept meanwhile.
+            if inner.get().starts_with('"') {
+                return None;
+            }
             find(inner, steps).map(|found| Cow::Owned(found.into_owned()))
         }
         _ => None,
@@ -155,6 +160,23 @@ mod tests {
             assert_eq!(found(json, pointer).as_deref(), expected, "{pointer}");
         }
         assert_eq!(found(json, "").as_deref(), Some(json));
+    }
+
+    #[test]
+    fn a_text_within_a_text_is_not_gone_into() {
+        // Each quote costs six bytes a level, so a line of 8 MiB would have a thousand levels, and
+        // reading them all at once took gigabytes.
+        let nested = |levels: usize| {
+            let mut json = r#"{"b":1}"#.to_owned();
+            for _ in 0..levels {
+                let inner = json.replace('\\', r"\u005c").replace('"', r"\u0022");
+                json = format!("\"{inner}\"");
+            }
+            format!("{{\"a\":{json}}}")
+        };
+        assert_eq!(found(&nested(1), "/a/b").as_deref(), Some("1"));
+        assert_eq!(found(&nested(2), "/a/b"), None);
+        assert_eq!(found(&nested(100), "/a/b"), None);
     }
 
     #[test]

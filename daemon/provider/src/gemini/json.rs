@@ -282,7 +282,7 @@ fn usage(stats: &Object<'_>) -> Option<Usage> {
     let output = count("total_tokens")
         .saturating_sub(input)
         .max(count("output_tokens"));
-    (input + output + cached > 0).then_some(Usage {
+    (input.max(output).max(cached) > 0).then_some(Usage {
         input_tokens: stats
             .u64("input")
             .unwrap_or_else(|| input.saturating_sub(cached)),

@@ -149,6 +149,16 @@ fn counts_that_are_all_zero_are_none() {
 }
 
 #[test]
+fn counts_past_all_reason_are_counts() {
+    let most = u64::MAX;
+    let result = format!(
+        r#"{{"type":"result","status":"success","stats":{{"input_tokens":1,"output_tokens":{most}}}}}"#
+    );
+    let reading = Reading::of(&[&result]);
+    assert_eq!(reading.seen, [format!("10 1 usage 1 {most}")]);
+}
+
+#[test]
 fn the_exit_code_tells_what_the_message_does_not() {
     let error = |message: &str| {
         format!(

@@ -34,6 +34,8 @@ const USAGE: &str = "opencode run [message..]";
 pub(super) struct Stderr {
     /// Text mode: tools are here.
     shows_tools: bool,
+    /// The agent was told; a line like that is what a tool printed.
+    agent_told: bool,
     /// An error, until something else tells that it was not the last.
     error: Option<(Stamp, Text<'static>)>,
     /// The line before said that a tool failed; what follows says why.
@@ -60,7 +62,9 @@ impl Stderr {
             return out.ignored(&ignored::STYLE);
         }
         self.flush(line.at, out);
-        if self.shows_tools && plain.starts_with("> ") && plain.contains(" · ") {
+        if self.shows_tools && !self.agent_told && plain.starts_with("> ") && plain.contains(" · ")
+        {
+            self.agent_told = true;
             return out.ignored(&ignored::AGENT);
         }
         if let Some(said) = styled.text.strip_prefix(ERROR)
@@ -232,6 +236,17 @@ mod tests {
         // In JSON mode no tool is told here, whatever a line looks like.
         let (seen, _) = read(Stderr::default(), &lines[2..3]);
         assert_eq!(seen, ["1 out $ ls -la"]);
+    }
+
+    #[test]
+    fn what_a_tool_printed_is_shown_even_if_it_looks_like_an_agent() {
+        let lines = [
+            "> build · coder-1",
+            "\u{1b}[0m$ \u{1b}[0mcat quotes.txt",
+            "> build · coder-1",
+        ];
+        let (seen, _) = read(Stderr::with_tools(), &lines);
+        assert_eq!(seen, ["2 bash: cat quotes.txt", "3 out > build · coder-1"]);
     }
 
     #[test]

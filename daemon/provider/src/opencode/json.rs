@@ -152,11 +152,14 @@ impl Json {
             _ => return false,
         };
         let call = Call::new(&name, &state);
+        let was_open = self.calls.is_open(&call_id);
         if came_through && let Some(items) = call.plan() {
             out.activity(at, &Activity::Plan { items });
-            return true;
+            // One that was told of early has a line already, and gets its result.
+            if !was_open {
+                return true;
+            }
         }
-        let was_open = self.calls.is_open(&call_id);
         if !was_open {
             let tool = Activity::Tool {
                 cmd: whole(call.cmd(&self.run)),

@@ -192,6 +192,25 @@ fn a_call_that_is_told_of_early_is_open_until_it_is_over() {
 }
 
 #[test]
+fn a_plan_that_is_told_of_early_is_over_with_its_call() {
+    let state = |status: &str| {
+        let todos = r#"{"todos":[{"content":"a","status":"pending"}]}"#;
+        format!(r#"{{"status":"{status}","input":{todos},"output":"ok"}}"#)
+    };
+    let early = tool("todowrite", &state("running"));
+    let over = tool("todowrite", &state("completed"));
+    let reading = Reading::of(&[&early, &over]);
+    assert_eq!(reading.parser.vitals().open_tools, 0);
+    assert_eq!(
+        reading.seen[2..],
+        ["20 2 plan 1", "20 2 result c true None Some(10) ok"]
+    );
+    // Told at once, it is the plan alone.
+    let reading = Reading::of(&[&over]);
+    assert_eq!(reading.seen[1..], ["10 1 plan 1"]);
+}
+
+#[test]
 fn an_error_is_the_reason_only_if_nothing_follows() {
     let mut reading = Reading::of(&[ERROR]);
     let verdict = reading.end(1);

@@ -39,11 +39,7 @@ impl Deltas {
     /// Gives out all of it, with the time of the last fragment.
     pub(crate) fn flush(&mut self, now: Stamp, out: &mut dyn Sink) {
         if !self.text.is_empty() {
-            let at = Stamp {
-                raw: now.raw,
-                ..self.at
-            };
-            self.give_out(at, out);
+            self.give_out(now.shown_late(self.at), out);
         }
         self.lossy = false;
     }

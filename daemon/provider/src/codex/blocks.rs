@@ -72,10 +72,7 @@ impl Ended {
     }
 
     pub(super) fn give_out(self, now: Stamp, out: &mut dyn Sink) {
-        let at = Stamp {
-            raw: now.raw,
-            ..self.at
-        };
+        let at = now.shown_late(self.at);
         let result = Activity::ToolResult {
             call_id: Cow::Owned(self.id),
             ok: self.ok,
@@ -150,10 +147,7 @@ impl Patch {
     }
 
     pub(super) fn give_out(mut self, now: Stamp, out: &mut dyn Sink) {
-        let at = Stamp {
-            raw: now.raw,
-            ..self.at
-        };
+        let at = now.shown_late(self.at);
         self.show(at, out);
         let result = Activity::ToolResult {
             call_id: Cow::Owned(self.id),

@@ -56,11 +56,7 @@ impl Stdout {
 
     fn give_out(&mut self, now: Stamp, out: &mut dyn Sink) {
         for (since, msg) in self.held.drain(..) {
-            let at = Stamp {
-                raw: now.raw,
-                ..since
-            };
-            output(out, at, msg);
+            output(out, now.shown_late(since), msg);
         }
     }
 }

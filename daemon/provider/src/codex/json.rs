@@ -323,15 +323,8 @@ impl Parser for Json {
 
 /// Gives out an error that turned out not to be the last, with the time at which it came.
 fn notice(out: &mut dyn Sink, since: Stamp, now: Stamp, message: &str) {
-    let at = Stamp {
-        raw: now.raw,
-        ..since
-    };
-    let notice = Activity::Notice {
-        level: Level::Error,
-        msg: text::whole(message),
-    };
-    out.activity(at, &notice);
+    let (level, msg) = (Level::Error, text::whole(message));
+    out.activity(now.shown_late(since), &Activity::Notice { level, msg });
 }
 
 /// `item.completed/new_thing`.

@@ -358,12 +358,8 @@ fn output(out: &mut dyn Sink, at: Stamp, stream: Stream, msg: Text<'_>) {
 }
 
 fn notice(out: &mut dyn Sink, since: Stamp, now: Stamp, level: Level, message: &str) {
-    let at = Stamp {
-        raw: now.raw,
-        ..since
-    };
     let msg = text::whole(message);
-    out.activity(at, &Activity::Notice { level, msg });
+    out.activity(now.shown_late(since), &Activity::Notice { level, msg });
 }
 
 #[cfg(test)]

@@ -78,10 +78,7 @@ impl Stderr {
         let Some(attempt) = self.attempt.take() else {
             return;
         };
-        let at = Stamp {
-            raw: now.raw,
-            ..attempt.at
-        };
+        let at = now.shown_late(attempt.at);
         attempt.give_out(at, out);
     }
 

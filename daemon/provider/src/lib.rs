@@ -16,6 +16,7 @@ pub mod encode;
 pub mod env;
 mod escape;
 mod gemini;
+mod held;
 mod json;
 mod jsonl;
 mod judge;

@@ -6,9 +6,9 @@
 
 use std::borrow::Cow;
 
-use crate::activity::{Activity, Foreign, Level, Stamp, Stream, Text, Usage};
-use crate::bounds::one_line;
+use crate::activity::{Activity, Foreign, Level, Stamp, Stream, Usage};
 use crate::calls::Calls;
+use crate::held::HeldError;
 use crate::json::{self, Event, Object};
 use crate::judge::{Evidence, Final, Problem, judge};
 use crate::opencode::stderr::Stderr;
@@ -35,7 +35,7 @@ pub(super) struct Json {
     /// The step that was counted last.
     counted: String,
     /// An `error`, until the next event tells whether it was the last.
-    error: Option<(Stamp, String)>,
+    error: HeldError,
     /// A call in this step that nobody allowed.
     refused: Option<String>,
     last: Final,
@@ -54,7 +54,7 @@ impl Json {
             calls: Calls::default(),
             usage: None,
             counted: String::new(),
-            error: None,
+            error: HeldError::default(),
             refused: None,
             last: Final::Missing,
             problem: None,
@@ -227,7 +227,7 @@ impl Json {
         let Some(problem) = event.object("error").and_then(|it| errors::problem(&it)) else {
             return false;
         };
-        self.error = Some((at, problem.error.clone()));
+        self.error.hold(at, whole(problem.error.clone()));
         self.problem = Some(problem);
         self.last = Final::Bad;
         out.held("an error, until the next event");
@@ -236,16 +236,7 @@ impl Json {
 
     /// Something else came: what went wrong was not the end.
     fn went_on(&mut self, now: Stamp, out: &mut dyn Sink) {
-        if let Some((since, error)) = self.error.take() {
-            let notice = Activity::Notice {
-                level: Level::Error,
-                msg: Text {
-                    text: error.into(),
-                    ..Text::default()
-                },
-            };
-            out.activity(now.shown_late(since), &notice);
-        }
+        self.error.show(now, out);
         if self.last == Final::Bad {
             self.last = Final::Missing;
         }
@@ -316,10 +307,7 @@ impl Parser for Json {
         let evidence = self.evidence(exit);
         let judgement = judge(exit, &evidence);
         let told = judgement.error.as_deref();
-        let held = self.error.as_ref().map(|(_, error)| one_line(error));
-        if held.as_deref() != told {
-            self.went_on(at, out);
-        }
+        self.error.end(told, at, out);
         self.stderr.end(told, at, out);
         Verdict {
             session_id: self.session.take(),

@@ -15,6 +15,7 @@ use std::borrow::Cow;
 
 use crate::activity::{Activity, Level, Stamp, Stream, Text};
 use crate::bounds::one_line;
+use crate::held::HeldError;
 use crate::judge::Problem;
 use crate::opencode::{errors, ignored};
 use crate::parser::{Line, Sink};
@@ -37,7 +38,7 @@ pub(super) struct Stderr {
     /// The agent was told; a line like that is what a tool printed.
     agent_told: bool,
     /// An error, until something else tells that it was not the last.
-    error: Option<(Stamp, Text<'static>)>,
+    error: HeldError,
     /// The line before said that a tool failed; what follows says why.
     tool_failed: bool,
     problem: Option<Problem>,
@@ -61,7 +62,7 @@ impl Stderr {
             self.tool_failed = tool_failed;
             return out.ignored(&ignored::STYLE);
         }
-        self.flush(line.at, out);
+        self.error.show(line.at, out);
         if self.shows_tools && !self.agent_told && plain.starts_with("> ") && plain.contains(" · ")
         {
             self.agent_told = true;
@@ -77,7 +78,7 @@ impl Stderr {
                 truncated_bytes: styled.truncated_bytes,
                 lossy: styled.lossy,
             };
-            self.error = Some((line.at, said));
+            self.error.hold(line.at, said);
             return out.held("an error, until something else comes");
         }
         let msg = Text {
@@ -108,18 +109,7 @@ impl Stderr {
 
     /// It is over: an error that is held is shown, unless the terminal line tells of it.
     pub(super) fn end(&mut self, told: Option<&str>, now: Stamp, out: &mut dyn Sink) {
-        let held = self.error.as_ref().map(|(_, error)| one_line(&error.text));
-        if held.as_deref() != told {
-            self.flush(now, out);
-        }
-    }
-
-    /// Something else came: an error that is held was not the end.
-    fn flush(&mut self, now: Stamp, out: &mut dyn Sink) {
-        if let Some((since, msg)) = self.error.take() {
-            let level = Level::Error;
-            out.activity(now.shown_late(since), &Activity::Notice { level, msg });
-        }
+        self.error.end(told, now, out);
     }
 
     /// The last error it told of.

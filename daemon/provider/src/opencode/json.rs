@@ -206,7 +206,10 @@ impl Json {
                 let msg = whole(format!("the model ended its step with reason `{other}`"));
                 let level = Level::Warn;
                 out.activity(at, &Activity::Notice { level, msg });
-                Final::Good
+                match other {
+                    "error" => Final::Bad,
+                    _ => Final::Good,
+                }
             }
         };
         let step = part.str("id").unwrap_or_default();

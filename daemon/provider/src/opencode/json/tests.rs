@@ -145,6 +145,14 @@ fn exit_zero_in_the_middle_of_the_work_is_no_success() {
         "{:?}",
         reading.seen
     );
+    // The model's provider gave up on it.
+    let error = STOP.replace("\"stop\"", "\"error\"");
+    assert_eq!(
+        Reading::of(&[START, &error]).end(0).outcome,
+        Outcome::Failed
+    );
+    let went_on = Reading::of(&[START, &error, START, STOP]).end(0);
+    assert_eq!(went_on.outcome, Outcome::Success);
 }
 
 #[test]

@@ -240,8 +240,10 @@ impl Jsonl {
         }
         self.goes_on();
         let call_id = self.text(rule, Field::Call, value).map(|id| id.text);
+        // One that is told when it is over has no time of its own.
         if let Some(id) = &call_id
             && self.tells_results
+            && !rule.is_result()
         {
             self.calls.begin(id, at);
         }

@@ -221,6 +221,16 @@ fn how_it_ended_is_told_by_the_final_event_then_by_errors_then_by_phrases() {
 }
 
 #[test]
+fn a_call_that_is_told_when_it_is_over_has_no_measured_duration() {
+    let mapping = r#"{"events":[{"fields":{"tool":["/tool"],"call":["/id"],"result":["/out"]}}]}"#;
+    let reading = Reading::of(mapping, &[r#"{"tool":"x","id":"1","out":"y"}"#]);
+    assert_eq!(
+        reading.seen,
+        ["1 tool x x -", "1 result 1 true None None y"]
+    );
+}
+
+#[test]
 fn without_a_final_event_the_exit_counts_and_the_limits_wait_for_nothing() {
     let bare =
         r#"{"events":[{"fields":{"text":["/t"]}},{"fields":{"tool":["/tool"],"call":["/id"]}}]}"#;

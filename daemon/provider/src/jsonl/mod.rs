@@ -181,7 +181,7 @@ impl Jsonl {
             return Done::Nothing;
         };
         let id = id.text.into_owned();
-        if id.len() > SESSION_LIMIT || self.session.as_ref() == Some(&id) {
+        if id.is_empty() || id.len() > SESSION_LIMIT || self.session.as_ref() == Some(&id) {
             return Done::Silent;
         }
         let session = Activity::Session {

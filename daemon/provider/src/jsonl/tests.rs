@@ -231,6 +231,16 @@ fn a_call_that_is_told_when_it_is_over_has_no_measured_duration() {
 }
 
 #[test]
+fn an_empty_session_is_none() {
+    let mut reading = Reading::of(
+        MAPPING,
+        &[r#"{"session_id":"","type":"delta","text":"x\n"}"#],
+    );
+    assert_eq!(reading.seen, ["1 Stdout x"]);
+    assert_eq!(reading.end(0).session_id, None);
+}
+
+#[test]
 fn without_a_final_event_the_exit_counts_and_the_limits_wait_for_nothing() {
     let bare =
         r#"{"events":[{"fields":{"text":["/t"]}},{"fields":{"tool":["/tool"],"call":["/id"]}}]}"#;

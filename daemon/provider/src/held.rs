@@ -19,6 +19,11 @@ impl HeldError {
         self.error = Some((at, error));
     }
 
+    /// Whether there is one.
+    pub(crate) fn is_some(&self) -> bool {
+        self.error.is_some()
+    }
+
     /// Something else came: it was not the end.
     pub(crate) fn show(&mut self, now: Stamp, out: &mut dyn Sink) {
         if let Some((since, msg)) = self.error.take() {

@@ -77,16 +77,20 @@ impl Jsonl {
                     error: said.unwrap_or_else(|| "its final event is an error".to_owned()),
                 });
             }
-            self.last = if error.is_some() {
-                Final::Bad
-            } else {
-                Final::Good
+            self.show_error(at, out);
+            self.last = match &error {
+                Some(problem) => {
+                    self.error.hold(at, text::whole(problem.error.clone()));
+                    Final::Bad
+                }
+                None => Final::Good,
             };
             self.is_failing = false;
             self.problem = error;
             return Done::Silent.max(done);
         }
         if let Some(problem) = error {
+            self.show_error(at, out);
             let level = Level::Error;
             let msg = text::whole(problem.error.clone());
             self.show(at, &Activity::Notice { level, msg }, out);

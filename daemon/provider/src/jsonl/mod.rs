@@ -14,6 +14,7 @@ use crate::activity::{Activity, Foreign, Level, Stamp, Stream, Text, Usage};
 use crate::bounds::one_line;
 use crate::calls::Calls;
 use crate::deltas::Deltas;
+use crate::held::HeldError;
 use crate::json::{self, Event};
 use crate::judge::{Evidence, Final, Problem, judge};
 use crate::label;
@@ -76,6 +77,8 @@ struct Jsonl {
     last: Final,
     /// The last thing that came is an error.
     is_failing: bool,
+    /// What the final event said went wrong.
+    error: HeldError,
     problem: Option<Problem>,
     /// What a line of text told, by the mapping's phrases.
     hint: Option<Problem>,
@@ -100,6 +103,7 @@ impl Jsonl {
             deltas: Deltas::default(),
             usage: None,
             is_failing: false,
+            error: HeldError::default(),
             problem: None,
             hint: None,
             stderr: None,
@@ -208,19 +212,19 @@ impl Jsonl {
             let stream = Stream::Stdout;
             match field {
                 Field::Text if rule.is_delta => {
-                    self.goes_on();
+                    self.goes_on(at, out);
                     self.answer.push(&msg.text);
                     if !self.deltas.push(&msg, at, out) {
                         out.held("a fragment of text, until there is a line of it");
                     }
                 }
                 Field::Text => {
-                    self.goes_on();
+                    self.goes_on(at, out);
                     self.answer.push_line(&msg.text);
                     self.show(at, &Activity::Output { stream, msg }, out);
                 }
                 Field::Thinking => {
-                    self.goes_on();
+                    self.goes_on(at, out);
                     self.show(at, &Activity::Thinking { msg }, out);
                 }
                 _ => {
@@ -238,7 +242,7 @@ impl Jsonl {
         if name.is_none() && command.is_none() {
             return Done::Nothing;
         }
-        self.goes_on();
+        self.goes_on(at, out);
         let call_id = self.text(rule, Field::Call, value).map(|id| id.text);
         // One that is told when it is over has no time of its own.
         if let Some(id) = &call_id
@@ -282,7 +286,7 @@ impl Jsonl {
                 None => Done::Nothing,
             };
         };
-        self.goes_on();
+        self.goes_on(at, out);
         let is_error = rule.is_error(value) || exit_code.is_some_and(|code| code != 0);
         let result = Activity::ToolResult {
             duration_ms: self.calls.end(&call_id, at),
@@ -307,10 +311,19 @@ impl Jsonl {
     }
 
     /// What came before was not the end.
-    fn goes_on(&mut self) {
+    fn goes_on(&mut self, at: Stamp, out: &mut dyn Sink) {
+        self.show_error(at, out);
         self.is_failing = false;
         if matches!(self.last, Final::Good | Final::Bad) {
             self.last = Final::Missing;
+        }
+    }
+
+    /// The final event was not the last.
+    fn show_error(&mut self, at: Stamp, out: &mut dyn Sink) {
+        if self.error.is_some() {
+            self.deltas.flush(at, out);
+            self.error.show(at, out);
         }
     }
 }
@@ -350,18 +363,20 @@ impl Parser for Jsonl {
     fn end(&mut self, at: Stamp, exit: &Exit, out: &mut dyn Sink) -> Verdict {
         self.deltas.flush(at, out);
         let evidence = Evidence {
-            last: match self.last {
-                Final::Missing | Final::None if self.is_failing => Final::Bad,
-                last => last,
+            last: match self.is_failing {
+                true => Final::Bad,
+                false => self.last,
             },
             problem: self.problem.take().or(self.hint.take()),
             stderr: self.stderr.take(),
         };
         let answer = self.final_answer.take().or_else(|| self.answer.take());
+        let judgement = judge(exit, &evidence);
+        self.error.end(judgement.error.as_deref(), at, out);
         Verdict {
             session_id: self.session.take(),
             usage: self.usage,
-            ..judge(exit, &evidence).verdict(answer)
+            ..judgement.verdict(answer)
         }
     }
 }

@@ -64,13 +64,20 @@ impl Reading {
     }
 
     fn end(&mut self, code: i32) -> Verdict {
-        let exit = Exit {
+        self.ended(&Exit {
             code: Some(code),
             ..Exit::default()
+        })
+    }
+
+    fn ended(&mut self, exit: &Exit) -> Verdict {
+        let at = Stamp {
+            raw: 99,
+            ..Stamp::default()
         };
         let seen = &mut self.seen;
         let mut sink = |at: Stamp, activity: &Activity<'_>| seen.push(told(at, activity));
-        self.parser.end(Stamp::default(), &exit, &mut sink)
+        self.parser.end(at, exit, &mut sink)
     }
 }
 
@@ -218,6 +225,43 @@ fn how_it_ended_is_told_by_the_final_event_then_by_errors_then_by_phrases() {
     let verdict = reading.end(2);
     assert_eq!(verdict.outcome, Outcome::Auth);
     assert_eq!(verdict.error.as_deref(), Some("Bad key: sk-1"));
+}
+
+#[test]
+fn an_error_of_a_final_event_is_shown_where_the_terminal_line_does_not_tell_it() {
+    let failed = r#"{"type":"end","error":"Bad key: x"}"#;
+    let more = r#"{"role":"assistant","content":"Again."}"#;
+    let end = r#"{"type":"end"}"#;
+    let mut reading = Reading::of(MAPPING, &[failed, more, end]);
+    assert_eq!(reading.seen, ["2 Error Bad key: x", "2 Stdout Again."]);
+    assert_eq!(reading.end(0).outcome, Outcome::Success);
+    // One final event after another.
+    let reading = Reading::of(MAPPING, &[failed, end]);
+    assert_eq!(reading.seen, ["2 Error Bad key: x"]);
+
+    let mut reading = Reading::of(MAPPING, &[failed]);
+    assert_eq!(reading.end(0).error.as_deref(), Some("Bad key: x"));
+    assert!(reading.seen.is_empty());
+    let mut reading = Reading::of(MAPPING, &[failed]);
+    let stopped = Exit {
+        ended_by: Some(crate::parser::EndedBy::Stop),
+        ..Exit::default()
+    };
+    assert_eq!(reading.ended(&stopped).outcome, Outcome::Cancelled);
+    assert_eq!(reading.seen, ["99 Error Bad key: x"]);
+}
+
+#[test]
+fn an_error_after_the_final_event_is_the_reason() {
+    let (end, error) = (
+        r#"{"type":"end"}"#,
+        r#"{"type":"error","message":"Sorry.","code":503}"#,
+    );
+    let verdict = Reading::of(MAPPING, &[end, error]).end(0);
+    assert_eq!(verdict.outcome, Outcome::Overloaded);
+    assert_eq!(verdict.error.as_deref(), Some("Sorry. (503)"));
+    let verdict = Reading::of(MAPPING, &[end, error, end]).end(0);
+    assert_eq!(verdict.outcome, Outcome::Success);
 }
 
 #[test]

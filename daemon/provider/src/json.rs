@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::activity::Text;
-use crate::parser::Line;
+use crate::activity::{Activity, Foreign, Stamp, Stream, Text};
+use crate::parser::{IgnoreRule, Line, Sink};
 use crate::text::{of_line, whole};
 
 /// Keys of one object that are looked at: known events have under 40; the bound keeps a line of
@@ -66,6 +66,38 @@ pub(crate) fn event<'a>(line: &Line<'a>, text: &'a str, lossy: bool) -> Event<'a
         },
         Err(_) if line.complete => Event::Text(of_line(line)),
         Err(_) => Event::Cut(of_line(line)),
+    }
+}
+
+/// Shows an event that nobody here knows, whole. An empty name is none.
+pub(crate) fn unknown(at: Stamp, name: &str, raw: &RawValue, out: &mut dyn Sink) {
+    let name = (!name.is_empty()).then_some(Cow::Borrowed(name));
+    let data = Foreign::Json(Cow::Borrowed(raw));
+    out.activity(at, &Activity::Unknown { name, data });
+}
+
+impl<'a> Event<'a> {
+    /// Hands back what is an event, and shows what is none. A blank line is passed over by the
+    /// provider's own rule.
+    pub(crate) fn or_show(
+        self,
+        at: Stamp,
+        blank: &'static IgnoreRule,
+        out: &mut dyn Sink,
+    ) -> Option<(Object<'a>, &'a RawValue)> {
+        match self {
+            Event::Object(event, raw) => return Some((event, raw)),
+            Event::Blank => out.ignored(blank),
+            Event::Text(msg) => {
+                let stream = Stream::Stdout;
+                out.activity(at, &Activity::Output { stream, msg });
+            }
+            Event::Cut(text) => {
+                let data = Foreign::Text(text);
+                out.activity(at, &Activity::Unknown { name: None, data });
+            }
+        }
+        None
     }
 }
 

@@ -22,9 +22,9 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::activity::{Activity, Foreign, Level, Stamp, Stream, Text};
+use crate::activity::{Activity, Level, Stamp, Stream, Text};
 use crate::bounds::one_line;
-use crate::json::{self, Event, Object};
+use crate::json::{self, Object, unknown};
 use crate::parser::{Exit, Line, Parser, Sink, Verdict, Vitals};
 use crate::run::Run;
 use crate::text::{Answer, of_line};
@@ -68,17 +68,9 @@ impl Parser for Json {
             return self.stderr_line(line, out);
         }
         let (text, lossy) = json::utf8(line);
-        match json::event(line, &text, lossy) {
-            Event::Object(event, raw) => self.event(line.at, &event, raw, out),
-            Event::Blank => out.ignored(&ignore::BLANK),
-            Event::Text(msg) => {
-                let stream = Stream::Stdout;
-                out.activity(line.at, &Activity::Output { stream, msg });
-            }
-            Event::Cut(text) => {
-                let data = Foreign::Text(text);
-                out.activity(line.at, &Activity::Unknown { name: None, data });
-            }
+        let event = json::event(line, &text, lossy);
+        if let Some((event, raw)) = event.or_show(line.at, &ignore::BLANK, out) {
+            self.event(line.at, &event, raw, out);
         }
     }
 
@@ -138,12 +130,6 @@ fn other(at: Stamp, kind: &str, subtype: Option<&str>, raw: &RawValue, out: &mut
         Some(rule) => out.ignored(rule),
         None => unknown(at, &name, raw, out),
     }
-}
-
-fn unknown(at: Stamp, name: &str, raw: &RawValue, out: &mut dyn Sink) {
-    let name = (!name.is_empty()).then_some(Cow::Borrowed(name));
-    let data = Foreign::Json(Cow::Borrowed(raw));
-    out.activity(at, &Activity::Unknown { name, data });
 }
 
 fn notice(at: Stamp, level: Level, msg: Text<'_>, out: &mut dyn Sink) {

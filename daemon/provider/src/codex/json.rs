@@ -2,13 +2,11 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
-use crate::activity::{Activity, Foreign, Level, PlanItem, Stamp, Stream, Text, Usage};
+use crate::activity::{Activity, Level, PlanItem, Stamp, Stream, Text, Usage};
 use crate::bounds::one_line;
 use crate::calls::Calls;
 use crate::codex::{errors, ignored, items, tracing};
-use crate::json::{self, Event, Object};
+use crate::json::{self, Object};
 use crate::judge::{Evidence, Final, Problem, judge};
 use crate::parser::{Exit, Line, Parser, Sink, Verdict, Vitals};
 use crate::run::Run;
@@ -254,14 +252,6 @@ impl Json {
             out.activity(line.at, &output);
         }
     }
-
-    fn unknown(name: Option<&str>, raw: &RawValue, at: Stamp, out: &mut dyn Sink) {
-        let unknown = Activity::Unknown {
-            name: name.map(Cow::Borrowed),
-            data: Foreign::Json(Cow::Borrowed(raw)),
-        };
-        out.activity(at, &unknown);
-    }
 }
 
 impl Parser for Json {
@@ -270,27 +260,18 @@ impl Parser for Json {
             return self.stderr(line, out);
         }
         let (utf8, lossy) = json::utf8(line);
-        match json::event(line, &utf8, lossy) {
-            Event::Blank => out.ignored(&ignored::BLANK),
-            Event::Text(msg) => {
-                let stream = Stream::Stdout;
-                out.activity(line.at, &Activity::Output { stream, msg });
-            }
-            Event::Cut(text) => {
-                let data = Foreign::Text(text);
-                out.activity(line.at, &Activity::Unknown { name: None, data });
-            }
-            Event::Object(event, raw) => {
-                let kind = event.str("type").unwrap_or_default();
-                if kind != "turn.failed"
-                    && let Some((since, held)) = self.error.take()
-                {
-                    notice(out, since, line.at, &held);
-                }
-                if !self.event(&kind, &event, line.at, out) {
-                    Json::unknown(name(&kind, &event).as_deref(), raw, line.at, out);
-                }
-            }
+        let event = json::event(line, &utf8, lossy);
+        let Some((event, raw)) = event.or_show(line.at, &ignored::BLANK, out) else {
+            return;
+        };
+        let kind = event.str("type").unwrap_or_default();
+        if kind != "turn.failed"
+            && let Some((since, held)) = self.error.take()
+        {
+            notice(out, since, line.at, &held);
+        }
+        if !self.event(&kind, &event, line.at, out) {
+            json::unknown(line.at, &name(&kind, &event), raw, out);
         }
     }
 
@@ -328,15 +309,14 @@ fn notice(out: &mut dyn Sink, since: Stamp, now: Stamp, message: &str) {
 }
 
 /// `item.completed/new_thing`.
-fn name<'a>(kind: &'a str, event: &Object<'_>) -> Option<Cow<'a, str>> {
+fn name<'a>(kind: &'a str, event: &Object<'_>) -> Cow<'a, str> {
     let item = event.object("item").and_then(|item| {
         let kind = item.str("type")?;
         Some(kind.into_owned())
     });
     match item {
-        _ if kind.is_empty() => None,
-        Some(item) => Some(Cow::Owned(format!("{kind}/{item}"))),
-        None => Some(Cow::Borrowed(kind)),
+        Some(item) if !kind.is_empty() => Cow::Owned(format!("{kind}/{item}")),
+        _ => Cow::Borrowed(kind),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::activity::{Activity, Foreign, Level, Stamp, Stream, Usage};
+use crate::activity::{Activity, Level, Stamp, Stream, Usage};
 use crate::calls::Calls;
 use crate::deltas::Deltas;
 use crate::gemini::stderr::Stderr;
@@ -197,33 +197,16 @@ impl Parser for Json {
             return self.stderr.line(line, out);
         }
         let (utf8, lossy) = json::utf8(line);
-        match json::event(line, &utf8, lossy) {
-            Event::Blank => out.ignored(&ignored::BLANK),
-            Event::Text(msg) => {
-                self.deltas.flush(line.at, out);
-                let stream = Stream::Stdout;
-                out.activity(line.at, &Activity::Output { stream, msg });
-            }
-            Event::Cut(text) => {
-                self.deltas.flush(line.at, out);
-                let data = Foreign::Text(text);
-                out.activity(line.at, &Activity::Unknown { name: None, data });
-            }
-            Event::Object(event, raw) => {
-                let kind = event.str("type").unwrap_or_default();
-                let is_text =
-                    kind == "message" && event.str("role").as_deref() == Some("assistant");
-                if !is_text {
-                    self.deltas.flush(line.at, out);
-                }
-                if !self.event(&kind, &event, line.at, out) {
-                    let unknown = Activity::Unknown {
-                        name: name(&kind, &event),
-                        data: Foreign::Json(Cow::Borrowed(raw)),
-                    };
-                    out.activity(line.at, &unknown);
-                }
-            }
+        let event = json::event(line, &utf8, lossy);
+        if !goes_on(&event) {
+            self.deltas.flush(line.at, out);
+        }
+        let Some((event, raw)) = event.or_show(line.at, &ignored::BLANK, out) else {
+            return;
+        };
+        let kind = event.str("type").unwrap_or_default();
+        if !self.event(&kind, &event, line.at, out) {
+            json::unknown(line.at, &name(&kind, &event), raw, out);
         }
     }
 
@@ -252,6 +235,18 @@ impl Parser for Json {
     }
 }
 
+/// Whether a line ends no text: it is nothing, or more of it.
+fn goes_on(event: &Event<'_>) -> bool {
+    match event {
+        Event::Blank => true,
+        Event::Text(_) | Event::Cut(_) => false,
+        Event::Object(event, _) => {
+            let is = |key: &str, word: &str| event.str(key).as_deref() == Some(word);
+            is("type", "message") && is("role", "assistant")
+        }
+    }
+}
+
 /// An error that does not end the run: a loop it noticed, a limit of turns.
 fn error(event: &Object<'_>, at: Stamp, out: &mut dyn Sink) -> bool {
     let Some(msg) = event.text("message") else {
@@ -266,11 +261,10 @@ fn error(event: &Object<'_>, at: Stamp, out: &mut dyn Sink) -> bool {
 }
 
 /// `message/new_role`.
-fn name<'a>(kind: &str, event: &Object<'_>) -> Option<Cow<'a, str>> {
+fn name<'a>(kind: &'a str, event: &Object<'_>) -> Cow<'a, str> {
     match (kind, event.str("role")) {
-        ("", _) => None,
-        ("message", Some(role)) => Some(Cow::Owned(format!("message/{role}"))),
-        (kind, _) => Some(Cow::Owned(kind.to_owned())),
+        ("message", Some(role)) => Cow::Owned(format!("message/{role}")),
+        (kind, _) => Cow::Borrowed(kind),
     }
 }
 

@@ -6,10 +6,10 @@
 
 use std::borrow::Cow;
 
-use crate::activity::{Activity, Foreign, Level, Stamp, Stream, Usage};
+use crate::activity::{Activity, Level, Stamp, Stream, Usage};
 use crate::calls::Calls;
 use crate::held::HeldError;
-use crate::json::{self, Event, Object};
+use crate::json::{self, Object};
 use crate::judge::{Evidence, Final, Problem, judge};
 use crate::opencode::stderr::Stderr;
 use crate::opencode::tools::Call;
@@ -271,28 +271,15 @@ impl Parser for Json {
             return self.stderr.line(line, out);
         }
         let (utf8, lossy) = json::utf8(line);
-        match json::event(line, &utf8, lossy) {
-            Event::Blank => out.ignored(&ignored::BLANK),
-            Event::Text(msg) => {
-                let stream = Stream::Stdout;
-                out.activity(line.at, &Activity::Output { stream, msg });
-            }
-            Event::Cut(text) => {
-                let data = Foreign::Text(text);
-                out.activity(line.at, &Activity::Unknown { name: None, data });
-            }
-            Event::Object(event, raw) => {
-                let kind = event.str("type").unwrap_or_default();
-                self.went_on(line.at, out);
-                self.announce(&event, line.at, out);
-                if !self.event(&kind, &event, line.at, out) {
-                    let unknown = Activity::Unknown {
-                        name: (!kind.is_empty()).then_some(kind),
-                        data: Foreign::Json(Cow::Borrowed(raw)),
-                    };
-                    out.activity(line.at, &unknown);
-                }
-            }
+        let event = json::event(line, &utf8, lossy);
+        let Some((event, raw)) = event.or_show(line.at, &ignored::BLANK, out) else {
+            return;
+        };
+        let kind = event.str("type").unwrap_or_default();
+        self.went_on(line.at, out);
+        self.announce(&event, line.at, out);
+        if !self.event(&kind, &event, line.at, out) {
+            json::unknown(line.at, &kind, raw, out);
         }
     }
 

@@ -27,6 +27,7 @@ pub mod mapping;
 mod opencode;
 pub mod outcome;
 pub mod parser;
+mod plan;
 pub mod redact;
 pub mod run;
 mod signal;

@@ -1,8 +1,9 @@
 //! Gemini's tools: what a person wants to read of a call, and plans.
 
-use crate::activity::{PlanItem, PlanStatus};
+use crate::activity::PlanItem;
 use crate::json::Object;
 use crate::label;
+use crate::plan;
 use crate::run::Run;
 
 use serde_json::value::RawValue;
@@ -65,25 +66,13 @@ fn short(prompt: &str) -> String {
 
 /// The plan a call writes; `None` if it holds no list.
 pub(super) fn plan(parameters: &RawValue) -> Option<Vec<PlanItem>> {
-    let mut items = Vec::new();
-    Object::parse(parameters, false)?
-        .each_object("todos", |todo| {
-            let text = todo.str("description").unwrap_or_default();
-            let (status, text) = match todo.str("status").as_deref() {
-                Some("completed") => (PlanStatus::Completed, text.into_owned()),
-                Some("in_progress") => (PlanStatus::InProgress, text.into_owned()),
-                Some("pending") | None => (PlanStatus::Pending, text.into_owned()),
-                // `cancelled`, `blocked`: the log has three words, so the text tells.
-                Some(other) => (PlanStatus::Pending, format!("{text} ({other})")),
-            };
-            items.push(PlanItem { text, status });
-        })
-        .then_some(items)
+    plan::of_todos(&Object::parse(parameters, false)?, "description")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::activity::PlanStatus;
 
     fn of(name: &str, parameters: &str) -> String {
         let run = Run {

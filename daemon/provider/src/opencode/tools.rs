@@ -2,9 +2,10 @@
 
 use serde_json::value::RawValue;
 
-use crate::activity::{PlanItem, PlanStatus};
+use crate::activity::PlanItem;
 use crate::json::Object;
 use crate::label;
+use crate::plan;
 use crate::run::Run;
 
 /// The tool that keeps the plan.
@@ -62,23 +63,10 @@ impl<'a> Call<'a> {
 
     /// The plan it writes; `None` if it writes none.
     pub(super) fn plan(&self) -> Option<Vec<PlanItem>> {
-        if self.name != TODO_WRITE {
-            return None;
-        }
-        let mut items = Vec::new();
-        self.input
-            .each_object("todos", |todo| {
-                let text = todo.str("content").unwrap_or_default();
-                let (status, text) = match todo.str("status").as_deref() {
-                    Some("completed") => (PlanStatus::Completed, text.into_owned()),
-                    Some("in_progress") => (PlanStatus::InProgress, text.into_owned()),
-                    Some("pending") | None => (PlanStatus::Pending, text.into_owned()),
-                    // `cancelled`: the log has three words, so the text tells.
-                    Some(other) => (PlanStatus::Pending, format!("{text} ({other})")),
-                };
-                items.push(PlanItem { text, status });
-            })
-            .then_some(items)
+        let is_plan = self.name == TODO_WRITE;
+        is_plan
+            .then(|| plan::of_todos(&self.input, "content"))
+            .flatten()
     }
 
     fn known(&self, run: &Run) -> Option<String> {
@@ -144,6 +132,7 @@ fn patched(patch: &str, run: &Run) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::activity::PlanStatus;
 
     fn state(json: &str) -> Object<'_> {
         Object::parse(serde_json::from_str(json).unwrap(), false).unwrap()

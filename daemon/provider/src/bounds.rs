@@ -11,6 +11,10 @@ pub const TEXT_LIMIT: usize = 256 * 1024;
 /// Longest provider line that is taken apart; of a longer one the beginning is kept.
 pub const SOURCE_LINE_LIMIT: usize = 8 * 1024 * 1024;
 
+/// Of an id, how much is kept and compared: known ones have under 80 bytes, and any longer ones
+/// differ early.
+const ID_LIMIT: usize = 256;
+
 /// Longest `error` of a terminal line: a person reads it in a table.
 const ONE_LINE_LIMIT: usize = 2_000;
 
@@ -50,6 +54,11 @@ fn without_half_character(bytes: &[u8], truncated_bytes: u64) -> (&[u8], u64) {
         return (&bytes[..start], truncated_bytes + cut);
     }
     (bytes, truncated_bytes)
+}
+
+/// What is kept of an id.
+pub(crate) fn short_id(id: &str) -> &str {
+    &id[..id.floor_char_boundary(ID_LIMIT)]
 }
 
 /// A text on one line: line breaks and what surrounds them become one space, and it is cut at a

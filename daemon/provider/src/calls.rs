@@ -3,13 +3,11 @@
 use std::collections::VecDeque;
 
 use crate::activity::Stamp;
+use crate::bounds::short_id;
 
 /// Calls kept at a time. No agent has so many open; a CLI that never ends one would otherwise
 /// grow this for ever. The oldest goes first.
 const LIMIT: usize = 1024;
-
-/// Of an id, how much is kept: known ones have under 80 bytes, and any longer ones differ early.
-const ID_LIMIT: usize = 256;
 
 /// The open calls, in the order in which they began.
 #[derive(Debug, Default)]
@@ -26,17 +24,20 @@ impl Calls {
         if self.open.len() == LIMIT {
             self.open.pop_front();
         }
-        self.open.push_back((key(id).to_owned(), at.mono_ms));
+        self.open.push_back((short_id(id).to_owned(), at.mono_ms));
     }
 
     /// Whether the call has begun and not ended.
     pub(crate) fn is_open(&self, id: &str) -> bool {
-        self.open.iter().any(|(open, _)| open == key(id))
+        self.open.iter().any(|(open, _)| open == short_id(id))
     }
 
     /// Ends a call; gives its duration in milliseconds if it was open.
     pub(crate) fn end(&mut self, id: &str, at: Stamp) -> Option<u64> {
-        let index = self.open.iter().position(|(open, _)| open == key(id))?;
+        let index = self
+            .open
+            .iter()
+            .position(|(open, _)| open == short_id(id))?;
         let (_, began) = self.open.remove(index)?;
         Some(at.mono_ms.saturating_sub(began))
     }
@@ -50,10 +51,6 @@ impl Calls {
     pub(crate) fn count(&self) -> u32 {
         u32::try_from(self.open.len()).unwrap_or(u32::MAX)
     }
-}
-
-fn key(id: &str) -> &str {
-    &id[..id.floor_char_boundary(ID_LIMIT)]
 }
 
 #[cfg(test)]

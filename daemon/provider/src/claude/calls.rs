@@ -1,14 +1,12 @@
 //! What is under way: tool calls without their result, and background tasks without their end.
 //! Durations and the time limits live on it.
 
+use crate::bounds::short_id;
 use crate::parser::Vitals;
 
 /// Calls and tasks that are remembered. More than a few dozen at a time were never seen; a CLI
 /// that never answers for its calls must not fill the memory.
 const LIMIT: usize = 1024;
-
-/// Ids are compared up to here; real ones have 30 bytes.
-const ID_LIMIT: usize = 256;
 
 /// What a call's result means for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,10 +44,6 @@ pub(super) struct Calls {
     tasks: Vec<Task>,
 }
 
-fn key(id: &str) -> &str {
-    &id[..id.floor_char_boundary(ID_LIMIT)]
-}
-
 // === impl Calls ===
 
 impl Calls {
@@ -66,8 +60,8 @@ impl Calls {
             self.open.remove(0);
         }
         self.open.push(Call {
-            id: key(id).to_owned(),
-            parent: parent.map(|parent| key(parent).to_owned()),
+            id: short_id(id).to_owned(),
+            parent: parent.map(|parent| short_id(parent).to_owned()),
             began_ms,
             purpose,
             in_background,
@@ -77,7 +71,7 @@ impl Calls {
 
     /// A call ended. The task of one that did not go into the background ended with it.
     pub(super) fn end(&mut self, id: &str, went_on: bool) -> Option<Call> {
-        let id = key(id);
+        let id = short_id(id);
         let index = self.open.iter().position(|call| call.id == id)?;
         let call = self.open.remove(index);
         if !went_on && !call.in_background {
@@ -89,7 +83,7 @@ impl Calls {
 
     /// Whether the result of this call is still to come.
     pub(super) fn is_open(&self, id: &str) -> bool {
-        self.open.iter().any(|call| call.id == key(id))
+        self.open.iter().any(|call| call.id == short_id(id))
     }
 
     /// True the first time it is asked for a call that is open: the first text in a subagent is
@@ -97,13 +91,13 @@ impl Calls {
     pub(super) fn is_prompt(&mut self, id: &str) -> bool {
         self.open
             .iter_mut()
-            .find(|call| call.id == key(id))
+            .find(|call| call.id == short_id(id))
             .is_some_and(|call| !std::mem::replace(&mut call.prompt_seen, true))
     }
 
     /// A background task began.
     pub(super) fn begin_task(&mut self, id: &str, call: Option<&str>) {
-        let id = key(id);
+        let id = short_id(id);
         if self.tasks.iter().any(|task| task.id == id) {
             return;
         }
@@ -112,13 +106,13 @@ impl Calls {
         }
         self.tasks.push(Task {
             id: id.to_owned(),
-            call: call.map(|call| key(call).to_owned()),
+            call: call.map(|call| short_id(call).to_owned()),
         });
     }
 
     /// A background task ended, and with it what it had called.
     pub(super) fn end_task(&mut self, id: &str) {
-        let Some(index) = self.tasks.iter().position(|task| task.id == key(id)) else {
+        let Some(index) = self.tasks.iter().position(|task| task.id == short_id(id)) else {
             return;
         };
         if let Some(call) = self.tasks.remove(index).call {

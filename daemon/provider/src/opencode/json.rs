@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use crate::activity::{Activity, Level, Stamp, Stream, Usage};
+use crate::bounds::short_id;
 use crate::calls::Calls;
 use crate::held::HeldError;
 use crate::json::{self, Object};
@@ -21,9 +22,6 @@ use crate::text::{Answer, whole};
 
 /// What a tool says that nobody was there to allow; the run ends with it, and exits with 0.
 const REFUSED: &str = "The user rejected permission to use this specific tool call";
-
-/// Of an id, how much is kept: known ones have under 40 bytes.
-const ID_LIMIT: usize = 256;
 
 /// One run's events.
 pub(super) struct Json {
@@ -124,7 +122,7 @@ impl Json {
             out.activity(at, &Activity::Notice { level, msg });
         } else {
             let message = part.str("messageID").unwrap_or_default();
-            let message = id(&message);
+            let message = short_id(&message);
             if message != self.answer_of {
                 self.answer.clear();
                 message.clone_into(&mut self.answer_of);
@@ -213,7 +211,7 @@ impl Json {
             }
         };
         let step = part.str("id").unwrap_or_default();
-        let step = id(&step);
+        let step = short_id(&step);
         let is_repeated = !step.is_empty() && step == self.counted;
         match usage(part) {
             Some(usage) if !is_repeated => {
@@ -305,10 +303,6 @@ impl Parser for Json {
             ..judgement.verdict(self.answer.take())
         }
     }
-}
-
-fn id(id: &str) -> &str {
-    &id[..id.floor_char_boundary(ID_LIMIT)]
 }
 
 /// As it measured.

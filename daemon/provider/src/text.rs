@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::activity::Text;
-use crate::parser::Line;
+use crate::activity::{Activity, Stream, Text};
+use crate::parser::{Line, Sink};
 
 /// The final answer's bound: what `task_invocations.response` takes.
 const ANSWER_LIMIT: usize = 2_000_000;
@@ -44,6 +44,14 @@ impl Answer {
             self.text.push('\n');
         }
         self.push(line);
+    }
+
+    /// Shows a line of a text mode's stdout, and appends it.
+    pub(crate) fn show_line(&mut self, line: &Line<'_>, out: &mut dyn Sink) {
+        let msg = of_line(line);
+        self.push_line(&msg.text);
+        let stream = Stream::Stdout;
+        out.activity(line.at, &Activity::Output { stream, msg });
     }
 
     /// Starts over: what follows is the answer.

@@ -1,11 +1,11 @@
 //! Gemini's text mode: the assistant's text on stdout, nothing of its tools, errors on stderr.
 
-use crate::activity::{Activity, Stamp, Stream};
+use crate::activity::{Stamp, Stream};
 use crate::gemini::errors;
 use crate::gemini::stderr::Stderr;
 use crate::judge::{Evidence, Final, Problem, judge};
 use crate::parser::{Exit, Line, Parser, Sink, Verdict, Vitals};
-use crate::text::{self, Answer};
+use crate::text::Answer;
 
 /// One run's lines.
 #[derive(Default)]
@@ -16,16 +16,10 @@ pub(super) struct Plain {
 
 impl Parser for Plain {
     fn line(&mut self, line: &Line<'_>, out: &mut dyn Sink) {
-        if line.stream == Stream::Stderr {
-            return self.stderr.line(line, out);
+        match line.stream {
+            Stream::Stdout => self.answer.show_line(line, out),
+            Stream::Stderr => self.stderr.line(line, out),
         }
-        let msg = text::of_line(line);
-        self.answer.push_line(&msg.text);
-        let output = Activity::Output {
-            stream: Stream::Stdout,
-            msg,
-        };
-        out.activity(line.at, &output);
     }
 
     fn vitals(&self) -> Vitals {

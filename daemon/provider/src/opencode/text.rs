@@ -1,10 +1,10 @@
 //! opencode's text mode: the assistant's text on stdout, tools and errors on stderr.
 
-use crate::activity::{Activity, Stamp, Stream};
+use crate::activity::{Stamp, Stream};
 use crate::judge::{Evidence, Final, judge};
 use crate::opencode::stderr::Stderr;
 use crate::parser::{Exit, Line, Parser, Sink, Verdict, Vitals};
-use crate::text::{self, Answer};
+use crate::text::Answer;
 
 /// One run's lines.
 pub(super) struct Plain {
@@ -23,13 +23,10 @@ impl Default for Plain {
 
 impl Parser for Plain {
     fn line(&mut self, line: &Line<'_>, out: &mut dyn Sink) {
-        if line.stream == Stream::Stderr {
-            return self.stderr.line(line, out);
+        match line.stream {
+            Stream::Stdout => self.answer.show_line(line, out),
+            Stream::Stderr => self.stderr.line(line, out),
         }
-        let msg = text::of_line(line);
-        self.answer.push_line(&msg.text);
-        let stream = Stream::Stdout;
-        out.activity(line.at, &Activity::Output { stream, msg });
     }
 
     fn vitals(&self) -> Vitals {

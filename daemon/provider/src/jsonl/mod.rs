@@ -280,7 +280,8 @@ impl Jsonl {
             // Nobody can say whose it is; it is not lost for that.
             return match msg {
                 Some(msg) => {
-                    self.plain(Stream::Stdout, msg, at, out);
+                    let stream = Stream::Stdout;
+                    self.show(at, &Activity::Output { stream, msg }, out);
                     Done::Shown
                 }
                 None => Done::Nothing,

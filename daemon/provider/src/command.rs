@@ -53,15 +53,10 @@ impl Parser for Command {
 mod tests {
     use super::*;
     use crate::outcome::Outcome;
+    use crate::testing;
 
     fn line(stream: Stream, bytes: &[u8]) -> Line<'_> {
-        Line {
-            stream,
-            bytes,
-            at: Stamp::default(),
-            complete: true,
-            truncated_bytes: 0,
-        }
+        testing::line(stream, bytes, Stamp::default())
     }
 
     #[test]

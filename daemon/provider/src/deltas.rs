@@ -82,15 +82,8 @@ impl Deltas {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::at;
     use crate::text::whole;
-
-    fn at(raw: u64) -> Stamp {
-        Stamp {
-            wall_ms: raw * 10,
-            mono_ms: raw * 10,
-            raw,
-        }
-    }
 
     fn joined(pieces: &[&str]) -> Vec<(u64, u64, String)> {
         let mut deltas = Deltas::default();

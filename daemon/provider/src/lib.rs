@@ -31,4 +31,6 @@ mod plan;
 pub mod redact;
 pub mod run;
 mod signal;
+#[cfg(test)]
+mod testing;
 mod text;

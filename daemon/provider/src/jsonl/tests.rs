@@ -22,11 +22,7 @@ const MAPPING: &str = r#"{
     "errors": {"auth": ["Bad key"], "credit_exhausted": ["no_money"]}
 }"#;
 
-struct Reading {
-    parser: Jsonl,
-    seen: Vec<String>,
-    lines: u64,
-}
+type Reading = crate::testing::Reading<Jsonl>;
 
 impl Reading {
     fn of(mapping: &str, lines: &[&str]) -> Reading {
@@ -34,50 +30,9 @@ impl Reading {
             mapping: Some(serde_json::from_str(mapping).unwrap()),
             ..Run::default()
         };
-        let mut reading = Reading {
-            parser: Jsonl::new(run),
-            seen: Vec::new(),
-            lines: 0,
-        };
-        for line in lines {
-            reading.line(Stream::Stdout, line);
-        }
+        let mut reading = Reading::new(Jsonl::new(run), told);
+        reading.lines(Stream::Stdout, lines);
         reading
-    }
-
-    fn line(&mut self, stream: Stream, line: &str) {
-        self.lines += 1;
-        let line = Line {
-            stream,
-            bytes: line.as_bytes(),
-            at: Stamp {
-                mono_ms: self.lines * 10,
-                raw: self.lines,
-                ..Stamp::default()
-            },
-            complete: true,
-            truncated_bytes: 0,
-        };
-        let seen = &mut self.seen;
-        let mut sink = |at: Stamp, activity: &Activity<'_>| seen.push(told(at, activity));
-        self.parser.line(&line, &mut sink);
-    }
-
-    fn end(&mut self, code: i32) -> Verdict {
-        self.ended(&Exit {
-            code: Some(code),
-            ..Exit::default()
-        })
-    }
-
-    fn ended(&mut self, exit: &Exit) -> Verdict {
-        let at = Stamp {
-            raw: 99,
-            ..Stamp::default()
-        };
-        let seen = &mut self.seen;
-        let mut sink = |at: Stamp, activity: &Activity<'_>| seen.push(told(at, activity));
-        self.parser.end(at, exit, &mut sink)
     }
 }
 
@@ -248,7 +203,7 @@ fn an_error_of_a_final_event_is_shown_where_the_terminal_line_does_not_tell_it()
         ..Exit::default()
     };
     assert_eq!(reading.ended(&stopped).outcome, Outcome::Cancelled);
-    assert_eq!(reading.seen, ["99 Error Bad key: x"]);
+    assert_eq!(reading.seen, ["999 Error Bad key: x"]);
 }
 
 #[test]

@@ -179,6 +179,7 @@ pub(super) fn without_style(text: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
     use crate::outcome::Outcome;
+    use crate::testing::{at, line};
 
     fn read(mut stderr: Stderr, lines: &[&str]) -> (Vec<String>, Stderr) {
         let mut seen = Vec::new();
@@ -190,17 +191,8 @@ mod tests {
                 other => format!("{other:?}"),
             });
         };
-        for (raw, line) in (1..).zip(lines) {
-            let line = Line {
-                stream: Stream::Stderr,
-                bytes: line.as_bytes(),
-                at: Stamp {
-                    raw,
-                    ..Stamp::default()
-                },
-                complete: true,
-                truncated_bytes: 0,
-            };
+        for (raw, text) in (1..).zip(lines) {
+            let line = line(Stream::Stderr, text.as_bytes(), at(raw));
             stderr.line(&line, &mut sink);
         }
         (seen, stderr)

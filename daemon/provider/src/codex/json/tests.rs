@@ -1,64 +1,17 @@
 use super::*;
 use crate::outcome::Outcome;
 
-struct Reading {
-    parser: Json,
-    seen: Vec<String>,
-    raw: u64,
-}
+type Reading = crate::testing::Reading<Json>;
 
 impl Reading {
-    fn new(run: Run) -> Reading {
-        Reading {
-            parser: Json::new(run),
-            seen: Vec::new(),
-            raw: 0,
-        }
-    }
-
-    fn of(lines: &[&str]) -> Reading {
-        let mut reading = Reading::new(Run::default());
-        reading.stdout(lines);
+    fn of_run(run: Run, lines: &[&str]) -> Reading {
+        let mut reading = Reading::new(Json::new(run), shown);
+        reading.lines(Stream::Stdout, lines);
         reading
     }
 
-    fn stdout(&mut self, lines: &[&str]) {
-        for line in lines {
-            self.line(Stream::Stdout, line);
-        }
-    }
-
-    fn line(&mut self, stream: Stream, line: &str) {
-        self.raw += 1;
-        let line = Line {
-            stream,
-            bytes: line.as_bytes(),
-            at: at(self.raw),
-            complete: true,
-            truncated_bytes: 0,
-        };
-        let seen = &mut self.seen;
-        let mut sink = |at: Stamp, activity: &Activity<'_>| seen.push(shown(at, activity));
-        self.parser.line(&line, &mut sink);
-    }
-
-    fn end(&mut self, code: Option<i32>, signal: Option<i32>) -> Verdict {
-        let seen = &mut self.seen;
-        let mut sink = |at: Stamp, activity: &Activity<'_>| seen.push(shown(at, activity));
-        let exit = Exit {
-            code,
-            signal,
-            ..Exit::default()
-        };
-        self.parser.end(at(999), &exit, &mut sink)
-    }
-}
-
-fn at(raw: u64) -> Stamp {
-    Stamp {
-        raw,
-        mono_ms: raw * 10,
-        wall_ms: raw * 10,
+    fn of(lines: &[&str]) -> Reading {
+        Reading::of_run(Run::default(), lines)
     }
 }
 
@@ -146,10 +99,10 @@ fn parallel_commands_end_in_any_order() {
         ended(2, "b", 0),
         ended(1, "a", 3),
     ];
-    let mut reading = Reading::new(Run::default());
-    reading.stdout(&[&lines[0], &lines[1]]);
+    let mut reading = Reading::of(&[]);
+    reading.lines(Stream::Stdout, &[&lines[0], &lines[1]]);
     assert_eq!(reading.parser.vitals().open_tools, 2);
-    reading.stdout(&[&lines[2], &lines[3]]);
+    reading.lines(Stream::Stdout, &[&lines[2], &lines[3]]);
     let expected = [
         "1 tool item_1 a command_execution",
         "2 tool item_2 b command_execution",
@@ -164,9 +117,12 @@ fn an_error_that_is_not_the_last_becomes_a_notice_at_its_own_time() {
     let mut reading = Reading::of(&[r#"{"type":"error","message":"odd"}"#]);
     assert!(reading.seen.is_empty());
     reading.line(Stream::Stderr, "between");
-    reading.stdout(&[STARTED, r#"{"type":"error","message":"last"}"#]);
+    reading.lines(
+        Stream::Stdout,
+        &[STARTED, r#"{"type":"error","message":"last"}"#],
+    );
     assert_eq!(reading.seen, ["2 output between", "3 notice error odd"]);
-    let verdict = reading.end(Some(1), None);
+    let verdict = reading.end(1);
     assert_eq!(reading.seen[2], "999 notice error last");
     assert_eq!(verdict.error.as_deref(), Some("last"));
     assert_eq!(verdict.outcome, Outcome::Failed);
@@ -181,54 +137,49 @@ fn a_failed_turn_is_told_by_the_terminal_line_alone() {
     assert!(reading.seen.is_empty());
     assert!(reading.parser.vitals().result_seen);
     // Also if it then exits as if all were well.
-    assert_eq!(reading.end(Some(0), None).outcome, Outcome::CreditExhausted);
+    assert_eq!(reading.end(0).outcome, Outcome::CreditExhausted);
     let mut other = Reading::of(&[
         r#"{"type":"error","message":"one"}"#,
         r#"{"type":"turn.failed","error":{"message":"two"}}"#,
     ]);
     assert_eq!(other.seen, ["2 notice error one"]);
-    assert_eq!(other.end(Some(1), None).error.as_deref(), Some("two"));
+    assert_eq!(other.end(1).error.as_deref(), Some("two"));
     let mut mute = Reading::of(&[r#"{"type":"turn.failed"}"#]);
-    assert_eq!(mute.end(Some(1), None).outcome, Outcome::Failed);
+    assert_eq!(mute.end(1).outcome, Outcome::Failed);
 }
 
 #[test]
 fn what_follows_the_final_event_takes_it_back() {
     let mut reading = Reading::of(&[STARTED, COMPLETED]);
     assert!(reading.parser.vitals().result_seen);
-    reading.stdout(&[STARTED]);
+    reading.lines(Stream::Stdout, &[STARTED]);
     assert!(!reading.parser.vitals().result_seen);
-    assert_eq!(reading.end(Some(0), None).outcome, Outcome::Interrupted);
+    assert_eq!(reading.end(0).outcome, Outcome::Interrupted);
 }
 
 #[test]
 fn exit_zero_without_a_final_event_is_an_interruption() {
+    assert_eq!(Reading::of(&[STARTED]).end(0).outcome, Outcome::Interrupted);
+    assert_eq!(Reading::of(&[COMPLETED]).end(0).outcome, Outcome::Success);
+    let killed = Exit {
+        signal: Some(15),
+        ..Exit::default()
+    };
     assert_eq!(
-        Reading::of(&[STARTED]).end(Some(0), None).outcome,
+        Reading::of(&[STARTED]).ended(&killed).outcome,
         Outcome::Interrupted
     );
-    assert_eq!(
-        Reading::of(&[COMPLETED]).end(Some(0), None).outcome,
-        Outcome::Success
-    );
-    assert_eq!(
-        Reading::of(&[STARTED]).end(None, Some(15)).outcome,
-        Outcome::Interrupted
-    );
-    assert_eq!(
-        Reading::of(&[COMPLETED]).end(Some(1), None).outcome,
-        Outcome::Failed
-    );
+    assert_eq!(Reading::of(&[COMPLETED]).end(1).outcome, Outcome::Failed);
 }
 
 #[test]
 fn usage_is_without_the_cache_and_cumulative_after_a_resume() {
     for resumed in [false, true] {
-        let mut reading = Reading::new(Run {
+        let run = Run {
             resumed,
             ..Run::default()
-        });
-        reading.stdout(&[COMPLETED]);
+        };
+        let mut reading = Reading::of_run(run, &[COMPLETED]);
         let expected = Usage {
             input_tokens: 5,
             output_tokens: 7,
@@ -238,7 +189,7 @@ fn usage_is_without_the_cache_and_cumulative_after_a_resume() {
             total: true,
             cumulative: resumed,
         };
-        assert_eq!(reading.end(Some(0), None).usage, Some(expected));
+        assert_eq!(reading.end(0).usage, Some(expected));
     }
 }
 
@@ -267,7 +218,7 @@ fn what_nobody_knows_is_kept_whole() {
 
 #[test]
 fn a_refused_call_shows_on_stderr_alone() {
-    let mut reading = Reading::new(Run::default());
+    let mut reading = Reading::of(&[]);
     reading.line(
         Stream::Stderr,
         "2026-11-22T10:19:23.4169Z ERROR codex_core::tools::router: error=unsupported call",
@@ -280,7 +231,7 @@ fn a_refused_call_shows_on_stderr_alone() {
         "3 output hint",
     ];
     assert_eq!(reading.seen, expected);
-    let error = reading.end(Some(1), None).error.unwrap();
+    let error = reading.end(1).error.unwrap();
     assert_eq!(error, "exit code 1: Error: no rollout found");
 }
 
@@ -313,5 +264,5 @@ fn the_answer_is_the_last_message() {
         )
     };
     let mut reading = Reading::of(&[&message("first"), &message("last"), COMPLETED]);
-    assert_eq!(reading.end(Some(0), None).response.as_deref(), Some("last"));
+    assert_eq!(reading.end(0).response.as_deref(), Some("last"));
 }

@@ -11,23 +11,15 @@ const HEADER: &[&str] = &[
     "Do it.",
 ];
 
-struct Reading {
-    transcript: Transcript,
-    seen: Vec<String>,
-    raw: u64,
-}
+type Reading = crate::testing::Reading<Transcript>;
 
 impl Reading {
-    fn new() -> Reading {
-        Reading {
-            transcript: Transcript::new(Run::default()),
-            seen: Vec::new(),
-            raw: 0,
-        }
+    fn of_start() -> Reading {
+        Reading::new(Transcript::new(Run::default()), shown)
     }
 
     fn after_header() -> Reading {
-        let mut reading = Reading::new();
+        let mut reading = Reading::of_start();
         reading.stderr(HEADER);
         assert_eq!(reading.seen, ["session s-1 0.169.0"]);
         reading.seen.clear();
@@ -37,44 +29,9 @@ impl Reading {
     fn stderr(&mut self, lines: &[&str]) -> &mut Reading {
         self.lines(Stream::Stderr, lines)
     }
-
-    fn lines(&mut self, stream: Stream, lines: &[&str]) -> &mut Reading {
-        for line in lines {
-            self.raw += 1;
-            let line = Line {
-                stream,
-                bytes: line.as_bytes(),
-                at: at(self.raw),
-                complete: true,
-                truncated_bytes: 0,
-            };
-            let seen = &mut self.seen;
-            let mut sink = |_: Stamp, activity: &Activity<'_>| seen.push(shown(activity));
-            self.transcript.line(&line, &mut sink);
-        }
-        self
-    }
-
-    fn end(&mut self, code: i32) -> Verdict {
-        let seen = &mut self.seen;
-        let mut sink = |_: Stamp, activity: &Activity<'_>| seen.push(shown(activity));
-        let exit = Exit {
-            code: Some(code),
-            ..Exit::default()
-        };
-        self.transcript.end(at(999), &exit, &mut sink)
-    }
 }
 
-fn at(raw: u64) -> Stamp {
-    Stamp {
-        raw,
-        mono_ms: raw,
-        wall_ms: raw,
-    }
-}
-
-fn shown(activity: &Activity<'_>) -> String {
+fn shown(_at: Stamp, activity: &Activity<'_>) -> String {
     match activity {
         Activity::Session {
             session_id,
@@ -124,9 +81,9 @@ fn a_script_of_several_lines_is_one_command() {
         "done' in /home/dev/app",
     ]);
     assert_eq!(reading.seen, ["tool exec-1 cat x in /tmp\nexec\ndone"]);
-    assert_eq!(reading.transcript.vitals().open_tools, 1);
+    assert_eq!(reading.parser.vitals().open_tools, 1);
     reading.stderr(&[" exited 2 in 1.50s:", "one", "", "codex", "so"]);
-    assert_eq!(reading.transcript.vitals().open_tools, 0);
+    assert_eq!(reading.parser.vitals().open_tools, 0);
     assert_eq!(
         reading.seen[1..],
         ["result exec-1 false one\n", "Stderr so"]
@@ -190,7 +147,7 @@ fn the_final_message_is_shown_once_wherever_it_comes_first() {
         if !stdout_first {
             reading.lines(Stream::Stdout, &["Done.", "", "All."]);
         }
-        assert!(reading.transcript.vitals().result_seen);
+        assert!(reading.parser.vitals().result_seen);
         let verdict = reading.end(0);
         let expected = [
             "Stderr Done.",
@@ -281,7 +238,7 @@ fn what_it_says_of_itself_is_a_notice() {
 
 #[test]
 fn without_a_header_every_line_is_shown() {
-    let mut reading = Reading::new();
+    let mut reading = Reading::of_start();
     reading.stderr(&["error: unexpected argument", "", "codex", "exec", "user"]);
     let verdict = reading.end(2);
     assert_eq!(reading.seen.len(), 5);

@@ -1,54 +1,12 @@
 use super::*;
 
-struct Reading {
-    parser: Json,
-    seen: Vec<String>,
-    raw: u64,
-}
+type Reading = crate::testing::Reading<Json>;
 
 impl Reading {
     fn of(lines: &[&str]) -> Reading {
-        let mut reading = Reading {
-            parser: Json::new(Run::default()),
-            seen: Vec::new(),
-            raw: 0,
-        };
-        for line in lines {
-            reading.line(Stream::Stdout, line);
-        }
+        let mut reading = Reading::new(Json::new(Run::default()), shown);
+        reading.lines(Stream::Stdout, lines);
         reading
-    }
-
-    fn line(&mut self, stream: Stream, line: &str) {
-        self.raw += 1;
-        let line = Line {
-            stream,
-            bytes: line.as_bytes(),
-            at: at(self.raw),
-            complete: true,
-            truncated_bytes: 0,
-        };
-        let seen = &mut self.seen;
-        let mut sink = |at: Stamp, activity: &Activity<'_>| seen.push(shown(at, activity));
-        self.parser.line(&line, &mut sink);
-    }
-
-    fn end(&mut self, code: i32) -> Verdict {
-        let seen = &mut self.seen;
-        let mut sink = |at: Stamp, activity: &Activity<'_>| seen.push(shown(at, activity));
-        let exit = Exit {
-            code: Some(code),
-            ..Exit::default()
-        };
-        self.parser.end(at(999), &exit, &mut sink)
-    }
-}
-
-fn at(raw: u64) -> Stamp {
-    Stamp {
-        raw,
-        mono_ms: raw * 10,
-        wall_ms: raw * 10,
     }
 }
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::outcome::Outcome;
+use crate::testing::{at, line};
 
 fn read(lines: &[&str]) -> (Vec<String>, Stderr) {
     let mut stderr = Stderr::default();
@@ -20,24 +21,11 @@ fn read(lines: &[&str]) -> (Vec<String>, Stderr) {
             other => format!("{other:?}"),
         });
     };
-    for (raw, line) in (1..).zip(lines) {
-        let line = Line {
-            stream: Stream::Stderr,
-            bytes: line.as_bytes(),
-            at: Stamp {
-                raw,
-                ..Stamp::default()
-            },
-            complete: true,
-            truncated_bytes: 0,
-        };
+    for (raw, text) in (1..).zip(lines) {
+        let line = line(Stream::Stderr, text.as_bytes(), at(raw));
         stderr.line(&line, &mut sink);
     }
-    let end = Stamp {
-        raw: 99,
-        ..Stamp::default()
-    };
-    stderr.flush(end, &mut sink);
+    stderr.flush(at(99), &mut sink);
     (seen, stderr)
 }
 

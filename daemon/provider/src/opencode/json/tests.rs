@@ -1,58 +1,12 @@
 use super::*;
 
-struct Reading {
-    parser: Json,
-    seen: Vec<String>,
-    lines: u64,
-}
+type Reading = crate::testing::Reading<Json>;
 
 impl Reading {
     fn of(lines: &[&str]) -> Reading {
-        let mut reading = Reading {
-            parser: Json::new(Run::default()),
-            seen: Vec::new(),
-            lines: 0,
-        };
-        for line in lines {
-            reading.line(Stream::Stdout, line);
-        }
+        let mut reading = Reading::new(Json::new(Run::default()), told);
+        reading.lines(Stream::Stdout, lines);
         reading
-    }
-
-    fn line(&mut self, stream: Stream, line: &str) {
-        self.lines += 1;
-        let line = Line {
-            stream,
-            bytes: line.as_bytes(),
-            at: at(self.lines),
-            complete: true,
-            truncated_bytes: 0,
-        };
-        let seen = &mut self.seen;
-        let mut sink = |at: Stamp, activity: &Activity<'_>| seen.push(told(at, activity));
-        self.parser.line(&line, &mut sink);
-    }
-
-    fn end(&mut self, code: i32) -> Verdict {
-        let exit = Exit {
-            code: Some(code),
-            ..Exit::default()
-        };
-        self.ended(&exit)
-    }
-
-    fn ended(&mut self, exit: &Exit) -> Verdict {
-        let seen = &mut self.seen;
-        let mut sink = |at: Stamp, activity: &Activity<'_>| seen.push(told(at, activity));
-        self.parser.end(at(99), exit, &mut sink)
-    }
-}
-
-fn at(raw: u64) -> Stamp {
-    Stamp {
-        wall_ms: raw * 10,
-        mono_ms: raw * 10,
-        raw,
     }
 }
 
@@ -246,7 +200,7 @@ fn an_error_is_shown_where_the_terminal_line_tells_of_another_end() {
         ..Exit::default()
     });
     assert_eq!(verdict.outcome, Outcome::Cancelled);
-    assert_eq!(reading.seen[1], "10 99 Error Slow down. (429)");
+    assert_eq!(reading.seen[1], "10 999 Error Slow down. (429)");
 }
 
 #[test]

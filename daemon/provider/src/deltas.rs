@@ -17,17 +17,22 @@ const WORD_LIMIT: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Deltas {
     text: String,
+    /// So many bytes at its beginning have no white space, as was seen before.
+    word: usize,
     lossy: bool,
     at: Stamp,
+    #[cfg(test)]
+    looked_at: usize,
 }
 
 impl Deltas {
     /// Adds a fragment, and gives out what is ready; false if that is nothing.
     pub(crate) fn push(&mut self, delta: &Text<'_>, at: Stamp, out: &mut dyn Sink) -> bool {
+        let begins = self.text.len();
         self.text.push_str(&delta.text);
         self.lossy |= delta.lossy;
         self.at = at;
-        let ready = self.ready();
+        let ready = self.ready(begins);
         if ready > 0 {
             let rest = self.text.split_off(ready);
             self.give_out(at, out);
@@ -44,27 +49,37 @@ impl Deltas {
         self.lossy = false;
     }
 
-    /// How many bytes from the beginning can be given out.
-    fn ready(&self) -> usize {
-        if let Some(newline) = self.text.rfind('\n') {
-            return newline + 1;
+    /// How many bytes from the beginning can be given out. The last fragment begins at `begins`;
+    /// there is no newline before it. A long word comes in many fragments: none is looked through
+    /// again for each that follows.
+    fn ready(&mut self, begins: usize) -> usize {
+        if let Some(newline) = self.text[begins..].rfind('\n') {
+            return begins + newline + 1;
         }
         if self.text.len() < JOINED {
             return 0;
         }
-        let space = self
-            .text
+        let unseen = &self.text[self.word..];
+        #[cfg(test)]
+        {
+            self.looked_at += unseen.len();
+        }
+        let space = unseen
             .char_indices()
             .rfind(|(_, character)| character.is_whitespace());
         match space {
-            Some((index, space)) => index + space.len_utf8(),
+            Some((index, space)) => self.word + index + space.len_utf8(),
             None if self.text.len() >= WORD_LIMIT => self.text.len(),
-            None => 0,
+            None => {
+                self.word = self.text.len();
+                0
+            }
         }
     }
 
     fn give_out(&mut self, at: Stamp, out: &mut dyn Sink) {
         let text = std::mem::take(&mut self.text);
+        self.word = 0;
         // The newline at which it was cut stands between two lines of the log as it is.
         let shown = text.strip_suffix('\n').unwrap_or(&text);
         let output = Activity::Output {
@@ -121,6 +136,24 @@ mod tests {
         assert!(seen[0].2.ends_with("ipsum "));
         let all: String = seen.iter().map(|(.., text)| &**text).collect();
         assert_eq!(all, piece.repeat(5));
+    }
+
+    #[test]
+    fn a_fragment_is_looked_through_once_however_long_the_word_is() {
+        let mut deltas = Deltas::default();
+        let mut shown = Vec::new();
+        let mut sink = |_: Stamp, activity: &Activity<'_>| {
+            if let Activity::Output { msg, .. } = activity {
+                shown.push(msg.text.len());
+            }
+        };
+        for raw in 0..20_000 {
+            deltas.push(&whole("x"), at(raw), &mut sink);
+        }
+        assert_eq!(deltas.looked_at, 20_000);
+        deltas.push(&whole(" y"), at(20_000), &mut sink);
+        deltas.flush(at(20_001), &mut sink);
+        assert_eq!(shown, [20_001, 1]);
     }
 
     #[test]

@@ -46,7 +46,8 @@ pub(crate) struct Evidence {
     pub(crate) last: Final,
     /// What the provider said went wrong, where it did.
     pub(crate) problem: Option<Problem>,
-    /// The last line it printed on stderr: often the only reason given.
+    /// A line it printed on stderr, often the only reason given: the last, or the first where what
+    /// follows it is usage and hints.
     pub(crate) stderr: Option<String>,
 }
 

@@ -1,8 +1,7 @@
 //! Any CLI that prints JSON lines, read by a [`Mapping`] that its user wrote.
 //!
 //! A mapping may be wrong, and a CLI may print what it does not speak of. So a line of which no rule
-//! makes anything is shown as it is, as is what is no JSON. Without rules this is the parser of
-//! plain text.
+//! makes anything is shown as it is, as is what is no JSON; only blank lines are passed over.
 
 mod ending;
 

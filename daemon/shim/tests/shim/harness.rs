@@ -49,7 +49,7 @@ pub(crate) struct Spooled {
     pub(crate) controls: Vec<Control>,
 }
 
-/// Asks until the answer is there.
+/// Asks until the answer is there: files and processes are looked at that tell nobody of a change.
 pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + DEADLINE;
     loop {

@@ -28,6 +28,8 @@ async fn a_write_waits_for_another_programs_transaction() {
     });
     // Reading needs no lock: it is held still.
     assert_eq!(store.running_count().await.unwrap(), 0);
+    // Longer than busy_timeout: what is to be seen is a wait that goes on when SQLite has given up
+    // once, and nothing tells when it has.
     tokio::time::sleep(Duration::from_millis(5300)).await;
     assert!(
         !begin.is_finished(),

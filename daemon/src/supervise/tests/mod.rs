@@ -254,7 +254,7 @@ fn settings(state_dir: &Path, stage: Arc<Stage>, max_running: usize) -> Settings
     }
 }
 
-/// Asks until there is an answer.
+/// Asks until there is an answer: what is asked (files, rows, /proc) tells nobody of a change.
 async fn eventually<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let asking = async {
         loop {

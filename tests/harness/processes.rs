@@ -49,6 +49,12 @@ pub fn descriptors(pid: i32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }
 
+/// The process that started it, or took it over; `None` if it is gone.
+pub fn parent(pid: i32) -> Option<i32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+}
+
 /// User and system time of all its threads, ended ones too, in steps of 10 ms; `None` if it is
 /// gone.
 pub fn cpu(pid: i32) -> Option<Duration> {

@@ -262,9 +262,15 @@ impl Shared {
             1 => (false, true),
             _ => (true, true),
         };
+        // A shim's child that has its name still is the provider, in the moment before it becomes
+        // what it is to run (or the shim itself, beside the process that launches it).
+        let parent = processes::parent(shim.pid);
+        let is_child = shims
+            .iter()
+            .any(|other| Some(other.pid) == parent && other.command == shim.command);
         let hit = Hit {
             shim: take_shim,
-            provider: take_provider,
+            provider: take_provider || (take_shim && is_child),
         };
         let mut hits = self.hits.lock().unwrap();
         let known = hits.entry(uuid.to_owned()).or_default();

@@ -112,7 +112,7 @@ thread_local! {
 }
 
 /// Gives the calling thread mounts of its own, unless it has them.
-fn is_alone() -> bool {
+pub(crate) fn is_alone() -> bool {
     if IS_ALONE.get() {
         return true;
     }

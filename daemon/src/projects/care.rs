@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use super::error::ProjectError;
 use super::project::{Project, Site};
-use super::{Projects, Shared, Standing, folder, locked};
+use super::{ANSWER_WITHIN, Projects, Shared, Standing, folder, locked};
 use crate::store::{Stamp, StoreError};
 
 /// Why projects are not served that somebody has to look at.
@@ -28,53 +28,36 @@ impl Projects {
     /// Looks at every registered project: one whose database was replaced, deleted or damaged is
     /// given up, and each that can be is opened.
     ///
-    /// A disk that does not answer holds it up without an end: give it a limit. Dropped, it goes on
-    /// behind, and a look that comes meanwhile waits for it, on no thread of its own.
+    /// A disk that does not answer keeps it waiting as long as that may take, and holds up no other.
     pub async fn look(&self) {
-        let alone = Arc::clone(&self.shared.looking).lock_owned().await;
-        let looked = self.blocking(move |shared| {
-            let _alone = alone;
-            let paths: Vec<PathBuf> = {
-                let registry = locked(&shared.registry);
-                registry
-                    .entries()
-                    .map(|(path, _)| path.to_owned())
-                    .collect()
-            };
-            for path in paths {
-                // What is wrong with it is noted where it is found.
-                let _ = shared.look_at(&path);
-            }
-            Ok(())
-        });
-        // Only a panic, or the runtime's end.
-        let _ = looked.await;
+        // What is wrong with one is noted where it is found.
+        self.each(Shared::look_at, |_path, _error| ()).await;
     }
 
     /// Looks at one project as [`Projects::look`] does, and gives it.
     pub async fn look_at(&self, path: &Path) -> Result<Arc<Project>, ProjectError> {
-        let path = folder::plain(path)?;
-        self.blocking(move |shared| shared.look_at(&path)).await
+        self.at(path, Some(ANSWER_WITHIN), Shared::look_at).await
     }
 
     /// A registered project; if its database was deleted, with a new one, which holds nothing yet.
     /// Tells whether it was made. For a project in which something of ours runs.
     pub async fn revive(&self, path: &Path) -> Result<(Arc<Project>, bool), ProjectError> {
-        let path = folder::plain(path)?;
-        if let Some(project) = self.shared.opened(&path) {
-            return Ok((project, false));
-        }
-        self.blocking(move |shared| shared.revive(&path)).await
+        self.at(path, Some(ANSWER_WITHIN), Shared::revive).await
     }
 
     /// Projects that cannot be served and that somebody has to look at, one line each, as far as
     /// known.
     pub fn degraded(&self) -> Vec<String> {
-        let troubles = locked(&self.shared.troubles.by_path);
-        troubles
+        let said = |path: &PathBuf, what: &str| format!("project {}: {what}", path.display());
+        let mute = locked(&self.shared.mute);
+        let mute = mute
             .iter()
-            .map(|(path, trouble)| format!("project {}: {}", path.display(), trouble.said))
-            .collect()
+            .map(|path| said(path, "its disk does not answer"));
+        let troubles = locked(&self.shared.troubles.by_path);
+        let troubles = troubles
+            .iter()
+            .map(|(path, trouble)| said(path, &trouble.said));
+        mute.chain(troubles).collect()
     }
 }
 
@@ -89,8 +72,7 @@ impl Shared {
     }
 
     fn revive(&self, path: &Path) -> Result<(Arc<Project>, bool), ProjectError> {
-        let registry = locked(&self.registry);
-        if !registry.contains(path) {
+        if !self.is_registered(path) {
             return Err(ProjectError::NotRegistered {
                 path: path.to_owned(),
             });

@@ -101,6 +101,12 @@ pub enum ProjectError {
         /// The folder.
         path: PathBuf,
     },
+    /// Its disk takes longer than anybody should have to wait.
+    #[error("the disk of {} does not answer; is its server away?", path.display())]
+    NoAnswer {
+        /// The project.
+        path: PathBuf,
+    },
     /// The system refused something.
     #[error("cannot use {}", path.display())]
     Io {

@@ -25,9 +25,9 @@ impl Room {
         self.project.path()
     }
 
-    fn projects(&self) -> Projects {
+    async fn projects(&self) -> Projects {
         let owner = self.state.path().to_str().unwrap().to_owned();
-        Projects::open(self.state.path(), owner).unwrap()
+        Projects::open(self.state.path(), owner).await.unwrap()
     }
 
     fn database(&self) -> PathBuf {
@@ -53,7 +53,7 @@ async fn refused(projects: &Projects, path: impl AsRef<Path>, init: bool) -> Pro
 #[tokio::test]
 async fn init_makes_a_project_that_is_there_after_a_restart() {
     let room = Room::new();
-    let projects = room.projects();
+    let projects = room.projects().await;
     let changed = projects.changed();
     let (project, created) = projects.register(room.path(), true).await.unwrap();
     assert!(created);
@@ -78,7 +78,7 @@ async fn init_makes_a_project_that_is_there_after_a_restart() {
     projects.close().await;
     drop((project, again, projects));
 
-    let projects = room.projects();
+    let projects = room.projects().await;
     assert_eq!(projects.all().len(), 1);
     let list = projects.list().await.unwrap();
     assert_eq!(
@@ -91,7 +91,7 @@ async fn init_makes_a_project_that_is_there_after_a_restart() {
 #[tokio::test]
 async fn a_folder_without_a_database_is_no_project_until_init() {
     let room = Room::new();
-    let projects = room.projects();
+    let projects = room.projects().await;
     for error in [
         refused(&projects, room.path(), false).await,
         projects.get(room.path()).await.err().unwrap(),
@@ -106,7 +106,12 @@ async fn a_folder_without_a_database_is_no_project_until_init() {
     assert!(!room.path().join(".steroids").exists());
 
     let other = Room::new();
-    other.projects().register(other.path(), true).await.unwrap();
+    other
+        .projects()
+        .await
+        .register(other.path(), true)
+        .await
+        .unwrap();
     let error = projects.get(other.path()).await.err().unwrap();
     assert!(
         matches!(error, ProjectError::NotRegistered { .. }),
@@ -125,7 +130,7 @@ async fn a_folder_without_a_database_is_no_project_until_init() {
 #[tokio::test]
 async fn a_path_that_cannot_be_trusted_is_refused_in_its_own_words() {
     let room = Room::new();
-    let projects = room.projects();
+    let projects = room.projects().await;
     let real = room.path().join("real");
     fs::create_dir(&real).unwrap();
 
@@ -184,7 +189,7 @@ async fn what_lies_in_the_project_is_reached_through_no_link() {
     let room = Room::new();
     let elsewhere = tempfile::tempdir().unwrap();
     symlink(elsewhere.path(), room.path().join(".steroids")).unwrap();
-    let projects = room.projects();
+    let projects = room.projects().await;
     let error = refused(&projects, room.path(), true).await;
     assert!(matches!(error, ProjectError::Symlink { .. }), "{error}");
 
@@ -205,10 +210,11 @@ async fn what_lies_in_the_project_is_reached_through_no_link() {
 #[tokio::test]
 async fn a_second_daemon_is_refused_by_the_name_of_the_first() {
     let room = Room::new();
-    let first = room.projects();
+    let first = room.projects().await;
     let (project, _) = first.register(room.path(), true).await.unwrap();
     let other = tempfile::tempdir().unwrap();
-    let second = Projects::open(other.path(), other.path().to_str().unwrap().to_owned()).unwrap();
+    let owner = other.path().to_str().unwrap().to_owned();
+    let second = Projects::open(other.path(), owner).await.unwrap();
     let error = refused(&second, room.path(), true).await;
     let owner = room.state.path().to_str().unwrap().to_owned();
     assert!(
@@ -244,7 +250,7 @@ async fn a_second_daemon_is_refused_by_the_name_of_the_first() {
 #[tokio::test]
 async fn an_older_database_is_listed_and_served_after_its_migration() {
     let room = Room::new();
-    let projects = room.projects();
+    let projects = room.projects().await;
     projects.register(room.path(), true).await.unwrap();
     projects.close().await;
     drop(projects);
@@ -262,7 +268,7 @@ async fn an_older_database_is_listed_and_served_after_its_migration() {
         .unwrap();
     drop(older);
 
-    let projects = room.projects();
+    let projects = room.projects().await;
     assert!(projects.all().is_empty());
     let list = projects.list().await.unwrap();
     assert_eq!(list[0].standing, Standing::NeedsMigration);
@@ -286,7 +292,7 @@ async fn an_older_database_is_listed_and_served_after_its_migration() {
 #[tokio::test]
 async fn a_newer_daemons_project_is_listed_as_read_only_and_not_touched() {
     let room = Room::new();
-    let projects = room.projects();
+    let projects = room.projects().await;
     projects.register(room.path(), true).await.unwrap();
     projects.close().await;
     drop(projects);
@@ -296,7 +302,7 @@ async fn a_newer_daemons_project_is_listed_as_read_only_and_not_touched() {
         .unwrap();
     fs::remove_file(room.path().join(".steroids/steroidsd.lock")).unwrap();
     let before = fs::read(room.database()).unwrap();
-    let projects = room.projects();
+    let projects = room.projects().await;
     assert_eq!(
         projects.list().await.unwrap()[0].standing,
         Standing::ReadOnly
@@ -310,7 +316,7 @@ async fn a_newer_daemons_project_is_listed_as_read_only_and_not_touched() {
 #[tokio::test]
 async fn a_project_that_is_gone_is_missing_and_served_again_when_it_is_back() {
     let room = Room::new();
-    let projects = room.projects();
+    let projects = room.projects().await;
     let root = room.path().join("p");
     fs::create_dir(&root).unwrap();
     let (first, _) = projects.register(&root, true).await.unwrap();
@@ -335,12 +341,12 @@ async fn a_project_that_is_gone_is_missing_and_served_again_when_it_is_back() {
 #[tokio::test]
 async fn a_damaged_database_is_unusable_and_says_why() {
     let room = Room::new();
-    let projects = room.projects();
+    let projects = room.projects().await;
     projects.register(room.path(), true).await.unwrap();
     projects.close().await;
     drop(projects);
     fs::write(room.database(), "no database any more, but some text").unwrap();
-    let projects = room.projects();
+    let projects = room.projects().await;
     let list = projects.list().await.unwrap();
     assert_eq!(list[0].standing, Standing::Unusable);
     assert!(
@@ -350,11 +356,12 @@ async fn a_damaged_database_is_unusable_and_says_why() {
     );
 }
 
-#[test]
-fn a_list_of_projects_that_cannot_be_read_is_not_taken_for_an_empty_one() {
+#[tokio::test]
+async fn a_list_of_projects_that_cannot_be_read_is_not_taken_for_an_empty_one() {
     let room = Room::new();
     fs::write(room.state.path().join("projects.json"), "{\"proj").unwrap();
     let error = Projects::open(room.state.path(), String::new())
+        .await
         .err()
         .unwrap();
     assert!(matches!(error, ProjectError::Registry { .. }), "{error}");
@@ -363,14 +370,14 @@ fn a_list_of_projects_that_cannot_be_read_is_not_taken_for_an_empty_one() {
 #[tokio::test]
 async fn many_who_ask_at_once_share_one_project() {
     let room = Room::new();
-    let projects = room.projects();
+    let projects = room.projects().await;
     projects.register(room.path(), true).await.unwrap();
     projects.close().await;
     let error = projects.get(room.path()).await.err().unwrap();
     assert!(matches!(error, ProjectError::Closed), "{error}");
     drop(projects);
     // As if none could be opened at the start.
-    let projects = room.projects();
+    let projects = room.projects().await;
     locked(&projects.shared.open).clear();
     let asked: Vec<_> = (0..20)
         .map(|_| {
@@ -385,4 +392,48 @@ async fn many_who_ask_at_once_share_one_project() {
     }
     assert!(got.iter().all(|one| Arc::ptr_eq(one, &got[0])));
     assert!(Store::inspect(&room.database()).is_ok());
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_is_waited_for_once_and_holds_up_no_other_project() {
+    let (room, other) = (Room::new(), tempfile::tempdir().unwrap());
+    let projects = room.projects().await;
+    for path in [room.path(), other.path()] {
+        projects.register(path, true).await.unwrap();
+    }
+    let (let_go, hangs) = std::sync::mpsc::channel::<()>();
+    let hung = move |_: &Shared, _: &Path| {
+        // Ends when the other side is dropped.
+        let _ = hangs.recv();
+        Ok(())
+    };
+    let within = Some(Duration::from_millis(20));
+    let waited = projects.at(room.path(), within, hung).await;
+    assert!(matches!(waited, Err(ProjectError::NoAnswer { .. })));
+
+    // At once, and without a thread of its own.
+    for refused in [
+        projects.get(room.path()).await.err(),
+        projects.look_at(room.path()).await.err(),
+        projects.register(room.path(), true).await.err(),
+    ] {
+        assert!(matches!(refused, Some(ProjectError::NoAnswer { .. })));
+    }
+    projects.get(other.path()).await.unwrap();
+    projects.look().await;
+    let answering = projects.answering().await;
+    assert_eq!(answering.len(), 1);
+    assert_eq!(answering[0].root, other.path());
+    let said = format!(
+        "project {}: its disk does not answer",
+        room.path().display()
+    );
+    assert_eq!(projects.degraded(), [said]);
+
+    // It answers again: whoever waits for its turn is served.
+    let key = room.path().to_owned();
+    drop(let_go);
+    drop(projects.shared.turns.take(key).await);
+    projects.get(room.path()).await.unwrap();
+    assert_eq!(projects.degraded(), [""; 0]);
 }

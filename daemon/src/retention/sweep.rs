@@ -8,11 +8,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tokio::time::timeout;
+
 use super::policy::{self, Spool, SpoolLimits};
 use crate::activity_log::{LogError, LogFile};
 use crate::domain::{InvocationId, Phase};
-use crate::projects::{Project, Projects};
+use crate::projects::Project;
 use crate::store::StoreError;
+
+/// A row is read in microseconds, or, while its database is locked, within SQLite's wait of 5 s.
+const ROW_WITHIN: Duration = Duration::from_secs(10);
 
 /// Events kept of a project: months of them, at some 100 bytes each.
 const EVENTS: u32 = 100_000;
@@ -128,12 +133,12 @@ pub async fn events(project: &Project) -> Result<usize, StoreError> {
     project.store.prune_events(EVENTS).await
 }
 
-/// Removes state folders below `state_dir` whose invocation has its final row in one of the open
+/// Removes state folders below `state_dir` whose invocation has its final row in one of these open
 /// projects, as far as the limits want it. What has none there (a project that is not mounted, a
 /// spool not projected yet) counts, and stays.
 pub async fn spools(
     state_dir: &Path,
-    projects: &Projects,
+    projects: &[Arc<Project>],
     limits: SpoolLimits,
     dry_run: bool,
     now: SystemTime,
@@ -148,8 +153,9 @@ pub async fn spools(
         })?;
     let mut swept = Swept::default();
     let mut all = Vec::with_capacity(found.len());
+    let mut projects = projects.to_vec();
     for mut spool in found {
-        let row = row_of(projects, &spool.uuid).await;
+        let row = row_of(&mut projects, &spool.uuid).await;
         spool.ended = row.flatten();
         if row == Some(None) {
             swept.kept_running += 1;
@@ -176,15 +182,20 @@ pub async fn spools(
 
 /// Whether an open project has a row for this folder, and if so when it ended, if it has. A project
 /// that does not answer has none: one bad database keeps its own folders, and nobody else's.
-async fn row_of(projects: &Projects, uuid: &str) -> Option<Option<SystemTime>> {
-    for project in projects.all() {
-        let row = project.store.by_uuid(uuid).await;
-        if let Ok(Some(row)) = row {
-            let ended = match row.phase {
-                Phase::Ended { .. } => Some(time(row.completed_ms.unwrap_or(0))),
-                Phase::Queued | Phase::Running => None,
-            };
-            return Some(ended);
+async fn row_of(projects: &mut Vec<Arc<Project>>, uuid: &str) -> Option<Option<SystemTime>> {
+    let mut asked = 0;
+    while let Some(project) = projects.get(asked) {
+        match timeout(ROW_WITHIN, project.store.by_uuid(uuid)).await {
+            Ok(Ok(Some(row))) => {
+                let ended = match row.phase {
+                    Phase::Ended { .. } => Some(time(row.completed_ms.unwrap_or(0))),
+                    Phase::Queued | Phase::Running => None,
+                };
+                return Some(ended);
+            }
+            Ok(_) => asked += 1,
+            // One that hangs is waited for once.
+            Err(_) => drop(projects.remove(asked)),
         }
     }
     None

@@ -15,7 +15,7 @@ use tracing::{Instrument as _, info, info_span, warn};
 
 use crate::config::Config;
 use crate::launch::{ForkLauncher, Launcher};
-use crate::projects::{ProjectError, Projects};
+use crate::projects::Projects;
 use crate::service::{Facts, ProviderFacts, ServeError, Service, Wakeups};
 use crate::supervise::{self, Scope, Supervisor};
 use crate::watch::Hints;
@@ -64,7 +64,7 @@ impl Rooms {
         let (hints, watcher) = Hints::new();
         tasks.spawn(until(let_go.clone(), watcher.run()).instrument(info_span!("watcher")));
         wakeup::ages_are_known(&config.state_dir).await;
-        let projects = open_projects(config.state_dir.clone()).await?;
+        let projects = open_projects(&config.state_dir).await?;
         let supervisor = Supervisor::new(
             supervise::Settings {
                 state_dir: config.state_dir.clone(),
@@ -207,15 +207,10 @@ async fn until(stop: CancellationToken, endless: impl Future<Output = ()>) {
     }
 }
 
-async fn open_projects(state_dir: PathBuf) -> anyhow::Result<Projects> {
-    let open = move || -> Result<Projects, ProjectError> {
-        // The whole path: it is what another daemon is told, and what a later one compares.
-        let owner = state_dir.to_string_lossy().into_owned();
-        Projects::open(&state_dir, owner)
-    };
-    let opened = tokio::task::spawn_blocking(open)
-        .await
-        .context("opening projects panicked")?;
+async fn open_projects(state_dir: &Path) -> anyhow::Result<Projects> {
+    // The whole path: it is what another daemon is told, and what a later one compares.
+    let owner = state_dir.to_string_lossy().into_owned();
+    let opened = Projects::open(state_dir, owner).await;
     opened.context("cannot open the list of projects")
 }
 

@@ -99,6 +99,7 @@ pub(super) fn project(error: ProjectError) -> Status {
         }
         ProjectError::Registry { .. } => internal("REGISTRY", &text),
         ProjectError::Busy { .. } => said(Code::Unavailable, "BUSY").todo(RETRY),
+        ProjectError::NoAnswer { .. } => said(Code::Unavailable, "NO_ANSWER").todo(RETRY),
         ProjectError::Io { .. } => internal("IO", &text),
         ProjectError::Closed => return stopping(),
         ProjectError::Store(error) => return store(error),

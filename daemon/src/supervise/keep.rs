@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use steroids_shim::paths::InvDir;
 use steroids_shim::spec::Spec;
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::Supervisor;
@@ -22,6 +23,10 @@ const EVERY: Duration = Duration::from_secs(5);
 
 /// Well within the hour that a lock lasts; one write a minute in each project where something runs.
 const RENEW_EVERY: Duration = Duration::from_secs(60);
+
+/// One project's rows may be looked after for so long: longer than SQLite waits for a lock, and
+/// dropped anywhere it is begun anew at the next look.
+const CARE_WITHIN: Duration = Duration::from_secs(30);
 
 impl Supervisor {
     /// Looks after the projects in which something runs, until the daemon stops; with nothing
@@ -56,7 +61,7 @@ async fn renew_locks(inner: &Arc<Inner>) {
     for project in inner.projects.all() {
         if roots.contains(project.root.as_path())
             && !project.store.is_read_only()
-            && let Err(error) = project.store.renew_locks().await
+            && let Ok(Err(error)) = timeout(CARE_WITHIN, project.store.renew_locks()).await
         {
             warn!(project = %project.root.display(), error = %chain(&error), "locks not renewed");
         }
@@ -102,8 +107,12 @@ async fn pass(inner: &Arc<Inner>) {
                 Err(_) => continue,
             },
         };
-        if let Err(error) = look_after(inner, &project, &running).await {
-            warn!(project = %root.display(), error = %chain(&error), "rows not looked after");
+        match timeout(CARE_WITHIN, look_after(inner, &project, &running)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                warn!(project = %root.display(), error = %chain(&error), "rows not looked after");
+            }
+            Err(_) => warn!(project = %root.display(), "its database takes long; others go on"),
         }
     }
 }

@@ -125,7 +125,7 @@ impl Inner {
                 }
             }
         }
-        for project in self.projects.all() {
+        for project in self.projects.answering().await {
             taken.found.lost += self.end_rows_without_folder(&project).await;
         }
         taken

@@ -15,7 +15,9 @@ struct Room {
 
 async fn room() -> Room {
     let (state, root) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let projects = Projects::open(state.path(), "owner".to_owned()).unwrap();
+    let projects = Projects::open(state.path(), "owner".to_owned())
+        .await
+        .unwrap();
     let path = root.path().canonicalize().unwrap();
     let (project, _) = projects.register(&path, true).await.unwrap();
     Room {

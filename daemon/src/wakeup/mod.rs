@@ -5,12 +5,14 @@
 
 mod clock;
 
+use std::fmt::Display;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::projects::Projects;
+use crate::projects::{Project, Projects};
 use crate::retention::policy::SpoolLimits;
 use crate::retention::{self, Swept, sweep};
 use crate::supervise::{Scope, Supervisor};
@@ -30,6 +32,10 @@ pub const NO_AGES: &str = "the wall clock has jumped: nothing is removed for its
 /// The look at all projects may take so long: healthy disks need milliseconds each, and one that
 /// hangs would keep the rest of the pass from all projects.
 const LOOK_WITHIN: Duration = Duration::from_secs(10);
+
+/// So long may one project's logs or events be swept: removing a hundred thousand files takes
+/// seconds. What takes longer goes on behind, and the pass with the next project.
+const SWEEP_WITHIN: Duration = Duration::from_secs(120);
 
 /// What a pass did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -54,19 +60,20 @@ pub async fn pass(supervisor: &Supervisor, projects: &Projects, settings: &Setti
     if timeout(LOOK_WITHIN, projects.look()).await.is_err() {
         warn!("the look at all projects takes long; going on with what is known");
     }
+    let answering = projects.answering().await;
     let found = supervisor.reconcile(Scope::Wakeup).await;
     let mut failures = Vec::new();
     let known = ages_are_known(supervisor.state_dir()).await;
     let days = |days: Option<u32>| days.filter(|_| known);
     let log_days = days(settings.retention.log_days);
-    let logs = sweep_logs(projects, log_days, &mut failures).await;
+    let logs = sweep_logs(&answering, log_days, &mut failures).await;
     let limits = SpoolLimits {
         days: days(settings.retention.spool_days),
         max_bytes: settings.retention.max_bytes,
     };
     let swept = sweep::spools(
         supervisor.state_dir(),
-        projects,
+        &answering,
         limits,
         false,
         steroids_failpoint::wall_clock(),
@@ -99,16 +106,27 @@ pub async fn pass(supervisor: &Supervisor, projects: &Projects, settings: &Setti
     report
 }
 
-async fn sweep_logs(projects: &Projects, days: Option<u32>, failures: &mut Vec<String>) -> Swept {
+async fn sweep_logs(
+    projects: &[Arc<Project>],
+    days: Option<u32>,
+    failures: &mut Vec<String>,
+) -> Swept {
     let mut all = Swept::default();
-    for project in projects.all() {
+    for project in projects {
         let now = steroids_failpoint::wall_clock();
-        match sweep::logs(&project, days, false, now).await {
-            Ok(swept) => all.add(swept),
-            Err(error) => failures.push(format!("{}: {error}", project.root.display())),
+        let failed = |error: &dyn Display| format!("{}: {error}", project.root.display());
+        match timeout(SWEEP_WITHIN, sweep::logs(project, days, false, now)).await {
+            Ok(Ok(swept)) => all.add(swept),
+            Ok(Err(error)) => failures.push(failed(&error)),
+            Err(_) => {
+                failures.push(failed(&"its disk does not answer"));
+                continue;
+            }
         }
-        if let Err(error) = sweep::events(&project).await {
-            failures.push(format!("{}: {error}", project.root.display()));
+        match timeout(SWEEP_WITHIN, sweep::events(project)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => failures.push(failed(&error)),
+            Err(_) => failures.push(failed(&"its database does not answer")),
         }
     }
     all

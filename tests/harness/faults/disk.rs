@@ -121,4 +121,10 @@ pub(super) const FAULTS: &[Fault] = &[
         required: "the shim keeps what it read and tries on; alarm and status say so; nothing is lost",
         tests: &["faults::disk::refused::a_spool_that_fails_while_it_is_written_loses_nothing"],
     },
+    Fault {
+        id: 146,
+        fault: "a project's disk does not answer (a mount whose server is gone)",
+        required: "other projects are served; requests about it are refused after 25 s, later ones at once, with one thread of the daemon in all; status says so; it is served again when it answers",
+        tests: &["faults::disk::hung::a_disk_that_does_not_answer_holds_up_its_own_project_alone"],
+    },
 ];

@@ -93,7 +93,7 @@ async fn one_rebuilt_while_it_is_read_is_told() {
     let (state, folder) = (root.join("state"), root.join("project"));
     fs::create_dir(&state).unwrap();
     fs::create_dir(&folder).unwrap();
-    let projects = Projects::open(&state, "us".to_owned()).unwrap();
+    let projects = Projects::open(&state, "us".to_owned()).await.unwrap();
     let (project, _) = projects.register(&folder, true).await.unwrap();
     let begun = project.store.begin(new(&folder), None).await.unwrap();
     let Begun::New(before) = begun else {

@@ -5,6 +5,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::domain::Outcome;
+use crate::projects::Projects;
 use crate::store::{Begun, Ending, NewInvocation};
 
 const DAY: u64 = 24 * 60 * 60;
@@ -21,7 +22,7 @@ impl Room {
         let state = tempfile::tempdir().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let owner = state.path().to_str().unwrap().to_owned();
-        let projects = Projects::open(state.path(), owner).unwrap();
+        let projects = Projects::open(state.path(), owner).await.unwrap();
         let (project, _) = projects.register(folder.path(), true).await.unwrap();
         Room {
             state,
@@ -145,9 +146,15 @@ async fn the_log_of_the_older_tools_running_invocation_stays() {
 }
 
 async fn sweep_spools(room: &Room, limits: SpoolLimits, dry_run: bool) -> Swept {
-    spools(room.state.path(), &room.projects, limits, dry_run, now())
-        .await
-        .unwrap()
+    spools(
+        room.state.path(),
+        &room.projects.all(),
+        limits,
+        dry_run,
+        now(),
+    )
+    .await
+    .unwrap()
 }
 
 #[tokio::test]

@@ -130,7 +130,7 @@ impl Bench {
         fs::create_dir_all(&state_dir).unwrap();
         fs::create_dir(&folder).unwrap();
         let owner = state_dir.to_str().unwrap().to_owned();
-        let projects = Projects::open(&state_dir, owner).unwrap();
+        let projects = Projects::open(&state_dir, owner).await.unwrap();
         let (project, _) = projects.register(&folder, true).await.unwrap();
         let stage = Arc::new(Stage {
             turns: Semaphore::new(turns),

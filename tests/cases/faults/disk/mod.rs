@@ -4,6 +4,7 @@
 mod bytes;
 mod flood;
 mod full;
+mod hung;
 mod refused;
 mod replaced;
 mod retention;

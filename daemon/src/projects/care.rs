@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use super::ask::ANSWER_WITHIN;
 use super::error::ProjectError;
 use super::project::{Project, Site};
-use super::{ANSWER_WITHIN, Projects, Shared, Standing, folder, locked};
+use super::{Projects, Shared, Standing, folder, locked};
 use crate::store::{Stamp, StoreError};
 
 /// Why projects are not served that somebody has to look at.

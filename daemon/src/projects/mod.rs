@@ -6,9 +6,11 @@
 //! blocking threads, one at a time for each project: a disk that hangs has one thread, and whoever
 //! comes behind it is refused after a while without having had one.
 
+mod ask;
 mod care;
 mod error;
 mod folder;
+mod open;
 mod owner;
 mod project;
 mod registry;
@@ -31,21 +33,13 @@ pub use project::Project;
 pub use turns::Turns;
 
 use crate::store::{Migrated, StoreError};
+use ask::{ANSWER_WITHIN, TOGETHER};
 use care::Troubles;
-use project::Site;
 use registry::Registry;
-
-/// A project's disk has to answer within this time. Less than a client waits for an answer (30 s),
-/// more than SQLite waits for another program's lock.
-const ANSWER_WITHIN: Duration = Duration::from_secs(25);
 
 /// So long does a daemon that starts wait for its projects; those that are late are served when
 /// they come.
 const OPEN_WITHIN: Duration = Duration::from_secs(5);
-
-/// Projects that are looked at together: enough that one that hangs holds up nobody, few enough that
-/// a hundred do not take all blocking threads.
-const TOGETHER: usize = 8;
 
 /// All registered projects; clones share them.
 #[derive(Clone)]
@@ -188,18 +182,6 @@ impl Projects {
         locked(&self.shared.open).values().cloned().collect()
     }
 
-    /// Those that are open now and whose disk answers.
-    pub async fn answering(&self) -> Vec<Arc<Project>> {
-        let asked = stream::iter(self.all())
-            .map(|project| async move {
-                let now = self.get(&project.root).await;
-                now.is_ok_and(|now| Arc::ptr_eq(&now, &project))
-                    .then_some(project)
-            })
-            .buffered(TOGETHER);
-        asked.filter_map(std::future::ready).collect().await
-    }
-
     /// Grows when a project is added, opened or given up.
     pub fn changed(&self) -> watch::Receiver<u64> {
         self.shared.changed.subscribe()
@@ -252,90 +234,6 @@ impl Projects {
             Err(error) => (Standing::of(&error), error.told(), 0),
         }
     }
-
-    /// The registered projects, with the epoch milliseconds of their registration.
-    async fn entries(&self) -> Result<Vec<(PathBuf, i64)>, ProjectError> {
-        self.blocking(|shared| {
-            let registry = locked(&shared.registry);
-            let entries = registry.entries();
-            Ok(entries.map(|(path, at)| (path.to_owned(), at)).collect())
-        })
-        .await
-    }
-
-    /// Does something with every registered project, and tells of those where it failed.
-    async fn each<T: Send + 'static>(
-        &self,
-        work: fn(&Shared, &Path) -> Result<T, ProjectError>,
-        failed: impl Fn(PathBuf, ProjectError),
-    ) {
-        let entries = self.entries().await.unwrap_or_default();
-        let done = stream::iter(entries).map(|(path, _)| async move {
-            let done = self.at(&path, Some(ANSWER_WITHIN), work).await;
-            (path, done.err())
-        });
-        let done = done.buffer_unordered(TOGETHER);
-        done.for_each(|(path, error)| {
-            if let Some(error) = error {
-                failed(path, error);
-            }
-            std::future::ready(())
-        })
-        .await;
-    }
-
-    /// Asks a project's disk, when it is this caller's turn. What takes too long goes on by itself,
-    /// and keeps the turn; until it is over nobody else waits.
-    async fn at<T: Send + 'static>(
-        &self,
-        path: &Path,
-        within: Option<Duration>,
-        work: impl FnOnce(&Shared, &Path) -> Result<T, ProjectError> + Send + 'static,
-    ) -> Result<T, ProjectError> {
-        let path = folder::plain(path)?;
-        if locked(&self.shared.mute).contains(&path) {
-            return Err(ProjectError::NoAnswer { path });
-        }
-        let turn = timeout(ANSWER_WITHIN, self.shared.turns.take(path.clone()));
-        let Ok(turn) = turn.await else {
-            return Err(ProjectError::NoAnswer { path });
-        };
-        let answered = Arc::new(AtomicBool::new(false));
-        let asked = {
-            let (path, answered) = (path.clone(), Arc::clone(&answered));
-            self.blocking(move |shared| {
-                let done = work(shared, &path);
-                // Under the lock of those that are mute: it is entered there or not at all.
-                let mut mute = locked(&shared.mute);
-                answered.store(true, Ordering::Relaxed);
-                mute.remove(&path);
-                drop((mute, turn));
-                done
-            })
-        };
-        let Some(within) = within else {
-            return asked.await;
-        };
-        if let Ok(done) = timeout(within, asked).await {
-            return done;
-        }
-        let mut mute = locked(&self.shared.mute);
-        if !answered.load(Ordering::Relaxed) {
-            tracing::warn!(project = %path.display(), "its disk does not answer");
-            mute.insert(path.clone());
-        }
-        drop(mute);
-        Err(ProjectError::NoAnswer { path })
-    }
-
-    async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Shared) -> Result<T, ProjectError> + Send + 'static,
-    ) -> Result<T, ProjectError> {
-        let shared = Arc::clone(&self.shared);
-        let done = tokio::task::spawn_blocking(move || work(&shared)).await;
-        done.unwrap_or(Err(ProjectError::Closed))
-    }
 }
 
 impl Standing {
@@ -356,117 +254,6 @@ impl Standing {
             ProjectError::Missing { .. } | ProjectError::NotAProject { .. } => Standing::Missing,
             _ => Standing::Unusable,
         }
-    }
-}
-
-impl Shared {
-    fn opened(&self, path: &Path) -> Option<Arc<Project>> {
-        let project = locked(&self.open).get(path).cloned();
-        project.filter(|project| project.is_in_place())
-    }
-
-    fn get(&self, path: &Path) -> Result<Arc<Project>, ProjectError> {
-        if self.is_registered(path) {
-            return self.open_project(path);
-        }
-        // Says what is wrong with the path, if something is.
-        let has_database = Site::open(path)?.has_database();
-        let path = path.to_owned();
-        Err(if has_database {
-            ProjectError::NotRegistered { path }
-        } else {
-            ProjectError::NotAProject { path }
-        })
-    }
-
-    fn is_registered(&self, path: &Path) -> bool {
-        locked(&self.registry).contains(path)
-    }
-
-    /// Enters a project into the list.
-    fn enlist(&self, path: &Path) -> Result<(), ProjectError> {
-        if locked(&self.registry).add(path, now_ms())? {
-            self.bump();
-        }
-        Ok(())
-    }
-
-    fn register(&self, path: &Path, init: bool) -> Result<(Arc<Project>, bool), ProjectError> {
-        let mut created = false;
-        if init {
-            let site = Site::init(path)?;
-            created = !site.has_database();
-            if self.opened(path).is_none() {
-                site.migrate(&self.owner)?;
-            }
-        }
-        let project = self.open_given(path)?;
-        self.enlist(path)?;
-        Ok((project, created))
-    }
-
-    fn migrate(&self, path: &Path) -> Result<Migrated, ProjectError> {
-        let site = Site::open(path)?;
-        if !site.has_database() {
-            let path = path.to_owned();
-            return Err(ProjectError::NotAProject { path });
-        }
-        let migrated = site.migrate(&self.owner)?;
-        self.open_given(path)?;
-        self.enlist(path)?;
-        Ok(migrated)
-    }
-
-    /// Opens what may not be registered yet. Of a path that comes to nothing, nothing is remembered:
-    /// nobody would ever look at it again.
-    fn open_given(&self, path: &Path) -> Result<Arc<Project>, ProjectError> {
-        let opened = self.open_project(path);
-        if opened.is_err() && !self.is_registered(path) {
-            self.troubles.forget(path);
-        }
-        opened
-    }
-
-    /// In the project's turn: one at a time.
-    fn open_project(&self, path: &Path) -> Result<Arc<Project>, ProjectError> {
-        if let Some(project) = self.opened(path) {
-            return Ok(project);
-        }
-        if self.closed.load(Ordering::Relaxed) {
-            return Err(ProjectError::Closed);
-        }
-        let old = locked(&self.open).remove(path);
-        if let Some(old) = old {
-            tracing::warn!(project = %path.display(), "project replaced, damaged or gone");
-            old.give_up();
-            self.bump();
-        }
-        self.troubles.still(path)?;
-        let before = care::stamps(path);
-        let site = Site::open(path);
-        let id = site.as_ref().ok().map(Site::id);
-        let opened = site.and_then(|site| site.into_project(&self.owner));
-        self.troubles.note(path, before, &opened);
-        let project = Arc::new(opened?);
-        if let Some(id) = id {
-            locked(&self.last_seen).insert(path.to_owned(), id);
-        }
-        {
-            let mut open = locked(&self.open);
-            // Said before the others were taken away to be closed.
-            if self.closed.load(Ordering::Relaxed) {
-                project.give_up();
-                return Err(ProjectError::Closed);
-            }
-            open.insert(path.to_owned(), Arc::clone(&project));
-        }
-        self.bump();
-        Ok(project)
-    }
-
-    fn bump(&self) {
-        self.changed
-            .send_modify(|count| *count = count.wrapping_add(1));
     }
 }
 

@@ -1,0 +1,119 @@
+//! Asking a project's disk: one at a time for each project, off the runtime, and not without end.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use tokio::time::timeout;
+
+use super::error::ProjectError;
+use super::project::Project;
+use super::{Projects, Shared, folder, locked};
+
+/// A project's disk has to answer within this time. Less than a client waits for an answer (30 s),
+/// more than SQLite waits for another program's lock.
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(25);
+
+/// Projects that are looked at together: enough that one that hangs holds up nobody, few enough that
+/// a hundred do not take all blocking threads.
+pub(super) const TOGETHER: usize = 8;
+
+impl Projects {
+    /// Those that are open now and whose disk answers.
+    pub async fn answering(&self) -> Vec<Arc<Project>> {
+        let asked = stream::iter(self.all())
+            .map(|project| async move {
+                let now = self.get(&project.root).await;
+                now.is_ok_and(|now| Arc::ptr_eq(&now, &project))
+                    .then_some(project)
+            })
+            .buffered(TOGETHER);
+        asked.filter_map(std::future::ready).collect().await
+    }
+
+    /// The registered projects, with the epoch milliseconds of their registration.
+    pub(super) async fn entries(&self) -> Result<Vec<(PathBuf, i64)>, ProjectError> {
+        self.blocking(|shared| {
+            let registry = locked(&shared.registry);
+            let entries = registry.entries();
+            Ok(entries.map(|(path, at)| (path.to_owned(), at)).collect())
+        })
+        .await
+    }
+
+    /// Does something with every registered project, and tells of those where it failed.
+    pub(super) async fn each<T: Send + 'static>(
+        &self,
+        work: fn(&Shared, &Path) -> Result<T, ProjectError>,
+        failed: impl Fn(PathBuf, ProjectError),
+    ) {
+        let entries = self.entries().await.unwrap_or_default();
+        let done = stream::iter(entries).map(|(path, _)| async move {
+            let done = self.at(&path, Some(ANSWER_WITHIN), work).await;
+            (path, done.err())
+        });
+        let done = done.buffer_unordered(TOGETHER);
+        done.for_each(|(path, error)| {
+            if let Some(error) = error {
+                failed(path, error);
+            }
+            std::future::ready(())
+        })
+        .await;
+    }
+
+    /// Asks a project's disk, when it is this caller's turn. What takes too long goes on by itself,
+    /// and keeps the turn; until it is over nobody else waits.
+    pub(super) async fn at<T: Send + 'static>(
+        &self,
+        path: &Path,
+        within: Option<Duration>,
+        work: impl FnOnce(&Shared, &Path) -> Result<T, ProjectError> + Send + 'static,
+    ) -> Result<T, ProjectError> {
+        let path = folder::plain(path)?;
+        if locked(&self.shared.mute).contains(&path) {
+            return Err(ProjectError::NoAnswer { path });
+        }
+        let turn = timeout(ANSWER_WITHIN, self.shared.turns.take(path.clone()));
+        let Ok(turn) = turn.await else {
+            return Err(ProjectError::NoAnswer { path });
+        };
+        let answered = Arc::new(AtomicBool::new(false));
+        let asked = {
+            let (path, answered) = (path.clone(), Arc::clone(&answered));
+            self.blocking(move |shared| {
+                let done = work(shared, &path);
+                // Under the lock of those that are mute: it is entered there or not at all.
+                let mut mute = locked(&shared.mute);
+                answered.store(true, Ordering::Relaxed);
+                mute.remove(&path);
+                drop((mute, turn));
+                done
+            })
+        };
+        let Some(within) = within else {
+            return asked.await;
+        };
+        if let Ok(done) = timeout(within, asked).await {
+            return done;
+        }
+        let mut mute = locked(&self.shared.mute);
+        if !answered.load(Ordering::Relaxed) {
+            tracing::warn!(project = %path.display(), "its disk does not answer");
+            mute.insert(path.clone());
+        }
+        drop(mute);
+        Err(ProjectError::NoAnswer { path })
+    }
+
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared) -> Result<T, ProjectError> + Send + 'static,
+    ) -> Result<T, ProjectError> {
+        let shared = Arc::clone(&self.shared);
+        let done = tokio::task::spawn_blocking(move || work(&shared)).await;
+        done.unwrap_or(Err(ProjectError::Closed))
+    }
+}

@@ -1,0 +1,125 @@
+//! Opening a project, in its turn.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::error::ProjectError;
+use super::project::{Project, Site};
+use super::{Shared, care, locked, now_ms};
+use crate::store::Migrated;
+
+impl Shared {
+    pub(super) fn opened(&self, path: &Path) -> Option<Arc<Project>> {
+        let project = locked(&self.open).get(path).cloned();
+        project.filter(|project| project.is_in_place())
+    }
+
+    pub(super) fn get(&self, path: &Path) -> Result<Arc<Project>, ProjectError> {
+        if self.is_registered(path) {
+            return self.open_project(path);
+        }
+        // Says what is wrong with the path, if something is.
+        let has_database = Site::open(path)?.has_database();
+        let path = path.to_owned();
+        Err(if has_database {
+            ProjectError::NotRegistered { path }
+        } else {
+            ProjectError::NotAProject { path }
+        })
+    }
+
+    pub(super) fn is_registered(&self, path: &Path) -> bool {
+        locked(&self.registry).contains(path)
+    }
+
+    /// Enters a project into the list.
+    pub(super) fn enlist(&self, path: &Path) -> Result<(), ProjectError> {
+        if locked(&self.registry).add(path, now_ms())? {
+            self.bump();
+        }
+        Ok(())
+    }
+
+    pub(super) fn register(
+        &self,
+        path: &Path,
+        init: bool,
+    ) -> Result<(Arc<Project>, bool), ProjectError> {
+        let mut created = false;
+        if init {
+            let site = Site::init(path)?;
+            created = !site.has_database();
+            if self.opened(path).is_none() {
+                site.migrate(&self.owner)?;
+            }
+        }
+        let project = self.open_given(path)?;
+        self.enlist(path)?;
+        Ok((project, created))
+    }
+
+    pub(super) fn migrate(&self, path: &Path) -> Result<Migrated, ProjectError> {
+        let site = Site::open(path)?;
+        if !site.has_database() {
+            let path = path.to_owned();
+            return Err(ProjectError::NotAProject { path });
+        }
+        let migrated = site.migrate(&self.owner)?;
+        self.open_given(path)?;
+        self.enlist(path)?;
+        Ok(migrated)
+    }
+
+    /// Opens what may not be registered yet. Of a path that comes to nothing, nothing is remembered:
+    /// nobody would ever look at it again.
+    pub(super) fn open_given(&self, path: &Path) -> Result<Arc<Project>, ProjectError> {
+        let opened = self.open_project(path);
+        if opened.is_err() && !self.is_registered(path) {
+            self.troubles.forget(path);
+        }
+        opened
+    }
+
+    /// In the project's turn: one at a time.
+    pub(super) fn open_project(&self, path: &Path) -> Result<Arc<Project>, ProjectError> {
+        if let Some(project) = self.opened(path) {
+            return Ok(project);
+        }
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(ProjectError::Closed);
+        }
+        let old = locked(&self.open).remove(path);
+        if let Some(old) = old {
+            tracing::warn!(project = %path.display(), "project replaced, damaged or gone");
+            old.give_up();
+            self.bump();
+        }
+        self.troubles.still(path)?;
+        let before = care::stamps(path);
+        let site = Site::open(path);
+        let id = site.as_ref().ok().map(Site::id);
+        let opened = site.and_then(|site| site.into_project(&self.owner));
+        self.troubles.note(path, before, &opened);
+        let project = Arc::new(opened?);
+        if let Some(id) = id {
+            locked(&self.last_seen).insert(path.to_owned(), id);
+        }
+        {
+            let mut open = locked(&self.open);
+            // Said before the others were taken away to be closed.
+            if self.closed.load(Ordering::Relaxed) {
+                project.give_up();
+                return Err(ProjectError::Closed);
+            }
+            open.insert(path.to_owned(), Arc::clone(&project));
+        }
+        self.bump();
+        Ok(project)
+    }
+
+    pub(super) fn bump(&self) {
+        self.changed
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+}

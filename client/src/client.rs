@@ -103,6 +103,12 @@ impl Client {
         wakeup = daemon.wakeup(v1::WakeupRequest) -> v1::WakeupResponse, LONG_DEADLINE;
         /// Refuses new starts, or accepts them again.
         drain = daemon.drain(v1::DrainRequest) -> v1::DrainResponse, DEADLINE;
+        /// Providers that are held.
+        list_holds = daemon.list_holds(v1::ListHoldsRequest) -> v1::ListHoldsResponse, DEADLINE;
+        /// Holds a provider.
+        set_hold = daemon.set_hold(v1::SetHoldRequest) -> v1::SetHoldResponse, DEADLINE;
+        /// Ends a hold.
+        lift_hold = daemon.lift_hold(v1::LiftHoldRequest) -> v1::LiftHoldResponse, DEADLINE;
         /// Ends the daemon.
         shutdown = daemon.shutdown(v1::ShutdownRequest) -> v1::ShutdownResponse, LONG_DEADLINE;
     }

@@ -73,6 +73,22 @@ pub struct Invocation<'a> {
     response: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     live: Option<Live<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queued_at_ms: Option<i64>,
+    #[serde(skip_serializing_if = "is_none")]
+    priority: i32,
+    #[serde(skip_serializing_if = "<[i64]>::is_empty")]
+    after: &'a [i64],
+    #[serde(skip_serializing_if = "str::is_empty")]
+    waiting: &'a str,
+    #[serde(skip_serializing_if = "is_none")]
+    place: i32,
+    #[serde(skip_serializing_if = "is_none")]
+    attempt: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_of: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retried_by: Option<i64>,
     /// `start`: the request id was known, nothing was started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub existing: Option<bool>,
@@ -111,8 +127,45 @@ impl<'a> From<&'a v1::Invocation> for Invocation<'a> {
             prompt: &it.prompt,
             response: &it.response,
             live: it.live.as_ref().map(Live::from),
+            queued_at_ms: it.queued_at_ms,
+            priority: it.priority,
+            after: &it.after,
+            waiting: &it.waiting,
+            place: it.place,
+            attempt: it.attempt,
+            retry_of: it.retry_of,
+            retried_by: it.retried_by,
             existing: None,
             already_ended: None,
+        }
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+fn is_none(number: &i32) -> bool {
+    *number == 0
+}
+
+/// A provider of which nothing is started for now.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hold<'a> {
+    provider: &'a str,
+    since_ms: i64,
+    until_ms: i64,
+    reason: &'a str,
+}
+
+impl<'a> From<&'a v1::Hold> for Hold<'a> {
+    fn from(it: &'a v1::Hold) -> Self {
+        Hold {
+            provider: &it.provider,
+            since_ms: it.since_ms,
+            until_ms: it.until_ms,
+            reason: &it.reason,
         }
     }
 }
@@ -259,6 +312,9 @@ pub fn status(it: &v1::StatusResponse) -> Value {
         "state": it.state,
         "running": it.running,
         "maxRunning": it.max_running,
+        "queued": it.queued,
+        "maxQueued": it.max_queued,
+        "holds": it.holds.iter().map(Hold::from).collect::<Vec<_>>(),
         "projects": it.projects,
         "subscribers": it.subscribers,
         "degraded": it.degraded,

@@ -7,8 +7,8 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
-    cleanup, completions, doctor, init, list, migrate, projects, send, show, start, status, stop,
-    stream, tasks, timeline, wakeup, web,
+    cleanup, completions, doctor, holds, init, list, migrate, projects, send, show, start, status,
+    stop, stream, tasks, timeline, wakeup, web,
 };
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -76,6 +76,8 @@ pub(crate) enum Command {
     Stop(stop::Args),
     /// Send a message to a running agent that was started with --interactive
     Send(send::Args),
+    /// Show which providers are held, as a limit was reached; lift a hold, or set one
+    Holds(holds::Args),
     /// List the project's tasks
     Tasks(tasks::Args),
     /// List the projects the daemon serves

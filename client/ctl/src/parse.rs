@@ -14,7 +14,7 @@ pub(crate) fn limit(text: &str) -> Result<Duration, String> {
 }
 
 /// A duration: `500ms`, `2s`, `15m`, `2h`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let parsed = humantime::parse_duration(text)
         .map_err(|_| "a duration is a number with a unit: 500ms, 2s, 15m, 2h".to_owned())?;
     if parsed > LONGEST {

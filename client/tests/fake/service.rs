@@ -423,6 +423,26 @@ impl v1::daemon_server::Daemon for Shared {
         Ok(Response::new(v1::DrainResponse { running: 0 }))
     }
 
+    async fn list_holds(&self, _: Request<v1::ListHoldsRequest>) -> Answer<v1::ListHoldsResponse> {
+        let holds = self.world().status.holds.clone();
+        Ok(Response::new(v1::ListHoldsResponse { holds }))
+    }
+
+    async fn set_hold(&self, request: Request<v1::SetHoldRequest>) -> Answer<v1::SetHoldResponse> {
+        let v1::SetHoldRequest { provider, until_ms } = request.into_inner();
+        let hold = v1::Hold {
+            provider,
+            until_ms,
+            reason: "by hand".to_owned(),
+            ..Default::default()
+        };
+        Ok(Response::new(v1::SetHoldResponse { holds: vec![hold] }))
+    }
+
+    async fn lift_hold(&self, _: Request<v1::LiftHoldRequest>) -> Answer<v1::LiftHoldResponse> {
+        Ok(Response::new(v1::LiftHoldResponse { lifted: true }))
+    }
+
     async fn shutdown(&self, _: Request<v1::ShutdownRequest>) -> Answer<v1::ShutdownResponse> {
         Ok(Response::new(v1::ShutdownResponse { stopped: 0 }))
     }

@@ -57,6 +57,11 @@ pub enum End {
         /// One line.
         error: String,
     },
+    /// Somebody stopped it while it waited to be started.
+    Cancelled {
+        /// One line.
+        error: String,
+    },
     /// The daemon found shim and provider gone without a record.
     Lost {
         /// One line: `shim lost`, `host restarted`.
@@ -177,7 +182,8 @@ impl ExitRecord {
     /// The record with its error cut to what fits.
     fn cut(&self) -> ExitRecord {
         let mut record = self.clone();
-        if let End::NeverStarted { error } | End::Lost { error } = &mut record.end
+        if let End::NeverStarted { error } | End::Cancelled { error } | End::Lost { error } =
+            &mut record.end
             && error.len() > LONGEST_ERROR
         {
             error.truncate(error.floor_char_boundary(LONGEST_ERROR));
@@ -202,7 +208,7 @@ impl ExitRecord {
                 duration_ms: *duration_ms,
                 leftovers: *leftovers,
             }),
-            End::NeverStarted { .. } | End::Lost { .. } => None,
+            End::NeverStarted { .. } | End::Cancelled { .. } | End::Lost { .. } => None,
         }
     }
 }

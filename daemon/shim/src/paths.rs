@@ -33,6 +33,12 @@ impl InvDir {
         self.0.join("spec.json")
     }
 
+    /// The same while it waits to be started: no shim was ever given a folder that has this and no
+    /// `spec.json`.
+    pub fn queued(&self) -> PathBuf {
+        self.0.join("queued.json")
+    }
+
     /// Locked while a shim lives.
     pub fn lock(&self) -> PathBuf {
         self.0.join("lock")

@@ -72,6 +72,50 @@ pub struct Spec {
     pub boot_id: String,
     /// Absolute path of the shim's socket.
     pub socket: PathBuf,
+    /// For the daemon alone: where it stood among those that waited, and whether it is tried again.
+    #[serde(default)]
+    pub turn: Turn,
+}
+
+/// When it is to start, and what comes after it if it fails.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Turn {
+    /// Of those that wait the higher go first.
+    pub priority: i32,
+    /// Among those of one priority the lower go first; about the time of the request, in epoch
+    /// milliseconds.
+    pub order: u64,
+    /// Not before this, in epoch milliseconds.
+    pub not_before_ms: u64,
+    /// When these invocations have succeeded.
+    pub after: Vec<i64>,
+    /// The outcomes after which it is tried again, in the words of the log.
+    pub retry_on: Vec<String>,
+    /// How often it may be tried again.
+    pub retry_max: u32,
+    /// Counted from 1.
+    pub attempt: u32,
+    /// The attempt before this one.
+    pub retry_of: Option<i64>,
+    /// What was asked for at first, where `prompt` is another one.
+    pub asked: Option<String>,
+}
+
+impl Default for Turn {
+    fn default() -> Self {
+        Turn {
+            priority: 0,
+            order: 0,
+            not_before_ms: 0,
+            after: Vec::new(),
+            retry_on: Vec::new(),
+            retry_max: 0,
+            attempt: 1,
+            retry_of: None,
+            asked: None,
+        }
+    }
 }
 
 /// Time limits, in milliseconds; `None` is no limit.
@@ -120,5 +164,15 @@ impl Spec {
     /// Writes it durably; the folder must exist.
     pub fn store(&self, dir: &InvDir) -> Result<(), FileError> {
         durable::store(&dir.spec(), self)
+    }
+
+    /// Reads what waits to be started.
+    pub fn load_queued(dir: &InvDir) -> Result<Spec, FileError> {
+        durable::load(&dir.queued())
+    }
+
+    /// Writes it durably as one that waits: no shim takes it for its own.
+    pub fn store_queued(&self, dir: &InvDir) -> Result<(), FileError> {
+        durable::store(&dir.queued(), self)
     }
 }

@@ -15,13 +15,19 @@ use tracing_subscriber::EnvFilter;
 
 use super::error::ConfigError;
 use super::section::{Section, Source, choice, number, path, text, texts, word, yes};
-use super::{Auth, Flags, Gateway, Launcher, Places, flagged, mapping, units};
+use super::{Auth, Flags, Gateway, Launcher, Places, flagged, mapping, queue, units};
 use crate::domain::Limits;
 use crate::retention;
-use crate::supervise::{DefaultLimits, ProviderSettings, RedactionSettings};
+use crate::supervise::{
+    DefaultLimits, ProviderQueue, ProviderSettings, QueueSettings, RedactionSettings,
+};
 
-const TABLES: [&str; 6] = [
+const TABLES: [&str; 10] = [
     "daemon",
+    "projects",
+    "queue",
+    "holds",
+    "retry",
     "limits",
     "retention",
     "redaction",
@@ -44,7 +50,7 @@ pub(super) const DAEMON: [&str; 11] = [
 pub(super) const LIMITS: [&str; 5] = ["silence", "tool_silence", "wall", "post_result", "grace"];
 pub(super) const RETENTION: [&str; 3] = ["log_days", "spool_days", "max_bytes"];
 pub(super) const REDACTION: [&str; 3] = ["enabled", "variables", "patterns"];
-pub(super) const PROVIDER: [&str; 11] = [
+pub(super) const PROVIDER: [&str; 14] = [
     "kind",
     "command",
     "model",
@@ -56,6 +62,9 @@ pub(super) const PROVIDER: [&str; 11] = [
     "wall",
     "post_result",
     "grace",
+    "max_running",
+    "hold",
+    "retry",
 ];
 const GATEWAY: [&str; 5] = ["listen", "auth", "control", "max_streams", "allowed_hosts"];
 
@@ -65,6 +74,7 @@ const FILE_MAX: u64 = 1 << 20;
 /// What the file says.
 pub(super) struct Read {
     pub(super) daemon: Daemon,
+    pub(super) queue: QueueSettings,
     pub(super) limits: DefaultLimits,
     pub(super) retention: retention::Settings,
     pub(super) redaction: RedactionSettings,
@@ -140,6 +150,7 @@ fn parse(source: &Source<'_>) -> Result<Read, ConfigError> {
     let root = Section::of_table(source, String::new(), table.get_ref(), &TABLES)?;
     Ok(Read {
         daemon: daemon(&root)?,
+        queue: queue::read(&root)?,
         limits: default_limits(&root)?,
         retention: retention(&root)?,
         redaction: redaction(&root)?,
@@ -291,8 +302,12 @@ fn providers(root: &Section<'_>) -> Result<BTreeMap<String, ProviderSettings>, C
             env: section.get("env", names)?.unwrap_or(builtin.env),
             mapping: mapping::read(&section, kind, at)?,
         };
-        let limits = limits(&section)?;
-        providers.insert(name, ProviderSettings { settings, limits });
+        let provider = ProviderSettings {
+            settings,
+            limits: limits(&section)?,
+            queue: queue::of_provider(&section)?,
+        };
+        providers.insert(name, provider);
     }
     Ok(providers)
 }
@@ -302,6 +317,7 @@ fn builtin(kind: Kind) -> ProviderSettings {
     ProviderSettings {
         settings: args::Settings::builtin(kind),
         limits: Limits::default(),
+        queue: ProviderQueue::default(),
     }
 }
 

@@ -9,6 +9,7 @@ mod file;
 mod flags;
 mod mapping;
 mod places;
+mod queue;
 mod section;
 mod units;
 
@@ -24,7 +25,7 @@ pub use flags::Flags;
 pub use places::Places;
 
 use crate::retention;
-use crate::supervise::{DefaultLimits, ProviderSettings, RedactionSettings};
+use crate::supervise::{DefaultLimits, ProviderSettings, QueueSettings, RedactionSettings};
 
 /// All that can be set, checked.
 #[derive(Debug, Clone)]
@@ -43,6 +44,8 @@ pub struct Config {
     pub wakeup_interval: Option<Duration>,
     /// Invocations at a time.
     pub max_running: usize,
+    /// What waits, for how long, and what is tried again.
+    pub queue: QueueSettings,
     /// Bytes that must be free for a start; below, one would sooner or later pause its agent.
     pub min_free: u64,
     /// Connections at a time.
@@ -171,6 +174,7 @@ impl Config {
                 .wakeup_interval
                 .unwrap_or(Some(Duration::from_secs(300))),
             max_running: daemon.max_running.unwrap_or(8),
+            queue: read.queue,
             min_free: daemon.min_free.unwrap_or(Some(200 << 20)).unwrap_or(0),
             max_connections: daemon.max_connections.unwrap_or(64),
             max_streams: daemon.max_streams.unwrap_or(64),

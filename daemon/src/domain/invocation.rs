@@ -150,6 +150,25 @@ pub struct Managed {
     pub log_generation: u32,
     /// Processes found alive after the provider had ended.
     pub leftovers: Option<u32>,
+    /// Where it stands among others.
+    pub queueing: Queueing,
+}
+
+/// Where an invocation stands among others: before it started, and after it failed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Queueing {
+    /// When it was asked for, in epoch milliseconds; `None` in rows from before there was a queue.
+    pub queued_ms: Option<i64>,
+    /// Of those that wait the higher go first.
+    pub priority: i32,
+    /// It starts when these have succeeded.
+    pub after: Vec<InvocationId>,
+    /// Counted from 1; 0 in rows from before there was a queue.
+    pub attempt: u32,
+    /// The attempt before this one.
+    pub retry_of: Option<InvocationId>,
+    /// The attempt after this one.
+    pub retried_by: Option<InvocationId>,
 }
 
 /// Which invocations to list; empty means all.

@@ -2,13 +2,16 @@
 //! clock.
 
 pub mod cursor;
+pub mod hold;
 mod invocation;
 mod offset;
+pub mod queue;
 mod request;
+pub mod retry;
 mod secrets;
 
 pub use invocation::{
-    Invocation, InvocationId, Live, Managed, Page, Phase, Query, Task, UsageTotals,
+    Invocation, InvocationId, Live, Managed, Page, Phase, Query, Queueing, Task, UsageTotals,
 };
 pub use offset::Offset;
 pub use request::{Limits, StartRequest};

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::InvocationId;
+use super::retry::RetryPolicy;
+
 /// What a client asks for.
 #[derive(Debug, Clone, Default)]
 pub struct StartRequest {
@@ -37,6 +40,14 @@ pub struct StartRequest {
     pub interactive: bool,
     /// Leave processes alive that the provider left behind.
     pub leave_background: bool,
+    /// Of those that wait the higher go first.
+    pub priority: i32,
+    /// Start it when these have succeeded.
+    pub after: Vec<InvocationId>,
+    /// `None`: as configured.
+    pub retry: Option<RetryPolicy>,
+    /// Refuse it where it would have to wait.
+    pub no_queue: bool,
 }
 
 /// Limits of one request: outer `None` is the configured default, inner `None` is no limit.

@@ -12,6 +12,7 @@ use crate::store::{Ending, Rusage};
 pub(super) fn failure(end: &End) -> (String, Outcome) {
     match end {
         End::NeverStarted { error } => (error.clone(), Outcome::NeverStarted),
+        End::Cancelled { error } => (error.clone(), Outcome::Cancelled),
         End::Lost { error } => (error.clone(), Outcome::Lost),
         // Only asked where no process ran; a record that says otherwise is taken at its word.
         End::Ran { .. } => (
@@ -45,7 +46,7 @@ pub fn ending_of(exit: &ExitRecord, verdict: Option<&Verdict>, created_ms: u64) 
             *duration_ms,
             Some(*leftovers),
         ),
-        End::NeverStarted { .. } => (-1, 0, None),
+        End::NeverStarted { .. } | End::Cancelled { .. } => (-1, 0, None),
         // Nobody measured it; the wall clock may have been set since, so never below zero.
         End::Lost { .. } => (-1, exit.ended_ms.saturating_sub(created_ms), None),
     };

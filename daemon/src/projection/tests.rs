@@ -10,7 +10,7 @@ use steroids_provider::activity::Stream;
 use steroids_provider::kind::{Format, Kind};
 use steroids_shim::exit::{End, ExitRecord};
 use steroids_shim::paths::InvDir;
-use steroids_shim::spec::{Limits, PROTOCOL, Spec};
+use steroids_shim::spec::{Limits, PROTOCOL, Spec, Turn};
 use steroids_shim::spool::Writer;
 
 use super::*;
@@ -135,6 +135,7 @@ fn spec(project: &std::path::Path, kind: Kind, format: Format) -> Spec {
         created_ms: 1_700_000_000_000,
         boot_id: String::new(),
         socket: "/nowhere".into(),
+        turn: Turn::default(),
     }
 }
 

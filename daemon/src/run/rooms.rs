@@ -71,6 +71,7 @@ impl Rooms {
                 runtime_dir: config.runtime_dir.clone(),
                 launcher,
                 max_running: config.max_running,
+                queue: config.queue.clone(),
                 min_free: config.min_free,
                 limits: config.limits,
                 providers: config.providers.clone(),
@@ -84,6 +85,8 @@ impl Rooms {
             let_go.clone(),
         );
         jobs.spawn(supervisor.clone().keep().instrument(info_span!("keeper")));
+        let queue = supervisor.clone().run_queue();
+        jobs.spawn(queue.instrument(info_span!("queue")));
         let settings = wakeup::Settings {
             retention: config.retention,
         };

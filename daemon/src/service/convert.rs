@@ -9,10 +9,13 @@ use steroids_proto::v1;
 use tonic::Status;
 
 use super::refusal::invalid;
+use crate::domain::queue::Waits;
+use crate::domain::retry::RetryPolicy;
 use crate::domain::{
-    Invocation, InvocationId, Limits, Live, Phase, Query, RowStatus, StartRequest, Task,
+    Invocation, InvocationId, Limits, Live, Outcome, Phase, Query, RowStatus, StartRequest, Task,
     UsageTotals,
 };
+use crate::supervise::said;
 
 /// Names of tasks, models, sessions and requests; the older tool's are 36 bytes.
 const NAME_MAX: usize = 256;
@@ -78,7 +81,30 @@ pub(super) fn start(request: v1::StartRequest) -> Result<StartRequest, Status> {
         argv: request.argv,
         interactive: request.interactive,
         leave_background: request.leave_background,
+        priority: request.priority,
+        after: after(&request.after)?,
+        retry: request.retry.map(retry).transpose()?,
+        no_queue: request.no_queue,
         project,
+    })
+}
+
+/// What a start is to wait for.
+fn after(ids: &[i64]) -> Result<Vec<InvocationId>, Status> {
+    let ids = ids.iter().map(|id| {
+        InvocationId::new(*id).ok_or_else(|| invalid("after", "must be positive numbers"))
+    });
+    ids.collect()
+}
+
+fn retry(policy: v1::RetryPolicy) -> Result<RetryPolicy, Status> {
+    let on = policy.on.iter().map(|word| {
+        let outcome = word.parse::<Outcome>();
+        outcome.map_err(|error| invalid("retry.on", error.to_string()))
+    });
+    Ok(RetryPolicy {
+        on: on.collect::<Result<_, _>>()?,
+        max: u32::try_from(policy.max).map_err(|_| invalid("retry.max", "must not be negative"))?,
     })
 }
 
@@ -254,6 +280,14 @@ pub(super) fn invocation(project: &Path, invocation: Invocation) -> v1::Invocati
         wire.request_id = managed.request_id;
         wire.uuid = managed.uuid;
         wire.pid = managed.pid.filter(|_| !invocation.phase.is_ended());
+        let ids = |ids: Vec<InvocationId>| ids.into_iter().map(InvocationId::get).collect();
+        let queueing = managed.queueing;
+        wire.queued_at_ms = queueing.queued_ms;
+        wire.priority = queueing.priority;
+        wire.after = ids(queueing.after);
+        wire.attempt = i32::try_from(queueing.attempt).unwrap_or(i32::MAX);
+        wire.retry_of = queueing.retry_of.map(InvocationId::get);
+        wire.retried_by = queueing.retried_by.map(InvocationId::get);
         wire.mode = managed.mode;
         wire.cwd = text(&managed.cwd);
         wire.leftovers = managed
@@ -303,6 +337,19 @@ pub(super) fn live(live: &Live) -> v1::Live {
         open_tools: count(live.open_tools),
         lines: count(live.lines),
     }
+}
+
+/// Where one stands that waits, and why: `2nd of 5: daemon.max_running = 2 is reached`.
+pub(super) fn waits(waits: &Waits, provider: &str) -> String {
+    let Waits { place, of, reason } = waits;
+    let ending = match (place % 10, place % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{place}{ending} of {of}: {}", said(reason, provider))
 }
 
 pub(super) fn usage(usage: UsageTotals) -> v1::Usage {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use steroids_proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::{Service, convert};
+use super::{Service, convert, status};
 
 /// Longer than a look at many databases takes, and no longer than somebody who asks would wait; for
 /// the programs and the room on disk again so long.
@@ -127,6 +127,9 @@ impl v1::daemon_server::Daemon for Service {
             providers,
             rss_bytes: resident_bytes(),
             last_wakeup_at_ms: self.wakeups.last_ms(),
+            queued: count(self.supervisor.queued()),
+            max_queued: count(self.supervisor.max_queued()),
+            holds: self.holds(),
         }))
     }
 
@@ -158,6 +161,34 @@ impl v1::daemon_server::Daemon for Service {
         }))
     }
 
+    async fn list_holds(
+        &self,
+        _request: Request<v1::ListHoldsRequest>,
+    ) -> Result<Response<v1::ListHoldsResponse>, Status> {
+        let holds = self.holds();
+        Ok(Response::new(v1::ListHoldsResponse { holds }))
+    }
+
+    async fn set_hold(
+        &self,
+        request: Request<v1::SetHoldRequest>,
+    ) -> Result<Response<v1::SetHoldResponse>, Status> {
+        let request = request.into_inner();
+        let set = self.supervisor.hold(&request.provider, request.until_ms);
+        set.await.map_err(|error| status::provider(&error))?;
+        let holds = self.holds();
+        Ok(Response::new(v1::SetHoldResponse { holds }))
+    }
+
+    async fn lift_hold(
+        &self,
+        request: Request<v1::LiftHoldRequest>,
+    ) -> Result<Response<v1::LiftHoldResponse>, Status> {
+        let lifted = self.supervisor.lift(&request.into_inner().provider).await;
+        let lifted = lifted.map_err(|error| status::provider(&error))?;
+        Ok(Response::new(v1::LiftHoldResponse { lifted }))
+    }
+
     async fn shutdown(
         &self,
         request: Request<v1::ShutdownRequest>,
@@ -170,6 +201,20 @@ impl v1::daemon_server::Daemon for Service {
         Ok(Response::new(v1::ShutdownResponse {
             stopped: count(stopped),
         }))
+    }
+}
+
+impl Service {
+    /// Providers that are held, on the wire.
+    fn holds(&self) -> Vec<v1::Hold> {
+        let holds = self.supervisor.holds().into_iter();
+        let shown = holds.map(|hold| v1::Hold {
+            provider: hold.provider,
+            since_ms: hold.since_ms,
+            until_ms: hold.until_ms,
+            reason: hold.reason,
+        });
+        shown.collect()
     }
 }
 

@@ -14,7 +14,7 @@ use super::refusal::Refusal;
 use super::stream::{Outgoing, outgoing};
 use super::telling::Telling;
 use super::{Service, browsing, convert, status};
-use crate::domain::{Invocation, InvocationId};
+use crate::domain::{Invocation, InvocationId, Phase};
 use crate::projects::Project;
 use crate::supervise::Vitals;
 
@@ -173,7 +173,9 @@ impl Service {
         // A job may outlast its row by a moment; what has ended is not doing anything.
         let running = managed.filter(|_| !invocation.phase.is_ended());
         let vitals = running.map(|managed| self.supervisor.vitals(&managed.uuid));
-        let Vitals { alarm, live } = vitals.unwrap_or_default();
+        let Vitals { alarm, live, waits } = vitals.unwrap_or_default();
+        // One whose turn has just come has a row that says so a moment later.
+        let waits = waits.filter(|_| invocation.phase == Phase::Queued);
         let used = live.as_ref().and_then(|live| live.usage);
         let shown = convert::invocation(&project.root, invocation);
         v1::Invocation {
@@ -181,6 +183,12 @@ impl Service {
             alarm: alarm.unwrap_or_default(),
             live: live.as_deref().map(convert::live),
             usage: shown.usage.or(used.map(convert::usage)),
+            place: waits
+                .as_ref()
+                .map_or(0, |waits| i32::try_from(waits.place).unwrap_or(i32::MAX)),
+            waiting: waits
+                .map(|waits| convert::waits(&waits, &shown.provider))
+                .unwrap_or_default(),
             ..shown
         }
     }

@@ -17,7 +17,7 @@ use crate::follow::FollowError;
 use crate::launch::is_exhausted;
 use crate::projects::ProjectError;
 use crate::store::StoreError;
-use crate::supervise::{StartError, StopError};
+use crate::supervise::{NoSuchProvider, StartError, StopError};
 
 const RETRY: &str = "try again in a moment";
 const NEW_REQUEST_ID: &str = "send a new request id, or the same parameters as before";
@@ -166,9 +166,22 @@ pub(super) fn start(error: StartError) -> Status {
             .todo(NEW_REQUEST_ID),
         StartError::TooManyRunning { .. } => spent("TOO_MANY_RUNNING")
             .todo("wait until one ends, stop one, or raise daemon.max_running"),
+        StartError::WouldWait { .. } => spent("WOULD_WAIT")
+            .todo("let it wait: ask for the same without `no_queue` (`--no-queue`)"),
+        StartError::QueueFull { .. } => spent("QUEUE_FULL")
+            .todo("wait until one has started, stop one that waits, or raise queue.max"),
+        StartError::AfterUnknown { .. } => said(Code::NotFound, "NO_INVOCATION")
+            .field("after")
+            .todo("see `steroidsctl list`"),
+        StartError::AfterFailed { .. } => said(Code::FailedPrecondition, "AFTER_FAILED")
+            .field("after")
+            .todo("start it after one that may still succeed, or without `after`"),
+        StartError::TaskWaits { .. } => said(Code::FailedPrecondition, "TASK_BUSY")
+            .field("task_id")
+            .todo("stop that one, or start this one after it: `--after ID`"),
         StartError::TaskBusy { .. } => said(Code::FailedPrecondition, "TASK_BUSY")
             .field("task_id")
-            .todo("wait until it ends, or stop it: `steroidsctl stop ID`"),
+            .todo("start this one after it (`--after ID`), or stop it: `steroidsctl stop ID`"),
         StartError::OlderTool { .. } => said(Code::FailedPrecondition, "OLDER_TOOL_AT_WORK")
             .field("project")
             .todo("stop that runner first"),
@@ -189,6 +202,12 @@ pub(super) fn start(error: StartError) -> Status {
         StartError::Store(error) => return store(error),
     }
     .into()
+}
+
+pub(super) fn provider(error: &NoSuchProvider) -> Status {
+    Refusal::new(Code::NotFound, "UNKNOWN_PROVIDER", error.to_string())
+        .field("provider")
+        .into()
 }
 
 pub(super) fn stop(error: StopError) -> Status {

@@ -61,17 +61,33 @@ pub(super) fn restore(
             return Err(StoreError::IdTaken { id, uuid }.into());
         }
     }
-    // Queued ones are no exception: what has a state folder was about to run.
     insert_task(connection, &new.task)?;
-    insert_shared(connection, id, new, Some(new.created_ms))?;
-    if ours.is_none() {
-        insert_own(connection, id, new, "running")?;
-        locks::take(connection, &new.task, &new.uuid)?;
-    } else {
+    // By what our own row says, if that is still there: it may have left the queue since.
+    let waits = match ours {
+        Some(_) => is_queued(connection, id)?,
+        None => new.queued,
+    };
+    let started = (!waits).then_some(new.created_ms);
+    insert_shared(connection, id, new, started)?;
+    if ours.is_some() {
         end_again(connection, id)?;
+    } else {
+        insert_own(connection, id, new, state(new))?;
+        if !waits {
+            locks::take(connection, &new.task, &new.uuid)?;
+        }
     }
     record(connection, "restored", id, new)?;
     Ok(Some(query::require(connection, id)?))
+}
+
+fn is_queued(connection: &Connection, id: InvocationId) -> Result<bool, Failure> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM steroidsd_invocations
+                            WHERE invocation_id = ?1 AND state = 'queued')",
+        )?
+        .query_row([id.get()], |row| row.get(0))?)
 }
 
 /// The end of one that had ended when the row that others read was deleted: put back, it must not
@@ -169,8 +185,11 @@ fn insert(
 ) -> Result<(), Failure> {
     insert_task(connection, &new.task)?;
     insert_shared(connection, id, new, started)?;
-    let state = if new.queued { "queued" } else { "running" };
-    insert_own(connection, id, new, state)
+    insert_own(connection, id, new, state(new))
+}
+
+fn state(new: &NewInvocation) -> &'static str {
+    if new.queued { "queued" } else { "running" }
 }
 
 /// `in_progress`, so that the older tool does not pick it up.
@@ -233,12 +252,15 @@ fn insert_own(
     new: &NewInvocation,
     state: &str,
 ) -> Result<(), Failure> {
+    let queueing = &new.queueing;
+    let after: Vec<i64> = queueing.after.iter().map(|id| id.get()).collect();
+    let after = (!after.is_empty()).then(|| serde_json::json!(after).to_string());
     connection
         .prepare_cached(
             "INSERT INTO steroidsd_invocations
                  (invocation_id, uuid, request_id, request_hash, mode, cwd, state, limits,
-                  parser_version, created_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                  parser_version, created_ms, queued_ms, priority, after_ids, attempt, retry_of)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )?
         .execute(params![
             id.get(),
@@ -250,7 +272,12 @@ fn insert_own(
             state,
             new.limits_json,
             new.parser_version,
-            new.created_ms
+            new.created_ms,
+            queueing.queued_ms,
+            queueing.priority,
+            after,
+            queueing.attempt,
+            queueing.retry_of.map(InvocationId::get)
         ])?;
     Ok(())
 }

@@ -48,10 +48,13 @@ pub(super) const STEPS: &[Step] = &[
 pub(super) const NEWEST: u32 = 10;
 
 /// Our own tables.
-const OWN_STEPS: &[Step] = &[step!(1, "steroidsd/001_initial")];
+const OWN_STEPS: &[Step] = &[
+    step!(1, "steroidsd/001_initial"),
+    step!(3, "steroidsd/003_queue"),
+];
 
 /// The last of our own.
-pub(super) const OWN_VERSION: u32 = 1;
+pub(super) const OWN_VERSION: u32 = 3;
 
 impl Step {
     /// What brings the schema here; a file may also hold the way back.

@@ -22,6 +22,7 @@ mod neighbour;
 mod open;
 mod place;
 mod query;
+mod queue;
 mod rows;
 mod schema;
 mod sys;
@@ -44,6 +45,7 @@ pub use finish::Finished;
 pub use migrate::Migrated;
 pub use neighbour::{Runner, running as neighbours};
 pub use place::Stamp;
+pub use queue::Turned;
 pub use rows::{Ending, NewInvocation, Rusage};
 pub use schema::Schema;
 
@@ -153,6 +155,31 @@ impl Store {
     /// Writes how an invocation of ours ended; a second time changes nothing.
     pub async fn finish(&self, id: InvocationId, ending: Ending) -> Result<Finished, StoreError> {
         self.write(move |tx| finish::finish(tx, id, &ending)).await
+    }
+
+    /// Writes how an invocation of ours ended and makes the row of the next attempt, with an id
+    /// above `floor`, in one transaction; a second time changes nothing.
+    pub async fn finish_and_retry(
+        &self,
+        id: InvocationId,
+        ending: Ending,
+        next: NewInvocation,
+        floor: i64,
+    ) -> Result<(Finished, Option<Invocation>), StoreError> {
+        self.write(move |tx| queue::finish_and_retry(tx, id, &ending, &next, floor))
+            .await
+    }
+
+    /// Makes the row of one that waited say running, unless it has ended.
+    pub async fn take_turn(&self, id: InvocationId, uuid: &str) -> Result<Turned, StoreError> {
+        let uuid = uuid.to_owned();
+        self.write(move |tx| queue::take_turn(tx, id, &uuid)).await
+    }
+
+    /// Makes the row of one that says running and was never started wait again.
+    pub async fn wait_again(&self, id: InvocationId, uuid: &str) -> Result<Invocation, StoreError> {
+        let uuid = uuid.to_owned();
+        self.write(move |tx| queue::wait_again(tx, id, &uuid)).await
     }
 
     /// Puts back the rows of an invocation whose state folder outlived them, with its end if it

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Row, ToSql};
 
-use crate::domain::{Invocation, InvocationId, Managed, Outcome, Phase, RowStatus, UsageTotals};
+use crate::domain::{
+    Invocation, InvocationId, Managed, Outcome, Phase, Queueing, RowStatus, UsageTotals,
+};
 
 /// What `begin` writes.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +42,8 @@ pub struct NewInvocation {
     pub created_ms: i64,
     /// Has to wait for its turn.
     pub queued: bool,
+    /// Where it stands among others.
+    pub queueing: Queueing,
 }
 
 /// What `finish` writes.
@@ -128,7 +132,11 @@ pub(super) const COLUMNS: &str = "i.id, CAST(i.task_id AS TEXT), CAST(i.role AS 
      CAST(i.duration_ms AS INTEGER), CAST(i.exit_code AS INTEGER), \
      s.uuid, s.request_id, s.request_hash, s.mode, s.cwd, s.state, s.outcome, s.session_id, \
      s.input_tokens, s.output_tokens, s.cached_input_tokens, s.cache_creation_tokens, s.cost_usd, \
-     s.leftovers, s.pid, s.log_generation";
+     s.leftovers, s.pid, s.log_generation, \
+     s.queued_ms AS queued_ms, s.priority AS priority, s.after_ids AS after_ids, \
+     s.attempt AS attempt, s.retry_of AS retry_of, \
+     (SELECT n.invocation_id FROM steroidsd_invocations n WHERE n.retry_of = s.invocation_id) \
+         AS retried_by";
 
 /// `FROM` for [`COLUMNS`].
 pub(super) const JOINED: &str =
@@ -207,7 +215,27 @@ fn managed(row: &Row<'_>) -> rusqlite::Result<Option<Managed>> {
         pid: row.get(25)?,
         log_generation: row.get(26)?,
         leftovers: row.get(24)?,
+        queueing: queueing(row)?,
     }))
+}
+
+/// By name: these columns came later, and may not be the last.
+fn queueing(row: &Row<'_>) -> rusqlite::Result<Queueing> {
+    let id = |name: &str| -> rusqlite::Result<Option<InvocationId>> {
+        Ok(row.get::<_, Option<i64>>(name)?.and_then(InvocationId::new))
+    };
+    let after: Option<String> = row.get("after_ids")?;
+    let after: Vec<i64> = after
+        .and_then(|ids| serde_json::from_str(&ids).ok())
+        .unwrap_or_default();
+    Ok(Queueing {
+        queued_ms: row.get("queued_ms")?,
+        priority: row.get::<_, Option<i32>>("priority")?.unwrap_or(0),
+        after: after.into_iter().filter_map(InvocationId::new).collect(),
+        attempt: row.get::<_, Option<u32>>("attempt")?.unwrap_or(0),
+        retry_of: id("retry_of")?,
+        retried_by: id("retried_by")?,
+    })
 }
 
 /// A row of the older tool says only what its status says; no status is from before there was one.

@@ -24,12 +24,13 @@ use crate::store::{self, Runner};
 /// and that tool's clocks may differ by some seconds.
 const SLACK: Duration = Duration::from_secs(60);
 
-/// Refuses a start for a task that has a living shim, or in a project where a runner of the older
-/// tool is at work.
+/// Refuses a start for a task that has a living shim, unless it is to wait for that; or in a project
+/// where a runner of the older tool is at work.
 pub(super) async fn admit(
     inner: &Arc<Inner>,
     project: &Project,
     task: &str,
+    waits_for_task: bool,
 ) -> Result<(), StartError> {
     let (root, wanted) = (project.root.clone(), task.to_owned());
     let (inv_root, neighbour) = (inner.inv_root(), inner.settings.older_tool.clone());
@@ -50,7 +51,9 @@ pub(super) async fn admit(
         None => row_of(&live.foreign, project, task).await,
         id => id,
     };
-    if let Some(id) = id {
+    if let Some(id) = id
+        && !waits_for_task
+    {
         return Err(StartError::TaskBusy {
             task: task.to_owned(),
             id,

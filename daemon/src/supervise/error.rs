@@ -51,12 +51,46 @@ pub enum StartError {
         /// The bound.
         max: usize,
     },
+    /// It would have to wait, and was not to.
+    #[error("it would have to wait: {reason}")]
+    WouldWait {
+        /// What for.
+        reason: String,
+    },
+    /// As many wait as may.
+    #[error("{max} invocations wait, as many as queue.max allows")]
+    QueueFull {
+        /// The bound.
+        max: usize,
+    },
+    /// It is to start after one that there is not.
+    #[error("there is no invocation {id} in this project to start after")]
+    AfterUnknown {
+        /// The id.
+        id: InvocationId,
+    },
+    /// It is to start after one that will never have succeeded.
+    #[error("invocation {id}, after which it was to start, has ended as {how}")]
+    AfterFailed {
+        /// The id.
+        id: InvocationId,
+        /// In one word.
+        how: String,
+    },
     /// An agent is at work on the task, whatever its row says.
     #[error("invocation {id} of task `{task}` is still running")]
     TaskBusy {
         /// The task.
         task: String,
         /// Who is at work.
+        id: InvocationId,
+    },
+    /// Another one of the task waits to be started.
+    #[error("invocation {id} of task `{task}` waits to be started")]
+    TaskWaits {
+        /// The task.
+        task: String,
+        /// Who waits.
         id: InvocationId,
     },
     /// Another program starts agents in the project.

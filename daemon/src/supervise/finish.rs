@@ -8,7 +8,10 @@ use steroids_shim::exit::ExitRecord;
 use steroids_shim::paths::InvDir;
 use tracing::warn;
 
+use super::again::{self, Next};
+use super::holds;
 use super::job::Job;
+use super::start::floor;
 use crate::domain::Invocation;
 use crate::projection::{Projection, Step};
 use crate::store::{Ending, Store};
@@ -19,9 +22,14 @@ pub(super) async fn finish(
     projection: Box<Projection>,
     exit: ExitRecord,
 ) -> Option<Invocation> {
-    let ending = finish_log(job, projection, exit).await?;
+    let ending = finish_log(job, projection, exit.clone()).await?;
     steroids_failpoint::reach("end.logged");
-    let ended = finish_row(job, ending).await?;
+    // Before its row is final: what waits for its place must not meet the same limit.
+    holds::note(job, &ending).await;
+    let ended = match again::prepare(job, &ending, &exit).await? {
+        None => finish_row(job, ending).await?,
+        Some(next) => finish_and_retry(job, ending, next).await?,
+    };
     steroids_failpoint::reach("end.row-committed");
     let dir = job.dir.clone();
     // A mark that could not be made is made by the next reconcile.
@@ -72,6 +80,20 @@ async fn finish_row(job: &Job, ending: Ending) -> Option<Invocation> {
     };
     let finished = job.on_row(change).await?;
     job.inner.well(&job.spec.uuid);
+    Some(finished.invocation)
+}
+
+/// The row, and that of the next attempt with it.
+async fn finish_and_retry(job: &Job, ending: Ending, next: Next) -> Option<Invocation> {
+    let (id, row) = (job.id, next.row());
+    let floor = floor(&job.inner, &job.project).await;
+    let change = |store: Store| {
+        let (ending, row) = (ending.clone(), row.clone());
+        async move { store.finish_and_retry(id, ending, row, floor).await }
+    };
+    let (finished, retried) = job.on_row(change).await?;
+    job.inner.well(&job.spec.uuid);
+    next.settle(job, retried).await;
     Some(finished.invocation)
 }
 

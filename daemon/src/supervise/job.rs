@@ -87,6 +87,8 @@ pub(super) struct Job {
     pub(super) entry: Entry,
     /// Its row counts a rebuilt log that a daemon before us may have published, or not.
     pub(super) half_published: bool,
+    /// Somebody asked for its end, of this daemon.
+    pub(super) is_stopped: bool,
     /// Takes its secrets out of its log and row,
     pub(super) redactor: Redactor,
     /// and they stand in no log of ours while there is a job.
@@ -153,6 +155,7 @@ impl Job {
                 Event::Shim(Some(_)) => self.listen(&link),
                 Event::Request(Request::Stop { grace }) => {
                     debug!("stop asked");
+                    self.is_stopped = true;
                     link.stop(grace).await;
                 }
                 Event::Shim(None) => self.check_life(&link).await,
@@ -165,6 +168,7 @@ impl Job {
     /// with a provider that prints faster than lines are made of it, or with a disk that refuses.
     async fn obey(&mut self, link: &mut ShimLink) {
         while let Ok(Request::Stop { grace }) = self.entry.requests.try_recv() {
+            self.is_stopped = true;
             link.stop(grace).await;
         }
         link.catch_up().await;
@@ -431,7 +435,7 @@ impl Job {
     }
 
     /// Records an event, and waits for nobody.
-    fn tell(&self, kind: &str, message: String) {
+    pub(super) fn tell(&self, kind: &str, message: String) {
         let event = NewEvent {
             kind: kind.to_owned(),
             invocation: Some(self.id),

@@ -7,19 +7,25 @@
 //!
 //! ```text
 //! start:     row (running) ──> spec.json ──> shim holds the lock ──> answer
+//! no place:  queued.json ──> row (queued) ──> answer; later row (running), and as above
 //! reconcile: state folder  ──> lock held: adopt │ exit record: finish │ neither: lost
 //! end:       exit.json ──> terminal line, synced ──> row, in one transaction
 //! ```
 
 mod admit;
+mod again;
+mod dependency;
 mod error;
 mod finish;
 mod floors;
+mod holds;
 mod job;
 mod keep;
+mod line;
 mod link;
 mod lost;
 mod prepare;
+mod queue;
 mod reconcile;
 mod settings;
 mod start;
@@ -30,10 +36,15 @@ mod tests;
 mod troubles;
 mod turns;
 mod vitals;
+mod waiting;
 
 pub use error::{StartError, StopError};
-pub use prepare::MAX_PROMPT_BYTES;
+pub use holds::{HeldProvider, NoSuchProvider};
+pub use prepare::{MAX_PROMPT_BYTES, MAX_RETRIES};
 pub use reconcile::{Reconciled, Scope};
-pub use settings::{DefaultLimits, ProviderSettings, RedactionSettings, Settings};
+pub use settings::{
+    DefaultLimits, ProviderQueue, ProviderSettings, QueueSettings, RedactionSettings, Settings,
+};
+pub use start::said;
 pub use supervisor::Supervisor;
 pub use vitals::{Beat, Vitals};

@@ -8,17 +8,24 @@ use sha2::{Digest, Sha256};
 use steroids_provider::args::{self, Wanted};
 use steroids_provider::env;
 use steroids_provider::kind::Kind;
-use steroids_shim::spec::{PROTOCOL, Spec};
+use steroids_shim::spec::{PROTOCOL, Spec, Turn};
 
 use super::StartError;
 use super::settings::{ProviderSettings, Settings};
 use crate::domain::StartRequest;
+use crate::domain::retry::RetryPolicy;
 
 /// What fits into a 4 MiB message beside everything else a start says.
 pub const MAX_PROMPT_BYTES: usize = 3 << 20;
 
 /// As long as an id or a name may be; it becomes part of rows, lines and messages.
 const MAX_WORD_BYTES: usize = 256;
+
+/// Each is looked up whenever something ends.
+const MAX_AFTER: usize = 16;
+
+/// Whoever fails so often does not fail by chance.
+pub const MAX_RETRIES: u32 = 100;
 
 /// A checked request, all but the row's id.
 #[derive(Debug)]
@@ -105,8 +112,73 @@ pub(super) fn prepare(
         boot_id: around.boot_id,
         socket: settings.runtime_dir.join("s").join(short),
         uuid: around.uuid,
+        turn: turn(settings, provider, request)?,
     };
     Ok(Prepared { spec })
+}
+
+/// When it starts, and after what it is tried again: the start's word first, then the provider's,
+/// then ours.
+fn turn(
+    settings: &Settings,
+    provider: &ProviderSettings,
+    request: &StartRequest,
+) -> Result<Turn, StartError> {
+    let retry = request.retry.as_ref().or(provider.queue.retry.as_ref());
+    let retry = retry.unwrap_or(&settings.queue.retry);
+    if retry.max > MAX_RETRIES {
+        return Err(invalid("retry.max", format!("is over {MAX_RETRIES}")));
+    }
+    for outcome in &retry.on {
+        if let Err(why) = RetryPolicy::check(*outcome) {
+            return Err(invalid("retry.on", format!("`{outcome}` {why}")));
+        }
+    }
+    if request.after.len() > MAX_AFTER {
+        let reason = format!(
+            "names {} invocations; at most {MAX_AFTER}",
+            request.after.len()
+        );
+        return Err(invalid("after", reason));
+    }
+    Ok(Turn {
+        priority: request.priority,
+        after: request.after.iter().map(|id| id.get()).collect(),
+        retry_on: retry.on.iter().map(ToString::to_string).collect(),
+        retry_max: retry.max,
+        ..Turn::default()
+    })
+}
+
+/// The command line of another attempt that goes on with a session: of a provider that is
+/// configured as it was. `None` where there is none, and the attempt begins anew.
+pub(super) fn resuming(
+    settings: &Settings,
+    spec: &Spec,
+    session: &str,
+    prompt: &str,
+) -> Option<(Vec<String>, bool)> {
+    let provider = settings.providers.get(&spec.provider)?;
+    if provider.settings.kind != spec.kind || word("resume", session).is_err() {
+        return None;
+    }
+    let wanted = Wanted {
+        model: &spec.model,
+        session: Some(session),
+        prompt,
+        argv: &[],
+    };
+    let command = args::command_line(&provider.settings, &wanted).ok()?;
+    let takes_it = command
+        .args
+        .iter()
+        .any(|argument| argument.contains(session));
+    if command.format != spec.format || !takes_it {
+        return None;
+    }
+    let mut argv = spec.argv.get(..1)?.to_vec();
+    argv.extend(command.args);
+    Some((argv, command.prompt_on_stdin))
 }
 
 fn provider<'a>(
@@ -256,7 +328,23 @@ fn hash(request: &StartRequest, provider: &str, model: &str) -> String {
         limits: String,
         interactive: bool,
         leave_background: bool,
+        // Left out where they say nothing: a request from before there was a queue keeps its hash.
+        #[serde(skip_serializing_if = "is_zero")]
+        priority: i32,
+        #[serde(skip_serializing_if = "<[i64]>::is_empty")]
+        after: &'a [i64],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry: Option<String>,
     }
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde asks for a reference"
+    )]
+    fn is_zero(number: &i32) -> bool {
+        *number == 0
+    }
+    let after: Vec<i64> = request.after.iter().map(|id| id.get()).collect();
+    let retry = request.retry.as_ref();
     let parameters = Parameters {
         task: &request.task,
         role: role(request),
@@ -270,6 +358,9 @@ fn hash(request: &StartRequest, provider: &str, model: &str) -> String {
         limits: format!("{:?}", request.limits),
         interactive: request.interactive,
         leave_background: request.leave_background,
+        priority: request.priority,
+        after: &after,
+        retry: retry.map(|retry| format!("{:?} {}", retry.on, retry.max)),
     };
     // A path that is not UTF-8 was refused with the request, so this always encodes.
     let encoded = serde_json::to_vec(&parameters).unwrap_or_default();

@@ -6,6 +6,7 @@
 //! lock free, exit record      finish: a job writes terminal line and row
 //! lock free, none, this boot  lost: kill what is left, then as above
 //! lock free, none, other boot lost (host restarted): kill nothing, then as above
+//! queued.json, no spec        waits, at its old place
 //! row of ours, no folder      never started
 //! folder, no row              the row is put back from the spec first
 //! ```
@@ -26,7 +27,7 @@ use super::finish::{mark_projected, projected_mark};
 use super::job::{JobHandle, Progress, Work};
 use super::stop::is_open;
 use super::supervisor::{Inner, chain};
-use super::{Supervisor, lost};
+use super::{Supervisor, lost, waiting};
 use crate::domain::{Invocation, InvocationId};
 use crate::projection;
 use crate::projects::Project;
@@ -34,6 +35,9 @@ use crate::store::{NewEvent, NewInvocation, StoreError};
 
 /// Readiness waits so long for invocations that have ended to be finished; the rest goes on behind.
 const READY_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why nothing that waits is started at first.
+const STARTING: &str = "the daemon looks at what runs first";
 
 /// When a reconcile happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,11 +75,20 @@ impl Supervisor {
     pub async fn reconcile(&self, scope: Scope) -> Reconciled {
         let deadline = Instant::now() + READY_WITHIN;
         let inner = Arc::clone(&self.inner);
+        let is_first = scope == Scope::Startup;
+        if is_first {
+            // Who waits, and what runs, has to be known before anything is started.
+            inner.line.close(STARTING, true);
+        }
         let taking_up = self.inner.tracker.spawn(async move {
-            tokio::select! {
-                () = inner.stop.cancelled() => Taken::default(),
+            let taken = tokio::select! {
+                () = inner.stop.cancelled() => return Taken::default(),
                 taken = inner.take_all_up(scope) => taken,
+            };
+            if is_first {
+                inner.line.close(STARTING, false);
             }
+            taken
         });
         let Ok(taken) = timeout_at(deadline, taking_up).await else {
             warn!("not all invocations are taken up yet; going on behind");
@@ -103,7 +116,7 @@ pub(super) struct Taken {
     ending: Vec<JobHandle>,
 }
 
-type Failed = (InvDir, String);
+pub(super) type Failed = (InvDir, String);
 
 impl Inner {
     /// State folders that may need something done, oldest first.
@@ -128,6 +141,7 @@ impl Inner {
         for project in self.projects.answering().await {
             taken.found.lost += self.end_rows_without_folder(&project).await;
         }
+        self.line.unblock();
         taken
     }
 
@@ -144,8 +158,10 @@ impl Inner {
         };
         let spec = match read {
             Ok(Ok(spec)) => spec,
-            // A start that was cut before its spec: the row without a folder is the one to end.
-            Ok(Err(error)) if error.is_missing() => return Ok(None),
+            Ok(Err(error)) if error.is_missing() => {
+                let uuid = uuid_of(&dir);
+                return self.take_up_waiting(dir, uuid, found).await;
+            }
             Ok(Err(FileError::Foreign { proto, .. })) => {
                 return Ok(self.leave_alone(&dir, uuid_of(&dir), proto));
             }
@@ -199,10 +215,11 @@ impl Inner {
             }
         }
         info!(invocation.id = spec.invocation, ends, "invocation taken up");
-        let place = self.place_of_adopted();
+        waiting::forget(&dir);
+        let place = self.place_of_adopted(&spec);
         let half_published = is_half_published(&row) && !self.count_on(&project, id).await;
         let work = Work { spec, redactor };
-        let handle = entry.watch_over(id, work, dir, project, place, half_published);
+        let handle = entry.watch_over(id, work, dir, project, Some(place), half_published);
         Ok(ends.then_some(handle))
     }
 
@@ -260,7 +277,7 @@ impl Inner {
             let Some(_entry) = self.enter(&managed.uuid) else {
                 continue;
             };
-            if dir.spec().exists() {
+            if dir.spec().exists() || dir.queued().exists() {
                 continue;
             }
             let end = End::NeverStarted {
@@ -298,7 +315,8 @@ async fn revive_projects(inner: &Inner, folders: &[InvDir]) {
             if projected_mark(&dir).exists() {
                 return None;
             }
-            Spec::load(&dir).ok().map(|spec| spec.project)
+            let spec = Spec::load(&dir).or_else(|_| Spec::load_queued(&dir));
+            spec.ok().map(|spec| spec.project)
         };
         if let Ok(Some(project)) = tokio::task::spawn_blocking(open).await {
             // Where it cannot be had, what is to be taken up says so.
@@ -342,6 +360,7 @@ pub(super) async fn end_without_folder(inner: &Inner, project: &Project, id: i64
         warn!(invocation.id = %id, %error, "its row could not be ended");
     }
     project.touch();
+    inner.line.look_again();
 }
 
 /// The number goes up before a rebuilt log is published and after, so an odd one stands only between.

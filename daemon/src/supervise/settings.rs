@@ -10,6 +10,9 @@ use steroids_provider::kind::Kind;
 use steroids_provider::redact::Redaction;
 use steroids_shim::spec;
 
+use crate::domain::hold::Backoff;
+use crate::domain::queue::Bounds;
+use crate::domain::retry::{self, RetryPolicy};
 use crate::domain::{Limits, Secrets};
 use crate::launch::Launcher;
 
@@ -24,6 +27,8 @@ pub struct Settings {
     pub launcher: Arc<dyn Launcher>,
     /// Invocations that may run at once.
     pub max_running: usize,
+    /// What waits, for how long, and what is tried again.
+    pub queue: QueueSettings,
     /// Bytes that must be free for a start, where state folders and the project are.
     pub min_free: u64,
     /// Limits where neither the start nor the provider says otherwise.
@@ -36,6 +41,26 @@ pub struct Settings {
     pub secrets: Secrets,
     /// The older tool's own database, where its runners are; `None` where no home is known.
     pub older_tool: Option<PathBuf>,
+}
+
+impl Settings {
+    /// How many may run at once.
+    pub(super) fn bounds(&self) -> Bounds {
+        let providers = self.providers.iter();
+        Bounds {
+            total: self.max_running,
+            project: self.queue.project_max_running,
+            providers: providers
+                .filter_map(|(name, it)| Some((name.clone(), it.queue.max_running?)))
+                .collect(),
+        }
+    }
+
+    /// Whether a limit that this provider has reached holds its starts.
+    pub(super) fn holds(&self, provider: &str) -> bool {
+        let own = self.providers.get(provider).and_then(|it| it.queue.holds);
+        own.unwrap_or(self.queue.holds)
+    }
 }
 
 /// What is kept out of logs and rows, besides what is known for a secret.
@@ -74,6 +99,50 @@ pub struct ProviderSettings {
     pub settings: args::Settings,
     /// What differs from the daemon's limits.
     pub limits: Limits,
+    /// How many of it may run, and what follows when its limit is reached.
+    pub queue: ProviderQueue,
+}
+
+/// What of the queue is a provider's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProviderQueue {
+    /// As many may run at once.
+    pub max_running: Option<usize>,
+    /// Whether a limit that is reached holds its starts; `None`: as the daemon's.
+    pub holds: Option<bool>,
+    /// `None`: as the daemon's.
+    pub retry: Option<RetryPolicy>,
+}
+
+/// What waits, for how long, and what is tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueSettings {
+    /// As many may wait.
+    pub max: usize,
+    /// As many may run in one project.
+    pub project_max_running: Option<usize>,
+    /// Whether a limit that is reached holds the starts of its provider.
+    pub holds: bool,
+    /// How long, where nobody says when the limit is over.
+    pub hold_for: Backoff,
+    /// When an invocation is tried again by itself.
+    pub retry: RetryPolicy,
+    /// How long after.
+    pub retry_after: Backoff,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        QueueSettings {
+            // Each is a file with a prompt, and a row; a list of more nobody reads.
+            max: 1000,
+            project_max_running: None,
+            holds: true,
+            hold_for: Backoff::default(),
+            retry: RetryPolicy::default(),
+            retry_after: retry::PAUSE,
+        }
+    }
 }
 
 /// The daemon's limits; `None` is no limit.

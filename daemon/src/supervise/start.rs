@@ -12,7 +12,7 @@ use std::time::Duration;
 use steroids_provider::redact::Redactor;
 use steroids_shim::exit::{End, ExitRecord};
 use steroids_shim::paths::InvDir;
-use steroids_shim::spec::Spec;
+use steroids_shim::spec::{Spec, Turn};
 use steroids_shim::state::{self, State};
 use steroids_shim::{durable, lock};
 use tokio::sync::OwnedMutexGuard;
@@ -22,12 +22,15 @@ use uuid::Uuid;
 
 use super::admit::admit;
 use super::job::{JobHandle, Progress, Work};
+use super::line::{self, Coming, Rejected, Stands};
 use super::prepare::{Surroundings, prepare};
 use super::stop::is_open;
 use super::supervisor::{Entry, Inner, Place, chain};
 use super::troubles::low_disk;
-use super::{StartError, Supervisor, lost};
-use crate::domain::{Invocation, InvocationId, StartRequest};
+use super::waiting::{self, now_ms, write_down};
+use super::{StartError, Supervisor, dependency, holds, lost};
+use crate::domain::queue::Reason;
+use crate::domain::{Invocation, InvocationId, Queueing, StartRequest};
 use crate::launch::LaunchError;
 use crate::projects::Project;
 use crate::store::{Begun, NewInvocation};
@@ -83,13 +86,37 @@ async fn start(
         return Err(StartError::Draining);
     }
     let task_turn = inner.task_turns.take(&project.root, &spec.task).await;
-    admit(inner, &project, &spec.task).await?;
-    let place = inner.place().ok_or(StartError::TooManyRunning {
-        max: inner.settings.max_running,
-    })?;
+    let after = dependency::check(&project, &request.after).await?;
+    // Who is told what to wait for may wait for its own task, too; anybody else would do its work twice.
+    let may_share_task = !request.after.is_empty();
+    admit(inner, &project, &spec.task, may_share_task).await?;
     // Before there is a row: whoever finds that finds who takes care of it.
     let entry = inner.enter(&spec.uuid).ok_or(StartError::Draining)?;
+    let coming = Coming {
+        max: inner.settings.queue.max,
+        may_wait: !request.no_queue,
+        may_share_task,
+    };
     let floor = floor(inner, &project).await;
+    let came = line::candidate(&spec, None);
+    let came = inner.line.come(came, after, coming, now_ms());
+    let (stands, order) = match came {
+        Ok(came) => came,
+        Err(rejected) => return Err(rejected_for(rejected, &project, &spec).await),
+    };
+    let turned = Turn {
+        order,
+        ..spec.turn.clone()
+    };
+    let spec = Spec {
+        turn: turned,
+        ..spec
+    };
+    if stands == Stands::Waits {
+        drop(task_turn);
+        return write_down(inner, &project, spec, &request.prompt, entry, turn, floor).await;
+    }
+    let place = Place::of(inner, &spec.uuid);
     let new = row(&spec, &request.prompt);
     let invocation = match project.store.begin(new, InvocationId::new(floor)).await {
         Ok(Begun::New(invocation)) => invocation,
@@ -175,11 +202,54 @@ async fn open_row(
     }
 }
 
+/// Why one was not let into the line.
+async fn rejected_for(rejected: Rejected, project: &Project, spec: &Spec) -> StartError {
+    match rejected {
+        Rejected::WouldWait(Reason::Full(max)) => StartError::TooManyRunning { max },
+        Rejected::WouldWait(reason) => StartError::WouldWait {
+            reason: said(&reason, &spec.provider),
+        },
+        Rejected::Long(max) => StartError::QueueFull { max },
+        Rejected::TaskBusy => {
+            let rows = match project.store.unfinished().await {
+                Ok(rows) => rows,
+                Err(error) => return error.into(),
+            };
+            let row = rows.into_iter().find(|row| row.task == spec.task);
+            match row {
+                Some(row) => StartError::TaskWaits {
+                    task: row.task,
+                    id: row.id,
+                },
+                // Its row is being written, or has just ended.
+                None => StartError::WouldWait {
+                    reason: said(&Reason::TaskBusy, &spec.provider),
+                },
+            }
+        }
+    }
+}
+
+/// What one waits for, in words.
+pub fn said(reason: &Reason, provider: &str) -> String {
+    match reason {
+        Reason::Blocked(what) => what.clone(),
+        Reason::After(id) => format!("waits for invocation {id} to succeed"),
+        Reason::Held(held) => {
+            let until = holds::moment(held.until_ms);
+            format!("{provider} is held until {until} ({})", held.reason)
+        }
+        Reason::NotBefore(at) => format!("is tried again at {}", holds::moment(*at)),
+        Reason::TaskBusy => "another invocation of its task runs".to_owned(),
+        Reason::ProviderFull(max) => format!("providers.{provider}.max_running = {max} is reached"),
+        Reason::ProjectFull(max) => format!("projects.max_running = {max} is reached"),
+        Reason::Full(max) => format!("daemon.max_running = {max} is reached"),
+    }
+}
+
 /// Lays out the spec from what the request and this moment say.
 fn prepared(inner: &Inner, project: &Project, request: &StartRequest) -> Result<Work, StartError> {
-    for folder in [inner.settings.state_dir.as_path(), &project.root] {
-        check_disk(folder, inner.settings.min_free)?;
-    }
+    check_disks(inner, &project.root)?;
     let around = Surroundings {
         project: &project.root,
         uuid: Uuid::new_v4().to_string(),
@@ -193,6 +263,14 @@ fn prepared(inner: &Inner, project: &Project, request: &StartRequest) -> Result<
     let spec = prepare(&inner.settings, request, around)?.spec;
     let redactor = spec.redactor();
     Ok(Work { spec, redactor })
+}
+
+/// Refuses a start where there is too little room for what it writes. Blocks.
+pub(super) fn check_disks(inner: &Inner, root: &Path) -> Result<(), StartError> {
+    for folder in [inner.settings.state_dir.as_path(), root] {
+        check_disk(folder, inner.settings.min_free)?;
+    }
+    Ok(())
 }
 
 /// The invocation of a request id that came before, if its parameters were the same.
@@ -212,7 +290,7 @@ async fn known(project: &Project, spec: &Spec) -> Result<Option<Invocation>, Sta
 }
 
 /// What the row is to hold. The prompt is the request's, wherever the provider takes it.
-fn row(spec: &Spec, prompt: &str) -> NewInvocation {
+pub(super) fn row(spec: &Spec, prompt: &str) -> NewInvocation {
     NewInvocation {
         prompt: prompt.to_owned(),
         ..NewInvocation::from(spec)
@@ -220,7 +298,7 @@ fn row(spec: &Spec, prompt: &str) -> NewInvocation {
 }
 
 /// From the committed row to a shim that holds its lock. Whatever fails, the invocation ends.
-async fn launch(
+pub(super) async fn launch(
     inner: &Inner,
     project: &Arc<Project>,
     Work { spec, redactor }: Work,
@@ -237,6 +315,7 @@ async fn launch(
     let refused = match stored {
         Ok(Ok(())) => {
             steroids_failpoint::reach("start.spec-stored");
+            waiting::forget(&dir);
             let launched = inner.settings.launcher.launch(dir.path()).await;
             launched
                 .err()
@@ -255,8 +334,10 @@ async fn launch(
         Some(error) if !close_unlaunched(&spec, &dir, &error).await => None,
         refused => refused,
     };
+    inner.line.launched(&spec.uuid);
     let work = Work { spec, redactor };
-    let handle = entry.watch_over(id, work, dir.clone(), Arc::clone(project), place, false);
+    let (around, place) = (Arc::clone(project), Some(place));
+    let handle = entry.watch_over(id, work, dir.clone(), around, place, false);
     Ok(Launched {
         handle,
         dir,
@@ -277,9 +358,9 @@ fn without_secrets(error: LaunchError, redactor: &Redactor) -> LaunchError {
     }
 }
 
-struct Launched {
+pub(super) struct Launched {
     handle: JobHandle,
-    dir: InvDir,
+    pub(super) dir: InvDir,
     refused: Option<LaunchError>,
 }
 
@@ -300,7 +381,15 @@ async fn answer(
     if let Some(source) = launched.refused {
         return Err(StartError::Launch { id, source });
     }
-    let pid = State::load(&launched.dir)
+    note_pid(project, id, &launched.dir).await;
+    // It has started, whether or not its row can be read just now.
+    let now = project.store.invocation(id).await.ok().flatten();
+    Ok((now.unwrap_or(begun), false))
+}
+
+/// Writes down which process the provider is.
+pub(super) async fn note_pid(project: &Project, id: InvocationId, dir: &InvDir) {
+    let pid = State::load(dir)
         .ok()
         .flatten()
         .and_then(|state| state.agent_pid);
@@ -308,9 +397,6 @@ async fn answer(
         warn!(invocation.id = %id, %error, "the provider's pid was not recorded");
     }
     info!(invocation.id = %id, pid, project = %project.root.display(), "invocation started");
-    // It has started, whether or not its row can be read just now.
-    let now = project.store.invocation(id).await.ok().flatten();
-    Ok((now.unwrap_or(begun), false))
 }
 
 /// No shim took over: the record says so, and the job that follows writes log and row. False if one
@@ -385,13 +471,27 @@ impl From<&Spec> for NewInvocation {
             parser_version: steroids_provider::decoder::VERSION,
             created_ms: i64::try_from(spec.created_ms).unwrap_or(i64::MAX),
             queued: false,
+            queueing: Queueing {
+                queued_ms: i64::try_from(spec.turn.order).ok().filter(|at| *at > 0),
+                priority: spec.turn.priority,
+                after: spec
+                    .turn
+                    .after
+                    .iter()
+                    .copied()
+                    .filter_map(InvocationId::new)
+                    .collect(),
+                attempt: spec.turn.attempt,
+                retry_of: spec.turn.retry_of.and_then(InvocationId::new),
+                retried_by: None,
+            },
         }
     }
 }
 
 /// No id up to this one may be given: it has a log or a state folder, whatever the database says.
 /// The logs are asked each time, as another tool adds to them too.
-async fn floor(inner: &Inner, project: &Project) -> i64 {
+pub(super) async fn floor(inner: &Inner, project: &Project) -> i64 {
     let logs = project.logs().clone();
     let highest = tokio::task::spawn_blocking(move || logs.highest()).await;
     let highest = match highest {

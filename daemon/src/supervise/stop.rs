@@ -1,6 +1,7 @@
 //! Ending invocations: one that somebody names, or all of them when the daemon is told to.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use steroids_shim::exit::ExitRecord;
@@ -10,8 +11,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::job::{JobHandle, Progress, Request};
-use super::{StopError, Supervisor};
+use super::{StopError, Supervisor, waiting};
 use crate::domain::{Invocation, InvocationId, Phase};
+use crate::projects::Project;
 
 /// After its grace a shim kills, drains for at most 5 s, and writes its record; the row follows,
 /// once the log is made, which grows at least so often.
@@ -19,6 +21,9 @@ const AFTER_GRACE: Duration = Duration::from_secs(15);
 
 /// How long an unnamed grace may be, for the wait alone: the shim knows its own.
 const LONGEST_DEFAULT: Duration = Duration::from_secs(60);
+
+/// A start passes from who writes it down to the line, and from there to its job.
+const HANDS: usize = 3;
 
 impl Supervisor {
     /// Ends an invocation and waits until its row is final. True: it had ended before.
@@ -43,10 +48,14 @@ impl Supervisor {
         let Some(managed) = &invocation.managed else {
             return Err(StopError::NotManaged { id });
         };
-        if let Some(handle) = self.inner.job(&managed.uuid) {
-            let dir = InvDir::new(self.state_dir(), &managed.uuid);
-            if let Some(ended) = stop_one(handle, grace, Some(dir)).await {
+        // Each time what has it in care may be about to pass it on: to wait, to be started.
+        for _ in 0..HANDS {
+            if let Some(ended) = self.stop_now(&project, id, &managed.uuid, grace).await {
                 return Ok((ended, false));
+            }
+            match project.store.invocation(id).await? {
+                Some(row) if row.phase == Phase::Queued => {}
+                _ => break,
             }
         }
         if let Some(proto) = self.inner.foreign(&managed.uuid) {
@@ -57,6 +66,28 @@ impl Supervisor {
             Some(ended) if ended.phase.is_ended() => Ok((ended, true)),
             _ => Err(StopError::Slow { id }),
         }
+    }
+
+    /// Ends it, whether it waits or runs; `None` if nobody has it in care just now.
+    async fn stop_now(
+        &self,
+        project: &Arc<Project>,
+        id: InvocationId,
+        uuid: &str,
+        grace: Option<Duration>,
+    ) -> Option<Invocation> {
+        let inner = &self.inner;
+        if let Some(entry) = inner.line.take_out(uuid, || inner.enter(uuid)) {
+            let around = Arc::clone(project);
+            let ending = waiting::end(inner, around, id, entry, waiting::cancelled()).await;
+            return match ending {
+                Some(handle) => stop_one(handle, grace, None).await,
+                None => project.store.invocation(id).await.ok().flatten(),
+            };
+        }
+        let handle = inner.job(uuid)?;
+        let dir = InvDir::new(self.state_dir(), uuid);
+        stop_one(handle, grace, Some(dir)).await
     }
 
     /// Lets go of all jobs, or with `stop_all` ends their invocations first. Says how many ended.

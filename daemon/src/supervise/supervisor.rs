@@ -2,24 +2,31 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use steroids_shim::paths::InvDir;
+use steroids_shim::spec::Spec;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info_span, warn};
 
 use super::floors::Floors;
+use super::holds;
 use super::job::{Job, JobHandle, Progress, REQUESTS, Request, Work};
+use super::line::Line;
 use super::settings::Settings;
 use super::troubles::{Troubles, Why, low_disk};
 use super::turns::Turns;
 use super::vitals::{Vitals, Whose};
 use crate::domain::InvocationId;
+use crate::domain::queue::{Candidate, Placed};
 use crate::projects::{Project, Projects};
 use crate::watch::Hints;
+
+/// Why nothing that waits is started while the daemon drains.
+const DRAINING: &str = "the daemon is draining";
 
 /// Owner of all jobs. Cheap to clone.
 #[derive(Clone)]
@@ -43,8 +50,10 @@ pub(super) struct Inner {
     troubles: Troubles,
     // Invocations whose shims speak a protocol that we do not, and which; by uuid.
     foreign: Mutex<HashMap<String, u32>>,
-    // Jobs plus starts that have a place but no job yet.
-    places: AtomicUsize,
+    /// Who runs and who waits.
+    pub(super) line: Line,
+    /// Held while the holds are written down.
+    pub(super) holds_file: tokio::sync::Mutex<()>,
     draining: AtomicBool,
     unknown: AtomicU64,
     // Grows whenever a job has published something.
@@ -54,11 +63,31 @@ pub(super) struct Inner {
 /// A place among the running; given back when dropped.
 pub(super) struct Place {
     inner: Arc<Inner>,
+    /// `None` once it was given back.
+    uuid: Option<String>,
+}
+
+impl Place {
+    /// The place that the line has given to an invocation.
+    pub(super) fn of(inner: &Arc<Inner>, uuid: &str) -> Place {
+        Place {
+            inner: Arc::clone(inner),
+            uuid: Some(uuid.to_owned()),
+        }
+    }
+
+    /// Its owner waits again, because of this.
+    pub(super) fn wait_again(mut self, candidate: Candidate, why: String) {
+        self.uuid = None;
+        self.inner.line.put_back(candidate, why);
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.inner.places.fetch_sub(1, Ordering::AcqRel);
+        if let Some(uuid) = &self.uuid {
+            self.inner.line.free(uuid);
+        }
     }
 }
 
@@ -79,6 +108,7 @@ impl Drop for Entry {
         self.inner.well(&self.uuid);
         self.inner.shim_trouble(&self.uuid, None);
         self.inner.troubles.well(&mute_key(&self.uuid));
+        self.inner.line.look_again();
     }
 }
 
@@ -90,10 +120,11 @@ impl Entry {
         Work { spec, redactor }: Work,
         dir: InvDir,
         project: Arc<Project>,
-        place: Place,
+        place: Option<Place>,
         half_published: bool,
     ) -> JobHandle {
         let inner = Arc::clone(&self.inner);
+        let tracker = inner.tracker.clone();
         let handle = self.handle.clone();
         let span = info_span!("invocation", invocation.id = %id, invocation.uuid = %self.uuid);
         // Nobody else sets it: an entry makes one job.
@@ -113,11 +144,14 @@ impl Entry {
             inner: Arc::clone(&inner),
             entry: self,
             half_published,
+            is_stopped: false,
         };
-        inner.tracker.spawn(
+        tracker.spawn(
             async move {
                 job.run().await;
                 drop(place);
+                // It may have been in somebody's way.
+                inner.line.unblock();
             }
             .instrument(span),
         );
@@ -141,8 +175,11 @@ impl Supervisor {
         tracker: TaskTracker,
         stop: CancellationToken,
     ) -> Self {
+        let line = Line::new(settings.bounds(), holds::load(&settings));
         Supervisor {
             inner: Arc::new(Inner {
+                line,
+                holds_file: tokio::sync::Mutex::default(),
                 settings,
                 projects,
                 hints,
@@ -154,7 +191,6 @@ impl Supervisor {
                 jobs: Mutex::default(),
                 troubles: Troubles::default(),
                 foreign: Mutex::default(),
-                places: AtomicUsize::new(0),
                 draining: AtomicBool::new(false),
                 unknown: AtomicU64::new(0),
                 beats: watch::Sender::new(0),
@@ -185,6 +221,7 @@ impl Supervisor {
     /// Refuses new starts from now on, or takes them again.
     pub fn drain(&self, on: bool) {
         self.inner.draining.store(on, Ordering::Release);
+        self.inner.line.close(DRAINING, on);
     }
 
     /// Whether new starts are refused.
@@ -223,25 +260,15 @@ impl Supervisor {
 }
 
 impl Inner {
-    /// A place among the running, if one is free.
-    pub(super) fn place(self: &Arc<Self>) -> Option<Place> {
-        let max = self.settings.max_running;
-        self.places
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| {
-                (taken < max).then_some(taken + 1)
-            })
-            .ok()
-            .map(|_| Place {
-                inner: Arc::clone(self),
-            })
-    }
-
     /// A place for what runs already, however many there are.
-    pub(super) fn place_of_adopted(self: &Arc<Self>) -> Place {
-        self.places.fetch_add(1, Ordering::AcqRel);
-        Place {
-            inner: Arc::clone(self),
-        }
+    pub(super) fn place_of_adopted(self: &Arc<Self>, spec: &Spec) -> Place {
+        let placed = Placed {
+            project: Arc::from(spec.project.as_path()),
+            task: spec.task.clone(),
+            provider: spec.provider.clone(),
+        };
+        self.line.place(&spec.uuid, placed);
+        Place::of(self, &spec.uuid)
     }
 
     /// Enters an invocation among the jobs; `None` if it is there already.

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::Supervisor;
 use super::job::{JobHandle, Progress};
+use crate::domain::queue::Waits;
 use crate::domain::{InvocationId, Live};
 
 /// A sync of the log and one transaction; longer means a disk or a database that refuses.
@@ -21,6 +22,8 @@ pub struct Vitals {
     pub alarm: Option<String>,
     /// What it did so far; `None` until its log was looked at.
     pub live: Option<Arc<Live>>,
+    /// Where it stands among those that wait.
+    pub waits: Option<Waits>,
 }
 
 /// Which invocation a job has in its care.
@@ -49,6 +52,7 @@ impl Supervisor {
         vitals.unwrap_or_else(|| Vitals {
             alarm: self.inner.foreign(uuid).map(foreign),
             live: None,
+            waits: self.inner.line.waits(uuid),
         })
     }
 
@@ -68,15 +72,24 @@ impl Supervisor {
     /// How all of them are doing, in no order.
     pub fn beats(&self) -> Vec<Beat> {
         let jobs = self.inner.jobs().into_iter();
-        jobs.filter_map(|handle| {
+        let running = jobs.filter_map(|handle| {
             let whose = handle.whose.get()?.clone();
             Some(Beat {
                 project: whose.project,
                 id: whose.id,
                 vitals: vitals(&handle)?,
             })
-        })
-        .collect()
+        });
+        let waiting = self.inner.line.waiting().into_iter();
+        let waiting = waiting.map(|(uuid, project, id)| Beat {
+            project,
+            id,
+            vitals: Vitals {
+                waits: self.inner.line.waits(&uuid),
+                ..Vitals::default()
+            },
+        });
+        running.chain(waiting).collect()
     }
 
     /// Grows when one of them is doing otherwise than before.

@@ -3,6 +3,7 @@
 use clap::ValueEnum;
 use steroids_client::{Client, json, v1};
 
+use crate::clean::clean_line;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::format;
@@ -85,6 +86,11 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
         for line in table(&invocations, args.all, format::now_ms()).lines(width, session.out.colour)
         {
             session.out.line(line)?;
+        }
+        let waiting = invocations.iter().filter(|it| !it.waiting.is_empty());
+        for it in waiting {
+            let why = clean_line(&it.waiting);
+            session.out.line(format_args!("{} waits: {why}", it.id))?;
         }
     }
     Ok(Exit::Ok)

@@ -3,6 +3,7 @@
 pub(crate) mod cleanup;
 pub(crate) mod completions;
 pub(crate) mod doctor;
+pub(crate) mod holds;
 pub(crate) mod init;
 pub(crate) mod list;
 pub(crate) mod migrate;
@@ -34,6 +35,7 @@ pub(crate) async fn run(command: Command, session: &mut Session) -> Result<Exit,
         Command::Show(args) => show::run(&args, session).await,
         Command::Stop(args) => stop::run(&args, session).await,
         Command::Send(args) => send::run(&args, session).await,
+        Command::Holds(args) => holds::run(args, session).await,
         Command::Tasks(args) => tasks::run(&args, session).await,
         Command::Projects(args) => projects::run(&args, session).await,
         Command::Migrate(args) => migrate::run(&args, session).await,

@@ -76,6 +76,11 @@ pub(crate) async fn standing(client: &Client, project: &str, id: i64) -> Result<
     })
 }
 
+fn ids(ids: &[i64]) -> String {
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    ids.join(", ")
+}
+
 fn block(it: &v1::Invocation, colour: bool, now: i64) -> String {
     let mut block = Block {
         text: String::new(),
@@ -90,11 +95,21 @@ fn block(it: &v1::Invocation, colour: bool, now: i64) -> String {
     block.pair("invocation", &it.id.to_string(), Style::Bold);
     block.pair("task", &it.task_id, Style::Plain);
     block.pair("state", standing, state_style);
+    block.pair("waits", &it.waiting, Style::Accent);
     block.pair("error", &it.error, Style::Bad);
     block.pair("alarm", &it.alarm, Style::Warn);
     block.pair("role", &it.role, Style::Plain);
     block.pair("provider", &it.provider, Style::Plain);
     block.pair("model", &it.model, Style::Plain);
+    let queued = it.queued_at_ms.filter(|_| it.started_at_ms.is_none());
+    block.maybe("asked for", queued.map(|at| moment(at, now)));
+    let priority = Some(it.priority).filter(|priority| *priority != 0);
+    block.maybe("priority", priority.map(|priority| priority.to_string()));
+    block.pair("after", &ids(&it.after), Style::Plain);
+    let attempt = Some(it.attempt).filter(|attempt| *attempt > 1);
+    block.maybe("attempt", attempt.map(|attempt| attempt.to_string()));
+    block.maybe("retry of", it.retry_of.map(|id| id.to_string()));
+    block.maybe("retried by", it.retried_by.map(|id| id.to_string()));
     block.maybe("started", it.started_at_ms.map(|at| moment(at, now)));
     block.maybe("ended", it.completed_at_ms.map(|at| moment(at, now)));
     let running = it

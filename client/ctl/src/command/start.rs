@@ -37,8 +37,11 @@ Examples:
   steroidsctl start --task T1 --resume SESSION --prompt 'now the tests'
   steroidsctl start --task T1 -- make test
   id=$(steroidsctl start --task T1 --prompt-file todo.md)
+  steroidsctl start --task T1 --after $id --role reviewer --prompt-file review.md
+  steroidsctl start --task T2 --priority 5 --retry overloaded,rate_limited --prompt-file todo.md
 
-Prints the invocation's id. Durations are 500ms, 2s, 15m, 2h; `none` switches a limit off. The
+Prints the invocation's id. Where it has to wait (as many run as may, its provider is held, --after),
+it starts by itself when its turn has come. Durations are 500ms, 2s, 15m, 2h; `none` switches a limit off. The
 caller's PATH, HOME, locale, proxy settings and the providers' variables (ANTHROPIC_*, CLAUDE_*,
 OPENAI_*, CODEX_*, GEMINI_*, GOOGLE_*, OPENCODE_*, and the keys of other model providers) go
 along, and those of the provider's `env` in the configuration; anything else with --env.
@@ -90,6 +93,26 @@ pub(crate) struct Args {
     /// Time between asking it to end and killing it
     #[arg(long, value_name = "TIME", value_parser = parse::limit)]
     grace: Option<Duration>,
+    /// Of those that wait, start those of a higher number first
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
+    priority: i32,
+    /// Start it when these have succeeded; may be repeated
+    #[arg(long, value_name = "ID", value_delimiter = ',', value_parser = parse::id)]
+    after: Vec<i64>,
+    /// Try again after these outcomes, such as overloaded,rate_limited; `none`: never [default: as configured]
+    #[arg(long, value_name = "OUTCOME", value_delimiter = ',')]
+    retry: Vec<String>,
+    /// Try again at most so often
+    #[arg(long, value_name = "N", requires = "retry", default_value_t = 3, value_parser = clap::value_parser!(i32).range(0..))]
+    retry_max: i32,
+    /// Where it would have to wait, refuse it (exit code 75)
+    #[arg(long)]
+    no_queue: bool,
     /// Show what it does, and end with it
     #[arg(long, short)]
     follow: bool,
@@ -211,7 +234,24 @@ fn request(args: Args, project: String) -> Result<v1::StartRequest, Failure> {
         argv: args.argv,
         interactive: args.interactive,
         leave_background: args.leave_background,
+        priority: args.priority,
+        after: args.after,
+        retry: retry(args.retry, args.retry_max)?,
+        no_queue: args.no_queue,
     })
+}
+
+/// What was said about trying again, if anything was.
+fn retry(on: Vec<String>, max: i32) -> Result<Option<v1::RetryPolicy>, Failure> {
+    if on.is_empty() {
+        return Ok(None);
+    }
+    let is_never = on.iter().any(|word| word == "none");
+    if is_never && on.len() > 1 {
+        return Err(Failure::usage("--retry none stands alone"));
+    }
+    let on = if is_never { Vec::new() } else { on };
+    Ok(Some(v1::RetryPolicy { on, max }))
 }
 
 /// Asks until there is an answer: only a connection that broke is asked again, with the same id.
@@ -285,6 +325,18 @@ fn tell(
         session.note(format!(
             "invocation {id} was started by this request id before"
         ));
+    } else if invocation.state() == v1::State::Queued {
+        let why = if invocation.waiting.is_empty() {
+            "for its turn"
+        } else {
+            &invocation.waiting
+        };
+        let and = if follows {
+            "; it starts by itself, also after Ctrl-C"
+        } else {
+            ""
+        };
+        session.note(format!("invocation {id} waits: {why}{and}"));
     } else if follows {
         session.note(format!(
             "invocation {id} started; Ctrl-C leaves, it goes on"

@@ -49,6 +49,10 @@ pub(crate) async fn run(_: &Args, session: &mut Session) -> Result<Exit, Failure
             "running",
             format!("{} of at most {}", status.running, status.max_running),
         ),
+        (
+            "queued",
+            format!("{} of at most {}", status.queued, status.max_queued),
+        ),
         ("projects", status.projects.to_string()),
         ("streams", status.subscribers.to_string()),
         ("launcher", status.launcher.clone()),
@@ -79,6 +83,12 @@ pub(crate) async fn run(_: &Args, session: &mut Session) -> Result<Exit, Failure
         session
             .out
             .line(format_args!("{key}  {}", clean_line(trouble)))?;
+    }
+    for hold in &status.holds {
+        let key = Style::Warn.paint(colour, format!("{:<10}", "held"));
+        session
+            .out
+            .line(format_args!("{key}  {}", super::holds::line(hold)))?;
     }
     for provider in &status.providers {
         let key = Style::Dim.paint(colour, format!("{:<10}", "provider"));

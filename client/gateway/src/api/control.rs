@@ -30,6 +30,18 @@ pub(super) struct Start {
     argv: Vec<String>,
     interactive: bool,
     leave_background: bool,
+    priority: i32,
+    after: Vec<i64>,
+    retry: Option<Retry>,
+    no_queue: bool,
+}
+
+/// When it is tried again by itself.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+struct Retry {
+    on: Vec<String>,
+    max: i32,
 }
 
 /// Limits in milliseconds; one that is absent has its configured value, zero is none.
@@ -139,6 +151,13 @@ impl Start {
             argv: self.argv,
             interactive: self.interactive,
             leave_background: self.leave_background,
+            priority: self.priority,
+            after: self.after,
+            retry: self.retry.map(|retry| v1::RetryPolicy {
+                on: retry.on,
+                max: retry.max,
+            }),
+            no_queue: self.no_queue,
         }
     }
 }

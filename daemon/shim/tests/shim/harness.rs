@@ -15,7 +15,7 @@ use steroids_shim::exit::{End, ExitRecord, Reason};
 use steroids_shim::lock;
 use steroids_shim::paths::InvDir;
 use steroids_shim::protocol::{self, Message, Request};
-use steroids_shim::spec::{Limits, PROTOCOL, Spec};
+use steroids_shim::spec::{Limits, PROTOCOL, Spec, Turn};
 use steroids_shim::spool::{Control, Payload, Reader};
 use steroids_shim::state::State;
 use steroids_shim::tree;
@@ -109,6 +109,7 @@ impl Case {
             created_ms: 1,
             boot_id: "boot".to_owned(),
             socket: folder.path().join("run").join("s"),
+            turn: Turn::default(),
         };
         Case {
             folder,

@@ -20,7 +20,7 @@ use super::source::{Answer, Source, Sources};
 use super::tail::Extent;
 use super::*;
 use crate::activity_log::ActivityLogs;
-use crate::domain::{Invocation, Managed, Outcome, Phase, RowStatus};
+use crate::domain::{Invocation, Managed, Outcome, Phase, Queueing, RowStatus};
 
 /// Longer than any poll; what waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -74,6 +74,7 @@ impl Rows {
             pid: None,
             log_generation: 0,
             leftovers: None,
+            queueing: Queueing::default(),
         };
         let row = Invocation {
             id: id(n),

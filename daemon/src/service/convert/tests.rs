@@ -1,7 +1,7 @@
 use tonic_types::StatusExt as _;
 
 use super::*;
-use crate::domain::{Managed, Outcome};
+use crate::domain::{Managed, Outcome, Queueing};
 
 fn request() -> v1::StartRequest {
     v1::StartRequest {
@@ -162,6 +162,7 @@ fn a_pid_is_shown_only_while_it_means_something() {
         pid: Some(4711),
         log_generation: 0,
         leftovers: None,
+        queueing: Queueing::default(),
     };
     let row = |phase| Invocation {
         id: InvocationId::new(3).unwrap(),

@@ -111,7 +111,7 @@ async fn a_newer_version_of_our_tables_is_read_and_never_written() {
     let id = started(&store, new("a")).await;
     store.close().await;
     room.foreign()
-        .execute("UPDATE steroidsd_schema SET version = 2", [])
+        .execute("UPDATE steroidsd_schema SET version = 1000", [])
         .unwrap();
     let before = room.bytes();
 
@@ -123,8 +123,8 @@ async fn a_newer_version_of_our_tables_is_read_and_never_written() {
     assert!(matches!(
         refused,
         StoreError::Newer {
-            version: 2,
-            known: 1,
+            version: 1000,
+            known: migrations::OWN_VERSION,
             ..
         }
     ));

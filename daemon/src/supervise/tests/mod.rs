@@ -146,6 +146,7 @@ impl Bench {
             jobs.clone(),
             let_go.clone(),
         );
+        jobs.spawn(supervisor.clone().run_queue());
         Bench {
             _root: root,
             stage,
@@ -175,6 +176,10 @@ impl Bench {
             argv: vec!["/bin/true".to_owned()],
             interactive: false,
             leave_background: false,
+            priority: 0,
+            after: Vec::new(),
+            retry: None,
+            no_queue: false,
         }
     }
 
@@ -232,6 +237,7 @@ impl Bench {
             self.jobs.clone(),
             self.let_go.clone(),
         );
+        self.jobs.spawn(self.supervisor.clone().run_queue());
     }
 }
 
@@ -239,12 +245,14 @@ fn settings(state_dir: &Path, stage: Arc<Stage>, max_running: usize) -> Settings
     let command = ProviderSettings {
         settings: args::Settings::builtin(Kind::Command),
         limits: Limits::default(),
+        queue: ProviderQueue::default(),
     };
     Settings {
         state_dir: state_dir.to_owned(),
         runtime_dir: state_dir.join("run"),
         launcher: stage,
         max_running,
+        queue: QueueSettings::default(),
         min_free: 0,
         limits: DefaultLimits::default(),
         providers: BTreeMap::from([("command".to_owned(), command)]),

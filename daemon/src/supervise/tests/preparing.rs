@@ -20,6 +20,10 @@ fn asked() -> StartRequest {
         argv: Vec::new(),
         interactive: false,
         leave_background: false,
+        priority: 0,
+        after: Vec::new(),
+        retry: None,
+        no_queue: false,
     }
 }
 
@@ -34,6 +38,7 @@ fn spec(request: &StartRequest) -> Result<steroids_shim::spec::Spec, StartError>
     let claude = ProviderSettings {
         settings: args::Settings::builtin(Kind::Claude),
         limits: Limits::default(),
+        queue: ProviderQueue::default(),
     };
     settings.providers.insert("claude".to_owned(), claude);
     let around = Surroundings {

@@ -56,7 +56,11 @@ async fn the_same_request_at_once_is_one_invocation_however_few_may_run() {
         fresh += usize::from(!existing);
     }
     assert_eq!((fresh, bench.stage.arrived().len()), (1, 1));
-    let error = bench.supervisor.start(bench.request("other")).await;
+    let request = StartRequest {
+        no_queue: true,
+        ..bench.request("other")
+    };
+    let error = bench.supervisor.start(request).await;
     assert!(matches!(error, Err(StartError::TooManyRunning { max: 1 })));
 }
 

@@ -359,6 +359,18 @@ impl v1::daemon_server::Daemon for Shared {
         unasked()
     }
 
+    async fn list_holds(&self, _: Request<v1::ListHoldsRequest>) -> Answer<v1::ListHoldsResponse> {
+        unasked()
+    }
+
+    async fn set_hold(&self, _: Request<v1::SetHoldRequest>) -> Answer<v1::SetHoldResponse> {
+        unasked()
+    }
+
+    async fn lift_hold(&self, _: Request<v1::LiftHoldRequest>) -> Answer<v1::LiftHoldResponse> {
+        unasked()
+    }
+
     async fn drain(&self, _: Request<v1::DrainRequest>) -> Answer<v1::DrainResponse> {
         unasked()
     }

@@ -1,0 +1,140 @@
+//! Trying again: after which ends, how often, and how long after.
+
+use std::time::Duration;
+
+use steroids_provider::outcome::Outcome;
+
+use super::hold::{Backoff, chance};
+
+/// When an invocation is tried again by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// After these ends.
+    pub on: Vec<Outcome>,
+    /// At most so often.
+    pub max: u32,
+}
+
+impl RetryPolicy {
+    /// Why an outcome is none to try again after.
+    pub fn check(outcome: Outcome) -> Result<(), &'static str> {
+        match outcome {
+            Outcome::Success => Err("needs no further attempt"),
+            Outcome::Cancelled => Err("is what a person wanted"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How long after a failure it is tried again, where no hold says when: the provider answered that it
+/// is busy, which is over sooner than a limit.
+pub const PAUSE: Backoff = Backoff {
+    first: Duration::from_secs(10),
+    most: Duration::from_secs(30 * 60),
+};
+
+/// What is known of an end when it is asked whether another attempt follows.
+#[derive(Debug, Clone, Copy)]
+pub struct Failure<'a> {
+    /// Names the attempt.
+    pub uuid: &'a str,
+    /// Counted from 1.
+    pub attempt: u32,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Somebody asked for its end.
+    pub was_stopped: bool,
+    /// When the limit is over, as the provider says.
+    pub resets_at_ms: Option<i64>,
+    /// A hold of its provider says when the next attempt may begin.
+    pub is_held: bool,
+}
+
+/// When the next attempt may begin, in epoch milliseconds; `None` if there is to be none.
+pub fn next(
+    on: &[String],
+    max: u32,
+    pause: Backoff,
+    failure: &Failure<'_>,
+    now_ms: i64,
+) -> Option<i64> {
+    let word = failure.outcome.as_str();
+    let is_meant = on.iter().any(|each| each == word);
+    let is_never = RetryPolicy::check(failure.outcome).is_err() || failure.was_stopped;
+    if !is_meant || is_never || failure.attempt > max {
+        return None;
+    }
+    if failure.is_held {
+        return Some(now_ms);
+    }
+    let after = pause.after(failure.attempt, chance(failure.uuid));
+    let paused = now_ms.saturating_add(i64::try_from(after.as_millis()).unwrap_or(i64::MAX));
+    Some(match failure.resets_at_ms {
+        Some(at) if at > paused => at,
+        _ => paused,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_700_000_000_000;
+
+    fn failed(attempt: u32, outcome: Outcome) -> Failure<'static> {
+        Failure {
+            uuid: "u",
+            attempt,
+            outcome,
+            was_stopped: false,
+            resets_at_ms: None,
+            is_held: false,
+        }
+    }
+
+    fn asked(failure: &Failure<'_>) -> Option<i64> {
+        let on = ["overloaded".to_owned(), "cancelled".to_owned()];
+        next(&on, 3, PAUSE, failure, NOW)
+    }
+
+    #[test]
+    fn it_is_tried_again_as_often_as_was_said_and_only_after_what_was_said() {
+        let times: Vec<_> = (1..=4)
+            .map(|attempt| asked(&failed(attempt, Outcome::Overloaded)))
+            .collect();
+        for (n, time) in times[..3].iter().enumerate() {
+            let wait = time.unwrap() - NOW;
+            let plain = 10_000_i64 << n;
+            assert!(
+                (plain * 3 / 4..=plain * 5 / 4).contains(&wait),
+                "{n}: {wait}"
+            );
+        }
+        assert_eq!(times[3], None);
+        assert_eq!(asked(&failed(1, Outcome::Failed)), None);
+    }
+
+    #[test]
+    fn never_after_a_persons_stop() {
+        assert_eq!(asked(&failed(1, Outcome::Cancelled)), None);
+        let stopped = Failure {
+            was_stopped: true,
+            ..failed(1, Outcome::Overloaded)
+        };
+        assert_eq!(asked(&stopped), None);
+    }
+
+    #[test]
+    fn a_hold_or_the_providers_own_word_says_when() {
+        let held = Failure {
+            is_held: true,
+            ..failed(1, Outcome::Overloaded)
+        };
+        assert_eq!(asked(&held), Some(NOW));
+        let later = Failure {
+            resets_at_ms: Some(NOW + 3_600_000),
+            ..failed(1, Outcome::Overloaded)
+        };
+        assert_eq!(asked(&later), Some(NOW + 3_600_000));
+    }
+}

@@ -1,0 +1,207 @@
+//! The next attempt of one that failed. Its row is made in the transaction that makes the one before
+//! it final, and its id, its folder and its request follow from that one: whatever is cut off where,
+//! there is one next attempt or none, and it starts once.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use steroids_shim::exit::{End, ExitRecord, Reason};
+use steroids_shim::paths::InvDir;
+use steroids_shim::spec::{Spec, Turn};
+use tracing::{info, warn};
+use uuid::Builder;
+
+use super::holds;
+use super::job::Job;
+use super::line::candidate;
+use super::prepare::resuming;
+use super::start::row;
+use super::supervisor::{Entry, Inner};
+use super::waiting::{self, now_ms};
+use crate::domain::retry::{self, Failure};
+use crate::domain::{Invocation, InvocationId};
+use crate::store::{Ending, NewInvocation};
+
+/// An attempt that is written down, and has no row yet.
+pub(super) struct Next {
+    spec: Spec,
+    dir: InvDir,
+    entry: Entry,
+    prompt: String,
+}
+
+/// Writes the next attempt down, if there is to be one; tried until it works, as all that is done at
+/// an end. The outer `None`: the daemon stops.
+pub(super) async fn prepare(job: &Job, ending: &Ending, exit: &ExitRecord) -> Option<Option<Next>> {
+    let Some(not_before_ms) = when(job, ending, exit) else {
+        return Some(None);
+    };
+    let asked = match &job.spec.turn.asked {
+        Some(asked) => asked.clone(),
+        None => first_prompt(job).await?,
+    };
+    let (spec, prompt) = spec_of(&job.inner, &job.spec, ending, asked, not_before_ms, job.id);
+    let dir = InvDir::new(&job.inner.settings.state_dir, &spec.uuid);
+    let entry = loop {
+        match job.inner.enter(&spec.uuid) {
+            Some(entry) => break entry,
+            // A reconcile looks at what an attempt to end this one left behind.
+            None => job.pause().await?,
+        }
+    };
+    while let Err(error) = waiting::store(&spec, &dir).await {
+        job.trouble(&error);
+        job.pause().await?;
+    }
+    steroids_failpoint::reach("retry.file-stored");
+    Some(Some(Next {
+        spec,
+        dir,
+        entry,
+        prompt,
+    }))
+}
+
+/// When it is tried again, in epoch milliseconds.
+fn when(job: &Job, ending: &Ending, exit: &ExitRecord) -> Option<i64> {
+    let by_request = matches!(
+        exit.end,
+        End::Cancelled { .. }
+            | End::Ran {
+                ended_by: Some(Reason::Stop),
+                ..
+            }
+    );
+    let turn = &job.spec.turn;
+    let failure = Failure {
+        uuid: &job.spec.uuid,
+        attempt: turn.attempt,
+        outcome: ending.outcome,
+        was_stopped: by_request || job.is_stopped,
+        resets_at_ms: holds::resets_at_ms(ending),
+        is_held: holds::is_held(&job.inner, &job.spec.provider),
+    };
+    let pause = job.inner.settings.queue.retry_after;
+    retry::next(&turn.retry_on, turn.retry_max, pause, &failure, now_ms())
+}
+
+/// What was asked for, as the row of the first attempt has it; where that cannot be had, what the
+/// provider was given.
+async fn first_prompt(job: &Job) -> Option<String> {
+    let id = job.id;
+    let found = job
+        .on_row(move |store| async move { store.detail(id).await })
+        .await?;
+    let (_, prompt, _) = found?;
+    Some(prompt)
+}
+
+/// What the next attempt is, but for its id; and its prompt for the row.
+fn spec_of(
+    inner: &Inner,
+    before: &Spec,
+    ending: &Ending,
+    asked: String,
+    not_before_ms: i64,
+    id: InvocationId,
+) -> (Spec, String) {
+    let uuid = uuid_after(&before.uuid);
+    let short: String = uuid.chars().filter(|c| *c != '-').take(12).collect();
+    let attempt = before.turn.attempt.saturating_add(1);
+    let mut next = Spec {
+        invocation: 0,
+        request_id: format!("retry-of-{}", before.uuid),
+        socket: inner.settings.runtime_dir.join("s").join(short),
+        created_ms: u64::try_from(now_ms()).unwrap_or(0),
+        turn: Turn {
+            not_before_ms: u64::try_from(not_before_ms).unwrap_or(0),
+            // What it waited for has succeeded.
+            after: Vec::new(),
+            attempt,
+            retry_of: Some(id.get()),
+            asked: Some(asked.clone()),
+            ..before.turn.clone()
+        },
+        uuid,
+        ..before.clone()
+    };
+    let session = ending.session_id.as_deref().filter(|_| may_resume(ending));
+    let mut prompt = asked;
+    if let Some(session) = session {
+        let goes_on = going_on(&prompt, ending);
+        if let Some((argv, on_stdin)) = resuming(&inner.settings, before, session, &goes_on) {
+            next.argv = argv;
+            next.resume = Some(session.to_owned());
+            next.prompt = if on_stdin {
+                goes_on.clone()
+            } else {
+                String::new()
+            };
+            prompt = goes_on;
+        }
+    }
+    (next, prompt)
+}
+
+/// Whether the session is still there to go on with.
+fn may_resume(_ending: &Ending) -> bool {
+    true
+}
+
+/// The agent has the session, but may not have come to read what was asked for.
+fn going_on(asked: &str, ending: &Ending) -> String {
+    format!(
+        "The last run of this session was cut short ({}). Go on where it stopped; do not do again \
+         what is done. What was asked for:\n\n{asked}",
+        ending.outcome
+    )
+}
+
+/// Always the same of the same attempt.
+fn uuid_after(uuid: &str) -> String {
+    let digest = Sha256::digest(format!("the attempt after {uuid}"));
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    Builder::from_random_bytes(bytes).into_uuid().to_string()
+}
+
+impl Next {
+    /// What its row is to hold.
+    pub(super) fn row(&self) -> NewInvocation {
+        NewInvocation {
+            queued: true,
+            ..row(&self.spec, &self.prompt)
+        }
+    }
+
+    /// Lets it wait, or takes it back where no row was made.
+    pub(super) async fn settle(self, job: &Job, row: Option<Invocation>) {
+        let inner = &job.inner;
+        let Some(row) = row else {
+            return waiting::discard(&self.dir).await;
+        };
+        steroids_failpoint::reach("retry.row-committed");
+        if row.phase.is_ended() {
+            return;
+        }
+        inner.floors.raise(&self.spec.project, row.id.get());
+        let spec = Spec {
+            invocation: row.id.get(),
+            ..self.spec
+        };
+        if let Err(error) = waiting::store(&spec, &self.dir).await {
+            warn!(invocation.id = %row.id, %error, "its file does not know its id");
+        }
+        info!(invocation.id = %job.id, next = %row.id, attempt = spec.turn.attempt, "tried again");
+        let mut entry = self.entry;
+        let was_stopped = entry.requests.try_recv().is_ok();
+        if was_stopped {
+            let project = Arc::clone(&job.project);
+            waiting::end(inner, project, row.id, entry, waiting::cancelled()).await;
+            return;
+        }
+        // In the line first: whoever comes upon its folder then knows that it waits.
+        inner.line.put(candidate(&spec, Some(&row)), Vec::new());
+        drop(entry);
+    }
+}

@@ -1,0 +1,262 @@
+//! The task that starts what waits, as soon as it can: woken when a place is free, when something
+//! comes to wait, when a hold is set or lifted, and when a time has come.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use steroids_shim::durable::FileError;
+use steroids_shim::exit::End;
+use steroids_shim::paths::InvDir;
+use steroids_shim::spec::Spec;
+use tracing::{info, warn};
+
+use super::admit::admit;
+use super::dependency::{Standing, in_vain, standing};
+use super::job::Work;
+use super::reconcile::end_without_folder;
+use super::start::{check_disks, launch, note_pid};
+use super::supervisor::{Entry, Inner, Place, chain};
+use super::waiting::{self, begun_now, now_ms};
+use super::{Supervisor, holds};
+use crate::domain::InvocationId;
+use crate::domain::queue::{Candidate, Waits};
+use crate::projects::Project;
+use crate::store::{NewInvocation, StoreError, Turned};
+
+/// A clock that was set, or a host that slept, is seen after so long where somebody waits for a time;
+/// and that what kept one from being started is gone, of which nobody tells: a full disk, a runner of
+/// the older tool.
+const AT_THE_LATEST: Duration = Duration::from_secs(30);
+
+impl Supervisor {
+    /// Starts what waits when its turn has come, until the daemon stops.
+    pub async fn run_queue(self) {
+        let inner = self.inner;
+        tokio::select! {
+            () = inner.stop.cancelled() => {}
+            () = look_after_the_line(&inner) => {}
+        }
+    }
+
+    /// How many wait.
+    pub fn queued(&self) -> usize {
+        self.inner.line.length()
+    }
+
+    /// As many as may wait.
+    pub fn max_queued(&self) -> usize {
+        self.inner.settings.queue.max
+    }
+
+    /// Where one stands among those that wait; `None` if it does not.
+    pub fn waits(&self, uuid: &str) -> Option<Waits> {
+        self.inner.line.waits(uuid)
+    }
+
+    /// What was in somebody's way may be gone.
+    pub fn look_at_queue(&self) {
+        self.inner.line.unblock();
+    }
+}
+
+async fn look_after_the_line(inner: &Arc<Inner>) {
+    loop {
+        let next_ms = pass(inner).await;
+        let wait = next_ms.map_or(u64::MAX, |at| {
+            at.saturating_sub(now_ms()).max(0).unsigned_abs()
+        });
+        let is_blocked = inner.line.is_blocked();
+        let pause = Duration::from_millis(wait).min(AT_THE_LATEST);
+        tokio::select! {
+            () = inner.line.changed() => {}
+            () = tokio::time::sleep(pause), if is_blocked || next_ms.is_some() => {
+                if pause == AT_THE_LATEST {
+                    inner.line.unblock();
+                }
+            }
+        }
+    }
+}
+
+/// Starts what can be; tells when to look again at the latest.
+async fn pass(inner: &Arc<Inner>) -> Option<i64> {
+    look_at_dependencies(inner).await;
+    let holds_end_ms = holds::pass(inner).await;
+    let looked = inner.line.turns(now_ms(), |uuid| inner.enter(uuid));
+    for (candidate, entry) in looked.turns {
+        let place = Place::of(inner, &candidate.uuid);
+        let turn = take_turn(Arc::clone(inner), candidate, entry, place);
+        inner.tracker.spawn(turn);
+    }
+    if looked.is_news {
+        inner.beat();
+    }
+    [looked.next_ms, holds_end_ms].into_iter().flatten().min()
+}
+
+/// Who waits for others: lets those go on whose others have succeeded, and ends those for whom that
+/// cannot come any more.
+async fn look_at_dependencies(inner: &Arc<Inner>) {
+    for (uuid, root, after) in inner.line.dependents() {
+        let Ok(project) = inner.projects.get(&root).await else {
+            continue;
+        };
+        match still_open(&project, &after).await {
+            Ok(Ok(open)) if open == after => {}
+            Ok(Ok(open)) => inner.line.waits_for(&uuid, open),
+            Ok(Err(why)) => end_in_vain(inner, project, &uuid, why).await,
+            Err(error) => {
+                warn!(project = %root.display(), %error, "rows cannot be read");
+            }
+        }
+    }
+}
+
+/// Those that have yet to succeed; or why one of them never will.
+async fn still_open(
+    project: &Project,
+    after: &[InvocationId],
+) -> Result<Result<Vec<InvocationId>, String>, StoreError> {
+    let mut open = Vec::new();
+    for id in after {
+        match standing(&project.store, *id).await? {
+            Standing::Succeeded => {}
+            // A database that was lost gets its rows back.
+            Standing::Open | Standing::Unknown => open.push(*id),
+            Standing::Failed(id, how) => return Ok(Err(in_vain(id, &how))),
+        }
+    }
+    Ok(Ok(open))
+}
+
+async fn end_in_vain(inner: &Arc<Inner>, project: Arc<Project>, uuid: &str, error: String) {
+    let Some(entry) = inner.line.take_out(uuid, || inner.enter(uuid)) else {
+        return;
+    };
+    if let Ok(Some(row)) = project.store.by_uuid(uuid).await {
+        let end = End::NeverStarted { error };
+        waiting::end(inner, project, row.id, entry, end).await;
+    }
+}
+
+/// What keeps one whose turn has come from being started.
+enum Obstacle {
+    /// It may pass.
+    Blocked(String),
+    /// There is nothing to start any more.
+    Gone,
+    /// Somebody wants its end.
+    Stopped,
+}
+
+async fn take_turn(inner: Arc<Inner>, candidate: Candidate, mut entry: Entry, place: Place) {
+    let Some(id) = candidate.id else {
+        return;
+    };
+    let readied = ready(&inner, &candidate, id, &mut entry).await;
+    let (project, work) = match readied {
+        Ok(readied) => readied,
+        Err(Obstacle::Gone) => return,
+        Err(Obstacle::Stopped) => {
+            let Ok(project) = inner.projects.get(&candidate.project).await else {
+                return put_back(
+                    entry,
+                    place,
+                    candidate,
+                    "its project is not there".to_owned(),
+                );
+            };
+            waiting::end(&inner, project, id, entry, waiting::cancelled()).await;
+            return;
+        }
+        Err(Obstacle::Blocked(why)) => {
+            info!(invocation.id = %id, why, "cannot be started yet");
+            return put_back(entry, place, candidate, why);
+        }
+    };
+    steroids_failpoint::reach("queue.turn-taken");
+    project.touch();
+    match launch(&inner, &project, work, entry, place).await {
+        Ok(launched) => {
+            let project = inner.projects.get(&project.root).await.unwrap_or(project);
+            note_pid(&project, id, &launched.dir).await;
+        }
+        // It has ended, and its row says why.
+        Err(error) => warn!(invocation.id = %id, error = %chain(&error), "could not be started"),
+    }
+}
+
+/// In this order: whoever is told that it waits again finds it in nobody's care.
+fn put_back(entry: Entry, place: Place, candidate: Candidate, why: String) {
+    drop(entry);
+    place.wait_again(candidate, why);
+}
+
+/// Looks once more whether it may be started, and makes its row say that it runs.
+async fn ready(
+    inner: &Arc<Inner>,
+    candidate: &Candidate,
+    id: InvocationId,
+    entry: &mut Entry,
+) -> Result<(Arc<Project>, Work), Obstacle> {
+    let blocked = |error: &(dyn std::error::Error + 'static)| Obstacle::Blocked(chain(error));
+    let project = inner.project_now(&candidate.project).await;
+    let project = project.map_err(|error| blocked(&error))?;
+    let dir = InvDir::new(&inner.settings.state_dir, &candidate.uuid);
+    let loaded = {
+        let dir = dir.clone();
+        tokio::task::spawn_blocking(move || Spec::load_queued(&dir)).await
+    };
+    let spec = match loaded {
+        Ok(Ok(spec)) => spec,
+        Ok(Err(error @ FileError::Io { .. })) if !error.is_missing() => {
+            return Err(blocked(&error));
+        }
+        Ok(Err(error)) => {
+            let error = format!("never started: {}", chain(&error));
+            end_without_folder(inner, &project, id.get(), End::NeverStarted { error }).await;
+            return Err(Obstacle::Gone);
+        }
+        Err(error) => return Err(blocked(&error)),
+    };
+    if entry.requests.try_recv().is_ok() {
+        return Err(Obstacle::Stopped);
+    }
+    let admitted = admit(inner, &project, &spec.task, false).await;
+    admitted.map_err(|error| blocked(&error))?;
+    let spec = begun_now(spec, id).map_err(|error| blocked(&error))?;
+    let prepared = {
+        let (inner, root) = (Arc::clone(inner), project.root.clone());
+        let prepare = move || check_disks(&inner, &root).map(|()| (spec.redactor(), spec));
+        tokio::task::spawn_blocking(prepare).await
+    };
+    let (redactor, spec) = match prepared {
+        Ok(Ok(prepared)) => prepared,
+        Ok(Err(error)) => return Err(blocked(&error)),
+        Err(error) => return Err(blocked(&error)),
+    };
+    match turned(&project, id, &spec).await {
+        Ok(Turned::Running(_)) => Ok((project, Work { spec, redactor })),
+        Ok(Turned::Ended(_)) => {
+            waiting::discard(&dir).await;
+            Err(Obstacle::Gone)
+        }
+        Err(error) => Err(blocked(&error)),
+    }
+}
+
+/// A row that is gone is put back first.
+async fn turned(project: &Project, id: InvocationId, spec: &Spec) -> Result<Turned, StoreError> {
+    let store = &project.store;
+    match store.take_turn(id, &spec.uuid).await {
+        Err(StoreError::NoSuchInvocation { .. }) => {
+            let new = NewInvocation {
+                queued: true,
+                ..NewInvocation::from(spec)
+            };
+            store.restore(id, new, None).await?;
+            store.take_turn(id, &spec.uuid).await
+        }
+        turned => turned,
+    }
+}

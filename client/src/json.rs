@@ -49,6 +49,8 @@ pub struct Invocation<'a> {
     usage: Option<Usage>,
     #[serde(skip_serializing_if = "str::is_empty")]
     error: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resets_at_ms: Option<i64>,
     project: &'a str,
     managed: bool,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -114,6 +116,7 @@ impl<'a> From<&'a v1::Invocation> for Invocation<'a> {
             session_id: &it.session_id,
             usage: it.usage.as_ref().map(Usage::from),
             error: &it.error,
+            resets_at_ms: it.resets_at_ms,
             project: &it.project,
             managed: it.managed,
             request_id: &it.request_id,

@@ -131,6 +131,7 @@ fn load(folder: &Path) -> anyhow::Result<Recording> {
             resumed: meta.argv.iter().any(is_resumption),
             cwd: Some(meta.cwd),
             mapping: None,
+            zone: None,
         },
         exit: Exit {
             code: meta.exit_code,

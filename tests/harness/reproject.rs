@@ -59,6 +59,7 @@ pub fn reprojected(folder: &Path) -> Vec<u8> {
         resumed: spec.resume.is_some(),
         cwd: Some(spec.cwd.to_string_lossy().into_owned()),
         mapping: spec.mapping.clone(),
+        zone: spec.zone.clone(),
     };
     let mut decoder = Decoder::of_run(spec.kind, spec.format, run);
     let mut spool = Reader::open(&folder.spool()).expect("an ended invocation has a spool");

@@ -154,6 +154,8 @@ pub struct Completion {
     pub usage: Option<Usage>,
     /// Processes that were alive after it had ended.
     pub leftovers: u32,
+    /// When the limit goes away that it ran into, in epoch milliseconds.
+    pub resets_at_ms: Option<i64>,
 }
 
 /// One record of an invocation.

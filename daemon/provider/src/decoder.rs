@@ -20,7 +20,7 @@ use crate::{claude, codex, command, gemini, jsonl, opencode};
 
 /// Changes whenever the same bytes could give another log than before: by a parser, by what is
 /// redacted, or by how a line is written.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Lines that become text are needed up to the cut, and the character that may straddle it.
 const TEXT_BOUND: Bound = Bound {
@@ -69,7 +69,7 @@ struct Course {
 fn parser(kind: Kind, format: Format, run: Run) -> Box<dyn Parser> {
     match (kind, format) {
         (Kind::Claude, Format::Json) => claude::json(run),
-        (Kind::Claude, Format::Text) => claude::text(),
+        (Kind::Claude, Format::Text) => claude::text(run),
         (Kind::Codex, Format::Json) => codex::json(run),
         (Kind::Codex, Format::Text) => codex::text(run),
         (Kind::Gemini, Format::Json) => gemini::json(run),
@@ -201,6 +201,7 @@ fn completion(exit: &Exit, verdict: &Verdict) -> Completion {
         session_id: verdict.session_id.clone(),
         usage: verdict.usage,
         leftovers: exit.leftovers,
+        resets_at_ms: verdict.resets_at_ms,
     }
 }
 

@@ -205,6 +205,9 @@ fn complete_fields(line: &mut Writer<'_>, completion: &Completion) {
     if completion.leftovers > 0 {
         line.count("leftovers", completion.leftovers.into());
     }
+    // Before 1970 nothing resets.
+    let resets_at = completion.resets_at_ms;
+    line.count_if("resetsAt", resets_at.and_then(|at| u64::try_from(at).ok()));
 }
 
 fn mode_word(mode: Mode) -> &'static str {

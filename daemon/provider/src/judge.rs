@@ -37,6 +37,19 @@ pub(crate) struct Problem {
     pub(crate) outcome: Outcome,
     /// In the provider's words.
     pub(crate) error: String,
+    /// When it goes away, where that was told; in epoch milliseconds.
+    pub(crate) resets_at_ms: Option<i64>,
+}
+
+impl Problem {
+    /// One of which nothing more is known.
+    pub(crate) fn new(outcome: Outcome, error: impl Into<String>) -> Problem {
+        Problem {
+            outcome,
+            error: error.into(),
+            resets_at_ms: None,
+        }
+    }
 }
 
 /// What a parser found out about the end.
@@ -51,7 +64,7 @@ pub(crate) struct Evidence {
     pub(crate) stderr: Option<String>,
 }
 
-/// What it amounts to; three fields of the verdict.
+/// What it amounts to; fields of the verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Judgement {
     /// In one word.
@@ -60,6 +73,8 @@ pub(crate) struct Judgement {
     pub(crate) error: Option<String>,
     /// Its final result was there and it had to be ended.
     pub(crate) exit_forced: bool,
+    /// When the limit goes away that ended it.
+    pub(crate) resets_at_ms: Option<i64>,
 }
 
 impl Judgement {
@@ -69,6 +84,7 @@ impl Judgement {
             outcome: self.outcome,
             error: self.error,
             exit_forced: self.exit_forced,
+            resets_at_ms: self.resets_at_ms,
             session_id: None,
             usage: None,
             response,
@@ -80,6 +96,7 @@ impl Judgement {
 pub(crate) fn judge(exit: &Exit, evidence: &Evidence) -> Judgement {
     let forced = exit.ended_by == Some(EndedBy::PostResult)
         && matches!(evidence.last, Final::Good | Final::Bad);
+    let mut resets_at_ms = None;
     let (outcome, error) = match exit.ended_by {
         Some(EndedBy::Stop) => (Outcome::Cancelled, Some("stopped on request".to_owned())),
         Some(EndedBy::Wall) => (
@@ -95,42 +112,49 @@ pub(crate) fn judge(exit: &Exit, evidence: &Evidence) -> Judgement {
             Some("ended because the host is shutting down".to_owned()),
         ),
         Some(EndedBy::PostResult) if evidence.last == Final::Good => (Outcome::Success, None),
-        Some(EndedBy::PostResult) | None => by_itself(exit, evidence),
+        Some(EndedBy::PostResult) | None => match decisive(exit, evidence) {
+            Some(problem) => {
+                resets_at_ms = problem.resets_at_ms;
+                (problem.outcome, Some(problem.error.clone()))
+            }
+            None => by_itself(exit, evidence),
+        },
     };
     Judgement {
         outcome,
         error: error.map(|error| one_line(&error)),
         exit_forced: forced,
+        resets_at_ms,
     }
 }
 
+/// The problem that is why it ended: its final event told of it, or its exit bears it out.
+fn decisive<'e>(exit: &Exit, evidence: &'e Evidence) -> Option<&'e Problem> {
+    let failed = exit.signal.is_none() && exit.code != Some(0);
+    let problem = evidence.problem.as_ref();
+    problem.filter(|_| evidence.last == Final::Bad || failed)
+}
+
 fn by_itself(exit: &Exit, evidence: &Evidence) -> (Outcome, Option<String>) {
-    let said = evidence.problem.as_ref();
-    if evidence.last == Final::Bad
-        && let Some(problem) = said
-    {
-        return (problem.outcome, Some(problem.error.clone()));
-    }
-    match (exit.code, exit.signal, evidence.last, said) {
-        (_, Some(number), ..) => {
+    match (exit.code, exit.signal, evidence.last) {
+        (_, Some(number), _) => {
             let name = signal::name(number);
             (Outcome::Interrupted, Some(format!("ended by {name}")))
         }
-        (Some(0), None, Final::Missing, _) => (
+        (Some(0), None, Final::Missing) => (
             Outcome::Interrupted,
             Some(
                 "exited with 0 without its final event: the end of its output is missing"
                     .to_owned(),
             ),
         ),
-        (Some(0), None, Final::Bad, _) => (
+        (Some(0), None, Final::Bad) => (
             Outcome::Failed,
             Some("its final event is an error".to_owned()),
         ),
-        (Some(0), None, Final::Good | Final::None, _) => (Outcome::Success, None),
-        (_, None, _, Some(problem)) => (problem.outcome, Some(problem.error.clone())),
-        (Some(code), None, _, None) => (Outcome::Failed, Some(exit_text(code, evidence))),
-        (None, None, _, None) => (
+        (Some(0), None, Final::Good | Final::None) => (Outcome::Success, None),
+        (Some(code), None, _) => (Outcome::Failed, Some(exit_text(code, evidence))),
+        (None, None, _) => (
             Outcome::Interrupted,
             Some("ended without an exit code or a signal".to_owned()),
         ),
@@ -170,10 +194,7 @@ mod tests {
     }
 
     fn outcome(exit: Exit, last: Final, problem: Option<Outcome>) -> Outcome {
-        let problem = problem.map(|outcome| Problem {
-            outcome,
-            error: "it said".to_owned(),
-        });
+        let problem = problem.map(|outcome| Problem::new(outcome, "it said"));
         let evidence = Evidence {
             last,
             problem,
@@ -247,6 +268,28 @@ mod tests {
             outcome(exit(Some(1), None, None), Final::Good, None),
             Outcome::Failed
         );
+    }
+
+    #[test]
+    fn the_time_of_a_reset_is_told_where_the_limit_is_why_it_ended() {
+        let resets = |exit: Exit, last| {
+            let problem = Some(Problem {
+                resets_at_ms: Some(7),
+                ..Problem::new(Outcome::RateLimited, "limit")
+            });
+            let evidence = Evidence {
+                last,
+                problem,
+                stderr: None,
+            };
+            judge(&exit, &evidence).resets_at_ms
+        };
+        assert_eq!(resets(exit(Some(0), None, None), Final::Bad), Some(7));
+        assert_eq!(resets(exit(Some(1), None, None), Final::Missing), Some(7));
+        assert_eq!(resets(exit(Some(0), None, None), Final::Good), None);
+        assert_eq!(resets(exit(None, Some(9), None), Final::Missing), None);
+        let stopped = exit(Some(1), None, Some(EndedBy::Stop));
+        assert_eq!(resets(stopped, Final::Bad), None);
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub mod outcome;
 pub mod parser;
 mod plan;
 pub mod redact;
+mod reset;
 pub mod run;
 mod signal;
 #[cfg(test)]

@@ -100,6 +100,8 @@ pub struct Verdict {
     pub error: Option<String>,
     /// Its final result was there and it had to be ended.
     pub exit_forced: bool,
+    /// When the limit goes away that it ran into, where that was told; in epoch milliseconds.
+    pub resets_at_ms: Option<i64>,
     /// The session that can be resumed.
     pub session_id: Option<String>,
     /// The final total, where there is one, else the sum of what was counted.

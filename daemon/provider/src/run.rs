@@ -12,6 +12,9 @@ pub struct Run {
     pub cwd: Option<String>,
     /// What the lines mean of a CLI that is known by its user's configuration alone.
     pub mapping: Option<Mapping>,
+    /// The zone of the times of day that it prints, as in the variable `TZ` (`CET-1CEST,M3.5.0,M10.5.0/3`);
+    /// UTC where nothing is known.
+    pub zone: Option<String>,
 }
 
 impl Run {

@@ -66,6 +66,10 @@ pub struct Spec {
     /// log can be made again, and so that limits are held by the same meaning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mapping: Option<Mapping>,
+    /// The zone of the times of day that the provider prints; `None` is UTC. Looked up once, so that a
+    /// log can be made again elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
     /// When the row was made, in epoch milliseconds; the `start` line's `ts`.
     pub created_ms: u64,
     /// `/proc/sys/kernel/random/boot_id` of that moment.
@@ -145,6 +149,7 @@ impl Spec {
             resumed: self.resume.is_some(),
             cwd: Some(self.cwd.to_string_lossy().into_owned()),
             mapping: self.mapping.clone(),
+            zone: self.zone.clone(),
         }
     }
 

@@ -152,6 +152,8 @@ pub struct Managed {
     pub leftovers: Option<u32>,
     /// Where it stands among others.
     pub queueing: Queueing,
+    /// When the limit goes away that it ran into, in epoch milliseconds.
+    pub resets_at_ms: Option<i64>,
 }
 
 /// Where an invocation stands among others: before it started, and after it failed.

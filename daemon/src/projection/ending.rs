@@ -66,6 +66,7 @@ pub fn ending_of(exit: &ExitRecord, verdict: Option<&Verdict>, created_ms: u64) 
             max_rss_kib: used.max_rss_kib,
         }),
         leftovers,
+        resets_at_ms: verdict.and_then(|verdict| verdict.resets_at_ms),
     }
 }
 

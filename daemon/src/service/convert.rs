@@ -293,6 +293,7 @@ pub(super) fn invocation(project: &Path, invocation: Invocation) -> v1::Invocati
         wire.leftovers = managed
             .leftovers
             .map(|count| i32::try_from(count).unwrap_or(i32::MAX));
+        wire.resets_at_ms = managed.resets_at_ms;
     }
     wire
 }

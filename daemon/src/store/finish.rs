@@ -238,7 +238,7 @@ fn write_own(connection: &Connection, id: InvocationId, ending: &Ending) -> Resu
              SET state = 'ended', outcome = ?2, session_id = ?3, input_tokens = ?4,
                  output_tokens = ?5, cached_input_tokens = ?6, cache_creation_tokens = ?7,
                  cost_usd = ?8, user_us = ?9, system_us = ?10, max_rss_kib = ?11,
-                 leftovers = ?12, ended_ms = ?13
+                 leftovers = ?12, ended_ms = ?13, resets_at_ms = ?14
              WHERE invocation_id = ?1",
         )?
         .execute(params![
@@ -256,7 +256,8 @@ fn write_own(connection: &Connection, id: InvocationId, ending: &Ending) -> Resu
             rusage.map(|rusage| count(rusage.system_us)),
             rusage.map(|rusage| count(rusage.max_rss_kib)),
             ending.leftovers,
-            ending.completed_ms
+            ending.completed_ms,
+            ending.resets_at_ms
         ])?;
     Ok(())
 }

@@ -51,10 +51,11 @@ pub(super) const NEWEST: u32 = 10;
 const OWN_STEPS: &[Step] = &[
     step!(1, "steroidsd/001_initial"),
     step!(3, "steroidsd/003_queue"),
+    step!(4, "steroidsd/004_evidence"),
 ];
 
 /// The last of our own.
-pub(super) const OWN_VERSION: u32 = 3;
+pub(super) const OWN_VERSION: u32 = 4;
 
 impl Step {
     /// What brings the schema here; a file may also hold the way back.

@@ -69,6 +69,8 @@ pub struct Ending {
     pub rusage: Option<Rusage>,
     /// Processes found alive after the provider had ended.
     pub leftovers: Option<u32>,
+    /// When the limit goes away that it ran into, in epoch milliseconds.
+    pub resets_at_ms: Option<i64>,
 }
 
 /// Resources, as the kernel counted them.
@@ -136,7 +138,7 @@ pub(super) const COLUMNS: &str = "i.id, CAST(i.task_id AS TEXT), CAST(i.role AS 
      s.queued_ms AS queued_ms, s.priority AS priority, s.after_ids AS after_ids, \
      s.attempt AS attempt, s.retry_of AS retry_of, \
      (SELECT n.invocation_id FROM steroidsd_invocations n WHERE n.retry_of = s.invocation_id) \
-         AS retried_by";
+         AS retried_by, s.resets_at_ms AS resets_at_ms";
 
 /// `FROM` for [`COLUMNS`].
 pub(super) const JOINED: &str =
@@ -216,6 +218,7 @@ fn managed(row: &Row<'_>) -> rusqlite::Result<Option<Managed>> {
         log_generation: row.get(26)?,
         leftovers: row.get(24)?,
         queueing: queueing(row)?,
+        resets_at_ms: row.get("resets_at_ms")?,
     }))
 }
 

@@ -166,8 +166,8 @@ pub(super) async fn note(job: &Job, ending: &Ending) {
 }
 
 /// When the limit is over that an invocation has met.
-pub(super) fn resets_at_ms(_ending: &Ending) -> Option<i64> {
-    None
+pub(super) fn resets_at_ms(ending: &Ending) -> Option<i64> {
+    ending.resets_at_ms
 }
 
 /// Whether a provider is held.

@@ -37,6 +37,7 @@ mod troubles;
 mod turns;
 mod vitals;
 mod waiting;
+mod zone;
 
 pub use error::{StartError, StopError};
 pub use holds::{HeldProvider, NoSuchProvider};

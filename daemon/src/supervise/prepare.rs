@@ -40,6 +40,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) boot_id: String,
     pub(super) now_ms: u64,
     pub(super) is_file: &'a dyn Fn(&Path) -> bool,
+    /// The zone for a value of `TZ`, or the host's.
+    pub(super) zone: &'a dyn Fn(Option<&str>) -> Option<String>,
 }
 
 /// Checks the request and lays out its spec; `invocation` is still 0.
@@ -70,6 +72,8 @@ pub(super) fn prepare(
     )
     .map_err(|error| invalid("argv", error.to_string()))?;
     let environment = env::environment(&provider.settings, &request.caller_env, &request.env);
+    let tz = environment.iter().find(|(name, _)| name == "TZ");
+    let zone = (around.zone)(tz.map(|(_, value)| value.as_str()));
     let program = resolve(&command.program, &cwd, &environment, around.is_file);
     let mut argv = vec![program];
     argv.extend(command.args);
@@ -100,6 +104,7 @@ pub(super) fn prepare(
         argv,
         redaction: settings.redaction.of(&environment),
         mapping: provider.settings.mapping.clone(),
+        zone,
         env: environment,
         cwd,
         prompt,

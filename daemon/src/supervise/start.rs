@@ -28,7 +28,7 @@ use super::stop::is_open;
 use super::supervisor::{Entry, Inner, Place, chain};
 use super::troubles::low_disk;
 use super::waiting::{self, now_ms, write_down};
-use super::{StartError, Supervisor, dependency, holds, lost};
+use super::{StartError, Supervisor, dependency, holds, lost, zone};
 use crate::domain::queue::Reason;
 use crate::domain::{Invocation, InvocationId, Queueing, StartRequest};
 use crate::launch::LaunchError;
@@ -259,6 +259,7 @@ fn prepared(inner: &Inner, project: &Project, request: &StartRequest) -> Result<
         })?,
         now_ms: lost::now_ms(),
         is_file: &|path| path.is_file(),
+        zone: &zone::rule_of,
     };
     let spec = prepare(&inner.settings, request, around)?.spec;
     let redactor = spec.redactor();

@@ -58,6 +58,7 @@ impl Room {
             usage: None,
             rusage: None,
             leftovers: None,
+            resets_at_ms: None,
         };
         self.project.store.finish(id, ending).await.unwrap();
     }

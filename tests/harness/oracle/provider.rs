@@ -28,6 +28,7 @@ pub fn provider(input: &[u8]) {
             resumed: what & 0x10 != 0,
             cwd: (what & 0x20 != 0).then(|| "/home/dev/app".to_owned()),
             mapping: (kind == Kind::Jsonl).then(mapping),
+            zone: (what & 0x40 != 0).then(|| "CET-1CEST,M3.5.0,M10.5.0/3".to_owned()),
         },
         exit: exit(script.byte()),
     };

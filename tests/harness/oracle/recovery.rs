@@ -253,6 +253,7 @@ impl Bench<'_> {
         Spec {
             redaction: None,
             mapping,
+            zone: None,
             proto: PROTOCOL,
             uuid: "5d0e3c1a-0000-4000-8000-000000000001".into(),
             invocation: self.id.get(),

@@ -6,6 +6,8 @@ use crate::bounds::TEXT_LIMIT;
 use crate::json::Object;
 use crate::judge::{Evidence, Final, Judgement, Problem, judge};
 use crate::parser::{Exit, Sink};
+use crate::reset::Clock;
+use crate::run::Run;
 use crate::text::whole;
 
 use super::fault::{Limit, Shape, problem};
@@ -78,11 +80,12 @@ impl Ending {
         &mut self,
         exit: &Exit,
         stderr: Option<String>,
+        run: &Run,
     ) -> (Judgement, Option<String>) {
         let (last, problem) = match self.result.take() {
             Some(Outcome::Good) => (Final::Good, None),
             Some(Outcome::Bad(problem)) => (Final::Bad, Some(problem)),
-            None => (Final::Missing, self.last_error()),
+            None => (Final::Missing, self.last_error(run)),
         };
         let evidence = Evidence {
             last,
@@ -92,17 +95,17 @@ impl Ending {
         (judge(exit, &evidence), self.response.take())
     }
 
-    fn last_error(&self) -> Option<Problem> {
+    fn last_error(&self, run: &Run) -> Option<Problem> {
         let error = self.error.as_ref()?;
         let shape = Shape {
             status: None,
             kind: error.kind.as_deref(),
             limit: self.limit,
         };
-        Some(problem(&shape, &error.text))
+        Some(problem(&shape, &error.text, run.clock(error.at)))
     }
 
-    fn bad(&mut self, result: &Object<'_>, text: &str) -> Problem {
+    fn bad(&mut self, result: &Object<'_>, text: &str, clock: Clock<'_>) -> Problem {
         let error = self.error.take();
         let shape = Shape {
             status: result.u64("api_error_status"),
@@ -110,8 +113,8 @@ impl Ending {
             limit: self.limit,
         };
         match &error {
-            Some(error) if text.is_empty() => problem(&shape, &error.text),
-            _ => problem(&shape, text),
+            Some(error) if text.is_empty() => problem(&shape, &error.text, clock),
+            _ => problem(&shape, text, clock),
         }
     }
 }
@@ -131,7 +134,8 @@ impl Json {
                 errors if errors.is_empty() => subtype.replace('_', " "),
                 errors => errors,
             };
-            self.ending.result = Some(Outcome::Bad(self.ending.bad(result, &why)));
+            let problem = self.ending.bad(result, &why, self.run.clock(at));
+            self.ending.result = Some(Outcome::Bad(problem));
         } else {
             self.ending.run_goes_on(at, out);
             self.ending.error = None;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::json::Object;
 use crate::judge::{Problem, outcome_of_status};
 use crate::outcome::Outcome;
+use crate::reset::{self, Clock};
 
 /// A usage limit that was reached, as `rate_limit_event` tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,16 +49,19 @@ const PHRASES: [(&str, Outcome); 17] = [
         Outcome::ModelNotFound,
     ),
     ("Request rejected (429)", Outcome::RateLimited),
-    ("Claude AI usage limit reached|", Outcome::RateLimited),
+    (LIMIT_WITH_SECONDS, Outcome::RateLimited),
     ("Repeated 529 Overloaded errors", Outcome::Overloaded),
     ("Repeated server overload", Outcome::Overloaded),
 ];
+
+/// The time of its reset follows, in epoch seconds.
+const LIMIT_WITH_SECONDS: &str = "Claude AI usage limit reached|";
 
 /// Texts that tell of a usage limit, with the time of its reset or without one.
 const LIMIT_PHRASES: [&str; 2] = ["You've hit your ", "You're out of extra usage"];
 
 /// Names an error that ended a run.
-pub(super) fn problem(shape: &Shape<'_>, text: &str) -> Problem {
+pub(super) fn problem(shape: &Shape<'_>, text: &str, clock: Clock<'_>) -> Problem {
     let outcome = outcome(shape, text);
     let mut error = if text.is_empty() {
         "failed without saying why"
@@ -69,7 +73,28 @@ pub(super) fn problem(shape: &Shape<'_>, text: &str) -> Problem {
     if let (Outcome::RateLimited, Some(reset)) = (outcome, reset) {
         error = format!("{error} ({reset})");
     }
-    Problem { outcome, error }
+    let resets_at_ms = (outcome == Outcome::RateLimited)
+        .then(|| resets_at(shape, text, clock))
+        .flatten();
+    Problem {
+        resets_at_ms,
+        ..Problem::new(outcome, error)
+    }
+}
+
+/// When a limit goes away: its event says so, else the sentence may.
+fn resets_at(shape: &Shape<'_>, text: &str, clock: Clock<'_>) -> Option<i64> {
+    if let Some(resets_at) = shape.limit.and_then(|limit| limit.resets_at) {
+        return reset::seconds(resets_at);
+    }
+    let message = Body::of(text).message;
+    if let Some(seconds) = message.strip_prefix(LIMIT_WITH_SECONDS) {
+        let digits = seconds.trim_end_matches(|c: char| !c.is_ascii_digit());
+        return reset::seconds(digits.parse().ok()?);
+    }
+    let is_limit = LIMIT_PHRASES.into_iter().any(|it| message.starts_with(it));
+    let rest = reset::after(message, " resets ").filter(|_| is_limit)?;
+    clock.time(rest.strip_prefix("at ").unwrap_or(rest))
 }
 
 /// Whether a text is one that the CLI prints in place of an answer.
@@ -182,6 +207,11 @@ impl<'a> Body<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::at;
+
+    fn clock() -> Clock<'static> {
+        Clock::at(at(1))
+    }
 
     fn of(status: Option<u64>, kind: Option<&str>, text: &str) -> Outcome {
         let shape = Shape {
@@ -189,7 +219,7 @@ mod tests {
             kind,
             limit: None,
         };
-        problem(&shape, text).outcome
+        problem(&shape, text, clock()).outcome
     }
 
     #[test]
@@ -229,7 +259,7 @@ mod tests {
                 kind: Some("rate_limit"),
                 limit: Some(Limit { resets_at }),
             };
-            problem(&shape, "You've hit your session limit")
+            problem(&shape, "You've hit your session limit", clock())
         };
         assert_eq!(limited(None).outcome, Outcome::CreditExhausted);
         let with = limited(Some(1_795_400_000));
@@ -238,7 +268,10 @@ mod tests {
             with.error,
             "You've hit your session limit (resets 2026-11-23T02:13:20Z)"
         );
+        assert_eq!(with.resets_at_ms, Some(1_795_400_000_000));
+        assert_eq!(limited(None).resets_at_ms, None);
         assert_eq!(limited(Some(i64::MAX)).outcome, Outcome::RateLimited);
+        assert_eq!(limited(Some(i64::MAX)).resets_at_ms, None);
         let text = "You've hit your weekly limit · resets Monday";
         assert_eq!(
             of(Some(429), Some("rate_limit"), text),
@@ -248,6 +281,26 @@ mod tests {
             of(Some(429), None, "You've hit your usage limit"),
             Outcome::CreditExhausted
         );
+    }
+
+    #[test]
+    fn a_sentence_with_a_time_tells_when_a_limit_goes_away() {
+        let resets = |text: &str| problem(&Shape::default(), text, clock()).resets_at_ms;
+        let hours = |hours: i64| Some(hours * 3_600_000);
+        assert_eq!(
+            resets("You've hit your session limit · resets 3pm (UTC)"),
+            hours(15)
+        );
+        assert_eq!(
+            resets("You've hit your weekly limit · resets Jan 3 at 1am (UTC)"),
+            hours(49)
+        );
+        assert_eq!(
+            resets("Claude AI usage limit reached|1795400000"),
+            Some(1_795_400_000_000)
+        );
+        assert_eq!(resets("You've hit your weekly limit · resets Monday"), None);
+        assert_eq!(resets("The quota resets 3pm (UTC)"), None);
     }
 
     #[test]

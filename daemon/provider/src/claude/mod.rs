@@ -43,8 +43,8 @@ pub(crate) fn json(run: Run) -> Box<dyn Parser> {
 }
 
 /// `claude -p`.
-pub(crate) fn text() -> Box<dyn Parser> {
-    Box::new(text::Plain::default())
+pub(crate) fn text(run: Run) -> Box<dyn Parser> {
+    Box::new(text::Plain::new(run))
 }
 
 /// The event stream.
@@ -82,7 +82,7 @@ impl Parser for Json {
     }
 
     fn end(&mut self, _at: Stamp, exit: &Exit, _out: &mut dyn Sink) -> Verdict {
-        let (judgement, result) = self.ending.judge(exit, self.stderr.take());
+        let (judgement, result) = self.ending.judge(exit, self.stderr.take(), &self.run);
         Verdict {
             session_id: self.session.take(),
             usage: self.tokens.at_end(),

@@ -7,6 +7,7 @@ use crate::activity::{Activity, Stamp, Stream, Text};
 use crate::bounds::one_line;
 use crate::judge::{Evidence, Final, judge};
 use crate::parser::{Exit, Line, Parser, Sink, Verdict, Vitals};
+use crate::run::Run;
 use crate::text::{self, Answer};
 
 use super::fault;
@@ -14,6 +15,7 @@ use super::fault;
 /// `claude -p` without an output format.
 #[derive(Debug, Default)]
 pub(super) struct Plain {
+    run: Run,
     answer: Answer,
     begun: bool,
     held: Option<(Stamp, Text<'static>)>,
@@ -21,6 +23,13 @@ pub(super) struct Plain {
 }
 
 impl Plain {
+    pub(super) fn new(run: Run) -> Plain {
+        Plain {
+            run,
+            ..Plain::default()
+        }
+    }
+
     fn output(&mut self, at: Stamp, msg: Text<'_>, out: &mut dyn Sink) {
         self.answer.push_line(&msg.text);
         let stream = Stream::Stdout;
@@ -64,7 +73,11 @@ impl Parser for Plain {
         };
         if let Some((since, held)) = self.held.take() {
             if exit.code.is_some_and(|code| code != 0) {
-                evidence.problem = Some(fault::problem(&fault::Shape::default(), &held.text));
+                evidence.problem = Some(fault::problem(
+                    &fault::Shape::default(),
+                    &held.text,
+                    self.run.clock(since),
+                ));
             } else {
                 self.output(at.shown_late(since), held, out);
             }

@@ -3,6 +3,7 @@
 
 use crate::judge::{self, Problem};
 use crate::outcome::Outcome;
+use crate::reset::{self, Clock};
 
 /// Sentences of codex and of the API behind it, by their beginnings.
 const BEGINNINGS: &[(&str, Outcome)] = &[
@@ -35,21 +36,35 @@ const MODEL_ENDS: &[&str] = &[
     "model is not supported when using Codex with a ChatGPT account.",
 ];
 
+/// What follows says when a plan's limit goes away.
+const TRY_AGAIN_AT: &str = "ry again at ";
+const TRY_AGAIN_IN: &str = "ry again in ";
+
 /// Its sentence for a plain 500, whatever it says of demand; an overload has one of its own.
 const SERVER_ERROR: &str = "We're currently experiencing high demand";
 
 /// What an error text amounts to.
-pub(super) fn problem(message: &str) -> Problem {
+pub(super) fn problem(message: &str, clock: Clock<'_>) -> Problem {
+    let outcome = outcome(message);
+    let is_limit = outcome == Outcome::RateLimited;
     Problem {
-        outcome: outcome(message),
-        error: message.to_owned(),
+        resets_at_ms: is_limit.then(|| resets_at(message, clock)).flatten(),
+        ..Problem::new(outcome, message)
     }
+}
+
+/// `… or try again at Nov 23rd, 2026 2:13 AM.`, in the zone of its own clock; older ones say
+/// `Try again in 3 days 2 hours.`
+fn resets_at(message: &str, clock: Clock<'_>) -> Option<i64> {
+    let at = || clock.time(reset::after(message, TRY_AGAIN_AT)?);
+    let span = || clock.span(reset::after(message, TRY_AGAIN_IN)?);
+    at().or_else(span)
 }
 
 fn outcome(message: &str) -> Outcome {
     let message = message.trim().replace('\u{2019}', "'");
     if message.starts_with("You've hit your usage limit") {
-        let tells_when = message.contains("ry again at ");
+        let tells_when = message.contains(TRY_AGAIN_AT) || message.contains(TRY_AGAIN_IN);
         return if tells_when {
             Outcome::RateLimited
         } else {
@@ -121,6 +136,7 @@ fn reason(why: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::at;
 
     #[test]
     fn its_sentences_are_told_apart() {
@@ -151,6 +167,10 @@ mod tests {
             ),
             (
                 "You've hit your usage limit. Try again at 4:10 PM.",
+                Outcome::RateLimited,
+            ),
+            (
+                "You've hit your usage limit. Try again in 3 days 2 hours.",
                 Outcome::RateLimited,
             ),
             (
@@ -190,6 +210,37 @@ mod tests {
         ];
         for (message, expected) in cases {
             assert_eq!(outcome(message), expected, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_plans_limit_tells_when_it_goes_away() {
+        let resets = |message: &str| problem(message, Clock::at(at(0))).resets_at_ms;
+        let cases = [
+            (
+                "You’ve hit your usage limit. Upgrade to Pro or try again at Jan 2nd, 1970 2:13 AM.",
+                Some(26 * 3_600_000 + 13 * 60_000),
+            ),
+            (
+                "You've hit your usage limit. Try again at 4:10 PM.",
+                Some(16 * 3_600_000 + 10 * 60_000),
+            ),
+            (
+                "You've hit your usage limit. Try again in 3 days 2 hours.",
+                Some(74 * 3_600_000),
+            ),
+            ("You've hit your usage limit. Try again later.", None),
+            (
+                "exceeded retry limit, last status: 429 Too Many Requests",
+                None,
+            ),
+            (
+                "Selected model is at capacity. Please try again in 5s.",
+                None,
+            ),
+        ];
+        for (message, expected) in cases {
+            assert_eq!(resets(message), expected, "{message}");
         }
     }
 

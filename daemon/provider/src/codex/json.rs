@@ -109,7 +109,7 @@ impl Json {
             (None, None) => "turn failed without a reason".to_owned(),
         };
         self.last = Final::Bad;
-        self.problem = Some(errors::problem(&message));
+        self.problem = Some(errors::problem(&message, self.run.clock(at)));
         out.ignored(&ignored::TURN_FAILED);
         true
     }
@@ -286,7 +286,9 @@ impl Parser for Json {
     fn end(&mut self, at: Stamp, exit: &Exit, out: &mut dyn Sink) -> Verdict {
         if let Some((since, held)) = self.error.take() {
             notice(out, since, at, &held);
-            self.problem.get_or_insert_with(|| errors::problem(&held));
+            let clock = self.run.clock(since);
+            self.problem
+                .get_or_insert_with(|| errors::problem(&held, clock));
         }
         let evidence = Evidence {
             last: self.last,

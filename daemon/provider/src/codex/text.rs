@@ -172,7 +172,7 @@ impl Transcript {
         if matches!(&self.block, Block::Result(ended) if !ended.body.ends_blank()) {
             return false;
         }
-        self.problem = Some(errors::problem(message));
+        self.problem = Some(errors::problem(message, self.run.clock(at)));
         match self.error.take() {
             Some((_, held)) if held == message => {
                 self.last = Final::Bad;

@@ -126,6 +126,7 @@ impl Parser for Silent {
             outcome: Outcome::Success,
             error: None,
             exit_forced: false,
+            resets_at_ms: None,
             session_id: None,
             usage: None,
             response: None,

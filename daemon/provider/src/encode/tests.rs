@@ -68,6 +68,7 @@ fn a_complete_line_has_its_fields_and_only_those_that_apply() {
         session_id: None,
         usage: None,
         leftovers: 0,
+        resets_at_ms: None,
     };
     assert_eq!(
         line(&Activity::Complete(Box::new(completion.clone()))),
@@ -90,11 +91,12 @@ fn a_complete_line_has_its_fields_and_only_those_that_apply() {
             cumulative: true,
         }),
         leftovers: 2,
+        resets_at_ms: Some(1_795_400_000_000),
         ..completion
     };
     assert_eq!(
         line(&Activity::Complete(Box::new(completion))),
-        r#"{"ts":1700000000123,"type":"complete","success":true,"duration":90000,"exitCode":0,"timedOut":false,"outcome":"success","exitForced":true,"sessionId":"s","usage":{"inputTokens":1,"outputTokens":2,"cachedInputTokens":3,"totalCostUsd":0.5,"total":true,"cumulative":true},"leftovers":2,"raw":77}"#
+        r#"{"ts":1700000000123,"type":"complete","success":true,"duration":90000,"exitCode":0,"timedOut":false,"outcome":"success","exitForced":true,"sessionId":"s","usage":{"inputTokens":1,"outputTokens":2,"cachedInputTokens":3,"totalCostUsd":0.5,"total":true,"cumulative":true},"leftovers":2,"resetsAt":1795400000000,"raw":77}"#
     );
 }
 

@@ -3,19 +3,29 @@
 
 use serde_json::value::RawValue;
 
+use crate::activity::Stamp;
 use crate::json::Object;
 use crate::judge::{self, Problem};
 use crate::outcome::Outcome;
+use crate::reset::{self, Clock};
 
 /// The CLI's own exit code for missing credentials.
 const EXIT_AUTH: i32 = 41;
 
+/// What follows says how long to wait: of the API, of the CLI, of its plans.
+const WAITS: [&str; 3] = [
+    "Please retry in ",
+    "Suggested retry after ",
+    "Your quota will reset after ",
+];
+
 /// What an error message amounts to.
-pub(super) fn problem(message: &str) -> Problem {
+pub(super) fn problem(message: &str, clock: Clock<'_>) -> Problem {
     let Some(error) = embedded(message) else {
+        let outcome = of_sentence(message).unwrap_or(Outcome::Failed);
         return Problem {
-            outcome: of_sentence(message).unwrap_or(Outcome::Failed),
-            error: bare(message),
+            resets_at_ms: resets_at(outcome, message, clock),
+            ..Problem::new(outcome, bare(message))
         };
     };
     let said = error.str("message").unwrap_or_default();
@@ -28,14 +38,28 @@ pub(super) fn problem(message: &str) -> Problem {
         .unwrap_or(Outcome::Failed);
     let number = code.map(|code| code.to_string()).unwrap_or_default();
     let origin = [number.as_str(), &status].join(" ");
+    let text = match (said.trim(), origin.trim()) {
+        ("", _) => bare(message),
+        (said, "") => said.to_owned(),
+        (said, origin) => format!("{said} ({origin})"),
+    };
+    let told = clock.of_google(&error).filter(|_| is_limit(outcome));
     Problem {
-        outcome,
-        error: match (said.trim(), origin.trim()) {
-            ("", _) => bare(message),
-            (said, "") => said.to_owned(),
-            (said, origin) => format!("{said} ({origin})"),
-        },
+        resets_at_ms: told.or_else(|| resets_at(outcome, &said, clock)),
+        ..Problem::new(outcome, text)
     }
+}
+
+/// What its sentences say of when to come back.
+fn resets_at(outcome: Outcome, said: &str, clock: Clock<'_>) -> Option<i64> {
+    let spans = WAITS.iter().filter_map(|wait| reset::after(said, wait));
+    spans
+        .filter(|_| is_limit(outcome))
+        .find_map(|rest| clock.span(rest))
+}
+
+fn is_limit(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::RateLimited | Outcome::Overloaded)
 }
 
 /// What the exit code adds. Codes above 128 are statuses from 400 to 511 without their high bits.
@@ -51,7 +75,7 @@ pub(super) fn of_exit(code: i32) -> Option<Outcome> {
 pub(super) fn reason(message: &str, status: Option<u64>) -> &'static str {
     let outcome = status
         .and_then(judge::outcome_of_status)
-        .unwrap_or_else(|| problem(message).outcome);
+        .unwrap_or_else(|| problem(message, Clock::at(Stamp::default())).outcome);
     match (outcome, status) {
         (Outcome::RateLimited | Outcome::CreditExhausted, _) => "rate_limit",
         (Outcome::Overloaded, _) => "overloaded",
@@ -134,6 +158,10 @@ fn of_sentence(message: &str) -> Option<Outcome> {
 mod tests {
     use super::*;
 
+    fn problem(message: &str) -> Problem {
+        super::problem(message, Clock::at(Stamp::default()))
+    }
+
     #[test]
     fn the_json_inside_a_message_decides() {
         let found = problem(
@@ -197,6 +225,32 @@ mod tests {
             Outcome::Failed
         );
         assert_eq!(problem("[API Error: terminated]").error, "terminated");
+    }
+
+    #[test]
+    fn a_limit_tells_how_long_to_wait() {
+        let cases = [
+            (
+                r#"{"error":{"code":429,"message":"Slow down. Please retry in 9s.","status":"RESOURCE_EXHAUSTED","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"27s"}]}}"#,
+                Some(27_000),
+            ),
+            (
+                r#"{"error":{"code":429,"message":"You exceeded your current quota, please check your plan and billing details. Please retry in 26.5s."}}"#,
+                Some(26_500),
+            ),
+            (
+                "[API Error: You have exhausted your capacity on this model. Your quota will reset after 1h2m5s.]",
+                Some(3_725_000),
+            ),
+            ("Resource has been exhausted (e.g. check quota).", None),
+            (
+                r#"{"error":{"code":400,"message":"Please retry in 9s."}}"#,
+                None,
+            ),
+        ];
+        for (message, expected) in cases {
+            assert_eq!(problem(message).resets_at_ms, expected, "{message}");
+        }
     }
 
     #[test]

@@ -158,7 +158,7 @@ impl Json {
         } else {
             let said = event.object("error").and_then(|error| error.str("message"));
             let said = said.unwrap_or_else(|| Cow::Owned(format!("ended with status {status}")));
-            self.problem = Some(errors::problem(&said));
+            self.problem = Some(errors::problem(&said, self.run.clock(at)));
             Final::Bad
         };
         match event.object("stats").and_then(|stats| usage(&stats)) {
@@ -179,13 +179,13 @@ impl Json {
             (Some(problem), Some(outcome)) if problem.outcome == Outcome::Failed => {
                 Some(Problem { outcome, ..problem })
             }
-            (None, Some(outcome)) if self.last == Final::Missing => Some(Problem {
-                outcome,
-                error: match self.stderr.take_first() {
+            (None, Some(outcome)) if self.last == Final::Missing => {
+                let error = match self.stderr.take_first() {
                     Some(line) => line,
                     None => format!("exit code {}", exit.code?),
-                },
-            }),
+                };
+                Some(Problem::new(outcome, error))
+            }
             (said, _) => said,
         }
     }

@@ -17,6 +17,7 @@ use crate::bounds::one_line;
 use crate::gemini::{errors, ignored};
 use crate::judge::Problem;
 use crate::parser::{Line, Sink};
+use crate::reset::Clock;
 use crate::text;
 
 /// Lines an error message takes at most; an attempt that goes on longer is none.
@@ -100,7 +101,7 @@ impl Stderr {
             return out.ignored(rule);
         }
         if msg.text.starts_with(REPORT) {
-            self.problem = Some(reported(&msg.text));
+            self.problem = Some(reported(&msg.text, at));
         } else if self.first.is_none() && is_sentence(&msg.text) {
             self.first = Some(one_line(&msg.text));
         }
@@ -174,11 +175,11 @@ fn delay(text: &str) -> Option<u64> {
 }
 
 /// `…Full report available at: PATH NAME: MESSAGE`.
-fn reported(line: &str) -> Problem {
+fn reported(line: &str, at: Stamp) -> Problem {
     let message = line
         .split_once("Error: ")
         .map_or(line, |(_, message)| message);
-    errors::problem(message)
+    errors::problem(message, Clock::at(at))
 }
 
 #[cfg(test)]

@@ -30,10 +30,8 @@ impl Parser for Plain {
         self.stderr.flush(at, out);
         let stderr = self.stderr.take_first();
         let problem = self.stderr.take_problem().or_else(|| {
-            Some(Problem {
-                outcome: exit.code.and_then(errors::of_exit)?,
-                error: stderr.clone()?,
-            })
+            let outcome = exit.code.and_then(errors::of_exit)?;
+            Some(Problem::new(outcome, stderr.clone()?))
         });
         let evidence = Evidence {
             last: Final::None,

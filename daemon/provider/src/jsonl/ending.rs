@@ -9,6 +9,7 @@ use crate::judge::{self, Final, Problem};
 use crate::mapping::{Field, Mapping, Rule};
 use crate::outcome::Outcome;
 use crate::parser::Sink;
+use crate::reset::Clock;
 use crate::text::{self, Answer};
 
 impl Jsonl {
@@ -68,14 +69,12 @@ impl Jsonl {
             self.final_answer = bounded.take();
             done = Done::Silent;
         }
-        let mut error = self.problem(mapping, rule, value);
+        let mut error = self.problem(mapping, rule, value, Clock::at(at));
         if rule.is_final {
             if error.is_none() && rule.is_error(value) {
                 let said = self.final_answer.clone();
-                error = Some(Problem {
-                    outcome: Outcome::Failed,
-                    error: said.unwrap_or_else(|| "its final event is an error".to_owned()),
-                });
+                let said = said.unwrap_or_else(|| "its final event is an error".to_owned());
+                error = Some(Problem::new(Outcome::Failed, said));
             }
             self.show_error(at, out);
             self.last = match &error {
@@ -102,7 +101,13 @@ impl Jsonl {
     }
 
     /// What an event says went wrong; an empty text and a code of 0 say nothing.
-    fn problem(&self, mapping: &Mapping, rule: &Rule, value: &RawValue) -> Option<Problem> {
+    fn problem(
+        &self,
+        mapping: &Mapping,
+        rule: &Rule,
+        value: &RawValue,
+        clock: Clock<'_>,
+    ) -> Option<Problem> {
         let is_nothing = |text: &str| matches!(text.trim(), "" | "0" | "false");
         let found = |field| self.text(rule, field, value).map(|text| text.text);
         let said = found(Field::Error).filter(|said| !is_nothing(said));
@@ -118,6 +123,10 @@ impl Jsonl {
             (Some(said), Some(code)) => format!("{said} ({code})"),
             (said, code) => said.or(code)?.into_owned(),
         };
-        Some(Problem { outcome, error })
+        let resets_at = rule.find(Field::ResetsAt, value);
+        Some(Problem {
+            resets_at_ms: resets_at.and_then(|it| clock.value(&it)),
+            ..Problem::new(outcome, error)
+        })
     }
 }

@@ -115,7 +115,7 @@ impl Jsonl {
     fn plain(&mut self, stream: Stream, msg: Text<'_>, at: Stamp, out: &mut dyn Sink) {
         if let Some(outcome) = self.mapping.outcome(None, &msg.text) {
             let error = one_line(&msg.text);
-            self.hint = Some(Problem { outcome, error });
+            self.hint = Some(Problem::new(outcome, error));
         }
         if stream == Stream::Stderr && !msg.text.trim().is_empty() {
             self.stderr = Some(one_line(&msg.text));

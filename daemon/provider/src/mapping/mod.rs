@@ -59,6 +59,8 @@ pub enum Field {
     Error,
     /// The kind of it: an HTTP status, or a word.
     ErrorCode,
+    /// When the limit goes away that it tells of.
+    ResetsAt,
     /// The final answer.
     Answer,
     /// Tokens read.
@@ -77,7 +79,7 @@ pub enum Field {
 
 impl Field {
     /// Every field, in the order of the documentation.
-    pub const ALL: [Field; 18] = [
+    pub const ALL: [Field; 19] = [
         Field::Session,
         Field::Text,
         Field::Thinking,
@@ -90,6 +92,7 @@ impl Field {
         Field::ExitCode,
         Field::Error,
         Field::ErrorCode,
+        Field::ResetsAt,
         Field::Answer,
         Field::InputTokens,
         Field::OutputTokens,
@@ -122,6 +125,7 @@ impl Field {
             Field::ExitCode => "exit_code",
             Field::Error => "error",
             Field::ErrorCode => "error_code",
+            Field::ResetsAt => "resets_at",
             Field::Answer => "answer",
             Field::InputTokens => "input_tokens",
             Field::OutputTokens => "output_tokens",

@@ -127,6 +127,12 @@ impl Rule {
                 "needs `call` or `final`: it tells how one of them went",
             );
         }
+        if has(Field::ResetsAt) && !has(Field::Error) && !has(Field::ErrorCode) {
+            return refuse(
+                "resets_at",
+                "needs `error` or `error_code`, of which it tells",
+            );
+        }
         if self.is_delta && !has(Field::Text) {
             return refuse("delta", "needs `text`, which comes in pieces");
         }
@@ -227,6 +233,7 @@ mod tests {
             (r#"{"fields":{"call":["/i"]}}"#, "call"),
             (r#"{"fields":{"result":["/r"]}}"#, "result"),
             (r#"{"fields":{"exit_code":["/r"]}}"#, "exit_code"),
+            (r#"{"fields":{"resets_at":["/r"]}}"#, "resets_at"),
             (
                 r#"{"fields":{"text":["/t"]},"is_error":["/e"]}"#,
                 "is_error",

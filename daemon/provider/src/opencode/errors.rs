@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use crate::json::Object;
 use crate::judge::{self, Problem};
 use crate::outcome::Outcome;
+use crate::reset::{self, Clock};
 
 /// Kinds of errors in answers of APIs (`error.type`, `error.code` or `error.status`): OpenAI's and
 /// those that answer like it, Anthropic's, Google's, and opencode's own models (Zen).
@@ -65,8 +66,11 @@ const BEGINNINGS: &[(&str, Outcome)] = &[
     ),
 ];
 
+/// What follows says how long to wait, in sentences of OpenAI's API and of Google's.
+const WAITS: [&str; 2] = ["Please try again in ", "Please retry in "];
+
 /// What an `error` event tells; `None` if it has none of the fields of one.
-pub(super) fn problem(error: &Object<'_>) -> Option<Problem> {
+pub(super) fn problem(error: &Object<'_>, clock: Clock<'_>) -> Option<Problem> {
     let name = error.str("name");
     let data = error.object("data").unwrap_or_default();
     let said = data.str("message").or_else(|| error.str("message"));
@@ -77,29 +81,58 @@ pub(super) fn problem(error: &Object<'_>) -> Option<Problem> {
     let said = said.unwrap_or_default();
     let status = data.u64("statusCode");
     let answer = data.str("responseBody").unwrap_or_default();
-    let answer = Answer::of(&answer);
+    let answer = Answer::of(&answer, clock);
     let outcome = of_name(&name)
         .or_else(|| answer.outcome(&said))
         .or_else(|| of_sentence(&said))
         .or_else(|| judge::outcome_of_status(status?));
     let number = status.map(|status| status.to_string()).unwrap_or_default();
     let origin = [number.as_str(), answer.kind()].join(" ");
+    let outcome = outcome.unwrap_or(Outcome::Failed);
+    let resets_at_ms = is_limit(outcome)
+        .then(|| {
+            answer
+                .resets_at_ms
+                .or_else(|| of_headers(&data, clock))
+                .or_else(|| of_wait(&said, clock))
+        })
+        .flatten();
     let error = match (said.trim(), origin.trim()) {
         ("", _) => name.into_owned(),
         (said, "") => said.to_owned(),
         (said, origin) => format!("{said} ({origin})"),
     };
     Some(Problem {
-        outcome: outcome.unwrap_or(Outcome::Failed),
-        error,
+        resets_at_ms,
+        ..Problem::new(outcome, error)
     })
 }
 
+/// Outcomes that pass with time.
+fn is_limit(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::RateLimited | Outcome::Overloaded)
+}
+
+/// `retry-after` of the API's answer: seconds, or a date.
+fn of_headers(data: &Object<'_>, clock: Clock<'_>) -> Option<i64> {
+    let headers = data.object("responseHeaders")?;
+    let in_ms = || clock.in_ms(headers.str("retry-after-ms")?.trim().parse().ok()?);
+    in_ms().or_else(|| clock.word(&headers.str("retry-after")?))
+}
+
+/// What an API's sentence says of when to come back.
+fn of_wait(said: &str, clock: Clock<'_>) -> Option<i64> {
+    let spans = WAITS.iter().filter_map(|wait| reset::after(said, wait));
+    spans.into_iter().find_map(|rest| clock.span(rest))
+}
+
 /// What a line of stderr tells, its `Error: ` taken off.
-pub(super) fn of_line(said: &str) -> Problem {
+pub(super) fn of_line(said: &str, clock: Clock<'_>) -> Problem {
+    let outcome = of_sentence(said).unwrap_or(Outcome::Failed);
+    let wait = of_wait(said, clock);
     Problem {
-        outcome: of_sentence(said).unwrap_or(Outcome::Failed),
-        error: said.to_owned(),
+        resets_at_ms: wait.filter(|_| is_limit(outcome)),
+        ..Problem::new(outcome, said)
     }
 }
 
@@ -143,14 +176,14 @@ fn of_sentence(said: &str) -> Option<Outcome> {
 /// The kinds that an API's answer names, from the narrowest to the widest.
 struct Answer {
     kinds: Vec<String>,
-    tells_when: bool,
+    resets_at_ms: Option<i64>,
 }
 
 impl Answer {
-    fn of(body: &str) -> Answer {
+    fn of(body: &str, clock: Clock<'_>) -> Answer {
         let mut answer = Answer {
             kinds: Vec::new(),
-            tells_when: false,
+            resets_at_ms: None,
         };
         let error = serde_json::from_str::<&RawValue>(body)
             .ok()
@@ -161,8 +194,12 @@ impl Answer {
                     .kinds
                     .extend(error.str(key).map(|kind| kind.into_owned()));
             }
-            answer.tells_when =
-                error.f64("resets_at").is_some() || error.f64("resets_in_seconds").is_some();
+            let in_seconds = || clock.in_ms(error.f64("resets_in_seconds")? * 1000.0);
+            answer.resets_at_ms = error
+                .i64("resets_at")
+                .and_then(reset::seconds)
+                .or_else(in_seconds)
+                .or_else(|| clock.of_google(&error));
         }
         answer
     }
@@ -171,7 +208,7 @@ impl Answer {
         self.kinds.iter().find_map(|kind| match kind.as_str() {
             "not_found_error" if said.starts_with("model:") => Some(Outcome::ModelNotFound),
             // Of a ChatGPT plan.
-            "usage_limit_reached" if self.tells_when => Some(Outcome::RateLimited),
+            "usage_limit_reached" if self.resets_at_ms.is_some() => Some(Outcome::RateLimited),
             "usage_limit_reached" => Some(Outcome::CreditExhausted),
             kind => {
                 let known = KINDS.iter().find(|(known, _)| *known == kind);
@@ -189,10 +226,19 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::at;
+
+    fn clock() -> Clock<'static> {
+        Clock::at(at(0))
+    }
+
+    fn of_line(said: &str) -> Problem {
+        super::of_line(said, clock())
+    }
 
     fn of(error: &str) -> Problem {
         let raw: &RawValue = serde_json::from_str(error).unwrap();
-        problem(&Object::parse(raw, false).unwrap()).unwrap()
+        problem(&Object::parse(raw, false).unwrap(), clock()).unwrap()
     }
 
     /// An answer of an API, as it stands in an `error` event.
@@ -306,6 +352,43 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_tells_when_it_goes_away() {
+        let resets = |body: &str| of(&api(429, "x", body)).resets_at_ms;
+        let limit = |key: &str| {
+            resets(&format!(
+                r#"{{"error":{{"type":"usage_limit_reached",{key}}}}}"#
+            ))
+        };
+        assert_eq!(limit(r#""resets_at":1795400000"#), Some(1_795_400_000_000));
+        assert_eq!(limit(r#""resets_in_seconds":90"#), Some(90_000));
+        assert_eq!(limit(r#""resets_at":"soon""#), None);
+        assert_eq!(
+            resets(r#"{"error":{"details":[{"retryDelay":"27s"}]}}"#),
+            Some(27_000)
+        );
+        let said = "Rate limit reached for coder-1. Please try again in 3.8s.";
+        assert_eq!(of_line(said).resets_at_ms, Some(3_800));
+        assert_eq!(of(&api(429, said, "")).resets_at_ms, Some(3_800));
+        assert_eq!(of(&api(500, said, "")).resets_at_ms, Some(3_800));
+        let headers = |headers: &str| {
+            of(&format!(
+                r#"{{"name":"APIError","data":{{"message":"{said}","statusCode":429,"responseHeaders":{headers}}}}}"#
+            ))
+            .resets_at_ms
+        };
+        assert_eq!(headers(r#"{"retry-after":"2"}"#), Some(2_000));
+        assert_eq!(
+            headers(r#"{"retry-after-ms":"70","retry-after":"2"}"#),
+            Some(70)
+        );
+        assert_eq!(
+            headers(r#"{"retry-after":"Thu, 01 Jan 1970 00:01:00 GMT"}"#),
+            Some(60_000)
+        );
+        assert_eq!(headers(r#"{"retry-after":"soon"}"#), Some(3_800));
+    }
+
+    #[test]
     fn an_error_is_told_with_its_status_and_kind() {
         let refused = api(401, "Bad key.", r#"{"error":{"code":"invalid_api_key"}}"#);
         assert_eq!(of(&refused).error, "Bad key. (401 invalid_api_key)");
@@ -313,6 +396,6 @@ mod tests {
         let bare = of(r#"{"name":"MessageOutputLengthError","data":{}}"#);
         assert_eq!(bare.error, "MessageOutputLengthError");
         let raw: &RawValue = serde_json::from_str("{}").unwrap();
-        assert_eq!(problem(&Object::parse(raw, false).unwrap()), None);
+        assert_eq!(problem(&Object::parse(raw, false).unwrap(), clock()), None);
     }
 }

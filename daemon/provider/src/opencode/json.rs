@@ -225,7 +225,9 @@ impl Json {
     }
 
     fn error(&mut self, event: &Object<'_>, at: Stamp, out: &mut dyn Sink) -> bool {
-        let Some(problem) = event.object("error").and_then(|it| errors::problem(&it)) else {
+        let clock = self.run.clock(at);
+        let error = event.object("error");
+        let Some(problem) = error.and_then(|it| errors::problem(&it, clock)) else {
             return false;
         };
         self.error.hold(at, whole(problem.error.clone()));
@@ -254,10 +256,8 @@ impl Json {
             && exit.code == Some(0)
         {
             evidence.last = Final::Bad;
-            evidence.problem = Some(Problem {
-                outcome: Outcome::Failed,
-                error: format!("ended at a call that it had no permission for: {cmd}"),
-            });
+            let why = format!("ended at a call that it had no permission for: {cmd}");
+            evidence.problem = Some(Problem::new(Outcome::Failed, why));
         }
         evidence
     }

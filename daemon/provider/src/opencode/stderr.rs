@@ -19,6 +19,7 @@ use crate::held::HeldError;
 use crate::judge::Problem;
 use crate::opencode::{errors, ignored};
 use crate::parser::{Line, Sink};
+use crate::reset::Clock;
 use crate::text;
 
 /// What stands before an error, and nowhere else.
@@ -72,7 +73,7 @@ impl Stderr {
             && !tool_failed
         {
             let said = without_style(said);
-            self.problem = Some(errors::of_line(&said));
+            self.problem = Some(errors::of_line(&said, Clock::at(line.at)));
             let said = Text {
                 text: Cow::Owned(said.into_owned()),
                 truncated_bytes: styled.truncated_bytes,

@@ -106,6 +106,7 @@ impl Case {
             },
             redaction: None,
             mapping: None,
+            zone: None,
             created_ms: 1,
             boot_id: "boot".to_owned(),
             socket: folder.path().join("run").join("s"),

@@ -75,6 +75,7 @@ impl Rows {
             log_generation: 0,
             leftovers: None,
             queueing: Queueing::default(),
+            resets_at_ms: None,
         };
         let row = Invocation {
             id: id(n),

@@ -90,6 +90,7 @@ fn ending(outcome: Outcome, completed: SystemTime) -> Ending {
         usage: None,
         rusage: None,
         leftovers: None,
+        resets_at_ms: None,
     }
 }
 

@@ -163,6 +163,7 @@ fn a_pid_is_shown_only_while_it_means_something() {
         log_generation: 0,
         leftovers: None,
         queueing: Queueing::default(),
+        resets_at_ms: None,
     };
     let row = |phase| Invocation {
         id: InvocationId::new(3).unwrap(),

@@ -114,6 +114,7 @@ pub(super) fn ending(outcome: Outcome) -> Ending {
             max_rss_kib: 3,
         }),
         leftovers: Some(0),
+        resets_at_ms: (!outcome.is_success()).then_some(1_700_000_060_000),
     }
 }
 

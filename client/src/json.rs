@@ -51,6 +51,10 @@ pub struct Invocation<'a> {
     error: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     resets_at_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http_status: Option<i32>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    cause: &'a str,
     project: &'a str,
     managed: bool,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -73,6 +77,8 @@ pub struct Invocation<'a> {
     prompt: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     response: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidence: Option<Evidence<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     live: Option<Live<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,6 +123,8 @@ impl<'a> From<&'a v1::Invocation> for Invocation<'a> {
             usage: it.usage.as_ref().map(Usage::from),
             error: &it.error,
             resets_at_ms: it.resets_at_ms,
+            http_status: it.http_status,
+            cause: &it.cause,
             project: &it.project,
             managed: it.managed,
             request_id: &it.request_id,
@@ -129,6 +137,7 @@ impl<'a> From<&'a v1::Invocation> for Invocation<'a> {
             alarm: &it.alarm,
             prompt: &it.prompt,
             response: &it.response,
+            evidence: it.evidence.as_ref().map(Evidence::from),
             live: it.live.as_ref().map(Live::from),
             queued_at_ms: it.queued_at_ms,
             priority: it.priority,
@@ -169,6 +178,31 @@ impl<'a> From<&'a v1::Hold> for Hold<'a> {
             since_ms: it.since_ms,
             until_ms: it.until_ms,
             reason: &it.reason,
+        }
+    }
+}
+
+/// What an end was judged by; `show` alone has it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Evidence<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    ended_by: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    signal: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    final_event: &'a str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    stderr: &'a [String],
+}
+
+impl<'a> From<&'a v1::Evidence> for Evidence<'a> {
+    fn from(it: &'a v1::Evidence) -> Self {
+        Evidence {
+            ended_by: &it.ended_by,
+            signal: &it.signal,
+            final_event: &it.final_event,
+            stderr: &it.stderr,
         }
     }
 }

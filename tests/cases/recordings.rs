@@ -10,6 +10,7 @@ use std::path::Path;
 use serde_json::Value;
 use steroids_provider::activity::Stream;
 use steroids_provider::decoder::{Tally, ignore_rules};
+use steroids_provider::kind::Format;
 use steroids_provider::outcome::Outcome;
 use steroids_tests::recording::{self, Recording, Replay};
 
@@ -216,6 +217,89 @@ fn every_run_that_did_not_succeed_says_why() -> anyhow::Result<()> {
         seen += usize::from(known.is_some());
     }
     assert_eq!(seen, NO_SUCCESS.len());
+    Ok(())
+}
+
+/// When a limit goes away.
+#[derive(Debug, Clone, Copy)]
+enum Resets {
+    Untold,
+    /// Epoch milliseconds.
+    At(i64),
+    /// Milliseconds from a line on.
+    In(i64),
+}
+
+/// The statuses and times that stand in what those runs printed, read by hand: in a `result`, a
+/// sentence, a header, or an exit code above 143. All others told of neither.
+const TOLD: &[(&str, Option<u16>, Resets)] = &[
+    ("claude/auth", Some(401), Resets::Untold),
+    ("claude/forbidden", Some(403), Resets::Untold),
+    ("claude/rate-limit", Some(429), Resets::Untold),
+    ("claude/server-error", Some(500), Resets::Untold),
+    (
+        "claude/subscription-limit",
+        Some(429),
+        Resets::At(1_795_400_000_000),
+    ),
+    ("codex/auth", Some(401), Resets::Untold),
+    ("codex/rate-limit", Some(429), Resets::Untold),
+    ("codex/text-mode-error", Some(401), Resets::Untold),
+    // 2:13 AM of the recorder's clock, which was UTC.
+    ("codex/usage-limit", None, Resets::At(1_795_399_980_000)),
+    ("gemini/auth", Some(401), Resets::Untold),
+    ("gemini/bad-key", Some(400), Resets::Untold),
+    ("gemini/rate-limit", Some(429), Resets::In(2_000)),
+    ("gemini/server-error", Some(500), Resets::Untold),
+    ("gemini/text-mode-error", Some(401), Resets::Untold),
+    ("opencode/auth", Some(401), Resets::Untold),
+    ("opencode/rate-limit", Some(429), Resets::In(2_000)),
+    ("opencode/server-error", Some(500), Resets::Untold),
+];
+
+#[test]
+fn statuses_and_reset_times_are_those_that_were_printed() -> anyhow::Result<()> {
+    let mut seen = 0;
+    for recording in recording::all()? {
+        let verdict = recording.replay().verdict;
+        let told = TOLD.iter().find(|(name, ..)| *name == recording.name);
+        let (status, resets) = told.map_or((None, Resets::Untold), |it| (it.1, it.2));
+        seen += usize::from(told.is_some());
+        let name = &recording.name;
+        assert_eq!(verdict.evidence.http_status, status, "{name}");
+        match (resets, verdict.resets_at_ms) {
+            (Resets::Untold, None) => {}
+            (Resets::At(at), Some(found)) => assert_eq!(found, at, "{name}"),
+            (Resets::In(span), Some(found)) => {
+                let mut chunks = recording.chunks.iter();
+                let says = |ms: u64| found - span == (recording::BEGIN_MS + ms).cast_signed();
+                assert!(chunks.any(|chunk| says(chunk.ms)), "{name}: {found}");
+            }
+            (expected, found) => panic!("{name}: {expected:?}, not {found:?}"),
+        }
+    }
+    assert_eq!(seen, TOLD.len());
+    Ok(())
+}
+
+#[test]
+fn a_run_with_a_final_event_is_judged_by_it_and_shows_it() -> anyhow::Result<()> {
+    for recording in recording::all()? {
+        let verdict = recording.replay().verdict;
+        let stdout = recording.text_of(Stream::Stdout);
+        if let Some(event) = &verdict.evidence.final_event {
+            let shown = event.split("… [").next().unwrap_or_default();
+            assert!(stdout.contains(shown), "{}: {event}", recording.name);
+        }
+        // A run that came to its end by itself has one, where its format has any.
+        let is_json = recording.format == Format::Json;
+        let needs = is_json && verdict.outcome == Outcome::Success;
+        assert!(
+            !needs || verdict.evidence.final_event.is_some(),
+            "{}",
+            recording.name
+        );
+    }
     Ok(())
 }
 

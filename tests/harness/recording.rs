@@ -16,8 +16,8 @@ use steroids_provider::parser::{EndedBy, Exit, Sink, Verdict};
 use steroids_provider::redact::Redactor;
 use steroids_provider::run::Run;
 
-/// Wall clock at which replays begin.
-const BEGIN_MS: u64 = 1_700_000_000_000;
+/// When every replay begins, in epoch milliseconds.
+pub const BEGIN_MS: u64 = 1_700_000_000_000;
 
 /// Bytes that a spool puts before each chunk, so that positions grow as they do there.
 const HEADER: u64 = 32;
@@ -254,6 +254,13 @@ impl Recording {
             }
         }
         chunks
+    }
+
+    /// All that one pipe gave.
+    pub fn text_of(&self, stream: Stream) -> String {
+        let (_, bytes) = self.bytes_of(stream);
+        let bytes: Vec<u8> = bytes.into_iter().map(|(_, byte)| byte).collect();
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     fn bytes_of(&self, stream: Stream) -> (Stream, Vec<(u64, u8)>) {

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use crate::evidence::Cause;
 use crate::outcome::Outcome;
 
 /// Where and when the byte stands whose processing produced an activity.
@@ -156,6 +157,10 @@ pub struct Completion {
     pub leftovers: u32,
     /// When the limit goes away that it ran into, in epoch milliseconds.
     pub resets_at_ms: Option<i64>,
+    /// Of the API's answer, where that is why it ended.
+    pub http_status: Option<u16>,
+    /// Why it failed, where that is more than its outcome says.
+    pub cause: Option<Cause>,
 }
 
 /// One record of an invocation.

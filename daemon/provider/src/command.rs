@@ -4,7 +4,7 @@
 
 use crate::activity::{Activity, Stamp, Stream};
 use crate::bounds::one_line;
-use crate::judge::{Evidence, judge};
+use crate::judge::{Findings, judge};
 use crate::parser::{Exit, Line, Parser, Sink, Verdict, Vitals};
 use crate::text::{self, Answer};
 
@@ -41,11 +41,11 @@ impl Parser for Command {
     }
 
     fn end(&mut self, _at: Stamp, exit: &Exit, _out: &mut dyn Sink) -> Verdict {
-        let evidence = Evidence {
+        let findings = Findings {
             stderr: self.stderr.take(),
-            ..Evidence::default()
+            ..Findings::default()
         };
-        judge(exit, &evidence).verdict(self.answer.take())
+        judge(exit, findings).verdict(self.answer.take())
     }
 }
 

@@ -202,6 +202,8 @@ fn completion(exit: &Exit, verdict: &Verdict) -> Completion {
         usage: verdict.usage,
         leftovers: exit.leftovers,
         resets_at_ms: verdict.resets_at_ms,
+        http_status: verdict.evidence.http_status,
+        cause: verdict.evidence.cause,
     }
 }
 

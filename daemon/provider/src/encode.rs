@@ -9,6 +9,7 @@ use crate::activity::{
 };
 use crate::bounds::TEXT_LIMIT;
 use crate::escape::{Taken, push_escaped, push_json};
+use crate::evidence::Cause;
 use crate::outcome::Outcome;
 use crate::signal;
 
@@ -208,6 +209,8 @@ fn complete_fields(line: &mut Writer<'_>, completion: &Completion) {
     // Before 1970 nothing resets.
     let resets_at = completion.resets_at_ms;
     line.count_if("resetsAt", resets_at.and_then(|at| u64::try_from(at).ok()));
+    line.count_if("httpStatus", completion.http_status.map(u64::from));
+    line.short_if("cause", completion.cause.map(Cause::as_str));
 }
 
 fn mode_word(mode: Mode) -> &'static str {

@@ -12,6 +12,7 @@
 //! ```
 
 use crate::bounds::one_line;
+use crate::evidence::{Cause, Evidence};
 use crate::outcome::Outcome;
 use crate::parser::{EndedBy, Exit, Verdict};
 use crate::signal;
@@ -39,6 +40,10 @@ pub(crate) struct Problem {
     pub(crate) error: String,
     /// When it goes away, where that was told; in epoch milliseconds.
     pub(crate) resets_at_ms: Option<i64>,
+    /// Of the API's answer.
+    pub(crate) http_status: Option<u16>,
+    /// The line of stderr that told of it, where one did.
+    pub(crate) stderr: Option<String>,
 }
 
 impl Problem {
@@ -48,13 +53,15 @@ impl Problem {
             outcome,
             error: error.into(),
             resets_at_ms: None,
+            http_status: None,
+            stderr: None,
         }
     }
 }
 
 /// What a parser found out about the end.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Evidence {
+pub(crate) struct Findings {
     /// Whether the final event came.
     pub(crate) last: Final,
     /// What the provider said went wrong, where it did.
@@ -62,6 +69,10 @@ pub(crate) struct Evidence {
     /// A line it printed on stderr, often the only reason given: the last, or the first where what
     /// follows it is usage and hints.
     pub(crate) stderr: Option<String>,
+    /// The final event, as it was printed.
+    pub(crate) event: Option<String>,
+    /// Why it failed, in a word of its own.
+    pub(crate) cause: Option<Cause>,
 }
 
 /// What it amounts to; fields of the verdict.
@@ -75,6 +86,8 @@ pub(crate) struct Judgement {
     pub(crate) exit_forced: bool,
     /// When the limit goes away that ended it.
     pub(crate) resets_at_ms: Option<i64>,
+    /// What that rests on.
+    pub(crate) evidence: Evidence,
 }
 
 impl Judgement {
@@ -85,6 +98,7 @@ impl Judgement {
             error: self.error,
             exit_forced: self.exit_forced,
             resets_at_ms: self.resets_at_ms,
+            evidence: self.evidence,
             session_id: None,
             usage: None,
             response,
@@ -93,10 +107,11 @@ impl Judgement {
 }
 
 /// Judges an end.
-pub(crate) fn judge(exit: &Exit, evidence: &Evidence) -> Judgement {
+pub(crate) fn judge(exit: &Exit, findings: Findings) -> Judgement {
     let forced = exit.ended_by == Some(EndedBy::PostResult)
-        && matches!(evidence.last, Final::Good | Final::Bad);
+        && matches!(findings.last, Final::Good | Final::Bad);
     let mut resets_at_ms = None;
+    let mut evidence = Evidence::default();
     let (outcome, error) = match exit.ended_by {
         Some(EndedBy::Stop) => (Outcome::Cancelled, Some("stopped on request".to_owned())),
         Some(EndedBy::Wall) => (
@@ -111,32 +126,40 @@ pub(crate) fn judge(exit: &Exit, evidence: &Evidence) -> Judgement {
             Outcome::Interrupted,
             Some("ended because the host is shutting down".to_owned()),
         ),
-        Some(EndedBy::PostResult) if evidence.last == Final::Good => (Outcome::Success, None),
-        Some(EndedBy::PostResult) | None => match decisive(exit, evidence) {
+        Some(EndedBy::PostResult) if findings.last == Final::Good => (Outcome::Success, None),
+        Some(EndedBy::PostResult) | None => match decisive(exit, &findings) {
             Some(problem) => {
                 resets_at_ms = problem.resets_at_ms;
+                evidence.http_status = problem.http_status;
+                evidence.stderr.extend(problem.stderr.clone());
                 (problem.outcome, Some(problem.error.clone()))
             }
-            None => by_itself(exit, evidence),
+            None => {
+                evidence.stderr.extend(words(exit, &findings));
+                by_itself(exit, &findings)
+            }
         },
     };
+    evidence.cause = findings.cause.filter(|_| outcome == Outcome::Failed);
+    evidence.final_event = findings.event;
     Judgement {
         outcome,
         error: error.map(|error| one_line(&error)),
         exit_forced: forced,
         resets_at_ms,
+        evidence,
     }
 }
 
 /// The problem that is why it ended: its final event told of it, or its exit bears it out.
-fn decisive<'e>(exit: &Exit, evidence: &'e Evidence) -> Option<&'e Problem> {
+fn decisive<'e>(exit: &Exit, findings: &'e Findings) -> Option<&'e Problem> {
     let failed = exit.signal.is_none() && exit.code != Some(0);
-    let problem = evidence.problem.as_ref();
-    problem.filter(|_| evidence.last == Final::Bad || failed)
+    let problem = findings.problem.as_ref();
+    problem.filter(|_| findings.last == Final::Bad || failed)
 }
 
-fn by_itself(exit: &Exit, evidence: &Evidence) -> (Outcome, Option<String>) {
-    match (exit.code, exit.signal, evidence.last) {
+fn by_itself(exit: &Exit, findings: &Findings) -> (Outcome, Option<String>) {
+    match (exit.code, exit.signal, findings.last) {
         (_, Some(number), _) => {
             let name = signal::name(number);
             (Outcome::Interrupted, Some(format!("ended by {name}")))
@@ -153,7 +176,7 @@ fn by_itself(exit: &Exit, evidence: &Evidence) -> (Outcome, Option<String>) {
             Some("its final event is an error".to_owned()),
         ),
         (Some(0), None, Final::Good | Final::None) => (Outcome::Success, None),
-        (Some(code), None, _) => (Outcome::Failed, Some(exit_text(code, evidence))),
+        (Some(code), None, _) => (Outcome::Failed, Some(exit_text(code, findings))),
         (None, None, _) => (
             Outcome::Interrupted,
             Some("ended without an exit code or a signal".to_owned()),
@@ -161,10 +184,16 @@ fn by_itself(exit: &Exit, evidence: &Evidence) -> (Outcome, Option<String>) {
     }
 }
 
-fn exit_text(code: i32, evidence: &Evidence) -> String {
-    match &evidence.stderr {
+/// The line of stderr by which an exit code is explained.
+fn words(exit: &Exit, findings: &Findings) -> Option<String> {
+    let failed = exit.signal.is_none() && exit.code.is_some_and(|code| code != 0);
+    findings.stderr.clone().filter(|_| failed)
+}
+
+fn exit_text(code: i32, findings: &Findings) -> String {
+    match &findings.stderr {
         Some(line) => format!("exit code {code}: {line}"),
-        None if evidence.last == Final::Good => format!("exit code {code} after a good result"),
+        None if findings.last == Final::Good => format!("exit code {code} after a good result"),
         None => format!("exit code {code}"),
     }
 }
@@ -195,12 +224,12 @@ mod tests {
 
     fn outcome(exit: Exit, last: Final, problem: Option<Outcome>) -> Outcome {
         let problem = problem.map(|outcome| Problem::new(outcome, "it said"));
-        let evidence = Evidence {
+        let findings = Findings {
             last,
             problem,
-            stderr: None,
+            ..Findings::default()
         };
-        judge(&exit, &evidence).outcome
+        judge(&exit, findings).outcome
     }
 
     #[test]
@@ -229,12 +258,12 @@ mod tests {
             Outcome::Auth
         );
         assert_eq!(outcome(forced, Final::Missing, None), Outcome::Interrupted);
-        let evidence = Evidence {
+        let findings = Findings {
             last: Final::Good,
-            ..Evidence::default()
+            ..Findings::default()
         };
-        assert!(judge(&forced, &evidence).exit_forced);
-        assert!(!judge(&exit(Some(0), None, None), &evidence).exit_forced);
+        assert!(judge(&forced, findings.clone()).exit_forced);
+        assert!(!judge(&exit(Some(0), None, None), findings).exit_forced);
     }
 
     #[test]
@@ -277,12 +306,12 @@ mod tests {
                 resets_at_ms: Some(7),
                 ..Problem::new(Outcome::RateLimited, "limit")
             });
-            let evidence = Evidence {
+            let findings = Findings {
                 last,
                 problem,
-                stderr: None,
+                ..Findings::default()
             };
-            judge(&exit, &evidence).resets_at_ms
+            judge(&exit, findings).resets_at_ms
         };
         assert_eq!(resets(exit(Some(0), None, None), Final::Bad), Some(7));
         assert_eq!(resets(exit(Some(1), None, None), Final::Missing), Some(7));
@@ -294,15 +323,20 @@ mod tests {
 
     #[test]
     fn an_exit_code_is_explained_by_the_last_line_of_stderr() {
-        let evidence = Evidence {
+        let findings = Findings {
             last: Final::Missing,
-            problem: None,
             stderr: Some("error: unknown option".to_owned()),
+            cause: Some(Cause::UnknownSession),
+            ..Findings::default()
         };
-        let judgement = judge(&exit(Some(2), None, None), &evidence);
+        let judgement = judge(&exit(Some(2), None, None), findings.clone());
         assert_eq!(
             judgement.error.unwrap(),
             "exit code 2: error: unknown option"
         );
+        assert_eq!(judgement.evidence.stderr, ["error: unknown option"]);
+        assert_eq!(judgement.evidence.cause, Some(Cause::UnknownSession));
+        let stopped = exit(Some(2), None, Some(EndedBy::Stop));
+        assert_eq!(judge(&stopped, findings).evidence, Evidence::default());
     }
 }

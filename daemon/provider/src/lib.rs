@@ -15,6 +15,7 @@ mod deltas;
 pub mod encode;
 pub mod env;
 mod escape;
+pub mod evidence;
 mod gemini;
 mod held;
 mod json;

@@ -4,7 +4,9 @@
 //! by event type and subtype. What it does not know it hands on as [`Activity::Unknown`].
 
 use crate::activity::{Activity, Stamp, Stream, Usage};
+use crate::evidence::Evidence;
 use crate::outcome::Outcome;
+use crate::signal;
 
 /// One line of a provider's output.
 #[derive(Debug, Clone, Copy)]
@@ -76,6 +78,19 @@ pub enum EndedBy {
     Shutdown,
 }
 
+impl EndedBy {
+    /// The word as it stands in answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EndedBy::Stop => "stop",
+            EndedBy::Wall => "wall",
+            EndedBy::Silence => "silence",
+            EndedBy::PostResult => "post_result",
+            EndedBy::Shutdown => "shutdown",
+        }
+    }
+}
+
 /// The facts of a process that ran and ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Exit {
@@ -91,6 +106,13 @@ pub struct Exit {
     pub leftovers: u32,
 }
 
+impl Exit {
+    /// The name of the signal that ended it: `SIGKILL`.
+    pub fn signal_name(&self) -> Option<String> {
+        self.signal.map(|number| signal::name(number).into())
+    }
+}
+
 /// What an invocation amounts to, from the evidence.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
@@ -102,6 +124,8 @@ pub struct Verdict {
     pub exit_forced: bool,
     /// When the limit goes away that it ran into, where that was told; in epoch milliseconds.
     pub resets_at_ms: Option<i64>,
+    /// What it was judged by.
+    pub evidence: Evidence,
     /// The session that can be resumed.
     pub session_id: Option<String>,
     /// The final total, where there is one, else the sum of what was counted.

@@ -8,6 +8,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use steroids_provider::evidence::Cause;
 use steroids_provider::outcome::{Outcome, RowStatus};
 
 /// The row's id, unique within its project.
@@ -154,6 +155,10 @@ pub struct Managed {
     pub queueing: Queueing,
     /// When the limit goes away that it ran into, in epoch milliseconds.
     pub resets_at_ms: Option<i64>,
+    /// Of the API's answer, where that is why it ended.
+    pub http_status: Option<u16>,
+    /// Why it failed, where that is more than its outcome says.
+    pub cause: Option<Cause>,
 }
 
 /// Where an invocation stands among others: before it started, and after it failed.

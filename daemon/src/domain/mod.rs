@@ -3,6 +3,7 @@
 
 pub mod cursor;
 pub mod hold;
+mod evidence;
 mod invocation;
 mod offset;
 pub mod queue;
@@ -10,10 +11,12 @@ mod request;
 pub mod retry;
 mod secrets;
 
+pub use evidence::Evidence;
 pub use invocation::{
     Invocation, InvocationId, Live, Managed, Page, Phase, Query, Queueing, Task, UsageTotals,
 };
 pub use offset::Offset;
 pub use request::{Limits, StartRequest};
 pub use secrets::{Known, Secrets};
+pub use steroids_provider::evidence::Cause;
 pub use steroids_provider::outcome::{Outcome, RowStatus};

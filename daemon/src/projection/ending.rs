@@ -6,6 +6,7 @@ use steroids_provider::redact::Redactor;
 use steroids_shim::exit::{End, ExitRecord};
 
 use super::live::totals;
+use crate::domain::Evidence;
 use crate::store::{Ending, Rusage};
 
 /// Why and how an invocation without a process ended.
@@ -67,6 +68,21 @@ pub fn ending_of(exit: &ExitRecord, verdict: Option<&Verdict>, created_ms: u64) 
         }),
         leftovers,
         resets_at_ms: verdict.and_then(|verdict| verdict.resets_at_ms),
+        http_status: verdict.and_then(|verdict| verdict.evidence.http_status),
+        cause: verdict.and_then(|verdict| verdict.evidence.cause),
+        evidence: evidence(exit, verdict),
+    }
+}
+
+fn evidence(exit: &ExitRecord, verdict: Option<&Verdict>) -> Evidence {
+    let facts = exit.facts().unwrap_or_default();
+    let found = verdict.map(|verdict| verdict.evidence.clone());
+    let found = found.unwrap_or_default();
+    Evidence {
+        ended_by: facts.ended_by.map(|by| by.as_str().to_owned()),
+        signal: facts.signal_name(),
+        final_event: found.final_event,
+        stderr: found.stderr,
     }
 }
 

@@ -12,8 +12,7 @@ use super::refusal::invalid;
 use crate::domain::queue::Waits;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::{
-    Invocation, InvocationId, Limits, Live, Outcome, Phase, Query, RowStatus, StartRequest, Task,
-    UsageTotals,
+    Cause, Evidence, Invocation, InvocationId, Limits, Live, Outcome, Phase, Query, RowStatus, StartRequest, Task, UsageTotals,
 };
 use crate::supervise::said;
 
@@ -294,6 +293,8 @@ pub(super) fn invocation(project: &Path, invocation: Invocation) -> v1::Invocati
             .leftovers
             .map(|count| i32::try_from(count).unwrap_or(i32::MAX));
         wire.resets_at_ms = managed.resets_at_ms;
+        wire.http_status = managed.http_status.map(i32::from);
+        wire.cause = managed.cause.map_or("", Cause::as_str).to_owned();
     }
     wire
 }
@@ -360,6 +361,16 @@ pub(super) fn usage(usage: UsageTotals) -> v1::Usage {
         cached_input_tokens: usage.cached_input_tokens.unwrap_or(0),
         cache_creation_tokens: usage.cache_creation_tokens.unwrap_or(0),
         total_cost_usd: usage.total_cost_usd,
+    }
+}
+
+/// What an end was judged by, on the wire.
+pub(super) fn evidence(evidence: Evidence) -> v1::Evidence {
+    v1::Evidence {
+        ended_by: evidence.ended_by.unwrap_or_default(),
+        signal: evidence.signal.unwrap_or_default(),
+        final_event: evidence.final_event.unwrap_or_default(),
+        stderr: evidence.stderr,
     }
 }
 

@@ -44,16 +44,18 @@ impl v1::invocations_server::Invocations for Service {
         let id = convert::id(request.id)?;
         let project = self.project_at(&request.project).await?;
         let mut found = project.store.detail(id).await.map_err(status::store)?;
-        if let Some(uuid) = found.as_ref().and_then(|(row, ..)| uuid_of_open(row)) {
+        if let Some(uuid) = found.as_ref().and_then(|it| uuid_of_open(&it.invocation)) {
             self.supervisor.settled(uuid).await;
             found = project.store.detail(id).await.map_err(status::store)?;
         }
-        let (invocation, prompt, response) = found.ok_or_else(|| absent(id))?;
-        let (prompt, response) = convert::texts(prompt, response.unwrap_or_default());
+        let found = found.ok_or_else(|| absent(id))?;
+        let response = found.response.unwrap_or_default();
+        let (prompt, response) = convert::texts(found.prompt, response);
         let invocation = v1::Invocation {
             prompt,
             response,
-            ..self.shown(&project, invocation)
+            evidence: found.evidence.map(convert::evidence),
+            ..self.shown(&project, found.invocation)
         };
         Ok(Response::new(v1::GetResponse {
             invocation: Some(invocation),

@@ -11,7 +11,7 @@ use super::error::{Failure, StoreError};
 use super::events::{self, NewEvent};
 use super::rows::{Ending, count};
 use super::{locks, query, schema};
-use crate::domain::{Invocation, InvocationId, Phase, RowStatus, UsageTotals};
+use crate::domain::{Cause, Invocation, InvocationId, Phase, RowStatus, UsageTotals};
 
 /// The event of a row that another program closed while its invocation ran.
 pub(super) const OVERRIDDEN: &str = "row_overridden";
@@ -238,7 +238,8 @@ fn write_own(connection: &Connection, id: InvocationId, ending: &Ending) -> Resu
              SET state = 'ended', outcome = ?2, session_id = ?3, input_tokens = ?4,
                  output_tokens = ?5, cached_input_tokens = ?6, cache_creation_tokens = ?7,
                  cost_usd = ?8, user_us = ?9, system_us = ?10, max_rss_kib = ?11,
-                 leftovers = ?12, ended_ms = ?13, resets_at_ms = ?14
+                 leftovers = ?12, ended_ms = ?13, resets_at_ms = ?14, http_status = ?15, cause = ?16,
+                 evidence = ?17
              WHERE invocation_id = ?1",
         )?
         .execute(params![
@@ -257,7 +258,10 @@ fn write_own(connection: &Connection, id: InvocationId, ending: &Ending) -> Resu
             rusage.map(|rusage| count(rusage.max_rss_kib)),
             ending.leftovers,
             ending.completed_ms,
-            ending.resets_at_ms
+            ending.resets_at_ms,
+            ending.http_status,
+            ending.cause.map(Cause::as_str),
+            ending.evidence.to_column()
         ])?;
     Ok(())
 }

@@ -46,7 +46,7 @@ pub use migrate::Migrated;
 pub use neighbour::{Runner, running as neighbours};
 pub use place::Stamp;
 pub use queue::Turned;
-pub use rows::{Ending, NewInvocation, Rusage};
+pub use rows::{Detail, Ending, NewInvocation, Rusage};
 pub use schema::Schema;
 
 use crate::domain::{Invocation, InvocationId, Page, Query, Task};
@@ -251,11 +251,8 @@ impl Store {
             .await
     }
 
-    /// One invocation with its prompt and its answer.
-    pub async fn detail(
-        &self,
-        id: InvocationId,
-    ) -> Result<Option<(Invocation, String, Option<String>)>, StoreError> {
+    /// One invocation with its prompt, its answer, and what its end was judged by.
+    pub async fn detail(&self, id: InvocationId) -> Result<Option<Detail>, StoreError> {
         self.read(move |db| query::detail(db, id)).await
     }
 

@@ -5,8 +5,8 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::error::{Failure, StoreError};
 use super::finish::OVERRIDDEN;
-use super::rows::{self, COLUMNS, JOINED};
-use crate::domain::{Invocation, InvocationId};
+use super::rows::{self, COLUMNS, Detail, JOINED};
+use crate::domain::{Evidence, Invocation, InvocationId};
 
 /// Ids of invocations that are not over: ours by our word, the older tool's by its own.
 pub(super) const OPEN_IDS: &str =
@@ -33,11 +33,8 @@ pub(super) fn require(connection: &Connection, id: InvocationId) -> Result<Invoc
     Ok(by_id(connection, id)?.ok_or(StoreError::NoSuchInvocation { id })?)
 }
 
-/// One invocation with its prompt and its answer.
-pub(super) fn detail(
-    connection: &Connection,
-    id: InvocationId,
-) -> Result<Option<(Invocation, String, Option<String>)>, Failure> {
+/// One invocation with its prompt, its answer, and what its end was judged by.
+pub(super) fn detail(connection: &Connection, id: InvocationId) -> Result<Option<Detail>, Failure> {
     let Some(invocation) = by_id(connection, id)? else {
         return Ok(None);
     };
@@ -48,7 +45,17 @@ pub(super) fn detail(
         )?
         .query_row([id.get()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    Ok(texts.map(|(prompt, response)| (invocation, prompt, response)))
+    let evidence: Option<String> = connection
+        .prepare_cached("SELECT evidence FROM steroidsd_invocations WHERE invocation_id = ?1")?
+        .query_row([id.get()], |row| row.get(0))
+        .optional()?
+        .flatten();
+    Ok(texts.map(|(prompt, response)| Detail {
+        invocation,
+        prompt,
+        response,
+        evidence: evidence.and_then(|text| Evidence::of_column(&text)),
+    }))
 }
 
 /// Those with an id above `after`, oldest first, of one task or of all.

@@ -8,7 +8,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, Value, 
 use rusqlite::{Row, ToSql};
 
 use crate::domain::{
-    Invocation, InvocationId, Managed, Outcome, Phase, Queueing, RowStatus, UsageTotals,
+    Cause, Evidence, Invocation, InvocationId, Managed, Outcome, Phase, Queueing, RowStatus, UsageTotals,
 };
 
 /// What `begin` writes.
@@ -71,6 +71,25 @@ pub struct Ending {
     pub leftovers: Option<u32>,
     /// When the limit goes away that it ran into, in epoch milliseconds.
     pub resets_at_ms: Option<i64>,
+    /// Of the API's answer.
+    pub http_status: Option<u16>,
+    /// Why it failed, where that is more than its outcome says.
+    pub cause: Option<Cause>,
+    /// What it was judged by.
+    pub evidence: Evidence,
+}
+
+/// One invocation with what only a question for it alone is answered with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Detail {
+    /// The row.
+    pub invocation: Invocation,
+    /// As it went to the provider.
+    pub prompt: String,
+    /// The final answer.
+    pub response: Option<String>,
+    /// What its end was judged by.
+    pub evidence: Option<Evidence>,
 }
 
 /// Resources, as the kernel counted them.
@@ -138,7 +157,8 @@ pub(super) const COLUMNS: &str = "i.id, CAST(i.task_id AS TEXT), CAST(i.role AS 
      s.queued_ms AS queued_ms, s.priority AS priority, s.after_ids AS after_ids, \
      s.attempt AS attempt, s.retry_of AS retry_of, \
      (SELECT n.invocation_id FROM steroidsd_invocations n WHERE n.retry_of = s.invocation_id) \
-         AS retried_by, s.resets_at_ms AS resets_at_ms";
+         AS retried_by, s.resets_at_ms AS resets_at_ms, s.http_status AS http_status, \
+     s.cause AS cause";
 
 /// `FROM` for [`COLUMNS`].
 pub(super) const JOINED: &str =
@@ -219,6 +239,10 @@ fn managed(row: &Row<'_>) -> rusqlite::Result<Option<Managed>> {
         leftovers: row.get(24)?,
         queueing: queueing(row)?,
         resets_at_ms: row.get("resets_at_ms")?,
+        http_status: row.get("http_status")?,
+        cause: row
+            .get::<_, Option<String>>("cause")?
+            .and_then(|word| word.parse().ok()),
     }))
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
-use crate::domain::{InvocationId, Outcome};
+use crate::domain::{Evidence, InvocationId, Outcome};
 use crate::projects::Projects;
 use crate::store::{Begun, Ending, NewInvocation};
 
@@ -59,6 +59,9 @@ impl Room {
             rusage: None,
             leftovers: None,
             resets_at_ms: None,
+            http_status: None,
+            cause: None,
+            evidence: Evidence::default(),
         };
         self.project.store.finish(id, ending).await.unwrap();
     }

@@ -20,10 +20,12 @@ scripted model: the programs and all that they print are real, the numbers and t
 
 *Tools* counts `tool` lines, *matched* those of them whose `tool_result` has the same `callId`: in opencode's text mode
 a tool is told of without how it went. *Plans* are calls that wrote a plan, shown as such. *Unknown* counts
-activities for events that no parser knows: none here. Of a run without numbers the CLI printed none.
+activities for events that no parser knows: none here. Of a run without numbers the CLI printed none. *HTTP* is the
+status of the API's answer that ended it, *resets* when the limit goes away: at a moment that the CLI named, or some seconds
+after the line that says it.
 
-| recording | outcome | why | tools | matched | plans | input | cached | output | cost | unknown |
-| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| recording | outcome | why | HTTP | resets | tools | matched | plans | input | cached | output | cost | unknown |
+| --- | --- | --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 ";
 
 const LINES: &str = "
@@ -71,20 +73,37 @@ fn outcome(name: &str, replay: &Replay) -> String {
     let matched = of_type("tool")
         .filter(|tool| of_type("tool_result").any(|result| result["callId"] == tool["callId"]));
     let verdict = &replay.verdict;
+    let status = verdict.evidence.http_status;
     format!(
-        "| {name} | {} | {} | {} | {} | {} | {} | {} |\n",
+        "| {name} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
         verdict.outcome,
         verdict
             .error
             .as_deref()
             .unwrap_or_default()
             .replace('|', "\\|"),
+        status.map(|status| status.to_string()).unwrap_or_default(),
+        resets(replay).unwrap_or_default(),
         of_type("tool").count(),
         matched.count(),
         of_type("plan").count(),
         verdict.usage.map_or(" | | | ".to_owned(), numbers),
         replay.decoder.tally().unknown,
     )
+}
+
+/// The moment, or that it is a short span from the line that says it.
+fn resets(replay: &Replay) -> Option<String> {
+    let at = replay.verdict.resets_at_ms?;
+    let last = replay.log.lines().last()?;
+    let last: Value = serde_json::from_str(last).expect("a line of the log is JSON");
+    let from_end = at - last["ts"].as_i64().expect("every line has ts");
+    Some(match from_end {
+        -3_600_000..3_600_000 => "within seconds".to_owned(),
+        _ => jiff::Timestamp::from_millisecond(at)
+            .expect("a time that a CLI named")
+            .to_string(),
+    })
 }
 
 fn numbers(usage: Usage) -> String {

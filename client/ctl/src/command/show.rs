@@ -13,6 +13,8 @@ use crate::{format, parse};
 const PROMPT_LINES: usize = 8;
 /// Lines of the answer that are shown: of a command, it is all that it printed.
 const ANSWER_LINES: usize = 100;
+/// Lines of evidence that are shown; an event is one.
+const EVIDENCE_LINES: usize = 16;
 /// Width of the keys.
 const KEY: usize = 10;
 
@@ -118,6 +120,9 @@ fn block(it: &v1::Invocation, colour: bool, now: i64) -> String {
         .map(|at| now - at);
     block.maybe("time", it.duration_ms.or(running).map(format::duration));
     block.maybe("exit code", exit_code(it));
+    let resets = it.resets_at_ms.map(|at| format::date(at));
+    block.maybe("resets", resets);
+    block.pair("cause", &cause(it), Style::Warn);
     block.maybe("tokens", it.usage.as_ref().map(tokens));
     block.maybe(
         "left over",
@@ -138,6 +143,7 @@ fn block(it: &v1::Invocation, colour: bool, now: i64) -> String {
             Style::Dim,
         );
     }
+    block.section("evidence", &evidence(it), EVIDENCE_LINES);
     block.section("prompt", &it.prompt, PROMPT_LINES);
     block.section("answer", &it.response, ANSWER_LINES);
     block.text
@@ -180,6 +186,40 @@ impl Block {
                 .push_str(&format!("  … {more} more lines (--json has them all)\n"));
         }
     }
+}
+
+/// In words, with what to do about it.
+fn cause(it: &v1::Invocation) -> String {
+    match &*it.cause {
+        "unknown_session" => {
+            "unknown_session: its CLI does not know the session; start without --resume".to_owned()
+        }
+        cause => cause.to_owned(),
+    }
+}
+
+/// What the outcome rests on, a line each.
+fn evidence(it: &v1::Invocation) -> String {
+    let Some(found) = &it.evidence else {
+        return String::new();
+    };
+    let mut lines = Vec::new();
+    let mut add = |key: &str, value: &str| {
+        if !value.is_empty() {
+            lines.push(format!("{key:<KEY$}  {}", clean_line(value)));
+        }
+    };
+    add("ended by", &found.ended_by);
+    add("signal", &found.signal);
+    let code = exit_code(it).filter(|_| found.signal.is_empty());
+    add("exit code", &code.unwrap_or_default());
+    let status = it.http_status.map(|status| status.to_string());
+    add("HTTP", &status.unwrap_or_default());
+    for line in &found.stderr {
+        add("stderr", line);
+    }
+    add("last event", &found.final_event);
+    lines.join("\n")
 }
 
 /// -1 stands for none.

@@ -12,6 +12,14 @@ fn three() -> Fake {
         failed.outcome = "rate_limited".to_owned();
         failed.error = "usage limit reached,\u{1b}[31m resets at 15:00".to_owned();
         failed.exit_code = Some(1);
+        failed.resets_at_ms = Some(820_461_600_000);
+        failed.http_status = Some(429);
+        failed.cause = "unknown_session".to_owned();
+        failed.evidence = Some(v1::Evidence {
+            final_event: r#"{"type":"result","is_error":true}"#.to_owned(),
+            stderr: vec!["it said:\u{1b}[2J no".to_owned()],
+            ..v1::Evidence::default()
+        });
         let mut done = invocation(2, v1::State::Completed);
         done.provider = "codex".to_owned();
         done.task_id = "T2-a-longer-name".to_owned();

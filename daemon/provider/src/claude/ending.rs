@@ -1,10 +1,13 @@
 //! How a run ends: results, and errors printed as answers. A result that is followed by another
 //! turn is taken back; the last one counts.
 
+use serde_json::value::RawValue;
+
 use crate::activity::{Activity, Level, Stamp, Stream};
 use crate::bounds::TEXT_LIMIT;
+use crate::evidence::{self, Cause};
 use crate::json::Object;
-use crate::judge::{Evidence, Final, Judgement, Problem, judge};
+use crate::judge::{Final, Findings, Judgement, Problem, judge};
 use crate::parser::{Exit, Sink};
 use crate::reset::Clock;
 use crate::run::Run;
@@ -13,13 +16,18 @@ use crate::text::whole;
 use super::fault::{Limit, Shape, problem};
 use super::{Json, notice};
 
-/// Evidence of the end.
+/// What it says, on stderr or as an error of its result, of a session that it cannot resume.
+const UNKNOWN_SESSION: &str = "No conversation found with session ID";
+
+/// What is known of the end.
 #[derive(Debug, Default)]
 pub(super) struct Ending {
     result: Option<Outcome>,
     response: Option<String>,
     limit: Option<Limit>,
     error: Option<Error>,
+    /// The last result, as it was printed.
+    event: Option<String>,
 }
 
 /// What a result says.
@@ -49,6 +57,7 @@ impl Ending {
     /// Another turn began: the result was not the final one.
     pub(super) fn take_back(&mut self) {
         self.result = None;
+        self.event = None;
     }
 
     /// An error was printed as an answer. Whether it ends the run, the next event tells.
@@ -87,12 +96,15 @@ impl Ending {
             Some(Outcome::Bad(problem)) => (Final::Bad, Some(problem)),
             None => (Final::Missing, self.last_error(run)),
         };
-        let evidence = Evidence {
+        let told = problem.as_ref().map(|problem| problem.error.as_str());
+        let findings = Findings {
             last,
+            cause: stderr.as_deref().and_then(cause).or(told.and_then(cause)),
             problem,
             stderr,
+            event: self.event.take(),
         };
-        (judge(exit, &evidence), self.response.take())
+        (judge(exit, findings), self.response.take())
     }
 
     fn last_error(&self, run: &Run) -> Option<Problem> {
@@ -120,7 +132,14 @@ impl Ending {
 }
 
 impl Json {
-    pub(super) fn result(&mut self, at: Stamp, result: &Object<'_>, out: &mut dyn Sink) {
+    pub(super) fn result(
+        &mut self,
+        at: Stamp,
+        result: &Object<'_>,
+        raw: &RawValue,
+        out: &mut dyn Sink,
+    ) {
+        self.ending.event = Some(evidence::kept(raw));
         self.calls.end_turn();
         if let Some(session) = result.str("session_id") {
             self.session = Some(session.into_owned());
@@ -154,6 +173,12 @@ impl Json {
             None => out.held("the result"),
         }
     }
+}
+
+/// What an error says beyond its outcome.
+pub(super) fn cause(line: &str) -> Option<Cause> {
+    line.starts_with(UNKNOWN_SESSION)
+        .then_some(Cause::UnknownSession)
 }
 
 /// The final text, at most what the row takes.

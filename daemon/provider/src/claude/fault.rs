@@ -4,6 +4,7 @@
 
 use jiff::Timestamp;
 
+use crate::evidence;
 use crate::json::Object;
 use crate::judge::{Problem, outcome_of_status};
 use crate::outcome::Outcome;
@@ -78,6 +79,10 @@ pub(super) fn problem(shape: &Shape<'_>, text: &str, clock: Clock<'_>) -> Proble
         .flatten();
     Problem {
         resets_at_ms,
+        http_status: shape
+            .status
+            .or(Body::of(text).status)
+            .and_then(evidence::http_status),
         ..Problem::new(outcome, error)
     }
 }

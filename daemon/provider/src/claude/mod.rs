@@ -113,7 +113,7 @@ impl Json {
             "assistant" => self.assistant(at, event, raw, out),
             "user" => self.user(at, event, raw, out),
             "system" => self.system(at, event, raw, out),
-            "result" => self.result(at, event, out),
+            "result" => self.result(at, event, raw, out),
             "rate_limit_event" => self.rate_limit(at, event, raw, out),
             _ => other(at, &kind, event.str("subtype").as_deref(), raw, out),
         }

@@ -5,12 +5,12 @@
 
 use crate::activity::{Activity, Stamp, Stream, Text};
 use crate::bounds::one_line;
-use crate::judge::{Evidence, Final, judge};
+use crate::judge::{Final, Findings, judge};
 use crate::parser::{Exit, Line, Parser, Sink, Verdict, Vitals};
 use crate::run::Run;
 use crate::text::{self, Answer};
 
-use super::fault;
+use super::{ending, fault};
 
 /// `claude -p` without an output format.
 #[derive(Debug, Default)]
@@ -66,14 +66,16 @@ impl Parser for Plain {
     }
 
     fn end(&mut self, at: Stamp, exit: &Exit, out: &mut dyn Sink) -> Verdict {
-        let mut evidence = Evidence {
+        let stderr = self.stderr.take();
+        let mut findings = Findings {
             last: Final::None,
-            problem: None,
-            stderr: self.stderr.take(),
+            cause: stderr.as_deref().and_then(ending::cause),
+            stderr,
+            ..Findings::default()
         };
         if let Some((since, held)) = self.held.take() {
             if exit.code.is_some_and(|code| code != 0) {
-                evidence.problem = Some(fault::problem(
+                findings.problem = Some(fault::problem(
                     &fault::Shape::default(),
                     &held.text,
                     self.run.clock(since),
@@ -82,6 +84,6 @@ impl Parser for Plain {
                 self.output(at.shown_late(since), held, out);
             }
         }
-        judge(exit, &evidence).verdict(self.answer.take())
+        judge(exit, findings).verdict(self.answer.take())
     }
 }

@@ -1,6 +1,7 @@
 //! Codex's error texts. It prints no status and no code, so sentences are all there is: those of
 //! its own making are matched as a whole or by their beginning, never by a loose word.
 
+use crate::evidence::{self, Cause};
 use crate::judge::{self, Problem};
 use crate::outcome::Outcome;
 use crate::reset::{self, Clock};
@@ -36,6 +37,9 @@ const MODEL_ENDS: &[&str] = &[
     "model is not supported when using Codex with a ChatGPT account.",
 ];
 
+/// Of a session that it cannot resume.
+const UNKNOWN_SESSIONS: [&str; 2] = ["no rollout found", "thread not loaded: "];
+
 /// What follows says when a plan's limit goes away.
 const TRY_AGAIN_AT: &str = "ry again at ";
 const TRY_AGAIN_IN: &str = "ry again in ";
@@ -49,8 +53,20 @@ pub(super) fn problem(message: &str, clock: Clock<'_>) -> Problem {
     let is_limit = outcome == Outcome::RateLimited;
     Problem {
         resets_at_ms: is_limit.then(|| resets_at(message, clock)).flatten(),
+        http_status: status(message.trim()).and_then(evidence::http_status),
         ..Problem::new(outcome, message)
     }
+}
+
+/// What a start that failed says on stderr beyond its outcome: `Error: thread/resume: thread/resume
+/// failed: no rollout found for thread id … (code -32600)`.
+pub(super) fn cause(line: &str) -> Option<Cause> {
+    let said = line.strip_prefix("Error: ")?;
+    let said = said.rsplit(" failed: ").next()?;
+    UNKNOWN_SESSIONS
+        .iter()
+        .any(|beginning| said.starts_with(beginning))
+        .then_some(Cause::UnknownSession)
 }
 
 /// `… or try again at Nov 23rd, 2026 2:13 AM.`, in the zone of its own clock; older ones say

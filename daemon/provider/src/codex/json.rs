@@ -6,8 +6,9 @@ use crate::activity::{Activity, Level, PlanItem, Stamp, Stream, Text, Usage};
 use crate::bounds::one_line;
 use crate::calls::Calls;
 use crate::codex::{errors, ignored, items, tracing};
+use crate::evidence;
 use crate::json::{self, Object};
-use crate::judge::{Evidence, Final, Problem, judge};
+use crate::judge::{Final, Findings, Problem, judge};
 use crate::parser::{Exit, Line, Parser, Sink, Verdict, Vitals};
 use crate::run::Run;
 use crate::text::{self, Answer};
@@ -31,6 +32,8 @@ pub(super) struct Json {
     last: Final,
     problem: Option<Problem>,
     stderr: Option<String>,
+    /// How the last turn ended, as it was printed.
+    final_event: Option<String>,
     usage: Option<Usage>,
     answer: Answer,
 }
@@ -46,6 +49,7 @@ impl Json {
             last: Final::Missing,
             problem: None,
             stderr: None,
+            final_event: None,
             usage: None,
             answer: Answer::default(),
         }
@@ -273,6 +277,13 @@ impl Parser for Json {
         if !self.event(&kind, &event, line.at, out) {
             json::unknown(line.at, &name(&kind, &event), raw, out);
         }
+        match self.last {
+            Final::Good | Final::Bad if kind.starts_with("turn.") => {
+                self.final_event = Some(evidence::kept(raw));
+            }
+            Final::Good | Final::Bad => {}
+            Final::Missing | Final::None => self.final_event = None,
+        }
     }
 
     fn vitals(&self) -> Vitals {
@@ -290,12 +301,15 @@ impl Parser for Json {
             self.problem
                 .get_or_insert_with(|| errors::problem(&held, clock));
         }
-        let evidence = Evidence {
+        let stderr = self.stderr.take();
+        let findings = Findings {
             last: self.last,
             problem: self.problem.take(),
-            stderr: self.stderr.take(),
+            cause: stderr.as_deref().and_then(errors::cause),
+            stderr,
+            event: self.final_event.take(),
         };
-        let judgement = judge(exit, &evidence);
+        let judgement = judge(exit, findings);
         Verdict {
             session_id: self.session.take(),
             usage: self.usage,

@@ -22,7 +22,7 @@ use crate::codex::blocks::{self, Ended, Patch};
 use crate::codex::final_message::Stdout;
 use crate::codex::markers::{self, Marker, RULE, SETTINGS};
 use crate::codex::{errors, ignored, shell, tracing};
-use crate::judge::{Evidence, Final, Problem, judge};
+use crate::judge::{Final, Findings, Problem, judge};
 use crate::parser::{Exit, Line, Parser, Sink, Verdict, Vitals};
 use crate::run::Run;
 use crate::text::{self, Answer};
@@ -172,7 +172,11 @@ impl Transcript {
         if matches!(&self.block, Block::Result(ended) if !ended.body.ends_blank()) {
             return false;
         }
-        self.problem = Some(errors::problem(message, self.run.clock(at)));
+        let problem = errors::problem(message, self.run.clock(at));
+        self.problem = Some(Problem {
+            stderr: Some(one_line(&line.text)),
+            ..problem
+        });
         match self.error.take() {
             Some((_, held)) if held == message => {
                 self.last = Final::Bad;
@@ -340,12 +344,15 @@ impl Parser for Transcript {
             notice(out, since, at, Level::Error, &held);
         }
         let message = self.message.take();
-        let evidence = Evidence {
+        let stderr = self.stderr.take();
+        let findings = Findings {
             last: self.last,
             problem: self.problem.take(),
-            stderr: self.stderr.take(),
+            cause: stderr.as_deref().and_then(errors::cause),
+            stderr,
+            ..Findings::default()
         };
-        let judgement = judge(exit, &evidence);
+        let judgement = judge(exit, findings);
         Verdict {
             session_id: self.session.take(),
             ..judgement.verdict(self.stdout.end(message.as_deref(), at, out).or(message))

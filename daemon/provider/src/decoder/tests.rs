@@ -3,6 +3,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::encode::{LINE_LIMIT, encode_line};
+use crate::evidence::Evidence;
 use crate::outcome::Outcome;
 use crate::parser::EndedBy;
 
@@ -127,6 +128,7 @@ impl Parser for Silent {
             error: None,
             exit_forced: false,
             resets_at_ms: None,
+            evidence: Evidence::default(),
             session_id: None,
             usage: None,
             response: None,

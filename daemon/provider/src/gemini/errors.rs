@@ -4,6 +4,7 @@
 use serde_json::value::RawValue;
 
 use crate::activity::Stamp;
+use crate::evidence::{self, Cause};
 use crate::json::Object;
 use crate::judge::{self, Problem};
 use crate::outcome::Outcome;
@@ -46,6 +47,7 @@ pub(super) fn problem(message: &str, clock: Clock<'_>) -> Problem {
     let told = clock.of_google(&error).filter(|_| is_limit(outcome));
     Problem {
         resets_at_ms: told.or_else(|| resets_at(outcome, &said, clock)),
+        http_status: code.and_then(evidence::http_status),
         ..Problem::new(outcome, text)
     }
 }
@@ -60,6 +62,21 @@ fn resets_at(outcome: Outcome, said: &str, clock: Clock<'_>) -> Option<i64> {
 
 fn is_limit(outcome: Outcome) -> bool {
     matches!(outcome, Outcome::RateLimited | Outcome::Overloaded)
+}
+
+/// The status that an exit code above 143 stands for.
+pub(super) fn status_of_exit(code: i32) -> Option<u16> {
+    let is_status = (144..=255).contains(&code);
+    u16::try_from(code)
+        .ok()
+        .filter(|_| is_status)
+        .map(|it| it + 256)
+}
+
+/// What a start that failed says beyond its outcome.
+pub(super) fn cause(line: &str) -> Option<Cause> {
+    line.starts_with("Error resuming session: ")
+        .then_some(Cause::UnknownSession)
 }
 
 /// What the exit code adds. Codes above 128 are statuses from 400 to 511 without their high bits.

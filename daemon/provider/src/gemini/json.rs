@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use crate::activity::{Activity, Level, Stamp, Stream, Usage};
 use crate::calls::Calls;
 use crate::deltas::Deltas;
+use crate::evidence;
 use crate::gemini::stderr::Stderr;
 use crate::gemini::{errors, ignored, tools};
 use crate::json::{self, Event, Object};
-use crate::judge::{Evidence, Final, Problem, judge};
+use crate::judge::{Final, Findings, Problem, judge};
 use crate::outcome::Outcome;
 use crate::parser::{Exit, Line, Parser, Sink, Verdict, Vitals};
 use crate::run::Run;
@@ -25,6 +26,8 @@ pub(super) struct Json {
     stderr: Stderr,
     last: Final,
     problem: Option<Problem>,
+    /// The result, as it was printed.
+    final_event: Option<String>,
     usage: Option<Usage>,
     answer: Answer,
     /// A tool was called since: what comes next is a new answer.
@@ -42,6 +45,7 @@ impl Json {
             stderr: Stderr::default(),
             last: Final::Missing,
             problem: None,
+            final_event: None,
             usage: None,
             answer: Answer::default(),
             answer_is_old: false,
@@ -175,16 +179,26 @@ impl Json {
     fn find_problem(&mut self, exit: &Exit) -> Option<Problem> {
         let of_exit = exit.code.and_then(errors::of_exit);
         let said = self.problem.take().or_else(|| self.stderr.take_problem());
+        let status = exit.code.and_then(errors::status_of_exit);
+        let said = said.map(|problem| Problem {
+            http_status: problem.http_status.or(status),
+            ..problem
+        });
         match (said, of_exit) {
             (Some(problem), Some(outcome)) if problem.outcome == Outcome::Failed => {
                 Some(Problem { outcome, ..problem })
             }
             (None, Some(outcome)) if self.last == Final::Missing => {
-                let error = match self.stderr.take_first() {
-                    Some(line) => line,
+                let stderr = self.stderr.take_first();
+                let error = match &stderr {
+                    Some(line) => line.clone(),
                     None => format!("exit code {}", exit.code?),
                 };
-                Some(Problem::new(outcome, error))
+                Some(Problem {
+                    http_status: status,
+                    stderr,
+                    ..Problem::new(outcome, error)
+                })
             }
             (said, _) => said,
         }
@@ -208,6 +222,13 @@ impl Parser for Json {
         if !self.event(&kind, &event, line.at, out) {
             json::unknown(line.at, &name(&kind, &event), raw, out);
         }
+        match self.last {
+            Final::Missing | Final::None => self.final_event = None,
+            Final::Good | Final::Bad if kind == "result" => {
+                self.final_event = Some(evidence::kept(raw));
+            }
+            Final::Good | Final::Bad => {}
+        }
     }
 
     fn vitals(&self) -> Vitals {
@@ -221,12 +242,14 @@ impl Parser for Json {
     fn end(&mut self, at: Stamp, exit: &Exit, out: &mut dyn Sink) -> Verdict {
         self.deltas.flush(at, out);
         self.stderr.flush(at, out);
-        let evidence = Evidence {
+        let findings = Findings {
             last: self.last,
             problem: self.find_problem(exit),
             stderr: self.stderr.take_first(),
+            event: self.final_event.take(),
+            cause: self.stderr.cause(),
         };
-        let judgement = judge(exit, &evidence);
+        let judgement = judge(exit, findings);
         Verdict {
             session_id: self.session.take(),
             usage: self.usage,

@@ -14,6 +14,7 @@ use std::borrow::Cow;
 
 use crate::activity::{Activity, Level, Stamp, Stream, Text};
 use crate::bounds::one_line;
+use crate::evidence::Cause;
 use crate::gemini::{errors, ignored};
 use crate::judge::Problem;
 use crate::parser::{Line, Sink};
@@ -34,6 +35,7 @@ pub(super) struct Stderr {
     attempt: Option<Attempt>,
     problem: Option<Problem>,
     first: Option<String>,
+    cause: Option<Cause>,
 }
 
 /// An attempt whose end has not come yet.
@@ -88,6 +90,11 @@ impl Stderr {
         self.problem.take()
     }
 
+    /// Why it failed, where it told of that.
+    pub(super) fn cause(&self) -> Option<Cause> {
+        self.cause
+    }
+
     /// The first line that is neither noise nor a retry: of a start that failed, the reason.
     pub(super) fn take_first(&mut self) -> Option<String> {
         self.first.take()
@@ -101,10 +108,14 @@ impl Stderr {
             return out.ignored(rule);
         }
         if msg.text.starts_with(REPORT) {
-            self.problem = Some(reported(&msg.text, at));
+            self.problem = Some(Problem {
+                stderr: Some(one_line(&msg.text)),
+                ..reported(&msg.text, at)
+            });
         } else if self.first.is_none() && is_sentence(&msg.text) {
             self.first = Some(one_line(&msg.text));
         }
+        self.cause = self.cause.or(errors::cause(&msg.text));
         let output = Activity::Output {
             stream: Stream::Stderr,
             msg,

@@ -3,7 +3,7 @@
 use crate::activity::{Stamp, Stream};
 use crate::gemini::errors;
 use crate::gemini::stderr::Stderr;
-use crate::judge::{Evidence, Final, Problem, judge};
+use crate::judge::{Final, Findings, Problem, judge};
 use crate::parser::{Exit, Line, Parser, Sink, Verdict, Vitals};
 use crate::text::Answer;
 
@@ -31,13 +31,19 @@ impl Parser for Plain {
         let stderr = self.stderr.take_first();
         let problem = self.stderr.take_problem().or_else(|| {
             let outcome = exit.code.and_then(errors::of_exit)?;
-            Some(Problem::new(outcome, stderr.clone()?))
+            Some(Problem {
+                http_status: exit.code.and_then(errors::status_of_exit),
+                stderr: stderr.clone(),
+                ..Problem::new(outcome, stderr.clone()?)
+            })
         });
-        let evidence = Evidence {
+        let findings = Findings {
             last: Final::None,
             problem,
             stderr,
+            cause: self.stderr.cause(),
+            ..Findings::default()
         };
-        judge(exit, &evidence).verdict(self.answer.take())
+        judge(exit, findings).verdict(self.answer.take())
     }
 }

@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 
 use super::{Done, Jsonl};
 use crate::activity::{Activity, Level, Stamp, Usage};
+use crate::evidence;
 use crate::json;
 use crate::judge::{self, Final, Problem};
 use crate::mapping::{Field, Mapping, Rule};
@@ -85,6 +86,7 @@ impl Jsonl {
                 None => Final::Good,
             };
             self.is_failing = false;
+            self.event = Some(evidence::kept(value));
             self.problem = error;
             return Done::Silent.max(done);
         }
@@ -94,6 +96,7 @@ impl Jsonl {
             let msg = text::whole(problem.error.clone());
             self.show(at, &Activity::Notice { level, msg }, out);
             self.is_failing = true;
+            self.event = Some(evidence::kept(value));
             self.problem = Some(problem);
             done = Done::Shown;
         }
@@ -119,12 +122,14 @@ impl Jsonl {
             .outcome(code.as_deref(), said.as_deref().unwrap_or_default())
             .or_else(|| judge::outcome_of_status(code.as_deref()?.parse().ok()?))
             .unwrap_or(Outcome::Failed);
+        let status = code.as_deref().and_then(|code| code.parse().ok());
         let error = match (said, code) {
             (Some(said), Some(code)) => format!("{said} ({code})"),
             (said, code) => said.or(code)?.into_owned(),
         };
         let resets_at = rule.find(Field::ResetsAt, value);
         Some(Problem {
+            http_status: status.and_then(evidence::http_status),
             resets_at_ms: resets_at.and_then(|it| clock.value(&it)),
             ..Problem::new(outcome, error)
         })

@@ -15,7 +15,7 @@ use crate::calls::Calls;
 use crate::deltas::Deltas;
 use crate::held::HeldError;
 use crate::json::{self, Event};
-use crate::judge::{Evidence, Final, Problem, judge};
+use crate::judge::{Final, Findings, Problem, judge};
 use crate::label;
 use crate::mapping::{Field, Mapping, Rule};
 use crate::parser::{Exit, IgnoreRule, Line, Parser, Sink, Verdict, Vitals};
@@ -79,6 +79,8 @@ struct Jsonl {
     /// What the final event said went wrong.
     error: HeldError,
     problem: Option<Problem>,
+    /// The final event, or an error that nothing followed, as it was printed.
+    event: Option<String>,
     /// What a line of text told, by the mapping's phrases.
     hint: Option<Problem>,
     stderr: Option<String>,
@@ -104,6 +106,7 @@ impl Jsonl {
             is_failing: false,
             error: HeldError::default(),
             problem: None,
+            event: None,
             hint: None,
             stderr: None,
             answer: Answer::default(),
@@ -314,6 +317,7 @@ impl Jsonl {
     fn goes_on(&mut self, at: Stamp, out: &mut dyn Sink) {
         self.show_error(at, out);
         self.is_failing = false;
+        self.event = None;
         if matches!(self.last, Final::Good | Final::Bad) {
             self.last = Final::Missing;
         }
@@ -362,16 +366,18 @@ impl Parser for Jsonl {
 
     fn end(&mut self, at: Stamp, exit: &Exit, out: &mut dyn Sink) -> Verdict {
         self.deltas.flush(at, out);
-        let evidence = Evidence {
+        let findings = Findings {
             last: match self.is_failing {
                 true => Final::Bad,
                 false => self.last,
             },
             problem: self.problem.take().or(self.hint.take()),
             stderr: self.stderr.take(),
+            event: self.event.take(),
+            cause: None,
         };
         let answer = self.final_answer.take().or_else(|| self.answer.take());
-        let judgement = judge(exit, &evidence);
+        let judgement = judge(exit, findings);
         self.error.end(judgement.error.as_deref(), at, out);
         Verdict {
             session_id: self.session.take(),

@@ -4,6 +4,8 @@
 
 use serde_json::value::RawValue;
 
+use crate::bounds::one_line;
+use crate::evidence::{self, Cause};
 use crate::json::Object;
 use crate::judge::{self, Problem};
 use crate::outcome::Outcome;
@@ -104,6 +106,7 @@ pub(super) fn problem(error: &Object<'_>, clock: Clock<'_>) -> Option<Problem> {
     };
     Some(Problem {
         resets_at_ms,
+        http_status: status.and_then(evidence::http_status),
         ..Problem::new(outcome, error)
     })
 }
@@ -132,8 +135,16 @@ pub(super) fn of_line(said: &str, clock: Clock<'_>) -> Problem {
     let wait = of_wait(said, clock);
     Problem {
         resets_at_ms: wait.filter(|_| is_limit(outcome)),
+        stderr: Some(one_line(said)),
         ..Problem::new(outcome, said)
     }
+}
+
+/// What an error says beyond its outcome.
+pub(super) fn cause(said: &str) -> Option<Cause> {
+    said.trim_start()
+        .starts_with("Session not found")
+        .then_some(Cause::UnknownSession)
 }
 
 /// opencode's own names that mean one thing only. `APIError` and `UnknownError` do not.

@@ -9,9 +9,10 @@ use std::borrow::Cow;
 use crate::activity::{Activity, Level, Stamp, Stream, Usage};
 use crate::bounds::short_id;
 use crate::calls::Calls;
+use crate::evidence;
 use crate::held::HeldError;
 use crate::json::{self, Object};
-use crate::judge::{Evidence, Final, Problem, judge};
+use crate::judge::{Final, Findings, Problem, judge};
 use crate::opencode::stderr::Stderr;
 use crate::opencode::tools::Call;
 use crate::opencode::{errors, ignored};
@@ -38,6 +39,8 @@ pub(super) struct Json {
     refused: Option<String>,
     last: Final,
     problem: Option<Problem>,
+    /// The end of the last step, or the error after it, as it was printed.
+    final_event: Option<String>,
     stderr: Stderr,
     answer: Answer,
     /// The message whose text the answer is.
@@ -56,6 +59,7 @@ impl Json {
             refused: None,
             last: Final::Missing,
             problem: None,
+            final_event: None,
             stderr: Stderr::default(),
             answer: Answer::default(),
             answer_of: String::new(),
@@ -245,21 +249,24 @@ impl Json {
         }
     }
 
-    fn evidence(&mut self, exit: &Exit) -> Evidence {
-        let mut evidence = Evidence {
+    fn findings(&mut self, exit: &Exit) -> Findings {
+        let problem = self.problem.take().or_else(|| self.stderr.take_problem());
+        let mut findings = Findings {
             last: self.last,
-            problem: self.problem.take().or_else(|| self.stderr.take_problem()),
+            cause: problem.as_ref().and_then(|it| errors::cause(&it.error)),
+            problem,
             stderr: self.stderr.take_first(),
+            event: self.final_event.take(),
         };
         if let Some(cmd) = self.refused.take()
-            && evidence.last == Final::Missing
+            && findings.last == Final::Missing
             && exit.code == Some(0)
         {
-            evidence.last = Final::Bad;
+            findings.last = Final::Bad;
             let why = format!("ended at a call that it had no permission for: {cmd}");
-            evidence.problem = Some(Problem::new(Outcome::Failed, why));
+            findings.problem = Some(Problem::new(Outcome::Failed, why));
         }
-        evidence
+        findings
     }
 }
 
@@ -279,6 +286,13 @@ impl Parser for Json {
         if !self.event(&kind, &event, line.at, out) {
             json::unknown(line.at, &kind, raw, out);
         }
+        match self.last {
+            Final::Missing | Final::None => self.final_event = None,
+            Final::Good | Final::Bad if matches!(&*kind, "step_finish" | "error") => {
+                self.final_event = Some(evidence::kept(raw));
+            }
+            Final::Good | Final::Bad => {}
+        }
     }
 
     fn vitals(&self) -> Vitals {
@@ -292,8 +306,7 @@ impl Parser for Json {
     }
 
     fn end(&mut self, at: Stamp, exit: &Exit, out: &mut dyn Sink) -> Verdict {
-        let evidence = self.evidence(exit);
-        let judgement = judge(exit, &evidence);
+        let judgement = judge(exit, self.findings(exit));
         let told = judgement.error.as_deref();
         self.error.end(told, at, out);
         self.stderr.end(told, at, out);

@@ -1,7 +1,8 @@
 //! opencode's text mode: the assistant's text on stdout, tools and errors on stderr.
 
 use crate::activity::{Stamp, Stream};
-use crate::judge::{Evidence, Final, judge};
+use crate::judge::{Final, Findings, judge};
+use crate::opencode::errors;
 use crate::opencode::stderr::Stderr;
 use crate::parser::{Exit, Line, Parser, Sink, Verdict, Vitals};
 use crate::text::Answer;
@@ -34,12 +35,15 @@ impl Parser for Plain {
     }
 
     fn end(&mut self, at: Stamp, exit: &Exit, out: &mut dyn Sink) -> Verdict {
-        let evidence = Evidence {
+        let problem = self.stderr.take_problem();
+        let findings = Findings {
             last: Final::None,
-            problem: self.stderr.take_problem(),
+            cause: problem.as_ref().and_then(|it| errors::cause(&it.error)),
+            problem,
             stderr: self.stderr.take_first(),
+            ..Findings::default()
         };
-        let judgement = judge(exit, &evidence);
+        let judgement = judge(exit, findings);
         self.stderr.end(judgement.error.as_deref(), at, out);
         judgement.verdict(self.answer.take())
     }

@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::activity::{Activity, Stream, Text};
+use crate::evidence::{self, Evidence};
 use crate::parser::Verdict;
 use copy::Copy;
 use find::Finder;
@@ -165,6 +166,23 @@ impl Redactor {
         for text in texts.into_iter().flatten() {
             if let Some(redacted) = self.redacted(text, false) {
                 *text = redacted;
+            }
+        }
+        self.evidence(&mut verdict.evidence);
+    }
+
+    /// What a verdict rests on: an event as the JSON that it is, and only then cut.
+    fn evidence(&self, evidence: &mut Evidence) {
+        if let Some(event) = evidence.final_event.take() {
+            let redacted = match serde_json::from_str::<&RawValue>(&event) {
+                Ok(json) => self.json(json).map(|json| json.get().to_owned()),
+                Err(_) => self.redacted(&event, true),
+            };
+            evidence.final_event = Some(evidence::shown(redacted.unwrap_or(event)));
+        }
+        for line in &mut evidence.stderr {
+            if let Some(redacted) = self.redacted(line, false) {
+                *line = redacted;
             }
         }
     }

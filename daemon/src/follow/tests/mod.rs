@@ -76,6 +76,8 @@ impl Rows {
             leftovers: None,
             queueing: Queueing::default(),
             resets_at_ms: None,
+            http_status: None,
+            cause: None,
         };
         let row = Invocation {
             id: id(n),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use super::*;
-use crate::domain::Outcome;
+use crate::domain::{Evidence, Outcome};
 use crate::projects::Projects;
 use crate::store::{Begun, Ending, NewInvocation};
 
@@ -91,6 +91,9 @@ fn ending(outcome: Outcome, completed: SystemTime) -> Ending {
         rusage: None,
         leftovers: None,
         resets_at_ms: None,
+        http_status: None,
+        cause: None,
+        evidence: Evidence::default(),
     }
 }
 

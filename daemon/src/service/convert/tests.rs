@@ -164,6 +164,8 @@ fn a_pid_is_shown_only_while_it_means_something() {
         leftovers: None,
         queueing: Queueing::default(),
         resets_at_ms: None,
+        http_status: None,
+        cause: None,
     };
     let row = |phase| Invocation {
         id: InvocationId::new(3).unwrap(),

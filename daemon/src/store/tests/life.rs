@@ -67,7 +67,12 @@ async fn a_finished_invocation_has_its_end_in_both_tables() {
         .await
         .unwrap();
     assert_eq!((finished.overridden, finished.repeated), (None, false));
-    let (invocation, prompt, response) = store.detail(id).await.unwrap().unwrap();
+    let detail = store.detail(id).await.unwrap().unwrap();
+    let (invocation, prompt, response) = (detail.invocation, detail.prompt, detail.response);
+    assert_eq!(detail.evidence, Some(ending(Outcome::TimeoutWall).evidence));
+    let managed = invocation.managed.as_ref().unwrap();
+    assert_eq!(managed.resets_at_ms, Some(1_700_000_060_000));
+    assert_eq!((managed.http_status, managed.cause), (Some(429), None));
     assert_eq!(
         invocation.phase,
         Phase::Ended {

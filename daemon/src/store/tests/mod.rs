@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::migrations::{self, STEPS};
 use super::*;
-use crate::domain::{Outcome, UsageTotals};
+use crate::domain::{Evidence, Outcome, UsageTotals};
 
 pub(super) struct Room {
     dir: TempDir,
@@ -115,6 +115,12 @@ pub(super) fn ending(outcome: Outcome) -> Ending {
         }),
         leftovers: Some(0),
         resets_at_ms: (!outcome.is_success()).then_some(1_700_000_060_000),
+        http_status: (!outcome.is_success()).then_some(429),
+        cause: None,
+        evidence: Evidence {
+            final_event: Some("{}".to_owned()),
+            ..Evidence::default()
+        },
     }
 }
 

@@ -36,3 +36,4 @@ mod signal;
 #[cfg(test)]
 mod testing;
 mod text;
+pub mod waits;

@@ -124,6 +124,14 @@ fn control_line(at: Stamp, control: &Control, write: &mut dyn FnMut(Stamp, &Acti
             let msg = text(msg);
             write(at, &Activity::Notice { level, msg });
         }
+        Control::Limit { ends_ms, msg, .. } => {
+            let level = match ends_ms {
+                Some(_) => Level::Warn,
+                None => Level::Info,
+            };
+            let msg = text(msg);
+            write(at, &Activity::Notice { level, msg });
+        }
         // Told by the terminal line.
         Control::Stop { .. } | Control::Other(_) => {}
     }

@@ -94,6 +94,9 @@ pub struct Stat {
     pub trouble: Option<String>,
     /// Milliseconds since the provider last printed something.
     pub quiet_ms: u64,
+    /// When the provider ended, or else since when reading has stopped, in epoch milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_ms: Option<u64>,
 }
 
 /// A line that is no message of this protocol.
@@ -188,6 +191,7 @@ mod tests {
             paused: false,
             trouble: None,
             quiet_ms: 3,
+            since_ms: Some(4),
         };
         for message in [
             Message::Hello {

@@ -135,6 +135,41 @@ pub struct Limits {
     pub post_result_ms: Option<u64>,
     /// Between asking to end and killing.
     pub grace_ms: u64,
+    /// What else than output counts as a sign of life.
+    #[serde(default)]
+    pub life: Life,
+}
+
+/// What else than output shows that a provider is not stuck. The default is what counted before
+/// there was a choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Life {
+    /// A tool call that is open: its silence is another one, with a limit of its own.
+    pub tool: bool,
+    /// CPU time that its processes use.
+    pub cpu: bool,
+    /// What its processes read from disks and write to them.
+    pub disk: bool,
+}
+
+impl Default for Life {
+    fn default() -> Life {
+        Life {
+            tool: true,
+            cpu: false,
+            disk: false,
+        }
+    }
+}
+
+impl Life {
+    /// Every sign there is.
+    pub const ALL: Life = Life {
+        tool: true,
+        cpu: true,
+        disk: true,
+    };
 }
 
 impl Spec {

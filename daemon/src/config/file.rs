@@ -15,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::error::ConfigError;
 use super::section::{Section, Source, choice, number, path, text, texts, word, yes};
-use super::{Auth, Flags, Gateway, Launcher, Places, flagged, mapping, queue, units};
+use super::{Auth, flagged, Flags, Gateway, Launcher, life, mapping, Places, queue, units};
 use crate::domain::Limits;
 use crate::retention;
 use crate::supervise::{
@@ -47,10 +47,17 @@ pub(super) const DAEMON: [&str; 11] = [
     "shim",
     "allow_root",
 ];
-pub(super) const LIMITS: [&str; 5] = ["silence", "tool_silence", "wall", "post_result", "grace"];
+pub(super) const LIMITS: [&str; 6] = [
+    "silence",
+    "tool_silence",
+    "wall",
+    "post_result",
+    "grace",
+    "life",
+];
 pub(super) const RETENTION: [&str; 3] = ["log_days", "spool_days", "max_bytes"];
 pub(super) const REDACTION: [&str; 3] = ["enabled", "variables", "patterns"];
-pub(super) const PROVIDER: [&str; 14] = [
+pub(super) const PROVIDER: [&str; 15] = [
     "kind",
     "command",
     "model",
@@ -65,6 +72,7 @@ pub(super) const PROVIDER: [&str; 14] = [
     "max_running",
     "hold",
     "retry",
+    "life",
 ];
 const GATEWAY: [&str; 5] = ["listen", "auth", "control", "max_streams", "allowed_hosts"];
 
@@ -198,6 +206,7 @@ fn default_limits(root: &Section<'_>) -> Result<DefaultLimits, ConfigError> {
         wall: set.wall.unwrap_or(defaults.wall),
         post_result: set.post_result.unwrap_or(defaults.post_result),
         grace: set.grace.unwrap_or(defaults.grace),
+        life: life::read(&section)?.unwrap_or(defaults.life),
     })
 }
 
@@ -306,6 +315,7 @@ fn providers(root: &Section<'_>) -> Result<BTreeMap<String, ProviderSettings>, C
             settings,
             limits: limits(&section)?,
             queue: queue::of_provider(&section)?,
+            life: life::read(&section)?,
         };
         providers.insert(name, provider);
     }
@@ -318,6 +328,7 @@ fn builtin(kind: Kind) -> ProviderSettings {
         settings: args::Settings::builtin(kind),
         limits: Limits::default(),
         queue: ProviderQueue::default(),
+        life: None,
     }
 }
 

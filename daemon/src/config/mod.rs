@@ -7,6 +7,7 @@
 mod error;
 mod file;
 mod flags;
+mod life;
 mod mapping;
 mod places;
 mod queue;

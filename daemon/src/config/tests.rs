@@ -1,4 +1,5 @@
 use steroids_provider::kind::Kind;
+use steroids_shim::spec::Life;
 
 use super::*;
 
@@ -160,6 +161,7 @@ fn everything_in_the_documentation_is_read() {
         silence = "20m"
         wall = ""
         grace = "0s"
+        life = ["tool", "cpu"]
         [retention]
         log_days = 0
         max_bytes = "500 MB"
@@ -171,6 +173,7 @@ fn everything_in_the_documentation_is_read() {
         silence = ""
         [providers.mytool]
         kind = "command"
+        life = []
         args = ["-x", "{prompt}"]
         [gateway]
         listen = "[::1]:4000"
@@ -183,6 +186,14 @@ fn everything_in_the_documentation_is_read() {
     assert_eq!(config.limits.silence, Some(Duration::from_secs(1200)));
     assert_eq!(config.limits.tool_silence, Some(Duration::from_secs(7200)));
     assert_eq!(config.limits.grace, Duration::ZERO);
+    let life = |tool, cpu| Life {
+        tool,
+        cpu,
+        disk: false,
+    };
+    assert_eq!(config.limits.life, life(true, true));
+    assert_eq!(config.providers["mytool"].life, Some(life(false, false)));
+    assert_eq!(config.providers["claude"].life, None);
     assert_eq!(
         (config.retention.log_days, config.retention.spool_days),
         (None, Some(7))
@@ -215,7 +226,7 @@ fn an_unknown_key_is_named_with_its_line_and_what_there_is() {
         complaint("[providers.claude]\nmodell = \"x\"\n"),
         "2: `providers.claude.modell`: unknown key; [providers.claude] has kind, command, model, \
          args, extra_args, env, silence, tool_silence, wall, post_result, grace, \
-         events, errors"
+         life, events, errors"
     );
 }
 

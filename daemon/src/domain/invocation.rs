@@ -97,6 +97,18 @@ pub struct Live {
     pub lines: u64,
     /// What it used so far.
     pub usage: Option<UsageTotals>,
+    /// What it waits for, in one word; empty where nobody can know.
+    pub waits_for: &'static str,
+    /// Of a tool: its name.
+    pub waits_on: String,
+    /// Since when, in epoch milliseconds.
+    pub waits_since_ms: i64,
+    /// Of a retry: until when, in epoch milliseconds, where it said so.
+    pub waits_until_ms: Option<i64>,
+    /// The limit that is near, if one is.
+    pub limit: &'static str,
+    /// When that ends it, in epoch milliseconds.
+    pub limit_at_ms: Option<i64>,
 }
 
 /// One invocation, from its row and ours beside it.

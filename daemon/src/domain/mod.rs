@@ -10,6 +10,7 @@ pub mod queue;
 mod request;
 pub mod retry;
 mod secrets;
+mod stalls;
 
 pub use evidence::Evidence;
 pub use invocation::{
@@ -19,4 +20,5 @@ pub use offset::Offset;
 pub use request::{Limits, StartRequest};
 pub use secrets::{Known, Secrets};
 pub use steroids_provider::evidence::Cause;
+pub use stalls::{Stall, Stalls};
 pub use steroids_provider::outcome::{Outcome, RowStatus};

@@ -4,6 +4,8 @@ use steroids_provider::activity::{Activity, Level, Stamp, Text};
 use steroids_provider::encode::encode_line;
 use steroids_provider::parser::Sink;
 use steroids_provider::redact::Redactor;
+use steroids_provider::waits::Waits;
+use steroids_shim::spec::Spec;
 use steroids_shim::spool::Control;
 
 use super::live::Course;
@@ -19,13 +21,24 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn new(redactor: Redactor) -> Lines {
+    pub(super) fn new(spec: &Spec, redactor: &Redactor) -> Lines {
+        let waits = Waits::of_run(spec.kind, spec.format, &spec.run());
         Lines {
-            redactor,
+            redactor: redactor.clone(),
             bytes: Vec::new(),
             raw: 0,
             unknown: 0,
-            course: Course::default(),
+            course: Course::new(waits),
+        }
+    }
+
+    /// Takes a control record.
+    pub(super) fn control(&mut self, at: Stamp, control: &Control) {
+        let redactor = &self.redactor;
+        self.course
+            .control(at, control, |msg| redactor.text(msg).into_owned());
+        if let Some(activity) = said(control) {
+            self.activity(at, &activity);
         }
     }
 }
@@ -48,7 +61,7 @@ impl Sink for Lines {
 }
 
 /// What a control record says in the log.
-pub(super) fn said(control: &Control) -> Option<Activity<'_>> {
+fn said(control: &Control) -> Option<Activity<'_>> {
     let (level, msg) = match control {
         Control::Input { msg } => {
             return Some(Activity::Input {
@@ -56,6 +69,10 @@ pub(super) fn said(control: &Control) -> Option<Activity<'_>> {
             });
         }
         Control::Notice { level, msg } => (*level, msg.as_str()),
+        Control::Limit { ends_ms, msg, .. } => match ends_ms {
+            Some(_) => (Level::Warn, msg.as_str()),
+            None => (Level::Info, msg.as_str()),
+        },
         Control::Stop { .. } | Control::Other(_) => return None,
     };
     Some(Activity::Notice {

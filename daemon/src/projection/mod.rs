@@ -38,12 +38,12 @@ use steroids_shim::spool::{self, Payload, Record, SpoolError};
 
 pub use ending::ending_of;
 pub use error::ProjectionError;
-use lines::{Lines, said, text};
+use lines::{Lines, text};
 use output::{Flushed, Output};
 pub use stub::write_stub;
 
 use crate::activity_log::ActivityLogs;
-use crate::domain::{InvocationId, Live};
+use crate::domain::{InvocationId, Live, Stalls};
 use crate::store::Ending;
 
 /// Spool bytes decoded before others get a turn: about 10 ms of work.
@@ -110,7 +110,7 @@ impl Projection {
             rebuilt_for: output.is_rebuilding().then(|| logs.standing(id)),
             log_path: logs.path(id),
             decoder: decoder(&spec),
-            lines: Lines::new(redactor.clone()),
+            lines: Lines::new(&spec, &redactor),
             spec,
             redactor,
             id,
@@ -136,7 +136,12 @@ impl Projection {
     /// How the invocation is doing, by the lines made so far; after a restart these are at first
     /// fewer than the log has.
     pub fn live(&self) -> Live {
-        self.lines.course.live()
+        self.lines.course.live(self.decoder.vitals())
+    }
+
+    /// Which limits are near, by what was decoded so far.
+    pub fn stalls(&self) -> &Stalls {
+        self.lines.course.stalls()
     }
 
     /// True while the log ends where we are.
@@ -347,13 +352,12 @@ impl Projection {
         };
         Ok(Some(match payload {
             Payload::Output { stream, bytes } => {
+                self.lines.course.printed(at);
                 self.decoder.feed(stream, at, bytes, &mut self.lines);
                 bytes.len() as u64
             }
             Payload::Control(control) => {
-                if let Some(activity) = said(&control) {
-                    self.lines.activity(at, &activity);
-                }
+                self.lines.control(at, &control);
                 64
             }
         }))
@@ -386,7 +390,7 @@ impl Projection {
         self.output = output;
         self.spool = None;
         self.decoder = decoder(&self.spec);
-        self.lines = Lines::new(self.redactor.clone());
+        self.lines = Lines::new(&self.spec, &self.redactor);
         self.started = false;
         self.damage = None;
     }

@@ -10,7 +10,7 @@ use steroids_provider::activity::Stream;
 use steroids_provider::kind::{Format, Kind};
 use steroids_shim::exit::{End, ExitRecord};
 use steroids_shim::paths::InvDir;
-use steroids_shim::spec::{Limits, PROTOCOL, Spec, Turn};
+use steroids_shim::spec::{Life, Limits, PROTOCOL, Spec, Turn};
 use steroids_shim::spool::Writer;
 
 use super::*;
@@ -129,6 +129,7 @@ fn spec(project: &std::path::Path, kind: Kind, format: Format) -> Spec {
             wall_ms: None,
             post_result_ms: None,
             grace_ms: 1,
+            life: Life::default(),
         },
         redaction: None,
         mapping: None,

@@ -112,7 +112,7 @@ pub(super) fn prepare(
         leave_background: request.leave_background,
         limits: settings
             .limits
-            .resolve(kind, &provider.limits, &request.limits),
+            .resolve(kind, &provider.limits, provider.life, &request.limits),
         created_ms: around.now_ms,
         boot_id: around.boot_id,
         socket: settings.runtime_dir.join("s").join(short),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use steroids_provider::args;
 use steroids_provider::kind::Kind;
 use steroids_provider::redact::Redaction;
-use steroids_shim::spec;
+use steroids_shim::spec::{self, Life};
 
 use crate::domain::hold::Backoff;
 use crate::domain::queue::Bounds;
@@ -99,6 +99,8 @@ pub struct ProviderSettings {
     pub settings: args::Settings,
     /// What differs from the daemon's limits.
     pub limits: Limits,
+    /// What counts as a sign of life, where that differs.
+    pub life: Option<Life>,
     /// How many of it may run, and what follows when its limit is reached.
     pub queue: ProviderQueue,
 }
@@ -159,6 +161,9 @@ pub struct DefaultLimits {
     pub post_result: Option<Duration>,
     /// Between asking to end and killing.
     pub grace: Duration,
+    /// What else than output counts as a sign of life. By default all there is: to end one that works
+    /// is worse than to end one later that does not.
+    pub life: Life,
 }
 
 impl Default for DefaultLimits {
@@ -169,13 +174,20 @@ impl Default for DefaultLimits {
             wall: None,
             post_result: Some(Duration::from_secs(30)),
             grace: Duration::from_secs(10),
+            life: Life::ALL,
         }
     }
 }
 
 impl DefaultLimits {
     /// The limits of one invocation: the start's word first, then the provider's, then ours.
-    pub(super) fn resolve(&self, kind: Kind, provider: &Limits, start: &Limits) -> spec::Limits {
+    pub(super) fn resolve(
+        &self,
+        kind: Kind,
+        provider: &Limits,
+        life: Option<Life>,
+        start: &Limits,
+    ) -> spec::Limits {
         let silence = match kind {
             // It prints a call when it is over, and nothing while it tries again.
             Kind::Opencode => None,
@@ -189,6 +201,7 @@ impl DefaultLimits {
             wall_ms: pick(start.wall, provider.wall, self.wall),
             post_result_ms: pick(start.post_result, provider.post_result, self.post_result),
             grace_ms: millis(start.grace.or(provider.grace).unwrap_or(self.grace)),
+            life: life.unwrap_or(self.life),
         }
     }
 }
@@ -223,11 +236,19 @@ mod tests {
             silence: Some(None),
             ..Limits::default()
         };
-        let limits = defaults.resolve(Kind::Claude, &provider, &start);
+        let limits = defaults.resolve(Kind::Claude, &provider, None, &start);
         assert_eq!(limits.silence_ms, None);
         assert_eq!(limits.wall_ms, Some(120_000));
         assert_eq!(limits.post_result_ms, Some(30_000));
         assert_eq!(limits.grace_ms, 10_000);
+        assert_eq!(limits.life, Life::ALL);
+        let none = Life {
+            tool: false,
+            cpu: false,
+            disk: false,
+        };
+        let limits = defaults.resolve(Kind::Claude, &provider, Some(none), &start);
+        assert_eq!(limits.life, none);
     }
 
     #[test]
@@ -235,14 +256,16 @@ mod tests {
         let defaults = DefaultLimits::default();
         let none = Limits::default();
         for kind in [Kind::Command, Kind::Opencode, Kind::Jsonl] {
-            assert_eq!(defaults.resolve(kind, &none, &none).silence_ms, None);
+            assert_eq!(defaults.resolve(kind, &none, None, &none).silence_ms, None);
         }
         let start = Limits {
             silence: Some(Some(MINUTE)),
             ..none
         };
         assert_eq!(
-            defaults.resolve(Kind::Command, &none, &start).silence_ms,
+            defaults
+                .resolve(Kind::Command, &none, None, &start)
+                .silence_ms,
             Some(60_000)
         );
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use steroids_provider::kind::{Format, Kind};
 use steroids_shim::exit::{End, ExitRecord, Reason};
 use steroids_shim::paths::InvDir;
-use steroids_shim::spec::{Limits, PROTOCOL, Spec, Turn};
+use steroids_shim::spec::{Life, Limits, PROTOCOL, Spec, Turn};
 use steroids_shim::spool::{Control, Writer};
 use steroidsd::activity_log::{ActivityLogs, MAX_LINE, Recovered, Step as Read, Tail, is_valid};
 use steroidsd::domain::{InvocationId, Offset};
@@ -279,6 +279,7 @@ impl Bench<'_> {
                 wall_ms: None,
                 post_result_ms: None,
                 grace_ms: 1,
+                life: Life::default(),
             },
             created_ms: 1_700_000_000_000,
             boot_id: String::new(),

@@ -54,6 +54,7 @@ impl Keeper {
             paused: self.paused,
             trouble,
             quiet_ms: now.saturating_sub(self.course.last_output),
+            since_ms: self.ended.map(|(_, at)| at.wall_ms).or(self.paused_ms),
         }
     }
 }

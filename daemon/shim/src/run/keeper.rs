@@ -24,9 +24,11 @@ use super::clock::{Moment, mono_ms};
 use super::connections::Connections;
 use super::detach::Report;
 use super::feed::Feed;
-use super::limits::{Course, Pulse};
+use super::life::Watch;
+use super::limits::{Course, Warned};
 use super::phase::{Event, Phase};
 use super::provider::Provider;
+use super::pulse::Pulse;
 use super::queue::{LIMIT, Progress, Queue};
 use crate::sys;
 
@@ -63,6 +65,8 @@ pub(super) struct Keeper {
     pub(super) queue: Arc<Queue>,
     pub(super) pulse: Pulse,
     pub(super) course: Course,
+    pub(super) warned: Warned,
+    pub(super) work: Watch,
     pub(super) phase: Phase,
     /// Why we ended it, where we did.
     pub(super) reason: Option<Reason>,
@@ -75,6 +79,8 @@ pub(super) struct Keeper {
     hinted_at: u64,
     watched: bool,
     pub(super) paused: bool,
+    /// Since when, in epoch milliseconds.
+    pub(super) paused_ms: Option<u64>,
     /// Why writing does not go on, and what that holds up, as last told.
     told: Option<Held>,
     scratch: Box<[u8]>,
@@ -124,11 +130,9 @@ impl Keeper {
             signals: prepared.signals,
             connections: prepared.connections,
             queue: prepared.queue,
-            course: Course {
-                started: started.mono_ms,
-                last_output: started.mono_ms,
-                stood_still: 0,
-            },
+            course: Course::begun(started.mono_ms),
+            warned: Warned::default(),
+            work: Watch::default(),
             phase: Phase::Running,
             reason: None,
             ended: None,
@@ -138,6 +142,7 @@ impl Keeper {
             hinted_at: 0,
             watched: false,
             paused: false,
+            paused_ms: None,
             told: None,
             scratch: vec![0; LONGEST_PAYLOAD].into_boxed_slice(),
         }
@@ -215,7 +220,10 @@ impl Keeper {
             // Whoever is kept from printing is not silent.
             self.course.last_output = now;
         }
-        self.paused = full;
+        if full != self.paused {
+            self.paused = full;
+            self.paused_ms = full.then(|| Moment::now().wall_ms);
+        }
         let next = match self.phase {
             Phase::Running => self.hold_limits(now),
             Phase::Stopping { .. } | Phase::Killing { .. } => self.go_on(now),

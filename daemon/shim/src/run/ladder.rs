@@ -1,34 +1,91 @@
-//! Ending a provider: ask, wait, kill. The ladder is climbed once; who asks again can only make it
+//! Holding the limits, and ending a provider: warn, ask, wait, kill. The ladder is climbed once; who asks again can only make it
 //! shorter.
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use steroids_provider::activity::Level;
 use steroids_shim::exit::Reason;
 use steroids_shim::spool::Control;
+use steroids_shim::tree::Tree;
 
+use super::clock::{Moment, mono_ms};
 use super::keeper::Keeper;
-use super::limits;
+use super::limits::{self, Due, Step};
 use super::phase::{Deed, Event};
+use super::said;
 
 impl Keeper {
-    /// Ends a provider that has reached a limit, and tells when the next one would be.
+    /// Warns of a limit that is near, ends a provider that has reached one, and tells when to look
+    /// again.
     pub(super) fn hold_limits(&mut self, now: u64) -> Option<u64> {
-        let mut due = limits::next(&self.limits, self.pulse.vitals(), self.course)?;
-        if due.at <= now {
+        let mut step = self.step(now)?;
+        if !matches!(step, Step::Wait(_)) {
             // A shim that was itself held up must not take that for its provider's silence.
             self.take_output(0, 1);
             self.take_output(1, 1);
-            due = limits::next(&self.limits, self.pulse.vitals(), self.course)?;
+            step = self.step(now)?;
         }
-        if due.at > now {
-            return Some(due.at);
+        match step {
+            Step::Wait(at) => return Some(at),
+            Step::Near(due) => self.near(&due, now),
+            Step::Over(due) => self.over(&due, now),
+        }
+        // To look at a great many processes takes its time, which is no standstill.
+        Some(mono_ms())
+    }
+
+    fn step(&self, now: u64) -> Option<Step> {
+        let vitals = self.pulse.vitals();
+        limits::step(&self.limits, vitals, self.course, self.warned, now)
+    }
+
+    fn near(&mut self, due: &Due, now: u64) {
+        if self.find_work(due, now).is_some() {
+            self.course.last_work = now;
+            return;
+        }
+        self.warned.note(due, now);
+        let Some(limit) = due.name else {
+            return;
+        };
+        let wait = self.pulse.waits_for();
+        self.record(&Control::Limit {
+            limit,
+            ends_ms: Some(Moment::now().wall_ms + due.at.saturating_sub(now).max(due.fifth())),
+            msg: said::near(due, &self.course, &wait, now),
+        });
+    }
+
+    fn over(&mut self, due: &Due, now: u64) {
+        if let Some(work) = self.find_work(due, now) {
+            if let (true, Some(limit)) = (self.warned.has(due), due.name) {
+                self.record(&Control::Limit {
+                    limit,
+                    ends_ms: None,
+                    msg: said::goes_on(&self.course, &work, now),
+                });
+            }
+            self.course.last_work = now;
+            return;
         }
         self.record(&Control::Notice {
             level: Level::Warn,
-            msg: limits::notice(due),
+            msg: said::over(due, &self.course),
         });
         self.stop(due.reason, self.limits.grace_ms, now);
-        Some(now)
+    }
+
+    /// What its processes did since they were last looked at, where that keeps it from being silent.
+    fn find_work(&mut self, due: &Due, now: u64) -> Option<String> {
+        if due.reason != Reason::Silence {
+            return None;
+        }
+        let tree = Tree {
+            uuid: &self.uuid,
+            below: Some(std::process::id() as i32),
+            session: Some(self.pid),
+            cgroup: self.group.as_ref().map(|group| group.path()),
+        };
+        self.work.look(&tree, self.limits.life, &self.course, now)
     }
 
     /// Begins the ladder, or shortens the grace of one that has begun.

@@ -1,11 +1,19 @@
-//! Time limits: which of them is reached next, from what is known now. Monotonic clock only.
+//! Time limits: what is due, from what is known now. Pure; the monotonic clock only.
+//!
+//! ```text
+//!   last sign of life ──────────── 4/5 of a limit ──────── the limit
+//!                                     Near: warn            Over: end
+//! ```
+//!
+//! Output is a sign of life, and work in the process tree where that was asked for. Each begins a
+//! stretch of silence, in which is warned once. Between a warning and the end is a fifth of the limit
+//! in any case, also where the warning came late.
 
-use steroids_provider::activity::Stamp;
-use steroids_provider::decoder::Decoder;
-use steroids_provider::kind::Kind;
-use steroids_provider::parser::{Sink, Vitals};
 use steroids_shim::exit::Reason;
-use steroids_shim::spec::{Limits, Spec};
+use steroids_shim::spec::Limits;
+use steroids_shim::spool::Limited;
+
+use steroids_provider::parser::Vitals;
 
 /// Moments that limits are counted from, in monotonic milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,11 +22,23 @@ pub(crate) struct Course {
     pub(crate) started: u64,
     /// When it last printed something, or was last kept from it.
     pub(crate) last_output: u64,
+    /// When its processes were last found at work; 0 if they never were.
+    pub(crate) last_work: u64,
     /// Milliseconds since the start that are not the provider's: everything stood still.
     pub(crate) stood_still: u64,
 }
 
 impl Course {
+    /// Of a provider that is started now.
+    pub(crate) fn begun(now: u64) -> Course {
+        Course {
+            started: now,
+            last_output: now,
+            last_work: 0,
+            stood_still: 0,
+        }
+    }
+
     /// Takes a wait that ended `late` for a standstill of everything. When that began nobody knows:
     /// somewhere before the wait should have ended. So silence is counted anew, and the time to run
     /// is longer by twice of what is known.
@@ -26,199 +46,152 @@ impl Course {
         self.last_output = now;
         self.stood_still += 2 * late;
     }
+
+    /// Its last sign of life.
+    fn last_sign(&self) -> u64 {
+        self.last_output.max(self.last_work)
+    }
+
+    /// Whether its processes were at work since its last output.
+    pub(crate) fn has_worked(&self) -> bool {
+        self.last_work > self.last_output
+    }
 }
 
-/// A limit that is still ahead, or was just reached.
+/// A limit that is ahead, or was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Due {
     /// In monotonic milliseconds.
     pub(crate) at: u64,
+    /// What it counts from.
+    pub(crate) from: u64,
     /// Why the provider is ended then.
     pub(crate) reason: Reason,
     /// The limit itself, in milliseconds.
     pub(crate) limit: u64,
+    /// Its name, where is warned of it.
+    pub(crate) name: Option<Limited>,
 }
 
-/// The limit that is reached first, if nothing happens until then.
-pub(crate) fn next(limits: &Limits, vitals: Vitals, course: Course) -> Option<Due> {
-    let silence = match vitals.open_tools {
-        0 => limits.silence_ms,
-        // A tool may be mute while it works, also where the provider may not.
-        _ => limits.tool_silence_ms,
-    };
-    let finished = vitals.result_seen && vitals.open_tools == 0 && vitals.background == 0;
-    let post_result = limits.post_result_ms.filter(|_| finished);
-    // In order of what an end is put down to where two limits are reached at once.
-    [
-        (course.last_output, post_result, Reason::PostResult),
-        (
-            course.started + course.stood_still,
-            limits.wall_ms,
-            Reason::Wall,
-        ),
-        (course.last_output, silence, Reason::Silence),
-    ]
-    .into_iter()
-    .filter_map(|(from, limit, reason)| {
-        let limit = limit?;
-        Some(Due {
-            at: from.saturating_add(limit),
-            reason,
-            limit,
-        })
-    })
-    .min_by_key(|due| due.at)
-}
+impl Due {
+    /// When is warned of it.
+    fn mark(&self) -> u64 {
+        self.from.saturating_add(self.limit - self.fifth())
+    }
 
-/// What the log says when a limit ends a provider.
-pub(crate) fn notice(due: Due) -> String {
-    let limit = in_words(due.limit);
-    match due.reason {
-        Reason::Wall => format!("running for {limit}; ending it"),
-        Reason::Silence => format!("no output for {limit}; ending it"),
-        Reason::PostResult => format!("still running {limit} after its result; ending it"),
-        Reason::Stop | Reason::Shutdown => "ending it".to_owned(),
+    /// From the warning to the end.
+    pub(crate) fn fifth(&self) -> u64 {
+        self.limit / 5
     }
 }
 
-fn in_words(ms: u64) -> String {
-    match ms {
-        ms if ms > 0 && ms % 3_600_000 == 0 => format!("{}h", ms / 3_600_000),
-        ms if ms > 0 && ms % 60_000 == 0 => format!("{}m", ms / 60_000),
-        ms if ms % 1000 == 0 => format!("{}s", ms / 1000),
-        ms => format!("{ms}ms"),
-    }
+/// Of which stretches was warned, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Warned {
+    silence: Option<Warning>,
+    wall: Option<Warning>,
 }
 
-/// The provider's parser, run for what the limits need to know of it.
-pub(crate) struct Pulse(Option<Decoder>);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Warning {
+    /// What the stretch counts from.
+    from: u64,
+    at: u64,
+}
 
-impl Pulse {
-    /// Reads along only where a limit depends on what the provider says.
-    pub(crate) fn of(spec: &Spec) -> Pulse {
-        let limits = &spec.limits;
-        let differs = limits.silence_ms != limits.tool_silence_ms;
-        let asked = limits.post_result_ms.is_some() || differs;
-        let tells = spec.kind != Kind::Command;
-        Pulse((asked && tells).then(|| Decoder::of_run(spec.kind, spec.format, spec.run())))
-    }
-
-    /// Takes what the provider printed.
-    pub(crate) fn feed(
-        &mut self,
-        stream: steroids_provider::activity::Stream,
-        at: Stamp,
-        bytes: &[u8],
-    ) {
-        if let Some(decoder) = &mut self.0 {
-            decoder.feed(stream, at, bytes, &mut Nothing);
+impl Warned {
+    /// Notes a warning.
+    pub(crate) fn note(&mut self, due: &Due, at: u64) {
+        let warning = Some(Warning { from: due.from, at });
+        match due.reason {
+            Reason::Wall => self.wall = warning,
+            _ => self.silence = warning,
         }
     }
 
-    /// What is known now.
-    pub(crate) fn vitals(&self) -> Vitals {
-        self.0.as_ref().map(Decoder::vitals).unwrap_or_default()
+    /// Whether was warned of the stretch that this one ends.
+    pub(crate) fn has(&self, due: &Due) -> bool {
+        self.when(due).is_some()
+    }
+
+    fn when(&self, due: &Due) -> Option<u64> {
+        let warned = match due.reason {
+            Reason::Wall => self.wall,
+            _ => self.silence,
+        };
+        let of_this = warned.filter(|warning| warning.from == due.from)?;
+        Some(of_this.at)
     }
 }
 
-/// Takes activities and does nothing with them: making lines of them is the daemon's.
-struct Nothing;
+/// What is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Nothing, until then.
+    Wait(u64),
+    /// A warning.
+    Near(Due),
+    /// The end.
+    Over(Due),
+}
 
-impl Sink for Nothing {
-    fn activity(&mut self, _at: Stamp, _activity: &steroids_provider::activity::Activity<'_>) {}
+/// What is due now, if nothing happens; `None` where there is no limit.
+pub(crate) fn step(
+    limits: &Limits,
+    vitals: Vitals,
+    course: Course,
+    warned: Warned,
+    now: u64,
+) -> Option<Step> {
+    let all = ahead(limits, vitals, course).map(|due| {
+        let mut due = due?;
+        if let Some(warned_at) = warned.when(&due) {
+            due.at = due.at.max(warned_at.saturating_add(due.fifth()));
+        }
+        Some(due)
+    });
+    let is_unsaid = |due: &Due| due.name.is_some() && !warned.has(due);
+    let first = all.into_iter().flatten().min_by_key(|due| due.at)?;
+    if first.at <= now && !is_unsaid(&first) {
+        return Some(Step::Over(first));
+    }
+    let unsaid = all.into_iter().flatten().filter(is_unsaid);
+    let marked = unsaid.min_by_key(Due::mark);
+    Some(match marked {
+        Some(due) if due.mark() <= now => Step::Near(due),
+        Some(due) => Step::Wait(first.at.min(due.mark())),
+        None => Step::Wait(first.at),
+    })
+}
+
+/// All limits there are, in order of what an end is put down to where two are reached at once.
+fn ahead(limits: &Limits, vitals: Vitals, course: Course) -> [Option<Due>; 3] {
+    let (silence, name) = match vitals.open_tools {
+        // A tool may be mute while it works, also where the provider may not.
+        1.. if limits.life.tool => (limits.tool_silence_ms, Limited::ToolSilence),
+        _ => (limits.silence_ms, Limited::Silence),
+    };
+    let finished = vitals.result_seen && vitals.open_tools == 0 && vitals.background == 0;
+    let post_result = limits.post_result_ms.filter(|_| finished);
+    let due = |from: u64, limit: Option<u64>, reason, name| {
+        let limit = limit?;
+        let at = from.saturating_add(limit);
+        Some(Due {
+            at,
+            from,
+            reason,
+            limit,
+            name,
+        })
+    };
+    let begun = course.started + course.stood_still;
+    [
+        // It has said all there is to say: no work of its processes is waited for.
+        due(course.last_output, post_result, Reason::PostResult, None),
+        due(begun, limits.wall_ms, Reason::Wall, Some(Limited::Wall)),
+        due(course.last_sign(), silence, Reason::Silence, Some(name)),
+    ]
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LIMITS: Limits = Limits {
-        silence_ms: Some(100),
-        tool_silence_ms: Some(500),
-        wall_ms: Some(1000),
-        post_result_ms: Some(30),
-        grace_ms: 10,
-    };
-
-    fn due(vitals: Vitals, started: u64, last_output: u64) -> (u64, Reason) {
-        let due = next(
-            &LIMITS,
-            vitals,
-            Course {
-                started,
-                last_output,
-                stood_still: 0,
-            },
-        )
-        .unwrap();
-        (due.at, due.reason)
-    }
-
-    #[test]
-    fn silence_counts_from_the_last_output_and_wall_from_the_start() {
-        let idle = Vitals::default();
-        assert_eq!(due(idle, 0, 50), (150, Reason::Silence));
-        assert_eq!(due(idle, 0, 950), (1000, Reason::Wall));
-    }
-
-    #[test]
-    fn an_open_tool_has_its_own_silence() {
-        let busy = Vitals {
-            open_tools: 1,
-            ..Vitals::default()
-        };
-        assert_eq!(due(busy, 0, 50), (550, Reason::Silence));
-    }
-
-    #[test]
-    fn after_the_result_only_what_still_works_keeps_it_alive() {
-        let mut vitals = Vitals {
-            result_seen: true,
-            ..Vitals::default()
-        };
-        assert_eq!(due(vitals, 0, 50), (80, Reason::PostResult));
-        vitals.background = 1;
-        assert_eq!(due(vitals, 0, 50), (150, Reason::Silence));
-        vitals.open_tools = 1;
-        assert_eq!(due(vitals, 0, 50), (550, Reason::Silence));
-    }
-
-    #[test]
-    fn whoever_stood_still_past_a_limit_gets_time_to_go_on() {
-        let mut course = Course {
-            started: 0,
-            last_output: 0,
-            stood_still: 0,
-        };
-        // The silence was to end at 100.
-        course.forgive(900, 1000);
-        let due = next(&LIMITS, Vitals::default(), course).unwrap();
-        assert_eq!((due.at, due.reason), (1100, Reason::Silence));
-        course.last_output = 2700;
-        let due = next(&LIMITS, Vitals::default(), course).unwrap();
-        assert_eq!((due.at, due.reason), (2800, Reason::Wall));
-    }
-
-    #[test]
-    fn without_limits_nothing_is_due() {
-        let none = Limits {
-            silence_ms: None,
-            tool_silence_ms: None,
-            wall_ms: None,
-            post_result_ms: None,
-            grace_ms: 10,
-        };
-        let course = Course {
-            started: 0,
-            last_output: 0,
-            stood_still: 0,
-        };
-        assert_eq!(next(&none, Vitals::default(), course), None);
-    }
-
-    #[test]
-    fn limits_are_said_in_the_unit_they_were_given_in() {
-        let words = [7_200_000, 900_000, 90_000, 30_000, 1500].map(in_words);
-        assert_eq!(words, ["2h", "15m", "90s", "30s", "1500ms"]);
-    }
-}
+mod tests;

@@ -19,10 +19,13 @@ mod ending;
 mod feed;
 mod keeper;
 mod ladder;
+mod life;
 mod limits;
 mod phase;
 mod provider;
+mod pulse;
 mod queue;
+mod said;
 mod takeover;
 mod writer;
 

@@ -20,6 +20,16 @@ pub enum Control {
         /// What.
         msg: String,
     },
+    /// A limit is near, or the one that was is no longer. To a release that does not know this, and
+    /// in the log, it is a notice.
+    Limit {
+        /// Which.
+        limit: Limited,
+        /// When it is to end the provider, in epoch milliseconds; `None` once it no longer is.
+        ends_ms: Option<u64>,
+        /// What the log says of it.
+        msg: String,
+    },
     /// It was told to end.
     Stop {
         /// Why.
@@ -29,13 +39,52 @@ pub enum Control {
     Other(String),
 }
 
+/// A limit of which is warned before it ends anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limited {
+    /// Without output.
+    Silence,
+    /// Without output while a tool call is open.
+    ToolSilence,
+    /// In all.
+    Wall,
+}
+
+impl Limited {
+    /// The word as it stands in configuration and answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Limited::Silence => "silence",
+            Limited::ToolSilence => "tool_silence",
+            Limited::Wall => "wall",
+        }
+    }
+
+    fn of(word: &str) -> Option<Limited> {
+        let all = [Limited::Silence, Limited::ToolSilence, Limited::Wall];
+        all.into_iter().find(|limit| limit.as_str() == word)
+    }
+}
+
 /// A control record as it is written.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Written<'a> {
-    Input { msg: Text<'a> },
-    Notice { level: WrittenLevel, msg: Text<'a> },
-    Stop { by: Reason },
+    Input {
+        msg: Text<'a>,
+    },
+    Notice {
+        level: WrittenLevel,
+        msg: Text<'a>,
+        /// Where it is about a limit: which. A word that is not known makes it a notice.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<Text<'a>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ends_ms: Option<u64>,
+    },
+    Stop {
+        by: Reason,
+    },
 }
 
 type Text<'a> = std::borrow::Cow<'a, str>;
@@ -56,6 +105,18 @@ impl Control {
             Control::Notice { level, msg } => Written::Notice {
                 level: (*level).into(),
                 msg: msg.into(),
+                limit: None,
+                ends_ms: None,
+            },
+            Control::Limit {
+                limit,
+                ends_ms,
+                msg,
+            } => Written::Notice {
+                level: level(*ends_ms).into(),
+                msg: msg.into(),
+                limit: Some(limit.as_str().into()),
+                ends_ms: *ends_ms,
             },
             Control::Stop { by } => Written::Stop { by: *by },
             Control::Other(raw) => return raw.clone().into_bytes(),
@@ -70,13 +131,33 @@ impl Control {
             Ok(Written::Input { msg }) => Control::Input {
                 msg: msg.into_owned(),
             },
-            Ok(Written::Notice { level, msg }) => Control::Notice {
-                level: level.into(),
-                msg: msg.into_owned(),
+            Ok(Written::Notice {
+                level: written,
+                msg,
+                limit,
+                ends_ms,
+            }) => match limit.as_deref().and_then(Limited::of) {
+                Some(limit) if Level::from(written) == level(ends_ms) => Control::Limit {
+                    limit,
+                    ends_ms,
+                    msg: msg.into_owned(),
+                },
+                _ => Control::Notice {
+                    level: written.into(),
+                    msg: msg.into_owned(),
+                },
             },
             Ok(Written::Stop { by }) => Control::Stop { by },
             Err(_) => Control::Other(String::from_utf8_lossy(payload).into_owned()),
         }
+    }
+}
+
+/// Of what is said of a limit: that it will end something is a warning.
+fn level(ends_ms: Option<u64>) -> Level {
+    match ends_ms {
+        Some(_) => Level::Warn,
+        None => Level::Info,
     }
 }
 

@@ -99,6 +99,15 @@ fn shortened(control: &Control) -> Control {
             level: *level,
             msg: cut(msg),
         },
+        Control::Limit {
+            limit,
+            ends_ms,
+            msg,
+        } => Control::Limit {
+            limit: *limit,
+            ends_ms: *ends_ms,
+            msg: cut(msg),
+        },
         Control::Stop { by } => Control::Stop { by: *by },
         Control::Other(raw) => Control::Other(cut(raw)),
     }

@@ -110,6 +110,83 @@ fn a_control_record_of_a_later_release_is_handed_on_as_it_is() {
     );
 }
 
+/// A control record as the release before read it.
+#[derive(Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Earlier {
+    Input { msg: String },
+    Notice { level: String, msg: String },
+    Stop { by: Reason },
+}
+
+fn payload(control: &Control) -> Vec<u8> {
+    let mut spool = Vec::new();
+    append_control(&mut spool, 1, 1, control);
+    spool[PAYLOAD_OFFSET..spool.len() - 4].to_vec()
+}
+
+fn read_back(payload: &str) -> Control {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("spool");
+    let raw = Control::Other(payload.to_owned());
+    Writer::create(&path).unwrap().control(1, 1, &raw).unwrap();
+    match Reader::open(&path)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .payload
+    {
+        Payload::Control(control) => control,
+        output => panic!("it is a control record: {output:?}"),
+    }
+}
+
+#[test]
+fn what_is_said_of_a_limit_is_a_notice_to_the_release_before() {
+    for (ends_ms, text, level) in [
+        (
+            Some(1500),
+            r#"{"kind":"notice","level":"warn","msg":"m","limit":"tool_silence","ends_ms":1500}"#,
+            "warn",
+        ),
+        (
+            None,
+            r#"{"kind":"notice","level":"info","msg":"m","limit":"tool_silence"}"#,
+            "info",
+        ),
+    ] {
+        let control = Control::Limit {
+            limit: Limited::ToolSilence,
+            ends_ms,
+            msg: "m".to_owned(),
+        };
+        let payload = payload(&control);
+        assert_eq!(String::from_utf8_lossy(&payload), text);
+        let earlier = Earlier::Notice {
+            level: level.to_owned(),
+            msg: "m".to_owned(),
+        };
+        assert_eq!(
+            serde_json::from_slice::<Earlier>(&payload).unwrap(),
+            earlier
+        );
+        assert_eq!(read_back(text), control);
+    }
+}
+
+#[test]
+fn what_a_later_release_says_of_other_limits_stays_a_notice() {
+    let notice = |level| Control::Notice {
+        level,
+        msg: "m".to_owned(),
+    };
+    let of_another = r#"{"kind":"notice","level":"warn","msg":"m","limit":"tokens","ends_ms":1}"#;
+    assert_eq!(read_back(of_another), notice(Level::Warn));
+    let of_another_level = r#"{"kind":"notice","level":"error","msg":"m","limit":"wall"}"#;
+    assert_eq!(read_back(of_another_level), notice(Level::Error));
+}
+
 #[test]
 fn a_control_text_that_is_too_long_is_cut_and_stays_readable() {
     let dir = tempfile::tempdir().unwrap();

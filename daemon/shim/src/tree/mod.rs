@@ -9,6 +9,7 @@
 //! in between is not hit.
 
 mod processes;
+mod usage;
 
 use std::fs;
 use std::path::Path;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 pub use processes::{MARKER, Process, start_ticks};
+pub use usage::{Usage, Used};
 
 use crate::state::{self, State};
 
@@ -53,6 +55,13 @@ impl Tree<'_> {
     /// The tree's processes that are alive now, but for `spared`.
     pub fn alive(&self, spared: &[i32]) -> Vec<Process> {
         processes::members(self, spared)
+    }
+
+    /// What its processes have used so far, as far as the kernel tells.
+    pub fn usage(&self, with_disk: bool) -> Usage {
+        let mut usage = processes::usage(self, with_disk);
+        usage.of_group(self.cgroup);
+        usage
     }
 
     /// Kills everything that is alive now, once, and tells which processes these were.

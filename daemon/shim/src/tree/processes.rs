@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::Tree;
+use super::usage::Usage;
 
 /// Name of the variable by which a provider's processes are known.
 pub const MARKER: &str = "STEROIDS_INVOCATION";
@@ -42,6 +43,10 @@ struct Stat {
     state: u8,
     parent: i32,
     session: i32,
+    /// Clock ticks of CPU time: its own,
+    ticks: u64,
+    /// and of the children it has waited for.
+    child_ticks: u64,
     start_ticks: u64,
 }
 
@@ -60,18 +65,10 @@ pub fn start_ticks(pid: i32) -> Option<u64> {
 pub(super) fn members(tree: &Tree<'_>, spared: &[i32]) -> Vec<Process> {
     let all = everything();
     let own = std::process::id() as i32;
-    let grouped = tree.cgroup.map(group_members).unwrap_or_default();
-    let below = tree
-        .below
-        .map(|pid| descendants(&all, pid))
-        .unwrap_or_default();
+    let related = Related::of(tree, &all);
     let marker = format!("{MARKER}={}", tree.uuid);
-    let belongs = |pid: i32, stat: &Stat| {
-        below.contains(&pid)
-            || grouped.contains(&pid)
-            || tree.session.is_some_and(|session| session == stat.session)
-            || is_marked(pid, marker.as_bytes())
-    };
+    let belongs =
+        |pid: i32, stat: &Stat| related.has(pid, stat) || is_marked(pid, marker.as_bytes());
     all.iter()
         .filter(|(pid, stat)| **pid != own && stat.is_alive() && !spared.contains(pid))
         .filter(|(pid, stat)| belongs(**pid, stat))
@@ -81,6 +78,52 @@ pub(super) fn members(tree: &Tree<'_>, spared: &[i32]) -> Vec<Process> {
             name: stat.name.clone(),
         })
         .collect()
+}
+
+/// What the members of a tree have used, but for those that only their marker tells: to read every
+/// environment on the host would cost more than they are worth. Zombies count until somebody has
+/// waited for them, and afterwards with who did.
+pub(super) fn usage(tree: &Tree<'_>, with_disk: bool) -> Usage {
+    let all = everything();
+    let own = std::process::id() as i32;
+    let related = Related::of(tree, &all);
+    let mut usage = Usage::default();
+    for (pid, stat) in &all {
+        if *pid == own {
+            // It waits for orphans; what it does itself is none of the tree's.
+            usage.add(stat.child_ticks);
+        } else if related.has(*pid, stat) {
+            usage.add(stat.ticks + stat.child_ticks);
+            if let Some(bytes) = with_disk.then(|| disk_bytes(*pid)).flatten() {
+                usage.moved((*pid, stat.start_ticks), bytes);
+            }
+        }
+    }
+    usage
+}
+
+/// The members of a tree that are found without a look into their environment.
+struct Related {
+    below: HashSet<i32>,
+    grouped: HashSet<i32>,
+    session: Option<i32>,
+}
+
+impl Related {
+    fn of(tree: &Tree<'_>, all: &HashMap<i32, Stat>) -> Related {
+        let below = tree.below.map(|pid| descendants(all, pid));
+        Related {
+            below: below.unwrap_or_default(),
+            grouped: tree.cgroup.map(group_members).unwrap_or_default(),
+            session: tree.session,
+        }
+    }
+
+    fn has(&self, pid: i32, stat: &Stat) -> bool {
+        self.below.contains(&pid)
+            || self.grouped.contains(&pid)
+            || self.session.is_some_and(|session| session == stat.session)
+    }
 }
 
 fn everything() -> HashMap<i32, Stat> {
@@ -153,9 +196,39 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
         parent: fields.next()?.parse().ok()?,
         // Past the process group.
         session: fields.nth(1)?.parse().ok()?,
-        // Field 22 of all.
-        start_ticks: fields.nth(15)?.parse().ok()?,
+        // Fields 14 to 17 of all.
+        ticks: ticks(fields.nth(7)?)?.saturating_add(ticks(fields.next()?)?),
+        child_ticks: ticks(fields.next()?)?.saturating_add(ticks(fields.next()?)?),
+        // Field 22.
+        start_ticks: fields.nth(4)?.parse().ok()?,
     })
+}
+
+/// The kernel prints those of children with a sign.
+fn ticks(field: &str) -> Option<u64> {
+    let ticks: i64 = field.parse().ok()?;
+    Some(ticks.max(0) as u64)
+}
+
+/// What a process and the children it has waited for had disks read and write; `None` where that is
+/// not to be known: of another user's, of one that has changed its identity, in a kernel that does
+/// not count.
+fn disk_bytes(pid: i32) -> Option<u64> {
+    let mut text = String::new();
+    File::open(format!("/proc/{pid}/io"))
+        .ok()?
+        .take(LONGEST_STAT)
+        .read_to_string(&mut text)
+        .ok()?;
+    parse_io(&text)
+}
+
+fn parse_io(text: &str) -> Option<u64> {
+    let field = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().parse::<u64>().ok()
+    };
+    Some(field("read_bytes:")?.saturating_add(field("write_bytes:")?))
 }
 
 /// A name without what would do something to a terminal or a line.
@@ -170,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_and_spaces_does_not_shift_the_fields() {
-        let text = b"12 (a) S 1 (b)) S 7 12 9 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 4711 1 2 3\n";
+        let text = b"12 (a) S 1 (b)) S 7 12 9 0 -1 4 0 0 0 0 10 5 300 20 20 0 1 0 4711 1 2 3\n";
         assert_eq!(
             parse_stat(text),
             Some(Stat {
@@ -178,6 +251,8 @@ mod tests {
                 state: b'S',
                 parent: 7,
                 session: 9,
+                ticks: 15,
+                child_ticks: 320,
                 start_ticks: 4711
             })
         );
@@ -186,6 +261,16 @@ mod tests {
         assert_eq!(parse_stat(b"12 (a"), None);
         assert_eq!(parse_stat(b"12 )a( S"), None);
         assert_eq!(parse_stat(b""), None);
+    }
+
+    #[test]
+    fn disk_traffic_is_what_disks_did_not_what_was_read_from_a_cache_or_a_pipe() {
+        let text = "rchar: 900\nwchar: 800\nsyscr: 7\nsyscw: 6\nread_bytes: 4096\nwrite_bytes: 8192\n\
+                    cancelled_write_bytes: 1\n";
+        assert_eq!(parse_io(text), Some(12_288));
+        assert_eq!(parse_io(""), None);
+        assert_eq!(parse_io("read_bytes: 1\nwrite_bytes: x\n"), None);
+        assert_eq!(disk_bytes(0), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use steroids_provider::activity::Stream;
 use steroids_provider::kind::{Format, Kind};
 use steroids_shim::exit::{End, ExitRecord, Reason};
 use steroids_shim::paths::InvDir;
-use steroids_shim::spec::Spec;
+use steroids_shim::spec::{Life, Spec};
 use steroids_shim::spool::{Control, Payload, Reader};
 use steroids_shim::state::State;
 
@@ -26,6 +26,7 @@ fn protocol_1_is_readable() {
     );
     assert_eq!(spec.prompt, "Say häh.\n");
     assert_eq!(spec.limits.silence_ms, Some(900_000));
+    assert_eq!(spec.limits.life, Life::default());
 
     let state = State::load(&dir).unwrap().unwrap();
     assert_eq!((state.shim_pid, state.agent_pid), (4100, Some(4101)));

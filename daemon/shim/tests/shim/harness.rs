@@ -15,7 +15,7 @@ use steroids_shim::exit::{End, ExitRecord, Reason};
 use steroids_shim::lock;
 use steroids_shim::paths::InvDir;
 use steroids_shim::protocol::{self, Message, Request};
-use steroids_shim::spec::{Limits, PROTOCOL, Spec, Turn};
+use steroids_shim::spec::{Life, Limits, PROTOCOL, Spec, Turn};
 use steroids_shim::spool::{Control, Payload, Reader};
 use steroids_shim::state::State;
 use steroids_shim::tree;
@@ -103,6 +103,7 @@ impl Case {
                 wall_ms: None,
                 post_result_ms: None,
                 grace_ms: 10_000,
+                life: Life::default(),
             },
             redaction: None,
             mapping: None,

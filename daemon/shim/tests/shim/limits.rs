@@ -9,7 +9,8 @@ use steroids_provider::activity::Level;
 use steroids_provider::kind::{Format, Kind};
 use steroids_shim::exit::Reason;
 use steroids_shim::protocol::Request;
-use steroids_shim::spool::{Control, Payload, Reader};
+use steroids_shim::spec::Life;
+use steroids_shim::spool::{Control, Limited, Payload, Reader};
 
 use crate::harness::{Case, until};
 
@@ -28,6 +29,11 @@ fn a_silent_provider_is_ended_and_a_chatty_one_is_not() {
     assert_eq!(
         case.spooled().controls,
         [
+            warning(
+                &case,
+                Limited::Silence,
+                "no output for 400ms; ended at 500ms"
+            ),
             Control::Notice {
                 level: Level::Warn,
                 msg: "no output for 500ms; ending it".to_owned()
@@ -46,10 +52,26 @@ fn silence_before_the_stop(case: &Case) -> u64 {
     while let Some(record) = reader.next().unwrap() {
         match record.payload {
             Payload::Output { .. } => said_at = record.at.mono_ms,
+            Payload::Control(Control::Limit { .. }) => {}
             Payload::Control(_) => return record.at.mono_ms - said_at,
         }
     }
     panic!("it was not ended");
+}
+
+/// A warning of these words, with the time that the spool says it is to end at.
+fn warning(case: &Case, limit: Limited, msg: &str) -> Control {
+    let controls = case.spooled().controls;
+    let ends = controls.into_iter().find_map(|control| match control {
+        Control::Limit { ends_ms, .. } => ends_ms,
+        _ => None,
+    });
+    assert!(ends.is_some(), "it is warned of when it ends");
+    Control::Limit {
+        limit,
+        ends_ms: ends,
+        msg: msg.to_owned(),
+    }
 }
 
 #[test]
@@ -130,4 +152,85 @@ fn an_open_tool_is_silent_by_a_limit_of_its_own() {
     let ran = case.run();
     assert_eq!(ran.ended_by, Some(Reason::Silence));
     assert!(silence_before_the_stop(&case) >= 300);
+}
+
+#[test]
+fn is_warned_of_what_is_waited_for_and_when_it_ends() {
+    let mut case = claude(&format!("{TOOL}; exec sleep 60"));
+    case.spec.limits.tool_silence_ms = Some(500);
+    case.run();
+    let said = "no output for 400ms while tool Bash runs; ended at 500ms";
+    let controls = case.spooled().controls;
+    assert_eq!(controls[0], warning(&case, Limited::ToolSilence, said));
+    let mut reader = Reader::open(&case.dir.spool()).unwrap();
+    while let Some(record) = reader.next().unwrap() {
+        if let Payload::Control(Control::Limit { ends_ms, .. }) = record.payload {
+            let left = ends_ms.unwrap() - record.at.wall_ms;
+            assert!(left <= 100, "{left}");
+        }
+    }
+}
+
+fn warnings(case: &Case) -> usize {
+    if !case.dir.spool().exists() {
+        return 0;
+    }
+    let is_warning = |control: &&Control| {
+        matches!(
+            control,
+            Control::Limit {
+                ends_ms: Some(_),
+                ..
+            }
+        )
+    };
+    case.spooled().controls.iter().filter(is_warning).count()
+}
+
+#[test]
+fn the_wall_limit_is_warned_of() {
+    let mut case = Case::script("while :; do echo x; sleep 0.02; done");
+    case.spec.limits.wall_ms = Some(500);
+    case.run();
+    let controls = case.spooled().controls;
+    let said = "running for 400ms; ended at 500ms";
+    assert_eq!(controls[0], warning(&case, Limited::Wall, said));
+    assert_eq!(warnings(&case), 1);
+}
+
+#[test]
+fn one_whose_processes_work_goes_on_where_that_is_a_sign_of_life() {
+    // Three of them, as another test's processes may want the processors too.
+    let work = "(while :; do :; done) & (while :; do :; done) & while :; do :; done";
+    let mut case = Case::script(work);
+    case.spec.limits.silence_ms = Some(2500);
+    case.spec.limits.life = Life::ALL;
+    case.start();
+    let said = until("word that it goes on", || {
+        let controls = case.dir.spool().exists().then(|| case.spooled().controls)?;
+        controls.into_iter().find_map(|control| match control {
+            Control::Limit {
+                ends_ms: None, msg, ..
+            } => Some(msg),
+            control => {
+                assert!(matches!(control, Control::Limit { .. }), "{control:?}");
+                None
+            }
+        })
+    });
+    case.connect().ask(&Request::Kill);
+    assert_eq!(case.ran().ended_by, Some(Reason::Stop));
+    assert!(
+        said.starts_with("no output for 2s, but its processes used "),
+        "{said}"
+    );
+    assert!(said.contains(" of CPU time in "), "{said}");
+}
+
+#[test]
+fn one_that_only_waits_shows_no_sign_of_life() {
+    let mut case = Case::script("exec sleep 60");
+    case.spec.limits.silence_ms = Some(500);
+    case.spec.limits.life = Life::ALL;
+    assert_eq!(case.run().ended_by, Some(Reason::Silence));
 }

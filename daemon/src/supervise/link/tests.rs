@@ -116,6 +116,7 @@ fn a_shim_that_cannot_write_is_told_of_until_it_can() {
             paused,
             trouble: trouble.map(str::to_owned),
             quiet_ms: 0,
+            since_ms: None,
         }));
         said.hear(&Message::Stopping);
         said.alarm.unwrap_or_default()

@@ -246,6 +246,7 @@ fn settings(state_dir: &Path, stage: Arc<Stage>, max_running: usize) -> Settings
         settings: args::Settings::builtin(Kind::Command),
         limits: Limits::default(),
         queue: ProviderQueue::default(),
+        life: None,
     };
     Settings {
         state_dir: state_dir.to_owned(),

@@ -39,6 +39,7 @@ fn spec(request: &StartRequest) -> Result<steroids_shim::spec::Spec, StartError>
         settings: args::Settings::builtin(Kind::Claude),
         limits: Limits::default(),
         queue: ProviderQueue::default(),
+        life: None,
     };
     settings.providers.insert("claude".to_owned(), claude);
     let around = Surroundings {

@@ -1,0 +1,65 @@
+//! The provider's parser, run for what the limits need to know of it, and for what people want to:
+//! what it waits for.
+
+use steroids_provider::activity::{Activity, Stamp, Stream};
+use steroids_provider::decoder::Decoder;
+use steroids_provider::kind::Kind;
+use steroids_provider::parser::{Sink, Vitals};
+use steroids_provider::waits::{Wait, Waits};
+use steroids_shim::spec::Spec;
+
+/// What a provider is at, as far as it tells.
+pub(crate) struct Pulse(Option<Beat>);
+
+struct Beat {
+    decoder: Decoder,
+    waits: Waits,
+}
+
+impl Pulse {
+    /// Reads along only where a limit depends on what the provider says, or is to be explained by it.
+    pub(crate) fn of(spec: &Spec) -> Pulse {
+        let limits = &spec.limits;
+        let asked = [
+            limits.silence_ms,
+            limits.tool_silence_ms,
+            limits.post_result_ms,
+        ];
+        let tells = spec.kind != Kind::Command;
+        let is_asked = tells && asked.iter().any(Option::is_some);
+        Pulse(is_asked.then(|| Beat {
+            decoder: Decoder::of_run(spec.kind, spec.format, spec.run()),
+            waits: Waits::of_run(spec.kind, spec.format, &spec.run()),
+        }))
+    }
+
+    /// Takes what the provider printed.
+    pub(crate) fn feed(&mut self, stream: Stream, at: Stamp, bytes: &[u8]) {
+        if let Some(Beat { decoder, waits }) = &mut self.0 {
+            decoder.feed(stream, at, bytes, &mut Noting(waits));
+        }
+    }
+
+    /// What is known now.
+    pub(crate) fn vitals(&self) -> Vitals {
+        let beat = self.0.as_ref();
+        beat.map(|beat| beat.decoder.vitals()).unwrap_or_default()
+    }
+
+    /// What it waits for.
+    pub(crate) fn waits_for(&self) -> Wait {
+        match &self.0 {
+            Some(beat) => beat.waits.now(beat.decoder.vitals()).what,
+            None => Wait::Output,
+        }
+    }
+}
+
+/// Notes what came; making lines of it is the daemon's.
+struct Noting<'a>(&'a mut Waits);
+
+impl Sink for Noting<'_> {
+    fn activity(&mut self, at: Stamp, activity: &Activity<'_>) {
+        self.0.note(at, activity);
+    }
+}

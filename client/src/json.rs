@@ -220,6 +220,18 @@ pub struct Live<'a> {
     tools: i64,
     open_tools: i64,
     lines: i64,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    waits_for: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    waits_on: &'a str,
+    #[serde(skip_serializing_if = "is_zero")]
+    waits_since_ms: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_until_ms: Option<i64>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    limit: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit_at_ms: Option<i64>,
 }
 
 impl<'a> From<&'a v1::Live> for Live<'a> {
@@ -231,6 +243,12 @@ impl<'a> From<&'a v1::Live> for Live<'a> {
             tools: it.tools,
             open_tools: it.open_tools,
             lines: it.lines,
+            waits_for: &it.waits_for,
+            waits_on: &it.waits_on,
+            waits_since_ms: it.waits_since_ms,
+            waits_until_ms: it.waits_until_ms,
+            limit: &it.limit,
+            limit_at_ms: it.limit_at_ms,
         }
     }
 }

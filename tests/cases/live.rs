@@ -80,6 +80,10 @@ async fn a_running_invocation_tells_what_it_does_and_used_also_after_a_restart()
         tools: 1,
         open_tools: 1,
         lines: live(&told).lines,
+        waits_for: "tool".to_owned(),
+        waits_on: "Bash".to_owned(),
+        waits_since_ms: live(&told).waits_since_ms,
+        ..Default::default()
     };
     assert_eq!(told.live, Some(expected));
     let used = told.usage.unwrap();

@@ -20,6 +20,7 @@ mod session;
 mod spinner;
 mod table;
 mod terminal;
+mod waits;
 
 use std::process::ExitCode;
 

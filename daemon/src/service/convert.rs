@@ -14,7 +14,7 @@ use crate::domain::retry::RetryPolicy;
 use crate::domain::{
     Cause, Evidence, Invocation, InvocationId, Limits, Live, Outcome, Phase, Query, RowStatus, StartRequest, Task, UsageTotals,
 };
-use crate::supervise::said;
+use crate::supervise::{Held, said};
 
 /// Names of tasks, models, sessions and requests; the older tool's are 36 bytes.
 const NAME_MAX: usize = 256;
@@ -328,8 +328,25 @@ fn outcome(phase: Phase) -> &'static str {
     }
 }
 
-/// How a running invocation is doing, on the wire; its usage is the invocation's.
-pub(super) fn live(live: &Live) -> v1::Live {
+/// How a running invocation is doing, on the wire; its usage is the invocation's. What its shim says
+/// it waits for comes before what its log tells.
+pub(super) fn live(live: &Live, held: Option<Held>) -> v1::Live {
+    let shown = waiting(live);
+    match held {
+        None => shown,
+        Some(Held { why, since_ms }) => v1::Live {
+            waits_for: why.to_owned(),
+            waits_on: String::new(),
+            waits_since_ms: since_ms.unwrap_or(live.waits_since_ms),
+            waits_until_ms: None,
+            limit: String::new(),
+            limit_at_ms: None,
+            ..shown
+        },
+    }
+}
+
+fn waiting(live: &Live) -> v1::Live {
     let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     v1::Live {
         last_activity_at_ms: live.last_activity_ms,
@@ -338,6 +355,12 @@ pub(super) fn live(live: &Live) -> v1::Live {
         tools: count(live.tools),
         open_tools: count(live.open_tools),
         lines: count(live.lines),
+        waits_for: live.waits_for.to_owned(),
+        waits_on: live.waits_on.clone(),
+        waits_since_ms: live.waits_since_ms,
+        waits_until_ms: live.waits_until_ms,
+        limit: live.limit.to_owned(),
+        limit_at_ms: live.limit_at_ms,
     }
 }
 

@@ -175,7 +175,12 @@ impl Service {
         // A job may outlast its row by a moment; what has ended is not doing anything.
         let running = managed.filter(|_| !invocation.phase.is_ended());
         let vitals = running.map(|managed| self.supervisor.vitals(&managed.uuid));
-        let Vitals { alarm, live, waits } = vitals.unwrap_or_default();
+        let Vitals {
+            alarm,
+            live,
+            held,
+            waits,
+        } = vitals.unwrap_or_default();
         // One whose turn has just come has a row that says so a moment later.
         let waits = waits.filter(|_| invocation.phase == Phase::Queued);
         let used = live.as_ref().and_then(|live| live.usage);
@@ -183,7 +188,7 @@ impl Service {
         v1::Invocation {
             log_path,
             alarm: alarm.unwrap_or_default(),
-            live: live.as_deref().map(convert::live),
+            live: live.as_deref().map(|live| convert::live(live, held)),
             usage: shown.usage.or(used.map(convert::usage)),
             place: waits
                 .as_ref()

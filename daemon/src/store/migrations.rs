@@ -52,10 +52,11 @@ const OWN_STEPS: &[Step] = &[
     step!(1, "steroidsd/001_initial"),
     step!(3, "steroidsd/003_queue"),
     step!(4, "steroidsd/004_evidence"),
+    step!(6, "steroidsd/006_stalls"),
 ];
 
 /// The last of our own.
-pub(super) const OWN_VERSION: u32 = 4;
+pub(super) const OWN_VERSION: u32 = 6;
 
 impl Step {
     /// What brings the schema here; a file may also hold the way back.

@@ -25,6 +25,7 @@ mod query;
 mod queue;
 mod rows;
 mod schema;
+mod stalls;
 mod sys;
 mod tasks;
 #[cfg(test)]

@@ -21,8 +21,9 @@ use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, warn};
 
 use super::link::ShimLink;
+use super::stalls::Telling;
 use super::supervisor::{Entry, Inner};
-use super::vitals::{Vitals, Whose};
+use super::vitals::{Held, Vitals, Whose};
 use super::{finish, lost};
 use crate::domain::{Invocation, InvocationId, Known, Live};
 use crate::projection::{Projection, Step};
@@ -93,6 +94,8 @@ pub(super) struct Job {
     pub(super) redactor: Redactor,
     /// and they stand in no log of ours while there is a job.
     pub(super) _secrets: Known,
+    /// What was told of limits that are near.
+    pub(super) telling: Telling,
 }
 
 /// What woke a job up.
@@ -214,7 +217,7 @@ impl Job {
 
     /// Passes on what the shim says of itself, or that it says nothing.
     fn listen(&self, link: &ShimLink) {
-        self.publish_alarm(link.alarm());
+        self.publish_word(link.alarm(), link.held());
         let project = self.project.root.as_path();
         let uuid = &self.spec.uuid;
         self.inner.mute(uuid, project, self.id, link.is_mute());
@@ -232,10 +235,11 @@ impl Job {
         });
     }
 
-    fn publish_alarm(&self, alarm: Option<String>) {
+    fn publish_word(&self, alarm: Option<String>, held: Option<Held>) {
         self.publish(|vitals| {
-            let is_news = vitals.alarm != alarm;
+            let is_news = vitals.alarm != alarm || vitals.held != held;
             vitals.alarm = alarm;
+            vitals.held = held;
             is_news
         });
     }
@@ -313,6 +317,9 @@ impl Job {
                         self.inner.hints.poke(projection.log_path());
                     }
                     self.publish_live(projection.live());
+                    let (id, project) = (self.id, &self.project);
+                    self.telling
+                        .tell(projection.stalls(), id, project, &self.inner.tracker);
                     if let (Some(held), Ok(None)) = (held, &exit)
                         && !self.is_alive(held, link).await
                     {

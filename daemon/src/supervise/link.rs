@@ -13,6 +13,8 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
+use super::vitals::Held;
+
 /// A shim answers within milliseconds; a stopped one (SIGSTOP) never does.
 const ANSWER: Duration = Duration::from_secs(2);
 
@@ -45,13 +47,24 @@ struct Said {
     alarm: Option<String>,
     /// Why it cannot write.
     trouble: Option<String>,
+    /// Why nothing comes.
+    held: Option<Held>,
 }
+
+const ENDING: &str = "ending";
 
 impl Said {
     fn hear(&mut self, message: &Message) {
         match message {
             Message::Stat(stat) => *self = Said::of(stat),
-            Message::Ending { what } => self.alarm = Some(format!("ending: {what}")),
+            Message::Ending { what } => {
+                self.alarm = Some(format!("ending: {what}"));
+                // Since when is asked for at the next occasion.
+                self.held.get_or_insert(Held {
+                    why: ENDING,
+                    since_ms: None,
+                });
+            }
             Message::Error { error } => self.alarm = Some(error.clone()),
             Message::Hello { .. } | Message::Stopping | Message::Killed => {}
             Message::Spool { .. } => {}
@@ -69,9 +82,15 @@ impl Said {
             (_, Some(trouble)) => Some(format!("{trouble}: its output waits in memory")),
             (_, None) => None,
         };
+        let why = match &*stat.phase {
+            phase if phase == "draining" || phase.starts_with(ENDING) => Some(ENDING),
+            _ => stat.paused.then_some("output_blocked"),
+        };
+        let since_ms = stat.since_ms.and_then(|since| i64::try_from(since).ok());
         Said {
             alarm,
             trouble: stat.trouble.clone(),
+            held: why.map(|why| Held { why, since_ms }),
         }
     }
 }
@@ -119,6 +138,11 @@ impl ShimLink {
             true => Some(MUTE.to_owned()),
             false => self.said.alarm.clone(),
         }
+    }
+
+    /// Why nothing comes, as far as it has said.
+    pub(super) fn held(&self) -> Option<Held> {
+        self.said.held
     }
 
     /// Gives its hints too, or passes over them: the kernel tells of the spool sooner, where it does.

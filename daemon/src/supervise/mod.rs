@@ -28,6 +28,7 @@ mod prepare;
 mod queue;
 mod reconcile;
 mod settings;
+mod stalls;
 mod start;
 mod stop;
 mod supervisor;
@@ -48,4 +49,4 @@ pub use settings::{
 };
 pub use start::said;
 pub use supervisor::Supervisor;
-pub use vitals::{Beat, Vitals};
+pub use vitals::{Beat, Held, Vitals};

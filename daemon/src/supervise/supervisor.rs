@@ -17,6 +17,7 @@ use super::holds;
 use super::job::{Job, JobHandle, Progress, REQUESTS, Request, Work};
 use super::line::Line;
 use super::settings::Settings;
+use super::stalls::Telling;
 use super::troubles::{Troubles, Why, low_disk};
 use super::turns::Turns;
 use super::vitals::{Vitals, Whose};
@@ -145,6 +146,7 @@ impl Entry {
             entry: self,
             half_published,
             is_stopped: false,
+            telling: Telling::default(),
         };
         tracker.spawn(
             async move {

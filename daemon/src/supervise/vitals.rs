@@ -24,6 +24,17 @@ pub struct Vitals {
     pub live: Option<Arc<Live>>,
     /// Where it stands among those that wait.
     pub waits: Option<Waits>,
+    /// What its shim says of it, which the log cannot: this is what it waits for.
+    pub held: Option<Held>,
+}
+
+/// Why nothing comes, by the shim's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// `output_blocked`, `ending`.
+    pub why: &'static str,
+    /// In epoch milliseconds, where it said so.
+    pub since_ms: Option<i64>,
 }
 
 /// Which invocation a job has in its care.
@@ -53,6 +64,7 @@ impl Supervisor {
             alarm: self.inner.foreign(uuid).map(foreign),
             live: None,
             waits: self.inner.line.waits(uuid),
+            held: None,
         })
     }
 

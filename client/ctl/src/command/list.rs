@@ -10,6 +10,7 @@ use crate::format;
 use crate::session::Session;
 use crate::table::{Column, Table};
 use crate::terminal::Style;
+use crate::waits;
 
 /// The daemon's own bound on a page.
 const PAGE: u32 = 1000;
@@ -166,7 +167,7 @@ fn table(invocations: &[v1::Invocation], all: bool, now: i64) -> Table<'static> 
             (it.task_id.clone(), Style::Plain),
             (it.role.clone(), Style::Plain),
             (provider(it), Style::Plain),
-            state(it),
+            state(it, now),
             (
                 it.started_at_ms
                     .map_or_else(String::new, |at| format::ago(at, now)),
@@ -192,18 +193,27 @@ fn provider(it: &v1::Invocation) -> String {
     }
 }
 
-fn state(it: &v1::Invocation) -> (String, Style) {
-    let word = format::standing(it);
-    let style = match word {
+/// `running`, and what it waits for: `running · tool 12m`.
+fn state(it: &v1::Invocation, now: i64) -> (String, Style) {
+    let mut word = format::standing(it).to_owned();
+    let mut style = match &*word {
         "running" | "queued" => Style::Accent,
         "success" | "completed" => Style::Good,
         _ => Style::Bad,
     };
-    if it.alarm.is_empty() {
-        (word.to_owned(), style)
-    } else {
-        (format!("{word} (!)"), Style::Warn)
+    if !it.alarm.is_empty() {
+        word.push_str(" (!)");
+        style = Style::Warn;
     }
+    if let Some(live) = &it.live {
+        if let Some(waits) = waits::brief(live, now) {
+            word = format!("{word} · {waits}");
+        }
+        if waits::is_near(live) {
+            style = Style::Warn;
+        }
+    }
+    (word, style)
 }
 
 /// How long it took, or has been going on.

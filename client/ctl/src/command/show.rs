@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::terminal::Style;
-use crate::{format, parse};
+use crate::{format, parse, waits};
 
 /// Lines of the prompt that are shown; --json has all of it.
 const PROMPT_LINES: usize = 8;
@@ -100,6 +100,11 @@ fn block(it: &v1::Invocation, colour: bool, now: i64) -> String {
     block.pair("waits", &it.waiting, Style::Accent);
     block.pair("error", &it.error, Style::Bad);
     block.pair("alarm", &it.alarm, Style::Warn);
+    if let Some(live) = &it.live {
+        block.maybe("waits for", waits::line(live, now));
+        let end = waits::end(live, now).unwrap_or_default();
+        block.pair("ended by", &end, Style::Warn);
+    }
     block.pair("role", &it.role, Style::Plain);
     block.pair("provider", &it.provider, Style::Plain);
     block.pair("model", &it.model, Style::Plain);

@@ -6,6 +6,7 @@ mod life;
 mod migrating;
 mod orders;
 mod shapes;
+mod stalls;
 
 use std::path::{Path, PathBuf};
 

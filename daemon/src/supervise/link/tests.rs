@@ -116,16 +116,28 @@ fn a_shim_that_cannot_write_is_told_of_until_it_can() {
             paused,
             trouble: trouble.map(str::to_owned),
             quiet_ms: 0,
-            since_ms: None,
+            since_ms: Some(7),
         }));
         said.hear(&Message::Stopping);
-        said.alarm.unwrap_or_default()
+        (said.alarm.unwrap_or_default(), said.held)
+    };
+    let held = |why| {
+        Some(Held {
+            why,
+            since_ms: Some(7),
+        })
     };
     let full = Some("disk full");
-    assert_eq!(stat("ending: disk full", false, full), "ending: disk full");
-    assert!(stat("running", true, full).contains("agent is paused"));
-    assert!(stat("stopping", false, full).contains("waits in memory"));
-    assert_eq!(stat("running", false, None), "");
+    let ending = stat("ending: disk full", false, full);
+    assert_eq!(ending, ("ending: disk full".to_owned(), held("ending")));
+    let (alarm, why) = stat("running", true, full);
+    assert!(alarm.contains("agent is paused"));
+    assert_eq!(why, held("output_blocked"));
+    let (alarm, why) = stat("stopping", false, full);
+    assert!(alarm.contains("waits in memory"));
+    assert_eq!(why, None);
+    assert_eq!(stat("running", false, None), (String::new(), None));
+    assert_eq!(stat("draining", false, None).1, held("ending"));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod ending;
 mod orders;
 mod preparing;
+mod stalls;
 mod starting;
 mod taking_up;
 

@@ -1,0 +1,117 @@
+//! Each stall is told once.
+
+use super::*;
+use crate::domain::{Stall, Stalls};
+
+fn stall(raw: i64, msg: &str) -> Option<Stall> {
+    Some(Stall {
+        raw,
+        limit: "silence",
+        ends_ms: 1,
+        msg: msg.to_owned(),
+    })
+}
+
+fn silent(raw: i64, msg: &str) -> Stalls {
+    Stalls {
+        silence: stall(raw, msg),
+        ..Stalls::default()
+    }
+}
+
+async fn told(store: &Store) -> Vec<(String, String)> {
+    let events = store.events(0, 100).await.unwrap();
+    let told = events.into_iter().map(|event| {
+        assert_eq!(event.task.as_deref(), Some("T-1"));
+        (event.kind, event.message)
+    });
+    told.filter(|(kind, _)| kind != "started").collect()
+}
+
+fn pair(kind: &str, message: &str) -> (String, String) {
+    (kind.to_owned(), message.to_owned())
+}
+
+#[tokio::test]
+async fn a_stall_and_its_end_are_told_once_each_whoever_comes_to_see_them() {
+    let room = Room::new();
+    let store = room.store();
+    let id = started(&store, new("a")).await;
+    assert!(!store.tell_stalls(id, Stalls::default()).await.unwrap());
+    assert!(store.tell_stalls(id, silent(7, "first")).await.unwrap());
+    store.close().await;
+
+    // Another daemon, which reads the same spool.
+    let store = Store::open(&room.db()).unwrap();
+    assert!(!store.tell_stalls(id, silent(7, "first")).await.unwrap());
+    assert!(store.tell_stalls(id, Stalls::default()).await.unwrap());
+    assert!(!store.tell_stalls(id, Stalls::default()).await.unwrap());
+    // One more came and went while nobody looked, and there is another one now.
+    let mut next = silent(30, "third");
+    next.went_on = Some("it worked".to_owned());
+    assert!(store.tell_stalls(id, silent(20, "second")).await.unwrap());
+    assert!(store.tell_stalls(id, next).await.unwrap());
+    let expected = [
+        pair("stalled", "first"),
+        pair("resumed", "it printed again"),
+        pair("stalled", "second"),
+        pair("resumed", "it worked"),
+        pair("stalled", "third"),
+    ];
+    assert_eq!(told(&store).await, expected);
+}
+
+#[tokio::test]
+async fn the_time_that_runs_out_is_told_beside_a_silence_and_never_resumed() {
+    let room = Room::new();
+    let store = room.store();
+    let id = started(&store, new("a")).await;
+    let wall = Stalls {
+        wall: stall(3, "wall"),
+        ..Stalls::default()
+    };
+    let both = Stalls {
+        silence: stall(9, "silence"),
+        ..wall.clone()
+    };
+    assert!(store.tell_stalls(id, wall.clone()).await.unwrap());
+    assert!(store.tell_stalls(id, both).await.unwrap());
+    assert!(store.tell_stalls(id, wall).await.unwrap());
+    let expected = [
+        pair("stalled", "wall"),
+        pair("stalled", "silence"),
+        pair("resumed", "it printed again"),
+    ];
+    assert_eq!(told(&store).await, expected);
+}
+
+#[tokio::test]
+async fn of_one_that_has_ended_or_is_not_ours_nothing_is_told() {
+    let room = Room::new();
+    let store = room.store();
+    let id = started(&store, new("a")).await;
+    store.finish(id, ending(Outcome::Success)).await.unwrap();
+    assert!(!store.tell_stalls(id, silent(7, "late")).await.unwrap());
+    let other = InvocationId::new(99).unwrap();
+    assert!(!store.tell_stalls(other, silent(7, "none")).await.unwrap());
+    assert_eq!(told(&store).await, [pair("finished", "success")]);
+}
+
+#[tokio::test]
+async fn a_database_of_the_release_before_gets_the_columns_and_keeps_its_rows() {
+    let room = Room::new();
+    let store = room.store();
+    let id = started(&store, new("a")).await;
+    store.close().await;
+    let foreign = room.foreign();
+    foreign
+        .execute_batch(
+            "ALTER TABLE steroidsd_invocations DROP COLUMN wall_told;
+             ALTER TABLE steroidsd_invocations DROP COLUMN silence_told;
+             UPDATE steroidsd_schema SET version = 1;",
+        )
+        .unwrap();
+    drop(foreign);
+    let store = Store::open(&room.db()).unwrap();
+    assert!(store.tell_stalls(id, silent(7, "m")).await.unwrap());
+}

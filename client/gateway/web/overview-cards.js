@@ -4,6 +4,7 @@ import { clean, cleanLine } from './clean.js';
 import { h, icon, setText } from './dom.js';
 import * as format from './format.js';
 import { taskHref } from './router.js';
+import { limitText, waitText } from './waits.js';
 
 const ACTIVITY_ICONS = { tool: 'chevron', output: 'text', thinking: 'thought', plan: 'list', retry: 'retry', notice: 'info' };
 
@@ -18,6 +19,7 @@ export function runningCard(it) {
     h('span', { class: 'card-who dim' })),
   h('div', { class: 'card-activity', data: { field: 'activity' } },
     h('span', { class: 'card-activity-icon' }), h('bdi', { class: 'mono card-activity-text' }), h('span', { class: 'dim card-age' })),
+  h('p', { class: 'card-wait dim', hidden: true, data: { field: 'wait' } }),
   h('p', { class: 'card-alarm tone-warn', hidden: true }),
   h('dl', { class: 'card-facts' }, field('elapsed', 'Elapsed'), field('tools', 'Tool calls'), field('tokens', 'Tokens'), field('cost', 'Cost'))));
 }
@@ -32,9 +34,14 @@ export function updateRunning(element, it, now = Date.now()) {
   put('[data-field=cost]', format.cost(it.usage) || '–');
   put('.card-activity-text', cleanLine(it.live?.lastText ?? '') || 'No activity yet');
   put('.card-age', it.live?.lastActivityAtMs ? format.age(now - it.live.lastActivityAtMs) : '');
-  const alarm = element.querySelector('.card-alarm');
-  alarm.hidden = !it.alarm;
-  setText(alarm, clean(it.alarm ?? ''));
+  const line = (selector, text) => {
+    const place = element.querySelector(selector);
+    place.hidden = !text;
+    setText(place, cleanLine(text));
+  };
+  const wait = waitText(it.live, now);
+  line('.card-wait', wait && !wait.startsWith('quiet') ? `waits for ${wait}` : wait);
+  line('.card-alarm', [it.alarm, limitText(it.live, now)].filter(Boolean).join(' · '));
   const kind = ACTIVITY_ICONS[it.live?.lastType] ?? 'dot';
   const mark = element.querySelector('.card-activity-icon');
   if (mark.dataset.kind !== kind) {

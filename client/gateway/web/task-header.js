@@ -5,6 +5,7 @@ import { copyButton } from './clipboard.js';
 import { control, confirmStop, openStart } from './control.js';
 import { h, icon, set, setText } from './dom.js';
 import * as format from './format.js';
+import { limitText, waitText } from './waits.js';
 
 export class TaskHeader {
   #invocation = null;
@@ -42,9 +43,10 @@ export class TaskHeader {
     this.status.dataset.status = invocation.status;
     setText(this.status, clean(format.outcomeText(status)));
     this.#drawFacts(invocation);
-    const problem = invocation.alarm ?? invocation.error;
+    const warning = runs ? [invocation.alarm, limitText(invocation.live)].filter(Boolean).join(' · ') : '';
+    const problem = warning || invocation.error;
     this.problem.hidden = !problem;
-    this.problem.className = `task-problem tone-${invocation.alarm ? 'warn' : 'bad'}`;
+    this.problem.className = `task-problem tone-${warning ? 'warn' : 'bad'}`;
     setText(this.problem, cleanLine(problem ?? ''));
   }
 
@@ -54,6 +56,7 @@ export class TaskHeader {
       ['Role', it.role],
       ['Agent', [it.provider, it.model].filter(Boolean).join(' ')],
       [it.completedAtMs ? 'Took' : 'Elapsed', it.startedAtMs ? (it.completedAtMs ? format.duration(lasted) : format.elapsed(lasted)) : ''],
+      ['Waits for', it.status === 'running' ? waitText(it.live) : ''],
       ['Started', it.startedAtMs ? format.moment(it.startedAtMs) : ''],
       ['Tokens', format.tokenText(it.usage)],
       ['Cost', format.cost(it.usage)],

@@ -250,3 +250,56 @@ async fn without_a_code_or_with_a_used_one_it_says_how_to_get_in() {
     assert!(told.is_null(), "nothing of what was shown is left");
     scene.browser.end().await;
 }
+
+#[tokio::test]
+async fn what_a_run_waits_for_is_seen_from_afar_and_from_near() {
+    let scene = Scene::new().await;
+    let page = &scene.page;
+    let mut agent = Puppet::new(&scene.home, "agent");
+    let rpc = scene.daemon.rpc().await;
+    let project = scene.ctl.project();
+    let started = rpc.start_as(&project, "T1", "claude", &agent.args()).await;
+    agent.prints(r#"{"type":"assistant","message":{"id":"m1","role":"assistant","content":[{"type":"tool_use","id":"c1","name":"Bash","input":{"command":"make all"}}]},"session_id":"s"}"#);
+    page.until_says("[data-field=wait]", "waits for tool Bash · ")
+        .await;
+    picture(page, "waits-overview").await;
+    scene.open("T1", started.id).await;
+    page.until_says("[data-test=facts]", "Waits for").await;
+    page.until_says("[data-test=facts]", "tool Bash · ").await;
+    picture(page, "waits-task").await;
+
+    // Every state there is, without having to wait for it.
+    let words = "import('/assets/waits.js').then(({ waitText, limitText }) => {
+        const now = 1_000_000;
+        const say = (live) => [waitText(live, now), limitText(live, now)].join('|');
+        return [
+            say(undefined),
+            say({ waitsSinceMs: now - 4000 }),
+            say({ waitsSinceMs: now - 720_000 }),
+            say({ waitsFor: 'model', waitsSinceMs: now - 4000 }),
+            say({ waitsFor: 'retry', waitsSinceMs: now - 4000, waitsUntilMs: now - 1 }),
+            say({ waitsFor: 'result_sent', waitsSinceMs: now - 4000 }),
+            say({ waitsFor: 'model', waitsSinceMs: now - 720_000, limit: 'silence', limitAtMs: now + 179_000 }),
+        ];
+    })";
+    assert_eq!(
+        page.eval(words).await,
+        json!([
+            "|",
+            "|",
+            "quiet for 12m 00s|",
+            "model · 4s|",
+            "retry · 4s|",
+            "result sent · 4s|",
+            "model · 12m 00s|silence ends it in 2m 59s"
+        ])
+    );
+    agent.exits(0);
+    page.until_there("[data-test=status][data-status=failed]")
+        .await;
+    let facts = page
+        .eval("document.querySelector('[data-test=facts]').textContent")
+        .await;
+    assert!(!facts.as_str().unwrap().contains("Waits for"), "{facts}");
+    scene.browser.end().await;
+}

@@ -200,7 +200,7 @@ fn starting_and_stopping_need_to_be_allowed() {
     assert!(fake.world(|world| world.starts.is_empty()));
 
     let (fake, gateway) = with_daemon(&["--control"]);
-    let body = r#"{"provider":"codex","prompt":"do it","requestId":"r1","limits":{"wallMs":1500},"argv":["a"]}"#;
+    let body = r#"{"provider":"codex","prompt":"do it","requestId":"r1","limits":{"silenceMs":0,"toolSilenceMs":2000,"wallMs":1500,"postResultMs":0,"graceMs":3000},"argv":["a"]}"#;
     let answer = gateway.call(&start, body);
     assert_eq!(answer.status, 200, "{answer:?}");
     assert!(
@@ -218,7 +218,17 @@ fn starting_and_stopping_need_to_be_allowed() {
         (asked.provider.as_str(), asked.prompt.as_str()),
         ("codex", "do it")
     );
-    assert_eq!(asked.limits.unwrap().wall.unwrap().nanos, 500_000_000);
+    let limits = asked.limits.unwrap();
+    let millis = |limit: Option<prost_types::Duration>| {
+        let limit = limit.unwrap();
+        (limit.seconds, limit.nanos)
+    };
+    // Zero is none, and not the same as nothing said.
+    assert_eq!(millis(limits.silence), (0, 0));
+    assert_eq!(millis(limits.tool_silence), (2, 0));
+    assert_eq!(millis(limits.wall), (1, 500_000_000));
+    assert_eq!(millis(limits.post_result), (0, 0));
+    assert_eq!(millis(limits.grace), (3, 0));
     assert_eq!(asked.argv, ["a"]);
 
     for (body, status) in [

@@ -1,0 +1,23 @@
+// What a running invocation waits for and which limit it is near, in words.
+
+import { elapsed, time } from './format.js';
+
+// One of which nobody knows what it waits for is called quiet only after so long.
+const QUIET = 60_000;
+
+/** `tool Bash · 12m 05s`, `retry until 14:02:33`; empty where there is nothing to say. */
+export function waitText(live, now = Date.now()) {
+  if (!live?.waitsSinceMs) return '';
+  const { waitsFor = '', waitsOn = '', waitsUntilMs = 0 } = live;
+  const since = now - live.waitsSinceMs;
+  if (!waitsFor) return since >= QUIET || live.limit ? `quiet for ${elapsed(since)}` : '';
+  if (waitsFor === 'retry' && waitsUntilMs > now) return `retry until ${time(waitsUntilMs)}`;
+  return `${[waitsFor.replaceAll('_', ' '), waitsOn].filter(Boolean).join(' ')} · ${elapsed(since)}`;
+}
+
+/** `silence ends it in 2m 59s`, once that limit is near; else empty. */
+export function limitText(live, now = Date.now()) {
+  if (!live?.limit) return '';
+  const word = { tool_silence: 'silence of its tool', wall: 'its time limit' }[live.limit] ?? live.limit;
+  return `${word} ends it in ${elapsed(live.limitAtMs - now)}`;
+}

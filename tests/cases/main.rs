@@ -21,6 +21,7 @@ mod gateway_resume;
 mod gateway_safety;
 mod gateway_stream;
 mod grpc;
+mod limits;
 mod live;
 mod main_path;
 mod mapped;

@@ -47,6 +47,8 @@ async fn a_full_disk_of_spools_loses_nothing_and_is_told_of() {
     .await;
     let waiting = if share(false, true) {
         alarmed(&rpc, &ctl.project(), started.id, "paused").await;
+        let live = rpc.get(&ctl.project(), started.id).await.live.unwrap();
+        assert_eq!(live.waits_for, "output_blocked");
         let stat = shim::stat(&home, &started.uuid).await;
         assert!(stat.paused && stat.waiting <= 64 << 20, "{stat:?}");
         assert!(
@@ -59,6 +61,7 @@ async fn a_full_disk_of_spools_loses_nothing_and_is_told_of() {
         alarmed(&rpc, &ctl.project(), started.id, "ending: disk full").await;
         let listed = ctl.run(["--json", "list"]).await.ok();
         assert!(listed.contains("ending: disk full"), "{listed}");
+        assert!(listed.contains("\"waitsFor\":\"ending\""), "{listed}");
         let stat = shim::stat(&home, &started.uuid).await;
         assert!(!stat.paused && stat.waiting > 1 << 20, "{stat:?}");
         stat.waiting

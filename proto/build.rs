@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "steroids/v1/types.proto",
+    "steroids/v1/usage.proto",
     "steroids/v1/invocations.proto",
     "steroids/v1/projects.proto",
     "steroids/v1/daemon.proto",

@@ -164,6 +164,10 @@ impl v1::invocations_server::Invocations for Shared {
         Err(Status::unimplemented("no test asks for it"))
     }
 
+    async fn usage(&self, _request: Request<v1::UsageRequest>) -> Answer<v1::UsageResponse> {
+        Err(Status::unimplemented("no test asks for it"))
+    }
+
     async fn timeline(
         &self,
         request: Request<v1::TimelineRequest>,

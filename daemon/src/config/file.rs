@@ -15,14 +15,14 @@ use tracing_subscriber::EnvFilter;
 
 use super::error::ConfigError;
 use super::section::{Section, Source, choice, number, path, text, texts, word, yes};
-use super::{Auth, flagged, Flags, Gateway, Launcher, life, mapping, Places, queue, units};
-use crate::domain::Limits;
+use super::{Auth, flagged, Flags, Gateway, Launcher, life, mapping, Places, prices, queue, units};
+use crate::domain::{Limits, Prices};
 use crate::retention;
 use crate::supervise::{
     DefaultLimits, ProviderQueue, ProviderSettings, QueueSettings, RedactionSettings,
 };
 
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 11] = [
     "daemon",
     "projects",
     "queue",
@@ -31,6 +31,7 @@ const TABLES: [&str; 10] = [
     "limits",
     "retention",
     "redaction",
+    "prices",
     "providers",
     "gateway",
 ];
@@ -86,6 +87,7 @@ pub(super) struct Read {
     pub(super) limits: DefaultLimits,
     pub(super) retention: retention::Settings,
     pub(super) redaction: RedactionSettings,
+    pub(super) prices: Prices,
     pub(super) providers: BTreeMap<String, ProviderSettings>,
     pub(super) gateway: Gateway,
 }
@@ -162,6 +164,7 @@ fn parse(source: &Source<'_>) -> Result<Read, ConfigError> {
         limits: default_limits(&root)?,
         retention: retention(&root)?,
         redaction: redaction(&root)?,
+        prices: prices::read(&root)?,
         providers: providers(&root)?,
         gateway: gateway(&root)?,
     })

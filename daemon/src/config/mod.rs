@@ -11,6 +11,7 @@ mod life;
 mod mapping;
 mod places;
 mod queue;
+mod prices;
 mod section;
 mod units;
 
@@ -25,6 +26,7 @@ pub use error::ConfigError;
 pub use flags::Flags;
 pub use places::Places;
 
+use crate::domain::Prices;
 use crate::retention;
 use crate::supervise::{DefaultLimits, ProviderSettings, QueueSettings, RedactionSettings};
 
@@ -63,6 +65,8 @@ pub struct Config {
     pub limits: DefaultLimits,
     /// What may be deleted, and when.
     pub retention: retention::Settings,
+    /// Of models, by patterns of their names.
+    pub prices: Prices,
     /// What is kept out of logs and rows.
     pub redaction: RedactionSettings,
     /// By name; the built-in ones are always there.
@@ -184,6 +188,7 @@ impl Config {
             allow_root: flags.allow_root || daemon.allow_root,
             limits: read.limits,
             retention: read.retention,
+            prices: read.prices,
             redaction: read.redaction,
             providers: read.providers,
             gateway: read.gateway,

@@ -42,6 +42,7 @@ fn the_documentation_names_every_key_and_its_example_is_good() {
         &file::LIMITS,
         &file::RETENTION,
         &file::REDACTION,
+        &prices::PRICE,
     ];
     for key in keys.concat().into_iter().chain(file::PROVIDER) {
         assert!(example.contains(&format!("{key} = ")), "{key}");
@@ -210,6 +211,38 @@ fn everything_in_the_documentation_is_read() {
 }
 
 #[test]
+fn prices_are_read_by_pattern_and_what_makes_none_is_named() {
+    let prices = read("[prices.\"gpt-5*\"]\ninput = 1.25\noutput = 10\n").prices;
+    let price = prices.of("gpt-5.5").unwrap();
+    assert_eq!(
+        (price.input, price.output, price.cached_input),
+        (1.25, 10.0, None)
+    );
+    assert_eq!(prices.of("o9"), None);
+    let wrong = [
+        ("[prices.m]\ninput = 1", "`prices.m.output`: not set"),
+        (
+            "[prices.m]\ninput = -1\noutput = 1",
+            "`prices.m.input`: must be a number of US dollars",
+        ),
+        (
+            "[prices.m]\ninput = \"1\"\noutput = 1",
+            "`prices.m.input`: must be a number",
+        ),
+        (
+            "[prices.m]\ninput = nan\noutput = 1",
+            "`prices.m.input`: must be a number",
+        ),
+        ("[prices]\nm = 1", "`prices.m`: must be a table"),
+        ("[prices.m]\nper_day = 1", "unknown key"),
+    ];
+    for (text, said) in wrong {
+        let complaint = complaint(text);
+        assert!(complaint.contains(said), "{complaint}");
+    }
+}
+
+#[test]
 fn an_unknown_key_is_named_with_its_line_and_what_there_is() {
     assert_eq!(
         complaint("[daemon]\n\nmax_runing = 2\n"),
@@ -219,8 +252,8 @@ fn an_unknown_key_is_named_with_its_line_and_what_there_is() {
     );
     assert_eq!(
         complaint("[demon]\n"),
-        "1: `demon`: unknown key; the file has daemon, limits, retention, redaction, providers, \
-         gateway"
+        "1: `demon`: unknown key; the file has daemon, limits, retention, redaction, prices, \
+         providers, gateway"
     );
     assert_eq!(
         complaint("[providers.claude]\nmodell = \"x\"\n"),

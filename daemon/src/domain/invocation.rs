@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use steroids_provider::evidence::Cause;
 use steroids_provider::outcome::{Outcome, RowStatus};
 
+use super::Price;
+
 /// The row's id, unique within its project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InvocationId(i64);
@@ -76,8 +78,31 @@ pub struct UsageTotals {
     pub cached_input_tokens: Option<u64>,
     /// Written to the provider's cache.
     pub cache_creation_tokens: Option<u64>,
-    /// In US dollars, as the provider states it.
+    /// In US dollars.
     pub total_cost_usd: Option<f64>,
+    /// The cost is not what the provider states, but its tokens at the configured prices.
+    pub estimated: bool,
+    /// It contains an earlier run of the session that is not known, or not subtracted yet.
+    pub cumulative: bool,
+}
+
+impl UsageTotals {
+    /// Of all kinds.
+    pub fn all_tokens(&self) -> u64 {
+        self.input_tokens
+            .saturating_add(self.output_tokens)
+            .saturating_add(self.cached_input_tokens.unwrap_or(0))
+            .saturating_add(self.cache_creation_tokens.unwrap_or(0))
+    }
+
+    /// The same with its cost at this price.
+    pub fn estimated_at(self, price: &Price) -> UsageTotals {
+        UsageTotals {
+            total_cost_usd: Some(price.of(&self)),
+            estimated: true,
+            ..self
+        }
+    }
 }
 
 /// How a running invocation of ours is doing, as far as its log has been written.

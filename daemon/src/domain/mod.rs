@@ -7,18 +7,24 @@ mod evidence;
 mod invocation;
 mod offset;
 pub mod queue;
+mod day;
+mod price;
 mod request;
 pub mod retry;
 mod secrets;
+mod spend;
 mod stalls;
 
+pub use day::{Zone, day_text};
 pub use evidence::Evidence;
 pub use invocation::{
     Invocation, InvocationId, Live, Managed, Page, Phase, Query, Queueing, Task, UsageTotals,
 };
 pub use offset::Offset;
+pub use price::{Price, Prices};
 pub use request::{Limits, StartRequest};
 pub use secrets::{Known, Secrets};
 pub use steroids_provider::evidence::Cause;
 pub use stalls::{Stall, Stalls};
+pub use spend::{dollars, SpendGroup, Spending, SpendKey, SpendQuery, Spent};
 pub use steroids_provider::outcome::{Outcome, RowStatus};

@@ -61,6 +61,7 @@ pub fn ending_of(exit: &ExitRecord, verdict: Option<&Verdict>, created_ms: u64) 
         response: verdict.and_then(|verdict| verdict.response.clone()),
         session_id: verdict.and_then(|verdict| verdict.session_id.clone()),
         usage: usage.map(totals),
+        price: None,
         rusage: exit.rusage.map(|used| Rusage {
             user_us: used.user_us,
             system_us: used.system_us,

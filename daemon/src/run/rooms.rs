@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, info, info_span, warn};
 
 use crate::config::Config;
+use crate::domain::Zone;
 use crate::launch::{ForkLauncher, Launcher};
 use crate::projects::Projects;
 use crate::service::{Facts, ProviderFacts, ServeError, Service, Wakeups};
@@ -65,6 +66,8 @@ impl Rooms {
         tasks.spawn(until(let_go.clone(), watcher.run()).instrument(info_span!("watcher")));
         wakeup::ages_are_known(&config.state_dir).await;
         let projects = open_projects(&config.state_dir).await?;
+        let zone = tokio::task::spawn_blocking(Zone::of_host);
+        let zone = zone.await.context("the host's zone cannot be read")?;
         let supervisor = Supervisor::new(
             supervise::Settings {
                 state_dir: config.state_dir.clone(),
@@ -75,6 +78,8 @@ impl Rooms {
                 min_free: config.min_free,
                 limits: config.limits,
                 providers: config.providers.clone(),
+                prices: config.prices.clone(),
+                zone,
                 redaction: config.redaction.clone(),
                 secrets: logging::secrets(),
                 older_tool: config.older_tool.clone(),

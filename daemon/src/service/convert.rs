@@ -235,7 +235,7 @@ fn argument(text: String, field: &'static str) -> Result<Option<String>, Status>
 }
 
 /// A short text of one line.
-fn name(text: String, field: &'static str) -> Result<String, Status> {
+pub(super) fn name(text: String, field: &'static str) -> Result<String, Status> {
     if text.len() > NAME_MAX {
         return Err(invalid(field, format!("must not be over {NAME_MAX} bytes")));
     }
@@ -384,6 +384,8 @@ pub(super) fn usage(usage: UsageTotals) -> v1::Usage {
         cached_input_tokens: usage.cached_input_tokens.unwrap_or(0),
         cache_creation_tokens: usage.cache_creation_tokens.unwrap_or(0),
         total_cost_usd: usage.total_cost_usd,
+        estimated: usage.estimated,
+        cumulative: usage.cumulative,
     }
 }
 

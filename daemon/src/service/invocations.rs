@@ -13,7 +13,7 @@ use super::peer::peer;
 use super::refusal::Refusal;
 use super::stream::{Outgoing, outgoing};
 use super::telling::Telling;
-use super::{Service, browsing, convert, status};
+use super::{browsing, convert, Service, spending, status};
 use crate::domain::{Invocation, InvocationId, Phase};
 use crate::projects::Project;
 use crate::supervise::Vitals;
@@ -150,6 +150,14 @@ impl v1::invocations_server::Invocations for Service {
         Ok(Response::new(passage))
     }
 
+    async fn usage(
+        &self,
+        request: Request<v1::UsageRequest>,
+    ) -> Result<Response<v1::UsageResponse>, Status> {
+        let used = spending::usage(self, request.into_inner()).await?;
+        Ok(Response::new(used))
+    }
+
     type TimelineStream = Outgoing<v1::TimelineResponse>;
 
     async fn timeline(
@@ -184,6 +192,7 @@ impl Service {
         // One whose turn has just come has a row that says so a moment later.
         let waits = waits.filter(|_| invocation.phase == Phase::Queued);
         let used = live.as_ref().and_then(|live| live.usage);
+        let used = used.map(|used| self.supervisor.priced(&invocation.model, used));
         let shown = convert::invocation(&project.root, invocation);
         v1::Invocation {
             log_path,

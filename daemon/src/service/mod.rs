@@ -20,6 +20,7 @@ mod peer;
 mod projects;
 mod pulse;
 mod refusal;
+mod spending;
 mod status;
 mod stream;
 mod subscribers;

@@ -4,13 +4,12 @@
 //! dead to it, and what it wrote there is not what happened.
 
 use rusqlite::{Connection, OptionalExtension, params};
-use serde_json::json;
 use tracing::warn;
 
 use super::error::{Failure, StoreError};
 use super::events::{self, NewEvent};
 use super::rows::{Ending, count};
-use super::{locks, query, schema};
+use super::{locks, query, schema, usage};
 use crate::domain::{Cause, Invocation, InvocationId, Phase, RowStatus, UsageTotals};
 
 /// The event of a row that another program closed while its invocation ran.
@@ -48,6 +47,7 @@ pub(super) fn finish(
     write_shared(connection, id, ending)?;
     write_extra(connection, id, ending)?;
     write_own(connection, id, ending)?;
+    usage::write(connection, id, ending)?;
     if let Some(managed) = &before.managed {
         let over = locks::release(connection, &managed.uuid)
             // The task's next one may have begun while this one was being finished.
@@ -200,59 +200,23 @@ fn write_extra(connection: &Connection, id: InvocationId, ending: &Ending) -> Re
         Ok(schema::set_extra(connection, id, column, value)?)
     };
     set("session_id", &ending.session_id)?;
-    set("token_usage_json", &ending.usage.as_ref().map(usage_json))?;
     set("last_activity_at_ms", &ending.completed_ms)
 }
 
-/// The older tool's keys. Its readers of cached input look under one name or the other, by
-/// provider; both mean the same here.
-fn usage_json(usage: &UsageTotals) -> String {
-    let mut object = json!({
-        "inputTokens": usage.input_tokens,
-        "outputTokens": usage.output_tokens,
-    });
-    let mut set = |key: &str, value: Option<serde_json::Value>| {
-        if let Some(value) = value {
-            object[key] = value;
-        }
-    };
-    set(
-        "cachedInputTokens",
-        usage.cached_input_tokens.map(Into::into),
-    );
-    set("cacheReadTokens", usage.cached_input_tokens.map(Into::into));
-    set(
-        "cacheCreationTokens",
-        usage.cache_creation_tokens.map(Into::into),
-    );
-    set("totalCostUsd", usage.total_cost_usd.map(Into::into));
-    object.to_string()
-}
-
 fn write_own(connection: &Connection, id: InvocationId, ending: &Ending) -> Result<(), Failure> {
-    let usage = ending.usage.as_ref();
     let rusage = ending.rusage.as_ref();
     connection
         .prepare_cached(
             "UPDATE steroidsd_invocations
-             SET state = 'ended', outcome = ?2, session_id = ?3, input_tokens = ?4,
-                 output_tokens = ?5, cached_input_tokens = ?6, cache_creation_tokens = ?7,
-                 cost_usd = ?8, user_us = ?9, system_us = ?10, max_rss_kib = ?11,
-                 leftovers = ?12, ended_ms = ?13, resets_at_ms = ?14, http_status = ?15, cause = ?16,
-                 evidence = ?17
+             SET state = 'ended', outcome = ?2, session_id = ?3, user_us = ?4, system_us = ?5,
+                 max_rss_kib = ?6, leftovers = ?7, ended_ms = ?8, resets_at_ms = ?9,
+                 http_status = ?10, cause = ?11, evidence = ?12
              WHERE invocation_id = ?1",
         )?
         .execute(params![
             id.get(),
             ending.outcome.as_str(),
             ending.session_id,
-            usage.map(|usage| count(usage.input_tokens)),
-            usage.map(|usage| count(usage.output_tokens)),
-            usage.and_then(|usage| usage.cached_input_tokens).map(count),
-            usage
-                .and_then(|usage| usage.cache_creation_tokens)
-                .map(count),
-            usage.and_then(|usage| usage.total_cost_usd),
             rusage.map(|rusage| count(rusage.user_us)),
             rusage.map(|rusage| count(rusage.system_us)),
             rusage.map(|rusage| count(rusage.max_rss_kib)),

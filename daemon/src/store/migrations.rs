@@ -50,6 +50,7 @@ pub(super) const NEWEST: u32 = 10;
 /// Our own tables.
 const OWN_STEPS: &[Step] = &[
     step!(1, "steroidsd/001_initial"),
+    step!(2, "steroidsd/002_usage"),
     step!(3, "steroidsd/003_queue"),
     step!(4, "steroidsd/004_evidence"),
     step!(6, "steroidsd/006_stalls"),

@@ -9,6 +9,7 @@
 
 mod backup;
 mod begin;
+mod budgets;
 mod connection;
 mod error;
 mod events;
@@ -26,11 +27,13 @@ mod queue;
 mod rows;
 mod schema;
 mod stalls;
+mod spend;
 mod sys;
 mod tasks;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod usage;
 mod worker;
 
 use std::path::{Path, PathBuf};
@@ -40,6 +43,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 pub use begin::Begun;
+pub use budgets::Notice;
 pub use error::StoreError;
 pub use events::{LifecycleEvent, NewEvent};
 pub use finish::Finished;
@@ -49,8 +53,9 @@ pub use place::Stamp;
 pub use queue::Turned;
 pub use rows::{Detail, Ending, NewInvocation, Rusage};
 pub use schema::Schema;
+pub use spend::Used;
 
-use crate::domain::{Invocation, InvocationId, Page, Query, Task};
+use crate::domain::{Invocation, InvocationId, Page, Query, SpendQuery, Task, Zone};
 use error::Failure;
 use footing::Footing;
 use query::Whose;
@@ -299,6 +304,26 @@ impl Store {
         let task = task.map(str::to_owned);
         self.read(move |db| query::standing(db, task.as_deref()))
             .await
+    }
+
+    /// What invocations used, and which are still at it. Days are those of the zone.
+    pub async fn used(&self, spend: SpendQuery, zone: Zone) -> Result<Used, StoreError> {
+        self.read(move |db| spend::used(db, &spend, &zone)).await
+    }
+
+    /// Tells by an event that a budget has come to a level, once. True if that was now.
+    pub async fn tell_budget(&self, notice: Notice, event: NewEvent) -> Result<bool, StoreError> {
+        let asked = notice.clone();
+        if self.read(move |db| budgets::is_told(db, &asked)).await? {
+            return Ok(false);
+        }
+        self.write(move |tx| budgets::tell(tx, &notice, &event))
+            .await
+    }
+
+    /// True if that was told before.
+    pub async fn is_budget_told(&self, notice: Notice) -> Result<bool, StoreError> {
+        self.read(move |db| budgets::is_told(db, &notice)).await
     }
 
     /// How many are queued or running, whoever owns them.

@@ -8,7 +8,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, Value, 
 use rusqlite::{Row, ToSql};
 
 use crate::domain::{
-    Cause, Evidence, Invocation, InvocationId, Managed, Outcome, Phase, Queueing, RowStatus, UsageTotals,
+    Cause, Evidence, Invocation, InvocationId, Managed, Outcome, Phase, Price, Queueing, RowStatus, UsageTotals,
 };
 
 /// What `begin` writes.
@@ -63,8 +63,11 @@ pub struct Ending {
     pub response: Option<String>,
     /// Session that can be resumed.
     pub session_id: Option<String>,
-    /// Tokens and money.
+    /// Tokens and money, as its CLI told it: where that is the sum over a session, this run's part
+    /// of it is written.
     pub usage: Option<UsageTotals>,
+    /// At which its cost is estimated, where nobody says what it was.
+    pub price: Option<Price>,
     /// Of the provider's process tree.
     pub rusage: Option<Rusage>,
     /// Processes found alive after the provider had ended.
@@ -153,7 +156,7 @@ pub(super) const COLUMNS: &str = "i.id, CAST(i.task_id AS TEXT), CAST(i.role AS 
      CAST(i.duration_ms AS INTEGER), CAST(i.exit_code AS INTEGER), \
      s.uuid, s.request_id, s.request_hash, s.mode, s.cwd, s.state, s.outcome, s.session_id, \
      s.input_tokens, s.output_tokens, s.cached_input_tokens, s.cache_creation_tokens, s.cost_usd, \
-     s.leftovers, s.pid, s.log_generation, \
+     s.cost_estimated, s.cumulative, s.leftovers, s.pid, s.log_generation, \
      s.queued_ms AS queued_ms, s.priority AS priority, s.after_ids AS after_ids, \
      s.attempt AS attempt, s.retry_of AS retry_of, \
      (SELECT n.invocation_id FROM steroidsd_invocations n WHERE n.retry_of = s.invocation_id) \
@@ -195,7 +198,7 @@ pub(super) fn invocation(row: &Row<'_>) -> rusqlite::Result<Invocation> {
             None
         },
         session_id: row.get(18)?,
-        usage: usage(row)?,
+        usage: usage(row, 19)?,
         managed: managed(row)?,
     })
 }
@@ -210,17 +213,32 @@ pub(super) fn id_column(row: &Row<'_>, index: usize) -> rusqlite::Result<Invocat
     InvocationId::new(id).ok_or(rusqlite::Error::IntegralValueOutOfRange(index, id))
 }
 
-fn usage(row: &Row<'_>) -> rusqlite::Result<Option<UsageTotals>> {
-    let Some(input) = row.get::<_, Option<i64>>(19)? else {
+/// Seven columns from `first` on: four counts, the cost, whether it is estimated, and whether an
+/// earlier run is in all of it.
+pub(super) fn usage(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<UsageTotals>> {
+    let Some(counted) = tokens(row, first)? else {
+        return Ok(None);
+    };
+    Ok(Some(UsageTotals {
+        total_cost_usd: row.get(first + 4)?,
+        estimated: row.get::<_, Option<bool>>(first + 5)?.unwrap_or(false),
+        cumulative: row.get::<_, Option<bool>>(first + 6)?.unwrap_or(false),
+        ..counted
+    }))
+}
+
+/// Four columns of counts from `first` on.
+pub(super) fn tokens(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<UsageTotals>> {
+    let Some(input) = row.get::<_, Option<i64>>(first)? else {
         return Ok(None);
     };
     let tokens = |value: i64| u64::try_from(value).unwrap_or(0);
     Ok(Some(UsageTotals {
         input_tokens: tokens(input),
-        output_tokens: tokens(row.get::<_, Option<i64>>(20)?.unwrap_or(0)),
-        cached_input_tokens: row.get::<_, Option<i64>>(21)?.map(tokens),
-        cache_creation_tokens: row.get::<_, Option<i64>>(22)?.map(tokens),
-        total_cost_usd: row.get(23)?,
+        output_tokens: tokens(row.get::<_, Option<i64>>(first + 1)?.unwrap_or(0)),
+        cached_input_tokens: row.get::<_, Option<i64>>(first + 2)?.map(tokens),
+        cache_creation_tokens: row.get::<_, Option<i64>>(first + 3)?.map(tokens),
+        ..UsageTotals::default()
     }))
 }
 
@@ -234,9 +252,9 @@ fn managed(row: &Row<'_>) -> rusqlite::Result<Option<Managed>> {
         request_hash: row.get(13)?,
         mode: row.get(14)?,
         cwd: row.get::<_, OwnedPath>(15)?.0,
-        pid: row.get(25)?,
-        log_generation: row.get(26)?,
-        leftovers: row.get(24)?,
+        pid: row.get(27)?,
+        log_generation: row.get(28)?,
+        leftovers: row.get(26)?,
         queueing: queueing(row)?,
         resets_at_ms: row.get("resets_at_ms")?,
         http_status: row.get("http_status")?,

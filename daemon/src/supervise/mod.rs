@@ -29,6 +29,7 @@ mod queue;
 mod reconcile;
 mod settings;
 mod stalls;
+mod spend;
 mod start;
 mod stop;
 mod supervisor;
@@ -47,6 +48,7 @@ pub use reconcile::{Reconciled, Scope};
 pub use settings::{
     DefaultLimits, ProviderQueue, ProviderSettings, QueueSettings, RedactionSettings, Settings,
 };
+pub use spend::Account;
 pub use start::said;
 pub use supervisor::Supervisor;
 pub use vitals::{Beat, Held, Vitals};

@@ -12,8 +12,8 @@ use steroids_shim::spec::{self, Life};
 
 use crate::domain::hold::Backoff;
 use crate::domain::queue::Bounds;
-use crate::domain::retry::{self, RetryPolicy};
-use crate::domain::{Limits, Secrets};
+use crate::domain::retry::{RetryPolicy, self};
+use crate::domain::{Limits, Prices, Secrets, Zone};
 use crate::launch::Launcher;
 
 /// Folders, bounds, limits and providers.
@@ -35,6 +35,10 @@ pub struct Settings {
     pub limits: DefaultLimits,
     /// By their configured names.
     pub providers: BTreeMap<String, ProviderSettings>,
+    /// For what a CLI used without saying what it cost.
+    pub prices: Prices,
+    /// Whose days are meant where nobody says which.
+    pub zone: Zone,
     /// What is kept out of logs and rows.
     pub redaction: RedactionSettings,
     /// Told of the secrets of those in our care, for our own log.

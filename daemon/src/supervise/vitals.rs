@@ -59,7 +59,7 @@ impl Supervisor {
     /// How a running invocation is doing; of one that is not in our care, why it is not, or nothing.
     pub fn vitals(&self, uuid: &str) -> Vitals {
         let handle = self.inner.job(uuid);
-        let vitals = handle.and_then(|handle| vitals(&handle));
+        let vitals = handle.and_then(|handle| handle.vitals());
         vitals.unwrap_or_else(|| Vitals {
             alarm: self.inner.foreign(uuid).map(foreign),
             live: None,
@@ -89,7 +89,7 @@ impl Supervisor {
             Some(Beat {
                 project: whose.project,
                 id: whose.id,
-                vitals: vitals(&handle)?,
+                vitals: handle.vitals()?,
             })
         });
         let waiting = self.inner.line.waiting().into_iter();
@@ -118,9 +118,12 @@ pub(super) fn foreign(proto: u32) -> String {
     )
 }
 
-fn vitals(handle: &JobHandle) -> Option<Vitals> {
-    match &*handle.progress.borrow() {
-        Progress::Running(vitals) | Progress::Ending(vitals) => Some(vitals.clone()),
-        Progress::Ended(_) => None,
+impl JobHandle {
+    /// `None` once it has ended.
+    pub(super) fn vitals(&self) -> Option<Vitals> {
+        match &*self.progress.borrow() {
+            Progress::Running(vitals) | Progress::Ending(vitals) => Some(vitals.clone()),
+            Progress::Ended(_) => None,
+        }
     }
 }

@@ -56,6 +56,7 @@ impl Room {
             response: None,
             session_id: None,
             usage: None,
+            price: None,
             rusage: None,
             leftovers: None,
             resets_at_ms: None,

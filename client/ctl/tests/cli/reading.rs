@@ -32,6 +32,7 @@ fn three() -> Fake {
             cached_input_tokens: 80_000,
             cache_creation_tokens: 0,
             total_cost_usd: Some(0.5312),
+            ..v1::Usage::default()
         });
         done.prompt = (1..=12).map(|n| format!("prompt line {n}\n")).collect();
         done.response = "All tests pass.\n\u{1b}]0;evil\u{7}Done.".to_owned();

@@ -88,6 +88,7 @@ fn ending(outcome: Outcome, completed: SystemTime) -> Ending {
         response: None,
         session_id: None,
         usage: None,
+        price: None,
         rusage: None,
         leftovers: None,
         resets_at_ms: None,

@@ -7,6 +7,7 @@ mod migrating;
 mod orders;
 mod shapes;
 mod stalls;
+mod spend;
 
 use std::path::{Path, PathBuf};
 
@@ -108,7 +109,9 @@ pub(super) fn ending(outcome: Outcome) -> Ending {
             cached_input_tokens: Some(30),
             cache_creation_tokens: None,
             total_cost_usd: Some(0.25),
+            ..UsageTotals::default()
         }),
+        price: None,
         rusage: Some(Rusage {
             user_us: 1,
             system_us: 2,

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::domain::{Invocation, InvocationId, Limits, Phase, Secrets, StartRequest};
+use crate::domain::{Invocation, InvocationId, Limits, Phase, Prices, Secrets, StartRequest, Zone};
 use crate::launch::{LaunchError, Launcher, Launching};
 use crate::projects::{Project, Projects};
 use crate::watch::Hints;
@@ -258,6 +258,8 @@ fn settings(state_dir: &Path, stage: Arc<Stage>, max_running: usize) -> Settings
         min_free: 0,
         limits: DefaultLimits::default(),
         providers: BTreeMap::from([("command".to_owned(), command)]),
+        prices: Prices::default(),
+        zone: Zone::named("UTC").unwrap(),
         redaction: RedactionSettings::default(),
         secrets: Secrets::default(),
         older_tool: None,

@@ -80,6 +80,10 @@ impl v1::invocations_server::Invocations for Shared {
         Ok(Response::new(Box::pin(ReceiverStream::new(told))))
     }
 
+    async fn usage(&self, _: Request<v1::UsageRequest>) -> Answer<v1::UsageResponse> {
+        Err(Status::unimplemented("no test asks for it"))
+    }
+
     async fn read(&self, request: Request<v1::ReadRequest>) -> Answer<v1::ReadResponse> {
         let id = request.into_inner().id;
         Ok(Response::new(v1::ReadResponse {

@@ -85,6 +85,8 @@ impl Client {
         outline = invocations.outline(v1::OutlineRequest) -> v1::OutlineResponse, DEADLINE;
         /// Some lines of a log.
         read = invocations.read(v1::ReadRequest) -> v1::ReadResponse, DEADLINE;
+        /// What invocations used, summed.
+        usage = invocations.usage(v1::UsageRequest) -> v1::UsageResponse, DEADLINE;
         /// Makes the daemon serve a folder, and makes it a project if asked to.
         register = projects.register(v1::RegisterRequest) -> v1::RegisterResponse, LONG_DEADLINE;
         /// All registered projects.

@@ -2,6 +2,8 @@
 //! gateway answers. Keys as in the activity log, in a stable order; a key whose value
 //! is absent is left out, never null. Keys are only ever added.
 
+pub mod usage;
+
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
@@ -271,6 +273,18 @@ pub struct Usage {
     cache_creation_tokens: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     total_cost_usd: Option<f64>,
+    #[serde(skip_serializing_if = "is_no")]
+    estimated: bool,
+    #[serde(skip_serializing_if = "is_no")]
+    cumulative: bool,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+fn is_no(flag: &bool) -> bool {
+    !*flag
 }
 
 impl From<&v1::Usage> for Usage {
@@ -281,6 +295,8 @@ impl From<&v1::Usage> for Usage {
             cached_input_tokens: it.cached_input_tokens,
             cache_creation_tokens: it.cache_creation_tokens,
             total_cost_usd: it.total_cost_usd,
+            estimated: it.estimated,
+            cumulative: it.cumulative,
         }
     }
 }

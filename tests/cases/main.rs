@@ -36,6 +36,7 @@ mod retention;
 mod rooms;
 mod stop;
 mod terminal;
+mod usage;
 
 /// The folder of a recorded run.
 fn recording(provider: &str, scenario: &str) -> String {

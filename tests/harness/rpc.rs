@@ -15,6 +15,9 @@ use tonic::{Status, Streaming};
 use crate::binaries;
 use crate::wait::within;
 
+/// As often as a watcher may be told how things are.
+const PULSE: Duration = Duration::from_millis(200);
+
 /// A connection.
 #[derive(Debug, Clone)]
 pub struct Rpc {
@@ -176,6 +179,27 @@ impl Rpc {
                 .await
                 .unwrap_or_else(|status| panic!("Watch: {status:?}"))
                 .expect("Watch goes on while the daemon does");
+        }
+    }
+
+    /// Waits until a running invocation tells what it used so far.
+    pub async fn usage_seen(&self, project: &str, id: i64) -> v1::Usage {
+        let watched = v1::WatchRequest {
+            project: project.to_owned(),
+            after: None,
+            pulse: Some(PULSE.try_into().expect("a pulse is short")),
+            since_ms: None,
+        };
+        let answer = within("Watch", self.projects().watch(watched)).await;
+        let mut pulses = answer.expect("Watch is served").into_inner();
+        loop {
+            let pulse = within("a pulse that tells of usage", pulses.message()).await;
+            let pulse = pulse.unwrap_or_else(|status| panic!("Watch: {status:?}"));
+            let pulse = pulse.expect("Watch goes on while the daemon does");
+            let mut told = pulse.running.into_iter().filter(|it| it.id == id);
+            if let Some(usage) = told.find_map(|it| it.usage) {
+                return usage;
+            }
         }
     }
 

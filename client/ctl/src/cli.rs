@@ -7,8 +7,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
-    cleanup, completions, doctor, holds, init, list, migrate, projects, send, show, start, status,
-    stop, stream, tasks, timeline, wakeup, web,
+    cleanup, completions, doctor, holds, init, list, migrate, projects, send, show, start, status, stop, stream, tasks, timeline, usage, wakeup, web,
 };
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -80,6 +79,8 @@ pub(crate) enum Command {
     Holds(holds::Args),
     /// List the project's tasks
     Tasks(tasks::Args),
+    /// Show what was used, in tokens and money
+    Usage(usage::Args),
     /// List the projects the daemon serves
     Projects(projects::Args),
     /// Bring the project's database up to date, after a backup

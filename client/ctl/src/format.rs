@@ -107,6 +107,12 @@ pub(crate) fn cost(usd: f64) -> String {
     }
 }
 
+/// `~$0.53` where it is estimated.
+pub(crate) fn cost_of(usd: f64, estimated: bool) -> String {
+    let mark = if estimated { "~" } else { "" };
+    format!("{mark}{}", cost(usd))
+}
+
 /// `12.3k in, 1.2k out`; all input counts, also that of caches.
 pub(crate) fn tokens(usage: &v1::Usage) -> String {
     let output = count(usage.output_tokens);

@@ -229,7 +229,9 @@ fn time(it: &v1::Invocation, now: i64) -> String {
 }
 
 fn cost(it: &v1::Invocation) -> Option<String> {
-    spent(it)?.total_cost_usd.map(format::cost)
+    let spent = spent(it)?;
+    let usd = spent.total_cost_usd?;
+    Some(format::cost_of(usd, spent.estimated))
 }
 
 /// What it used; nothing where it never came to that.

@@ -16,6 +16,7 @@ pub(crate) mod stop;
 pub(crate) mod stream;
 pub(crate) mod tasks;
 pub(crate) mod timeline;
+pub(crate) mod usage;
 pub(crate) mod wakeup;
 pub(crate) mod web;
 
@@ -36,6 +37,7 @@ pub(crate) async fn run(command: Command, session: &mut Session) -> Result<Exit,
         Command::Stop(args) => stop::run(&args, session).await,
         Command::Send(args) => send::run(&args, session).await,
         Command::Holds(args) => holds::run(args, session).await,
+        Command::Usage(args) => usage::run(&args, session).await,
         Command::Tasks(args) => tasks::run(&args, session).await,
         Command::Projects(args) => projects::run(&args, session).await,
         Command::Migrate(args) => migrate::run(&args, session).await,

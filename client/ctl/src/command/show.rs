@@ -244,7 +244,14 @@ fn tokens(usage: &v1::Usage) -> String {
         text.push_str(&format!(" ({cached} of it cached)"));
     }
     if let Some(usd) = usage.total_cost_usd {
-        text.push_str(&format!(", {}", format::cost(usd)));
+        let cost = format::cost_of(usd, usage.estimated);
+        text.push_str(&format!(", {cost}"));
+        if usage.estimated {
+            text.push_str(" (estimated)");
+        }
+    }
+    if usage.cumulative {
+        text.push_str(", with an earlier run of its session");
     }
     text
 }

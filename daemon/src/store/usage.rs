@@ -6,7 +6,7 @@
 //! after a loss; so the parts of a session's runs are worked out anew whenever one of them has ended,
 //! from the sums alone, and whatever the order they come to the same.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::Failure;
 use super::rows::{Ending, count};
@@ -16,33 +16,22 @@ use crate::domain::{InvocationId, Price, UsageTotals};
 /// Runs of a session that are looked at, the newest: nobody resumes one so often.
 const RUNS: u32 = 1000;
 
-/// Writes it, and the parts of the session's other runs.
+/// Writes it, and the parts of the session's other runs. Done again, as when a log is made anew, it
+/// keeps the price of the first time.
 pub(super) fn write(
     connection: &Connection,
     id: InvocationId,
     ending: &Ending,
 ) -> Result<(), Failure> {
     let used = ending.usage;
-    let sum = used.filter(|used| used.cumulative);
-    if let Some(sum) = &sum {
-        connection
-            .prepare_cached(
-                "UPDATE steroidsd_invocations
-                 SET thread_input_tokens = ?2, thread_output_tokens = ?3,
-                     thread_cached_input_tokens = ?4, thread_cache_creation_tokens = ?5
-                 WHERE invocation_id = ?1",
-            )?
-            .execute(params![
-                id.get(),
-                count(sum.input_tokens),
-                count(sum.output_tokens),
-                sum.cached_input_tokens.map(count),
-                sum.cache_creation_tokens.map(count),
-            ])?;
-    }
-    let price = ending.price.filter(|_| needs_price(used.as_ref()));
-    if let Some(price) = &price {
-        write_price(connection, id, price)?;
+    write_sum(connection, id, used.filter(|used| used.cumulative).as_ref())?;
+    let mut price = None;
+    if needs_price(used.as_ref()) {
+        price = stored_price(connection, id)?;
+        if price.is_none() {
+            price = ending.price;
+            write_price(connection, id, price.as_ref())?;
+        }
     }
     let used = match (used, price) {
         (Some(used), Some(price)) => Some(used.estimated_at(&price)),
@@ -55,12 +44,39 @@ pub(super) fn write(
     Ok(())
 }
 
+/// What the CLI told, where that is a sum over its session.
+fn write_sum(
+    connection: &Connection,
+    id: InvocationId,
+    sum: Option<&UsageTotals>,
+) -> Result<(), Failure> {
+    connection
+        .prepare_cached(
+            "UPDATE steroidsd_invocations
+             SET thread_input_tokens = ?2, thread_output_tokens = ?3,
+                 thread_cached_input_tokens = ?4, thread_cache_creation_tokens = ?5
+             WHERE invocation_id = ?1",
+        )?
+        .execute(params![
+            id.get(),
+            sum.map(|sum| count(sum.input_tokens)),
+            sum.map(|sum| count(sum.output_tokens)),
+            sum.and_then(|sum| sum.cached_input_tokens).map(count),
+            sum.and_then(|sum| sum.cache_creation_tokens).map(count),
+        ])?;
+    Ok(())
+}
+
 /// Whether what it cost is not known, and can be.
 fn needs_price(used: Option<&UsageTotals>) -> bool {
     used.is_some_and(|used| used.total_cost_usd.is_none() && used.all_tokens() > 0)
 }
 
-fn write_price(connection: &Connection, id: InvocationId, price: &Price) -> Result<(), Failure> {
+fn write_price(
+    connection: &Connection,
+    id: InvocationId,
+    price: Option<&Price>,
+) -> Result<(), Failure> {
     connection
         .prepare_cached(
             "UPDATE steroidsd_invocations
@@ -70,12 +86,37 @@ fn write_price(connection: &Connection, id: InvocationId, price: &Price) -> Resu
         )?
         .execute(params![
             id.get(),
-            price.input,
-            price.output,
-            price.cached_input,
-            price.cache_creation
+            price.map(|price| price.input),
+            price.map(|price| price.output),
+            price.and_then(|price| price.cached_input),
+            price.and_then(|price| price.cache_creation)
         ])?;
     Ok(())
+}
+
+/// The price that it has had from its end on.
+fn stored_price(connection: &Connection, id: InvocationId) -> Result<Option<Price>, Failure> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT price_input, price_output, price_cached_input, price_cache_creation
+             FROM steroidsd_invocations WHERE invocation_id = ?1",
+        )?
+        .query_row([id.get()], |row| price(row, 0))
+        .optional()?
+        .flatten())
+}
+
+/// Four columns from `first` on.
+fn price(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Price>> {
+    let Some(input) = row.get::<_, Option<f64>>(first)? else {
+        return Ok(None);
+    };
+    Ok(Some(Price {
+        input,
+        output: row.get::<_, Option<f64>>(first + 1)?.unwrap_or(input),
+        cached_input: row.get(first + 2)?,
+        cache_creation: row.get(first + 3)?,
+    }))
 }
 
 /// This run's part, in our table and in the column that the older tool has added since.
@@ -219,21 +260,11 @@ fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
         true => rows::tokens(row, 8)?.unwrap_or_default(),
         false => part,
     };
-    let price = row
-        .get::<_, Option<f64>>(12)?
-        .map(|input| -> rusqlite::Result<Price> {
-            Ok(Price {
-                input,
-                output: row.get::<_, Option<f64>>(13)?.unwrap_or(input),
-                cached_input: row.get(14)?,
-                cache_creation: row.get(15)?,
-            })
-        });
     Ok(Run {
         id: rows::id_column(row, 0)?,
         told,
         is_sum,
-        price: price.transpose()?,
+        price: price(row, 12)?,
         part,
     })
 }

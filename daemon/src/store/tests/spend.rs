@@ -144,15 +144,24 @@ async fn an_estimate_is_of_the_part_and_at_the_price_of_its_own_end() {
     let million = 1_000_000;
     // The second ends first, and counts all: $4 until the first is known, and $2 then.
     let first = started(&store, new("1")).await;
-    let second = run(&store, "2", priced(sum(tokens(2 * million, 5, 0)), 2.0)).await;
-    assert_eq!(usage(&store, second).await.total_cost_usd, Some(4.0));
+    let second_id = run(&store, "2", priced(sum(tokens(2 * million, 5, 0)), 2.0)).await;
+    assert_eq!(usage(&store, second_id).await.total_cost_usd, Some(4.0));
     store
         .finish(first, priced(tokens(million, 5, 0), 3.0))
         .await
         .unwrap();
-    let (first, second) = (usage(&store, first).await, usage(&store, second).await);
+    let (first, second) = (usage(&store, first).await, usage(&store, second_id).await);
     assert_eq!((first.total_cost_usd, first.estimated), (Some(3.0), true));
     assert_eq!((second.total_cost_usd, second.estimated), (Some(2.0), true));
+    // Written anew, as when its log is made again, it keeps its price.
+    let again = |usage| Ending {
+        price: None,
+        ..priced(usage, 0.0)
+    };
+    let db = room.foreign();
+    let told = again(sum(tokens(2 * million, 5, 0)));
+    crate::store::usage::write(&db, second_id, &told).unwrap();
+    assert_eq!(usage(&store, second_id).await, second);
     // A stated cost is none of ours, and what used nothing costs nothing.
     let stated = UsageTotals {
         total_cost_usd: Some(0.5),

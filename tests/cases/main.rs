@@ -7,6 +7,7 @@
 
 mod browse;
 mod browser;
+mod budgets;
 mod databases;
 mod errors;
 mod fake_provider;

@@ -203,6 +203,30 @@ impl Rpc {
         }
     }
 
+    /// Waits for a project's first lifecycle event of this kind, of all there were and those to come.
+    pub async fn lifecycle(
+        &self,
+        project: &str,
+        is_wanted: impl Fn(&v1::LifecycleEvent) -> bool,
+    ) -> v1::LifecycleEvent {
+        let watched = v1::WatchRequest {
+            project: project.to_owned(),
+            after: Some(0),
+            pulse: None,
+            since_ms: None,
+        };
+        let answer = within("Watch", self.projects().watch(watched)).await;
+        let mut watch = answer.expect("Watch is served").into_inner();
+        loop {
+            let events = within("a lifecycle event", watch.message()).await;
+            let events = events.unwrap_or_else(|status| panic!("Watch: {status:?}"));
+            let events = events.expect("Watch goes on while the daemon does").events;
+            if let Some(found) = events.into_iter().find(&is_wanted) {
+                return found;
+            }
+        }
+    }
+
     /// Where lines of a log are.
     pub async fn outline(
         &self,

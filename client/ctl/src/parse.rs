@@ -23,6 +23,16 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Ok(parsed)
 }
 
+/// An amount of money: `5`, `0.25`, `$5`.
+pub(crate) fn dollars(text: &str) -> Result<f64, String> {
+    let number = text.strip_prefix('$').unwrap_or(text);
+    let amount = number
+        .parse()
+        .ok()
+        .filter(|usd: &f64| *usd > 0.0 && usd.is_finite());
+    amount.ok_or_else(|| "an amount of US dollars, such as 5 or 0.25".to_owned())
+}
+
 /// `NAME=VALUE`, or `NAME` alone to pass on the caller's own value.
 pub(crate) fn setting(text: &str) -> Result<(String, String), String> {
     let (name, value) = match text.split_once('=') {
@@ -64,6 +74,14 @@ mod tests {
         assert_eq!(limit(""), Ok(Duration::ZERO));
         assert!(limit("15").is_err());
         assert!(limit("99999h").is_err());
+    }
+
+    #[test]
+    fn amounts_are_above_nothing() {
+        assert_eq!((dollars("5"), dollars("$0.25")), (Ok(5.0), Ok(0.25)));
+        for wrong in ["", "0", "-1", "inf", "NaN", "5 EUR"] {
+            assert!(dollars(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub const VERSION: u32 = 1;
 pub const LONGEST_LINE: usize = 4096;
 
 /// What a shim is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum Request {
     /// Who it is; from then on it pushes hints.
@@ -32,6 +32,9 @@ pub enum Request {
         /// The limits' grace if not given.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         grace_ms: Option<u64>,
+        /// Why, where it is not that somebody wanted it; a line of at most 512 bytes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
     },
     /// Kill the provider and all its processes now.
     Kill,
@@ -170,10 +173,24 @@ mod tests {
             (
                 Request::Stop {
                     grace_ms: Some(10000),
+                    why: None,
                 },
                 r#"{"v":1,"op":"stop","grace_ms":10000}"#,
             ),
-            (Request::Stop { grace_ms: None }, r#"{"v":1,"op":"stop"}"#),
+            (
+                Request::Stop {
+                    grace_ms: None,
+                    why: Some("too dear".to_owned()),
+                },
+                r#"{"v":1,"op":"stop","why":"too dear"}"#,
+            ),
+            (
+                Request::Stop {
+                    grace_ms: None,
+                    why: None,
+                },
+                r#"{"v":1,"op":"stop"}"#,
+            ),
             (Request::Kill, r#"{"v":1,"op":"kill"}"#),
             (Request::Stat, r#"{"v":1,"op":"stat"}"#),
         ] {

@@ -70,6 +70,9 @@ pub struct Spec {
     /// log can be made again elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
+    /// What it may use at most; held by the daemon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
     /// When the row was made, in epoch milliseconds; the `start` line's `ts`.
     pub created_ms: u64,
     /// `/proc/sys/kernel/random/boot_id` of that moment.
@@ -170,6 +173,17 @@ impl Life {
         cpu: true,
         disk: true,
     };
+}
+
+/// How much an invocation may use; `None` is no bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// In millionths of a US dollar.
+    pub micro_usd: Option<u64>,
+    /// Of all kinds.
+    pub tokens: Option<u64>,
+    /// Whether it is ended when all is used.
+    pub stops: bool,
 }
 
 impl Spec {

@@ -15,14 +15,16 @@ use tracing_subscriber::EnvFilter;
 
 use super::error::ConfigError;
 use super::section::{Section, Source, choice, number, path, text, texts, word, yes};
-use super::{Auth, flagged, Flags, Gateway, Launcher, life, mapping, Places, prices, queue, units};
+use super::{
+    Auth, Flags, Gateway, Launcher, Places, budget, flagged, life, mapping, prices, queue, units,
+};
 use crate::domain::{Limits, Prices};
 use crate::retention;
 use crate::supervise::{
-    DefaultLimits, ProviderQueue, ProviderSettings, QueueSettings, RedactionSettings,
+    Budgets, DefaultLimits, ProviderQueue, ProviderSettings, QueueSettings, RedactionSettings,
 };
 
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     "daemon",
     "projects",
     "queue",
@@ -32,6 +34,7 @@ const TABLES: [&str; 11] = [
     "retention",
     "redaction",
     "prices",
+    "budget",
     "providers",
     "gateway",
 ];
@@ -88,6 +91,7 @@ pub(super) struct Read {
     pub(super) retention: retention::Settings,
     pub(super) redaction: RedactionSettings,
     pub(super) prices: Prices,
+    pub(super) budgets: Budgets,
     pub(super) providers: BTreeMap<String, ProviderSettings>,
     pub(super) gateway: Gateway,
 }
@@ -165,6 +169,7 @@ fn parse(source: &Source<'_>) -> Result<Read, ConfigError> {
         retention: retention(&root)?,
         redaction: redaction(&root)?,
         prices: prices::read(&root)?,
+        budgets: budget::read(&root)?,
         providers: providers(&root)?,
         gateway: gateway(&root)?,
     })

@@ -4,6 +4,7 @@
 //! An unknown key is an error, as is a value that makes no sense: who writes `max_runing = 2` must
 //! not pay for eight agents. The rest of the daemon never reads the environment or the file.
 
+mod budget;
 mod error;
 mod file;
 mod flags;
@@ -28,7 +29,7 @@ pub use places::Places;
 
 use crate::domain::Prices;
 use crate::retention;
-use crate::supervise::{DefaultLimits, ProviderSettings, QueueSettings, RedactionSettings};
+use crate::supervise::{Budgets, DefaultLimits, ProviderSettings, QueueSettings, RedactionSettings};
 
 /// All that can be set, checked.
 #[derive(Debug, Clone)]
@@ -67,6 +68,8 @@ pub struct Config {
     pub retention: retention::Settings,
     /// Of models, by patterns of their names.
     pub prices: Prices,
+    /// How much may be used.
+    pub budgets: Budgets,
     /// What is kept out of logs and rows.
     pub redaction: RedactionSettings,
     /// By name; the built-in ones are always there.
@@ -189,6 +192,7 @@ impl Config {
             limits: read.limits,
             retention: read.retention,
             prices: read.prices,
+            budgets: read.budgets,
             redaction: read.redaction,
             providers: read.providers,
             gateway: read.gateway,

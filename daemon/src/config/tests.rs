@@ -43,6 +43,7 @@ fn the_documentation_names_every_key_and_its_example_is_good() {
         &file::RETENTION,
         &file::REDACTION,
         &prices::PRICE,
+        &budget::BUDGET,
     ];
     for key in keys.concat().into_iter().chain(file::PROVIDER) {
         assert!(example.contains(&format!("{key} = ")), "{key}");
@@ -253,7 +254,7 @@ fn an_unknown_key_is_named_with_its_line_and_what_there_is() {
     assert_eq!(
         complaint("[demon]\n"),
         "1: `demon`: unknown key; the file has daemon, limits, retention, redaction, prices, \
-         providers, gateway"
+         budget, providers, gateway"
     );
     assert_eq!(
         complaint("[providers.claude]\nmodell = \"x\"\n"),

@@ -1,6 +1,7 @@
 //! Ids, states, requests, cursors, outcomes, secrets: the words every room shares. No I/O, no runtime, no
 //! clock.
 
+mod budget;
 pub mod cursor;
 pub mod hold;
 mod evidence;
@@ -15,6 +16,7 @@ mod secrets;
 mod spend;
 mod stalls;
 
+pub use budget::{Amount, Budget, BudgetLevel, BudgetScope, Standing, micro_usd};
 pub use day::{Zone, day_text};
 pub use evidence::Evidence;
 pub use invocation::{
@@ -22,7 +24,7 @@ pub use invocation::{
 };
 pub use offset::Offset;
 pub use price::{Price, Prices};
-pub use request::{Limits, StartRequest};
+pub use request::{Limits, StartBudget, StartRequest};
 pub use secrets::{Known, Secrets};
 pub use steroids_provider::evidence::Cause;
 pub use stalls::{Stall, Stalls};

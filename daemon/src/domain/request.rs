@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::InvocationId;
+use super::{Budget, InvocationId};
 use super::retry::RetryPolicy;
 
 /// What a client asks for.
@@ -34,6 +34,8 @@ pub struct StartRequest {
     pub request_id: Option<String>,
     /// What differs from the configured limits.
     pub limits: Limits,
+    /// What it may use at most.
+    pub budget: StartBudget,
     /// Program and arguments, for the provider kind `command`.
     pub argv: Vec<String>,
     /// Keep stdin open after the prompt.
@@ -48,6 +50,15 @@ pub struct StartRequest {
     pub retry: Option<RetryPolicy>,
     /// Refuse it where it would have to wait.
     pub no_queue: bool,
+}
+
+/// A budget of one request; what it leaves open is as configured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StartBudget {
+    /// How much.
+    pub budget: Budget,
+    /// Whether it is ended when that is used.
+    pub stops: Option<bool>,
 }
 
 /// Limits of one request: outer `None` is the configured default, inner `None` is no limit.

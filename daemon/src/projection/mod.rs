@@ -27,14 +27,15 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use steroids_provider::activity::{Activity, Level, Mode, Stamp};
+use steroids_provider::activity::{Activity, Completion, Level, Mode, Stamp};
 use steroids_provider::decoder::Decoder;
-use steroids_provider::parser::{Exit, Sink};
+use steroids_provider::outcome::Outcome;
+use steroids_provider::parser::{Exit, Sink, Verdict};
 use steroids_provider::redact::Redactor;
 use steroids_shim::exit::ExitRecord;
 use steroids_shim::paths::InvDir;
 use steroids_shim::spec::Spec;
-use steroids_shim::spool::{self, Payload, Record, SpoolError};
+use steroids_shim::spool::{self, Control, Payload, Record, SpoolError};
 
 pub use ending::ending_of;
 pub use error::ProjectionError;
@@ -83,6 +84,8 @@ pub struct Projection {
     output: Output,
     started: bool,
     damage: Option<Damage>,
+    /// Why it was told to end, where somebody said so.
+    stopped_for: Option<String>,
     rebuilt_for: Option<String>,
 }
 
@@ -120,6 +123,7 @@ impl Projection {
             output,
             started: false,
             damage: None,
+            stopped_for: None,
         })
     }
 
@@ -268,7 +272,7 @@ impl Projection {
             self.lines.activity(Stamp { raw: offset, ..at }, &notice);
         }
         if let Some(facts) = exit.facts() {
-            let mut verdict = self.decoder.end(at, &facts, &mut self.lines);
+            let mut verdict = self.judge_run(at, &facts);
             self.lines.redactor.verdict(&mut verdict);
             return ending_of(exit, Some(&verdict), self.spec.created_ms);
         }
@@ -292,6 +296,29 @@ impl Projection {
         self.lines.activity(at, &terminal);
         self.lines.redactor.verdict(&mut verdict);
         ending_of(exit, Some(&verdict), self.spec.created_ms)
+    }
+
+    /// Of one that was stopped for a reason, that is the reason.
+    fn judge_run(&mut self, at: Stamp, facts: &Exit) -> Verdict {
+        let Some(why) = self.stopped_for.take() else {
+            return self.decoder.end(at, facts, &mut self.lines);
+        };
+        let lines = &mut self.lines;
+        let mut with_reason = |at: Stamp, activity: &Activity<'_>| match activity {
+            Activity::Complete(end) if end.outcome == Outcome::Cancelled => {
+                let end = Completion {
+                    error: Some(why.clone()),
+                    ..(**end).clone()
+                };
+                lines.activity(at, &Activity::Complete(Box::new(end)));
+            }
+            other => lines.activity(at, other),
+        };
+        let mut verdict = self.decoder.end(at, facts, &mut with_reason);
+        if verdict.outcome == Outcome::Cancelled {
+            verdict.error = Some(why);
+        }
+        verdict
     }
 
     /// A spool that ends before its record says: what should follow cannot be told from a record
@@ -357,6 +384,9 @@ impl Projection {
                 bytes.len() as u64
             }
             Payload::Control(control) => {
+                if let Control::Stop { why: Some(why), .. } = &control {
+                    self.stopped_for = Some(why.clone());
+                }
                 self.lines.control(at, &control);
                 64
             }
@@ -393,6 +423,7 @@ impl Projection {
         self.lines = Lines::new(&self.spec, &self.redactor);
         self.started = false;
         self.damage = None;
+        self.stopped_for = None;
     }
 }
 

@@ -133,7 +133,7 @@ fn spec(project: &std::path::Path, kind: Kind, format: Format) -> Spec {
         },
         redaction: None,
         mapping: None,
-        zone: None,
+    budget: None, zone: None,
         created_ms: 1_700_000_000_000,
         boot_id: String::new(),
         socket: "/nowhere".into(),

@@ -79,6 +79,7 @@ impl Rooms {
                 limits: config.limits,
                 providers: config.providers.clone(),
                 prices: config.prices.clone(),
+                budgets: config.budgets,
                 zone,
                 redaction: config.redaction.clone(),
                 secrets: logging::secrets(),
@@ -92,6 +93,12 @@ impl Rooms {
         jobs.spawn(supervisor.clone().keep().instrument(info_span!("keeper")));
         let queue = supervisor.clone().run_queue();
         jobs.spawn(queue.instrument(info_span!("queue")));
+        jobs.spawn(
+            supervisor
+                .clone()
+                .keep_budgets()
+                .instrument(info_span!("budgets")),
+        );
         let settings = wakeup::Settings {
             retention: config.retention,
         };

@@ -12,7 +12,7 @@ use super::refusal::invalid;
 use crate::domain::queue::Waits;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::{
-    Cause, Evidence, Invocation, InvocationId, Limits, Live, Outcome, Phase, Query, RowStatus, StartRequest, Task, UsageTotals,
+    Budget, Cause, Evidence, Invocation, InvocationId, Limits, Live, Outcome, Phase, Query, RowStatus, StartBudget, StartRequest, Task, UsageTotals, micro_usd,
 };
 use crate::supervise::{Held, said};
 
@@ -29,6 +29,9 @@ const PULSE_MAX: Duration = Duration::from_secs(3600);
 const LINE_MAX: usize = 2048;
 /// What a message has room for beside all else.
 const TEXTS_MAX: usize = super::MESSAGE_MAX - (256 << 10);
+/// More than anybody means, and far from overflow.
+const USD_MAX: f64 = 1e9;
+const TOKENS_MAX: u64 = 1_000_000_000_000_000;
 const PAGE_DEFAULT: u32 = 100;
 const PAGE_MAX: u32 = 1000;
 
@@ -77,6 +80,7 @@ pub(super) fn start(request: v1::StartRequest) -> Result<StartRequest, Status> {
         resume: argument(request.resume, "resume")?,
         request_id: Some(name(request.request_id, "request_id")?).filter(|id| !id.is_empty()),
         limits: limits(request.limits.unwrap_or_default())?,
+        budget: budget(request.budget.unwrap_or_default())?,
         argv: request.argv,
         interactive: request.interactive,
         leave_background: request.leave_background,
@@ -185,6 +189,30 @@ pub(super) fn query(request: &v1::ListRequest) -> Result<Query, Status> {
         until_ms: request.until_ms,
         below: None,
         limit: page_size(request.page_size)?,
+    })
+}
+
+fn budget(budget: v1::Budget) -> Result<StartBudget, Status> {
+    let usd = budget.usd.map(|usd| match usd {
+        usd if (0.0..=USD_MAX).contains(&usd) && micro_usd(usd) > 0 => Ok(micro_usd(usd)),
+        _ => Err(invalid(
+            "budget.usd",
+            "must be an amount of dollars above nothing",
+        )),
+    });
+    let tokens = budget.tokens.map(|tokens| match tokens {
+        1..=TOKENS_MAX => Ok(tokens),
+        _ => Err(invalid(
+            "budget.tokens",
+            "must be a number of tokens above nothing",
+        )),
+    });
+    Ok(StartBudget {
+        budget: Budget {
+            micro_usd: usd.transpose()?,
+            tokens: tokens.transpose()?,
+        },
+        stops: budget.stop,
     })
 }
 

@@ -12,6 +12,7 @@ use super::refusal::Refusal;
 use super::stream::stopping;
 use crate::activity_log::LogError;
 use crate::browse::BrowseError;
+use crate::domain::BudgetScope;
 use crate::domain::cursor::CursorError;
 use crate::follow::FollowError;
 use crate::launch::is_exhausted;
@@ -185,6 +186,15 @@ pub(super) fn start(error: StartError) -> Status {
         StartError::OlderTool { .. } => said(Code::FailedPrecondition, "OLDER_TOOL_AT_WORK")
             .field("project")
             .todo("stop that runner first"),
+        StartError::Budget { scope, amount, .. } => {
+            let raise = format!("raise budget.{}_{}", scope.as_str(), amount.key());
+            said(Code::FailedPrecondition, "BUDGET_REACHED").todo(match scope {
+                BudgetScope::Day => format!("{raise}, or wait until midnight"),
+                BudgetScope::Task | BudgetScope::Invocation => {
+                    format!("{raise}, or go on under another task")
+                }
+            })
+        }
         StartError::Draining => said(Code::Unavailable, "DRAINING")
             .todo("wait for the daemon's restart, or take `drain` back"),
         StartError::LowDisk { .. } => {

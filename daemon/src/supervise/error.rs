@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::domain::InvocationId;
+use crate::domain::{Amount, BudgetScope, InvocationId};
 use crate::launch::LaunchError;
 use crate::projects::ProjectError;
 use crate::store::StoreError;
@@ -102,6 +102,16 @@ pub enum StartError {
         runner: String,
         /// Its process.
         pid: i32,
+    },
+    /// Nothing is left of a budget.
+    #[error("{said}")]
+    Budget {
+        /// Whose.
+        scope: BudgetScope,
+        /// The bound.
+        amount: Amount,
+        /// In words.
+        said: String,
     },
     /// The daemon takes no new invocations.
     #[error("the daemon is draining and starts nothing new")]

@@ -8,6 +8,7 @@
 //!      └──> take the lock ──> kill what is left ──> write the record (lost) ──> as above
 //! ```
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -45,10 +46,15 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(super) const REQUESTS: usize = 8;
 
 /// What a job may be asked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) enum Request {
-    /// End it, gently first. `None`: its own grace.
-    Stop { grace: Option<Duration> },
+    /// End it, gently first.
+    Stop {
+        /// `None`: its own.
+        grace: Option<Duration>,
+        /// Where it is not that somebody wanted it.
+        why: Option<Arc<str>>,
+    },
 }
 
 /// What a job publishes.
@@ -69,6 +75,8 @@ pub(super) struct JobHandle {
     pub(super) progress: watch::Receiver<Progress>,
     /// Set when there is a job.
     pub(super) whose: Arc<OnceLock<Whose>>,
+    /// It was asked to end, as a budget is reached.
+    pub(super) is_out_of_budget: Arc<AtomicBool>,
 }
 
 /// What a job is made of: a specification, and what takes its secrets out of texts. The latter is
@@ -119,8 +127,14 @@ impl Job {
                     status = ended.phase.as_str(),
                     "invocation ended"
                 );
+                let usage = ended.usage;
                 let over = Progress::Ended(Box::new(ended));
                 self.entry.progress.send_replace(over);
+                let (inner, project) = (Arc::clone(&self.inner), Arc::clone(&self.project));
+                let (id, spec) = (self.id, Arc::clone(&self.spec));
+                // Whoever waits for the end looks for no job any more.
+                drop(self);
+                inner.budgets_after(&project, id, &spec, usage).await;
             }
             None => debug!(invocation.id = %self.id, "job let go"),
         }
@@ -156,10 +170,10 @@ impl Job {
                     link.ask().await;
                 }
                 Event::Shim(Some(_)) => self.listen(&link),
-                Event::Request(Request::Stop { grace }) => {
+                Event::Request(Request::Stop { grace, why }) => {
                     debug!("stop asked");
                     self.is_stopped = true;
-                    link.stop(grace).await;
+                    link.stop(grace, why.as_deref()).await;
                 }
                 Event::Shim(None) => self.check_life(&link).await,
                 Event::Detach => return None,
@@ -170,9 +184,9 @@ impl Job {
     /// Passes on what is asked for, between two parts of work that may go on for long: catching up
     /// with a provider that prints faster than lines are made of it, or with a disk that refuses.
     async fn obey(&mut self, link: &mut ShimLink) {
-        while let Ok(Request::Stop { grace }) = self.entry.requests.try_recv() {
+        while let Ok(Request::Stop { grace, why }) = self.entry.requests.try_recv() {
             self.is_stopped = true;
-            link.stop(grace).await;
+            link.stop(grace, why.as_deref()).await;
         }
         link.catch_up().await;
     }

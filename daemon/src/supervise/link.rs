@@ -233,9 +233,10 @@ impl ShimLink {
 
     /// Passes a stop on, now or as soon as the shim can be reached. Not to be cancelled: a provider
     /// that prints without pause would otherwise never let it through.
-    pub(super) async fn stop(&mut self, grace: Option<Duration>) {
+    pub(super) async fn stop(&mut self, grace: Option<Duration>, why: Option<&str>) {
         self.wanted = Some(Request::Stop {
             grace_ms: grace.map(|grace| u64::try_from(grace.as_millis()).unwrap_or(u64::MAX)),
+            why: why.map(str::to_owned),
         });
         self.owed = true;
         if !matches!(self.state, State::Connected { .. }) {

@@ -15,6 +15,7 @@
 mod admit;
 mod again;
 mod dependency;
+mod budget;
 mod error;
 mod finish;
 mod floors;
@@ -41,6 +42,7 @@ mod vitals;
 mod waiting;
 mod zone;
 
+pub use budget::Budgets;
 pub use error::{StartError, StopError};
 pub use holds::{HeldProvider, NoSuchProvider};
 pub use prepare::{MAX_PROMPT_BYTES, MAX_RETRIES};

@@ -8,12 +8,12 @@ use sha2::{Digest, Sha256};
 use steroids_provider::args::{self, Wanted};
 use steroids_provider::env;
 use steroids_provider::kind::Kind;
-use steroids_shim::spec::{PROTOCOL, Spec, Turn};
+use steroids_shim::spec::{Budget, PROTOCOL, Spec, Turn};
 
 use super::StartError;
 use super::settings::{ProviderSettings, Settings};
-use crate::domain::StartRequest;
 use crate::domain::retry::RetryPolicy;
+use crate::domain::{StartBudget, StartRequest};
 
 /// What fits into a 4 MiB message beside everything else a start says.
 pub const MAX_PROMPT_BYTES: usize = 3 << 20;
@@ -113,6 +113,7 @@ pub(super) fn prepare(
         limits: settings
             .limits
             .resolve(kind, &provider.limits, provider.life, &request.limits),
+        budget: budget(settings, request),
         created_ms: around.now_ms,
         boot_id: around.boot_id,
         socket: settings.runtime_dir.join("s").join(short),
@@ -203,6 +204,17 @@ fn provider<'a>(
             name: wanted.to_owned(),
             known: settings.providers.keys().cloned().collect(),
         })
+}
+
+/// What the start says, else the configuration.
+fn budget(settings: &Settings, request: &StartRequest) -> Option<Budget> {
+    let (asked, set) = (&request.budget, &settings.budgets);
+    let budget = Budget {
+        micro_usd: asked.budget.micro_usd.or(set.invocation.micro_usd),
+        tokens: asked.budget.tokens.or(set.invocation.tokens),
+        stops: asked.stops.unwrap_or(set.stops),
+    };
+    (budget.micro_usd.is_some() || budget.tokens.is_some()).then_some(budget)
 }
 
 fn role(request: &StartRequest) -> &str {
@@ -331,6 +343,9 @@ fn hash(request: &StartRequest, provider: &str, model: &str) -> String {
         resume: Option<&'a str>,
         argv: &'a [String],
         limits: String,
+        // Left out where there is none, so that requests from before there were any stay the same.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        budget: Option<String>,
         interactive: bool,
         leave_background: bool,
         // Left out where they say nothing: a request from before there was a queue keeps its hash.
@@ -361,6 +376,7 @@ fn hash(request: &StartRequest, provider: &str, model: &str) -> String {
         resume: request.resume.as_deref(),
         argv: &request.argv,
         limits: format!("{:?}", request.limits),
+        budget: (request.budget != StartBudget::default()).then(|| format!("{:?}", request.budget)),
         interactive: request.interactive,
         leave_background: request.leave_background,
         priority: request.priority,

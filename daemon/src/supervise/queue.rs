@@ -224,6 +224,8 @@ async fn ready(
     }
     let admitted = admit(inner, &project, &spec.task, false).await;
     admitted.map_err(|error| blocked(&error))?;
+    let affordable = inner.admit_by_budget(&project, &spec.task).await;
+    affordable.map_err(|error| blocked(&error))?;
     let spec = begun_now(spec, id).map_err(|error| blocked(&error))?;
     let prepared = {
         let (inner, root) = (Arc::clone(inner), project.root.clone());

@@ -13,6 +13,7 @@ use steroids_shim::spec::{self, Life};
 use crate::domain::hold::Backoff;
 use crate::domain::queue::Bounds;
 use crate::domain::retry::{RetryPolicy, self};
+use super::Budgets;
 use crate::domain::{Limits, Prices, Secrets, Zone};
 use crate::launch::Launcher;
 
@@ -37,6 +38,8 @@ pub struct Settings {
     pub providers: BTreeMap<String, ProviderSettings>,
     /// For what a CLI used without saying what it cost.
     pub prices: Prices,
+    /// How much may be used.
+    pub budgets: Budgets,
     /// Whose days are meant where nobody says which.
     pub zone: Zone,
     /// What is kept out of logs and rows.

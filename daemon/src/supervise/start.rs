@@ -90,6 +90,7 @@ async fn start(
     // Who is told what to wait for may wait for its own task, too; anybody else would do its work twice.
     let may_share_task = !request.after.is_empty();
     admit(inner, &project, &spec.task, may_share_task).await?;
+    inner.admit_by_budget(&project, &spec.task).await?;
     // Before there is a row: whoever finds that finds who takes care of it.
     let entry = inner.enter(&spec.uuid).ok_or(StartError::Draining)?;
     let coming = Coming {

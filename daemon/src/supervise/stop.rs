@@ -116,7 +116,10 @@ async fn stop_one(
     let within = grace.unwrap_or(LONGEST_DEFAULT) + AFTER_GRACE;
     let stopping = async {
         // A job that is gone has published its end; the wait below sees it.
-        let _ = handle.requests.send(Request::Stop { grace }).await;
+        let _ = handle
+            .requests
+            .send(Request::Stop { grace, why: None })
+            .await;
         until_ended(&mut handle.progress).await
     };
     if let Ok(ended) = timeout(within, stopping).await {

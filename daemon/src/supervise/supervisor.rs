@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info_span, warn};
 
+use super::budget::Told;
 use super::floors::Floors;
 use super::holds;
 use super::job::{Job, JobHandle, Progress, REQUESTS, Request, Work};
@@ -49,6 +50,7 @@ pub(super) struct Inner {
     // Held for a look-up or an insertion, never across an await.
     jobs: Mutex<HashMap<String, JobHandle>>,
     troubles: Troubles,
+    pub(super) told: Told,
     // Invocations whose shims speak a protocol that we do not, and which; by uuid.
     foreign: Mutex<HashMap<String, u32>>,
     /// Who runs and who waits.
@@ -132,6 +134,9 @@ impl Entry {
         let _ = handle.whose.set(Whose {
             project: Arc::from(project.root.as_path()),
             id,
+            task: Arc::from(spec.task.as_str()),
+            model: Arc::from(spec.model.as_str()),
+            budget: spec.budget,
         });
         // What it runs in is looked after from now on, whatever the job itself comes to.
         inner.beat();
@@ -192,6 +197,7 @@ impl Supervisor {
                 task_turns: Turns::default(),
                 jobs: Mutex::default(),
                 troubles: Troubles::default(),
+                told: Told::default(),
                 foreign: Mutex::default(),
                 draining: AtomicBool::new(false),
                 unknown: AtomicU64::new(0),
@@ -281,6 +287,7 @@ impl Inner {
             requests,
             progress: published,
             whose: Arc::default(),
+            is_out_of_budget: Arc::default(),
         };
         let mut jobs = lock(&self.jobs);
         if jobs.contains_key(uuid) {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use steroids_shim::spec::Budget;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -42,6 +43,9 @@ pub struct Held {
 pub(super) struct Whose {
     pub(super) project: Arc<Path>,
     pub(super) id: InvocationId,
+    pub(super) task: Arc<str>,
+    pub(super) model: Arc<str>,
+    pub(super) budget: Option<Budget>,
 }
 
 /// One running invocation, and how it is doing.

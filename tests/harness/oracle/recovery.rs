@@ -281,6 +281,7 @@ impl Bench<'_> {
                 grace_ms: 1,
                 life: Life::default(),
             },
+            budget: None,
             created_ms: 1_700_000_000_000,
             boot_id: String::new(),
             socket: "/nowhere".into(),

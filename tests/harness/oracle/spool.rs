@@ -183,6 +183,7 @@ fn written(script: &mut Script<'_>) -> Vec<u8> {
             },
             6 => Control::Stop {
                 by: Reason::PostResult,
+                why: Some(text()),
             },
             _ => Control::Other(text()),
         };

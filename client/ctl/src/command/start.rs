@@ -113,6 +113,15 @@ pub(crate) struct Args {
     /// Where it would have to wait, refuse it (exit code 75)
     #[arg(long)]
     no_queue: bool,
+    /// Tell when it has used so many US dollars, and at four fifths of that
+    #[arg(long, value_name = "USD", value_parser = parse::dollars)]
+    budget_usd: Option<f64>,
+    /// Tell when it has used so many tokens of all kinds, and at four fifths of that
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    budget_tokens: Option<u64>,
+    /// Stop it when its budget is reached [default: as configured]
+    #[arg(long)]
+    budget_stop: bool,
     /// Show what it does, and end with it
     #[arg(long, short)]
     follow: bool,
@@ -216,6 +225,11 @@ fn request(args: Args, project: String) -> Result<v1::StartRequest, Failure> {
         post_result: limit(args.post_result),
         grace: limit(args.grace),
     };
+    let budget = v1::Budget {
+        usd: args.budget_usd,
+        tokens: args.budget_tokens,
+        stop: args.budget_stop.then_some(true),
+    };
     Ok(v1::StartRequest {
         project,
         task_id: args.task,
@@ -238,6 +252,7 @@ fn request(args: Args, project: String) -> Result<v1::StartRequest, Failure> {
         after: args.after,
         retry: retry(args.retry, args.retry_max)?,
         no_queue: args.no_queue,
+        budget: (budget != v1::Budget::default()).then_some(budget),
     })
 }
 

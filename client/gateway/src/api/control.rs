@@ -34,6 +34,7 @@ pub(super) struct Start {
     after: Vec<i64>,
     retry: Option<Retry>,
     no_queue: bool,
+    budget: Budget,
 }
 
 /// When it is tried again by itself.
@@ -42,6 +43,15 @@ pub(super) struct Start {
 struct Retry {
     on: Vec<String>,
     max: i32,
+}
+
+/// What it may use at most; what is absent is as configured.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Budget {
+    usd: Option<f64>,
+    tokens: Option<u64>,
+    stop: Option<bool>,
 }
 
 /// Limits in milliseconds; one that is absent has its configured value, zero is none.
@@ -134,6 +144,11 @@ impl Start {
             post_result: duration(self.limits.post_result_ms),
             grace: duration(self.limits.grace_ms),
         };
+        let budget = v1::Budget {
+            usd: self.budget.usd,
+            tokens: self.budget.tokens,
+            stop: self.budget.stop,
+        };
         v1::StartRequest {
             project,
             task_id: task,
@@ -158,6 +173,7 @@ impl Start {
                 max: retry.max,
             }),
             no_queue: self.no_queue,
+            budget: (budget != v1::Budget::default()).then_some(budget),
         }
     }
 }

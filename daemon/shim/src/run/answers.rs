@@ -8,6 +8,9 @@ use super::clock::mono_ms;
 use super::keeper::Keeper;
 use super::phase::Phase;
 
+/// Bytes of a reason that are kept: it becomes a line's `error`.
+const LONGEST_WHY: usize = 512;
+
 impl Keeper {
     pub(super) fn obey(&mut self, request: Request) -> Message {
         let now = mono_ms();
@@ -18,7 +21,12 @@ impl Keeper {
                 shim_pid: std::process::id() as i32,
                 agent_pid: Some(self.pid),
             },
-            Request::Stop { grace_ms } => {
+            Request::Stop { grace_ms, why } => {
+                // Of the first reason alone a record is made.
+                self.why = why.map(|mut why| {
+                    why.truncate(why.floor_char_boundary(LONGEST_WHY));
+                    why
+                });
                 let grace = grace_ms.unwrap_or(self.limits.grace_ms);
                 self.stop(Reason::Stop, grace, now);
                 Message::Stopping

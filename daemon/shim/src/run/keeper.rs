@@ -70,6 +70,8 @@ pub(super) struct Keeper {
     pub(super) phase: Phase,
     /// Why we ended it, where we did.
     pub(super) reason: Option<Reason>,
+    /// In words, until it is on record.
+    pub(super) why: Option<String>,
     /// How it ended, once it has.
     pub(super) ended: Option<(sys::Ended, Moment)>,
     /// The spool's length once everything appended so far is written.
@@ -135,6 +137,7 @@ impl Keeper {
             work: Watch::default(),
             phase: Phase::Running,
             reason: None,
+            why: None,
             ended: None,
             spool_end: 0,
             progress: Progress::default(),

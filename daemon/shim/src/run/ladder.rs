@@ -128,7 +128,8 @@ impl Keeper {
     fn note_stop(&mut self, reason: Reason) {
         if self.reason.is_none() {
             self.reason = Some(reason);
-            self.record(&Control::Stop { by: reason });
+            let why = self.why.take();
+            self.record(&Control::Stop { by: reason, why });
         }
     }
 

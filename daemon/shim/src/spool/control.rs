@@ -34,6 +34,8 @@ pub enum Control {
     Stop {
         /// Why.
         by: Reason,
+        /// In words, where somebody gave some.
+        why: Option<String>,
     },
     /// A record of a kind that this release does not know, as it was.
     Other(String),
@@ -84,6 +86,8 @@ enum Written<'a> {
     },
     Stop {
         by: Reason,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<Text<'a>>,
     },
 }
 
@@ -118,7 +122,10 @@ impl Control {
                 limit: Some(limit.as_str().into()),
                 ends_ms: *ends_ms,
             },
-            Control::Stop { by } => Written::Stop { by: *by },
+            Control::Stop { by, why } => Written::Stop {
+                by: *by,
+                why: why.as_deref().map(Into::into),
+            },
             Control::Other(raw) => return raw.clone().into_bytes(),
         };
         // Strings and unit enums only: there is nothing in it that cannot be written.
@@ -147,7 +154,10 @@ impl Control {
                     msg: msg.into_owned(),
                 },
             },
-            Ok(Written::Stop { by }) => Control::Stop { by },
+            Ok(Written::Stop { by, why }) => Control::Stop {
+                by,
+                why: why.map(Text::into_owned),
+            },
             Err(_) => Control::Other(String::from_utf8_lossy(payload).into_owned()),
         }
     }

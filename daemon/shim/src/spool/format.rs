@@ -108,7 +108,10 @@ fn shortened(control: &Control) -> Control {
             ends_ms: *ends_ms,
             msg: cut(msg),
         },
-        Control::Stop { by } => Control::Stop { by: *by },
+        Control::Stop { by, why } => Control::Stop {
+            by: *by,
+            why: why.as_deref().map(cut),
+        },
         Control::Other(raw) => Control::Other(cut(raw)),
     }
 }

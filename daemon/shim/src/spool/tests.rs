@@ -10,7 +10,15 @@ use crate::exit::Reason;
 fn sample() -> Vec<u8> {
     let mut spool = Vec::new();
     append_output(&mut spool, 1, 10, Stream::Stdout, b"one\n");
-    append_control(&mut spool, 2, 20, &Control::Stop { by: Reason::Wall });
+    append_control(
+        &mut spool,
+        2,
+        20,
+        &Control::Stop {
+            by: Reason::Wall,
+            why: None,
+        },
+    );
     append_output(&mut spool, 3, 30, Stream::Stderr, b"tw\xff");
     append_output(&mut spool, 4, 40, Stream::Stdout, b"\0three");
     spool

@@ -66,7 +66,10 @@ fn a_stop_is_answered_and_on_record() {
     let mut case = idle();
     let mut client = case.connect();
     assert_eq!(
-        client.ask(&Request::Stop { grace_ms: None }),
+        client.ask(&Request::Stop {
+            grace_ms: None,
+            why: None
+        }),
         Message::Stopping
     );
     assert_eq!(case.ran().ended_by, Some(Reason::Stop));

@@ -67,7 +67,8 @@ fn protocol_1_is_readable() {
     assert_eq!(
         reader.next().unwrap().unwrap().payload,
         Payload::Control(Control::Stop {
-            by: Reason::Silence
+            by: Reason::Silence,
+            why: None
         })
     );
     assert_eq!(reader.next().unwrap(), None);

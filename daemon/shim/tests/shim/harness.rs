@@ -107,7 +107,7 @@ impl Case {
             },
             redaction: None,
             mapping: None,
-            zone: None,
+    budget: None, zone: None,
             created_ms: 1,
             boot_id: "boot".to_owned(),
             socket: folder.path().join("run").join("s"),

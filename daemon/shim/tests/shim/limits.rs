@@ -39,7 +39,8 @@ fn a_silent_provider_is_ended_and_a_chatty_one_is_not() {
                 msg: "no output for 500ms; ending it".to_owned()
             },
             Control::Stop {
-                by: Reason::Silence
+                by: Reason::Silence,
+                why: None
             }
         ]
     );

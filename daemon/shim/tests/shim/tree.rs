@@ -13,6 +13,7 @@ use crate::harness::{Case, is_alive, until};
 fn stop(case: &Case, grace_ms: u64) {
     case.connect().ask(&Request::Stop {
         grace_ms: Some(grace_ms),
+        why: None,
     });
 }
 
@@ -65,7 +66,13 @@ fn who_ignores_it_is_killed_after_the_grace_with_all_others() {
 
 #[test]
 fn a_second_stop_shortens_the_grace_and_a_kill_ends_it() {
-    for second in [Request::Stop { grace_ms: Some(0) }, Request::Kill] {
+    for second in [
+        Request::Stop {
+            grace_ms: Some(0),
+            why: None,
+        },
+        Request::Kill,
+    ] {
         let mut case = Case::script("trap '' TERM; : > $OUT/up; while :; do sleep 1; done");
         case.start_until("up");
         stop(&case, 3_600_000);

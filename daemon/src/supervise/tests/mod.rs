@@ -25,7 +25,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::domain::{Invocation, InvocationId, Limits, Phase, Prices, Secrets, StartRequest, Zone};
+use crate::domain::{
+    Invocation, InvocationId, Limits, Phase, Prices, Secrets, StartBudget, StartRequest, Zone,
+};
 use crate::launch::{LaunchError, Launcher, Launching};
 use crate::projects::{Project, Projects};
 use crate::watch::Hints;
@@ -174,6 +176,7 @@ impl Bench {
             resume: None,
             request_id: Some(request_id.to_owned()),
             limits: Limits::default(),
+            budget: StartBudget::default(),
             argv: vec!["/bin/true".to_owned()],
             interactive: false,
             leave_background: false,
@@ -259,6 +262,7 @@ fn settings(state_dir: &Path, stage: Arc<Stage>, max_running: usize) -> Settings
         limits: DefaultLimits::default(),
         providers: BTreeMap::from([("command".to_owned(), command)]),
         prices: Prices::default(),
+        budgets: Budgets::default(),
         zone: Zone::named("UTC").unwrap(),
         redaction: RedactionSettings::default(),
         secrets: Secrets::default(),

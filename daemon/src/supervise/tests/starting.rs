@@ -199,7 +199,10 @@ async fn a_start_whose_database_never_comes_back_is_given_up_after_a_while() {
         if is_stopped {
             handle
                 .requests
-                .send(job::Request::Stop { grace: None })
+                .send(job::Request::Stop {
+                    grace: None,
+                    why: None,
+                })
                 .await
                 .unwrap();
         }

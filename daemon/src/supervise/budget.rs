@@ -1,0 +1,339 @@
+//! Budgets: somebody is told when four fifths of one are used, and when all is; then nothing new is
+//! started on it, and what runs is ended if that was asked for.
+//!
+//! What was used is asked of the databases and the jobs each time, and of what was told a row is kept:
+//! a restart forgets nothing and tells nothing twice. Where the database does not answer nobody can
+//! say what was used, and a budget holds nothing.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::job::{JobHandle, Request};
+use super::lost::now_ms;
+use super::supervisor::Inner;
+use super::{StartError, Supervisor};
+use crate::domain::{
+    Budget, BudgetLevel, BudgetScope, InvocationId, SpendQuery, Spent, Standing, UsageTotals,
+    day_text,
+};
+use crate::projects::Project;
+use crate::store::{NewEvent, Notice};
+
+/// Between two looks at what those that run have used, at least: each asks databases.
+const PACE: Duration = Duration::from_millis(500);
+
+/// What was told that is remembered, so that no database is asked for it; some of each day.
+const REMEMBERED: usize = 4096;
+
+/// The budgets that the configuration sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Budgets {
+    /// Of an invocation whose start sets none.
+    pub invocation: Budget,
+    /// Of a task, from its first invocation on.
+    pub task: Budget,
+    /// Of all projects on a day of this host.
+    pub day: Budget,
+    /// Whether those that run are ended when theirs is reached.
+    pub stops: bool,
+}
+
+/// What was told already.
+#[derive(Debug, Default)]
+pub(super) struct Told(Mutex<HashSet<(PathBuf, Notice)>>);
+
+impl Told {
+    fn has(&self, key: &(PathBuf, Notice)) -> bool {
+        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.contains(key)
+    }
+
+    fn note(&self, key: (PathBuf, Notice)) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() >= REMEMBERED {
+            told.clear();
+        }
+        told.insert(key);
+    }
+}
+
+/// A budget to look at, and whom it is about.
+struct Look<'a> {
+    scope: BudgetScope,
+    /// The invocation, the task, or the day, in words.
+    about: String,
+    budget: Budget,
+    /// Where it is told.
+    project: &'a Arc<Project>,
+    invocation: Option<InvocationId>,
+    task: Option<String>,
+}
+
+impl Supervisor {
+    /// Looks at the budgets of those that run, whenever one of them has used something; until the
+    /// daemon stops.
+    pub async fn keep_budgets(self) {
+        let mut beats = self.inner.beats();
+        loop {
+            tokio::select! {
+                () = self.inner.stop.cancelled() => return,
+                Ok(()) = beats.changed() => {}
+            }
+            self.inner.hold_budgets().await;
+            tokio::select! {
+                () = self.inner.stop.cancelled() => return,
+                () = tokio::time::sleep(PACE) => {}
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Of all that run.
+    async fn hold_budgets(self: &Arc<Self>) {
+        let budgets = &self.settings.budgets;
+        let jobs = self.jobs();
+        let has_own = |job: &JobHandle| job.whose.get().is_some_and(|it| it.budget.is_some());
+        if budgets.task.is_none() && budgets.day.is_none() && !jobs.iter().any(has_own) {
+            return;
+        }
+        let mut of_tasks: HashMap<(Arc<Path>, Arc<str>), Vec<JobHandle>> = HashMap::new();
+        let (mut all, mut first) = (Vec::new(), None);
+        for job in jobs {
+            let Some(whose) = job.whose.get() else {
+                continue;
+            };
+            let Ok(project) = self.projects.get(&whose.project).await else {
+                continue;
+            };
+            let usage = job.vitals().and_then(|vitals| vitals.live?.usage);
+            if let Some(budget) = whose.budget {
+                let look = of_invocation(&project, whose.id, &whose.task, &budget);
+                let usage = usage.filter(|usage| !usage.cumulative);
+                let usage = usage.map(|usage| self.settings.prices.priced(&whose.model, usage));
+                let reached = self.look(&look, &Spent::running(usage.as_ref())).await;
+                self.end(reached.filter(|_| budget.stops), std::slice::from_ref(&job));
+            }
+            let key = (Arc::clone(&whose.project), Arc::clone(&whose.task));
+            of_tasks.entry(key).or_default().push(job.clone());
+            first.get_or_insert(project);
+            all.push(job);
+        }
+        for ((root, task), jobs) in of_tasks {
+            if let Ok(project) = self.projects.get(&root).await {
+                let reached = self.task_budget(&project, &task).await;
+                self.end(reached.filter(|_| budgets.stops), &jobs);
+            }
+        }
+        if let Some(project) = first {
+            let reached = self.day_budget(&project).await;
+            self.end(reached.filter(|_| budgets.stops), &all);
+        }
+    }
+
+    /// Of one that has ended just now: what it used in the end may be more than it told before.
+    pub(super) async fn budgets_after(
+        self: &Arc<Self>,
+        project: &Arc<Project>,
+        id: InvocationId,
+        spec: &steroids_shim::spec::Spec,
+        usage: Option<UsageTotals>,
+    ) {
+        if let Some(budget) = &spec.budget {
+            let look = of_invocation(project, id, &spec.task, budget);
+            self.look(&look, &Spent::running(usage.as_ref())).await;
+        }
+        self.task_budget(project, &spec.task).await;
+        self.day_budget(project).await;
+    }
+
+    /// Refuses a start for which nothing is left.
+    pub(super) async fn admit_by_budget(
+        self: &Arc<Self>,
+        project: &Arc<Project>,
+        task: &str,
+    ) -> Result<(), StartError> {
+        let reached = match self.task_budget(project, task).await {
+            Some(reached) => Some((BudgetScope::Task, reached)),
+            None => {
+                let reached = self.day_budget(project).await;
+                reached.map(|reached| (BudgetScope::Day, reached))
+            }
+        };
+        match reached {
+            None => Ok(()),
+            Some((scope, (standing, said))) => Err(StartError::Budget {
+                scope,
+                amount: standing.most,
+                said,
+            }),
+        }
+    }
+
+    async fn task_budget(
+        self: &Arc<Self>,
+        project: &Arc<Project>,
+        task: &str,
+    ) -> Option<(Standing, String)> {
+        let budget = self.settings.budgets.task;
+        if budget.is_none() {
+            return None;
+        }
+        let query = SpendQuery {
+            task: Some(task.to_owned()),
+            ..SpendQuery::default()
+        };
+        let zone = &self.settings.zone;
+        let projects = std::slice::from_ref(project);
+        let spent = self.account(projects, &query, zone).await.total();
+        let look = Look {
+            scope: BudgetScope::Task,
+            about: task.to_owned(),
+            budget,
+            project,
+            invocation: None,
+            task: Some(task.to_owned()),
+        };
+        self.look(&look, &spent).await
+    }
+
+    async fn day_budget(self: &Arc<Self>, project: &Arc<Project>) -> Option<(Standing, String)> {
+        let budget = self.settings.budgets.day;
+        if budget.is_none() {
+            return None;
+        }
+        let zone = &self.settings.zone;
+        let now = i64::try_from(now_ms()).unwrap_or(i64::MAX);
+        let query = SpendQuery {
+            since_ms: Some(zone.midnight(now)),
+            ..SpendQuery::default()
+        };
+        let spent = self
+            .account(&self.projects.all(), &query, zone)
+            .await
+            .total();
+        let look = Look {
+            scope: BudgetScope::Day,
+            about: day_text(zone.day(now)),
+            budget,
+            project,
+            invocation: None,
+            task: None,
+        };
+        self.look(&look, &spent).await
+    }
+
+    /// Tells what there is to tell; gives the first bound that is reached.
+    async fn look(self: &Arc<Self>, look: &Look<'_>, spent: &Spent) -> Option<(Standing, String)> {
+        let mut reached = None;
+        for standing in look.budget.standings(spent) {
+            let Some(level) = standing.level() else {
+                continue;
+            };
+            let said = standing.said(look.scope, &look.about);
+            self.tell_budget(look, &standing, level, &said).await;
+            if level == BudgetLevel::Reached {
+                reached.get_or_insert((standing, said));
+            }
+        }
+        reached
+    }
+
+    async fn tell_budget(
+        self: &Arc<Self>,
+        look: &Look<'_>,
+        standing: &Standing,
+        level: BudgetLevel,
+        said: &str,
+    ) {
+        let notice = Notice {
+            scope: look.scope.as_str(),
+            about: look.about.clone(),
+            bound: standing.most.to_string(),
+            level: level.as_str(),
+        };
+        // A day has one budget for all projects, and is told in one of them.
+        let place = match look.scope {
+            BudgetScope::Day => PathBuf::new(),
+            BudgetScope::Invocation | BudgetScope::Task => look.project.root.clone(),
+        };
+        let key = (place, notice);
+        if self.told.has(&key) {
+            return;
+        }
+        // Two that find it untold must not tell it in two projects.
+        let _turn = self.turns.take(Path::new(""), "budget").await;
+        if self.told.has(&key) {
+            return;
+        }
+        if look.scope == BudgetScope::Day {
+            for project in self.projects.all() {
+                if matches!(project.store.is_budget_told(key.1.clone()).await, Ok(true)) {
+                    self.told.note(key);
+                    return;
+                }
+            }
+        }
+        let event = NewEvent {
+            kind: "budget".to_owned(),
+            invocation: look.invocation,
+            task: look.task.clone(),
+            message: said.to_owned(),
+        };
+        match look.project.store.tell_budget(key.1.clone(), event).await {
+            Ok(is_new) => {
+                if is_new {
+                    info!(budget = %said, "budget");
+                    look.project.touch();
+                }
+                self.told.note(key);
+            }
+            // It is told at the next look, or at the next start.
+            Err(error) => warn!(%error, budget = %said, "a budget could not be told"),
+        }
+    }
+
+    /// Ends those that run, once each.
+    fn end(&self, reached: Option<(Standing, String)>, jobs: &[JobHandle]) {
+        let Some((_, said)) = reached else {
+            return;
+        };
+        for job in jobs {
+            if job.is_out_of_budget.load(Ordering::Acquire) {
+                continue;
+            }
+            let stop = Request::Stop {
+                grace: None,
+                why: Some(Arc::from(said.as_str())),
+            };
+            // Full, it has been asked to end by others; otherwise it is asked at the next look.
+            if job.requests.try_send(stop).is_ok() {
+                job.is_out_of_budget.store(true, Ordering::Release);
+            }
+        }
+    }
+}
+
+fn of_invocation<'a>(
+    project: &'a Arc<Project>,
+    id: InvocationId,
+    task: &str,
+    budget: &steroids_shim::spec::Budget,
+) -> Look<'a> {
+    Look {
+        scope: BudgetScope::Invocation,
+        about: id.to_string(),
+        budget: Budget {
+            micro_usd: budget.micro_usd,
+            tokens: budget.tokens,
+        },
+        project,
+        invocation: Some(id),
+        task: Some(task.to_owned()),
+    }
+}

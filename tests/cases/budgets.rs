@@ -1,0 +1,185 @@
+//! Budgets: told once at four fifths and once when they are reached, then refused, and stopped where
+//! that is asked for; whatever the daemon goes through meanwhile.
+
+use serde_json::json;
+use steroids_proto::v1;
+use steroids_tests::{Ctl, Daemon, Home, Puppet, Rpc, log, rpc};
+
+const BUDGETS: &str = "[budget]\ntask_tokens = 1000\nday_tokens = 3000\n";
+
+/// A message that tells of so many tokens.
+fn used(message: &str, tokens: u32) -> String {
+    json!({
+        "type": "assistant",
+        "message": {
+            "id": message,
+            "role": "assistant",
+            "content": [{"type": "text", "text": message}],
+            "usage": {"input_tokens": tokens, "output_tokens": 0},
+        },
+    })
+    .to_string()
+}
+
+/// What was told of budgets in a project, as its events are kept.
+fn told(ctl: &Ctl) -> Vec<String> {
+    let db = rusqlite::Connection::open(ctl.folder().join(".steroids/steroids.db")).unwrap();
+    let mut events = db
+        .prepare("SELECT message FROM steroidsd_events WHERE kind = 'budget' ORDER BY number")
+        .unwrap();
+    let messages = events.query_map([], |row| row.get(0)).unwrap();
+    messages.map(Result::unwrap).collect()
+}
+
+/// Waits until a watcher of the project is told of a budget with these words.
+async fn until_told(rpc: &Rpc, project: &str, words: &str) -> v1::LifecycleEvent {
+    rpc.lifecycle(project, |event| {
+        event.kind == "budget" && event.message.contains(words)
+    })
+    .await
+}
+
+/// Runs an agent that uses so many tokens, to its end.
+async fn run(rpc: &Rpc, home: &Home, project: &str, task: &str, tokens: u32) -> v1::Invocation {
+    let mut agent = Puppet::new(home, &format!("{task}-{tokens}"));
+    let id = rpc
+        .start_as(project, task, "claude", &agent.args())
+        .await
+        .id;
+    agent.prints(&used("all", tokens));
+    agent.exits(0);
+    rpc.ended(project, id).await
+}
+
+#[tokio::test]
+async fn a_budget_is_told_twice_and_then_refuses_also_after_a_restart() {
+    let home = Home::with_config(BUDGETS);
+    let mut daemon = Daemon::start(&home).await;
+    let (app, lib) = (daemon.project("app").await, daemon.project("lib").await);
+    let (here, there) = (app.project(), lib.project());
+    let rpc = daemon.rpc().await;
+    // While it runs, by what it used so far.
+    let mut agent = Puppet::new(&home, "agent");
+    let id = rpc.start_as(&here, "T1", "claude", &agent.args()).await.id;
+    agent.prints(&used("much", 850));
+    let event = until_told(&rpc, &here, "task T1").await;
+    assert_eq!(
+        event.message,
+        "budget of 1000 tokens for task T1: 850 tokens used, 85 %"
+    );
+    assert_eq!((event.task_id.as_str(), event.invocation_id), ("T1", None));
+    agent.exits(0);
+    rpc.ended(&here, id).await;
+    // What is left may be used, and nothing is stopped that nobody wants stopped.
+    let ended = run(&rpc, &home, &here, "T1", 200).await;
+    assert_ne!(ended.outcome, "cancelled");
+    until_told(&rpc, &here, "for task T1 reached: 1050 tokens used").await;
+    let refused = |ctl: &Ctl, task: &str| {
+        let (ctl, task) = (ctl.clone(), task.to_owned());
+        async move {
+            let words = [
+                "start",
+                "--task",
+                &task,
+                "--provider",
+                "claude",
+                "--prompt",
+                "do it",
+            ];
+            ctl.run(words).await.exits(4)
+        }
+    };
+    let said = "budget of 1000 tokens for task T1 reached: 1050 tokens used";
+    refused(&app, "T1")
+        .await
+        .says(said)
+        .says("raise budget.task_tokens");
+    daemon.kill9_and_restart().await;
+    let rpc = daemon.rpc().await;
+    refused(&app, "T1").await.says(said);
+    // A task of that name elsewhere is another one; the day is of all projects.
+    run(&rpc, &home, &there, "T1", 900).await;
+    until_told(&rpc, &there, "task T1").await;
+    run(&rpc, &home, &there, "T2", 950).await;
+    until_told(&rpc, &there, "task T2").await;
+    run(&rpc, &home, &there, "T3", 100).await;
+    until_told(&rpc, &there, "reached: 3000 tokens used").await;
+    for ctl in [&app, &lib] {
+        refused(ctl, "T9").await.says("wait until midnight");
+    }
+    daemon.kill9_and_restart().await;
+    refused(&app, "T9")
+        .await
+        .says("budget of 3000 tokens for 20");
+    let (app_told, lib_told) = (told(&app), told(&lib));
+    assert_eq!(app_told.len(), 2, "{app_told:?}");
+    // Two tasks near their ends, the day near its end and there.
+    assert_eq!(lib_told.len(), 4, "{lib_told:?}");
+}
+
+#[tokio::test]
+async fn one_that_is_to_stop_at_its_budget_says_so_also_when_that_was_while_nobody_looked() {
+    let home = Home::new();
+    let mut daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let project = ctl.project();
+    let mut agents = Vec::new();
+    for name in ["one", "two"] {
+        let agent = Puppet::new(&home, name);
+        let words = json!(agent.args()).to_string();
+        let env = format!("FAKE_PROVIDER={words}");
+        let call = [
+            "--json",
+            "start",
+            "--task",
+            name,
+            "--prompt",
+            "do it",
+            "--env",
+            &env,
+            "--budget-tokens",
+            "100",
+            "--budget-stop",
+        ];
+        let id = ctl.run(call).await.json()["id"].as_i64().unwrap();
+        agents.push((agent, id));
+    }
+    let check = async |rpc: &Rpc, id: i64| {
+        let ended = rpc.ended(&project, id).await;
+        let why = format!("budget of 100 tokens for invocation {id} reached: 150 tokens used");
+        assert_eq!((ended.outcome.as_str(), &ended.error), ("cancelled", &why));
+        let lines = log::lines(&ctl.log_path(id));
+        let last = lines.last().unwrap();
+        assert_eq!(
+            (&last["outcome"], &last["error"]),
+            (&json!("cancelled"), &json!(why))
+        );
+    };
+    let rpc = daemon.rpc().await;
+    agents[0].0.prints(&used("much", 150));
+    check(&rpc, agents[0].1).await;
+    daemon.kill9().await;
+    agents[1].0.prints(&used("much", 150));
+    daemon.start_again().await;
+    let rpc = daemon.rpc().await;
+    check(&rpc, agents[1].1).await;
+    let told = told(&ctl);
+    assert_eq!(told.len(), 2, "{told:?}");
+    let event = rpc
+        .lifecycle(&project, |event| event.kind == "budget")
+        .await;
+    assert_eq!(event.invocation_id, Some(agents[0].1));
+    // Nobody is asked for what makes no sense.
+    ctl.run(["start", "--task", "T", "--budget-usd", "0", "--", "true"])
+        .await
+        .exits(2);
+    let request = v1::StartRequest {
+        budget: Some(v1::Budget {
+            usd: Some(f64::NAN),
+            ..Default::default()
+        }),
+        ..rpc::command(&project, "T", rpc::argv(&["exit"]))
+    };
+    let refused = rpc.start(request).await.unwrap_err();
+    assert!(refused.message().contains("budget.usd"), "{refused:?}");
+}

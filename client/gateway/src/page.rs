@@ -27,6 +27,7 @@ pub(crate) fn routes() -> Router<Rooms> {
     let shell = || get(|headers: HeaderMap| async move { serve("index.html", &headers) });
     Router::new()
         .route("/", shell())
+        .route("/usage", shell())
         .route("/tasks/", shell())
         .route("/tasks/{*rest}", shell())
         .route(

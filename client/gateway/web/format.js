@@ -88,7 +88,7 @@ export function tokenText(usage) {
 
 export function cost(usage) {
   const usd = usage?.totalCostUsd;
-  return Number.isFinite(usd) ? `$${usd < 10 ? usd.toFixed(2) : usd.toFixed(1)}` : '';
+  return Number.isFinite(usd) ? `${usage.estimated ? '~' : ''}$${usd < 10 ? usd.toFixed(2) : usd.toFixed(1)}` : '';
 }
 
 export function bytes(value) {

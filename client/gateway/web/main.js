@@ -13,6 +13,8 @@
 //   [data-test=filter] text; [data-chip=tools|text|thinking|plan|notices|usage|failed][aria-pressed]; [data-test=count]
 //   [data-test=new-lines][data-unseen] the "N new" button; [data-test=panel-note] empty and error states
 //   [data-action=toggle|link|copy] controls within rows
+//   [data-test=usage] usage view; [data-test=usage-sums|usage-days|usage-shares|usage-note|usage-said]; bars
+//     [data-day=YYYY-MM-DD], shares li[data-name]; [data-test=to-usage] the overview's link there
 
 import { openHelp } from './help.js';
 import { route } from './router.js';
@@ -22,6 +24,7 @@ import { startTheme } from './theme.js';
 import { Overview } from './overview.js';
 import { startOverview } from './overview-feed.js';
 import { TaskView } from './task.js';
+import { UsageView } from './usage.js';
 
 const view = document.getElementById('view');
 /** @type {{close: () => void, focusFilter?: () => void} | null} */
@@ -31,7 +34,8 @@ function show(address) {
   shown?.close();
   view.replaceChildren();
   view.scrollTop = 0;
-  shown = address.task ? new TaskView(view, address) : new Overview(view, address);
+  const View = { task: TaskView, usage: UsageView, overview: Overview }[address.view];
+  shown = new View(view, address);
 }
 
 function signIn(reason) {

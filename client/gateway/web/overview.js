@@ -7,7 +7,7 @@ import { clean } from './clean.js';
 import { keyOf } from './overview-model.js';
 import { onOverview, overview } from './overview-feed.js';
 import { endedCard, runningCard, updateRunning } from './overview-cards.js';
-import { taskHref } from './router.js';
+import { taskHref, usageHref } from './router.js';
 
 export class Overview {
   #project;
@@ -32,7 +32,8 @@ export class Overview {
       h('h1', { class: 'visually-hidden' }, 'Overview'),
       h('section', { class: 'area-running', 'aria-label': 'Running now' }, this.runningTitle, this.running),
       h('section', { class: 'area-recent', 'aria-label': 'Ended lately' }, h('h2', {}, 'Ended lately'), this.recent),
-      h('section', { class: 'area-projects', 'aria-label': 'Projects' }, h('h2', {}, 'Projects'), this.projects, this.tasks)));
+      h('section', { class: 'area-projects', 'aria-label': 'Projects' }, h('h2', {}, 'Projects'), this.projects,
+        h('a', { class: 'to-usage', href: usageHref(), data: { route: '', test: 'to-usage' } }, 'What was used: tokens and money'), this.tasks)));
     this.#stop = onOverview((event) => this.#take(event));
     this.#ticker = setInterval(() => this.#tick(), 1000);
     if (overview.known) this.#drawAll();

@@ -1,9 +1,10 @@
-// The address says what is shown: `/`, `/?project=…`, `/tasks/<id>?project=…&invocation=N&at=<cursor>`.
+// The address says what is shown: `/`, `/?project=…`, `/tasks/<id>?project=…&invocation=N&at=<cursor>`,
+// `/usage?days=30&by=task&unit=cost&project=…`.
 
 import { query } from './api.js';
 
 /**
- * @typedef {{task: string | null, project: string | null, invocation: number | null, at: string | null}} Address
+ * @typedef {{view: 'overview' | 'task' | 'usage', days: number, by: string, unit: 'cost' | 'tokens', task: string | null, project: string | null, invocation: number | null, at: string | null}} Address
  */
 
 let follow = () => {};
@@ -37,11 +38,20 @@ export function address() {
   const path = /^\/tasks\/([^/]+)\/?$/.exec(location.pathname);
   const invocation = Number(search.get('invocation'));
   return {
+    view: path ? 'task' : location.pathname === '/usage' ? 'usage' : 'overview',
+    days: chosen(Number(search.get('days')), [30, 7, 90, 365]),
+    by: chosen(search.get('by'), ['task', 'model', 'provider', 'project', 'role']),
+    unit: chosen(search.get('unit'), ['cost', 'tokens']),
     task: path ? decoded(path[1]) : null,
     project: search.get('project'),
     invocation: Number.isInteger(invocation) && invocation > 0 ? invocation : null,
     at: search.get('at'),
   };
+}
+
+/** What is asked for if there is such a thing, else the first. */
+function chosen(asked, known) {
+  return known.includes(asked) ? asked : known[0];
 }
 
 /** What somebody typed may be no encoding; then it stands for itself. @param {string} text */
@@ -51,6 +61,10 @@ function decoded(text) {
   } catch {
     return text;
   }
+}
+
+export function usageHref(shown = {}) {
+  return `/usage${query(shown)}`;
 }
 
 export function taskHref(task, project, invocation, at) {

@@ -6,3 +6,4 @@ mod look;
 mod odd;
 mod reading;
 mod scene;
+mod usage;

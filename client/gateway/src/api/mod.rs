@@ -8,6 +8,7 @@ mod invocations;
 mod log;
 mod projects;
 mod session;
+mod usage;
 
 use axum::Router;
 use axum::response::IntoResponse as _;
@@ -28,6 +29,7 @@ pub(crate) fn routes() -> Router<Rooms> {
         .route("/api/status", get(health::status))
         .route("/api/projects", get(projects::list))
         .route("/api/tasks", get(projects::tasks))
+        .route("/api/usage", get(usage::sums))
         .route(task, get(projects::task))
         .route(&format!("{task}/timeline"), get(log::timeline))
         .route(&format!("{task}/invocations"), post(control::start))

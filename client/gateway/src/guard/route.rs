@@ -26,7 +26,7 @@ impl Route {
         let rest = path.strip_prefix('/')?;
         let segments: Vec<&str> = rest.splitn(8, '/').collect();
         match segments[..] {
-            [""] | ["tasks", ..] => Some(Route::Shell),
+            [""] | ["usage"] | ["tasks", ..] => Some(Route::Shell),
             ["healthz"] | ["assets", _] => Some(Route::Open),
             ["metrics"] => Some(Route::Read),
             ["api", ref rest @ ..] => Route::of_api(rest),
@@ -38,7 +38,7 @@ impl Route {
         match *segments {
             ["session"] => Some(Route::Session),
             ["codes"] | ["token", "rotate"] => Some(Route::Token),
-            ["status" | "projects" | "tasks"]
+            ["status" | "projects" | "tasks" | "usage"]
             | ["projects" | "overview", "stream"]
             | ["tasks", _]
             | ["tasks", _, "stream" | "events" | "timeline"]

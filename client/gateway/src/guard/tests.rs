@@ -178,6 +178,8 @@ fn only_what_there_is_with_its_method_and_its_door() {
         ("POST /api/session", &[], "ok"),
         ("POST /api/codes", &[], "token"),
         ("POST /api/token/rotate", &[], "token"),
+        ("GET /usage", &[], "ok"),
+        ("GET /api/usage", &[], "token"),
         ("GET /api/overview/stream", &[], "token"),
         ("GET /api/tasks/T1/stream", &[], "token"),
         ("GET /api/tasks/T1/invocations/4/lines", &[], "token"),

@@ -1,0 +1,86 @@
+//! What was used, drawn.
+
+use super::scene::{Scene, assert_fits, picture};
+
+#[tokio::test]
+async fn what_was_used_is_drawn_by_day_and_told_in_words() {
+    let scene = Scene::new().await;
+    let page = &scene.page;
+    // From the overview, with the keyboard: there is nothing yet.
+    page.eval("document.querySelector('[data-test=to-usage]').focus()")
+        .await;
+    page.press("Enter").await;
+    page.until_says(
+        "[data-test=usage-sums]",
+        "Nothing has run in the last 30 days",
+    )
+    .await;
+    picture(page, "usage-empty").await;
+
+    let (rpc, project) = (scene.daemon.rpc().await, scene.ctl.project());
+    let runs = [
+        ("T1", "claude", "subagent-one", 0),
+        ("T1", "claude", "background", 1),
+        ("fix-the-parser", "claude", "tools", 3),
+        ("fix-the-parser", "opencode", "tools", 3),
+        ("T2", "codex", "tools", 5),
+        ("T2", "gemini", "tools", 12),
+    ];
+    let db = scene.ctl.folder().join(".steroids/steroids.db");
+    let db = rusqlite::Connection::open(db).unwrap();
+    for (task, provider, recording, days_ago) in runs {
+        let words = [
+            "replay",
+            &crate::recording(provider, recording),
+            "--speed",
+            "0",
+        ];
+        let id = rpc.start_as(&project, task, provider, &words).await.id;
+        rpc.ended(&project, id).await;
+        let sql =
+            "UPDATE steroidsd_invocations SET ended_ms = ended_ms - ?2 WHERE invocation_id = ?1";
+        db.execute(sql, (id, days_ago * 24 * 3_600_000_i64))
+            .unwrap();
+    }
+    for (scheme, width, height) in [
+        ("light", 1280, 900),
+        ("dark", 1280, 900),
+        ("light", 360, 740),
+    ] {
+        page.prefers_color_scheme(scheme).await;
+        page.viewport(width, height).await;
+        page.goto(&format!("{}/usage", scene.gateway.origin()))
+            .await;
+        // 16705 + 31350 + 124245 + 9204 millionths.
+        page.until_says("[data-test=usage-sums]", "$0.18").await;
+        assert_eq!(page.count("[data-test=usage-days] [data-day]").await, 30);
+        assert_fits(page, &format!("usage, {width}")).await;
+        picture(page, &format!("usage-{width}-{scheme}")).await;
+    }
+    page.until_says("[data-test=usage-shares] li:first-child", "fix-the-parser")
+        .await;
+    page.until_says("[data-test=usage-note]", "2 runs told no cost")
+        .await;
+    // Today's bar has the focus first; the arrows tell of other days.
+    let last = "[...document.querySelectorAll('[data-day]')].at(-1).focus()";
+    page.eval(last).await;
+    page.until_says("[data-test=usage-said]", "$0.02").await;
+    page.press("ArrowLeft").await;
+    page.until_says("[data-test=usage-said]", "$0.03").await;
+    page.press("Home").await;
+    page.until_says("[data-test=usage-said]", "0 runs").await;
+    // In tokens, by provider: codex and gemini have their share.
+    page.click(".usage-choices a[href*='unit=tokens']").await;
+    page.until_says("[data-test=usage-shares] li:first-child", "tokens")
+        .await;
+    page.click("a[href*='by=provider']").await;
+    page.until_there("[data-test=usage-shares] [data-name=gemini]")
+        .await;
+    page.until_says(
+        "[data-test=usage-shares] [data-name=codex]",
+        "35,138 tokens",
+    )
+    .await;
+    picture(page, "usage-tokens").await;
+    scene.browser.end().await;
+}

@@ -3,7 +3,10 @@
 //!
 //! Exits non-zero, with a message, if it could not take the invocation over; then it has started
 //! nothing. With `--daemonize` the answer comes as soon as it is known, and the shim lives on.
+//!
+//! `steroids-shim --guard PROGRAM [ARGUMENTS]` runs a program that must not outlive its asker: `guard`.
 
+mod guard;
 mod run;
 mod sys;
 
@@ -17,6 +20,7 @@ use run::detach::{self, Launch};
 /// What the command line asks for.
 enum Asked {
     Run { daemonize: bool, dir: PathBuf },
+    Guard(Vec<OsString>),
     Version,
     Usage,
 }
@@ -30,6 +34,7 @@ fn main() -> ExitCode {
                 ExitCode::from(2)
             }
         },
+        Asked::Guard(words) => ExitCode::from(guard::guard(&words)),
         Asked::Version => {
             let _ = writeln!(
                 std::io::stdout(),
@@ -39,17 +44,18 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Asked::Usage => {
-            complain("usage: steroids-shim [--daemonize] INVDIR");
+            complain("usage: steroids-shim [--daemonize] INVDIR, or --guard PROGRAM [ARGUMENTS]");
             ExitCode::from(2)
         }
     }
 }
 
-fn asked(arguments: impl Iterator<Item = OsString>) -> Asked {
+fn asked(mut arguments: impl Iterator<Item = OsString>) -> Asked {
     let mut daemonize = false;
     let mut dir = None;
-    for argument in arguments {
+    while let Some(argument) = arguments.next() {
         match argument.to_str() {
+            Some("--guard") => return Asked::Guard(arguments.collect()),
             Some("--daemonize") => daemonize = true,
             Some("--version") => return Asked::Version,
             Some(flag) if flag.starts_with('-') => return Asked::Usage,

@@ -10,6 +10,7 @@ mod control;
 mod disk;
 mod end;
 mod golden;
+mod guard;
 mod harness;
 mod limits;
 mod start;

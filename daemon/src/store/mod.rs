@@ -74,6 +74,7 @@ struct Shared {
     reader: Worker,
     writer: Access,
     changes: Arc<watch::Sender<u64>>,
+    written: watch::Sender<u64>,
 }
 
 /// Whether the file may be written.
@@ -135,6 +136,12 @@ impl Store {
         let receiver = self.shared.changes.subscribe();
         self.shared.reader.wake();
         receiver
+    }
+
+    /// Grows when we have written, and looks for nothing: what only we write, as events are, can be
+    /// waited for without a poll.
+    pub fn written(&self) -> watch::Receiver<u64> {
+        self.shared.written.subscribe()
     }
 
     /// Wakes everybody who waits for changes.
@@ -391,6 +398,7 @@ impl Store {
         self.shared.footing.set_strays_aside();
         // Who waits for changes comes to see that there will be none.
         bump(&self.shared.changes);
+        bump(&self.shared.written);
     }
 
     async fn read<T: Send + 'static>(
@@ -433,6 +441,7 @@ impl Store {
                     // Replaced in just this moment: then nobody will ever see what was written.
                     shared.footing.check()?;
                     bump(&shared.changes);
+                    bump(&shared.written);
                 }
                 answer.map_err(|failure| shared.sorted(failure))
             })

@@ -119,6 +119,7 @@ fn start(
             reader,
             writer,
             changes,
+            written: watch::Sender::new(0),
         }),
     })
 }

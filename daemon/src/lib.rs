@@ -26,6 +26,9 @@ pub mod timeline;
 // Any part of a log, without the rest.
 pub mod browse;
 
+// Tells others of what happened: commands, HTTP, notifications.
+pub mod hooks;
+
 // One subscriber: from a cursor to the end, then live.
 pub mod follow;
 

@@ -18,7 +18,7 @@ type Room = (
     &'static [&'static str],
 );
 
-const ROOMS: [Room; 16] = [
+const ROOMS: [Room; 17] = [
     ("domain", &[], &["steroids_provider"]),
     ("logging", &["domain"], &[]),
     ("activity_log", &["domain"], &[]),
@@ -42,6 +42,11 @@ const ROOMS: [Room; 16] = [
             "watch",
             "domain",
         ],
+        &["steroids_provider", "steroids_shim"],
+    ),
+    (
+        "hooks",
+        &["projects", "store", "domain"],
         &["steroids_provider", "steroids_shim"],
     ),
     ("browse", &["projects", "activity_log", "domain"], &[]),
@@ -77,7 +82,7 @@ const ROOMS: [Room; 16] = [
     ),
 ];
 
-const BELOW_SERVICE: [&str; 13] = [
+const BELOW_SERVICE: [&str; 14] = [
     "domain",
     "activity_log",
     "store",
@@ -86,6 +91,7 @@ const BELOW_SERVICE: [&str; 13] = [
     "projection",
     "launch",
     "supervise",
+    "hooks",
     "browse",
     "follow",
     "timeline",
@@ -93,7 +99,7 @@ const BELOW_SERVICE: [&str; 13] = [
     "wakeup",
 ];
 
-const BELOW_RUN: [&str; 14] = [
+const BELOW_RUN: [&str; 15] = [
     "domain",
     "activity_log",
     "store",
@@ -102,6 +108,7 @@ const BELOW_RUN: [&str; 14] = [
     "projection",
     "launch",
     "supervise",
+    "hooks",
     "browse",
     "follow",
     "timeline",

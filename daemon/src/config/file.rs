@@ -16,15 +16,17 @@ use tracing_subscriber::EnvFilter;
 use super::error::ConfigError;
 use super::section::{Section, Source, choice, number, path, text, texts, word, yes};
 use super::{
-    Auth, Flags, Gateway, Launcher, Places, budget, flagged, life, mapping, prices, queue, units,
+    Auth, Flags, Gateway, Launcher, Places, budget, flagged, hooks, life, mapping, prices, queue,
+    units,
 };
 use crate::domain::{Limits, Prices};
+use crate::hooks::HookSettings;
 use crate::retention;
 use crate::supervise::{
     Budgets, DefaultLimits, ProviderQueue, ProviderSettings, QueueSettings, RedactionSettings,
 };
 
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 13] = [
     "daemon",
     "projects",
     "queue",
@@ -36,6 +38,7 @@ const TABLES: [&str; 12] = [
     "prices",
     "budget",
     "providers",
+    "hooks",
     "gateway",
 ];
 pub(super) const DAEMON: [&str; 11] = [
@@ -93,6 +96,7 @@ pub(super) struct Read {
     pub(super) prices: Prices,
     pub(super) budgets: Budgets,
     pub(super) providers: BTreeMap<String, ProviderSettings>,
+    pub(super) hooks: Vec<HookSettings>,
     pub(super) gateway: Gateway,
 }
 
@@ -171,6 +175,7 @@ fn parse(source: &Source<'_>) -> Result<Read, ConfigError> {
         prices: prices::read(&root)?,
         budgets: budget::read(&root)?,
         providers: providers(&root)?,
+        hooks: hooks::read(&root)?,
         gateway: gateway(&root)?,
     })
 }
@@ -344,13 +349,13 @@ fn kind(word: &str) -> Result<Kind, String> {
     Kind::from_str(word).map_err(|error| error.to_string())
 }
 
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (1..=64).contains(&name.len()) && name.bytes().all(allowed)
 }
 
 /// Names of variables, each perhaps with a `*` at its end.
-fn names(value: &DeValue<'_>) -> Result<Vec<String>, String> {
+pub(super) fn names(value: &DeValue<'_>) -> Result<Vec<String>, String> {
     let names = texts(value)?;
     for name in &names {
         let bare = name.strip_suffix('*').unwrap_or(name);

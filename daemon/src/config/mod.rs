@@ -9,6 +9,7 @@ mod error;
 mod file;
 mod flags;
 mod life;
+mod hooks;
 mod mapping;
 mod places;
 mod queue;
@@ -28,6 +29,7 @@ pub use flags::Flags;
 pub use places::Places;
 
 use crate::domain::Prices;
+use crate::hooks::{Environment, HookSettings};
 use crate::retention;
 use crate::supervise::{Budgets, DefaultLimits, ProviderSettings, QueueSettings, RedactionSettings};
 
@@ -74,10 +76,14 @@ pub struct Config {
     pub redaction: RedactionSettings,
     /// By name; the built-in ones are always there.
     pub providers: BTreeMap<String, ProviderSettings>,
+    /// Who is told of what.
+    pub hooks: Vec<HookSettings>,
     /// For the gateway, which reads the same file.
     pub gateway: Gateway,
     /// Folders in which programs are looked for: `PATH`, but for what is relative in it.
     pub search_path: Vec<PathBuf>,
+    /// The daemon's own variables; where one is passed on, an allow-list says so.
+    pub environment: Environment,
     /// The older tool's own database, if there is one.
     pub older_tool: Option<PathBuf>,
 }
@@ -133,6 +139,7 @@ impl Config {
             let folders = std::env::split_paths(&path);
             config.search_path = folders.filter(|folder| folder.is_absolute()).collect();
         }
+        config.environment = Environment(std::env::vars_os().collect());
         config.older_tool =
             BaseDirs::new().map(|folders| folders.home_dir().join(".steroids/steroids.db"));
         Ok(config)
@@ -195,7 +202,9 @@ impl Config {
             budgets: read.budgets,
             redaction: read.redaction,
             providers: read.providers,
+            hooks: read.hooks,
             gateway: read.gateway,
+            environment: Environment::default(),
             search_path: Vec::new(),
             older_tool: None,
         })

@@ -137,6 +137,11 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Whether a key stands here.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
     /// Reads a key's value with `read`; `None` where it does not stand.
     pub(super) fn get<T>(
         &self,

@@ -18,12 +18,12 @@ fn resolve(text: &str, flags: impl FnOnce(&mut Flags)) -> Result<Config, ConfigE
     Config::resolve(&given, Some(&places))
 }
 
-fn read(text: &str) -> Config {
+pub(super) fn read(text: &str) -> Config {
     resolve(text, |_| {}).unwrap()
 }
 
 /// The complaint about a file, without the folder it stands in.
-fn complaint(text: &str) -> String {
+pub(super) fn complaint(text: &str) -> String {
     let error = resolve(text, |_| {}).expect_err(text).to_string();
     error
         .split_once("/config.toml:")
@@ -253,8 +253,8 @@ fn an_unknown_key_is_named_with_its_line_and_what_there_is() {
     );
     assert_eq!(
         complaint("[demon]\n"),
-        "1: `demon`: unknown key; the file has daemon, limits, retention, redaction, prices, \
-         budget, providers, gateway"
+        "1: `demon`: unknown key; the file has daemon, projects, queue, holds, retry, limits, \
+         retention, redaction, prices, budget, providers, hooks, gateway"
     );
     assert_eq!(
         complaint("[providers.claude]\nmodell = \"x\"\n"),

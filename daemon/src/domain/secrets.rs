@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use steroids_provider::redact::Redactor;
+use steroids_provider::redact::{Redaction, Redactor};
 
 /// What must not be shown now. Cheap to clone; all clones know the same.
 #[derive(Debug, Clone)]
@@ -50,6 +50,15 @@ impl Secrets {
         }
     }
 
+    /// Hides these values, each under its name, until the answer is dropped.
+    pub fn know_values(&self, named: &[(String, String)]) -> Known {
+        let redaction = Redaction {
+            variables: named.iter().map(|(name, _)| name.clone()).collect(),
+            patterns: Vec::new(),
+        };
+        self.know(Redactor::new(&redaction, named, false))
+    }
+
     /// The text without them.
     pub fn hide<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let known: Vec<Redactor> = self.lock().redactors.values().cloned().collect();
@@ -76,8 +85,6 @@ impl Drop for Known {
 
 #[cfg(test)]
 mod tests {
-    use steroids_provider::redact::Redaction;
-
     use super::*;
 
     #[test]

@@ -4,7 +4,7 @@
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use tokio::task::JoinHandle;
@@ -15,6 +15,7 @@ use tracing::{Instrument as _, info, info_span, warn};
 
 use crate::config::Config;
 use crate::domain::Zone;
+use crate::hooks::{Hooks, self};
 use crate::launch::{ForkLauncher, Launcher};
 use crate::projects::Projects;
 use crate::service::{Facts, ProviderFacts, ServeError, Service, Wakeups};
@@ -99,6 +100,10 @@ impl Rooms {
                 .keep_budgets()
                 .instrument(info_span!("budgets")),
         );
+        let hooks = open_hooks(config, started, tasks.clone(), let_go.clone()).await?;
+        let telling = hooks.run(projects.clone());
+        // With the jobs: what is on its way then has as long to end.
+        jobs.spawn(telling.instrument(info_span!("hooks")));
         let settings = wakeup::Settings {
             retention: config.retention,
         };
@@ -227,6 +232,28 @@ async fn open_projects(state_dir: &Path) -> anyhow::Result<Projects> {
     let owner = state_dir.to_string_lossy().into_owned();
     let opened = Projects::open(state_dir, owner).await;
     opened.context("cannot open the list of projects")
+}
+
+/// Those that are new begin with what this daemon does, its first look at what runs included.
+async fn open_hooks(
+    config: &Config,
+    started: SystemTime,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) -> anyhow::Result<Hooks> {
+    let settings = hooks::Settings {
+        hooks: config.hooks.clone(),
+        state_dir: config.state_dir.clone(),
+        guard: shim(config)?,
+        environment: config.environment.clone(),
+        search_path: config.search_path.clone(),
+    };
+    let since = started.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now_ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+    let open = move || Hooks::open(settings, &logging::secrets(), tasks, stop, now_ms);
+    tokio::task::spawn_blocking(open)
+        .await
+        .context("opening hooks panicked")
 }
 
 /// `auto` is the only other word today, and means the same.

@@ -1,0 +1,251 @@
+//! `hooks.json` in the state folder: since when each hook is known, and the number of the last event
+//! of each project that it is done with. Written durably after a delivery, not before: after a crash
+//! the last ones are made once more, with the ids they had.
+//!
+//! Deliveries that end while the file is written share the next writing of it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use steroids_shim::durable;
+use tokio::sync::Notify;
+
+const NAME: &str = "hooks.json";
+
+/// What is known of every hook. Clones share it.
+#[derive(Clone)]
+pub(super) struct Positions {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    file: PathBuf,
+    // Held for a look-up or a change, never across an await.
+    contents: Mutex<Kept>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Kept {
+    contents: Contents,
+    is_dirty: bool,
+    /// Why it could not be written last time.
+    trouble: Option<String>,
+}
+
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+struct Contents {
+    hooks: BTreeMap<String, Known>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Known {
+    since_ms: i64,
+    #[serde(default)]
+    done: BTreeMap<PathBuf, i64>,
+}
+
+impl Positions {
+    /// Reads the file, enters hooks that are new as known from `now_ms` on, forgets those that are no
+    /// more, and writes it; blocks. A file that makes no sense is set aside: hooks then begin anew, as
+    /// they do where it cannot be read.
+    pub(super) fn open<'a>(
+        state_dir: &Path,
+        names: impl Iterator<Item = &'a str>,
+        now_ms: i64,
+    ) -> Positions {
+        let file = state_dir.join(NAME);
+        let (mut known, trouble) = match read(&file) {
+            Ok(contents) => (contents.hooks, None),
+            Err(error) => (BTreeMap::new(), Some(cannot_keep(&file, &error))),
+        };
+        let was_empty = known.is_empty();
+        let hooks = names.map(|name| {
+            let is_new = || Known {
+                since_ms: now_ms,
+                done: BTreeMap::new(),
+            };
+            (name.to_owned(), known.remove(name).unwrap_or_else(is_new))
+        });
+        let contents = Contents {
+            hooks: hooks.collect(),
+        };
+        let kept = Kept {
+            is_dirty: !(was_empty && contents.hooks.is_empty()),
+            contents,
+            trouble,
+        };
+        let positions = Positions {
+            shared: Arc::new(Shared {
+                file,
+                contents: Mutex::new(kept),
+                changed: Notify::new(),
+            }),
+        };
+        positions.save_now();
+        positions
+    }
+
+    /// The number of the last event of a project that a hook is done with.
+    pub(super) fn done(&self, hook: &str, project: &Path) -> Option<i64> {
+        let kept = self.lock();
+        kept.contents.hooks.get(hook)?.done.get(project).copied()
+    }
+
+    /// Since when a hook is known, in epoch milliseconds.
+    pub(super) fn since_ms(&self, hook: &str) -> i64 {
+        let kept = self.lock();
+        kept.contents
+            .hooks
+            .get(hook)
+            .map_or(0, |known| known.since_ms)
+    }
+
+    /// Notes that a hook is done with an event. With `is_settled` soon on disk; otherwise nothing was
+    /// done for it, and it may be looked at again.
+    pub(super) fn note(&self, hook: &str, project: &Path, number: i64, is_settled: bool) {
+        let mut kept = self.lock();
+        if let Some(known) = kept.contents.hooks.get_mut(hook) {
+            known.done.insert(project.to_owned(), number);
+            kept.is_dirty = true;
+        }
+        drop(kept);
+        if is_settled {
+            self.shared.changed.notify_one();
+        }
+    }
+
+    /// Writes whenever something was settled. Has no end of its own, and may be dropped: see
+    /// [`Positions::save`].
+    pub(super) async fn keep(&self) {
+        loop {
+            self.shared.changed.notified().await;
+            self.save().await;
+        }
+    }
+
+    /// Writes what was noted.
+    pub(super) async fn save(&self) {
+        let positions = self.clone();
+        // One that panics has written nothing, as the next will see.
+        let _ = tokio::task::spawn_blocking(move || positions.save_now()).await;
+    }
+
+    /// Why the file could not be written last time.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.lock().trouble.clone()
+    }
+
+    fn save_now(&self) {
+        let contents = {
+            let mut kept = self.lock();
+            if !std::mem::take(&mut kept.is_dirty) {
+                return;
+            }
+            kept.contents.clone()
+        };
+        let written = write(&self.shared.file, &contents);
+        let mut kept = self.lock();
+        match written {
+            Ok(()) => kept.trouble = None,
+            Err(error) => {
+                kept.trouble = Some(cannot_keep(&self.shared.file, &error));
+                // Tried again with the next delivery, and at the end.
+                kept.is_dirty = true;
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        // Every change is one call, so it is whole whatever panicked meanwhile.
+        let contents = &self.shared.contents;
+        contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn read(file: &Path) -> io::Result<Contents> {
+    let bytes = match fs::read(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Contents::default()),
+        read => read?,
+    };
+    match serde_json::from_slice(&bytes) {
+        Ok(contents) => Ok(contents),
+        Err(error) => {
+            let aside = file.with_extension("json.bad");
+            fs::rename(file, &aside)?;
+            let (file, aside) = (file.display(), aside.display());
+            tracing::warn!(%file, %aside, %error, "set aside; every hook begins anew");
+            Ok(Contents::default())
+        }
+    }
+}
+
+fn cannot_keep(file: &Path, error: &io::Error) -> String {
+    let file = file.display();
+    tracing::warn!(%file, %error, "what hooks have delivered cannot be kept");
+    format!("what hooks have delivered cannot be kept, and may come twice: {file}: {error}")
+}
+
+fn write(file: &Path, contents: &Contents) -> io::Result<()> {
+    durable::store(file, contents).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(dir: &Path, names: &[&str], now_ms: i64) -> Positions {
+        Positions::open(dir, names.iter().copied(), now_ms)
+    }
+
+    #[tokio::test]
+    async fn what_was_noted_is_there_again_and_a_new_hook_begins_now() {
+        let dir = tempfile::tempdir().unwrap();
+        let project = Path::new("/home/ada/api");
+        let positions = open(dir.path(), &["a"], 100);
+        assert_eq!(positions.done("a", project), None);
+        positions.note("a", project, 7, true);
+        positions.note("nobody", project, 8, true);
+        positions.save().await;
+        let positions = open(dir.path(), &["a", "b"], 200);
+        assert_eq!(positions.done("a", project), Some(7));
+        assert_eq!(positions.done("b", project), None);
+        assert_eq!(
+            (positions.since_ms("a"), positions.since_ms("b")),
+            (100, 200)
+        );
+        // One that was away begins anew.
+        drop(open(dir.path(), &["b"], 300));
+        assert_eq!(open(dir.path(), &["a"], 400).since_ms("a"), 400);
+    }
+
+    #[test]
+    fn a_file_that_makes_no_sense_is_set_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(NAME), "{\"hooks\":[").unwrap();
+        assert_eq!(open(dir.path(), &["a"], 5).since_ms("a"), 5);
+        let aside = fs::read_to_string(dir.path().join("hooks.json.bad")).unwrap();
+        assert_eq!(aside, "{\"hooks\":[");
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_takes_nothing_is_told_until_it_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("state");
+        fs::create_dir(&folder).unwrap();
+        let positions = open(&folder, &["a"], 1);
+        fs::remove_dir_all(&folder).unwrap();
+        positions.note("a", Path::new("/p"), 1, true);
+        positions.save().await;
+        assert!(positions.trouble().is_some());
+        fs::create_dir(&folder).unwrap();
+        positions.save().await;
+        assert_eq!(positions.trouble(), None);
+        assert_eq!(open(&folder, &["a"], 2).done("a", Path::new("/p")), Some(1));
+    }
+}

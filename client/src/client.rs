@@ -103,6 +103,10 @@ impl Client {
         status = daemon.status(v1::StatusRequest) -> v1::StatusResponse, DEADLINE;
         /// Runs the maintenance pass.
         wakeup = daemon.wakeup(v1::WakeupRequest) -> v1::WakeupResponse, LONG_DEADLINE;
+        /// The configured hooks.
+        hooks = daemon.list_hooks(v1::ListHooksRequest) -> v1::ListHooksResponse, DEADLINE;
+        /// Delivers a test by a hook; answers when it was, or was not.
+        test_hook = daemon.test_hook(v1::TestHookRequest) -> v1::TestHookResponse, LONG_DEADLINE;
         /// Refuses new starts, or accepts them again.
         drain = daemon.drain(v1::DrainRequest) -> v1::DrainResponse, DEADLINE;
         /// Providers that are held.

@@ -3,11 +3,13 @@
 //! is absent is left out, never null. Keys are only ever added.
 
 pub mod usage;
+mod hooks;
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::v1;
+pub use hooks::{Hook, HookTest};
 
 /// A list under its name: `{"invocations":[…]}`.
 #[derive(Debug)]
@@ -393,6 +395,7 @@ pub fn status(it: &v1::StatusResponse) -> Value {
         "launcher": it.launcher,
         "providers": providers,
         "rssBytes": it.rss_bytes,
+        "hooks": it.hooks,
     });
     if !it.config.is_empty() {
         shape["config"] = it.config.as_str().into();

@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
-    cleanup, completions, doctor, holds, init, list, migrate, projects, send, show, start, status, stop, stream, tasks, timeline, usage, wakeup, web,
+    cleanup, completions, doctor, holds, hooks, init, list, migrate, projects, send, show, start, status, stop, stream, tasks, timeline, usage, wakeup, web,
 };
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -89,6 +89,8 @@ pub(crate) enum Command {
     Cleanup(cleanup::Args),
     /// Run the maintenance pass now
     Wakeup(wakeup::Args),
+    /// Show who is told of what happens, and how that goes
+    Hooks(hooks::Args),
     /// Print the page's URL, or open it in the browser
     Web(web::Args),
     /// Show how the daemon is

@@ -423,6 +423,14 @@ impl v1::daemon_server::Daemon for Shared {
         }))
     }
 
+    async fn list_hooks(&self, _: Request<v1::ListHooksRequest>) -> Answer<v1::ListHooksResponse> {
+        Ok(Response::new(v1::ListHooksResponse::default()))
+    }
+
+    async fn test_hook(&self, _: Request<v1::TestHookRequest>) -> Answer<v1::TestHookResponse> {
+        Ok(Response::new(v1::TestHookResponse::default()))
+    }
+
     async fn drain(&self, _: Request<v1::DrainRequest>) -> Answer<v1::DrainResponse> {
         Ok(Response::new(v1::DrainResponse { running: 0 }))
     }

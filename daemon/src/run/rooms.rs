@@ -101,7 +101,7 @@ impl Rooms {
                 .instrument(info_span!("budgets")),
         );
         let hooks = open_hooks(config, started, tasks.clone(), let_go.clone()).await?;
-        let telling = hooks.run(projects.clone());
+        let telling = hooks.clone().run(projects.clone());
         // With the jobs: what is on its way then has as long to end.
         jobs.spawn(telling.instrument(info_span!("hooks")));
         let settings = wakeup::Settings {
@@ -117,6 +117,7 @@ impl Rooms {
             supervisor.clone(),
             hints,
             wakeups,
+            hooks,
             facts(config, started),
             service::Stops {
                 asked: stop,

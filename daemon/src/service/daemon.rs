@@ -99,6 +99,7 @@ impl v1::daemon_server::Daemon for Service {
         });
         degraded.extend(low.unwrap_or_else(|| vec![NO_ANSWER.to_owned()]));
         degraded.extend(self.projects.degraded());
+        degraded.extend(self.told.degraded());
         let state = if self.supervisor.is_draining() {
             "draining"
         } else {
@@ -130,6 +131,7 @@ impl v1::daemon_server::Daemon for Service {
             queued: count(self.supervisor.queued()),
             max_queued: count(self.supervisor.max_queued()),
             holds: self.holds(),
+            hooks: count(self.told.list().len()),
         }))
     }
 
@@ -147,6 +149,20 @@ impl v1::daemon_server::Daemon for Service {
             failures: report.failures,
             spool_bytes_removed: count(report.spool_bytes_removed),
         }))
+    }
+
+    async fn list_hooks(
+        &self,
+        _request: Request<v1::ListHooksRequest>,
+    ) -> Result<Response<v1::ListHooksResponse>, Status> {
+        Ok(Response::new(self.hooks()))
+    }
+
+    async fn test_hook(
+        &self,
+        request: Request<v1::TestHookRequest>,
+    ) -> Result<Response<v1::TestHookResponse>, Status> {
+        self.test(request.into_inner()).await.map(Response::new)
     }
 
     async fn drain(

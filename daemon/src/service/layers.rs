@@ -16,7 +16,7 @@ use super::refusal::Refusal;
 
 /// Nothing a client waits for takes longer when all is well; a stream has begun by then.
 const UNARY: Duration = Duration::from_secs(30);
-/// Walks over every log, or copies a database first; what has begun goes on without the client.
+/// Walks over every log, copies a database first, or takes as long as a hook may; what has begun goes on without the client.
 const MAINTENANCE: Duration = Duration::from_secs(600);
 /// The caller's grace, bounded where it is read, and ten seconds for the killing and the log.
 const ENDING: Duration = Duration::from_secs(3600 + 10);
@@ -26,6 +26,7 @@ fn deadline(path: &str) -> Duration {
     match path {
         "/steroids.v1.Invocations/Stop" | "/steroids.v1.Daemon/Shutdown" => ENDING,
         "/steroids.v1.Daemon/Wakeup"
+        | "/steroids.v1.Daemon/TestHook"
         | "/steroids.v1.Projects/Migrate"
         | "/steroids.v1.Projects/CleanupLogs" => MAINTENANCE,
         _ => UNARY,

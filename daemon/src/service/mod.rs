@@ -11,6 +11,7 @@ mod browsing;
 mod convert;
 mod daemon;
 mod following;
+mod hooks;
 mod invocations;
 mod layers;
 pub mod listen;
@@ -40,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tower::layer::util::{Identity, Stack};
 
+use crate::hooks::Hooks;
 use crate::projects::Projects;
 use crate::supervise::Supervisor;
 use crate::watch::Hints;
@@ -87,6 +89,7 @@ pub struct Service {
     supervisor: Supervisor,
     hints: Hints,
     wakeups: Wakeups,
+    told: Hooks,
     facts: Arc<Facts>,
     subscribers: Subscribers,
     stops: Stops,
@@ -115,6 +118,7 @@ impl Service {
         supervisor: Supervisor,
         hints: Hints,
         wakeups: Wakeups,
+        told: Hooks,
         facts: Facts,
         stops: Stops,
     ) -> Service {
@@ -125,6 +129,7 @@ impl Service {
             supervisor,
             hints,
             wakeups,
+            told,
             facts,
             subscribers,
             stops,

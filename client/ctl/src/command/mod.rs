@@ -4,6 +4,7 @@ pub(crate) mod cleanup;
 pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod holds;
+pub(crate) mod hooks;
 pub(crate) mod init;
 pub(crate) mod list;
 pub(crate) mod migrate;
@@ -43,6 +44,7 @@ pub(crate) async fn run(command: Command, session: &mut Session) -> Result<Exit,
         Command::Migrate(args) => migrate::run(&args, session).await,
         Command::Cleanup(args) => cleanup::run(&args, session).await,
         Command::Wakeup(args) => wakeup::run(&args, session).await,
+        Command::Hooks(args) => hooks::run(&args, session).await,
         Command::Status(args) => status::run(&args, session).await,
         Command::Web(args) => web::run(&args, session).await,
         Command::Doctor(args) => doctor::run(&args, session).await,

@@ -375,6 +375,14 @@ impl v1::daemon_server::Daemon for Shared {
         unasked()
     }
 
+    async fn list_hooks(&self, _: Request<v1::ListHooksRequest>) -> Answer<v1::ListHooksResponse> {
+        unasked()
+    }
+
+    async fn test_hook(&self, _: Request<v1::TestHookRequest>) -> Answer<v1::TestHookResponse> {
+        unasked()
+    }
+
     async fn drain(&self, _: Request<v1::DrainRequest>) -> Answer<v1::DrainResponse> {
         unasked()
     }

@@ -23,6 +23,7 @@ mod gateway_safety;
 mod gateway_stream;
 mod grpc;
 mod limits;
+mod hooks;
 mod live;
 mod main_path;
 mod mapped;

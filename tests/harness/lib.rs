@@ -22,6 +22,7 @@ pub mod old_database;
 pub mod oracle;
 pub mod processes;
 mod puppet;
+pub mod receiver;
 pub mod recording;
 mod reproject;
 pub mod rpc;

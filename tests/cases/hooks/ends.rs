@@ -1,0 +1,98 @@
+//! What a hook is told by daemons that come and go.
+
+use steroids_tests::receiver::{Closed, Reply};
+use steroids_tests::{Daemon, Home};
+
+use super::{delivered, insert, insert_aged, shown};
+
+fn hook(name: &str, url: &str) -> String {
+    format!("[[hooks]]\nname = \"{name}\"\non = [\"finished\"]\nurl = \"{url}\"\n")
+}
+
+#[tokio::test]
+async fn a_daemon_killed_before_the_answer_delivers_again_under_the_same_id() {
+    let (first, second) = (Closed::new(), Closed::new());
+    let home = Home::with_config(&hook("first", &first.url("/")));
+    let mut first = first.open();
+    first.replies([Reply::Never]);
+    let mut daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    ctl.start_fake("T1", &["exit", "0"]).await;
+    let before = first.next().await;
+    daemon.kill9().await;
+    // One that is new begins with what comes; it is told nothing of what was before.
+    home.configure(&(hook("first", &first_url(&before)) + &hook("second", &second.url("/"))));
+    let mut second = second.open();
+    daemon.start_again().await;
+    let again = first.next().await;
+    assert_eq!((before.id(), &before.body), (again.id(), &again.body));
+    delivered(&ctl, "first", 1).await;
+    // What was delivered is not again.
+    assert_eq!(daemon.term().await, 0);
+    daemon.start_again().await;
+    ctl.start_fake("T1", &["exit", "0"]).await;
+    for server in [&mut first, &mut second] {
+        let next = server.next().await;
+        assert_eq!(next.json()["invocation"]["id"], 2);
+        assert_ne!(next.id(), before.id());
+    }
+}
+
+/// Where a request went.
+fn first_url(request: &steroids_tests::receiver::Received) -> String {
+    format!("http://{}/", request.headers["host"])
+}
+
+#[tokio::test]
+async fn what_happens_while_no_daemon_is_there_is_told_by_the_next() {
+    let server = Closed::new();
+    let home = Home::with_config(&hook("first", &server.url("/")));
+    let mut server = server.open();
+    let mut daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let mut agent = steroids_tests::Puppet::new(&home, "agent");
+    let started = daemon.rpc().await;
+    let started = started
+        .start_fake(&ctl.project(), "T1", &agent.args())
+        .await;
+    daemon.kill9().await;
+    agent.exits(3);
+    home.recorded(&started.uuid).await;
+    assert!(server.ready().is_none());
+    daemon.start_again().await;
+    assert_eq!(
+        server.next().await.json()["invocation"]["outcome"],
+        "failed"
+    );
+}
+
+#[tokio::test]
+async fn who_was_away_for_long_is_told_of_what_is_new_and_how_much_was_left_out() {
+    let server = Closed::new();
+    let config = hook("held", &server.url("/")).replace("finished", "held");
+    let home = Home::with_config(&config);
+    let mut server = server.open();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let words = |count: usize| (0..count).map(|number| number.to_string());
+    // More than a thousand events behind the first ones.
+    insert(&ctl, "held", words(300));
+    insert(&ctl, "stalled", words(900));
+    insert(&ctl, "held", words(1));
+    insert(&ctl, "stalled", words(200));
+    ctl.start_fake("T1", &["exit", "0"]).await;
+    let first = server.next().await.json();
+    assert_eq!(
+        (
+            &first["number"].as_i64().unwrap() > &1200,
+            &first["skipped"]
+        ),
+        (true, &300.into())
+    );
+    insert_aged(&ctl, "held", 7200, words(2));
+    insert(&ctl, "held", words(1));
+    ctl.start_fake("T2", &["exit", "0"]).await;
+    assert_eq!(server.next().await.json()["skipped"], 2);
+    delivered(&ctl, "held", 2).await;
+    assert_eq!(shown(&ctl, "held").await["skipped"], 302);
+}

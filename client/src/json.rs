@@ -2,8 +2,8 @@
 //! gateway answers. Keys as in the activity log, in a stable order; a key whose value
 //! is absent is left out, never null. Keys are only ever added.
 
-pub mod usage;
 mod hooks;
+pub mod usage;
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};

@@ -8,12 +8,12 @@ mod budget;
 mod error;
 mod file;
 mod flags;
-mod life;
 mod hooks;
+mod life;
 mod mapping;
 mod places;
-mod queue;
 mod prices;
+mod queue;
 mod section;
 mod units;
 
@@ -31,7 +31,9 @@ pub use places::Places;
 use crate::domain::Prices;
 use crate::hooks::{Environment, HookSettings};
 use crate::retention;
-use crate::supervise::{Budgets, DefaultLimits, ProviderSettings, QueueSettings, RedactionSettings};
+use crate::supervise::{
+    Budgets, DefaultLimits, ProviderSettings, QueueSettings, RedactionSettings,
+};
 
 /// All that can be set, checked.
 #[derive(Debug, Clone)]

@@ -3,13 +3,13 @@
 
 mod budget;
 pub mod cursor;
-pub mod hold;
+mod day;
 mod evidence;
+pub mod hold;
 mod invocation;
 mod offset;
-pub mod queue;
-mod day;
 mod price;
+pub mod queue;
 mod request;
 pub mod retry;
 mod secrets;
@@ -26,7 +26,7 @@ pub use offset::Offset;
 pub use price::{Price, Prices};
 pub use request::{Limits, StartBudget, StartRequest};
 pub use secrets::{Known, Secrets};
-pub use steroids_provider::evidence::Cause;
+pub use spend::{SpendGroup, SpendKey, SpendQuery, Spending, Spent, dollars};
 pub use stalls::{Stall, Stalls};
-pub use spend::{dollars, SpendGroup, Spending, SpendKey, SpendQuery, Spent};
+pub use steroids_provider::evidence::Cause;
 pub use steroids_provider::outcome::{Outcome, RowStatus};

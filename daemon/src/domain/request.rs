@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Budget, InvocationId};
 use super::retry::RetryPolicy;
+use super::{Budget, InvocationId};
 
 /// What a client asks for.
 #[derive(Debug, Clone, Default)]

@@ -15,7 +15,7 @@ use tracing::{Instrument as _, info, info_span, warn};
 
 use crate::config::Config;
 use crate::domain::Zone;
-use crate::hooks::{Hooks, self};
+use crate::hooks::{self, Hooks};
 use crate::launch::{ForkLauncher, Launcher};
 use crate::projects::Projects;
 use crate::service::{Facts, ProviderFacts, ServeError, Service, Wakeups};

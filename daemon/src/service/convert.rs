@@ -12,7 +12,8 @@ use super::refusal::invalid;
 use crate::domain::queue::Waits;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::{
-    Budget, Cause, Evidence, Invocation, InvocationId, Limits, Live, Outcome, Phase, Query, RowStatus, StartBudget, StartRequest, Task, UsageTotals, micro_usd,
+    Budget, Cause, Evidence, Invocation, InvocationId, Limits, Live, Outcome, Phase, Query,
+    RowStatus, StartBudget, StartRequest, Task, UsageTotals, micro_usd,
 };
 use crate::supervise::{Held, said};
 

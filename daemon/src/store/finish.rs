@@ -10,7 +10,7 @@ use super::error::{Failure, StoreError};
 use super::events::{self, NewEvent};
 use super::rows::{Ending, count};
 use super::{locks, query, schema, usage};
-use crate::domain::{Cause, Invocation, InvocationId, Phase, RowStatus, UsageTotals};
+use crate::domain::{Cause, Invocation, InvocationId, Phase, RowStatus};
 
 /// The event of a row that another program closed while its invocation ran.
 pub(super) const OVERRIDDEN: &str = "row_overridden";

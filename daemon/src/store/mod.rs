@@ -26,8 +26,8 @@ mod query;
 mod queue;
 mod rows;
 mod schema;
-mod stalls;
 mod spend;
+mod stalls;
 mod sys;
 mod tasks;
 #[cfg(test)]

@@ -8,7 +8,8 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, Value, 
 use rusqlite::{Row, ToSql};
 
 use crate::domain::{
-    Cause, Evidence, Invocation, InvocationId, Managed, Outcome, Phase, Price, Queueing, RowStatus, UsageTotals,
+    Cause, Evidence, Invocation, InvocationId, Managed, Outcome, Phase, Price, Queueing, RowStatus,
+    UsageTotals,
 };
 
 /// What `begin` writes.

@@ -19,7 +19,7 @@ use super::start::row;
 use super::supervisor::{Entry, Inner};
 use super::waiting::{self, now_ms};
 use crate::domain::retry::{self, Failure};
-use crate::domain::{Invocation, InvocationId};
+use crate::domain::{Cause, Invocation, InvocationId};
 use crate::store::{Ending, NewInvocation};
 
 /// An attempt that is written down, and has no row yet.
@@ -92,8 +92,7 @@ async fn first_prompt(job: &Job) -> Option<String> {
     let found = job
         .on_row(move |store| async move { store.detail(id).await })
         .await?;
-    let (_, prompt, _) = found?;
-    Some(prompt)
+    Some(found?.prompt)
 }
 
 /// What the next attempt is, but for its id; and its prompt for the row.
@@ -144,8 +143,8 @@ fn spec_of(
 }
 
 /// Whether the session is still there to go on with.
-fn may_resume(_ending: &Ending) -> bool {
-    true
+fn may_resume(ending: &Ending) -> bool {
+    ending.cause != Some(Cause::UnknownSession)
 }
 
 /// The agent has the session, but may not have come to read what was asked for.

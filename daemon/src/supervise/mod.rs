@@ -14,8 +14,8 @@
 
 mod admit;
 mod again;
-mod dependency;
 mod budget;
+mod dependency;
 mod error;
 mod finish;
 mod floors;
@@ -29,8 +29,8 @@ mod prepare;
 mod queue;
 mod reconcile;
 mod settings;
-mod stalls;
 mod spend;
+mod stalls;
 mod start;
 mod stop;
 mod supervisor;

@@ -10,10 +10,10 @@ use steroids_provider::kind::Kind;
 use steroids_provider::redact::Redaction;
 use steroids_shim::spec::{self, Life};
 
+use super::Budgets;
 use crate::domain::hold::Backoff;
 use crate::domain::queue::Bounds;
-use crate::domain::retry::{RetryPolicy, self};
-use super::Budgets;
+use crate::domain::retry::{self, RetryPolicy};
 use crate::domain::{Limits, Prices, Secrets, Zone};
 use crate::launch::Launcher;
 

@@ -155,7 +155,7 @@ fn a_stall_is_near_its_limit_until_something_is_printed_or_works() {
     assert_eq!(course.stalls.went_on, None);
 
     let by = steroids_shim::exit::Reason::Stop;
-    course.control(at(60), &Control::Stop { by }, |_| String::new());
+    course.control(at(60), &Control::Stop { by, why: None }, |_| String::new());
     let live = course.live(Vitals::default());
     assert_eq!((live.waits_for, live.waits_since_ms), ("ending", 60));
     assert_eq!((live.limit, live.limit_at_ms), ("", None));
@@ -171,7 +171,11 @@ fn what_is_printed_while_it_is_ended_is_no_recovery() {
     };
     course.control(Stamp::default(), &near, str::to_owned);
     let by = steroids_shim::exit::Reason::Silence;
-    course.control(Stamp::default(), &Control::Stop { by }, str::to_owned);
+    course.control(
+        Stamp::default(),
+        &Control::Stop { by, why: None },
+        str::to_owned,
+    );
     course.printed(Stamp::default());
     assert!(course.stalls().silence.is_some());
 }

@@ -6,8 +6,8 @@ mod life;
 mod migrating;
 mod orders;
 mod shapes;
-mod stalls;
 mod spend;
+mod stalls;
 
 use std::path::{Path, PathBuf};
 

@@ -122,9 +122,16 @@ async fn a_quiet_build_outlives_the_silence_that_ends_another_and_a_hang_after_t
     );
     let lines = log::lines(&ctl.log_path(build));
     assert_eq!(lines.last().unwrap()["exitForced"], true);
+    // A machine may be so busy that its first line was nearly too late.
+    let notices = log::messages(&lines, "notice");
     assert_eq!(
-        log::messages(&lines, "notice"),
-        ["still running 300ms after its result; ending it"]
+        notices.last(),
+        Some(&"still running 300ms after its result; ending it")
+    );
+    assert!(
+        !notices
+            .iter()
+            .any(|notice| notice.contains("no output for 3s"))
     );
 }
 
@@ -163,13 +170,15 @@ async fn a_stall_is_told_once_by_however_many_daemons() {
     let ctl = daemon.project("app").await;
     let project = ctl.project();
     let rpc = daemon.rpc().await;
-    // It does not end when it is asked to, so that there is all the time to look.
+    // Silent from its line on, however long it took to that; and it does not end when it is asked
+    // to, so that there is all the time to look.
     let limits = v1::Limits {
-        silence: millis(1000),
+        silence: millis(0),
+        tool_silence: millis(1000),
         grace: millis(600_000),
         ..Default::default()
     };
-    let request = claude(&project, "T1", &["ignore-term"], limits);
+    let request = claude(&project, "T1", &["ignore-term", "--line", CALL], limits);
     let id = rpc.start(request).await.unwrap().id;
     events_up_to(&rpc, &project, id, "stalled").await;
     let waits = async |rpc: &Rpc| {

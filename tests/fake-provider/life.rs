@@ -38,9 +38,11 @@ pub(crate) fn stall() -> Result<u8, Failure> {
 }
 
 /// Held off rather than ignored: the effect is the same, and an ignored signal would be inherited.
-pub(crate) fn ignore_term() -> Result<u8, Failure> {
+pub(crate) fn ignore_term(options: &Options) -> Result<u8, Failure> {
     hold_signals_off()?;
-    stall()
+    let line = options.text("line").unwrap_or("ready");
+    pipes::stdout(format!("{line}\n").as_bytes());
+    forever()
 }
 
 pub(crate) fn stop_self() -> Result<u8, Failure> {

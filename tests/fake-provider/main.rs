@@ -37,7 +37,7 @@ echo-stdin [--count-only]            its stdin back as lines, then its length
 exit C [--line TEXT]                 prints TEXT and exits with C
 signal S                             ends itself by signal S
 stall                                prints `ready`, then nothing more
-ignore-term                          as stall, with every signal but KILL and STOP held off
+ignore-term [--line TEXT]            as stall, with every signal but KILL and STOP held off
 stop-self                            prints `ready` and stops itself (SIGSTOP)
 close-output --ms M [--exit C]       closes stdout and stderr, lives on for M, exits
 grandchild [--ms M] [--setsid] [--ignore-term]  leaves a process that holds stdout and prints
@@ -72,7 +72,7 @@ fn run(options: &Options) -> Result<u8, Failure> {
         "exit" => life::exit(options),
         "signal" => life::signal(options),
         "stall" => life::stall(),
-        "ignore-term" => life::ignore_term(),
+        "ignore-term" => life::ignore_term(options),
         "stop-self" => life::stop_self(),
         "close-output" => life::close_output(options),
         "grandchild" => family::grandchild(options),

@@ -244,6 +244,45 @@ fn prices_are_read_by_pattern_and_what_makes_none_is_named() {
 }
 
 #[test]
+fn every_limit_can_be_set_for_all_and_for_one_provider_and_be_none() {
+    let five = |prefix: &str| {
+        format!(
+            "silence = \"{prefix}1s\"\ntool_silence = \"{prefix}2s\"\nwall = \"{prefix}3s\"\n\
+             post_result = \"{prefix}4s\"\ngrace = \"{prefix}5s\"\n"
+        )
+    };
+    let none = "silence = \"\"\ntool_silence = \"\"\nwall = \"\"\npost_result = \"\"\n";
+    let (all, one) = (five(""), five("1"));
+    let text = format!("[limits]\n{all}[providers.codex]\n{one}[providers.gemini]\n{none}");
+    let config = read(&text);
+    let seconds = Duration::from_secs;
+    let limits = config.limits;
+    let all = [limits.silence, limits.tool_silence, limits.wall];
+    assert_eq!(all, [1, 2, 3].map(|it| Some(seconds(it))));
+    assert_eq!(limits.post_result, Some(seconds(4)));
+    assert_eq!(limits.grace, seconds(5));
+    let limits = config.providers["codex"].limits;
+    let one = [limits.silence, limits.tool_silence, limits.wall];
+    assert_eq!(one, [11, 12, 13].map(|it| Some(Some(seconds(it)))));
+    assert_eq!(limits.post_result, Some(Some(seconds(14))));
+    assert_eq!(limits.grace, Some(seconds(15)));
+    let limits = config.providers["gemini"].limits;
+    let none = [limits.silence, limits.tool_silence, limits.wall];
+    assert_eq!(none, [Some(None); 3]);
+    assert_eq!(limits.post_result, Some(None));
+}
+
+#[test]
+fn a_sign_of_life_that_there_is_not_is_refused_with_those_there_are() {
+    assert_eq!(
+        complaint("[limits]\nlife = [\"cpu\", \"heat\"]\n"),
+        "2: `limits.life`: unknown value `heat`; there are tool, cpu, disk"
+    );
+    let one = "[providers.claude]\nlife = \"cpu\"\n";
+    assert!(complaint(one).starts_with("2: `providers.claude.life`: must be a list"));
+}
+
+#[test]
 fn an_unknown_key_is_named_with_its_line_and_what_there_is() {
     assert_eq!(
         complaint("[daemon]\n\nmax_runing = 2\n"),

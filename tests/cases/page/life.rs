@@ -294,6 +294,20 @@ async fn what_a_run_waits_for_is_seen_from_afar_and_from_near() {
             "model · 12m 00s|silence ends it in 2m 59s"
         ])
     );
+    let near = "import('/assets/overview-cards.js').then(({ runningCard, updateRunning }) => {
+        const live = { waitsFor: 'model', waitsSinceMs: 1000, limit: 'tool_silence', limitAtMs: 9000 };
+        const it = { taskId: 'T', project: '/p', status: 'running', alarm: 'disk full', live };
+        const card = runningCard(it);
+        updateRunning(card, it, 5000);
+        return ['.card-wait', '.card-alarm'].map((place) => card.querySelector(place).textContent);
+    })";
+    assert_eq!(
+        page.eval(near).await,
+        json!([
+            "waits for model · 4s",
+            "disk full · silence of its tool ends it in 4s"
+        ])
+    );
     agent.exits(0);
     page.until_there("[data-test=status][data-status=failed]")
         .await;

@@ -103,6 +103,25 @@ fn everything_asked_for_is_sent() {
 }
 
 #[test]
+fn all_limits_can_be_set_for_one_start_and_zero_is_none() {
+    let fake = Fake::start();
+    let flags = "--silence 1s --tool-silence 0 --wall 3s --post-result none --grace 5s";
+    let words: Vec<&str> = START.into_iter().chain(flags.split(' ')).collect();
+    assert_eq!(run(&fake, &words).code, 0);
+    let start = fake.world(|world| world.starts.pop().unwrap());
+    let limits = start.limits.unwrap();
+    let all = [
+        limits.silence,
+        limits.tool_silence,
+        limits.wall,
+        limits.post_result,
+        limits.grace,
+    ];
+    let seconds = all.map(|limit| limit.map(|limit| limit.seconds));
+    assert_eq!(seconds, [Some(1), Some(0), Some(3), Some(0), Some(5)]);
+}
+
+#[test]
 fn any_command_needs_neither_prompt_nor_provider() {
     let fake = Fake::start();
     let ran = run(&fake, &["start", "--task", "T1", "--", "make", "--help"]);

@@ -26,24 +26,22 @@ fn a_silent_provider_is_ended_and_a_chatty_one_is_not() {
     );
     // After its last word, whenever that was: on a busy machine it may fall silent before the 8.
     assert!(silence_before_the_stop(&case) >= 500);
-    assert_eq!(
-        case.spooled().controls,
-        [
-            warning(
-                &case,
-                Limited::Silence,
-                "no output for 400ms; ended at 500ms"
-            ),
-            Control::Notice {
-                level: Level::Warn,
-                msg: "no output for 500ms; ending it".to_owned()
-            },
-            Control::Stop {
-                by: Reason::Silence,
-                why: None
-            }
-        ]
-    );
+    // On a busy machine it may be nearly silent for too long before that, too.
+    let controls = case.spooled().controls;
+    let (before, last) = controls.split_at(controls.len() - 3);
+    let near = "no output for 400ms; ended at 500ms";
+    assert!(before.iter().all(|control| is_warning(control, near)));
+    assert!(is_warning(&last[0], near), "{last:?}");
+    let over = Control::Notice {
+        level: Level::Warn,
+        msg: "no output for 500ms; ending it".to_owned(),
+    };
+    let by = Reason::Silence;
+    assert_eq!(last[1..], [over, Control::Stop { by, why: None }]);
+}
+
+fn is_warning(control: &Control, words: &str) -> bool {
+    matches!(control, Control::Limit { ends_ms: Some(_), msg, .. } if msg == words)
 }
 
 /// From its last output, or else from its start, to the decision to end it.
@@ -166,8 +164,8 @@ fn is_warned_of_what_is_waited_for_and_when_it_ends() {
     let mut reader = Reader::open(&case.dir.spool()).unwrap();
     while let Some(record) = reader.next().unwrap() {
         if let Payload::Control(Control::Limit { ends_ms, .. }) = record.payload {
-            let left = ends_ms.unwrap() - record.at.wall_ms;
-            assert!(left <= 100, "{left}");
+            let (ends_ms, said_at) = (ends_ms.unwrap(), record.at.wall_ms);
+            assert!(ends_ms <= said_at + 100, "{ends_ms}, said at {said_at}");
         }
     }
 }

@@ -110,8 +110,9 @@ async fn a_newer_version_of_our_tables_is_read_and_never_written() {
     let store = room.store();
     let id = started(&store, new("a")).await;
     store.close().await;
+    let newer = migrations::OWN_VERSION + 1;
     room.foreign()
-        .execute("UPDATE steroidsd_schema SET version = version + 1", [])
+        .execute("UPDATE steroidsd_schema SET version = ?1", [newer])
         .unwrap();
     let before = room.bytes();
 
@@ -122,8 +123,7 @@ async fn a_newer_version_of_our_tables_is_read_and_never_written() {
     let refused = store.begin(new("b"), None).await.unwrap_err();
     assert!(matches!(
         refused,
-        StoreError::Newer { version, known, .. }
-            if known == crate::store::migrations::OWN_VERSION && version == known + 1
+        StoreError::Newer { version, known, .. } if (version, known) == (newer, newer - 1)
     ));
     assert!(refused.todo().unwrap().contains("upgrade"), "{refused}");
     assert!(store.finish(id, ending(Outcome::Lost)).await.is_err());

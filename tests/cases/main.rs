@@ -36,6 +36,7 @@ mod requests;
 mod restart;
 mod retention;
 mod rooms;
+mod sessions;
 mod stop;
 mod terminal;
 mod usage;

@@ -165,6 +165,9 @@ pub(super) fn start(error: StartError) -> Status {
         StartError::RequestIdReused { .. } => said(Code::AlreadyExists, "REQUEST_ID_REUSED")
             .field("request_id")
             .todo(NEW_REQUEST_ID),
+        StartError::NothingToResume { .. } => said(Code::FailedPrecondition, "NOTHING_TO_RESUME")
+            .field("resume")
+            .todo("start without --resume, or name a session: `steroidsctl list --task TASK` has the invocations, `steroidsctl show ID` their sessions"),
         StartError::TooManyRunning { .. } => spent("TOO_MANY_RUNNING")
             .todo("wait until one ends, stop one, or raise daemon.max_running"),
         StartError::WouldWait { .. } => spent("WOULD_WAIT")

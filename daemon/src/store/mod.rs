@@ -264,6 +264,16 @@ impl Store {
             .await
     }
 
+    /// The session of the newest invocation of a task by a provider that has ended with one.
+    pub async fn last_session(
+        &self,
+        task: String,
+        provider: String,
+    ) -> Result<Option<String>, StoreError> {
+        self.read(move |db| query::last_session(db, &task, &provider))
+            .await
+    }
+
     /// One invocation with its prompt, its answer, and what its end was judged by.
     pub async fn detail(&self, id: InvocationId) -> Result<Option<Detail>, StoreError> {
         self.read(move |db| query::detail(db, id)).await

@@ -58,6 +58,23 @@ pub(super) fn detail(connection: &Connection, id: InvocationId) -> Result<Option
     }))
 }
 
+/// The session of the newest invocation of a task by a provider that has ended with one.
+pub(super) fn last_session(
+    connection: &Connection,
+    task: &str,
+    provider: &str,
+) -> Result<Option<String>, Failure> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT s.session_id FROM task_invocations i
+             JOIN steroidsd_invocations s ON s.invocation_id = i.id
+             WHERE i.task_id = ?1 AND i.provider = ?2 AND s.state = 'ended' AND s.session_id <> ''
+             ORDER BY i.id DESC LIMIT 1",
+        )?
+        .query_row([task, provider], |row| row.get(0))
+        .optional()?)
+}
+
 /// Those with an id above `after`, oldest first, of one task or of all.
 pub(super) fn after(
     connection: &Connection,

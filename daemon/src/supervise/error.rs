@@ -45,6 +45,16 @@ pub enum StartError {
         /// Whose it is.
         id: InvocationId,
     },
+    /// No invocation of the task and provider has ended with a session.
+    #[error(
+        "no ended invocation of task `{task}` by provider `{provider}` has a session to resume"
+    )]
+    NothingToResume {
+        /// The task.
+        task: String,
+        /// The provider.
+        provider: String,
+    },
     /// As many run as may.
     #[error("{max} invocations are running, as many as daemon.max_running allows")]
     TooManyRunning {

@@ -28,6 +28,7 @@ mod lost;
 mod prepare;
 mod queue;
 mod reconcile;
+mod resume;
 mod settings;
 mod spend;
 mod stalls;

@@ -40,6 +40,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) boot_id: String,
     pub(super) now_ms: u64,
     pub(super) is_file: &'a dyn Fn(&Path) -> bool,
+    /// The session to go on with.
+    pub(super) session: Option<&'a str>,
     /// The zone for a value of `TZ`, or the host's.
     pub(super) zone: &'a dyn Fn(Option<&str>) -> Option<String>,
 }
@@ -65,7 +67,7 @@ pub(super) fn prepare(
         &provider.settings,
         &Wanted {
             model,
-            session: request.resume.as_deref(),
+            session: around.session,
             prompt: &request.prompt,
             argv: &request.argv,
         },
@@ -95,7 +97,7 @@ pub(super) fn prepare(
         kind,
         format: command.format,
         model: model.to_owned(),
-        resume: request.resume.clone(),
+        resume: around.session.map(str::to_owned),
         request_id: request
             .request_id
             .clone()
@@ -187,7 +189,7 @@ pub(super) fn resuming(
     Some((argv, command.prompt_on_stdin))
 }
 
-fn provider<'a>(
+pub(super) fn provider<'a>(
     settings: &'a Settings,
     request: &'a StartRequest,
 ) -> Result<(&'a str, &'a ProviderSettings), StartError> {

@@ -27,8 +27,8 @@ use super::prepare::{Surroundings, prepare};
 use super::stop::is_open;
 use super::supervisor::{Entry, Inner, Place, chain};
 use super::troubles::low_disk;
-use super::waiting::{self, now_ms, write_down};
-use super::{StartError, Supervisor, dependency, holds, lost, zone};
+use super::waiting::{now_ms, self, write_down};
+use super::{dependency, holds, lost, resume, StartError, Supervisor, zone};
 use crate::domain::queue::Reason;
 use crate::domain::{Invocation, InvocationId, Queueing, StartRequest};
 use crate::launch::LaunchError;
@@ -71,9 +71,13 @@ async fn start(
     request: StartRequest,
     draining: bool,
 ) -> Result<(Invocation, bool), StartError> {
+    let session = resume::session(inner, &project, &request).await?;
     let (Work { spec, redactor }, request) = {
         let (inner, project) = (Arc::clone(inner), Arc::clone(&project));
-        let prepared = move || prepared(&inner, &project, &request).map(|work| (work, request));
+        let prepared = move || {
+            let work = prepared(&inner, &project, &request, session.as_deref())?;
+            Ok::<_, StartError>((work, request))
+        };
         // Only a panic, or the runtime's end, keeps it from answering.
         let prepared = tokio::task::spawn_blocking(prepared).await;
         prepared.map_err(|_| StartError::Draining)??
@@ -82,6 +86,7 @@ async fn start(
     if let Some(known) = known(&project, &spec).await? {
         return Ok((known, true));
     }
+    resume::check(&request, &spec.provider, spec.resume.as_deref())?;
     if draining {
         return Err(StartError::Draining);
     }
@@ -249,7 +254,12 @@ pub fn said(reason: &Reason, provider: &str) -> String {
 }
 
 /// Lays out the spec from what the request and this moment say.
-fn prepared(inner: &Inner, project: &Project, request: &StartRequest) -> Result<Work, StartError> {
+fn prepared(
+    inner: &Inner,
+    project: &Project,
+    request: &StartRequest,
+    session: Option<&str>,
+) -> Result<Work, StartError> {
     check_disks(inner, &project.root)?;
     let around = Surroundings {
         project: &project.root,
@@ -259,6 +269,7 @@ fn prepared(inner: &Inner, project: &Project, request: &StartRequest) -> Result<
             source,
         })?,
         now_ms: lost::now_ms(),
+        session,
         is_file: &|path| path.is_file(),
         zone: &zone::rule_of,
     };

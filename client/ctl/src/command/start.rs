@@ -35,6 +35,7 @@ Examples:
   git diff | steroidsctl start --task T1 --model sonnet -
   steroidsctl start --task T1 --silence 30m --wall 4h --prompt 'port the parser'
   steroidsctl start --task T1 --resume SESSION --prompt 'now the tests'
+  steroidsctl start --task T1 --resume last --prompt 'and the changelog'
   steroidsctl start --task T1 -- make test
   id=$(steroidsctl start --task T1 --prompt-file todo.md)
   steroidsctl start --task T1 --after $id --role reviewer --prompt-file review.md
@@ -69,7 +70,7 @@ pub(crate) struct Args {
     /// Ask twice with the same id, and it starts once
     #[arg(long, value_name = "ID")]
     request_id: Option<String>,
-    /// Go on with an earlier session
+    /// Go on with an earlier session; `last` is that of the task's newest run by the same provider
     #[arg(long, value_name = "SESSION")]
     resume: Option<String>,
     /// Where it works [default: the project]

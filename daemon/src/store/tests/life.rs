@@ -57,6 +57,43 @@ async fn an_existing_task_keeps_its_status_and_title() {
 }
 
 #[tokio::test]
+async fn the_last_session_is_of_the_same_task_and_provider_and_of_one_that_ended() {
+    let room = Room::new();
+    let store = room.store();
+    let last = async |task: &str, provider: &str| {
+        let last = store.last_session(task.to_owned(), provider.to_owned());
+        last.await.unwrap()
+    };
+    let begin = async |name: &str, task: &str, provider: &str| {
+        let request = NewInvocation {
+            task: task.to_owned(),
+            provider: provider.to_owned(),
+            ..new(name)
+        };
+        started(&store, request).await
+    };
+    let end = async |id: InvocationId, session: Option<&str>| {
+        let ending = Ending {
+            session_id: session.map(str::to_owned),
+            ..ending(Outcome::Failed)
+        };
+        store.finish(id, ending).await.unwrap();
+    };
+    let first = begin("a", "T", "claude").await;
+    assert_eq!(last("T", "claude").await, None);
+    end(first, Some("one")).await;
+    assert_eq!(last("T", "claude").await.as_deref(), Some("one"));
+    let second = begin("b", "T", "claude").await;
+    end(second, Some("two")).await;
+    end(begin("c", "T", "claude").await, None).await;
+    end(begin("d", "T", "codex").await, Some("three")).await;
+    end(begin("e", "U", "claude").await, Some("four")).await;
+    begin("f", "T", "claude").await;
+    assert_eq!(last("T", "claude").await.as_deref(), Some("two"));
+    assert_eq!(last("T", "gemini").await, None);
+}
+
+#[tokio::test]
 async fn a_finished_invocation_has_its_end_in_both_tables() {
     let room = Room::new();
     let store = room.store();

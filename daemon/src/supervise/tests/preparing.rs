@@ -48,6 +48,7 @@ fn spec(request: &StartRequest) -> Result<steroids_shim::spec::Spec, StartError>
         uuid: "5d0e3c1a-0000-4000-8000-000000000001".to_owned(),
         boot_id: "b".to_owned(),
         now_ms: 5,
+        session: request.resume.as_deref(),
         zone: &|tz| tz.map(str::to_owned),
         is_file: &|path| path == Path::new("/opt/bin/claude"),
     };

@@ -24,6 +24,7 @@ mod gateway_stream;
 mod grpc;
 mod hooks;
 mod limits;
+mod input;
 mod live;
 mod main_path;
 mod mapped;

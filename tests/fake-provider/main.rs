@@ -19,6 +19,7 @@ mod pipes;
 mod puppet;
 mod replay;
 mod stdin;
+mod talk;
 
 use std::process::ExitCode;
 
@@ -34,6 +35,7 @@ puppet FIFO                          does what each line of FIFO says (see puppe
 facts                                its descriptors, environment, limits and signals as JSON
 leak --name VAR [--as claude|gemini] [--stay]   prints a variable in many ways; exits with 3
 echo-stdin [--count-only]            its stdin back as lines, then its length
+talk [--exit C]                      answers each message on its stdin as claude would
 exit C [--line TEXT]                 prints TEXT and exits with C
 signal S                             ends itself by signal S
 stall                                prints `ready`, then nothing more
@@ -69,6 +71,7 @@ fn run(options: &Options) -> Result<u8, Failure> {
         "facts" => facts::run(),
         "leak" => leak::run(options),
         "echo-stdin" => stdin::run(options),
+        "talk" => talk::run(options),
         "exit" => life::exit(options),
         "signal" => life::signal(options),
         "stall" => life::stall(),

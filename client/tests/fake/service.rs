@@ -130,7 +130,7 @@ impl v1::invocations_server::Invocations for Shared {
     ) -> Answer<v1::SendInputResponse> {
         self.refused("send")?;
         self.world().messages.push(request.into_inner());
-        Ok(Response::new(v1::SendInputResponse {}))
+        Ok(Response::new(v1::SendInputResponse::default()))
     }
 
     async fn follow(&self, request: Request<v1::FollowRequest>) -> Answer<Self::FollowStream> {

@@ -68,6 +68,8 @@ pub struct Wanted<'a> {
     pub session: Option<&'a str>,
     /// What the agent is to do.
     pub prompt: &'a str,
+    /// Further messages are to come on standard input.
+    pub interactive: bool,
     /// The program and its arguments, for a provider of kind `command`.
     pub argv: &'a [String],
 }
@@ -131,6 +133,9 @@ pub fn command_line(settings: &Settings, wanted: &Wanted<'_>) -> Result<CommandL
     match &settings.args {
         Some(args) => filled.extend(args, &values),
         None => filled.extend(Template::of(settings.kind).flags, &values),
+    }
+    if wanted.interactive && settings.kind == Kind::Claude && settings.args.is_none() {
+        filled.extend(&["--input-format", "stream-json"], &values);
     }
     filled.args.extend_from_slice(&settings.extra_args);
     if settings.args.is_none() {
@@ -290,7 +295,7 @@ fn format(kind: Kind, args: &[String]) -> Format {
 }
 
 /// The last value given for an option, as CLIs take it.
-fn option_value<'a>(args: &'a [String], names: &[&str]) -> Option<&'a str> {
+pub(crate) fn option_value<'a>(args: &'a [String], names: &[&str]) -> Option<&'a str> {
     let mut value = None;
     let mut words = options(args);
     while let Some(word) = words.next() {

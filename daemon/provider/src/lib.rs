@@ -18,6 +18,7 @@ mod escape;
 pub mod evidence;
 mod gemini;
 mod held;
+pub mod input;
 mod json;
 mod jsonl;
 mod judge;

@@ -4,6 +4,7 @@
 
 pub mod durable;
 pub mod exit;
+pub mod input;
 pub mod lock;
 pub mod paths;
 pub mod protocol;

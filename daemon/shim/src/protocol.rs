@@ -7,6 +7,7 @@
 //! > {"v":1,"op":"kill"}                     < {"v":1,"op":"killed"}
 //! > {"v":1,"op":"stat"}                     < {"v":1,"op":"stat","phase":"running",…}   also pushed,
 //!                                             when writing stops or goes on
+//! > {"v":1,"op":"input","id":"m1"}        < {"v":1,"op":"input","id":"m1"}   pushed, after a hello
 //!                                           < {"spool":4096}      pushed, after a hello
 //!                                           < {"v":1,"op":"ending","what":"draining"}   pushed
 //! ```
@@ -40,6 +41,12 @@ pub enum Request {
     Kill,
     /// How it is.
     Stat,
+    /// A message to the provider stands in the state folder, in `input/ID`. What becomes of it is
+    /// pushed to all who have said hello; one that was taken before is not taken again.
+    Input {
+        /// Made by who sends it: letters, digits, `-` and `_`.
+        id: String,
+    },
 }
 
 /// What a shim says.
@@ -73,6 +80,14 @@ pub enum Message {
     Ending {
         /// `draining`, `disk full`, …
         what: String,
+    },
+    /// What became of a message.
+    Input {
+        /// Of the message.
+        id: String,
+        /// Why it was not taken; absent: it was, now or before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
     },
     /// The request was not understood.
     Error {
@@ -193,6 +208,12 @@ mod tests {
             ),
             (Request::Kill, r#"{"v":1,"op":"kill"}"#),
             (Request::Stat, r#"{"v":1,"op":"stat"}"#),
+            (
+                Request::Input {
+                    id: "m1".to_owned(),
+                },
+                r#"{"v":1,"op":"input","id":"m1"}"#,
+            ),
         ] {
             assert_eq!(encode(&request), format!("{text}\n"));
             assert_eq!(decode_request(text).unwrap(), request);
@@ -218,6 +239,10 @@ mod tests {
                 agent_pid: None,
             },
             Message::Stopping,
+            Message::Input {
+                id: "m1".to_owned(),
+                error: Some("no".to_owned()),
+            },
             Message::Killed,
             Message::Stat(stat),
             Message::Spool { length: 9 },

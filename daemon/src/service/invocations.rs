@@ -16,7 +16,7 @@ use super::telling::Telling;
 use super::{Service, browsing, convert, spending, status};
 use crate::domain::{Invocation, InvocationId, Phase};
 use crate::projects::Project;
-use crate::supervise::Vitals;
+use crate::supervise::{Sent, Vitals};
 
 #[tonic::async_trait]
 impl v1::invocations_server::Invocations for Service {
@@ -110,12 +110,19 @@ impl v1::invocations_server::Invocations for Service {
 
     async fn send_input(
         &self,
-        _request: Request<v1::SendInputRequest>,
+        request: Request<v1::SendInputRequest>,
     ) -> Result<Response<v1::SendInputResponse>, Status> {
-        let message = "this daemon cannot send messages to a running agent yet";
-        let refusal = Refusal::new(Code::Unimplemented, "NO_INPUT", message)
-            .todo("stop it, and start one that resumes its session with the message as prompt");
-        Err(refusal.into())
+        let request = request.into_inner();
+        let id = convert::id(request.id)?;
+        let project = convert::project(&request.project, "project")?;
+        let sent = Sent {
+            id: Some(request.message_id).filter(|id| !id.is_empty()),
+            text: request.text,
+            end: request.end,
+        };
+        let message_id = self.supervisor.send(&project, id, sent).await;
+        let message_id = message_id.map_err(status::input)?;
+        Ok(Response::new(v1::SendInputResponse { message_id }))
     }
 
     type FollowStream = Outgoing<v1::FollowResponse>;

@@ -18,9 +18,10 @@ use crate::follow::FollowError;
 use crate::launch::is_exhausted;
 use crate::projects::ProjectError;
 use crate::store::StoreError;
-use crate::supervise::{NoSuchProvider, StartError, StopError};
+use crate::supervise::{InputError, NoSuchProvider, StartError, StopError};
 
 const RETRY: &str = "try again in a moment";
+const RESUME: &str = "start one that resumes its session with the message as prompt: `steroidsctl start --resume last`";
 const NEW_REQUEST_ID: &str = "send a new request id, or the same parameters as before";
 
 /// An error with its causes, on one line.
@@ -221,6 +222,34 @@ pub(super) fn provider(error: &NoSuchProvider) -> Status {
     Refusal::new(Code::NotFound, "UNKNOWN_PROVIDER", error.to_string())
         .field("provider")
         .into()
+}
+
+pub(super) fn input(error: InputError) -> Status {
+    let text = chain(&error);
+    if let Some(short) = shortage(&error, &text) {
+        return short;
+    }
+    let said = |code, reason| Refusal::new(code, reason, &text);
+    let refused = |reason| said(Code::FailedPrecondition, reason).field("id");
+    match error {
+        InputError::NotFound { .. } => said(Code::NotFound, "NO_INVOCATION").field("id"),
+        InputError::NotManaged { .. } => refused("NOT_MANAGED"),
+        InputError::Ended { .. } => refused("ENDED").todo(RESUME),
+        InputError::Queued { .. } => refused("QUEUED").todo("wait until it runs"),
+        InputError::Foreign { .. } => refused("FOREIGN_SHIM"),
+        InputError::OldShim { .. } => refused("OLD_SHIM").todo(RESUME),
+        InputError::NotInteractive { .. } => refused("NOT_INTERACTIVE").todo(RESUME),
+        InputError::Refused { .. } => refused("INPUT_REFUSED"),
+        InputError::Invalid { field, .. } => {
+            said(Code::InvalidArgument, "INVALID_FIELD").field(field)
+        }
+        InputError::StateDir { .. } => internal("STATE_DIR", &text),
+        InputError::Silent { .. } => said(Code::Unavailable, "SHIM_SILENT")
+            .todo("send it again with the same message id: it is delivered once"),
+        InputError::Project(error) => return project(error),
+        InputError::Store(error) => return store(error),
+    }
+    .into()
 }
 
 pub(super) fn stop(error: StopError) -> Status {

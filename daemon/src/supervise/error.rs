@@ -159,6 +159,96 @@ pub enum StartError {
     },
 }
 
+/// Why a message was not delivered.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// The project cannot be used.
+    #[error(transparent)]
+    Project(#[from] ProjectError),
+    /// No such invocation.
+    #[error("invocation {id} does not exist in {}", project.display())]
+    NotFound {
+        /// The project.
+        project: PathBuf,
+        /// The id asked for.
+        id: InvocationId,
+    },
+    /// It belongs to the older tool.
+    #[error("invocation {id} was started by another tool, and takes no messages from here")]
+    NotManaged {
+        /// Its row.
+        id: InvocationId,
+    },
+    /// There is nobody to hear it.
+    #[error("invocation {id} has ended")]
+    Ended {
+        /// Its row.
+        id: InvocationId,
+    },
+    /// There is nobody to hear it yet.
+    #[error("invocation {id} waits for its turn")]
+    Queued {
+        /// Its row.
+        id: InvocationId,
+    },
+    /// Its shim speaks a protocol that we do not.
+    #[error(
+        "invocation {id} runs under a shim of protocol {proto}, which this steroidsd does not know"
+    )]
+    Foreign {
+        /// Its row.
+        id: InvocationId,
+        /// What its folder says.
+        proto: u32,
+    },
+    /// Its shim is of a release that had no messages.
+    #[error("invocation {id} runs under a shim of an earlier release, which passes no messages on")]
+    OldShim {
+        /// Its row.
+        id: InvocationId,
+    },
+    /// Its input was closed behind the prompt.
+    #[error("invocation {id} was started without `interactive`: its input is closed")]
+    NotInteractive {
+        /// Its row.
+        id: InvocationId,
+    },
+    /// Its agent takes none, or not now.
+    #[error("invocation {id} takes no message: {reason}")]
+    Refused {
+        /// Its row.
+        id: InvocationId,
+        /// Why.
+        reason: String,
+    },
+    /// A field makes no sense.
+    #[error("{field} {reason}")]
+    Invalid {
+        /// The request's field.
+        field: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The message could not be written, or what was asked for not be read.
+    #[error("could not use the state folder {}", path.display())]
+    StateDir {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Nobody said what became of it.
+    #[error("the shim of invocation {id} does not answer; the message may yet be delivered")]
+    Silent {
+        /// Its row.
+        id: InvocationId,
+    },
+    /// The database did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Why an invocation was not stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum StopError {

@@ -67,7 +67,7 @@ impl Said {
             }
             Message::Error { error } => self.alarm = Some(error.clone()),
             Message::Hello { .. } | Message::Stopping | Message::Killed => {}
-            Message::Spool { .. } => {}
+            Message::Spool { .. } | Message::Input { .. } => {}
         }
     }
 

@@ -20,6 +20,7 @@ mod error;
 mod finish;
 mod floors;
 mod holds;
+mod input;
 mod job;
 mod keep;
 mod line;
@@ -44,9 +45,10 @@ mod waiting;
 mod zone;
 
 pub use budget::Budgets;
-pub use error::{StartError, StopError};
+pub use error::{InputError, StartError, StopError};
 pub use holds::{HeldProvider, NoSuchProvider};
 pub use prepare::{MAX_PROMPT_BYTES, MAX_RETRIES};
+pub use input::Sent;
 pub use reconcile::{Reconciled, Scope};
 pub use settings::{
     DefaultLimits, ProviderQueue, ProviderSettings, QueueSettings, RedactionSettings, Settings,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use steroids_provider::args::{self, Wanted};
 use steroids_provider::env;
+use steroids_provider::input::takes;
 use steroids_provider::kind::Kind;
 use steroids_shim::spec::{Budget, PROTOCOL, Spec, Turn};
 
@@ -69,6 +70,7 @@ pub(super) fn prepare(
             model,
             session: around.session,
             prompt: &request.prompt,
+            interactive: request.interactive,
             argv: &request.argv,
         },
     )
@@ -85,6 +87,9 @@ pub(super) fn prepare(
         String::new()
     };
     let kind = provider.settings.kind;
+    if request.interactive {
+        takes(kind, &argv).map_err(|reason| invalid("interactive", reason))?;
+    }
     let request_hash = hash(request, name, model);
     let short: String = around.uuid.chars().filter(|c| *c != '-').take(12).collect();
     let spec = Spec {

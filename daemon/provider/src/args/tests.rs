@@ -5,6 +5,7 @@ fn wanted<'a>() -> Wanted<'a> {
         model: "m-1",
         session: None,
         prompt: "do it",
+        interactive: false,
         argv: &[],
     }
 }
@@ -104,6 +105,20 @@ fn the_configured_model_holds_where_the_request_names_none() {
         },
     );
     assert!(unasked.contains("-m usual"), "{unasked}");
+}
+
+#[test]
+fn claude_is_told_that_more_messages_come() {
+    let wanted = Wanted {
+        interactive: true,
+        ..wanted()
+    };
+    let asked = line(&Settings::builtin(Kind::Claude), &wanted);
+    assert!(asked.ends_with(" --input-format stream-json"), "{asked}");
+    // Whoever replaces the arguments replaces them all.
+    assert_eq!(line(&with_args(&["-p"]), &wanted), "claude -p");
+    let codex = line(&Settings::builtin(Kind::Codex), &wanted);
+    assert!(!codex.contains("input-format"), "{codex}");
 }
 
 #[test]

@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::decoder::Decoder;
 use crate::encode::encode_line;
+use crate::evidence::Cause;
 use crate::kind::{Format, Kind};
 use crate::outcome::Outcome;
 use crate::parser::EndedBy;
@@ -362,4 +363,36 @@ fn in_text_mode_an_error_is_told_from_an_answer_by_the_exit() {
     session.line("Not logged in is what it says.");
     assert_eq!(session.exit(0).outcome, Outcome::Success);
     assert_eq!(session.types(), ["output", "complete"]);
+}
+
+#[test]
+fn an_unknown_session_is_told_by_stderr_or_by_the_result() {
+    const SAID: &str = "No conversation found with session ID: s-gone";
+    let result = json!({"type": "result", "subtype": "error_during_execution", "is_error": true,
+                        "errors": [SAID]});
+    let mut session = Session::of(std::slice::from_ref(&result));
+    let verdict = session.exit(1);
+    assert_eq!(verdict.evidence.cause, Some(Cause::UnknownSession));
+    assert_eq!(verdict.evidence.final_event, Some(result.to_string()));
+    let last = session.lines().pop().unwrap();
+    assert_eq!(
+        (&last["outcome"], &last["cause"]),
+        (&"failed".into(), &"unknown_session".into())
+    );
+
+    let mut session = Session::new(Format::Json);
+    let at = session.stamp();
+    let mut ignore = |_: Stamp, _: &Activity<'_>| {};
+    let line = format!("{SAID}\n");
+    session
+        .decoder
+        .feed(Stream::Stderr, at, line.as_bytes(), &mut ignore);
+    let verdict = session.exit(1);
+    assert_eq!(verdict.evidence.cause, Some(Cause::UnknownSession));
+    assert_eq!(verdict.evidence.stderr, [SAID]);
+
+    // What an agent says of it means nothing.
+    let mut session =
+        Session::of(&[json!({"type": "result", "subtype": "success", "result": SAID})]);
+    assert_eq!(session.exit(0).evidence.cause, None);
 }

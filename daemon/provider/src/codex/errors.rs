@@ -261,6 +261,25 @@ mod tests {
     }
 
     #[test]
+    fn an_unknown_session_is_known_by_the_end_of_its_sentence() {
+        let unknown = Some(Cause::UnknownSession);
+        for (line, expected) in [
+            (
+                "Error: thread/resume: thread/resume failed: no rollout found for thread id 019e (code -32600)",
+                unknown,
+            ),
+            (
+                "Error: thread/read: thread/read failed: thread not loaded: bc0d (code -32600)",
+                unknown,
+            ),
+            ("Error: No such file or directory (os error 2)", None),
+            ("it says that no rollout found is an error", None),
+        ] {
+            assert_eq!(cause(line), expected, "{line}");
+        }
+    }
+
+    #[test]
     fn a_retry_tells_its_attempt_and_reason() {
         let cases = [
             (

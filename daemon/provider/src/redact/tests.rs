@@ -308,3 +308,28 @@ fn further_variables_and_patterns_are_those_of_the_specification() {
 fn nothing_of_a_redactor_is_shown_for_debugging() {
     assert!(!format!("{:?}", redactor(KEY, false)).contains("sesame"));
 }
+
+#[test]
+fn evidence_is_redacted_as_what_it_is_and_then_cut() {
+    let redactor = redactor(KEY, false);
+    // Within JSON a slash may be escaped, and what is cut off must not have hidden the rest.
+    let escaped = KEY.replace('/', "\\/");
+    let event = format!(r#"{{"a":"{escaped}","b":"{}"}}"#, "x".repeat(10_000));
+    let mut verdict = crate::judge::judge(
+        &crate::parser::Exit::default(),
+        crate::judge::Findings {
+            event: Some(event),
+            ..Default::default()
+        },
+    )
+    .verdict(None);
+    verdict.evidence.stderr = vec![format!("no: {KEY}")];
+    redactor.verdict(&mut verdict);
+    let event = verdict.evidence.final_event.unwrap();
+    assert!(
+        event.starts_with(&format!(r#"{{"a":"{PLAIN}","b":"xxx"#)),
+        "{event}"
+    );
+    assert!(event.ends_with(" more bytes]"), "{event}");
+    assert_eq!(verdict.evidence.stderr, [format!("no: {PLAIN}")]);
+}

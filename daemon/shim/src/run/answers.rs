@@ -12,9 +12,10 @@ use super::phase::Phase;
 const LONGEST_WHY: usize = 512;
 
 impl Keeper {
-    pub(super) fn obey(&mut self, request: Request) -> Message {
+    /// The answer, unless it comes later.
+    pub(super) fn obey(&mut self, request: Request) -> Option<Message> {
         let now = mono_ms();
-        match request {
+        Some(match request {
             Request::Hello => Message::Hello {
                 proto: PROTOCOL,
                 uuid: self.uuid.clone(),
@@ -39,7 +40,8 @@ impl Keeper {
                 self.take_news();
                 Message::Stat(self.stat(now))
             }
-        }
+            Request::Input { id } => return self.announce_input(id),
+        })
     }
 
     pub(super) fn stat(&self, now: u64) -> Stat {

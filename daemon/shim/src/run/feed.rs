@@ -4,6 +4,22 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::{Errno, write};
 
+/// Bytes that may wait to be taken: the longest prompt, and then as many messages as a person sends
+/// to an agent that does not read.
+const LIMIT: usize = 4 * 1024 * 1024;
+
+/// Why a message was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unfed {
+    /// Nothing more can come.
+    Closed,
+    /// The provider does not read.
+    Full {
+        /// What it has not read.
+        waiting: usize,
+    },
+}
+
 /// The writing end, until it is closed.
 #[derive(Debug)]
 pub(crate) struct Feed {
@@ -51,6 +67,33 @@ impl Feed {
         if !self.keep_open {
             self.pipe = None;
         }
+    }
+
+    /// Whether more may come.
+    pub(crate) fn is_open(&self) -> bool {
+        self.pipe.is_some() && self.keep_open
+    }
+
+    /// Whether so many bytes more can be taken.
+    pub(crate) fn check(&self, bytes: usize) -> Result<(), Unfed> {
+        let waiting = self.prompt.len() - self.written;
+        match self.is_open() {
+            false => Err(Unfed::Closed),
+            true if waiting + bytes > LIMIT => Err(Unfed::Full { waiting }),
+            true => Ok(()),
+        }
+    }
+
+    /// Adds a message that was checked.
+    pub(crate) fn push(&mut self, message: &[u8]) {
+        self.prompt.extend_from_slice(message);
+        self.go_on();
+    }
+
+    /// Nothing more comes: closes after the last byte.
+    pub(crate) fn end(&mut self) {
+        self.keep_open = false;
+        self.go_on();
     }
 
     /// Nobody reads it any more.

@@ -1,6 +1,7 @@
 //! The main loop: one wait for everything, then whatever is ready.
 //! `phase` says what follows from what, `ladder` and `ending` do it.
 
+use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
@@ -10,6 +11,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, read};
 use steroids_provider::activity::{Stamp, Stream};
 use steroids_provider::env::gentle_signal;
+use steroids_provider::input;
+use steroids_provider::kind::Kind;
 use steroids_shim::exit::Reason;
 use steroids_shim::lock::Lock;
 use steroids_shim::protocol::Message;
@@ -52,11 +55,14 @@ pub(super) struct Keeper {
     /// For the launcher, until the provider's number is on record.
     report: Option<Report>,
     pub(super) uuid: String,
+    pub(super) kind: Kind,
+    /// Ids of the messages that were taken.
+    pub(super) inputs: HashSet<String>,
     pub(super) limits: Limits,
     pub(super) gentle: i32,
     pub(super) leave_background: bool,
     pub(super) pid: i32,
-    feed: Feed,
+    pub(super) feed: Feed,
     /// Standard output and standard error, until they are at their end.
     pub(super) pipes: [Option<OwnedFd>; 2],
     pub(super) group: Option<Group>,
@@ -123,10 +129,16 @@ impl Keeper {
             pulse: Pulse::of(&spec),
             gentle: gentle_signal(spec.kind),
             uuid: spec.uuid,
+            kind: spec.kind,
+            inputs: HashSet::new(),
             limits: spec.limits,
             leave_background: spec.leave_background,
             pid: provider.pid,
-            feed: Feed::new(provider.stdin, spec.prompt, spec.interactive),
+            feed: Feed::new(
+                provider.stdin,
+                input::first(spec.kind, spec.interactive, spec.prompt),
+                spec.interactive,
+            ),
             pipes: [Some(provider.stdout), Some(provider.stderr)],
             group: prepared.group,
             signals: prepared.signals,
@@ -306,8 +318,9 @@ impl Keeper {
             Ready::Feed => self.feed.go_on(),
             Ready::Client(index) => {
                 for request in self.connections.serve(index) {
-                    let answer = self.obey(request);
-                    self.connections.answer(index, &answer);
+                    if let Some(answer) = self.obey(request) {
+                        self.connections.answer(index, &answer);
+                    }
                 }
             }
         }
@@ -343,6 +356,7 @@ impl Keeper {
     pub(super) fn take_news(&mut self) {
         let before = self.trouble_in_words();
         self.progress = self.queue.progress();
+        self.take_inputs();
         if self.progress.introduced
             && let Some(report) = self.report.take()
         {

@@ -67,6 +67,13 @@ impl Keeper {
             self.course.last_work = now;
             return;
         }
+        if due.reason == Reason::PostResult && self.feed.is_open() {
+            // It waits for more, as it was asked to; without that it ends by itself.
+            let why = said::no_message(due);
+            self.close_input(&why);
+            self.course.tidy_until = now.saturating_add(self.limits.grace_ms);
+            return;
+        }
         self.record(&Control::Notice {
             level: Level::Warn,
             msg: said::over(due, &self.course),

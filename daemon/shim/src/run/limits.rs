@@ -26,6 +26,8 @@ pub(crate) struct Course {
     pub(crate) last_work: u64,
     /// Milliseconds since the start that are not the provider's: everything stood still.
     pub(crate) stood_still: u64,
+    /// Until when it may end by itself, after its input was closed behind its result.
+    pub(crate) tidy_until: u64,
 }
 
 impl Course {
@@ -36,6 +38,7 @@ impl Course {
             last_output: now,
             last_work: 0,
             stood_still: 0,
+            tidy_until: 0,
         }
     }
 
@@ -177,7 +180,10 @@ fn ahead(limits: &Limits, vitals: Vitals, course: Course) -> [Option<Due>; 3] {
         let limit = limit?;
         let at = from.saturating_add(limit);
         Some(Due {
-            at,
+            at: match reason {
+                Reason::PostResult => at.max(course.tidy_until),
+                _ => at,
+            },
             from,
             reason,
             limit,

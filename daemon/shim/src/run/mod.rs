@@ -17,6 +17,7 @@ mod connections;
 pub(crate) mod detach;
 mod ending;
 mod feed;
+mod input;
 mod keeper;
 mod ladder;
 mod life;

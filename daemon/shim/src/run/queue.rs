@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 use steroids_shim::exit::ExitRecord;
+use steroids_shim::input::Input;
 use steroids_shim::state::State;
 
 /// Bytes between the threads at most.
@@ -45,10 +46,19 @@ struct Inside {
     state: Option<State>,
     /// What is to be recorded once everything has been written.
     last: Option<ExitRecord>,
+    /// Messages to be read, and those that were.
+    loads: VecDeque<String>,
+    loaded: Vec<Loaded>,
     /// Whether the reader wants to hear of every write.
     watched: bool,
     progress: Progress,
 }
+
+/// A message's id, and what it says or why it cannot be read.
+pub(crate) type Loaded = (String, Result<Input, String>);
+
+/// Messages that wait to be read at most: more than anybody sends at once.
+const LOADS: usize = 16;
 
 /// How writing goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,6 +88,8 @@ pub(crate) enum Work {
     Records(Vec<u8>),
     /// Write the state.
     State(Box<State>),
+    /// Read this message.
+    Load(String),
     /// Nothing came for so long.
     Idle,
     /// Everything was taken: record the end.
@@ -131,6 +143,22 @@ impl Queue {
         self.work.notify_one();
     }
 
+    /// Has a message read; false if too many wait.
+    pub(crate) fn load(&self, id: String) -> bool {
+        let mut inside = self.lock();
+        let has_room = inside.loads.len() < LOADS;
+        if has_room {
+            inside.loads.push_back(id);
+            self.work.notify_one();
+        }
+        has_room
+    }
+
+    /// The messages that were read since.
+    pub(crate) fn loaded(&self) -> Vec<Loaded> {
+        mem::take(&mut self.lock().loaded)
+    }
+
     /// Hands in the exit record, which is written after everything else.
     pub(crate) fn finish(&self, record: ExitRecord) {
         self.lock().last = Some(record);
@@ -167,6 +195,9 @@ impl Queue {
                 inside.spare = used;
                 return Work::Records(records);
             }
+            if let Some(id) = inside.loads.pop_front() {
+                return Work::Load(id);
+            }
             if let Some(record) = inside.last.take() {
                 return Work::Last(Box::new(record));
             }
@@ -178,7 +209,10 @@ impl Queue {
                 continue;
             };
             let wait = self.work.wait_timeout_while(inside, patience, |inside| {
-                inside.state.is_none() && inside.pending.is_empty() && inside.last.is_none()
+                inside.state.is_none()
+                    && inside.pending.is_empty()
+                    && inside.loads.is_empty()
+                    && inside.last.is_none()
             });
             let (still, timeout) = wait.unwrap_or_else(PoisonError::into_inner);
             if timeout.timed_out() {
@@ -191,6 +225,12 @@ impl Queue {
     /// The state was written, or could not be.
     pub(super) fn introduced(&self) {
         self.lock().progress.introduced = true;
+        self.ring();
+    }
+
+    /// A message was read, or could not be.
+    pub(super) fn has_loaded(&self, loaded: Loaded) {
+        self.lock().loaded.push(loaded);
         self.ring();
     }
 

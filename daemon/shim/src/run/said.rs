@@ -39,6 +39,12 @@ pub(crate) fn over(due: &Due, course: &Course) -> String {
     }
 }
 
+/// That nobody had more to say to an agent that could be told.
+pub(crate) fn no_message(due: &Due) -> String {
+    let limit = in_words(due.limit);
+    format!("no further message for {limit} after its result; closing its input")
+}
+
 /// That it is not ended, though it was said to be.
 pub(crate) fn goes_on(course: &Course, work: &str, now: u64) -> String {
     let quiet = about(now.saturating_sub(course.last_output));

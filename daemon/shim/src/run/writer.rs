@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use nix::libc;
 use steroids_shim::durable::FileError;
 use steroids_shim::exit::{Draft, ExitRecord};
+use steroids_shim::input::Input;
 use steroids_shim::paths::InvDir;
 use steroids_shim::spool::{SpoolError, Writer};
 
@@ -106,6 +107,10 @@ fn write_records(files: &mut Files, queue: &Queue) -> ExitRecord {
                 // as good.
                 let _ = state.store(&files.dir);
                 queue.introduced();
+            }
+            Work::Load(id) => {
+                let read = Input::take(&files.dir, &id).map_err(|error| error.to_string());
+                queue.has_loaded((id, read));
             }
             Work::Idle if burst => {
                 burst = false;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::evidence::Cause;
 use crate::outcome::Outcome;
 
 type Reading = crate::testing::Reading<Json>;
@@ -231,8 +232,13 @@ fn a_refused_call_shows_on_stderr_alone() {
         "3 output hint",
     ];
     assert_eq!(reading.seen, expected);
-    let error = reading.end(1).error.unwrap();
-    assert_eq!(error, "exit code 1: Error: no rollout found");
+    let verdict = reading.end(1);
+    assert_eq!(
+        verdict.error.unwrap(),
+        "exit code 1: Error: no rollout found"
+    );
+    assert_eq!(verdict.evidence.cause, Some(Cause::UnknownSession));
+    assert_eq!(verdict.evidence.stderr, ["Error: no rollout found"]);
 }
 
 #[test]

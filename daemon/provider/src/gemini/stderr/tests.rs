@@ -92,3 +92,13 @@ fn a_stack_trace_tells_the_problem() {
     assert_eq!(problem.outcome, Outcome::Auth);
     assert_eq!(problem.error, "Bad. (401 UNAUTHENTICATED)");
 }
+
+#[test]
+fn an_unknown_session_is_told_apart() {
+    let line = "Error resuming session: Invalid session identifier \"s-gone\".";
+    let (seen, mut stderr) = read(&[line, "  Use --list-sessions to see available sessions."]);
+    assert_eq!(seen.len(), 2);
+    assert_eq!(stderr.cause(), Some(Cause::UnknownSession));
+    assert_eq!(stderr.take_first().as_deref(), Some(line));
+    assert_eq!(read(&["Unknown arguments: x"]).1.cause(), None);
+}

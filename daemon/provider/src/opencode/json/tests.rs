@@ -1,4 +1,5 @@
 use super::*;
+use crate::evidence::Cause;
 
 type Reading = crate::testing::Reading<Json>;
 
@@ -240,6 +241,8 @@ fn a_start_that_failed_is_told_by_stderr() {
     let verdict = reading.end(1);
     assert!(reading.seen.is_empty());
     assert_eq!(verdict.error.as_deref(), Some("Session not found"));
+    assert_eq!(verdict.evidence.cause, Some(Cause::UnknownSession));
+    assert_eq!(verdict.evidence.stderr, ["Session not found"]);
     let mut reading = Reading::of(&[]);
     reading.line(Stream::Stderr, "opencode run [message..]");
     let error = reading.end(1).error.unwrap();

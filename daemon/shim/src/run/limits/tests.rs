@@ -64,6 +64,17 @@ fn an_open_tool_has_its_own_silence_unless_it_is_no_sign_of_life() {
 }
 
 #[test]
+fn whose_input_was_closed_has_time_to_end_by_itself() {
+    let vitals = Vitals {
+        result_seen: true,
+        ..IDLE
+    };
+    let mut closed = course(0, 50);
+    closed.tidy_until = 90;
+    assert_eq!(end(&LIMITS, vitals, closed), (90, Reason::PostResult));
+}
+
+#[test]
 fn after_the_result_only_what_still_works_keeps_it_alive() {
     let mut vitals = Vitals {
         result_seen: true,

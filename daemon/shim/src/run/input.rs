@@ -1,0 +1,86 @@
+//! Messages to the provider: read by the writing thread, put on record, and handed to its standard
+//! input in that order. Each is taken once, however often it is announced.
+
+use steroids_provider::activity::Level;
+use steroids_provider::input;
+use steroids_shim::input::Input;
+use steroids_shim::protocol::Message;
+use steroids_shim::spool::Control;
+
+use super::clock::mono_ms;
+use super::feed::Unfed;
+use super::keeper::Keeper;
+use super::phase::Phase;
+
+/// Messages that one invocation takes at most; each is remembered by its id.
+const MOST: usize = 10_000;
+
+impl Keeper {
+    /// Has a message read; `Some` is an answer that needs no reading.
+    pub(super) fn announce_input(&mut self, id: String) -> Option<Message> {
+        let refused = if self.inputs.contains(&id) {
+            None
+        } else if self.inputs.len() >= MOST {
+            Some(format!("it has had {MOST} messages"))
+        } else if self.queue.load(id.clone()) {
+            // Answered when it was read.
+            return None;
+        } else {
+            Some("too many messages wait to be read".to_owned())
+        };
+        Some(Message::Input { id, error: refused })
+    }
+
+    /// Takes the messages that were read.
+    pub(super) fn take_inputs(&mut self) {
+        for (id, read) in self.queue.loaded() {
+            let refused = match read {
+                _ if self.inputs.contains(&id) => None,
+                Ok(input) => self.take_input(&input).err(),
+                Err(error) => Some(error),
+            };
+            if refused.is_none() {
+                self.inputs.insert(id.clone());
+            }
+            self.connections
+                .push(&Message::Input { id, error: refused });
+        }
+    }
+
+    fn take_input(&mut self, input: &Input) -> Result<(), String> {
+        if self.phase != Phase::Running || self.ended.is_some() {
+            return Err("the agent is ending".to_owned());
+        }
+        let line = match input.text.is_empty() {
+            true => String::new(),
+            false => input::message(self.kind, &input.text),
+        };
+        self.feed.check(line.len()).map_err(|unfed| match unfed {
+            Unfed::Closed => "its input is closed".to_owned(),
+            Unfed::Full { waiting } => {
+                format!("{waiting} bytes wait already: it does not read its input")
+            }
+        })?;
+        if !line.is_empty() {
+            self.record(&Control::Input {
+                msg: input.text.clone(),
+            });
+            self.feed.push(line.as_bytes());
+            // It has something to do again.
+            self.course.last_output = mono_ms();
+        }
+        if input.end {
+            self.close_input("no further message, as was asked for; its input is closed");
+        }
+        Ok(())
+    }
+
+    /// Closes the provider's input behind what was written: a tidy end, where it waits for more.
+    pub(super) fn close_input(&mut self, why: &str) {
+        self.record(&Control::Notice {
+            level: Level::Info,
+            msg: why.to_owned(),
+        });
+        self.feed.end();
+    }
+}

@@ -87,6 +87,8 @@ impl Client {
         read = invocations.read(v1::ReadRequest) -> v1::ReadResponse, DEADLINE;
         /// What invocations used, summed.
         usage = invocations.usage(v1::UsageRequest) -> v1::UsageResponse, DEADLINE;
+        /// Makes the log of an ended invocation anew.
+        reproject = invocations.reproject(v1::ReprojectRequest) -> v1::ReprojectResponse, LONG_DEADLINE;
         /// Makes the daemon serve a folder, and makes it a project if asked to.
         register = projects.register(v1::RegisterRequest) -> v1::RegisterResponse, LONG_DEADLINE;
         /// All registered projects.

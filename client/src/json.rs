@@ -397,11 +397,29 @@ pub fn status(it: &v1::StatusResponse) -> Value {
         "rssBytes": it.rss_bytes,
         "hooks": it.hooks,
     });
+    if !it.unknown.is_empty() {
+        shape["unknown"] = it.unknown.iter().map(unknown).collect();
+    }
     if !it.config.is_empty() {
         shape["config"] = it.config.as_str().into();
     }
     if it.last_wakeup_at_ms > 0 {
         shape["lastWakeupAtMs"] = it.last_wakeup_at_ms.into();
+    }
+    shape
+}
+
+fn unknown(it: &v1::UnknownEvents) -> Value {
+    let name = |it: &v1::UnknownName| json!({"name": it.name, "count": it.count});
+    let mut shape = json!({
+        "provider": it.provider,
+        "count": it.count,
+        "names": it.names.iter().map(name).collect::<Vec<_>>(),
+        "firstAtMs": it.first_at_ms,
+        "lastAtMs": it.last_at_ms,
+    });
+    if !it.version.is_empty() {
+        shape["version"] = it.version.as_str().into();
     }
     shape
 }

@@ -33,6 +33,7 @@ mod page;
 mod process;
 mod project_paths;
 mod recordings;
+mod reproject;
 mod requests;
 mod restart;
 mod retention;

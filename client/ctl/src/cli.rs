@@ -7,8 +7,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
-    cleanup, completions, doctor, holds, hooks, init, list, migrate, projects, send, show, start,
-    status, stop, stream, tasks, timeline, usage, wakeup, web,
+    cleanup, completions, doctor, holds, hooks, init, list, migrate, projects, reproject, send, show, start, status, stop, stream, tasks, timeline, usage, wakeup, web,
 };
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -88,6 +87,8 @@ pub(crate) enum Command {
     Migrate(migrate::Args),
     /// Delete what is no longer needed
     Cleanup(cleanup::Args),
+    /// Make logs anew from their transcripts, with today's parsers
+    Reproject(reproject::Args),
     /// Run the maintenance pass now
     Wakeup(wakeup::Args),
     /// Show who is told of what happens, and how that goes

@@ -6,6 +6,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use steroids_client::{json, v1};
 
+/// Names of events that are told of one version of a provider; --json has all.
+const UNKNOWN_NAMES: usize = 4;
+
 /// Milliseconds since the epoch, now.
 pub(crate) fn now_ms() -> i64 {
     SystemTime::now()
@@ -131,6 +134,25 @@ fn input_tokens(usage: &v1::Usage) -> u64 {
         .saturating_add(usage.cache_creation_tokens)
 }
 
+/// Provider events that no parser knew: `claude 2.1.300: 14 (system/foo 12, x 2)`.
+pub(crate) fn unknown(events: &v1::UnknownEvents) -> String {
+    let mut text = events.provider.clone();
+    if !events.version.is_empty() {
+        text.push_str(&format!(" {}", events.version));
+    }
+    let names = events.names.iter().take(UNKNOWN_NAMES);
+    let mut names: Vec<String> = names
+        .map(|it| match it.name.as_str() {
+            "" => format!("without a name {}", it.count),
+            name => format!("{name} {}", it.count),
+        })
+        .collect();
+    if events.names.len() > UNKNOWN_NAMES {
+        names.push("…".to_owned());
+    }
+    format!("{text}: {} ({})", events.count, names.join(", "))
+}
+
 /// True while something may still happen to the invocation.
 pub(crate) fn is_open(invocation: &v1::Invocation) -> bool {
     matches!(
@@ -175,6 +197,30 @@ mod tests {
         assert_eq!(bytes(12_600), "12.3 KiB");
         assert_eq!(cost(0.0042), "$0.0042");
         assert_eq!(cost(1.5), "$1.50");
+    }
+
+    #[test]
+    fn events_that_no_parser_knew_are_told_by_who_printed_them() {
+        let name = |name: &str, count| v1::UnknownName {
+            name: name.to_owned(),
+            count,
+        };
+        let mut events = v1::UnknownEvents {
+            provider: "claude".to_owned(),
+            version: "2.1.300".to_owned(),
+            count: 14,
+            names: vec![name("system/foo", 12), name("", 2)],
+            ..Default::default()
+        };
+        assert_eq!(
+            unknown(&events),
+            "claude 2.1.300: 14 (system/foo 12, without a name 2)"
+        );
+        events.version.clear();
+        events.names = (0..9)
+            .map(|number| name(&format!("n{number}"), 1))
+            .collect();
+        assert_eq!(unknown(&events), "claude: 14 (n0 1, n1 1, n2 1, n3 1, …)");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! for long, and every label has few values, but for the lag of a stream, which has one per stream
 //! that is open.
 
+mod unknown;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,6 +15,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+
+pub(crate) use unknown::unknown_events;
 
 /// Counters. Cheap to clone.
 #[derive(Debug, Clone)]

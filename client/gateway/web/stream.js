@@ -33,6 +33,8 @@ export class ResumingStream {
   #failures = 0;
   /** @type {StreamEvent | null} */
   #last = null;
+  /** Behind which last line it was asked at once whether more comes. */
+  #askedBehind = null;
   /** The token that the last request went out with. */
   #used = null;
   #wake = () => {};
@@ -75,6 +77,7 @@ export class ResumingStream {
     while (!this.#closed.signal.aborted) {
       const goOn = await this.#connect().catch(() => true);
       if (!goOn || this.#closed.signal.aborted) return;
+      if (this.#asksAtOnce()) continue;
       this.#become('reconnecting');
       await this.#pause();
     }
@@ -171,6 +174,18 @@ export class ResumingStream {
     const isLast = id === null ? LAST_WORDS.has(last?.type) : this.#endsByLine && LAST_LINES.has(last?.type);
     if (!isLast) return false;
     this.#become('ended');
+    return true;
+  }
+
+  /**
+   * Whether the connection ended behind what may be the last line of another tool's run: then a 204
+   * is likely, and nothing to be told of. Once for each place, in case it is not.
+   */
+  #asksAtOnce() {
+    const { id = null, data = '' } = this.#last ?? {};
+    if (this.#endsByLine || id === null || id === this.#askedBehind) return false;
+    if (!LAST_LINES.has(parseObject(data)?.type)) return false;
+    this.#askedBehind = id;
     return true;
   }
 

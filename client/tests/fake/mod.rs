@@ -195,3 +195,24 @@ pub(crate) fn invocation(id: i64, state: v1::State) -> v1::Invocation {
         ..Default::default()
     }
 }
+
+/// What a real daemon says of a log that an older parser had made.
+pub(crate) fn reprojected() -> v1::ReprojectResponse {
+    v1::ReprojectResponse {
+        result: "rebuilt".to_owned(),
+        lines_before: 12,
+        lines_after: 11,
+        types: vec![v1::TypeCount {
+            r#type: "unknown".to_owned(),
+            before: 2,
+            after: 1,
+        }],
+        unknown_before: 2,
+        unknown_after: 1,
+        row: vec![v1::RowChange {
+            field: "outcome".to_owned(),
+            before: "failed".to_owned(),
+            after: "rate_limited".to_owned(),
+        }],
+    }
+}

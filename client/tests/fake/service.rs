@@ -9,7 +9,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use v1::follow_request::Selector;
 
-use super::{Shared, invocation};
+use super::{Shared, invocation, reprojected};
 
 type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 type Answer<T> = Result<Response<T>, Status>;
@@ -166,6 +166,22 @@ impl v1::invocations_server::Invocations for Shared {
 
     async fn usage(&self, _request: Request<v1::UsageRequest>) -> Answer<v1::UsageResponse> {
         Err(Status::unimplemented("no test asks for it"))
+    }
+
+    async fn reproject(
+        &self,
+        request: Request<v1::ReprojectRequest>,
+    ) -> Answer<v1::ReprojectResponse> {
+        self.refused("reproject")?;
+        match request.into_inner().id {
+            1 => Ok(Response::new(reprojected())),
+            _ => Ok(Response::new(v1::ReprojectResponse {
+                result: "unchanged".to_owned(),
+                lines_before: 5,
+                lines_after: 5,
+                ..Default::default()
+            })),
+        }
     }
 
     async fn timeline(

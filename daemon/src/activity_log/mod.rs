@@ -16,6 +16,7 @@ mod reader;
 mod recover;
 mod replace;
 mod resume;
+mod tally;
 mod writer;
 
 use std::os::fd::OwnedFd;
@@ -32,10 +33,12 @@ pub use reader::{Batch, Break, LogReader, MAX_LINE, Step};
 pub use recover::{Recovered, Tail};
 pub use replace::Replacement;
 pub use resume::{Lost, Opened};
+pub use tally::Tally;
 pub use writer::LogWriter;
 
 use crate::domain::{InvocationId, Offset};
 use paths::{Place, file_name, parse_file_name};
+use replace::{NEW_SUFFIX, new_name};
 
 /// The logs of one project; a cheap handle.
 #[derive(Debug, Clone)]
@@ -113,6 +116,16 @@ impl ActivityLogs {
         LogComparer::open(&self.place, id, len)
     }
 
+    /// As [`ActivityLogs::compare`], with all that the log has; `None` if there is no log, or
+    /// something that is not read stands in its place.
+    pub fn compare_all(&self, id: InvocationId) -> Result<Option<LogComparer>, LogError> {
+        let len = match self.reader(id, Offset::START) {
+            Err(LogError::Missing { .. } | LogError::Refused { .. }) => return Ok(None),
+            reader => reader?.file_len()?,
+        };
+        self.compare(id, len).map(Some)
+    }
+
     /// Begins a new log that takes the old one's place when it is committed.
     pub fn replace(&self, id: InvocationId) -> Result<Replacement, LogError> {
         Replacement::begin(&self.place, id)
@@ -139,6 +152,27 @@ impl ActivityLogs {
             }
         }
         Ok(files)
+    }
+
+    /// Invocations of which a log was begun that did not take the old one's place: one that is being
+    /// made, or that a crash left.
+    pub fn unfinished(&self) -> Result<Vec<InvocationId>, LogError> {
+        let folder = match self.place.open() {
+            Err(error) if error.is_missing() => return Ok(Vec::new()),
+            other => other?,
+        };
+        let mut ids = Vec::new();
+        let of_log = |name: &str| parse_file_name(name.strip_suffix(NEW_SUFFIX)?);
+        folder.names(|name| ids.extend(of_log(name)))?;
+        Ok(ids)
+    }
+
+    /// Removes what is left of such a log; false if there was nothing.
+    pub fn remove_unfinished(&self, id: InvocationId) -> Result<bool, LogError> {
+        match self.place.open() {
+            Err(error) if error.is_missing() => Ok(false),
+            folder => folder?.unlink(&new_name(id)),
+        }
     }
 
     /// The highest id that has a log; ids up to it are never given again.

@@ -108,6 +108,9 @@ fn aside_name(id: InvocationId) -> String {
     format!("{id}.log.folder-{ms}")
 }
 
-fn new_name(id: InvocationId) -> String {
-    format!("{id}.log.new")
+/// What the name of a log that is being made has after the log's own.
+pub(super) const NEW_SUFFIX: &str = ".new";
+
+pub(super) fn new_name(id: InvocationId) -> String {
+    format!("{}{NEW_SUFFIX}", file_name(id))
 }

@@ -12,6 +12,8 @@
 //! disk may be slow, and whoever drops the wait loses a descriptor, not a line, because the
 //! position moves only when the bytes have arrived.
 
+mod ends;
+
 use std::sync::Arc;
 
 use crate::activity_log::{Batch, Break, LogReader, Lost, Opened, Step};
@@ -280,6 +282,8 @@ impl Tail {
         if self.is_ours() && !self.row.is_ended {
             self.trust.spoiled();
         }
+        // What comes now may be of another generation, and cursors have to say of which.
+        self.is_row_stale = true;
     }
 
     /// True while a line that is none of ours can still be put right by a rebuild.
@@ -294,93 +298,6 @@ impl Tail {
         self.is_unchecked = true;
         self.is_row_stale = !(self.row.is_ended || self.is_ours() && is_told_of_rows);
         self.trust.polled();
-    }
-
-    // What the position names is gone; the subscriber is told before anything else.
-    fn start_over(&mut self, why: Why, reader: Option<LogReader>) {
-        let lost = self.position.take();
-        self.reader = reader;
-        self.is_fresh = true;
-        if matches!(self.extent, Extent::UpTo(_)) {
-            self.extent = Extent::Present;
-        }
-        // Who has nothing has lost nothing.
-        let lost = lost.filter(|at| !at.offset.is_start());
-        self.owed = lost.is_some().then_some(Gap { why, lost });
-    }
-
-    fn lose(&mut self) {
-        self.start_over(
-            if self.row.is_ended {
-                Why::NoLog
-            } else {
-                Why::Deleted
-            },
-            None,
-        );
-        self.is_finished = self.row.is_ended;
-    }
-
-    fn told_gap(&mut self) -> Told {
-        self.owed.take().map_or(Told::Idle, Told::Gap)
-    }
-
-    fn absent(&mut self) -> Told {
-        if self.position.is_some() {
-            self.lose();
-            return self.told_gap();
-        }
-        if self.row.is_ended {
-            self.finish();
-            let gap = Gap {
-                why: Why::NoLog,
-                lost: None,
-            };
-            return if self.is_sole {
-                Told::Gap(gap)
-            } else {
-                Told::Finished
-            };
-        }
-        self.rested()
-    }
-
-    // There is nothing more now.
-    fn rested(&mut self) -> Told {
-        if !matches!(self.extent, Extent::Whole) {
-            self.finish();
-            return Told::Finished;
-        }
-        self.is_fresh = false;
-        Told::Idle
-    }
-
-    fn at_end(&mut self) -> Told {
-        if !self.row.is_ended || !matches!(self.extent, Extent::Whole) {
-            return self.rested();
-        }
-        if self.row.lingers {
-            // Its writer may close the row before the log: once more, at the next poll.
-            self.row.lingers = false;
-            return self.rested();
-        }
-        self.finish();
-        let at_start = self.position.is_none_or(|at| at.offset.is_start());
-        if self.is_ours() && (self.told == Progress::Some || at_start) {
-            return Told::Gap(Gap {
-                why: Why::Incomplete,
-                lost: Some(self.position()),
-            });
-        }
-        Told::Finished
-    }
-
-    // So much was given as was there when reading began.
-    fn is_past_extent(&self) -> bool {
-        match self.extent {
-            Extent::UpTo(len) => self.position().offset.get() >= len,
-            Extent::Whole | Extent::Present => false,
-        }
     }
 
     fn generation(&self) -> Generation {

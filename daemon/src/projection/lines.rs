@@ -9,6 +9,7 @@ use steroids_shim::spec::Spec;
 use steroids_shim::spool::Control;
 
 use super::live::Course;
+use super::unknown::Unknowns;
 
 /// Takes activities and keeps their lines, without secrets, until they are written.
 pub(super) struct Lines {
@@ -16,7 +17,7 @@ pub(super) struct Lines {
     pub(super) bytes: Vec<u8>,
     /// Of the last line: it never falls, also where a spool holds more than its exit record says.
     raw: u64,
-    pub(super) unknown: u64,
+    pub(super) unknown: Unknowns,
     pub(super) course: Course,
 }
 
@@ -27,7 +28,7 @@ impl Lines {
             redactor: redactor.clone(),
             bytes: Vec::new(),
             raw: 0,
-            unknown: 0,
+            unknown: Unknowns::default(),
             course: Course::new(waits),
         }
     }
@@ -45,11 +46,9 @@ impl Lines {
 
 impl Sink for Lines {
     fn activity(&mut self, at: Stamp, activity: &Activity<'_>) {
-        if matches!(activity, Activity::Unknown { .. }) {
-            self.unknown += 1;
-        }
         let redacted = self.redactor.activity(activity);
         let activity = redacted.as_ref().unwrap_or(activity);
+        self.unknown.note(at, activity);
         self.raw = self.raw.max(at.raw);
         let at = Stamp {
             raw: self.raw,

@@ -19,9 +19,11 @@ mod error;
 mod lines;
 mod live;
 mod output;
+mod remake;
 mod stub;
 #[cfg(test)]
 mod tests;
+mod unknown;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -41,7 +43,9 @@ pub use ending::ending_of;
 pub use error::ProjectionError;
 use lines::{Lines, text};
 use output::{Flushed, Output};
+pub use remake::{Checked, Remake, RemakeError};
 pub use stub::write_stub;
+pub use unknown::Unknown;
 
 use crate::activity_log::ActivityLogs;
 use crate::domain::{InvocationId, Live, Stalls};
@@ -109,8 +113,22 @@ impl Projection {
     ) -> Result<Self, ProjectionError> {
         let id = InvocationId::new(spec.invocation).ok_or(ProjectionError::NoId)?;
         let output = Output::open_or_rebuild(&logs, id)?;
-        Ok(Projection {
-            rebuilt_for: output.is_rebuilding().then(|| logs.standing(id)),
+        let rebuilt_for = output.is_rebuilding().then(|| logs.standing(id));
+        let mut projection = Projection::into(output, id, spec, redactor, dir, logs);
+        projection.rebuilt_for = rebuilt_for;
+        Ok(projection)
+    }
+
+    fn into(
+        output: Output,
+        id: InvocationId,
+        spec: Arc<Spec>,
+        redactor: Redactor,
+        dir: InvDir,
+        logs: ActivityLogs,
+    ) -> Self {
+        Projection {
+            rebuilt_for: None,
             log_path: logs.path(id),
             decoder: decoder(&spec),
             lines: Lines::new(&spec, &redactor),
@@ -124,7 +142,7 @@ impl Projection {
             started: false,
             damage: None,
             stopped_for: None,
-        })
+        }
     }
 
     /// Where the log stands, for hints.
@@ -132,9 +150,10 @@ impl Projection {
         &self.log_path
     }
 
-    /// Provider events no parser knew, since the last call.
-    pub fn take_unknown(&mut self) -> u64 {
-        std::mem::take(&mut self.lines.unknown)
+    /// Provider events no parser knew, since the last call. Each is told once, however often the
+    /// spool is decoded here.
+    pub fn take_unknown(&mut self) -> Vec<Unknown> {
+        self.lines.unknown.take()
     }
 
     /// How the invocation is doing, by the lines made so far; after a restart these are at first
@@ -420,7 +439,9 @@ impl Projection {
         self.output = output;
         self.spool = None;
         self.decoder = decoder(&self.spec);
+        let unknown = self.lines.unknown.again();
         self.lines = Lines::new(&self.spec, &self.redactor);
+        self.lines.unknown = unknown;
         self.started = false;
         self.damage = None;
         self.stopped_for = None;

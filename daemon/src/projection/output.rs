@@ -1,10 +1,12 @@
 //! Where projected lines go: compared with what the log holds, appended to it, or into a new log
 //! that will take its place.
 
-use crate::activity_log::{ActivityLogs, Compared, LogComparer, LogError, LogWriter, Replacement};
+use crate::activity_log::{
+    ActivityLogs, Compared, LogComparer, LogError, LogWriter, Replacement, Tally,
+};
 use crate::domain::InvocationId;
 
-/// One of the three, and the way from one to the next.
+/// One of these, and the way from one to the next.
 pub(super) enum Output {
     /// The log holds these lines already, if it is ours.
     Comparing {
@@ -15,6 +17,12 @@ pub(super) enum Output {
     Appending { writer: LogWriter },
     /// The log is being written anew.
     Rebuilding { replacement: Replacement },
+    /// Nothing is written: what the log would be is counted, and compared with what it is.
+    Checking {
+        /// `None` once it is known to differ, or where there is no log.
+        comparer: Option<LogComparer>,
+        tally: Tally,
+    },
     /// Between two of the above; an error left it here, and the next look begins a new log.
     Broken,
     /// Let go of; the next look opens it again.
@@ -63,11 +71,30 @@ impl Output {
         Ok(Output::Rebuilding { replacement })
     }
 
+    /// What the log is, to be looked at and left as it is.
+    pub(super) fn check(logs: &ActivityLogs, id: InvocationId) -> Result<Self, LogError> {
+        Ok(Output::Checking {
+            comparer: logs.compare_all(id)?,
+            tally: Tally::default(),
+        })
+    }
+
+    /// Of what was checked: the lines by type, and whether the log holds them and no others.
+    pub(super) fn checked(self) -> (Tally, bool) {
+        match self {
+            Output::Checking { comparer, tally } => {
+                let is_same = comparer.is_some_and(|comparer| comparer.is_at_end());
+                (tally, is_same)
+            }
+            _ => (Tally::default(), false),
+        }
+    }
+
     /// False if the log's name no longer leads to what we write.
     pub(super) fn is_current(&self) -> Result<bool, LogError> {
         match self {
             Output::Comparing { writer, .. } | Output::Appending { writer } => writer.is_current(),
-            Output::Rebuilding { .. } => Ok(true),
+            Output::Rebuilding { .. } | Output::Checking { .. } => Ok(true),
             Output::Broken | Output::Closed => Ok(false),
         }
     }
@@ -137,6 +164,16 @@ impl Output {
                 }
                 written.map(|()| Flushed::Same)
             }
+            Output::Checking { comparer, tally } => {
+                tally.count(lines);
+                if let Some(held) = comparer
+                    && held.feed(lines)? != Compared::Same
+                {
+                    *comparer = None;
+                }
+                lines.clear();
+                Ok(Flushed::Same)
+            }
             Output::Broken | Output::Closed => Ok(Flushed::Differs),
         }
     }
@@ -146,7 +183,10 @@ impl Output {
         match self {
             Output::Comparing { writer, .. } | Output::Appending { writer } => writer.sync(),
             // Publishing syncs.
-            Output::Rebuilding { .. } | Output::Broken | Output::Closed => Ok(()),
+            Output::Rebuilding { .. }
+            | Output::Checking { .. }
+            | Output::Broken
+            | Output::Closed => Ok(()),
         }
     }
 

@@ -1,4 +1,5 @@
 mod live;
+mod remake;
 
 use std::fs;
 use std::os::fd::OwnedFd;

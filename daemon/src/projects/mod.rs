@@ -24,8 +24,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
-use futures_util::{StreamExt as _, stream};
-use tokio::sync::watch;
+use futures_util::{stream, StreamExt as _};
+use tokio::sync::{OwnedMutexGuard, watch};
 use tokio::time::timeout;
 
 pub use error::ProjectError;
@@ -62,6 +62,15 @@ struct Shared {
     changed: watch::Sender<u64>,
     closed: AtomicBool,
     troubles: Troubles,
+    /// See [`Upkeep`].
+    upkeep: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// Held by whoever removes or replaces what ended invocations have left, so that one does not take
+/// away what another reads. Those who wait have their turn in order.
+#[derive(Debug)]
+pub struct Upkeep {
+    _alone: OwnedMutexGuard<()>,
 }
 
 /// Whether a project can be used.
@@ -115,6 +124,7 @@ impl Projects {
                 closed: AtomicBool::new(false),
                 troubles: Troubles::default(),
                 last_seen: Mutex::default(),
+                upkeep: Arc::default(),
             }),
         };
         let opened = |path: PathBuf, error: ProjectError| {
@@ -180,6 +190,15 @@ impl Projects {
     /// Those that are open now, by path.
     pub fn all(&self) -> Vec<Arc<Project>> {
         locked(&self.shared.open).values().cloned().collect()
+    }
+
+    /// Waits until nobody else is at the upkeep of ended invocations, and keeps others from it until
+    /// the answer is dropped.
+    pub async fn upkeep(&self) -> Upkeep {
+        let upkeep = Arc::clone(&self.shared.upkeep);
+        Upkeep {
+            _alone: upkeep.lock_owned().await,
+        }
     }
 
     /// Grows when a project is added, opened or given up.

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::policy::{self, Spool, SpoolLimits};
 use crate::activity_log::{LogError, LogFile};
 use crate::domain::{InvocationId, Phase};
-use crate::projects::Project;
+use crate::projects::{Project, Projects, Upkeep};
 use crate::store::StoreError;
 
 /// A row is read in microseconds, or, while its database is locked, within SQLite's wait of 5 s.
@@ -77,15 +77,18 @@ pub enum SweepError {
 }
 
 /// Removes a project's logs last written more than `days` ago: none with `None`, those of all
-/// ended invocations with zero.
+/// ended invocations with zero. What a crash left of logs that were being made goes too.
 pub async fn logs(
     project: &Arc<Project>,
+    _alone: &Upkeep,
     days: Option<u32>,
     dry_run: bool,
     now: SystemTime,
 ) -> Result<Swept, SweepError> {
     let listed = Arc::clone(project);
-    let files = blocking(move || listed.logs().files()).await??;
+    let (files, unfinished) =
+        blocking(move || Ok::<_, LogError>((listed.logs().files()?, listed.logs().unfinished()?)))
+            .await??;
     // Asked after the listing: whose log was listed has its row by now, so one that began
     // meanwhile is among these or has no log in the list.
     let open = open_ids(project).await?;
@@ -102,6 +105,12 @@ pub async fn logs(
     blocking(move || {
         for file in sorted.expired {
             remove_log(&project, file, &mut swept);
+        }
+        // Those of open ones are being made; of ended ones only somebody at the upkeep makes any.
+        for id in unfinished.into_iter().filter(|id| !open.contains(id)) {
+            if let Err(error) = project.logs().remove_unfinished(id) {
+                swept.failures.push(error.to_string());
+            }
         }
         swept
     })
@@ -139,6 +148,7 @@ pub async fn events(project: &Project) -> Result<usize, StoreError> {
 pub async fn spools(
     state_dir: &Path,
     projects: &[Arc<Project>],
+    _alone: &Upkeep,
     limits: SpoolLimits,
     dry_run: bool,
     now: SystemTime,

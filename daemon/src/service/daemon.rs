@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use steroids_proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::{Service, convert, status};
+use super::{convert, Service, status, upkeep};
 
 /// Longer than a look at many databases takes, and no longer than somebody who asks would wait; for
 /// the programs and the room on disk again so long.
@@ -132,6 +132,7 @@ impl v1::daemon_server::Daemon for Service {
             max_queued: count(self.supervisor.max_queued()),
             holds: self.holds(),
             hooks: count(self.told.list().len()),
+            unknown: upkeep::unknown(self.supervisor.unknown()),
         }))
     }
 

@@ -13,7 +13,7 @@ use super::peer::peer;
 use super::refusal::Refusal;
 use super::stream::{Outgoing, outgoing};
 use super::telling::Telling;
-use super::{Service, browsing, convert, spending, status};
+use super::{browsing, convert, Service, spending, status, upkeep};
 use crate::domain::{Invocation, InvocationId, Phase};
 use crate::projects::Project;
 use crate::supervise::{Sent, Vitals};
@@ -163,6 +163,14 @@ impl v1::invocations_server::Invocations for Service {
     ) -> Result<Response<v1::UsageResponse>, Status> {
         let used = spending::usage(self, request.into_inner()).await?;
         Ok(Response::new(used))
+    }
+
+    async fn reproject(
+        &self,
+        request: Request<v1::ReprojectRequest>,
+    ) -> Result<Response<v1::ReprojectResponse>, Status> {
+        let done = upkeep::reproject(self, request.into_inner()).await?;
+        Ok(Response::new(done))
     }
 
     type TimelineStream = Outgoing<v1::TimelineResponse>;

@@ -28,7 +28,8 @@ fn deadline(path: &str) -> Duration {
         "/steroids.v1.Daemon/Wakeup"
         | "/steroids.v1.Daemon/TestHook"
         | "/steroids.v1.Projects/Migrate"
-        | "/steroids.v1.Projects/CleanupLogs" => MAINTENANCE,
+        | "/steroids.v1.Projects/CleanupLogs"
+        | "/steroids.v1.Invocations/Reproject" => MAINTENANCE,
         _ => UNARY,
     }
 }

@@ -26,6 +26,7 @@ mod status;
 mod stream;
 mod subscribers;
 mod telling;
+mod upkeep;
 mod wakeups;
 mod watching;
 

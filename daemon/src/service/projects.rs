@@ -103,9 +103,10 @@ impl v1::projects_server::Projects for Service {
             answer.failures.push(NO_AGES.to_owned());
             return Ok(Response::new(answer));
         }
+        let alone = self.projects.upkeep().await;
         for project in self.projects_at(&request.project).await? {
             let now = steroids_failpoint::wall_clock();
-            match sweep::logs(&project, days, request.dry_run, now).await {
+            match sweep::logs(&project, &alone, days, request.dry_run, now).await {
                 Ok(swept) => add(&mut answer, swept),
                 Err(error) => answer
                     .failures

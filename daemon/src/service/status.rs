@@ -2,6 +2,8 @@
 //! Each arm is written out, so that a new error asks to be thought about here. What the client can
 //! act on is told with its causes; what only a person at the machine can, is logged with them.
 
+mod reproject;
+
 use std::error::Error;
 use std::io;
 
@@ -19,6 +21,8 @@ use crate::launch::is_exhausted;
 use crate::projects::ProjectError;
 use crate::store::StoreError;
 use crate::supervise::{InputError, NoSuchProvider, StartError, StopError};
+
+pub(super) use reproject::reproject;
 
 const RETRY: &str = "try again in a moment";
 const RESUME: &str = "start one that resumes its session with the message as prompt: `steroidsctl start --resume last`";

@@ -44,10 +44,7 @@ pub(super) fn finish(
         });
     }
     let overridden = foreign_word(connection, &before)?;
-    write_shared(connection, id, ending)?;
-    write_extra(connection, id, ending)?;
-    write_own(connection, id, ending)?;
-    usage::write(connection, id, ending)?;
+    write_ending(connection, id, ending)?;
     if let Some(managed) = &before.managed {
         let over = locks::release(connection, &managed.uuid)
             // The task's next one may have begun while this one was being finished.
@@ -60,10 +57,8 @@ pub(super) fn finish(
             over => over?,
         }
     }
-    if let Some(word) = &overridden
-        && !is_told(connection, id)?
-    {
-        record(connection, OVERRIDDEN, &before, overridden_by(word))?;
+    if let Some(word) = &overridden {
+        tell_once(connection, &before, word)?;
     }
     let message = match &ending.error {
         Some(error) => format!("{}: {error}", ending.outcome),
@@ -75,6 +70,30 @@ pub(super) fn finish(
         overridden,
         repeated: false,
     })
+}
+
+/// All that a row says of the end.
+pub(super) fn write_ending(
+    connection: &Connection,
+    id: InvocationId,
+    ending: &Ending,
+) -> Result<(), Failure> {
+    write_shared(connection, id, ending)?;
+    write_extra(connection, id, ending)?;
+    write_own(connection, id, ending)?;
+    usage::write(connection, id, ending)
+}
+
+/// Records that another program had closed the row, unless that was told before.
+pub(super) fn tell_once(
+    connection: &Connection,
+    about: &Invocation,
+    word: &str,
+) -> Result<(), Failure> {
+    if is_told(connection, about.id)? {
+        return Ok(());
+    }
+    record(connection, OVERRIDDEN, about, overridden_by(word))
 }
 
 /// The provider's process is there, or its row has only now left the queue.

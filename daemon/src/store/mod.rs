@@ -24,6 +24,7 @@ mod open;
 mod place;
 mod query;
 mod queue;
+mod revise;
 mod rows;
 mod schema;
 mod spend;
@@ -52,6 +53,7 @@ pub use neighbour::{Runner, running as neighbours};
 pub use place::Stamp;
 pub use queue::Turned;
 pub use rows::{Detail, Ending, NewInvocation, Rusage};
+pub use revise::{Change, Revision};
 pub use schema::Schema;
 pub use spend::Used;
 

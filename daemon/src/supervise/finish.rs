@@ -52,7 +52,7 @@ async fn finish_log(
         .await
         .ok()?;
         projection = back;
-        job.inner.count_unknown(projection.take_unknown());
+        job.count_unknown(&mut projection);
         match finished {
             Ok((ending, Step::Rebuilt)) => {
                 projection = job.publish_rebuilt(projection).await?;

@@ -323,7 +323,7 @@ impl Job {
             .await
             .ok()?;
             projection = back;
-            self.inner.count_unknown(projection.take_unknown());
+            self.count_unknown(&mut projection);
             match step {
                 Ok(Step::UpToDate { appended }) => {
                     if appended {
@@ -406,6 +406,12 @@ impl Job {
         }
         self.inner.hints.poke(back.log_path());
         Some(back)
+    }
+
+    /// What no parser knew, as far as it was not counted before.
+    pub(super) fn count_unknown(&self, projection: &mut Projection) {
+        let met = projection.take_unknown();
+        self.inner.unknown.add(&self.spec.provider, met);
     }
 
     async fn next_generation(&self) -> Option<u32> {

@@ -30,6 +30,7 @@ mod prepare;
 mod queue;
 mod reconcile;
 mod resume;
+mod reproject;
 mod settings;
 mod spend;
 mod stalls;
@@ -40,6 +41,7 @@ mod supervisor;
 mod tests;
 mod troubles;
 mod turns;
+mod unknown;
 mod vitals;
 mod waiting;
 mod zone;
@@ -50,10 +52,12 @@ pub use holds::{HeldProvider, NoSuchProvider};
 pub use prepare::{MAX_PROMPT_BYTES, MAX_RETRIES};
 pub use input::Sent;
 pub use reconcile::{Reconciled, Scope};
+pub use reproject::{Did, Reproject, ReprojectError, Reprojected};
 pub use settings::{
     DefaultLimits, ProviderQueue, ProviderSettings, QueueSettings, RedactionSettings, Settings,
 };
 pub use spend::Account;
 pub use start::said;
 pub use supervisor::Supervisor;
+pub use unknown::UnknownEvents;
 pub use vitals::{Beat, Held, Vitals};

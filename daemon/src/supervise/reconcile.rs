@@ -188,6 +188,9 @@ impl Inner {
             .await
             .map_err(|error| fail(chain(&error)))?;
         if !is_open(&row) {
+            if is_half_published(&row) {
+                self.count_on(&project, id).await;
+            }
             mark_projected(&dir);
             return Ok(None);
         }
@@ -237,7 +240,7 @@ impl Inner {
         match project.store.bump_generation(id).await {
             Ok(_) => true,
             Err(error) => {
-                warn!(invocation.id = %id, %error, "tried again by its job");
+                warn!(invocation.id = %id, %error, "tried again by whoever takes it up next");
                 false
             }
         }
@@ -364,7 +367,7 @@ pub(super) async fn end_without_folder(inner: &Inner, project: &Project, id: i64
 }
 
 /// The number goes up before a rebuilt log is published and after, so an odd one stands only between.
-fn is_half_published(row: &Invocation) -> bool {
+pub(super) fn is_half_published(row: &Invocation) -> bool {
     let managed = row.managed.as_ref();
     managed.is_some_and(|managed| managed.log_generation % 2 == 1)
 }

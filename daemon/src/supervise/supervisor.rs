@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use steroids_shim::paths::InvDir;
@@ -17,10 +17,12 @@ use super::floors::Floors;
 use super::holds;
 use super::job::{Job, JobHandle, Progress, REQUESTS, Request, Work};
 use super::line::Line;
+use super::reproject::AtUpkeep;
 use super::settings::Settings;
 use super::stalls::Telling;
 use super::troubles::{Troubles, Why, low_disk};
 use super::turns::Turns;
+use super::unknown::{Counted, UnknownEvents};
 use super::vitals::{Vitals, Whose};
 use crate::domain::InvocationId;
 use crate::domain::queue::{Candidate, Placed};
@@ -58,7 +60,8 @@ pub(super) struct Inner {
     /// Held while the holds are written down.
     pub(super) holds_file: tokio::sync::Mutex<()>,
     draining: AtomicBool,
-    unknown: AtomicU64,
+    pub(super) unknown: Counted,
+    pub(super) at_upkeep: AtUpkeep,
     // Grows whenever a job has published something.
     beats: watch::Sender<u64>,
 }
@@ -200,7 +203,8 @@ impl Supervisor {
                 told: Told::default(),
                 foreign: Mutex::default(),
                 draining: AtomicBool::new(false),
-                unknown: AtomicU64::new(0),
+                unknown: Counted::default(),
+                at_upkeep: AtUpkeep::default(),
                 beats: watch::Sender::new(0),
             }),
         }
@@ -208,7 +212,8 @@ impl Supervisor {
 
     /// Invocations in our care now.
     pub fn running(&self) -> usize {
-        lock(&self.inner.jobs).len()
+        let taken_care_of = lock(&self.inner.jobs).len();
+        taken_care_of.saturating_sub(self.inner.at_upkeep.count())
     }
 
     /// As many as may run at once.
@@ -239,7 +244,12 @@ impl Supervisor {
 
     /// Provider events no parser knew, since the daemon started.
     pub fn unknown_events(&self) -> u64 {
-        self.inner.unknown.load(Ordering::Relaxed)
+        self.inner.unknown.count()
+    }
+
+    /// The same by provider and version.
+    pub fn unknown(&self) -> Vec<UnknownEvents> {
+        self.inner.unknown.all()
     }
 
     /// Disks with too little room for a start, one line each. Asks file systems, so it may block.
@@ -331,10 +341,6 @@ impl Inner {
 
     pub(super) fn inv_root(&self) -> PathBuf {
         self.settings.state_dir.join("inv")
-    }
-
-    pub(super) fn count_unknown(&self, events: u64) {
-        self.unknown.fetch_add(events, Ordering::Relaxed);
     }
 
     /// Notes what went wrong; logs it when it is new.

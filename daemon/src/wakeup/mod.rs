@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::projects::{Project, Projects};
+use crate::projects::{Project, Projects, Upkeep};
 use crate::retention::policy::SpoolLimits;
 use crate::retention::{self, Swept, sweep};
 use crate::supervise::{Scope, Supervisor};
@@ -66,7 +66,8 @@ pub async fn pass(supervisor: &Supervisor, projects: &Projects, settings: &Setti
     let known = ages_are_known(supervisor.state_dir()).await;
     let days = |days: Option<u32>| days.filter(|_| known);
     let log_days = days(settings.retention.log_days);
-    let logs = sweep_logs(&answering, log_days, &mut failures).await;
+    let alone = projects.upkeep().await;
+    let logs = sweep_logs(&answering, &alone, log_days, &mut failures).await;
     let limits = SpoolLimits {
         days: days(settings.retention.spool_days),
         max_bytes: settings.retention.max_bytes,
@@ -74,6 +75,7 @@ pub async fn pass(supervisor: &Supervisor, projects: &Projects, settings: &Setti
     let swept = sweep::spools(
         supervisor.state_dir(),
         &answering,
+        &alone,
         limits,
         false,
         steroids_failpoint::wall_clock(),
@@ -82,6 +84,7 @@ pub async fn pass(supervisor: &Supervisor, projects: &Projects, settings: &Setti
         failures.push(error.to_string());
         Swept::default()
     });
+    drop(alone);
     failures.extend(logs.failures);
     failures.extend(spools.failures);
     for failure in &failures {
@@ -108,6 +111,7 @@ pub async fn pass(supervisor: &Supervisor, projects: &Projects, settings: &Setti
 
 async fn sweep_logs(
     projects: &[Arc<Project>],
+    alone: &Upkeep,
     days: Option<u32>,
     failures: &mut Vec<String>,
 ) -> Swept {
@@ -115,7 +119,7 @@ async fn sweep_logs(
     for project in projects {
         let now = steroids_failpoint::wall_clock();
         let failed = |error: &dyn Display| format!("{}: {error}", project.root.display());
-        match timeout(SWEEP_WITHIN, sweep::logs(project, days, false, now)).await {
+        match timeout(SWEEP_WITHIN, sweep::logs(project, alone, days, false, now)).await {
             Ok(Ok(swept)) => all.add(swept),
             Ok(Err(error)) => failures.push(failed(&error)),
             Err(_) => {

@@ -143,6 +143,47 @@ async fn end_of(scene: &Scene, bytes: &str, by_line: bool) -> Value {
     scene.page.eval(&script).await
 }
 
+/// What a stream of another tool's run says of itself, with one connection that ends after a last
+/// line and further ones that are answered with `then`, until it says `until`.
+async fn states_of(scene: &Scene, then: u16, until: &str) -> Value {
+    let script = format!(
+        "(async () => {{
+           const {{ ResumingStream }} = await import('/assets/stream.js');
+           const was = window.fetch;
+           let asked = 0;
+           window.fetch = async () => asked++ === 0
+             ? new Response('id: 1:0:9\\ndata: {{\"type\":\"complete\"}}\\n\\n')
+             : new Response(null, {{ status: {then} }});
+           const states = [];
+           await new Promise((resolve) => {{
+             const it = new ResumingStream({{
+               url: '/x', endsByLine: false, token: () => null, onEvents() {{}},
+               onState(state) {{
+                 states.push(state);
+                 if (state !== '{until}') return;
+                 resolve();
+                 it.close();
+               }},
+             }});
+           }});
+           window.fetch = was;
+           return [states, asked];
+         }})()"
+    );
+    scene.page.eval(&script).await
+}
+
+#[tokio::test]
+async fn the_end_of_another_tools_run_does_not_look_like_a_gateway_that_is_gone() {
+    let scene = Scene::new().await;
+    let ended = states_of(&scene, 204, "ended").await;
+    assert_eq!(ended, json!([["catching-up", "ended"], 2]));
+    // One that is gone in just that moment is told of as ever.
+    let gone = states_of(&scene, 503, "reconnecting").await;
+    assert_eq!(gone, json!([["catching-up", "reconnecting"], 2]));
+    scene.browser.end().await;
+}
+
 #[tokio::test]
 async fn the_gateways_words_and_a_logs_lines_are_told_apart_by_their_ids() {
     let scene = Scene::new().await;

@@ -9,6 +9,7 @@ pub(crate) mod init;
 pub(crate) mod list;
 pub(crate) mod migrate;
 pub(crate) mod projects;
+pub(crate) mod reproject;
 pub(crate) mod send;
 pub(crate) mod show;
 pub(crate) mod start;
@@ -43,6 +44,7 @@ pub(crate) async fn run(command: Command, session: &mut Session) -> Result<Exit,
         Command::Projects(args) => projects::run(&args, session).await,
         Command::Migrate(args) => migrate::run(&args, session).await,
         Command::Cleanup(args) => cleanup::run(&args, session).await,
+        Command::Reproject(args) => reproject::run(&args, session).await,
         Command::Wakeup(args) => wakeup::run(&args, session).await,
         Command::Hooks(args) => hooks::run(&args, session).await,
         Command::Status(args) => status::run(&args, session).await,

@@ -9,6 +9,9 @@ use crate::format;
 use crate::session::Session;
 use crate::terminal::Style;
 
+/// What to do about events that no parser knew.
+pub(crate) const UNKNOWN_TODO: &str = "nothing is lost, they are in the log as `unknown`: install a steroidsd that knows them, then `steroidsctl reproject --all`";
+
 const EXAMPLES: &str = "\
 Examples:
   steroidsctl status
@@ -67,13 +70,15 @@ pub(crate) async fn run(_: &Args, session: &mut Session) -> Result<Exit, Failure
             },
         ),
         ("wakeup", wakeup(status.last_wakeup_at_ms)),
-        (
-            "unknown",
-            format!("{} provider events no parser knew", status.unknown_events),
-        ),
     ];
     for (key, value) in pairs {
         let key = Style::Dim.paint(colour, format!("{key:<10}"));
+        session
+            .out
+            .line(format_args!("{key}  {}", clean_line(&value)))?;
+    }
+    for (style, value) in unknown(&status) {
+        let key = style.paint(colour, format!("{:<10}", "unknown"));
         session
             .out
             .line(format_args!("{key}  {}", clean_line(&value)))?;
@@ -105,6 +110,21 @@ pub(crate) async fn run(_: &Args, session: &mut Session) -> Result<Exit, Failure
             .line(format_args!("{key}  {}", clean_line(&text)))?;
     }
     Ok(Exit::Ok)
+}
+
+/// What no parser knew, and what to do about it; a line that says so where there is nothing.
+fn unknown(status: &v1::StatusResponse) -> Vec<(Style, String)> {
+    if status.unknown.is_empty() {
+        let none = format!("{} provider events no parser knew", status.unknown_events);
+        return vec![(Style::Dim, none)];
+    }
+    let lines = status.unknown.iter().map(|events| {
+        let since = format::ago(events.first_at_ms, format::now_ms());
+        format!("events: {}, first {since}", format::unknown(events))
+    });
+    let todo = format!("since this steroidsd started; {UNKNOWN_TODO}");
+    let lines = lines.chain([todo]);
+    lines.map(|line| (Style::Warn, line)).collect()
 }
 
 fn wakeup(at: i64) -> String {

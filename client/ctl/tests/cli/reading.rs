@@ -175,6 +175,7 @@ fn every_key_for_scripts_is_documented() {
         &["migrate"],
         &["wakeup"],
         &["cleanup", "logs"],
+        &["reproject", "1"],
     ] {
         let ran = run(&fake, &[arguments, &["--json"]].concat());
         let mut rest = vec![serde_json::from_str(&ran.stdout).unwrap()];
@@ -236,6 +237,25 @@ fn maintenance_reports_what_it_did() {
 }
 
 #[test]
+fn logs_made_anew_say_what_changed() {
+    let fake = three();
+    let mut all = String::new();
+    for arguments in [
+        &["reproject", "1"][..],
+        &["reproject", "1", "--dry-run", "--json"],
+        &["reproject", "2"],
+        &["reproject", "--all"],
+        &["reproject", "--all", "--json"],
+        &["reproject"],
+        &["reproject", "1", "--restore"],
+    ] {
+        let ran = run(&fake, arguments).all();
+        all.push_str(&format!("$ {}\n{ran}\n", arguments.join(" ")));
+    }
+    insta::assert_snapshot!(all);
+}
+
+#[test]
 fn init_is_told_apart_from_init_again() {
     let fake = three();
     let first = run(&fake, &["init"]);
@@ -270,6 +290,7 @@ fn every_help_has_examples_and_every_shell_its_script() {
         "migrate",
         "cleanup",
         "wakeup",
+        "reproject",
         "web",
         "status",
         "doctor",

@@ -9,6 +9,8 @@
 //!    └────────── fell behind ──────────┘
 //! ```
 
+mod said;
+
 use std::sync::Arc;
 
 use steroids_client::Backoff;
@@ -16,7 +18,6 @@ use tokio::time::Instant;
 
 use super::absent::Log;
 use super::body::Outlet;
-use super::frame::{comment, object};
 use super::hub::{Joined, Upstream};
 use super::read::{Batch, ReadError};
 use super::ring::Taken;
@@ -372,46 +373,6 @@ impl Viewer {
         let gap = special::lost_place(found.key.id, cursor);
         cursor.clear();
         self.say(&gap).await;
-    }
-
-    async fn say(&self, said: &str) {
-        self.outlet.note(object(said)).await;
-    }
-
-    async fn wait_for_daemon(&mut self) {
-        self.went_away().await;
-        tokio::time::sleep(self.backoff.wait()).await;
-        self.streams.daemon.until_live().await;
-    }
-
-    async fn went_away(&mut self) {
-        if self.told != Told::Away {
-            self.told = Told::Away;
-            self.behind_since = None;
-            self.outlet.note(comment(": daemon away\n\n")).await;
-        }
-    }
-
-    async fn came_back(&mut self) {
-        if self.told == Told::Away {
-            self.told = Told::Back;
-            self.outlet.note(comment(": daemon back\n\n")).await;
-        }
-    }
-
-    fn has_replayed(&mut self) {
-        if let Some(since) = self.behind_since.take() {
-            self.streams.metrics.replayed(since.elapsed());
-        }
-    }
-
-    async fn caught_up(&mut self) {
-        self.came_back().await;
-        self.has_replayed();
-        if self.told != Told::Live {
-            self.told = Told::Live;
-            self.outlet.note(comment(": live\n\n")).await;
-        }
     }
 }
 

@@ -131,7 +131,9 @@ async fn old_logs_go_and_nothing_else() {
 }
 
 async fn sweep_logs(room: &Room, days: Option<u32>, dry_run: bool) -> Swept {
-    logs(&room.project, days, dry_run, now()).await.unwrap()
+    let alone = room.projects.upkeep().await;
+    let swept = logs(&room.project, &alone, days, dry_run, now()).await;
+    swept.unwrap()
 }
 
 #[tokio::test]
@@ -150,16 +152,28 @@ async fn the_log_of_the_older_tools_running_invocation_stays() {
     assert!(room.has_log(id));
 }
 
+#[tokio::test]
+async fn what_a_crash_left_of_a_log_that_was_being_made_goes_and_not_one_that_is() {
+    let room = Room::new().await;
+    let ended = room.invocation(1, 1, Some(Outcome::Success)).await;
+    let running = room.invocation(2, 1, None).await;
+    let half = |id| room.project.logs().path(id).with_extension("log.new");
+    for id in [ended, running] {
+        fs::write(half(id), "half").unwrap();
+    }
+    assert_eq!(sweep_logs(&room, Some(7), true).await.files, 0);
+    assert!(half(ended).exists());
+    let swept = sweep_logs(&room, None, false).await;
+    assert_eq!(swept, Swept::default());
+    assert!(!half(ended).exists() && half(running).exists());
+    assert!(room.has_log(ended));
+}
+
 async fn sweep_spools(room: &Room, limits: SpoolLimits, dry_run: bool) -> Swept {
-    spools(
-        room.state.path(),
-        &room.projects.all(),
-        limits,
-        dry_run,
-        now(),
-    )
-    .await
-    .unwrap()
+    let alone = room.projects.upkeep().await;
+    let (state, projects) = (room.state.path(), &room.projects.all());
+    let swept = spools(state, projects, &alone, limits, dry_run, now()).await;
+    swept.unwrap()
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod history;
 mod life;
 mod migrating;
 mod orders;
+mod revising;
 mod shapes;
 mod spend;
 mod stalls;

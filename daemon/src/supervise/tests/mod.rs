@@ -4,6 +4,7 @@ mod ending;
 mod orders;
 mod preparing;
 mod stalls;
+mod reprojecting;
 mod starting;
 mod taking_up;
 

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use steroids_client::{Client, v1};
 
 use super::Check;
+use crate::command::status::UNKNOWN_TODO;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::format;
 use crate::session::Session;
 
 /// Whether the daemon answered, and what the checks of the host need from it.
@@ -43,22 +45,30 @@ pub(super) async fn checks(session: &Session, checks: &mut Vec<Check>) -> Reache
             "it is about to stop",
         ));
     }
-    if status.unknown_events > 0 {
-        checks.push(Check::warn(
-            "parsers",
-            format!(
-                "{} provider events were not understood",
-                status.unknown_events
-            ),
-            "nothing is lost: they are in the log as `unknown`; a newer steroidsd may know them",
-        ));
-    }
+    checks.extend(formats(&status));
     checks.extend(providers(&status.providers));
     checks.push(project(session, &client).await);
     Reached {
         answered: true,
         state_dir: (!status.state_dir.is_empty()).then(|| PathBuf::from(status.state_dir)),
     }
+}
+
+/// A CLI that prints what no parser knows has changed its format.
+fn formats(status: &v1::StatusResponse) -> Vec<Check> {
+    if status.unknown.is_empty() && status.unknown_events > 0 {
+        // A daemon that does not say whose they are.
+        let said = format!(
+            "{} provider events were not understood",
+            status.unknown_events
+        );
+        return vec![Check::warn("parsers", said, UNKNOWN_TODO)];
+    }
+    let suspect = status.unknown.iter().map(|events| {
+        let said = format!("format change suspected: {}", format::unknown(events));
+        Check::warn("parsers", said, UNKNOWN_TODO)
+    });
+    suspect.collect()
 }
 
 fn failed(name: &'static str, failure: &Failure) -> Check {
@@ -217,6 +227,24 @@ mod tests {
                 .unwrap()
                 .contains("[providers.gone]")
         );
+    }
+
+    #[test]
+    fn a_format_that_has_changed_is_a_warning_that_names_who_changed_it() {
+        let mut status = v1::StatusResponse::default();
+        assert!(formats(&status).is_empty());
+        status.unknown_events = 3;
+        assert_eq!(formats(&status)[0].status, Verdict::Warn);
+        status.unknown = vec![v1::UnknownEvents {
+            provider: "claude".to_owned(),
+            version: "2.1.300".to_owned(),
+            count: 3,
+            ..Default::default()
+        }];
+        let checks = formats(&status);
+        assert!(checks[0].message.contains("claude 2.1.300: 3"));
+        let hint = checks[0].hint.as_deref().unwrap_or_default();
+        assert!(hint.contains("reproject --all"));
     }
 
     #[test]

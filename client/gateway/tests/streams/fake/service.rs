@@ -81,6 +81,13 @@ impl v1::invocations_server::Invocations for Shared {
     }
 
     async fn usage(&self, _: Request<v1::UsageRequest>) -> Answer<v1::UsageResponse> {
+        unasked()
+    }
+
+    async fn reproject(
+        &self,
+        _request: Request<v1::ReprojectRequest>,
+    ) -> Answer<v1::ReprojectResponse> {
         Err(Status::unimplemented("no test asks for it"))
     }
 

@@ -1,0 +1,95 @@
+//! What a tail says where there is nothing to be read: that its log is gone or another, that there is
+//! no more now, or none ever.
+
+use super::{Extent, Progress, Tail, Told};
+use crate::activity_log::LogReader;
+use crate::follow::gap::{Gap, Why};
+
+impl Tail {
+    // What the position names is gone; the subscriber is told before anything else.
+    pub(super) fn start_over(&mut self, why: Why, reader: Option<LogReader>) {
+        let lost = self.position.take();
+        self.reader = reader;
+        self.is_fresh = true;
+        if matches!(self.extent, Extent::UpTo(_)) {
+            self.extent = Extent::Present;
+        }
+        // Who has nothing has lost nothing.
+        let lost = lost.filter(|at| !at.offset.is_start());
+        self.owed = lost.is_some().then_some(Gap { why, lost });
+    }
+
+    pub(super) fn lose(&mut self) {
+        self.start_over(
+            if self.row.is_ended {
+                Why::NoLog
+            } else {
+                Why::Deleted
+            },
+            None,
+        );
+        self.is_finished = self.row.is_ended;
+    }
+
+    pub(super) fn told_gap(&mut self) -> Told {
+        self.owed.take().map_or(Told::Idle, Told::Gap)
+    }
+
+    pub(super) fn absent(&mut self) -> Told {
+        if self.position.is_some() {
+            self.lose();
+            return self.told_gap();
+        }
+        if self.row.is_ended {
+            self.finish();
+            let gap = Gap {
+                why: Why::NoLog,
+                lost: None,
+            };
+            return if self.is_sole {
+                Told::Gap(gap)
+            } else {
+                Told::Finished
+            };
+        }
+        self.rested()
+    }
+
+    // There is nothing more now.
+    pub(super) fn rested(&mut self) -> Told {
+        if !matches!(self.extent, Extent::Whole) {
+            self.finish();
+            return Told::Finished;
+        }
+        self.is_fresh = false;
+        Told::Idle
+    }
+
+    pub(super) fn at_end(&mut self) -> Told {
+        if !self.row.is_ended || !matches!(self.extent, Extent::Whole) {
+            return self.rested();
+        }
+        if self.row.lingers {
+            // Its writer may close the row before the log: once more, at the next poll.
+            self.row.lingers = false;
+            return self.rested();
+        }
+        self.finish();
+        let at_start = self.position.is_none_or(|at| at.offset.is_start());
+        if self.is_ours() && (self.told == Progress::Some || at_start) {
+            return Told::Gap(Gap {
+                why: Why::Incomplete,
+                lost: Some(self.position()),
+            });
+        }
+        Told::Finished
+    }
+
+    // So much was given as was there when reading began.
+    pub(super) fn is_past_extent(&self) -> bool {
+        match self.extent {
+            Extent::UpTo(len) => self.position().offset.get() >= len,
+            Extent::Whole | Extent::Present => false,
+        }
+    }
+}

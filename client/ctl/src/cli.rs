@@ -7,7 +7,8 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
-    cleanup, completions, doctor, holds, hooks, init, list, migrate, projects, reproject, send, show, start, status, stop, stream, tasks, timeline, usage, wakeup, web,
+    cleanup, completions, doctor, holds, hooks, init, list, migrate, projects, reproject, send,
+    show, start, status, stop, stream, tasks, timeline, usage, wakeup, web,
 };
 use crate::exit::Exit;
 use crate::failure::Failure;

@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
-use futures_util::{stream, StreamExt as _};
+use futures_util::{StreamExt as _, stream};
 use tokio::sync::{OwnedMutexGuard, watch};
 use tokio::time::timeout;
 

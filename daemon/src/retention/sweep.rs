@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::policy::{self, Spool, SpoolLimits};
 use crate::activity_log::{LogError, LogFile};
 use crate::domain::{InvocationId, Phase};
-use crate::projects::{Project, Projects, Upkeep};
+use crate::projects::{Project, Upkeep};
 use crate::store::StoreError;
 
 /// A row is read in microseconds, or, while its database is locked, within SQLite's wait of 5 s.

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use steroids_proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::{convert, Service, status, upkeep};
+use super::{Service, convert, status, upkeep};
 
 /// Longer than a look at many databases takes, and no longer than somebody who asks would wait; for
 /// the programs and the room on disk again so long.

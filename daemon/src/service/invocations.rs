@@ -13,7 +13,7 @@ use super::peer::peer;
 use super::refusal::Refusal;
 use super::stream::{Outgoing, outgoing};
 use super::telling::Telling;
-use super::{browsing, convert, Service, spending, status, upkeep};
+use super::{Service, browsing, convert, spending, status, upkeep};
 use crate::domain::{Invocation, InvocationId, Phase};
 use crate::projects::Project;
 use crate::supervise::{Sent, Vitals};

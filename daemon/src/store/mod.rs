@@ -52,8 +52,8 @@ pub use migrate::Migrated;
 pub use neighbour::{Runner, running as neighbours};
 pub use place::Stamp;
 pub use queue::Turned;
-pub use rows::{Detail, Ending, NewInvocation, Rusage};
 pub use revise::{Change, Revision};
+pub use rows::{Detail, Ending, NewInvocation, Rusage};
 pub use schema::Schema;
 pub use spend::Used;
 

@@ -180,6 +180,7 @@ pub(super) fn resuming(
         session: Some(session),
         prompt,
         argv: &[],
+        interactive: spec.interactive,
     };
     let command = args::command_line(&provider.settings, &wanted).ok()?;
     let takes_it = command

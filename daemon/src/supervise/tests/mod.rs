@@ -3,8 +3,8 @@
 mod ending;
 mod orders;
 mod preparing;
-mod stalls;
 mod reprojecting;
+mod stalls;
 mod starting;
 mod taking_up;
 

@@ -60,8 +60,8 @@ fn run(words: &[OsString]) -> Result<ExitStatus, String> {
         .spawn()
         .map_err(|error| format!("{}: {error}", program.display()))?;
     // Held here, a program that reads nothing could not be told apart from one that is slow.
-    let close_input = File::open("/dev/null").map(|null| rustix::stdio::dup2_stdin(null));
-    let ended = close_input.map(|_| ()).and_then(|()| attend(&mut child));
+    let closed = File::open("/dev/null").and_then(|null| Ok(rustix::stdio::dup2_stdin(null)?));
+    let ended = closed.and_then(|()| attend(&mut child));
     let tree = Tree {
         uuid: &marker,
         below: Some(own),

@@ -165,7 +165,10 @@ impl Hooks {
         let hooks = self.inner.hooks.iter();
         let shown = hooks.map(|(hook, board)| Shown {
             name: hook.name.clone(),
-            on: hook.on.clone(),
+            on: match hook.on.len() == EVENTS.len() {
+                true => vec!["any"],
+                false => hook.on.clone(),
+            },
             kind: hook.action.kind(),
             target: hook.action.target(),
             standing: board.look(),

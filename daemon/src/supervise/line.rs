@@ -156,7 +156,8 @@ impl Line {
     }
 
     /// Puts one into the line that was in it before, or goes on from one that was; at its old place.
-    pub(super) fn put(&self, candidate: Candidate, after: Vec<InvocationId>) {
+    pub(super) fn put(&self, mut candidate: Candidate, after: Vec<InvocationId>) {
+        candidate.after = after.first().copied();
         let mut state = self.state();
         state.last_order = state.last_order.max(candidate.order);
         let uuid = candidate.uuid.clone();

@@ -28,6 +28,7 @@ mod link;
 mod lost;
 mod prepare;
 mod queue;
+mod reasons;
 mod reconcile;
 mod reproject;
 mod resume;
@@ -44,6 +45,7 @@ mod turns;
 mod unknown;
 mod vitals;
 mod waiting;
+mod withdraw;
 mod zone;
 
 pub use budget::Budgets;
@@ -51,6 +53,7 @@ pub use error::{InputError, StartError, StopError};
 pub use holds::{HeldProvider, NoSuchProvider};
 pub use input::Sent;
 pub use prepare::{MAX_PROMPT_BYTES, MAX_RETRIES};
+pub use reasons::said;
 pub use reconcile::{Reconciled, Scope};
 pub use reproject::{Did, Reproject, ReprojectError, Reprojected};
 pub use settings::{

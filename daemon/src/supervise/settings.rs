@@ -148,7 +148,10 @@ impl Default for QueueSettings {
             project_max_running: None,
             holds: true,
             hold_for: Backoff::default(),
-            retry: RetryPolicy::default(),
+            retry: RetryPolicy {
+                on: Vec::new(),
+                max: 3,
+            },
             retry_after: retry::PAUSE,
         }
     }

@@ -15,32 +15,25 @@ use steroids_shim::paths::InvDir;
 use steroids_shim::spec::{Spec, Turn};
 use steroids_shim::state::{self, State};
 use steroids_shim::{durable, lock};
-use tokio::sync::OwnedMutexGuard;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::timeout;
 use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::admit::admit;
 use super::job::{JobHandle, Progress, Work};
-use super::line::{self, Coming, Rejected, Stands};
+use super::line::{self, Coming, Stands};
 use super::prepare::{Surroundings, prepare};
-use super::stop::is_open;
+use super::reasons::rejected_for;
 use super::supervisor::{Entry, Inner, Place, chain};
 use super::troubles::low_disk;
 use super::waiting::{self, now_ms, write_down};
-use super::{StartError, Supervisor, dependency, holds, lost, resume, zone};
+use super::{dependency, holds, lost, resume, StartError, Supervisor, zone};
 use crate::domain::queue::Reason;
+use super::withdraw::withdraw;
 use crate::domain::{Invocation, InvocationId, Queueing, StartRequest};
 use crate::launch::LaunchError;
 use crate::projects::Project;
 use crate::store::{Begun, NewInvocation};
-
-/// Between two looks for a database that was lost.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
-/// A start that was refused at its commit is seen through for so long: as long as somebody takes who
-/// has moved a database away and puts it back. After that its row waits for the next wakeup.
-pub(super) const WITHDRAW_WITHIN: Duration = Duration::from_secs(5 * 60);
 
 /// A provider that could not be started is final within milliseconds; the answer then says so.
 const EARLY_END: Duration = Duration::from_secs(5);
@@ -149,108 +142,6 @@ async fn start(
     // Given up meanwhile, a project answers no more; who has its place knows the row.
     let project = inner.projects.get(&project.root).await.unwrap_or(project);
     answer(&project, invocation, launched).await
-}
-
-/// Ends the row of a start that was refused at its commit, if there is one: a database that was moved
-/// away just behind it has the row unseen, and shows it as running when it is back. Given up, it is
-/// left to the next wakeup, which ends rows of ours that have no state folder.
-pub(super) async fn withdraw(
-    inner: Arc<Inner>,
-    root: PathBuf,
-    mut entry: Entry,
-    turn: OwnedMutexGuard<()>,
-) {
-    let uuid = entry.uuid().to_owned();
-    let mut until = Instant::now() + WITHDRAW_WITHIN;
-    let mut ends = 0;
-    loop {
-        // The row itself says whether it has ended: its database may have been lost again meanwhile.
-        let pause = if ends > 1 { LOOK_AGAIN } else { Duration::ZERO };
-        let found = tokio::select! {
-            () = inner.stop.cancelled() => break,
-            () = sleep_until(until) => break,
-            // Who stops it, or everything, waits for one more look, and for no database.
-            _ = entry.requests.recv() => {
-                until = until.min(Instant::now() + LOOK_AGAIN);
-                continue;
-            }
-            found = open_row(&inner, &root, &uuid, pause) => found,
-        };
-        let Some((project, row)) = found else {
-            break;
-        };
-        let end = End::NeverStarted {
-            error: "never started: its database was lost as it began".to_owned(),
-        };
-        super::reconcile::end_without_folder(&inner, &project, row.id.get(), end).await;
-        ends += 1;
-    }
-    drop((entry, turn));
-}
-
-/// A row, once its database answers; `None` if there is none that has not ended. Cancel-safe.
-async fn open_row(
-    inner: &Inner,
-    root: &Path,
-    uuid: &str,
-    pause: Duration,
-) -> Option<(Arc<Project>, Invocation)> {
-    let mut opened = inner.projects.changed();
-    sleep(pause).await;
-    loop {
-        if let Ok(project) = inner.projects.get(root).await
-            && let Ok(row) = project.store.by_uuid(uuid).await
-        {
-            return row.filter(is_open).map(|row| (project, row));
-        }
-        // One that is back as the file it was is opened by nobody.
-        let _ = timeout(LOOK_AGAIN, opened.changed()).await;
-    }
-}
-
-/// Why one was not let into the line.
-async fn rejected_for(rejected: Rejected, project: &Project, spec: &Spec) -> StartError {
-    match rejected {
-        Rejected::WouldWait(Reason::Full(max)) => StartError::TooManyRunning { max },
-        Rejected::WouldWait(reason) => StartError::WouldWait {
-            reason: said(&reason, &spec.provider),
-        },
-        Rejected::Long(max) => StartError::QueueFull { max },
-        Rejected::TaskBusy => {
-            let rows = match project.store.unfinished().await {
-                Ok(rows) => rows,
-                Err(error) => return error.into(),
-            };
-            let row = rows.into_iter().find(|row| row.task == spec.task);
-            match row {
-                Some(row) => StartError::TaskWaits {
-                    task: row.task,
-                    id: row.id,
-                },
-                // Its row is being written, or has just ended.
-                None => StartError::WouldWait {
-                    reason: said(&Reason::TaskBusy, &spec.provider),
-                },
-            }
-        }
-    }
-}
-
-/// What one waits for, in words.
-pub fn said(reason: &Reason, provider: &str) -> String {
-    match reason {
-        Reason::Blocked(what) => what.clone(),
-        Reason::After(id) => format!("waits for invocation {id} to succeed"),
-        Reason::Held(held) => {
-            let until = holds::moment(held.until_ms);
-            format!("{provider} is held until {until} ({})", held.reason)
-        }
-        Reason::NotBefore(at) => format!("is tried again at {}", holds::moment(*at)),
-        Reason::TaskBusy => "another invocation of its task runs".to_owned(),
-        Reason::ProviderFull(max) => format!("providers.{provider}.max_running = {max} is reached"),
-        Reason::ProjectFull(max) => format!("projects.max_running = {max} is reached"),
-        Reason::Full(max) => format!("daemon.max_running = {max} is reached"),
-    }
 }
 
 /// Lays out the spec from what the request and this moment say.

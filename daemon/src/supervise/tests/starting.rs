@@ -195,7 +195,7 @@ async fn a_start_whose_database_never_comes_back_is_given_up_after_a_while() {
         let handle = inner.job("refused at its commit").unwrap();
         let turn = Arc::new(tokio::sync::Mutex::new(())).lock_owned().await;
         let (root, begun) = (bench.project.root.clone(), tokio::time::Instant::now());
-        let withdrawing = tokio::spawn(start::withdraw(inner, root, entry, turn));
+        let withdrawing = tokio::spawn(withdraw::withdraw(inner, root, entry, turn));
         if is_stopped {
             handle
                 .requests
@@ -206,10 +206,10 @@ async fn a_start_whose_database_never_comes_back_is_given_up_after_a_while() {
                 .await
                 .unwrap();
         }
-        let ended = tokio::time::timeout(start::WITHDRAW_WITHIN * 2, withdrawing).await;
+        let ended = tokio::time::timeout(withdraw::WITHDRAW_WITHIN * 2, withdrawing).await;
         ended.unwrap().unwrap();
         let took = begun.elapsed();
-        assert_eq!(took >= start::WITHDRAW_WITHIN, !is_stopped, "{took:?}");
+        assert_eq!(took >= withdraw::WITHDRAW_WITHIN, !is_stopped, "{took:?}");
         assert_eq!(bench.supervisor.running(), 0);
     }
 }

@@ -13,10 +13,10 @@ use crate::domain::hold::Backoff;
 use crate::domain::retry::RetryPolicy;
 use crate::supervise::{MAX_RETRIES, ProviderQueue, QueueSettings};
 
-const PROJECTS: [&str; 1] = ["max_running"];
-const QUEUE: [&str; 1] = ["max"];
-const HOLDS: [&str; 3] = ["enabled", "first", "most"];
-const RETRY: [&str; 4] = ["on", "max", "first", "most"];
+pub(super) const PROJECTS: [&str; 1] = ["max_running"];
+pub(super) const QUEUE: [&str; 1] = ["max"];
+pub(super) const HOLDS: [&str; 3] = ["enabled", "first", "most"];
+pub(super) const RETRY: [&str; 4] = ["on", "max", "first", "most"];
 /// A provider's `retry` says when, and not how long after.
 const OWN_RETRY: [&str; 2] = ["on", "max"];
 

@@ -2,6 +2,7 @@ use steroids_provider::kind::Kind;
 use steroids_shim::spec::Life;
 
 use super::*;
+use crate::domain::Outcome;
 
 /// A user's folders under a temporary one, with this configuration file in it.
 fn resolve(text: &str, flags: impl FnOnce(&mut Flags)) -> Result<Config, ConfigError> {
@@ -55,6 +56,16 @@ fn the_documentation_names_every_key_and_its_example_is_good() {
         format!("{:?}", bare.retention)
     );
     assert_eq!(format!("{:?}", read.limits), format!("{:?}", bare.limits));
+    assert_eq!(read.queue, bare.queue);
+    let of_the_queue = [
+        &queue::PROJECTS[..],
+        &queue::QUEUE,
+        &queue::HOLDS,
+        &queue::RETRY,
+    ];
+    for key in of_the_queue.concat() {
+        assert!(example.contains(&format!("{key} = ")), "{key}");
+    }
 }
 
 #[test]
@@ -299,7 +310,50 @@ fn an_unknown_key_is_named_with_its_line_and_what_there_is() {
         complaint("[providers.claude]\nmodell = \"x\"\n"),
         "2: `providers.claude.modell`: unknown key; [providers.claude] has kind, command, model, \
          args, extra_args, env, silence, tool_silence, wall, post_result, grace, \
-         life, events, errors"
+         max_running, hold, retry, life, events, errors"
+    );
+}
+
+#[test]
+fn what_waits_and_is_tried_again_is_read_and_a_provider_has_its_own_word() {
+    let config = read(
+        "[projects]
+        max_running = 3
+        [queue]
+        max = 7
+        [holds]
+        first = \"2h\"
+        [retry]
+        on = [\"overloaded\"]
+        [providers.claude]
+        max_running = 1
+        hold = false
+        retry = { on = [\"rate_limited\", \"overloaded\"], max = 5 }
+        ",
+    );
+    assert_eq!(
+        (config.queue.max, config.queue.project_max_running),
+        (7, Some(3))
+    );
+    let two_hours = Duration::from_secs(7200);
+    assert_eq!(config.queue.hold_for.first, two_hours);
+    assert_eq!(config.queue.hold_for.most, two_hours);
+    assert_eq!(config.queue.retry.on, [Outcome::Overloaded]);
+    assert_eq!(config.queue.retry.max, 3);
+    let claude = &config.providers["claude"].queue;
+    assert_eq!((claude.max_running, claude.holds), (Some(1), Some(false)));
+    assert_eq!(claude.retry.as_ref().map(|retry| retry.max), Some(5));
+    assert_eq!(
+        complaint("[retry]\non = [\"cancelled\"]\n"),
+        "2: `retry.on`: `cancelled` is what a person wanted"
+    );
+    assert!(
+        complaint("[retry]\non = [\"tired\"]\n")
+            .contains("`tired` is not an outcome; there are failed,")
+    );
+    assert_eq!(
+        complaint("[holds]\nfirst = \"5m\"\nmost = \"1m\"\n"),
+        "3: `holds.most`: must not be shorter than `first`"
     );
 }
 

@@ -60,7 +60,6 @@ pub use settings::{
     DefaultLimits, ProviderQueue, ProviderSettings, QueueSettings, RedactionSettings, Settings,
 };
 pub use spend::Account;
-pub use start::said;
 pub use supervisor::Supervisor;
 pub use unknown::UnknownEvents;
 pub use vitals::{Beat, Held, Vitals};

@@ -5,6 +5,7 @@ mod orders;
 mod preparing;
 mod reprojecting;
 mod stalls;
+mod queueing;
 mod starting;
 mod taking_up;
 
@@ -123,6 +124,7 @@ struct Bench {
     supervisor: Supervisor,
     jobs: TaskTracker,
     let_go: CancellationToken,
+    max_running: usize,
 }
 
 impl Bench {
@@ -159,6 +161,7 @@ impl Bench {
             supervisor,
             jobs,
             let_go,
+            max_running,
         }
     }
 
@@ -198,9 +201,13 @@ impl Bench {
         InvDir::new(self.supervisor.state_dir(), uuid)
     }
 
+    async fn project(&self) -> Arc<Project> {
+        self.projects.get(&self.project.root).await.unwrap()
+    }
+
     async fn row(&self, id: i64) -> Invocation {
         let id = InvocationId::new(id).unwrap();
-        let project = self.projects.get(&self.project.root).await.unwrap();
+        let project = self.project().await;
         project.store.invocation(id).await.unwrap().unwrap()
     }
 
@@ -236,7 +243,11 @@ impl Bench {
             .expect("jobs let go");
         (self.jobs, self.let_go) = (TaskTracker::new(), CancellationToken::new());
         self.supervisor = Supervisor::new(
-            settings(self.supervisor.state_dir(), Arc::clone(&self.stage), 8),
+            settings(
+                self.supervisor.state_dir(),
+                Arc::clone(&self.stage),
+                self.max_running,
+            ),
             self.projects.clone(),
             Hints::new().0,
             self.jobs.clone(),

@@ -32,7 +32,9 @@ export function updateRunning(element, it, now = Date.now()) {
   put('[data-field=tools]', it.live?.tools === undefined ? '–' : format.short(it.live.tools));
   put('[data-field=tokens]', format.tokenText(it.usage) || '–');
   put('[data-field=cost]', format.cost(it.usage) || '–');
-  put('.card-activity-text', cleanLine(it.live?.lastText ?? '') || 'No activity yet');
+  const waits = it.status === 'queued';
+  element.firstElementChild.dataset.status = it.status;
+  put('.card-activity-text', waits ? cleanLine(it.waiting ?? '') || 'Waits to be started' : cleanLine(it.live?.lastText ?? '') || 'No activity yet');
   put('.card-age', it.live?.lastActivityAtMs ? format.age(now - it.live.lastActivityAtMs) : '');
   const line = (selector, text) => {
     const place = element.querySelector(selector);
@@ -42,7 +44,7 @@ export function updateRunning(element, it, now = Date.now()) {
   const wait = waitText(it.live, now);
   line('.card-wait', wait && !wait.startsWith('quiet') ? `waits for ${wait}` : wait);
   line('.card-alarm', [it.alarm, limitText(it.live, now)].filter(Boolean).join(' · '));
-  const kind = ACTIVITY_ICONS[it.live?.lastType] ?? 'dot';
+  const kind = waits ? 'clock' : ACTIVITY_ICONS[it.live?.lastType] ?? 'dot';
   const mark = element.querySelector('.card-activity-icon');
   if (mark.dataset.kind !== kind) {
     mark.dataset.kind = kind;

@@ -11,7 +11,7 @@ export const keyOf = (invocation) => `${invocation.project}\n${invocation.id}`;
 export class OverviewModel {
   known = false;
   projects = [];
-  /** @type {Map<string, any>} by {@link keyOf}, in the order they started */
+  /** @type {Map<string, any>} by {@link keyOf}, in the order they are shown */
   running = new Map();
   /** Newest first. */
   recent = [];
@@ -40,9 +40,9 @@ export class OverviewModel {
   #put(invocation) {
     const key = keyOf(invocation);
     if (isRunning(invocation)) {
-      const isNew = !this.running.has(key);
+      const before = this.running.get(key);
       this.running.set(key, invocation);
-      if (isNew) this.#order();
+      if (before?.status !== invocation.status || before?.place !== invocation.place) this.#order();
       return;
     }
     this.running.delete(key);
@@ -52,7 +52,10 @@ export class OverviewModel {
   }
 
   #order() {
-    const newest = [...this.running.values()].sort((a, b) => (b.startedAtMs ?? Infinity) - (a.startedAtMs ?? Infinity));
+    // What waits comes behind what runs, in the order in which it is to start.
+    const place = (it) => (it.status === 'queued' ? it.place ?? Infinity : 0);
+    const since = (it) => it.startedAtMs ?? 0;
+    const newest = [...this.running.values()].sort((a, b) => (place(a) < place(b) ? -1 : place(a) > place(b) ? 1 : since(b) - since(a)));
     this.running = new Map(newest.map((it) => [keyOf(it), it]));
   }
 }

@@ -43,7 +43,8 @@ export class TaskHeader {
     this.status.dataset.status = invocation.status;
     setText(this.status, clean(format.outcomeText(status)));
     this.#drawFacts(invocation);
-    const warning = runs ? [invocation.alarm, limitText(invocation.live)].filter(Boolean).join(' · ') : '';
+    const waits = invocation.status === 'queued' ? invocation.waiting ?? 'waits to be started' : '';
+    const warning = runs ? [invocation.alarm, limitText(invocation.live), waits].filter(Boolean).join(' · ') : '';
     const problem = warning || invocation.error;
     this.problem.hidden = !problem;
     this.problem.className = `task-problem tone-${warning ? 'warn' : 'bad'}`;
@@ -58,6 +59,10 @@ export class TaskHeader {
       [it.completedAtMs ? 'Took' : 'Elapsed', it.startedAtMs ? (it.completedAtMs ? format.duration(lasted) : format.elapsed(lasted)) : ''],
       ['Waits for', it.status === 'running' ? waitText(it.live) : ''],
       ['Started', it.startedAtMs ? format.moment(it.startedAtMs) : ''],
+      ['Asked for', !it.startedAtMs && it.queuedAtMs ? format.moment(it.queuedAtMs) : ''],
+      ['After', (it.after ?? []).map((id) => `#${id}`).join(', ')],
+      ['Attempt', it.attempt > 1 ? `${it.attempt}, after #${it.retryOf}` : ''],
+      ['Retried by', it.retriedBy ? `#${it.retriedBy}` : ''],
       ['Tokens', format.tokenText(it.usage)],
       ['Cost', format.cost(it.usage)],
     ].filter(([, value]) => value);

@@ -83,7 +83,7 @@ async fn a_start_over_the_bound_is_told_to_try_again() {
     let daemon = Daemon::start(&home).await;
     let ctl = daemon.project("app").await;
     let id = ctl.start_fake("T1", &["stall"]).await;
-    let args = ["start", "--task", "T2", "--", "true"];
+    let args = ["start", "--task", "T2", "--no-queue", "--", "true"];
     ctl.run(args).await.exits(75).says("max_running");
     ctl.run(["stop", &id.to_string()]).await.ok();
     ctl.run(args).await.ok();

@@ -227,6 +227,28 @@ impl Rpc {
         }
     }
 
+    /// Lifecycle events of a project from the first on, up to where there are enough of them.
+    pub async fn events(
+        &self,
+        project: &str,
+        is_enough: impl Fn(&[v1::LifecycleEvent]) -> bool,
+    ) -> Vec<v1::LifecycleEvent> {
+        let watched = v1::WatchRequest {
+            project: project.to_owned(),
+            after: Some(0),
+            ..Default::default()
+        };
+        let answer = within("Watch", self.projects().watch(watched)).await;
+        let mut watch = answer.expect("Watch is served").into_inner();
+        let mut events = Vec::new();
+        while !is_enough(&events) {
+            let more = within("an event", watch.message()).await;
+            let more = more.unwrap_or_else(|status| panic!("Watch: {status:?}"));
+            events.extend(more.expect("Watch goes on while the daemon does").events);
+        }
+        events
+    }
+
     /// Where lines of a log are.
     pub async fn outline(
         &self,
@@ -306,6 +328,12 @@ impl Followed {
         }
         Ok(events)
     }
+}
+
+/// Of which invocations a kind of lifecycle event was told, in order.
+pub fn told(events: &[v1::LifecycleEvent], kind: &str) -> Vec<i64> {
+    let of_kind = events.iter().filter(|event| event.kind == kind);
+    of_kind.filter_map(|event| event.invocation_id).collect()
 }
 
 /// The lines of events, parsed.

@@ -27,6 +27,7 @@ const CONFIGS: &[&str] = &[
     "[limits]\nsilence = \"\"\ntool_silence = \"1h 30m\"\nwall = \"2h\"\npost_result = \"90s\"\ngrace = \"0s\"\n",
     "[retention]\nlog_days = 0\nspool_days = 7\nmax_bytes = \"10 GiB\"\n",
     "[providers.claude]\nmodel = \"m\"\nargs = [\"-p\"]\nextra_args = []\nenv = [\"FOO_*\", 'BAR']\n[providers.mine]\nkind = \"command\"\ncommand = \"x\"\nsilence = \"1ms\"\n",
+    "[projects]\nmax_running = 2\n[queue]\nmax = 0\n[holds]\nenabled = false\nfirst = \"1s\"\n[retry]\non = [\"overloaded\"]\nmax = 100\n[providers.codex]\nmax_running = 1\nretry = {on = [], max = 0}\n",
     "[gateway]\nlisten = \"[::1]:4000\"\nauth = \"none\"\ncontrol = false\nmax_streams = 7\nallowed_hosts = [\"a.example\"]\n",
     "daemon.max_runing = 2\n",
     "gateway = 1\nproviders = {claude = {kind = 3.5}}\n",

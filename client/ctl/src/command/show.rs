@@ -125,7 +125,7 @@ fn block(it: &v1::Invocation, colour: bool, now: i64) -> String {
         .map(|at| now - at);
     block.maybe("time", it.duration_ms.or(running).map(format::duration));
     block.maybe("exit code", exit_code(it));
-    let resets = it.resets_at_ms.map(|at| format::date(at));
+    let resets = it.resets_at_ms.map(format::date);
     block.maybe("resets", resets);
     block.pair("cause", &cause(it), Style::Warn);
     block.maybe("tokens", it.usage.as_ref().map(tokens));

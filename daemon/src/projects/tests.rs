@@ -258,6 +258,7 @@ async fn an_older_database_is_listed_and_served_after_its_migration() {
     older
         .execute_batch(
             "DROP TABLE steroidsd_schema; DROP TABLE steroidsd_invocations; DROP TABLE steroidsd_events;
+             DROP TABLE steroidsd_budgets;
              DROP INDEX idx_task_invocations_task_status;
              ALTER TABLE task_invocations DROP COLUMN status;
              ALTER TABLE task_invocations DROP COLUMN completed_at_ms;

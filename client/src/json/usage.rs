@@ -1,7 +1,7 @@
 //! Sums of what was used: what `usage` prints and the gateway answers.
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::is_zero;
 use crate::v1;
@@ -10,7 +10,7 @@ use crate::v1;
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Usages<'a> {
-    usage: Vec<Map<String, Value>>,
+    usage: Vec<Group<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rest: Option<Rest>,
     total: Spent,
@@ -75,7 +75,7 @@ impl<'a> Usages<'a> {
     pub fn new(it: &'a v1::UsageResponse, by: &[v1::UsageKey]) -> Usages<'a> {
         let sum = |spent: Option<&v1::Spent>| Spent::from(spent.unwrap_or(&v1::Spent::default()));
         Usages {
-            usage: it.groups.iter().map(|group| shape(group, by)).collect(),
+            usage: it.groups.iter().map(|it| Group::new(it, by)).collect(),
             rest: it.rest.as_ref().map(|rest| Rest {
                 groups: it.rest_groups,
                 spent: Spent::from(rest),
@@ -87,22 +87,45 @@ impl<'a> Usages<'a> {
     }
 }
 
-/// What a group has in common, then its sum. A key that was asked for is there, also if it is empty.
-fn shape(group: &v1::UsageGroup, by: &[v1::UsageKey]) -> Map<String, Value> {
-    let mut shape = Map::new();
-    for key in by {
-        let (name, value) = value(group, *key);
-        shape.insert(name.to_owned(), value);
+/// What a group has in common, and its sum. A key that was asked for is there, also if it is empty.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Group<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    day: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invocation_id: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'a str>,
+    #[serde(flatten)]
+    spent: Spent,
+}
+
+impl<'a> Group<'a> {
+    fn new(it: &'a v1::UsageGroup, by: &[v1::UsageKey]) -> Group<'a> {
+        let asked = |key, text: &'a str| by.contains(&key).then_some(text);
+        let named = Some(it.project.as_str()).filter(|project| !project.is_empty());
+        Group {
+            day: asked(v1::UsageKey::Day, &it.day),
+            project: asked(v1::UsageKey::Project, &it.project).or(named),
+            task_id: asked(v1::UsageKey::Task, &it.task_id),
+            invocation_id: by
+                .contains(&v1::UsageKey::Invocation)
+                .then_some(it.invocation_id),
+            provider: asked(v1::UsageKey::Provider, &it.provider),
+            model: asked(v1::UsageKey::Model, &it.model),
+            role: asked(v1::UsageKey::Role, &it.role),
+            spent: Spent::from(&it.spent.unwrap_or_default()),
+        }
     }
-    if !group.project.is_empty() {
-        shape.insert("project".to_owned(), group.project.as_str().into());
-    }
-    let spent = group.spent.unwrap_or_default();
-    // Whole numbers and floats: there is nothing in it that JSON has not.
-    if let Ok(Value::Object(spent)) = serde_json::to_value(Spent::from(&spent)) {
-        shape.extend(spent);
-    }
-    shape
 }
 
 /// A key's name in JSON, and what it is in this group.

@@ -3,9 +3,9 @@
 mod ending;
 mod orders;
 mod preparing;
+mod queueing;
 mod reprojecting;
 mod stalls;
-mod queueing;
 mod starting;
 mod taking_up;
 

@@ -180,7 +180,7 @@ mod tests {
         };
         assert_eq!(
             reason(&hook, 1_000),
-            "answered 500 Internal Server Error; 2 given up; 7 passed over; next attempt in 1m00s"
+            "answered 500 Internal Server Error; 2 given up; 7 passed over; next attempt in 1m 00s"
         );
         assert_eq!(reason(&v1::Hook::default(), 0), "");
     }

@@ -290,6 +290,7 @@ fn every_help_has_examples_and_every_shell_its_script() {
         "migrate",
         "cleanup",
         "wakeup",
+        "hooks",
         "reproject",
         "web",
         "status",

@@ -38,9 +38,10 @@ fn succeeds(puppet: &mut Puppet) {
     puppet.exits(0);
 }
 
+/// Its pid is there when it has been launched; its row says that it runs a moment before.
 async fn running(rpc: &Rpc, project: &str, id: i64) -> v1::Invocation {
     eventually("an invocation to run", async || {
-        Some(rpc.get(project, id).await).filter(|it| it.state() == v1::State::Running)
+        Some(rpc.get(project, id).await).filter(|it| it.pid.is_some())
     })
     .await
 }

@@ -35,11 +35,12 @@ async fn line(rpc: &Rpc, project: &str) -> Vec<i64> {
     line.iter().map(|it| it.id).collect()
 }
 
-async fn state(rpc: &Rpc, project: &str, id: i64, wanted: v1::State) -> v1::Invocation {
-    eventually(wanted.as_str_name(), async || {
-        Some(rpc.get(project, id).await).filter(|it| it.state() == wanted)
+/// Waits until it was launched: its row says that it runs a moment before.
+async fn runs(rpc: &Rpc, project: &str, id: i64) {
+    eventually("an invocation to run", async || {
+        rpc.get(project, id).await.pid.map(|_| ())
     })
-    .await
+    .await;
 }
 
 #[tokio::test]
@@ -82,7 +83,7 @@ async fn ten_starts_run_in_order_through_two_kills_of_the_daemon() {
     // One place goes from one to the next until the third puppet has it.
     first.exits(0);
     rpc.ended(&project, a).await;
-    state(&rpc, &project, held_up, v1::State::Running).await;
+    runs(&rpc, &project, held_up).await;
     assert_eq!(
         line(&rpc, &project).await,
         [after, plain, later, idle, last]

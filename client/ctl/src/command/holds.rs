@@ -123,5 +123,4 @@ pub(crate) fn line(hold: &v1::Hold) -> String {
         "{} is held until {until} ({})",
         hold.provider, hold.reason
     ))
-    .into()
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::domain::{Invocation, Phase, UsageTotals};
+use crate::domain::{Cause, Invocation, Phase, UsageTotals};
 use crate::projects::Project;
 use crate::store::LifecycleEvent;
 
@@ -85,6 +85,12 @@ struct Shown<'a> {
     usage: Option<Usage>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resets_at_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http_status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'static str>,
     project: &'a str,
     managed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -100,6 +106,18 @@ struct Shown<'a> {
     log_path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     leftovers: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queued_at_ms: Option<i64>,
+    #[serde(skip_serializing_if = "is_default")]
+    priority: i32,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    after: Vec<i64>,
+    #[serde(skip_serializing_if = "is_default")]
+    attempt: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_of: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retried_by: Option<i64>,
 }
 
 #[derive(Serialize)]
@@ -111,6 +129,10 @@ struct Usage {
     cache_creation_tokens: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     total_cost_usd: Option<f64>,
+    #[serde(skip_serializing_if = "is_default")]
+    estimated: bool,
+    #[serde(skip_serializing_if = "is_default")]
+    cumulative: bool,
 }
 
 impl Delivery {
@@ -220,6 +242,7 @@ fn sentence(project: &Path, event: &LifecycleEvent, invocation: Option<&Invocati
 
 fn shown<'a>(project: &'a str, log_path: String, it: &'a Invocation) -> Shown<'a> {
     let managed = it.managed.as_ref();
+    let queueing = managed.map(|managed| &managed.queueing);
     Shown {
         id: it.id.get(),
         task_id: &it.task,
@@ -235,6 +258,9 @@ fn shown<'a>(project: &'a str, log_path: String, it: &'a Invocation) -> Shown<'a
         session_id: it.session_id.as_deref(),
         usage: it.usage.as_ref().map(usage),
         error: it.error.as_deref().map(bounded),
+        resets_at_ms: managed.and_then(|managed| managed.resets_at_ms),
+        http_status: managed.and_then(|managed| managed.http_status),
+        cause: managed.and_then(|managed| managed.cause.map(Cause::as_str)),
         project,
         managed: managed.is_some(),
         request_id: managed.map(|managed| managed.request_id.as_str()),
@@ -246,6 +272,14 @@ fn shown<'a>(project: &'a str, log_path: String, it: &'a Invocation) -> Shown<'a
         cwd: managed.map(|managed| managed.cwd.to_string_lossy().into_owned()),
         log_path,
         leftovers: managed.and_then(|managed| managed.leftovers),
+        queued_at_ms: queueing.and_then(|queueing| queueing.queued_ms),
+        priority: queueing.map_or(0, |queueing| queueing.priority),
+        after: queueing.map_or_else(Vec::new, |queueing| {
+            queueing.after.iter().map(|id| id.get()).collect()
+        }),
+        attempt: queueing.map_or(0, |queueing| queueing.attempt),
+        retry_of: queueing.and_then(|queueing| Some(queueing.retry_of?.get())),
+        retried_by: queueing.and_then(|queueing| Some(queueing.retried_by?.get())),
     }
 }
 
@@ -256,6 +290,8 @@ fn usage(it: &UsageTotals) -> Usage {
         cached_input_tokens: it.cached_input_tokens.unwrap_or(0),
         cache_creation_tokens: it.cache_creation_tokens.unwrap_or(0),
         total_cost_usd: it.total_cost_usd,
+        estimated: it.estimated,
+        cumulative: it.cumulative,
     }
 }
 
@@ -285,4 +321,8 @@ fn bounded(line: &str) -> &str {
 )]
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

@@ -132,9 +132,14 @@ async fn what_is_not_there_is_not_found() {
         .into_inner();
     assert!(list.invocations.is_empty() && list.next_page_token.is_empty());
     let input = client
-        .send_input(v1::SendInputRequest::default())
+        .send_input(v1::SendInputRequest {
+            project,
+            id: 7,
+            text: "go on".to_owned(),
+            ..Default::default()
+        })
         .await
         .unwrap_err();
-    assert_eq!(input.code(), Code::Unimplemented);
+    assert_eq!(input.code(), Code::NotFound);
     daemon.end().await;
 }

@@ -78,9 +78,12 @@ impl Supervisor {
     ) -> Option<Invocation> {
         let inner = &self.inner;
         if let Some(entry) = inner.line.take_out(uuid, || inner.enter(uuid)) {
-            let around = Arc::clone(project);
-            let ending = waiting::end(inner, around, id, entry, waiting::cancelled()).await;
-            return match ending {
+            // Out of the line it is seen through, whether or not this caller waits for it.
+            let (inner, around) = (Arc::clone(inner), Arc::clone(project));
+            let ending = self.inner.tracker.spawn(async move {
+                waiting::end(&inner, around, id, entry, waiting::cancelled()).await
+            });
+            return match ending.await.ok().flatten() {
                 Some(handle) => stop_one(handle, grace, None).await,
                 None => project.store.invocation(id).await.ok().flatten(),
             };

@@ -10,6 +10,7 @@ command = "FAKE"
 args = ["run", "--model", "{model}", "--session", "{session}"]
 env = ["FAKE_PROVIDER"]
 post_result = "1s"
+hold = false
 
 [[providers.newcli.events]]
 session = "/sid"

@@ -91,7 +91,10 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(uuid) = &self.uuid {
+        // What is let go of because the daemon stops runs on, and its place is not free.
+        if let Some(uuid) = &self.uuid
+            && !self.inner.stop.is_cancelled()
+        {
             self.inner.line.free(uuid);
         }
     }

@@ -69,7 +69,9 @@ async fn what_differs_is_written_and_told_and_the_rest_stays() {
     let expected = [
         "error",
         "exit_code",
+        "http_status",
         "outcome",
+        "resets_at_ms",
         "response",
         "status",
         "success",

@@ -75,8 +75,13 @@ export async function openStart({ task, project, like }) {
   });
 }
 
+// What the dialog asks now: an answer to what it asked before must not close it.
+let asked = null;
+
 function dialog({ title, body, act, danger = false, run }) {
   const element = /** @type {HTMLDialogElement} */ (document.getElementById('dialog'));
+  const question = {};
+  asked = question;
   const problem = h('p', { class: 'tone-bad', role: 'alert' });
   const yes = h('button', { type: 'button', class: `button primary ${danger ? 'danger' : ''}`, data: { test: 'confirm' } }, act);
   const no = h('button', { type: 'button', class: 'button', autofocus: danger, on: { click: () => element.close() } }, 'Cancel');
@@ -86,7 +91,7 @@ function dialog({ title, body, act, danger = false, run }) {
     problem.textContent = '';
     try {
       await run();
-      element.close();
+      if (asked === question) element.close();
     } catch (error) {
       problem.textContent = error.hint ? `${error.message} ${error.hint}` : error.message;
       yes.disabled = false;
@@ -94,5 +99,5 @@ function dialog({ title, body, act, danger = false, run }) {
     }
   });
   set(element, h('h2', {}, title), body, problem, h('div', { class: 'dialog-actions' }, no, yes));
-  element.showModal();
+  if (!element.open) element.showModal();
 }

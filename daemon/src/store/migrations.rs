@@ -53,11 +53,11 @@ const OWN_STEPS: &[Step] = &[
     step!(2, "steroidsd/002_usage"),
     step!(3, "steroidsd/003_queue"),
     step!(4, "steroidsd/004_evidence"),
-    step!(6, "steroidsd/006_stalls"),
+    step!(5, "steroidsd/005_stalls"),
 ];
 
 /// The last of our own.
-pub(super) const OWN_VERSION: u32 = 6;
+pub(super) const OWN_VERSION: u32 = 5;
 
 impl Step {
     /// What brings the schema here; a file may also hold the way back.

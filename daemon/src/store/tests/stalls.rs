@@ -108,7 +108,7 @@ async fn a_database_of_the_release_before_gets_the_columns_and_keeps_its_rows() 
         .execute_batch(
             "ALTER TABLE steroidsd_invocations DROP COLUMN wall_told;
              ALTER TABLE steroidsd_invocations DROP COLUMN silence_told;
-             UPDATE steroidsd_schema SET version = 5;",
+             UPDATE steroidsd_schema SET version = 4;",
         )
         .unwrap();
     drop(foreign);

@@ -274,7 +274,7 @@ async fn whether_a_frozen_daemon_answers_is_told_within_seconds() {
     let scene = Scene::new("").await;
     let health = scene.gateway.bare("GET", "/healthz");
     health.send().await.ok();
-    scene.daemon.signal(Signal::STOP);
+    scene.daemon.freeze().await;
     let asked = Instant::now();
     health.send().await.is(503);
     assert_eq!(scene.value("status").await["daemon"], "away");

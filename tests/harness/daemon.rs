@@ -160,6 +160,15 @@ impl Daemon {
         processes::signal(self.pid(), signal);
     }
 
+    /// Stops it by SIGSTOP, and waits until no thread of it runs any more.
+    pub async fn freeze(&self) {
+        self.signal(Signal::STOP);
+        eventually("every thread of it to stop", async || {
+            processes::is_stopped(self.pid()).then_some(())
+        })
+        .await;
+    }
+
     /// Starts another one in the place of one that has ended.
     pub async fn start_again(&mut self) {
         let (through, arguments) = (self.through.clone(), self.arguments.clone());

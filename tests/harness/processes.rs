@@ -39,9 +39,16 @@ pub fn is_alive(pid: i32) -> bool {
     state(pid).is_some_and(|state| state != 'Z' && state != 'X')
 }
 
-/// True while it is stopped, by SIGSTOP or the like.
+/// True while all its threads are stopped, by SIGSTOP or the like: one after the other notices.
 pub fn is_stopped(pid: i32) -> bool {
-    state(pid) == Some('T')
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter();
+    let mut stats = threads.flatten().flatten().map(|thread| thread.path());
+    let is = |stat: &str| Some(stat.rsplit_once(") ")?.1.starts_with('T'));
+    is_alive(pid)
+        && stats.all(|path| {
+            let stat = fs::read_to_string(path.join("stat"));
+            stat.ok().as_deref().and_then(is).unwrap_or(true)
+        })
 }
 
 /// Open descriptors of a process; 0 if it is gone.

@@ -73,16 +73,6 @@ async fn without_watches_lines_are_followed_by_the_shims_own_hints() {
     held(34, seen.join(", "));
 }
 
-/// True once none of its threads runs on.
-fn stands_still(pid: i32) -> bool {
-    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    threads.flatten().all(|thread| {
-        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-        stat.rsplit_once(") ")
-            .is_none_or(|(_, rest)| rest.starts_with('T'))
-    })
-}
-
 #[tokio::test]
 async fn more_events_than_the_queue_holds_are_made_good() {
     let home = Home::with_config("[daemon]\nlog_level = \"debug\"");
@@ -111,11 +101,7 @@ async fn more_events_than_the_queue_holds_are_made_good() {
     let mut longest = Duration::ZERO;
     let rounds = share(4, 40);
     for round in 1..=rounds {
-        daemon.signal(Signal::STOP);
-        eventually("the daemon to stand still", async || {
-            stands_still(daemon.pid()).then_some(())
-        })
-        .await;
+        daemon.freeze().await;
         // By turns, as equal events in a row are one.
         for number in 0..limit + 100 {
             noise[number as usize % 2].write_all(b".").unwrap();

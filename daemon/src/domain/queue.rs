@@ -15,8 +15,9 @@ use super::InvocationId;
 /// Who has waited so long for a place is passed over no more.
 const PATIENCE_MS: i64 = 10 * 60 * 1000;
 
-/// No start waits longer than this for a time of its own: the clock may have been set back.
-const LATEST_MS: i64 = 2 * 60 * 60 * 1000;
+/// No start waits longer than this for a time of its own, which may be a provider's reset time; one
+/// further ahead says that the clock was set back.
+const LATEST_MS: i64 = super::hold::LONGEST.as_millis() as i64;
 
 /// One that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -130,7 +130,7 @@ impl Line {
             return Err(Rejected::TaskBusy);
         }
         let uuid = candidate.uuid.clone();
-        let plan = state.plan(&self.bounds, Some(&candidate), now_ms);
+        let plan = state.plan(&self.bounds, Some((&candidate, &coming)), now_ms);
         if plan.start.contains(&uuid) {
             state.last_order = order;
             state.placed.insert(uuid, launching(&candidate));
@@ -376,7 +376,7 @@ impl Line {
 
 impl State {
     /// What starts, and why the rest does not.
-    fn plan(&self, bounds: &Bounds, coming: Option<&Candidate>, now_ms: i64) -> Plan {
+    fn plan(&self, bounds: &Bounds, coming: Option<(&Candidate, &Coming)>, now_ms: i64) -> Plan {
         let waiting = self.waiting.values().map(|it| {
             let blocked = it.blocked.clone();
             Candidate {
@@ -384,7 +384,7 @@ impl State {
                 ..it.candidate.clone()
             }
         });
-        let mut all: Vec<Candidate> = waiting.chain(coming.cloned()).collect();
+        let mut all: Vec<Candidate> = waiting.chain(coming.map(|(it, _)| it.clone())).collect();
         if let Some(why) = self.closed.first() {
             for it in &mut all {
                 it.blocked.get_or_insert_with(|| (*why).to_owned());
@@ -392,8 +392,9 @@ impl State {
         }
         let running = self.placed.values().map(|it| {
             let mut placed = it.placed.clone();
-            // Whoever comes has asked the shims of its task: one of them may be about to end.
-            if coming.is_some() && !it.is_launching {
+            // Whoever comes and would be refused for a shim of its task has asked: what is left of it
+            // is about to end. Who may wait for its task was not refused.
+            if coming.is_some_and(|(_, coming)| !coming.may_share_task) && !it.is_launching {
                 placed.task = String::new();
             }
             placed

@@ -153,6 +153,11 @@ async fn take_turn(inner: Arc<Inner>, candidate: Candidate, mut entry: Entry, pl
     let Some(id) = candidate.id else {
         return;
     };
+    // A start of this task that comes meanwhile looks for its shim when there is one.
+    let _task_turn = inner
+        .task_turns
+        .take(&candidate.project, &candidate.task)
+        .await;
     let readied = ready(&inner, &candidate, id, &mut entry).await;
     let (project, work) = match readied {
         Ok(readied) => readied,

@@ -226,6 +226,30 @@ async fn while_it_drains_nothing_that_waits_is_started() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_that_follows_an_ended_one_waits_for_what_runs_of_its_task() {
+    let bench = Bench::new(8, 8).await;
+    let first = bench.start("r1").await;
+    let task = || StartRequest {
+        task: first.task.clone(),
+        ..bench.request("r2")
+    };
+    bench.stage.end(&bench.dir(&first));
+    bench.ended(1).await;
+    let (second, _) = bench.supervisor.start(task()).await.unwrap();
+    bench.launched(2).await;
+    let after = StartRequest {
+        after: vec![first.id],
+        request_id: Some("r3".to_owned()),
+        ..task()
+    };
+    let (third, _) = bench.supervisor.start(after).await.unwrap();
+    assert_eq!(third.phase, Phase::Queued);
+    assert_eq!(reason(&bench, &third), Some(Reason::TaskBusy));
+    bench.stage.end(&bench.dir(&second));
+    assert_eq!(bench.launched(3).await, bench.dir(&third));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_of_a_busy_task_waits_only_if_it_was_told_to() {
     let bench = Bench::new(8, 8).await;
     let first = bench.start("r1").await;

@@ -150,6 +150,8 @@ impl Inner {
         }
         self.task_budget(project, &spec.task).await;
         self.day_budget(project).await;
+        // Others run on the same budget, and may be silent: whoever stops them looks now.
+        self.beat();
     }
 
     /// Refuses a start for which nothing is left.

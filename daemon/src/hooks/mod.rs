@@ -106,6 +106,11 @@ impl Hooks {
             .hooks
             .iter()
             .any(|hook| matches!(&hook.action, Action::Post(endpoint) if is_https(&endpoint.uri)));
+        let passed: Vec<_> = settings
+            .hooks
+            .iter()
+            .map(|hook| hook.action.passed(&settings.environment.0))
+            .collect();
         let courier = Courier {
             runner: Runner {
                 guard: settings.guard,
@@ -116,6 +121,7 @@ impl Hooks {
             secrets: secrets.clone(),
         };
         let known = settings.hooks.iter().map(|hook| hook.action.secrets());
+        let known = known.chain(passed);
         let known = known.filter(|values| !values.is_empty());
         let known = known.map(|values| secrets.know_values(&values)).collect();
         let hooks = settings.hooks.into_iter();

@@ -144,12 +144,33 @@ impl Action {
         }
     }
 
-    /// What must not be shown anywhere, each under a name to show in its place.
-    pub(super) fn secrets(&self) -> Vec<(String, String)> {
-        let Action::Post(endpoint) = self else {
+    /// The daemon's own variables that a command gets by the hook's word: what it prints of them is
+    /// not shown either.
+    pub(super) fn passed(
+        &self,
+        environment: &BTreeMap<OsString, OsString>,
+    ) -> Vec<(String, String)> {
+        let Action::Command { env, .. } = self else {
             return Vec::new();
         };
+        if env.is_empty() {
+            return Vec::new();
+        }
+        let patterns = Patterns::new(env);
+        let text = |(name, value): (&OsString, &OsString)| {
+            Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()))
+        };
+        let all = environment.iter().filter_map(text);
+        all.filter(|(name, _)| patterns.pass(name)).collect()
+    }
+
+    /// What must not be shown anywhere, each under a name to show in its place.
+    pub(super) fn secrets(&self) -> Vec<(String, String)> {
         let named = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let endpoint = match self {
+            Action::Post(endpoint) => endpoint,
+            Action::Command { .. } | Action::Notify => return Vec::new(),
+        };
         let mut secrets = Vec::new();
         if let Some(secret) = &endpoint.secret {
             secrets.push(named("HOOK_SECRET", &secret.text));
@@ -158,6 +179,10 @@ impl Action {
             && path.as_str() != "/"
         {
             secrets.push(named("HOOK_URL", path.as_str()));
+            // Servers quote the path without its query, or a part of it.
+            let parts = path.as_str().split(['/', '?', '&', '=']);
+            let parts = parts.filter(|part| part.len() >= 8);
+            secrets.extend(parts.map(|part| named("HOOK_URL", part)));
         }
         let values = endpoint.headers.iter();
         let values = values.filter_map(|(_, value)| value.to_str().ok());

@@ -39,6 +39,8 @@ pub fn message(kind: Kind, text: &str) -> String {
 pub fn first(kind: Kind, interactive: bool, prompt: String) -> String {
     match kind {
         Kind::Claude if interactive && !prompt.is_empty() => message(kind, &prompt),
+        // One that reads lines does not see the first one before its end.
+        _ if interactive && !prompt.is_empty() && !prompt.ends_with('\n') => prompt + "\n",
         _ => prompt,
     }
 }
@@ -74,6 +76,9 @@ mod tests {
         assert_eq!(first(Kind::Claude, false, "do it".to_owned()), "do it");
         let prompt = first(Kind::Claude, true, "do it".to_owned());
         assert_eq!(prompt, message(Kind::Claude, "do it"));
-        assert_eq!(first(Kind::Command, true, "do it".to_owned()), "do it");
+        assert_eq!(first(Kind::Command, true, "do it".to_owned()), "do it\n");
+        assert_eq!(first(Kind::Command, true, "do it\n".to_owned()), "do it\n");
+        assert_eq!(first(Kind::Command, false, "do it".to_owned()), "do it");
+        assert_eq!(first(Kind::Jsonl, true, String::new()), "");
     }
 }

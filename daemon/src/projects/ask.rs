@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 
 use super::error::ProjectError;
@@ -80,19 +81,32 @@ impl Projects {
         let Ok(turn) = turn.await else {
             return Err(ProjectError::NoAnswer { path });
         };
+        // By itself: that a disk does not answer has to be known also where nobody waits for the answer
+        // any more. It ends within the time given.
+        let this = self.clone();
+        let asked = tokio::spawn(async move { this.asked(path, turn, within, work).await });
+        asked.await.unwrap_or(Err(ProjectError::Closed))
+    }
+
+    async fn asked<T: Send + 'static>(
+        &self,
+        path: PathBuf,
+        turn: OwnedMutexGuard<()>,
+        within: Option<Duration>,
+        work: impl FnOnce(&Shared, &Path) -> Result<T, ProjectError> + Send + 'static,
+    ) -> Result<T, ProjectError> {
         let answered = Arc::new(AtomicBool::new(false));
-        let asked = {
-            let (path, answered) = (path.clone(), Arc::clone(&answered));
-            self.blocking(move |shared| {
-                let done = work(shared, &path);
-                // Under the lock of those that are mute: it is entered there or not at all.
-                let mut mute = locked(&shared.mute);
-                answered.store(true, Ordering::Relaxed);
-                mute.remove(&path);
-                drop((mute, turn));
-                done
-            })
+        let answer = Answer {
+            shared: Arc::clone(&self.shared),
+            path: path.clone(),
+            answered: Arc::clone(&answered),
+            _turn: turn,
         };
+        let asked = self.blocking(move |shared| {
+            let done = work(shared, &answer.path);
+            drop(answer);
+            done
+        });
         let Some(within) = within else {
             return asked.await;
         };
@@ -115,5 +129,22 @@ impl Projects {
         let shared = Arc::clone(&self.shared);
         let done = tokio::task::spawn_blocking(move || work(&shared)).await;
         done.unwrap_or(Err(ProjectError::Closed))
+    }
+}
+
+/// Says that a disk has answered, however that went, and gives back the turn.
+struct Answer {
+    shared: Arc<Shared>,
+    path: PathBuf,
+    answered: Arc<AtomicBool>,
+    _turn: OwnedMutexGuard<()>,
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        // Under the lock of those that are mute: it is entered there or not at all.
+        let mut mute = locked(&self.shared.mute);
+        self.answered.store(true, Ordering::Relaxed);
+        mute.remove(&self.path);
     }
 }

@@ -190,3 +190,37 @@ impl Action {
         secrets
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_secret_as_a_whole_and_in_its_parts() {
+        let uri = "https://hooks.example/api/112233445/Zk8sEcReTtOk?wait=true";
+        let endpoint = Endpoint {
+            uri: uri.parse().unwrap(),
+            secret: None,
+            headers: Vec::new(),
+        };
+        let secrets = Action::Post(Box::new(endpoint)).secrets();
+        let texts: Vec<_> = secrets.iter().map(|(_, text)| text.as_str()).collect();
+        let whole = "/api/112233445/Zk8sEcReTtOk?wait=true";
+        assert_eq!(texts, [whole, "112233445", "Zk8sEcReTtOk"]);
+    }
+
+    #[test]
+    fn what_a_command_gets_by_its_hooks_word_is_secret() {
+        let action = Action::Command {
+            argv: vec!["mail".to_owned()],
+            env: vec!["CHAT_*".to_owned()],
+        };
+        let pair = |name: &str| (OsString::from(name), OsString::from("a value of its own"));
+        let environment = ["CHAT_PW", "PATH"].map(pair).into_iter().collect();
+        let passed = action.passed(&environment);
+        assert_eq!(
+            passed,
+            [("CHAT_PW".to_owned(), "a value of its own".to_owned())]
+        );
+    }
+}

@@ -438,3 +438,31 @@ async fn a_disk_that_hangs_is_waited_for_once_and_holds_up_no_other_project() {
     projects.get(room.path()).await.unwrap();
     assert_eq!(projects.degraded(), [""; 0]);
 }
+
+#[tokio::test]
+async fn that_a_disk_hangs_is_known_also_where_nobody_waits_any_more() {
+    let room = Room::new();
+    let projects = room.projects().await;
+    projects.register(room.path(), true).await.unwrap();
+    let (_let_go, hangs) = std::sync::mpsc::channel::<()>();
+    let (began, begun) = tokio::sync::oneshot::channel();
+    let hung = move |_: &Shared, _: &Path| {
+        let _ = began.send(());
+        // Ends with the test.
+        let _ = hangs.recv();
+        Ok(())
+    };
+    let within = Some(Duration::from_millis(20));
+    let asking = projects.at(room.path(), within, hung);
+    tokio::select! {
+        biased;
+        _ = asking => panic!("it was answered"),
+        _ = begun => {}
+    }
+    // The one that asked is gone; the next finds out by nothing but what is known.
+    while projects.degraded().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let refused = projects.get(room.path()).await.err();
+    assert!(matches!(refused, Some(ProjectError::NoAnswer { .. })));
+}

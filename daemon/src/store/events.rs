@@ -5,7 +5,7 @@ use std::time::UNIX_EPOCH;
 use rusqlite::{Connection, Row, params};
 
 use super::error::Failure;
-use crate::domain::InvocationId;
+use crate::domain::{Invocation, InvocationId};
 
 /// What happened, to be recorded.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +52,22 @@ pub(super) fn append(connection: &Connection, event: &NewEvent) -> Result<i64, F
             event.message
         ])?;
     Ok(connection.last_insert_rowid())
+}
+
+/// Appends one about an invocation.
+pub(super) fn record(
+    connection: &Connection,
+    kind: &str,
+    about: &Invocation,
+    message: String,
+) -> Result<(), Failure> {
+    let event = NewEvent {
+        kind: kind.to_owned(),
+        invocation: Some(about.id),
+        task: Some(about.task.clone()),
+        message,
+    };
+    append(connection, &event).map(|_number| ())
 }
 
 /// Those after number `after`, oldest first.

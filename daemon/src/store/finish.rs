@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tracing::warn;
 
 use super::error::{Failure, StoreError};
-use super::events::{self, NewEvent};
+use super::events::{self, record};
 use super::rows::{Ending, count};
 use super::{locks, query, schema, usage};
 use crate::domain::{Cause, Invocation, InvocationId, Phase, RowStatus};
@@ -247,19 +247,4 @@ fn write_own(connection: &Connection, id: InvocationId, ending: &Ending) -> Resu
             ending.evidence.to_column()
         ])?;
     Ok(())
-}
-
-fn record(
-    connection: &Connection,
-    kind: &str,
-    about: &Invocation,
-    message: String,
-) -> Result<(), Failure> {
-    let event = NewEvent {
-        kind: kind.to_owned(),
-        invocation: Some(about.id),
-        task: Some(about.task.clone()),
-        message,
-    };
-    events::append(connection, &event).map(|_number| ())
 }

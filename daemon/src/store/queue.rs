@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::begin::{self, Begun};
 use super::error::{Failure, StoreError};
-use super::events::{self, NewEvent};
+use super::events::{self, record};
 use super::finish::{self, Finished};
 use super::rows::{Ending, NewInvocation};
 use super::{locks, query};
@@ -109,19 +109,4 @@ fn set_state(connection: &Connection, id: InvocationId, state: &str) -> Result<(
         .prepare_cached("UPDATE steroidsd_invocations SET state = ?2 WHERE invocation_id = ?1")?
         .execute(params![id.get(), state])?;
     Ok(())
-}
-
-fn record(
-    connection: &Connection,
-    kind: &str,
-    about: &Invocation,
-    message: String,
-) -> Result<(), Failure> {
-    let event = NewEvent {
-        kind: kind.to_owned(),
-        invocation: Some(about.id),
-        task: Some(about.task.clone()),
-        message,
-    };
-    events::append(connection, &event).map(|_number| ())
 }

@@ -57,6 +57,17 @@ fn the_higher_priority_goes_first_and_then_who_came_first() {
 }
 
 #[test]
+fn a_reset_time_hours_ahead_is_waited_for_and_one_weeks_ahead_is_a_clock_that_was_set_back() {
+    let mut later = candidate("later", 0, 1);
+    later.not_before_ms = NOW + 5 * 60 * 60 * 1000;
+    let planned = asked(std::slice::from_ref(&later), &[], &bounds(2));
+    let reason = Reason::NotBefore(later.not_before_ms);
+    assert_eq!(planned.waits["later"].reason, reason);
+    later.not_before_ms = NOW + 30 * 24 * 60 * 60 * 1000;
+    assert_eq!(asked(&[later], &[], &bounds(2)).start, ["later"]);
+}
+
+#[test]
 fn each_bound_is_named_and_who_it_does_not_concern_passes() {
     let mut other = candidate("codex", 0, 3);
     other.provider = "codex".to_owned();

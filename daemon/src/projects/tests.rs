@@ -460,9 +460,14 @@ async fn that_a_disk_hangs_is_known_also_where_nobody_waits_any_more() {
         _ = begun => {}
     }
     // The one that asked is gone; the next finds out by nothing but what is known.
-    while projects.degraded().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    let known = async {
+        while projects.degraded().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(30), known)
+        .await
+        .expect("it is known");
     let refused = projects.get(room.path()).await.err();
     assert!(matches!(refused, Some(ProjectError::NoAnswer { .. })));
 }

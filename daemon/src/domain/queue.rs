@@ -36,8 +36,8 @@ pub struct Candidate {
     pub priority: i32,
     /// Of one priority the lower go first.
     pub order: u64,
-    /// Since when it waits, in epoch milliseconds.
-    pub since_ms: i64,
+    /// Since when it has waited for nothing but a place, in epoch milliseconds; `None` if it does not.
+    pub lacks_since_ms: Option<i64>,
     /// Not before this, in epoch milliseconds.
     pub not_before_ms: i64,
     /// The first of those that have yet to succeed.
@@ -111,6 +111,20 @@ pub enum Reason {
     ProjectFull(usize),
     /// As many run as may.
     Full(usize),
+}
+
+impl Reason {
+    /// Whether it would start if there were a place.
+    pub fn is_a_place(&self) -> bool {
+        match self {
+            Reason::ProviderFull(_) | Reason::ProjectFull(_) | Reason::Full(_) => true,
+            Reason::Blocked(_)
+            | Reason::After(_)
+            | Reason::Held(_)
+            | Reason::NotBefore(_)
+            | Reason::TaskBusy => false,
+        }
+    }
 }
 
 /// Where one that waits stands.
@@ -193,6 +207,8 @@ impl<'a> Room<'a> {
         self.tasks.insert((&it.project, &it.task));
     }
 
+    /// In its project and of its provider, also where only one of them is full: a place that is given
+    /// away while the other is waited for would be missing then, and so on for ever.
     fn keep_free(&mut self, it: &'a Candidate) {
         *self.projects.entry(&it.project).or_default() += 1;
         *self.providers.entry(&it.provider).or_default() += 1;
@@ -220,7 +236,8 @@ pub fn plan(
             }
             waits.push((it, reason));
         } else if let Some(reason) = room.lacks(it) {
-            if now_ms.saturating_sub(it.since_ms) >= PATIENCE_MS {
+            let lacks_since_ms = it.lacks_since_ms.unwrap_or(now_ms);
+            if now_ms.saturating_sub(lacks_since_ms) >= PATIENCE_MS {
                 room.keep_free(it);
             }
             waits.push((it, reason));

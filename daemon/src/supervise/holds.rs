@@ -190,7 +190,11 @@ pub(super) async fn pass(inner: &Arc<Inner>) -> Option<i64> {
         keep(inner).await;
     }
     for (provider, hold) in over {
-        tell_released(inner, &provider, &hold, "over").await;
+        // By itself: its project's disk may take its time, and nobody waits for an event.
+        let telling = Arc::clone(inner);
+        inner.tracker.spawn(async move {
+            tell_released(&telling, &provider, &hold, "over").await;
+        });
     }
     next
 }

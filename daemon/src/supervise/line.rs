@@ -51,6 +51,19 @@ struct Waiter {
     after: Vec<InvocationId>,
     /// What was in its way when its turn had come; looked at again when something has changed.
     blocked: Option<String>,
+    /// Since when it has waited for nothing but a place, in epoch milliseconds.
+    lacks_since_ms: Option<i64>,
+}
+
+impl Waiter {
+    fn new(candidate: Candidate, after: Vec<InvocationId>, blocked: Option<String>) -> Waiter {
+        Waiter {
+            candidate,
+            after,
+            blocked,
+            lacks_since_ms: None,
+        }
+    }
 }
 
 /// What became of one that came to the line.
@@ -146,11 +159,7 @@ impl Line {
             return Err(Rejected::Long(coming.max));
         }
         state.last_order = order;
-        let waiter = Waiter {
-            candidate,
-            after,
-            blocked: Some(UNREADY.to_owned()),
-        };
+        let waiter = Waiter::new(candidate, after, Some(UNREADY.to_owned()));
         state.waiting.insert(uuid, waiter);
         Ok((Stands::Waits, order))
     }
@@ -161,11 +170,7 @@ impl Line {
         let mut state = self.state();
         state.last_order = state.last_order.max(candidate.order);
         let uuid = candidate.uuid.clone();
-        let waiter = Waiter {
-            candidate,
-            after,
-            blocked: None,
-        };
+        let waiter = Waiter::new(candidate, after, None);
         state.waiting.insert(uuid, waiter);
         drop(state);
         self.look_again();
@@ -227,11 +232,7 @@ impl Line {
         let mut state = self.state();
         let uuid = candidate.uuid.clone();
         state.placed.remove(&uuid);
-        let waiter = Waiter {
-            candidate,
-            after: Vec::new(),
-            blocked: Some(blocked),
-        };
+        let waiter = Waiter::new(candidate, Vec::new(), Some(blocked));
         state.waiting.insert(uuid, waiter);
         drop(state);
         self.look_again();
@@ -284,6 +285,7 @@ impl Line {
                 turns.push((it.candidate, entered));
             }
         }
+        state.count_waits(&plan.waits, now_ms);
         let shown = Arc::new(plan.waits);
         let is_news = shown != state.shown;
         state.shown = shown;
@@ -312,6 +314,7 @@ impl Line {
             it.candidate.after = after.first().copied();
             it.after = after;
         }
+        self.look_again();
     }
 
     /// Why one waits; `None` if it does not.
@@ -375,12 +378,23 @@ impl Line {
 }
 
 impl State {
+    /// Counts from now on for those that wait for a place and did not before.
+    fn count_waits(&mut self, waits: &BTreeMap<String, Waits>, now_ms: i64) {
+        for (uuid, it) in &mut self.waiting {
+            let lacks = waits
+                .get(uuid)
+                .is_some_and(|waits| waits.reason.is_a_place());
+            it.lacks_since_ms = lacks.then(|| it.lacks_since_ms.unwrap_or(now_ms));
+        }
+    }
+
     /// What starts, and why the rest does not.
     fn plan(&self, bounds: &Bounds, coming: Option<(&Candidate, &Coming)>, now_ms: i64) -> Plan {
         let waiting = self.waiting.values().map(|it| {
             let blocked = it.blocked.clone();
             Candidate {
                 blocked,
+                lacks_since_ms: it.lacks_since_ms,
                 ..it.candidate.clone()
             }
         });
@@ -418,9 +432,6 @@ fn launching(it: &Candidate) -> Holder {
 
 /// What one that waits is, of a row and its specification.
 pub(super) fn candidate(spec: &steroids_shim::spec::Spec, row: Option<&Invocation>) -> Candidate {
-    let queued_ms = row
-        .and_then(|row| row.managed.as_ref())
-        .and_then(|managed| managed.queueing.queued_ms);
     let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
     Candidate {
         uuid: spec.uuid.clone(),
@@ -430,7 +441,7 @@ pub(super) fn candidate(spec: &steroids_shim::spec::Spec, row: Option<&Invocatio
         provider: spec.provider.clone(),
         priority: spec.turn.priority,
         order: spec.turn.order,
-        since_ms: queued_ms.unwrap_or_else(|| signed(spec.created_ms)),
+        lacks_since_ms: None,
         not_before_ms: signed(spec.turn.not_before_ms),
         after: None,
         blocked: None,

@@ -16,6 +16,7 @@ mod admit;
 mod again;
 mod budget;
 mod dependency;
+mod dependents;
 mod error;
 mod finish;
 mod floors;

@@ -8,10 +8,11 @@ use steroids_shim::durable::FileError;
 use steroids_shim::exit::End;
 use steroids_shim::paths::InvDir;
 use steroids_shim::spec::Spec;
+use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
 use super::admit::admit;
-use super::dependency::{Standing, in_vain, standing};
+use super::dependents::Dependents;
 use super::job::Work;
 use super::reconcile::end_without_folder;
 use super::start::{check_disks, launch, note_pid};
@@ -60,27 +61,32 @@ impl Supervisor {
 }
 
 async fn look_after_the_line(inner: &Arc<Inner>) {
+    let mut looked = Instant::now();
+    let dependents = Dependents::default();
     loop {
+        // First: who waited for one that has ended may have the place that it leaves.
+        dependents.look(inner).await;
         let next_ms = pass(inner).await;
         let wait = next_ms.map_or(u64::MAX, |at| {
             at.saturating_sub(now_ms()).max(0).unsigned_abs()
         });
         let is_blocked = inner.line.is_blocked();
-        let pause = Duration::from_millis(wait).min(AT_THE_LATEST);
+        // However often something else changes meanwhile, the look at what nobody tells of comes.
+        let at_the_latest = looked + AT_THE_LATEST;
+        let at = at_the_latest.min(Instant::now() + Duration::from_millis(wait).min(AT_THE_LATEST));
         tokio::select! {
             () = inner.line.changed() => {}
-            () = tokio::time::sleep(pause), if is_blocked || next_ms.is_some() => {
-                if pause == AT_THE_LATEST {
-                    inner.line.unblock();
-                }
-            }
+            () = sleep_until(at), if is_blocked || next_ms.is_some() => {}
+        }
+        if Instant::now() >= at_the_latest {
+            looked = Instant::now();
+            inner.line.unblock();
         }
     }
 }
 
-/// Starts what can be; tells when to look again at the latest.
+/// Starts what can be; tells when to look again at the latest. Waits for no project.
 async fn pass(inner: &Arc<Inner>) -> Option<i64> {
-    look_at_dependencies(inner).await;
     let holds_end_ms = holds::pass(inner).await;
     let looked = inner.line.turns(now_ms(), |uuid| inner.enter(uuid));
     for (candidate, entry) in looked.turns {
@@ -92,51 +98,6 @@ async fn pass(inner: &Arc<Inner>) -> Option<i64> {
         inner.beat();
     }
     [looked.next_ms, holds_end_ms].into_iter().flatten().min()
-}
-
-/// Who waits for others: lets those go on whose others have succeeded, and ends those for whom that
-/// cannot come any more.
-async fn look_at_dependencies(inner: &Arc<Inner>) {
-    for (uuid, root, after) in inner.line.dependents() {
-        let Ok(project) = inner.projects.get(&root).await else {
-            continue;
-        };
-        match still_open(&project, &after).await {
-            Ok(Ok(open)) if open == after => {}
-            Ok(Ok(open)) => inner.line.waits_for(&uuid, open),
-            Ok(Err(why)) => end_in_vain(inner, project, &uuid, why).await,
-            Err(error) => {
-                warn!(project = %root.display(), %error, "rows cannot be read");
-            }
-        }
-    }
-}
-
-/// Those that have yet to succeed; or why one of them never will.
-async fn still_open(
-    project: &Project,
-    after: &[InvocationId],
-) -> Result<Result<Vec<InvocationId>, String>, StoreError> {
-    let mut open = Vec::new();
-    for id in after {
-        match standing(&project.store, *id).await? {
-            Standing::Succeeded => {}
-            // A database that was lost gets its rows back.
-            Standing::Open | Standing::Unknown => open.push(*id),
-            Standing::Failed(id, how) => return Ok(Err(in_vain(id, &how))),
-        }
-    }
-    Ok(Ok(open))
-}
-
-async fn end_in_vain(inner: &Arc<Inner>, project: Arc<Project>, uuid: &str, error: String) {
-    let Some(entry) = inner.line.take_out(uuid, || inner.enter(uuid)) else {
-        return;
-    };
-    if let Ok(Some(row)) = project.store.by_uuid(uuid).await {
-        let end = End::NeverStarted { error };
-        waiting::end(inner, project, row.id, entry, end).await;
-    }
 }
 
 /// What keeps one whose turn has come from being started.

@@ -14,7 +14,7 @@ fn candidate(name: &str, priority: i32, order: u64) -> Candidate {
         provider: "claude".to_owned(),
         priority,
         order,
-        since_ms: NOW,
+        lacks_since_ms: None,
         not_before_ms: 0,
         after: None,
         blocked: None,
@@ -134,7 +134,7 @@ fn who_was_passed_over_for_long_gets_the_next_places() {
     let waiting = [patient.clone(), here.clone(), there.clone()];
     let planned = asked(&waiting, std::slice::from_ref(&runs), &bounds);
     assert_eq!(planned.start, ["here"], "nobody is in its way for now");
-    patient.since_ms = NOW - PATIENCE_MS;
+    patient.lacks_since_ms = Some(NOW - PATIENCE_MS);
     let waiting = [patient, here, there];
     let planned = asked(&waiting, &[runs], &bounds);
     assert_eq!(planned.start, [""; 0]);
@@ -150,7 +150,7 @@ fn drawn((n, it): (usize, Drawn)) -> Candidate {
         project: Arc::from(Path::new(["/p", "/q"][project])),
         provider: ["claude", "codex"][provider].to_owned(),
         task: format!("t{task}"),
-        since_ms: if odd == 0 { 0 } else { NOW },
+        lacks_since_ms: (odd == 0).then_some(0),
         not_before_ms: if odd == 1 { NOW + 5 } else { 0 },
         after: (odd == 2).then(|| InvocationId::new(1)).flatten(),
         blocked: (odd == 3).then(|| "b".to_owned()),

@@ -34,6 +34,12 @@ impl Projects {
         asked.filter_map(std::future::ready).collect().await
     }
 
+    /// Takes a project's turn, as one does whose disk does not answer.
+    #[cfg(test)]
+    pub(crate) async fn turn(&self, path: &Path) -> OwnedMutexGuard<()> {
+        self.shared.turns.take(path.to_owned()).await
+    }
+
     /// The registered projects, with the epoch milliseconds of their registration.
     pub(super) async fn entries(&self) -> Result<Vec<(PathBuf, i64)>, ProjectError> {
         self.blocking(|shared| {

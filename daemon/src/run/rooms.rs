@@ -139,6 +139,8 @@ impl Rooms {
     pub(super) async fn reconcile(&self) {
         let found = self.supervisor.reconcile(Scope::Startup).await;
         info!(found.adopted, found.finished, found.lost, "reconciled");
+        let strays = self.supervisor.clone().look_after_strays();
+        self.jobs.spawn(strays.instrument(info_span!("strays")));
     }
 
     /// Starts serving.

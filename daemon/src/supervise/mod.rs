@@ -38,6 +38,7 @@ mod spend;
 mod stalls;
 mod start;
 mod stop;
+mod strays;
 mod supervisor;
 #[cfg(test)]
 mod tests;

@@ -26,7 +26,7 @@ use tracing::{info, warn};
 use super::finish::{mark_projected, projected_mark};
 use super::job::{JobHandle, Progress, Work};
 use super::stop::is_open;
-use super::supervisor::{Inner, chain};
+use super::supervisor::{Entry, Inner, Place, chain};
 use super::{Supervisor, lost, waiting};
 use crate::domain::{Invocation, InvocationId};
 use crate::projection;
@@ -116,8 +116,6 @@ pub(super) struct Taken {
     ending: Vec<JobHandle>,
 }
 
-pub(super) type Failed = (InvDir, String);
-
 impl Inner {
     /// State folders that may need something done, oldest first.
     async fn folders(&self, scope: Scope) -> Vec<InvDir> {
@@ -128,15 +126,14 @@ impl Inner {
 
     pub(super) async fn take_all_up(self: &Arc<Self>, scope: Scope) -> Taken {
         let mut taken = Taken::default();
-        let folders = self.folders(scope).await;
-        revive_projects(self, &folders).await;
+        let mut folders = self.folders(scope).await;
+        let has_new = revive_projects(self, &folders).await;
+        if has_new && scope == Scope::Wakeup {
+            folders = self.folders(Scope::Registered).await;
+        }
         for dir in folders {
-            match self.take_up(dir, &mut taken.found).await {
-                Ok(handle) => taken.ending.extend(handle),
-                Err((dir, error)) => {
-                    warn!(dir = %dir.path().display(), %error, "state folder left as it is");
-                }
-            }
+            let ending = self.take_up(dir, &mut taken.found).await;
+            taken.ending.extend(ending);
         }
         for project in self.projects.answering().await {
             taken.found.lost += self.end_rows_without_folder(&project).await;
@@ -145,53 +142,73 @@ impl Inner {
         taken
     }
 
-    /// One folder. Gives the job of an invocation that is about to end.
-    async fn take_up(
+    /// One folder. Gives the job of an invocation that is about to end. What cannot be taken up now
+    /// is kept among the strays.
+    pub(super) async fn take_up(
         self: &Arc<Self>,
         dir: InvDir,
         found: &mut Reconciled,
-    ) -> Result<Option<JobHandle>, Failed> {
-        let fail = |error: String| (dir.clone(), error);
+    ) -> Option<JobHandle> {
+        let uuid = uuid_of(&dir);
         let read = {
             let dir = dir.clone();
             tokio::task::spawn_blocking(move || Spec::load(&dir)).await
         };
-        let spec = match read {
-            Ok(Ok(spec)) => spec,
-            Ok(Err(error)) if error.is_missing() => {
-                let uuid = uuid_of(&dir);
+        let spec = match read.ok()? {
+            Ok(spec) => spec,
+            Err(error) if error.is_missing() => {
                 return self.take_up_waiting(dir, uuid, found).await;
             }
-            Ok(Err(FileError::Foreign { proto, .. })) => {
-                return Ok(self.leave_alone(&dir, uuid_of(&dir), proto));
+            Err(FileError::Foreign { proto, .. }) => return self.leave_alone(&dir, uuid, proto),
+            Err(error) => {
+                let before = self.strays.take(&uuid);
+                self.keep_stray(before, dir, None, None, chain(&error));
+                return None;
             }
-            Ok(Err(error)) => return Err(fail(chain(&error))),
-            Err(_) => return Ok(None),
         };
         if spec.proto > PROTOCOL || spec.proto + 1 < PROTOCOL {
-            return Ok(self.leave_alone(&dir, spec.uuid, spec.proto));
+            return self.leave_alone(&dir, spec.uuid, spec.proto);
         }
         // Taken care of: by a job, by a start under way, by another reconcile.
-        let Some(entry) = self.enter(&spec.uuid) else {
-            return Ok(None);
-        };
+        let entry = self.enter(&spec.uuid)?;
+        let mut before = self.strays.take(&spec.uuid);
+        let kept = before.as_mut().and_then(|stray| stray.place.take());
+        let mut place = self.place_of(&spec, &dir, kept).await;
+        let project = Some(spec.project.clone());
+        match self
+            .take_up_known(spec, &dir, entry, &mut place, found)
+            .await
+        {
+            Ok(ending) => ending,
+            Err(why) => {
+                self.keep_stray(before, dir, project, place, why);
+                None
+            }
+        }
+    }
+
+    /// One whose specification is known. `place` is taken where there is a job; else it stays with the
+    /// caller.
+    async fn take_up_known(
+        self: &Arc<Self>,
+        spec: Spec,
+        dir: &InvDir,
+        entry: Entry,
+        place: &mut Option<Place>,
+        found: &mut Reconciled,
+    ) -> Result<Option<JobHandle>, String> {
         self.floors.raise(&spec.project, spec.invocation);
-        let project = self
-            .projects
-            .get(&spec.project)
-            .await
-            .map_err(|error| fail(chain(&error)))?;
         let id = InvocationId::new(spec.invocation)
-            .ok_or_else(|| fail("its spec names no invocation".to_owned()))?;
-        let row = self
-            .row_of(&project, &spec, id)
-            .await
-            .map_err(|error| fail(chain(&error)))?;
+            .ok_or_else(|| "its spec names no invocation".to_owned())?;
+        let project = self.projects.get(&spec.project).await;
+        let project = project.map_err(|error| chain(&error))?;
+        let row = self.row_of(&project, &spec, id).await;
+        let row = row.map_err(|error| chain(&error))?;
         if !is_open(&row) {
             if is_half_published(&row) {
                 self.count_on(&project, id).await;
             }
-            mark_projected(&dir);
+            mark_projected(dir);
             return Ok(None);
         }
         let found_there = {
@@ -200,8 +217,8 @@ impl Inner {
             tokio::task::spawn_blocking(look).await
         };
         let (finding, redactor) = match found_there {
-            Ok(Ok(there)) => there,
-            Ok(Err(error)) => return Err(fail(error)),
+            Ok(there) => there?,
+            // Only a panic, or the runtime's end.
             Err(_) => return Ok(None),
         };
         steroids_failpoint::reach("reconcile.found");
@@ -214,15 +231,15 @@ impl Inner {
             Finding::Finish => found.finished += 1,
             Finding::Lost(why) => {
                 found.lost += 1;
-                lost::declare(&spec, &dir, why).await;
+                lost::declare(&spec, dir, why).await;
             }
         }
         info!(invocation.id = spec.invocation, ends, "invocation taken up");
-        waiting::forget(&dir);
-        let place = self.place_of_adopted(&spec);
+        waiting::forget(dir);
+        let place = place.take().unwrap_or_else(|| self.place_of_adopted(&spec));
         let half_published = is_half_published(&row) && !self.count_on(&project, id).await;
         let work = Work { spec, redactor };
-        let handle = entry.watch_over(id, work, dir, project, Some(place), half_published);
+        let handle = entry.watch_over(id, work, dir.clone(), project, Some(place), half_published);
         Ok(ends.then_some(handle))
     }
 
@@ -310,8 +327,10 @@ impl Inner {
     }
 }
 
-/// A project whose database is gone gets a new one if something of ours in it is not over.
-async fn revive_projects(inner: &Inner, folders: &[InvDir]) {
+/// A project whose database is gone gets a new one if something of ours in it is not over. Tells
+/// whether one was made: it has lost the rows of what is over, too.
+async fn revive_projects(inner: &Inner, folders: &[InvDir]) -> bool {
+    let mut has_new = false;
     for dir in folders {
         let dir = dir.clone();
         let open = move || {
@@ -323,9 +342,11 @@ async fn revive_projects(inner: &Inner, folders: &[InvDir]) {
         };
         if let Ok(Some(project)) = tokio::task::spawn_blocking(open).await {
             // Where it cannot be had, what is to be taken up says so.
-            let _ = inner.projects.revive(&project).await;
+            let revived = inner.projects.revive(&project).await;
+            has_new |= revived.is_ok_and(|(_, is_new)| is_new);
         }
     }
+    has_new
 }
 
 /// Ends a row that has no folder to take the facts from: its two lines, then the row.
@@ -373,7 +394,7 @@ pub(super) fn is_half_published(row: &Invocation) -> bool {
 }
 
 /// A state folder is named for its invocation.
-fn uuid_of(dir: &InvDir) -> String {
+pub(super) fn uuid_of(dir: &InvDir) -> String {
     let name = dir.path().file_name().unwrap_or_default();
     name.to_string_lossy().into_owned()
 }

@@ -20,6 +20,7 @@ use super::line::Line;
 use super::reproject::AtUpkeep;
 use super::settings::Settings;
 use super::stalls::Telling;
+use super::strays::Strays;
 use super::troubles::{Troubles, Why, low_disk};
 use super::turns::Turns;
 use super::unknown::{Counted, UnknownEvents};
@@ -53,6 +54,7 @@ pub(super) struct Inner {
     jobs: Mutex<HashMap<String, JobHandle>>,
     troubles: Troubles,
     pub(super) told: Told,
+    pub(super) strays: Strays,
     // Invocations whose shims speak a protocol that we do not, and which; by uuid.
     foreign: Mutex<HashMap<String, u32>>,
     /// Who runs and who waits.
@@ -204,6 +206,7 @@ impl Supervisor {
                 jobs: Mutex::default(),
                 troubles: Troubles::default(),
                 told: Told::default(),
+                strays: Strays::default(),
                 foreign: Mutex::default(),
                 draining: AtomicBool::new(false),
                 unknown: Counted::default(),
@@ -268,6 +271,7 @@ impl Supervisor {
     /// What else does not work as it should, as far as known; one line each.
     pub fn degraded(&self) -> Vec<String> {
         let mut lines = self.inner.troubles.lines();
+        lines.extend(self.inner.strays.lines());
         let foreign = lock(&self.inner.foreign);
         lines.extend(foreign.iter().map(|(uuid, proto)| {
             format!(

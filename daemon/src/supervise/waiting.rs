@@ -23,7 +23,7 @@ use tracing::{info, warn};
 
 use super::job::{JobHandle, Work};
 use super::line::candidate;
-use super::reconcile::{Failed, Reconciled, end_without_folder};
+use super::reconcile::{Reconciled, end_without_folder};
 use super::start::row;
 use super::supervisor::{Entry, Inner, chain};
 use super::withdraw::withdraw;
@@ -234,15 +234,13 @@ impl Inner {
         dir: InvDir,
         uuid: String,
         found: &mut Reconciled,
-    ) -> Result<Option<JobHandle>, Failed> {
+    ) -> Option<JobHandle> {
         // Before the look: a start under way, or one whose turn has come, has it in care.
-        let Some(entry) = self.enter(&uuid) else {
-            return Ok(None);
-        };
+        let entry = self.enter(&uuid)?;
+        let before = self.strays.take(&uuid);
         if self.line.knows(&uuid) {
-            return Ok(None);
+            return None;
         }
-        let fail = |error: String| (dir.clone(), error);
         let looked = {
             let dir = dir.clone();
             tokio::task::spawn_blocking(move || look(&dir)).await
@@ -251,22 +249,48 @@ impl Inner {
             Ok(Ok(Found::Waits(spec))) => (*spec, false),
             Ok(Ok(Found::Ended(spec))) => (*spec, true),
             Ok(Ok(Found::Begun)) => {
-                let error = "a shim was at work in it, and its specification is gone";
-                return Err(fail(error.to_owned()));
+                let why = "a shim was at work in it, and its specification is gone".to_owned();
+                self.keep_stray(before, dir, None, None, why);
+                return None;
             }
             Ok(Ok(Found::Foreign(proto))) => {
                 self.note_foreign(uuid, proto);
-                return Ok(None);
+                return None;
             }
-            Ok(Ok(Found::Nothing)) | Err(_) => return Ok(None),
-            Ok(Err(error)) => return Err(fail(error)),
+            Ok(Ok(Found::Nothing)) | Err(_) => return None,
+            Ok(Err(why)) => {
+                self.keep_stray(before, dir, None, None, why);
+                return None;
+            }
         };
+        let root = spec.project.clone();
+        match self
+            .let_wait_again(&dir, spec, has_ended, entry, found)
+            .await
+        {
+            Ok(ending) => ending,
+            Err(why) => {
+                self.keep_stray(before, dir, Some(root), None, why);
+                None
+            }
+        }
+    }
+
+    /// Gives it its old place in the line again, or its end.
+    async fn let_wait_again(
+        self: &Arc<Self>,
+        dir: &InvDir,
+        spec: Spec,
+        has_ended: bool,
+        entry: Entry,
+        found: &mut Reconciled,
+    ) -> Result<Option<JobHandle>, String> {
         let project = self.projects.get(&spec.project).await;
-        let project = project.map_err(|error| fail(chain(&error)))?;
+        let project = project.map_err(|error| chain(&error))?;
         let row = self.row_of_waiting(&project, &spec).await;
-        let Some(row) = row.map_err(|error| fail(chain(&error)))? else {
+        let Some(row) = row.map_err(|error| chain(&error))? else {
             // Nobody was told of it: its start was cut before there was a row.
-            discard(&dir).await;
+            discard(dir).await;
             return Ok(None);
         };
         self.floors.raise(&project.root, row.id.get());
@@ -276,14 +300,14 @@ impl Inner {
             return Ok(self::end(self, project, row.id, entry, end).await);
         }
         if row.phase.is_ended() {
-            discard(&dir).await;
+            discard(dir).await;
             return Ok(None);
         }
         let spec = Spec {
             invocation: row.id.get(),
             ..spec
         };
-        if let Err(error) = store(&spec, &dir).await {
+        if let Err(error) = store(&spec, dir).await {
             warn!(invocation.id = %row.id, %error, "its file does not know its id");
         }
         let ids = spec.turn.after.iter().copied();

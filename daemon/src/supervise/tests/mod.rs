@@ -8,6 +8,7 @@ mod queueing;
 mod reprojecting;
 mod stalls;
 mod starting;
+mod strays;
 mod taking_up;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,165 @@
+//! Unfinished invocations that cannot be taken up just now: their project's folder is not there, its
+//! disk or its database does not answer. One whose shim lives has its place among the running all the
+//! same, so that no bound is passed. They are looked at again whenever a project comes or goes, and
+//! behind that twice a minute, as no event tells of a disk that is back.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use steroids_shim::lock;
+use steroids_shim::paths::InvDir;
+use steroids_shim::spec::Spec;
+use tokio::sync::Notify;
+use tracing::warn;
+
+use super::Supervisor;
+use super::reconcile::{Reconciled, Scope, uuid_of};
+use super::supervisor::{Inner, Place};
+
+/// Each look asks for a file or two of each stray, and its project's folder once.
+const EVERY: Duration = Duration::from_secs(30);
+
+/// One that waits to be taken up.
+pub(super) struct Stray {
+    pub(super) dir: InvDir,
+    /// Of whom, where that is known.
+    pub(super) project: Option<PathBuf>,
+    /// What is in the way.
+    pub(super) why: String,
+    /// Kept while its shim lives.
+    pub(super) place: Option<Place>,
+}
+
+/// All of them, by uuid.
+#[derive(Default)]
+pub(super) struct Strays {
+    // Held for a look-up or a change, never across an await.
+    by_uuid: Mutex<HashMap<String, Stray>>,
+    came: Notify,
+}
+
+impl Strays {
+    /// Takes one out that is looked at again.
+    pub(super) fn take(&self, uuid: &str) -> Option<Stray> {
+        self.all().remove(uuid)
+    }
+
+    /// Keeps one for a later look. `before` is what was in its way at the last one: what is not new is
+    /// not logged again.
+    pub(super) fn keep(&self, uuid: String, stray: Stray, before: Option<&str>) {
+        if before != Some(stray.why.as_str()) {
+            warn!(
+                dir = %stray.dir.path().display(), error = %stray.why,
+                "cannot be taken up yet"
+            );
+        }
+        self.all().insert(uuid, stray);
+        self.came.notify_one();
+    }
+
+    fn dirs(&self) -> Vec<InvDir> {
+        self.all().values().map(|stray| stray.dir.clone()).collect()
+    }
+
+    /// One line for each project, and for each folder of which the project is not known.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let mut by_project: BTreeMap<(PathBuf, String), usize> = BTreeMap::new();
+        for stray in self.all().values() {
+            let whose = stray.project.clone();
+            let whose = whose.unwrap_or_else(|| stray.dir.path().to_owned());
+            *by_project.entry((whose, stray.why.clone())).or_default() += 1;
+        }
+        let lines = by_project.into_iter().map(|((whose, why), count)| {
+            let whose = whose.display();
+            match count {
+                1 => format!("{whose}: an unfinished invocation cannot be taken up: {why}"),
+                _ => format!("{whose}: {count} unfinished invocations cannot be taken up: {why}"),
+            }
+        });
+        lines.collect()
+    }
+
+    /// A map is valid whatever panicked while it was held: every change to it is one call.
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Stray>> {
+        self.by_uuid.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Supervisor {
+    /// Takes up what could not be taken up before, as soon as it can be, until the daemon stops. With
+    /// nothing of that kind it waits for nothing but projects that come and go.
+    pub async fn look_after_strays(self) {
+        let inner = self.inner;
+        tokio::select! {
+            () = inner.stop.cancelled() => {}
+            () = look_after(&inner) => {}
+        }
+    }
+}
+
+async fn look_after(inner: &Arc<Inner>) {
+    let mut changed = inner.projects.changed();
+    loop {
+        let has_strays = !inner.strays.dirs().is_empty();
+        tokio::select! {
+            // Rows without a folder, and what waits, are found as at any wakeup.
+            Ok(()) = changed.changed() => {
+                inner.take_all_up(Scope::Wakeup).await;
+            }
+            () = inner.strays.came.notified(), if !has_strays => {}
+            () = tokio::time::sleep(EVERY), if has_strays => inner.take_strays_up().await,
+        }
+    }
+}
+
+impl Inner {
+    async fn take_strays_up(self: &Arc<Self>) {
+        let mut found = Reconciled::default();
+        for dir in self.strays.dirs() {
+            self.take_up(dir, &mut found).await;
+        }
+        if found != Reconciled::default() {
+            self.line.unblock();
+        }
+    }
+
+    /// What cannot be taken up now is looked at again.
+    pub(super) fn keep_stray(
+        &self,
+        before: Option<Stray>,
+        dir: InvDir,
+        project: Option<PathBuf>,
+        place: Option<Place>,
+        why: String,
+    ) {
+        let uuid = uuid_of(&dir);
+        let (said, kept) = before.map_or((None, None), |it| (Some(it.why), it.place));
+        let place = place.or(kept);
+        let stray = Stray {
+            dir,
+            project,
+            why,
+            place,
+        };
+        self.strays.keep(uuid, stray, said.as_deref());
+    }
+
+    /// Its place among the running, if its shim lives: the one that it has, or one more, however many
+    /// there are.
+    pub(super) async fn place_of(
+        self: &Arc<Self>,
+        spec: &Spec,
+        dir: &InvDir,
+        before: Option<Place>,
+    ) -> Option<Place> {
+        let lock = dir.lock();
+        // Where the kernel does not say, nobody is taken for dead.
+        let lives = tokio::task::spawn_blocking(move || lock::is_held(&lock).unwrap_or(true));
+        if !lives.await.unwrap_or(true) {
+            return None;
+        }
+        Some(before.unwrap_or_else(|| self.place_of_adopted(spec)))
+    }
+}

@@ -1,0 +1,126 @@
+//! What cannot be taken up at first: it has its place all the same, and its job as soon as can be.
+
+use super::*;
+use crate::domain::queue::Reason;
+
+/// Another project, which is there.
+async fn another(bench: &Bench) -> PathBuf {
+    let folder = bench.project.root.with_file_name("another");
+    fs::create_dir(&folder).unwrap();
+    bench.projects.register(&folder, true).await.unwrap();
+    folder
+}
+
+fn move_away(bench: &Bench) -> PathBuf {
+    let away = bench.project.root.with_file_name("away");
+    fs::rename(&bench.project.root, &away).unwrap();
+    away
+}
+
+fn come_back(bench: &Bench, away: &Path) {
+    fs::rename(away, &bench.project.root).unwrap();
+}
+
+async fn start_in(bench: &Bench, project: &Path, name: &str) -> Invocation {
+    let request = StartRequest {
+        project: project.to_owned(),
+        ..bench.request(name)
+    };
+    bench.supervisor.start(request).await.unwrap().0
+}
+
+fn reason(bench: &Bench, row: &Invocation) -> Option<Reason> {
+    let uuid = &row.managed.as_ref().unwrap().uuid;
+    bench.supervisor.waits(uuid).map(|waits| waits.reason)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_runs_in_a_project_that_is_away_has_its_place() {
+    let mut bench = Bench::new(8, 1).await;
+    let dir = bench.dir(&bench.start("r1").await);
+    let there = another(&bench).await;
+    let away = move_away(&bench);
+    bench.restart().await;
+    bench.supervisor.reconcile(Scope::Startup).await;
+    assert_eq!(bench.supervisor.running(), 0, "it has no job");
+    let said = bench.supervisor.degraded().join("\n");
+    assert!(
+        said.contains("an unfinished invocation cannot be taken up"),
+        "{said}"
+    );
+    let second = start_in(&bench, &there, "r2").await;
+    assert_eq!(reason(&bench, &second), Some(Reason::Full(1)));
+    // However often it is looked at, it has one place.
+    bench.supervisor.reconcile(Scope::Wakeup).await;
+    assert_eq!(reason(&bench, &second), Some(Reason::Full(1)));
+    come_back(&bench, &away);
+    bench.supervisor.reconcile(Scope::Wakeup).await;
+    assert_eq!(bench.supervisor.running(), 1);
+    let said = bench.supervisor.degraded().join("\n");
+    assert!(!said.contains("cannot be taken up"), "{said}");
+    assert_eq!(reason(&bench, &second), Some(Reason::Full(1)));
+    bench.stage.end(&dir);
+    assert_eq!(bench.launched(2).await, bench.dir(&second));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_is_free_when_its_shim_is_gone_whatever_became_of_the_project() {
+    let mut bench = Bench::new(8, 1).await;
+    let dir = bench.dir(&bench.start("r1").await);
+    let there = another(&bench).await;
+    let away = move_away(&bench);
+    bench.restart().await;
+    bench.supervisor.reconcile(Scope::Startup).await;
+    let second = start_in(&bench, &there, "r2").await;
+    assert_eq!(reason(&bench, &second), Some(Reason::Full(1)));
+    bench.stage.end(&dir);
+    bench.supervisor.reconcile(Scope::Wakeup).await;
+    assert_eq!(bench.launched(2).await, bench.dir(&second));
+    come_back(&bench, &away);
+    bench.supervisor.reconcile(Scope::Wakeup).await;
+    bench.ended(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_that_comes_back_is_taken_up_without_a_wakeup() {
+    let mut bench = Bench::new(8, 1).await;
+    let runs = bench.dir(&bench.start("r1").await);
+    let waits = bench.start("r2").await;
+    let away = move_away(&bench);
+    bench.restart().await;
+    bench.supervisor.reconcile(Scope::Startup).await;
+    let supervisor = bench.supervisor.clone();
+    bench.jobs.spawn(supervisor.look_after_strays());
+    come_back(&bench, &away);
+    bench.projects.get(&bench.project.root).await.unwrap();
+    eventually(async || (bench.supervisor.running() == 1).then_some(())).await;
+    eventually(async || (bench.supervisor.queued() == 1).then_some(())).await;
+    bench.stage.end(&runs);
+    assert_eq!(bench.launched(2).await, bench.dir(&waits));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_that_does_not_answer_holds_up_no_other_ones_turn() {
+    let bench = Bench::new(8, 2).await;
+    let there = another(&bench).await;
+    let first = bench.start("r1").await;
+    let runs = start_in(&bench, &there, "r2").await;
+    let waits = start_in(&bench, &there, "r3").await;
+    let after = StartRequest {
+        after: vec![first.id],
+        ..bench.request("r4")
+    };
+    bench.supervisor.start(after).await.unwrap();
+    // Asked before anybody else does, so it is the first to hear that there is no answer.
+    let turn = bench.projects.turn(&bench.project.root).await;
+    let mut no_answer = Box::pin(bench.projects.get(&bench.project.root));
+    assert!(futures_util::poll!(no_answer.as_mut()).is_pending());
+    bench.supervisor.look_at_queue();
+    bench.stage.end(&bench.dir(&runs));
+    tokio::select! {
+        biased;
+        dir = bench.launched(3) => assert_eq!(dir, bench.dir(&waits)),
+        _ = no_answer => panic!("it waited for the other project"),
+    }
+    drop(turn);
+}

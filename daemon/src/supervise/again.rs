@@ -43,7 +43,11 @@ pub(super) async fn prepare(job: &Job, ending: &Ending, exit: &ExitRecord) -> Op
     let (spec, prompt) = spec_of(&job.inner, &job.spec, ending, asked, not_before_ms, job.id);
     let dir = InvDir::new(&job.inner.settings.state_dir, &spec.uuid);
     let entry = loop {
-        match job.inner.enter(&spec.uuid) {
+        let entry = job.inner.enter(&spec.uuid);
+        if has_begun(&dir).await {
+            return Some(None);
+        }
+        match entry {
             Some(entry) => break entry,
             // A reconcile looks at what an attempt to end this one left behind.
             None => job.pause().await?,
@@ -60,6 +64,15 @@ pub(super) async fn prepare(job: &Job, ending: &Ending, exit: &ExitRecord) -> Op
         entry,
         prompt,
     }))
+}
+
+/// Whether an attempt was started: its row and this one's are of a database that is gone. The folder
+/// of one that has begun, or has ended, is not to be written to.
+async fn has_begun(dir: &InvDir) -> bool {
+    let spec = dir.spec();
+    let looked = tokio::task::spawn_blocking(move || spec.exists()).await;
+    // Only a panic, or the runtime's end.
+    looked.unwrap_or(false)
 }
 
 /// When it is tried again, in epoch milliseconds.

@@ -24,9 +24,15 @@ pub(super) async fn finish(
 ) -> Option<Invocation> {
     let ending = finish_log(job, projection, exit.clone()).await?;
     steroids_failpoint::reach("end.logged");
-    // Before its row is final: what waits for its place must not meet the same limit.
-    holds::note(job, &ending).await;
-    let ended = match again::prepare(job, &ending, &exit).await? {
+    // Its row was final once, in a database that is gone: what followed from that has followed.
+    let next = if was_final(&job.dir).await {
+        None
+    } else {
+        // Before its row is final: what waits for its place must not meet the same limit.
+        holds::note(job, &ending).await;
+        again::prepare(job, &ending, &exit).await?
+    };
+    let ended = match next {
         None => finish_row(job, ending).await?,
         Some(next) => finish_and_retry(job, ending, next).await?,
     };
@@ -98,6 +104,13 @@ async fn finish_and_retry(job: &Job, ending: Ending, next: Next) -> Option<Invoc
     job.inner.well(&job.spec.uuid);
     next.settle(job, retried).await;
     Some(finished.invocation)
+}
+
+async fn was_final(dir: &InvDir) -> bool {
+    let mark = projected_mark(dir);
+    let looked = tokio::task::spawn_blocking(move || mark.exists()).await;
+    // Only a panic, or the runtime's end.
+    looked.unwrap_or(false)
 }
 
 /// Stands in a state folder whose log and row are final.

@@ -1,6 +1,7 @@
 //! A supervisor with a database, folders and files of its own, and a shim that a test plays.
 
 mod ending;
+mod known;
 mod line;
 mod orders;
 mod preparing;

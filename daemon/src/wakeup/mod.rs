@@ -6,6 +6,7 @@
 mod clock;
 
 use std::fmt::Display;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,13 @@ const LOOK_WITHIN: Duration = Duration::from_secs(10);
 /// seconds. What takes longer goes on behind, and the pass with the next project.
 const SWEEP_WITHIN: Duration = Duration::from_secs(120);
 
+/// So long is waited for whoever is at the upkeep of ended invocations: a log is made anew within
+/// seconds, and for one whose disk hangs the next pass waits again.
+const ALONE_WITHIN: Duration = Duration::from_secs(30);
+
+/// Why nothing was removed by a pass.
+const NOT_ALONE: &str = "nothing was removed: a log is being made anew, and its disk takes long; the next pass tries again";
+
 /// What a pass did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
@@ -65,26 +73,23 @@ pub async fn pass(supervisor: &Supervisor, projects: &Projects, settings: &Setti
     let mut failures = Vec::new();
     let known = ages_are_known(supervisor.state_dir()).await;
     let days = |days: Option<u32>| days.filter(|_| known);
-    let log_days = days(settings.retention.log_days);
-    let alone = projects.upkeep().await;
-    let logs = sweep_logs(&answering, &alone, log_days, &mut failures).await;
-    let limits = SpoolLimits {
-        days: days(settings.retention.spool_days),
-        max_bytes: settings.retention.max_bytes,
+    let ages = Ages {
+        log_days: days(settings.retention.log_days),
+        spools: SpoolLimits {
+            days: days(settings.retention.spool_days),
+            max_bytes: settings.retention.max_bytes,
+        },
     };
-    let swept = sweep::spools(
-        supervisor.state_dir(),
-        &answering,
-        &alone,
-        limits,
-        false,
-        steroids_failpoint::wall_clock(),
-    );
-    let spools = swept.await.unwrap_or_else(|error| {
-        failures.push(error.to_string());
-        Swept::default()
-    });
-    drop(alone);
+    let (logs, spools) = match alone(projects).await {
+        Some(alone) => {
+            let state_dir = supervisor.state_dir();
+            sweep_all(state_dir, &answering, &alone, ages, &mut failures).await
+        }
+        None => {
+            failures.push(NOT_ALONE.to_owned());
+            <(Swept, Swept)>::default()
+        }
+    };
     failures.extend(logs.failures);
     failures.extend(spools.failures);
     for failure in &failures {
@@ -107,6 +112,35 @@ pub async fn pass(supervisor: &Supervisor, projects: &Projects, settings: &Setti
         report.logs_removed, report.spools_removed, "maintenance done"
     );
     report
+}
+
+/// Keeps others from the upkeep, if they leave it in time.
+async fn alone(projects: &Projects) -> Option<Upkeep> {
+    timeout(ALONE_WITHIN, projects.upkeep()).await.ok()
+}
+
+/// What may be removed.
+struct Ages {
+    log_days: Option<u32>,
+    spools: SpoolLimits,
+}
+
+/// Removes what is old enough: logs and state folders.
+async fn sweep_all(
+    state_dir: &Path,
+    projects: &[Arc<Project>],
+    alone: &Upkeep,
+    ages: Ages,
+    failures: &mut Vec<String>,
+) -> (Swept, Swept) {
+    let logs = sweep_logs(projects, alone, ages.log_days, failures).await;
+    let now = steroids_failpoint::wall_clock();
+    let swept = sweep::spools(state_dir, projects, alone, ages.spools, false, now);
+    let spools = swept.await.unwrap_or_else(|error| {
+        failures.push(error.to_string());
+        Swept::default()
+    });
+    (logs, spools)
 }
 
 async fn sweep_logs(
@@ -134,4 +168,21 @@ async fn sweep_logs(
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pass_waits_for_nobody_whose_disk_hangs() {
+        let state = tempfile::tempdir().unwrap();
+        let projects = Projects::open(state.path(), "ours".to_owned()).await;
+        let projects = projects.unwrap();
+        let hangs = projects.upkeep().await;
+        let waited = timeout(ALONE_WITHIN * 2, alone(&projects)).await;
+        assert!(waited.expect("the pass goes on").is_none());
+        drop(hangs);
+        assert!(alone(&projects).await.is_some());
+    }
 }

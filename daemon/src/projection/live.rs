@@ -108,6 +108,13 @@ impl Course {
                 self.stalls.silence = None;
                 self.stalls.went_on = Some(shown(msg));
             }
+            // It has something to do again, and its silence is counted anew.
+            Control::Input { .. } if self.ending_ms.is_none() => {
+                self.waits.printed(at);
+                if self.stalls.silence.take().is_some() {
+                    self.stalls.went_on = Some("it was sent a message".to_owned());
+                }
+            }
             Control::Stop { .. } => self.ending_ms = Some(at.wall_ms),
             Control::Limit { .. }
             | Control::Input { .. }

@@ -162,6 +162,28 @@ fn a_stall_is_near_its_limit_until_something_is_printed_or_works() {
 }
 
 #[test]
+fn one_that_was_sent_a_message_is_silent_from_then_on() {
+    let at = |wall_ms| Stamp {
+        wall_ms,
+        ..Stamp::default()
+    };
+    let mut course = Course::default();
+    course.printed(at(10));
+    let near = Control::Limit {
+        limit: Limited::Silence,
+        ends_ms: Some(90),
+        msg: String::new(),
+    };
+    course.control(at(70), &near, str::to_owned);
+    let input = Control::Input { msg: String::new() };
+    course.control(at(80), &input, str::to_owned);
+    let live = course.live(Vitals::default());
+    assert_eq!((live.limit, live.waits_since_ms), ("", 80));
+    let went_on = course.stalls().went_on.as_deref();
+    assert_eq!(went_on, Some("it was sent a message"));
+}
+
+#[test]
 fn what_is_printed_while_it_is_ended_is_no_recovery() {
     let mut course = Course::default();
     let near = Control::Limit {
@@ -177,6 +199,8 @@ fn what_is_printed_while_it_is_ended_is_no_recovery() {
         str::to_owned,
     );
     course.printed(Stamp::default());
+    let input = Control::Input { msg: String::new() };
+    course.control(Stamp::default(), &input, str::to_owned);
     assert!(course.stalls().silence.is_some());
 }
 

@@ -67,7 +67,12 @@ pub fn reprojected(folder: &Path) -> Vec<u8> {
         let mut write = |at: Stamp, activity: &Activity<'_>| encode(&mut log, at, activity);
         match record.payload {
             Payload::Output { stream, bytes } => decoder.feed(stream, record.at, bytes, &mut write),
-            Payload::Control(control) => control_line(record.at, &control, &mut write),
+            Payload::Control(control) => {
+                if matches!(control, Control::Input { .. }) {
+                    decoder.asked();
+                }
+                control_line(record.at, &control, &mut write);
+            }
         }
     }
     let end = Stamp {

@@ -20,7 +20,7 @@ use crate::{claude, codex, command, gemini, jsonl, opencode};
 
 /// Changes whenever the same bytes could give another log than before: by a parser, by what is
 /// redacted, or by how a line is written.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Lines that become text are needed up to the cut, and the character that may straddle it.
 const TEXT_BOUND: Bound = Bound {
@@ -144,6 +144,11 @@ impl Decoder {
             });
             course.line(parser.as_mut(), line(stream, &cut, at, true), out);
         });
+    }
+
+    /// A further message was handed to the provider, after what was fed so far.
+    pub fn asked(&mut self) {
+        self.parser.asked();
     }
 
     /// What the time limits need to know now.

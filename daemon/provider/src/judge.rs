@@ -6,7 +6,8 @@
 //!               post_result -> as its result says, exit forced
 //! otherwise     signal            -> interrupted
 //!               exit 0            -> success, if the final event came and was good
-//!                                    interrupted, if it should have come and did not
+//!                                    interrupted, if it should have come and did not, or a message
+//!                                    came after it that was not answered
 //!               the final event or anything else told of a problem -> that
 //!               exit not 0        -> failed
 //! ```
@@ -64,6 +65,8 @@ impl Problem {
 pub(crate) struct Findings {
     /// Whether the final event came.
     pub(crate) last: Final,
+    /// A message came after a final event, and none after that.
+    pub(crate) is_unanswered: bool,
     /// What the provider said went wrong, where it did.
     pub(crate) problem: Option<Problem>,
     /// A line it printed on stderr, often the only reason given: the last, or the first where what
@@ -164,6 +167,10 @@ fn by_itself(exit: &Exit, findings: &Findings) -> (Outcome, Option<String>) {
             let name = signal::name(number);
             (Outcome::Interrupted, Some(format!("ended by {name}")))
         }
+        (Some(0), None, Final::Missing) if findings.is_unanswered => (
+            Outcome::Interrupted,
+            Some("exited with 0 without an answer to the last message it was sent".to_owned()),
+        ),
         (Some(0), None, Final::Missing) => (
             Outcome::Interrupted,
             Some(
@@ -281,6 +288,14 @@ mod tests {
             Outcome::Overloaded
         );
         assert_eq!(outcome(zero, Final::Bad, None), Outcome::Failed);
+        let unanswered = Findings {
+            last: Final::Missing,
+            is_unanswered: true,
+            ..Findings::default()
+        };
+        let judgement = judge(&zero, unanswered);
+        assert_eq!(judgement.outcome, Outcome::Interrupted);
+        assert!(judgement.error.unwrap().contains("last message"));
     }
 
     #[test]

@@ -139,6 +139,10 @@ pub trait Parser: Send {
     /// Takes the next line.
     fn line(&mut self, line: &Line<'_>, out: &mut dyn Sink);
 
+    /// A further message was handed to it: a result that it gave before is not its last word. Of no
+    /// meaning where a CLI takes none, or has no final event.
+    fn asked(&mut self) {}
+
     /// What the time limits need to know now.
     fn vitals(&self) -> Vitals;
 

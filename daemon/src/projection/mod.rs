@@ -406,6 +406,9 @@ impl Projection {
                 if let Control::Stop { why: Some(why), .. } = &control {
                     self.stopped_for = Some(why.clone());
                 }
+                if matches!(control, Control::Input { .. }) {
+                    self.decoder.asked();
+                }
                 self.lines.control(at, &control);
                 64
             }

@@ -28,6 +28,8 @@ pub(super) struct Ending {
     error: Option<Error>,
     /// The last result, as it was printed.
     event: Option<String>,
+    /// A message came after a result, and none after that.
+    is_unanswered: bool,
 }
 
 /// What a result says.
@@ -51,7 +53,12 @@ struct Error {
 impl Ending {
     /// Whether the final result was given and nothing has taken it back.
     pub(super) fn has_result(&self) -> bool {
-        self.result.is_some()
+        self.result.is_some() && !self.is_unanswered
+    }
+
+    /// A message came: what follows is to be its answer.
+    pub(super) fn asked(&mut self) {
+        self.is_unanswered |= self.result.is_some();
     }
 
     /// Another turn began: the result was not the final one.
@@ -92,6 +99,7 @@ impl Ending {
         run: &Run,
     ) -> (Judgement, Option<String>) {
         let (last, problem) = match self.result.take() {
+            Some(Outcome::Good) if self.is_unanswered => (Final::Missing, None),
             Some(Outcome::Good) => (Final::Good, None),
             Some(Outcome::Bad(problem)) => (Final::Bad, Some(problem)),
             None => (Final::Missing, self.last_error(run)),
@@ -99,6 +107,7 @@ impl Ending {
         let told = problem.as_ref().map(|problem| problem.error.as_str());
         let findings = Findings {
             last,
+            is_unanswered: self.is_unanswered,
             cause: stderr.as_deref().and_then(cause).or(told.and_then(cause)),
             problem,
             stderr,
@@ -140,6 +149,7 @@ impl Json {
         out: &mut dyn Sink,
     ) {
         self.ending.event = Some(evidence::kept(raw));
+        self.ending.is_unanswered = false;
         self.calls.end_turn();
         if let Some(session) = result.str("session_id") {
             self.session = Some(session.into_owned());

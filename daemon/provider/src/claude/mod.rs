@@ -74,6 +74,10 @@ impl Parser for Json {
         }
     }
 
+    fn asked(&mut self) {
+        self.ending.asked();
+    }
+
     fn vitals(&self) -> Vitals {
         Vitals {
             result_seen: self.ending.has_result(),

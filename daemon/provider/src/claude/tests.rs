@@ -396,3 +396,35 @@ fn an_unknown_session_is_told_by_stderr_or_by_the_result() {
         Session::of(&[json!({"type": "result", "subtype": "success", "result": SAID})]);
     assert_eq!(session.exit(0).evidence.cause, None);
 }
+
+#[test]
+fn a_message_after_the_result_wants_another_one() {
+    let result = json!({"type": "result", "subtype": "success", "is_error": false, "result": "ok"});
+    let init = json!({"type": "system", "subtype": "init", "session_id": "s"});
+    // A further turn begins with it, and it is no answer.
+    let mut session = Session::of(&[result.clone()]);
+    session.decoder.asked();
+    session.line(&init.to_string());
+    assert!(!session.decoder.vitals().result_seen);
+    let verdict = session.exit(0);
+    assert_eq!(verdict.outcome, Outcome::Interrupted);
+    assert!(verdict.error.unwrap().contains("last message"));
+
+    let mut session = Session::of(&[result.clone()]);
+    session.decoder.asked();
+    session.line(&init.to_string()).line(&result.to_string());
+    assert!(session.decoder.vitals().result_seen);
+    assert_eq!(session.exit(0).outcome, Outcome::Success);
+
+    // One that came before any result is answered by that, as far as anybody can tell.
+    let mut session = Session::of(&[init]);
+    session.decoder.asked();
+    session.line(&result.to_string());
+    assert_eq!(session.exit(0).outcome, Outcome::Success);
+
+    let failed =
+        json!({"type": "result", "is_error": true, "api_error_status": 529, "result": "no"});
+    let mut session = Session::of(&[failed]);
+    session.decoder.asked();
+    assert_eq!(session.exit(0).outcome, Outcome::Overloaded);
+}

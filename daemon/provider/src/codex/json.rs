@@ -308,6 +308,7 @@ impl Parser for Json {
             cause: stderr.as_deref().and_then(errors::cause),
             stderr,
             event: self.final_event.take(),
+            ..Findings::default()
         };
         let judgement = judge(exit, findings);
         Verdict {

@@ -248,6 +248,7 @@ impl Parser for Json {
             stderr: self.stderr.take_first(),
             event: self.final_event.take(),
             cause: self.stderr.cause(),
+            ..Findings::default()
         };
         let judgement = judge(exit, findings);
         Verdict {

@@ -86,6 +86,7 @@ impl Jsonl {
                 None => Final::Good,
             };
             self.is_failing = false;
+            self.is_unanswered = false;
             self.event = Some(evidence::kept(value));
             self.problem = error;
             return Done::Silent.max(done);

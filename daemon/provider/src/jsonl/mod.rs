@@ -74,6 +74,8 @@ struct Jsonl {
     deltas: Deltas,
     usage: Option<Usage>,
     last: Final,
+    /// A message came after a final event, and none after that.
+    is_unanswered: bool,
     /// The last thing that came is an error.
     is_failing: bool,
     /// What the final event said went wrong.
@@ -96,6 +98,7 @@ impl Jsonl {
                 true => Final::Missing,
                 false => Final::None,
             },
+            is_unanswered: false,
             tells_results: mapping.has_results(),
             mapping,
             is_lossy: false,
@@ -318,9 +321,14 @@ impl Jsonl {
         self.show_error(at, out);
         self.is_failing = false;
         self.event = None;
-        if matches!(self.last, Final::Good | Final::Bad) {
+        if self.has_ended() {
             self.last = Final::Missing;
         }
+    }
+
+    /// Whether the final event came, and nothing after it.
+    fn has_ended(&self) -> bool {
+        matches!(self.last, Final::Good | Final::Bad)
     }
 
     /// The final event was not the last.
@@ -356,21 +364,27 @@ impl Parser for Jsonl {
         }
     }
 
+    fn asked(&mut self) {
+        self.is_unanswered |= self.has_ended();
+    }
+
     fn vitals(&self) -> Vitals {
         Vitals {
             open_tools: self.calls.count(),
             background: 0,
-            result_seen: matches!(self.last, Final::Good | Final::Bad),
+            result_seen: self.has_ended() && !self.is_unanswered,
         }
     }
 
     fn end(&mut self, at: Stamp, exit: &Exit, out: &mut dyn Sink) -> Verdict {
         self.deltas.flush(at, out);
         let findings = Findings {
-            last: match self.is_failing {
-                true => Final::Bad,
-                false => self.last,
+            last: match self.last {
+                _ if self.is_failing => Final::Bad,
+                Final::Good if self.is_unanswered => Final::Missing,
+                last => last,
             },
+            is_unanswered: self.is_unanswered,
             problem: self.problem.take().or(self.hint.take()),
             stderr: self.stderr.take(),
             event: self.event.take(),

@@ -183,6 +183,26 @@ fn how_it_ended_is_told_by_the_final_event_then_by_errors_then_by_phrases() {
 }
 
 #[test]
+fn a_message_after_the_final_event_wants_another_one() {
+    let end = r#"{"type":"end"}"#;
+    let mut reading = Reading::of(MAPPING, &[end]);
+    reading.parser.asked();
+    assert!(!reading.parser.vitals().result_seen);
+    let verdict = reading.end(0);
+    assert_eq!(verdict.outcome, Outcome::Interrupted);
+    assert!(verdict.error.unwrap().contains("last message"));
+    let mut reading = Reading::of(MAPPING, &[end]);
+    reading.parser.asked();
+    reading.line(Stream::Stdout, end);
+    assert!(reading.parser.vitals().result_seen);
+    assert_eq!(reading.end(0).outcome, Outcome::Success);
+    // A failure stays one.
+    let mut reading = Reading::of(MAPPING, &[r#"{"type":"end","error":"no"}"#]);
+    reading.parser.asked();
+    assert_eq!(reading.end(0).outcome, Outcome::Failed);
+}
+
+#[test]
 fn an_error_of_a_final_event_is_shown_where_the_terminal_line_does_not_tell_it() {
     let failed = r#"{"type":"end","error":"Bad key: x"}"#;
     let more = r#"{"role":"assistant","content":"Again."}"#;

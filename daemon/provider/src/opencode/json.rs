@@ -257,6 +257,7 @@ impl Json {
             problem,
             stderr: self.stderr.take_first(),
             event: self.final_event.take(),
+            ..Findings::default()
         };
         if let Some(cmd) = self.refused.take()
             && findings.last == Final::Missing

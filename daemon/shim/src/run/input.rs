@@ -68,7 +68,7 @@ impl Keeper {
             self.feed.push(line.as_bytes());
             // It has something to do again.
             self.course.last_output = mono_ms();
-            self.course.is_asked = true;
+            self.pulse.asked();
         }
         if input.end {
             self.close_input("no further message, as was asked for; its input is closed");

@@ -414,8 +414,6 @@ impl Keeper {
         };
         self.pulse.feed(stream, at, bytes);
         self.course.last_output = mono_ms;
-        // Noise on stderr is no answer.
-        self.course.is_asked &= stream != Stream::Stdout;
         let spool_end = &mut self.spool_end;
         self.queue.append(|records| {
             let before = records.len();

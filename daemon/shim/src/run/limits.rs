@@ -28,8 +28,6 @@ pub(crate) struct Course {
     pub(crate) stood_still: u64,
     /// Until when it may end by itself, after its input was closed behind its result.
     pub(crate) tidy_until: u64,
-    /// It was sent a message, and has not printed anything since: its result is not the last one.
-    pub(crate) is_asked: bool,
 }
 
 impl Course {
@@ -41,7 +39,6 @@ impl Course {
             last_work: 0,
             stood_still: 0,
             tidy_until: 0,
-            is_asked: false,
         }
     }
 
@@ -177,8 +174,7 @@ fn ahead(limits: &Limits, vitals: Vitals, course: Course) -> [Option<Due>; 3] {
         1.. if limits.life.tool => (limits.tool_silence_ms, Limited::ToolSilence),
         _ => (limits.silence_ms, Limited::Silence),
     };
-    let is_idle = vitals.open_tools == 0 && vitals.background == 0 && !course.is_asked;
-    let finished = vitals.result_seen && is_idle;
+    let finished = vitals.result_seen && vitals.open_tools == 0 && vitals.background == 0;
     let post_result = limits.post_result_ms.filter(|_| finished);
     let due = |from: u64, limit: Option<u64>, reason, name| {
         let limit = limit?;

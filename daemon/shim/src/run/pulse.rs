@@ -40,6 +40,13 @@ impl Pulse {
         }
     }
 
+    /// A message was handed to the provider: its result is not the last one.
+    pub(crate) fn asked(&mut self) {
+        if let Some(beat) = &mut self.0 {
+            beat.decoder.asked();
+        }
+    }
+
     /// What is known now.
     pub(crate) fn vitals(&self) -> Vitals {
         let beat = self.0.as_ref();

@@ -50,3 +50,25 @@ fn what_every_recorded_run_used_so_far_is_in_the_end_what_its_row_says() {
     }
     assert!(used > 20, "{used}");
 }
+
+#[test]
+fn a_message_that_nothing_answered_is_no_success() {
+    let result = br#"{"type":"result","subtype":"success","is_error":false,"result":"ok"}
+"#;
+    let mut bench = Bench::new(Kind::Claude, Format::Json);
+    let mut projection = bench.projection();
+    bench.print(Stream::Stdout, result);
+    advance(&mut projection);
+    assert_eq!(projection.live().waits_for, "result_sent");
+    let msg = "and the tests?".to_owned();
+    let input = Control::Input { msg };
+    bench.spool.control(1, 1, &input).unwrap();
+    advance(&mut projection);
+    assert_eq!(projection.live().waits_for, "model");
+    let ending = bench.finish(&mut projection);
+    assert_eq!(ending.outcome, Outcome::Interrupted);
+
+    bench.print(Stream::Stdout, result);
+    let ending = bench.finish(&mut bench.projection());
+    assert_eq!(ending.outcome, Outcome::Success);
+}

@@ -81,10 +81,6 @@ fn after_the_result_only_what_still_works_keeps_it_alive() {
         ..IDLE
     };
     assert_eq!(due(vitals, 0, 50), (80, Reason::PostResult));
-    // One that was sent a message has not had its last word.
-    let mut asked = course(0, 50);
-    asked.is_asked = true;
-    assert_eq!(end(&LIMITS, vitals, asked), (150, Reason::Silence));
     // One that spins after its result is not waited for.
     let mut spinning = course(0, 50);
     spinning.last_work = 79;

@@ -5,6 +5,9 @@
 // Builds the rooms bottom up, starts their tasks, waits for the end, takes them down in order.
 pub mod run;
 
+// The command line, flags and all.
+pub mod cli;
+
 // File, environment and flags into one checked value, made of each room's settings.
 pub mod config;
 

@@ -3,27 +3,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
-use steroidsd::config::{Config, Flags};
-use steroidsd::logging::{self, Format};
+use clap::Parser as _;
+use steroidsd::cli::Arguments;
+use steroidsd::config::Config;
+use steroidsd::logging;
 use steroidsd::run;
-
-/// Runs AI coding agents unattended and keeps every line they print.
-///
-/// Stays in the foreground; TERM, INT or HUP end it within five seconds, and the agents go on. Exits
-/// with 0 when told to end, 4 when refused (another daemon, an unsafe folder, root), 78 on configuration.
-#[derive(Debug, Parser)]
-#[command(name = "steroidsd", version)]
-struct Arguments {
-    #[command(flatten)]
-    flags: Flags,
-    /// Check the configuration and leave: 0 if it is good, 78 if not
-    #[arg(long)]
-    check_config: bool,
-    /// How the log on stderr is written [default: human on a terminal, else json]
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    log_format: Option<Format>,
-}
 
 fn main() -> ExitCode {
     run::tune_allocator();

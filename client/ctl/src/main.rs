@@ -1,64 +1,7 @@
-//! The terminal client of steroidsd. It holds nothing: every answer comes from the daemon, and
-//! leaving it, however that happens, ends nothing but itself.
-//!
-//! One file per subcommand under `command/`; what they share is here: where the project and the
-//! daemon are (`session`), how an activity looks (`render`), what goes wrong (`failure`) and with
-//! which exit code (`exit`).
-
-mod clean;
-mod cli;
-mod command;
-mod exit;
-mod failure;
-mod follow;
-mod format;
-mod interrupt;
-mod parse;
-mod project;
-mod render;
-mod session;
-mod spinner;
-mod table;
-mod terminal;
-mod waits;
+//! The front door of `steroidsctl`, which is a library.
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use crate::cli::Cli;
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::session::Session;
-
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return cli::refuse(&error).into(),
-    };
-    let mut session = Session::new(&cli.global);
-    let ended = run(cli, &mut session).and_then(|exit| {
-        session.out.flush()?;
-        Ok(exit)
-    });
-    match ended {
-        Ok(exit) => exit.into(),
-        Err(failure) => failure.report(session.json, session.stderr_colour).into(),
-    }
-}
-
-fn run(cli: Cli, session: &mut Session) -> Result<Exit, Failure> {
-    // One worker beside the main thread: it hears Ctrl-C while the main thread waits for a
-    // terminal or a pipe that takes no more.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            let message = format!("could not start: {error}");
-            Failure::new(Exit::TryAgain, "runtime", message)
-        })?;
-    let exit = runtime.block_on(command::run(cli.command, session));
-    runtime.shutdown_background();
-    exit
+    steroidsctl::main()
 }

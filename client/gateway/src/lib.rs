@@ -6,6 +6,7 @@
 //!                                 └ access    └──────┴──> daemon (gRPC)
 //! ```
 
+pub mod cli;
 pub mod config;
 pub mod logging;
 pub mod run;

@@ -3,25 +3,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
-use steroids_gateway::config::{Config, Flags};
-use steroids_gateway::logging::{self, Format};
+use clap::Parser as _;
+use steroids_gateway::cli::Arguments;
+use steroids_gateway::config::Config;
+use steroids_gateway::logging;
 use steroids_gateway::run;
-
-/// Shows in a browser what steroidsd runs.
-///
-/// Listens on this machine only and stays in the foreground; TERM or INT end it, and browsers come
-/// back when it is started again. Exits with 0 when told to end, 4 when refused (a taken port, an
-/// unsafe token file), 78 on configuration.
-#[derive(Debug, Parser)]
-#[command(name = "steroids-gateway", version)]
-struct Arguments {
-    #[command(flatten)]
-    flags: Flags,
-    /// How the log on stderr is written [default: human on a terminal, else json]
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    log_format: Option<Format>,
-}
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();

@@ -12,3 +12,4 @@ pub mod spec;
 pub mod spool;
 pub mod state;
 pub mod tree;
+pub mod usage;

@@ -16,11 +16,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use run::detach::{self, Launch};
+use steroids_shim::usage;
 
 /// What the command line asks for.
 enum Asked {
     Run { daemonize: bool, dir: PathBuf },
     Guard(Vec<OsString>),
+    Help,
     Version,
     Usage,
 }
@@ -35,6 +37,10 @@ fn main() -> ExitCode {
             }
         },
         Asked::Guard(words) => ExitCode::from(guard::guard(&words)),
+        Asked::Help => {
+            let _ = write!(std::io::stdout(), "{}", usage::help());
+            ExitCode::SUCCESS
+        }
         Asked::Version => {
             let _ = writeln!(
                 std::io::stdout(),
@@ -44,7 +50,8 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Asked::Usage => {
-            complain("usage: steroids-shim [--daemonize] INVDIR, or --guard PROGRAM [ARGUMENTS]");
+            let [run, guard, _] = usage::FORMS;
+            complain(&format!("usage: steroids-shim {run}, or {guard}"));
             ExitCode::from(2)
         }
     }
@@ -57,6 +64,7 @@ fn asked(mut arguments: impl Iterator<Item = OsString>) -> Asked {
         match argument.to_str() {
             Some("--guard") => return Asked::Guard(arguments.collect()),
             Some("--daemonize") => daemonize = true,
+            Some("--help" | "-h") => return Asked::Help,
             Some("--version") => return Asked::Version,
             Some(flag) if flag.starts_with('-') => return Asked::Usage,
             _ if dir.is_some() => return Asked::Usage,

@@ -31,8 +31,9 @@ build: ## release binaries in target/release
 # Everything is built in one go, with one set of features: the end-to-end cases start the daemon,
 # the shim and the client, which cargo does not build for another package's tests.
 .PHONY: test
-test: ## unit, property, snapshot and end-to-end tests; those of the page want a Chromium
+test: ## unit, property, snapshot and end-to-end tests; those of the page want a Chromium, those of the units a systemd
 	@tests/chromium.sh
+	@tests/systemd.sh
 	$(CARGO) build $(CARGOFLAGS) --workspace --all-targets
 	STEROIDS_TESTS_BUILT=1 $(CARGO) test $(CARGOFLAGS) --workspace
 
@@ -40,6 +41,7 @@ test: ## unit, property, snapshot and end-to-end tests; those of the page want a
 .PHONY: test-faults
 test-faults: ## the fault suite in full (about an hour), then the table of what held
 	@tests/chromium.sh
+	@tests/systemd.sh
 	$(CARGO) build $(CARGOFLAGS) --workspace --all-targets
 	STEROIDS_TESTS_BUILT=1 $(CARGO) run $(CARGOFLAGS) --quiet --package steroids-tests --bin faults forget
 	@status=0; \
@@ -78,7 +80,7 @@ lint: ## format, clippy, rustdoc, dependencies, scripts; warnings are errors
 		echo "lint: cargo-deny is not installed; dependencies were NOT checked"; \
 	fi
 	@if command -v shellcheck >/dev/null; then \
-		shellcheck .ci/run tests/chromium.sh tests/demo/run.sh; \
+		shellcheck .ci/run tests/chromium.sh tests/systemd.sh tests/systemd-lab.sh tests/demo/run.sh; \
 	else \
 		echo "lint: shellcheck is not installed; scripts were NOT checked"; \
 	fi

@@ -43,6 +43,7 @@ mod rooms;
 mod sessions;
 mod stop;
 mod terminal;
+mod units;
 mod usage;
 
 /// The folder of a recorded run.

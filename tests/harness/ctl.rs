@@ -118,13 +118,7 @@ impl Ctl {
             tokio::join!(written, child.wait_with_output())
         })
         .await;
-        let output = output.expect("its pipes are ours");
-        Output {
-            call,
-            code: exit_code(output.status),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        Output::of(call, &output.expect("its pipes are ours"))
     }
 
     /// Starts a call and leaves it running.
@@ -182,6 +176,16 @@ impl Ctl {
 }
 
 impl Output {
+    /// What `call` came to.
+    pub(crate) fn of(call: String, output: &std::process::Output) -> Output {
+        Output {
+            call,
+            code: exit_code(output.status),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
     /// Its stdout; panics unless it exited with 0.
     pub fn ok(self) -> String {
         self.exits(0).stdout

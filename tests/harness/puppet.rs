@@ -1,9 +1,10 @@
 //! A provider moved from the test, one line at a time, so that no test waits for time to pass.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::Write;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::sys::stat::Mode;
@@ -21,15 +22,26 @@ impl Puppet {
     /// Strings of a provider that is not started yet.
     pub fn new(home: &Home, name: &str) -> Puppet {
         let path = home.path("tmp").join(name);
-        nix::unistd::mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("the home takes a FIFO");
+        let strings = Puppet::strings(&path);
+        Puppet { path, strings }
+    }
+
+    /// Strings that anybody in a lab may take, in the folder that is `/lab` there.
+    pub(crate) fn in_lab(shared: &Path, name: &str) -> Puppet {
+        let outside = shared.join(name);
+        let strings = Puppet::strings(&outside);
+        let all = Permissions::from_mode(0o666);
+        std::fs::set_permissions(&outside, all).expect("it is ours");
+        let path = Path::new("/lab").join(name);
+        Puppet { path, strings }
+    }
+
+    fn strings(path: &Path) -> File {
+        nix::unistd::mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR).expect("a folder takes a FIFO");
         // For reading as well: opening then waits for nobody, and lines are kept until somebody
         // reads them.
-        let strings = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(&path)
-            .expect("it was just made");
-        Puppet { path, strings }
+        let both = OpenOptions::new().read(true).write(true).open(path);
+        both.expect("it was just made")
     }
 
     /// What to start: `fake-provider ARGS`.

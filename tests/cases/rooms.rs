@@ -73,12 +73,17 @@ const ROOMS: [Room; 17] = [
     (
         "service",
         &BELOW_SERVICE,
-        &["steroids_proto", "steroids_provider", "steroids_shim"],
+        &[
+            "steroids_keys",
+            "steroids_proto",
+            "steroids_provider",
+            "steroids_shim",
+        ],
     ),
     (
         "config",
         &BELOW_RUN,
-        &["steroids_provider", "steroids_shim"],
+        &["steroids_keys", "steroids_provider", "steroids_shim"],
     ),
 ];
 
@@ -119,7 +124,7 @@ const BELOW_RUN: [&str; 15] = [
 
 /// The gateway's.
 const GATEWAY_ROOMS: [Room; 13] = [
-    ("config", &[], &["steroids_client"]),
+    ("config", &[], &["steroids_client", "steroids_keys"]),
     ("logging", &[], &[]),
     ("metrics", &[], &[]),
     ("daemon", &[], &["steroids_client"]),
@@ -150,8 +155,9 @@ const GATEWAY_ROOMS: [Room; 13] = [
 const ABOVE_ROOMS: [&str; 4] = ["lib", "cli", "run", "main"];
 
 /// Package, packages of ours it may depend on.
-const CRATES: [(&str, &[&str]); 9] = [
+const CRATES: [(&str, &[&str]); 10] = [
     ("steroids-failpoint", &[]),
+    ("steroids-keys", &[]),
     ("steroids-proto", &[]),
     ("steroids-provider", &[]),
     (
@@ -162,20 +168,28 @@ const CRATES: [(&str, &[&str]); 9] = [
         "steroidsd",
         &[
             "steroids-failpoint",
+            "steroids-keys",
             "steroids-proto",
             "steroids-provider",
             "steroids-shim",
         ],
     ),
     ("steroids-client", &["steroids-proto"]),
-    ("steroidsctl", &["steroids-client", "steroids-proto"]),
-    ("steroids-gateway", &["steroids-client", "steroids-proto"]),
+    (
+        "steroidsctl",
+        &["steroids-client", "steroids-keys", "steroids-proto"],
+    ),
+    (
+        "steroids-gateway",
+        &["steroids-client", "steroids-keys", "steroids-proto"],
+    ),
     (
         "steroids-tests",
         &[
             "steroids-client",
             "steroids-failpoint",
             "steroids-gateway",
+            "steroids-keys",
             "steroids-proto",
             "steroids-provider",
             "steroids-shim",

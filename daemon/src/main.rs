@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use steroidsd::cli::Arguments;
-use steroidsd::config::Config;
+use steroidsd::config::{Config, ConfigError};
 use steroidsd::logging;
 use steroidsd::run;
 
@@ -15,12 +15,12 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // Before the first file: nothing of ours is anybody else's, whatever the shell had set.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    let config = match Config::load(&arguments.flags) {
+    let config = match Config::examine(&arguments.flags) {
         Ok(config) => config,
-        Err(error) => return complain(78, &error.into()),
+        Err(problems) => return refuse(problems),
     };
     if arguments.check_config {
-        return ExitCode::SUCCESS;
+        return tell(&config);
     }
     match run::as_first_process() {
         Ok(None) => {}
@@ -47,6 +47,28 @@ fn run_to_end(config: Config) -> anyhow::Result<()> {
     // Whoever still hangs in a system call is not waited for.
     runtime.shutdown_timeout(Duration::from_millis(300));
     ended
+}
+
+/// Says all that is wrong with the configuration: who mends it wants to start once more, not often.
+fn refuse(problems: Vec<ConfigError>) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for problem in problems {
+        code = complain(78, &problem.into());
+    }
+    code
+}
+
+/// Says that the configuration is good, and what may not be meant so.
+#[expect(clippy::print_stderr, reason = "this is what it was asked")]
+fn tell(config: &Config) -> ExitCode {
+    for doubt in config.doubts() {
+        eprintln!("steroidsd: warning: {doubt}");
+    }
+    match &config.file {
+        Some(file) => eprintln!("steroidsd: {}: good", file.display()),
+        None => eprintln!("steroidsd: no configuration file: the defaults count"),
+    }
+    ExitCode::SUCCESS
 }
 
 #[expect(clippy::print_stderr, reason = "last words, log or no log")]

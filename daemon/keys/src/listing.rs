@@ -128,9 +128,31 @@ fn counts(key: &'static Key, in_file: Option<Entry>, set: &[Set]) -> Entry {
     }
 }
 
+// === impl Origin ===
+
+impl Origin {
+    /// Its word, the line of the file, and the variable or flag; 0 and nothing where there is none.
+    pub fn words(&self) -> (&'static str, usize, &'static str) {
+        match self {
+            Origin::Default => ("default", 0, ""),
+            Origin::File(line) => ("file", *line, ""),
+            Origin::Variable(name) => ("environment", 0, name),
+            Origin::Flag(name) => ("flag", 0, name),
+        }
+    }
+}
+
 // === impl Entry ===
 
 impl Entry {
+    /// What counts where there is no value, in words.
+    pub fn instead(&self) -> String {
+        match self.value {
+            Some(_) => String::new(),
+            None => self.row.map(Key::default_words).unwrap_or_default(),
+        }
+    }
+
     /// Its value for people to see: without what is secret.
     pub fn shown(&self) -> Option<String> {
         let value = self.value.as_ref()?;

@@ -2,45 +2,32 @@
 
 use toml::de::DeValue;
 
-use super::error::ConfigError;
 use super::prices::amount;
 use super::section::{Section, choice};
 use crate::domain::{Budget, micro_usd};
 use crate::supervise::Budgets;
 
-pub(super) const BUDGET: [&str; 7] = [
-    "invocation_usd",
-    "invocation_tokens",
-    "task_usd",
-    "task_tokens",
-    "day_usd",
-    "day_tokens",
-    "on_reached",
-];
-
 /// More than anybody means; it keeps sums far from overflow.
 const MOST_USD: f64 = 1e9;
 const MOST_TOKENS: u64 = 1_000_000_000_000_000;
 
-pub(super) fn read(root: &Section<'_>) -> Result<Budgets, ConfigError> {
-    let Some(section) = root.section("budget", &BUDGET)? else {
-        return Ok(Budgets::default());
+pub(super) fn read(root: &Section<'_>) -> Budgets {
+    let Some(section) = root.section("budget") else {
+        return Budgets::default();
     };
-    let budget = |usd: &str, tokens_key: &str| -> Result<Budget, ConfigError> {
-        Ok(Budget {
-            micro_usd: section.get(usd, dollars)?,
-            tokens: section.get(tokens_key, tokens)?,
-        })
+    let budget = |usd: &str, tokens_key: &str| Budget {
+        micro_usd: section.get(usd, dollars),
+        tokens: section.get(tokens_key, tokens),
     };
     let words = [("refuse", false), ("stop", true)];
-    Ok(Budgets {
-        invocation: budget("invocation_usd", "invocation_tokens")?,
-        task: budget("task_usd", "task_tokens")?,
-        day: budget("day_usd", "day_tokens")?,
+    Budgets {
+        invocation: budget("invocation_usd", "invocation_tokens"),
+        task: budget("task_usd", "task_tokens"),
+        day: budget("day_usd", "day_tokens"),
         stops: section
-            .get("on_reached", choice(&words))?
+            .get("on_reached", choice(&words))
             .unwrap_or_default(),
-    })
+    }
 }
 
 fn dollars(value: &DeValue<'_>) -> Result<u64, String> {

@@ -51,3 +51,21 @@ pub enum ConfigError {
     )]
     NoHome,
 }
+
+impl ConfigError {
+    /// The line it speaks of; those of no line come first.
+    pub(super) fn line(&self) -> usize {
+        match self {
+            ConfigError::Syntax { line, .. } | ConfigError::Key { line, .. } => *line,
+            ConfigError::Read { .. } | ConfigError::Flag { .. } | ConfigError::NoHome => 0,
+        }
+    }
+
+    /// The key it speaks of.
+    pub(super) fn key(&self) -> Option<&str> {
+        match self {
+            ConfigError::Key { key, .. } => Some(key),
+            _ => None,
+        }
+    }
+}

@@ -26,63 +26,6 @@ use crate::supervise::{
     Budgets, DefaultLimits, ProviderQueue, ProviderSettings, QueueSettings, RedactionSettings,
 };
 
-const TABLES: [&str; 13] = [
-    "daemon",
-    "projects",
-    "queue",
-    "holds",
-    "retry",
-    "limits",
-    "retention",
-    "redaction",
-    "prices",
-    "budget",
-    "providers",
-    "hooks",
-    "gateway",
-];
-pub(super) const DAEMON: [&str; 11] = [
-    "socket",
-    "state_dir",
-    "log_level",
-    "wakeup_interval",
-    "max_running",
-    "min_free",
-    "max_connections",
-    "max_streams",
-    "launcher",
-    "shim",
-    "allow_root",
-];
-pub(super) const LIMITS: [&str; 6] = [
-    "silence",
-    "tool_silence",
-    "wall",
-    "post_result",
-    "grace",
-    "life",
-];
-pub(super) const RETENTION: [&str; 3] = ["log_days", "spool_days", "max_bytes"];
-pub(super) const REDACTION: [&str; 3] = ["enabled", "variables", "patterns"];
-pub(super) const PROVIDER: [&str; 15] = [
-    "kind",
-    "command",
-    "model",
-    "args",
-    "extra_args",
-    "env",
-    "silence",
-    "tool_silence",
-    "wall",
-    "post_result",
-    "grace",
-    "max_running",
-    "hold",
-    "retry",
-    "life",
-];
-const GATEWAY: [&str; 5] = ["listen", "auth", "control", "max_streams", "allowed_hosts"];
-
 /// What a file of ours may weigh; a larger one is something else.
 const FILE_MAX: u64 = 1 << 20;
 
@@ -116,39 +59,33 @@ pub(super) struct Daemon {
     pub(super) allow_root: bool,
 }
 
-/// Reads the file that was named, or the user's where there is one.
+/// Reads the file that was named, or the user's where there is one: its path, its text, and what it
+/// says.
 pub(super) fn read(
     flags: &Flags,
     places: Option<&Places>,
-) -> Result<(Option<PathBuf>, Read), ConfigError> {
-    let named = flagged("--config (STEROIDS_CONFIG)", flags.config.as_deref())?;
+) -> Result<(Option<PathBuf>, String, Read), Vec<ConfigError>> {
+    let named = flagged("--config (STEROIDS_CONFIG)", flags.config.as_deref());
+    let named = named.map_err(|problem| vec![problem])?;
     let is_named = named.is_some();
-    let Some(file) = named.or_else(|| places.map(|places| places.config.join("config.toml")))
-    else {
-        return parse(&Source {
-            file: "config.toml".as_ref(),
-            text: "",
-        })
-        .map(|read| (None, read));
-    };
-    match content(&file) {
-        Ok(text) => {
-            let read = parse(&Source {
-                file: &file,
-                text: &text,
-            })?;
-            Ok((Some(file), read))
+    let file = named.or_else(|| places.map(|places| places.config.join("config.toml")));
+    let name = file.as_deref().unwrap_or("config.toml".as_ref());
+    let found = match file.as_deref().map(content) {
+        Some(Ok(text)) => Some(text),
+        None => None,
+        Some(Err(error)) if error.kind() == io::ErrorKind::NotFound && !is_named => None,
+        Some(Err(source)) => {
+            let file = name.to_owned();
+            return Err(vec![ConfigError::Read { file, source }]);
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !is_named => parse(&Source {
-            file: &file,
-            text: "",
-        })
-        .map(|read| (None, read)),
-        Err(source) => Err(ConfigError::Read { file, source }),
-    }
+    };
+    let is_there = found.is_some();
+    let text = found.unwrap_or_default();
+    let read = parse(Source::new(name, &text))?;
+    Ok((file.filter(|_| is_there), text, read))
 }
 
-fn content(file: &std::path::Path) -> io::Result<String> {
+pub(super) fn content(file: &std::path::Path) -> io::Result<String> {
     let size = std::fs::metadata(file)?.len();
     if size > FILE_MAX {
         return Err(io::Error::new(
@@ -159,47 +96,58 @@ fn content(file: &std::path::Path) -> io::Result<String> {
     std::fs::read_to_string(file)
 }
 
-fn parse(source: &Source<'_>) -> Result<Read, ConfigError> {
-    let table = DeTable::parse(source.text).map_err(|error| ConfigError::Syntax {
-        file: source.file.to_owned(),
-        line: error.span().map_or(1, |span| source.line(span.start)),
-        reason: error.message().to_owned(),
+fn parse(source: Source<'_>) -> Result<Read, Vec<ConfigError>> {
+    let text = source.text();
+    let table = DeTable::parse(text).map_err(|error| {
+        vec![ConfigError::Syntax {
+            file: source.file().to_owned(),
+            line: error.span().map_or(1, |span| source.line(span.start)),
+            reason: error.message().to_owned(),
+        }]
     })?;
-    let root = Section::of_table(source, String::new(), table.get_ref(), &TABLES)?;
-    Ok(Read {
-        daemon: daemon(&root)?,
-        queue: queue::read(&root)?,
-        limits: default_limits(&root)?,
-        retention: retention(&root)?,
-        redaction: redaction(&root)?,
-        prices: prices::read(&root)?,
-        budgets: budget::read(&root)?,
-        providers: providers(&root)?,
-        hooks: hooks::read(&root)?,
-        gateway: gateway(&root)?,
-    })
+    let read = tables(&Section::root(&source, table.get_ref()));
+    let problems = source.into_problems();
+    match problems.is_empty() {
+        true => Ok(read),
+        false => Err(problems),
+    }
 }
 
-fn daemon(root: &Section<'_>) -> Result<Daemon, ConfigError> {
-    let Some(section) = root.section("daemon", &DAEMON)? else {
-        return Ok(Daemon::default());
+fn tables(root: &Section<'_>) -> Read {
+    Read {
+        daemon: daemon(root),
+        queue: queue::read(root),
+        limits: default_limits(root),
+        retention: retention(root),
+        redaction: redaction(root),
+        prices: prices::read(root),
+        budgets: budget::read(root),
+        providers: providers(root),
+        hooks: hooks::read(root),
+        gateway: gateway(root),
+    }
+}
+
+fn daemon(root: &Section<'_>) -> Daemon {
+    let Some(section) = root.section("daemon") else {
+        return Daemon::default();
     };
     let usize_of = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-    Ok(Daemon {
-        socket: section.get("socket", path)?,
-        state_dir: section.get("state_dir", path)?,
-        log_level: section.get("log_level", |value| log_level(&word(value)?))?,
-        wakeup_interval: section.get("wakeup_interval", limit)?,
-        max_running: section.get("max_running", number(1, 10_000))?.map(usize_of),
-        min_free: section.get("min_free", |value| units::bytes(&text(value)?))?,
+    Daemon {
+        socket: section.get("socket", path),
+        state_dir: section.get("state_dir", path),
+        log_level: section.get("log_level", |value| log_level(&word(value)?)),
+        wakeup_interval: section.get("wakeup_interval", limit),
+        max_running: section.get("max_running", number(1, 10_000)).map(usize_of),
+        min_free: section.get("min_free", |value| units::bytes(&text(value)?)),
         max_connections: section
-            .get("max_connections", number(1, 10_000))?
+            .get("max_connections", number(1, 10_000))
             .map(usize_of),
-        max_streams: section.get("max_streams", number(1, 10_000))?,
-        launcher: section.get("launcher", launcher)?,
-        shim: section.get("shim", path)?,
-        allow_root: section.get("allow_root", yes)?.unwrap_or_default(),
-    })
+        max_streams: section.get("max_streams", number(1, 10_000)),
+        launcher: section.get("launcher", launcher),
+        shim: section.get("shim", path),
+        allow_root: section.get("allow_root", yes).unwrap_or_default(),
+    }
 }
 
 fn launcher(value: &DeValue<'_>) -> Result<Launcher, String> {
@@ -207,23 +155,23 @@ fn launcher(value: &DeValue<'_>) -> Result<Launcher, String> {
     choice(&launchers)(value)
 }
 
-fn default_limits(root: &Section<'_>) -> Result<DefaultLimits, ConfigError> {
+fn default_limits(root: &Section<'_>) -> DefaultLimits {
     let defaults = DefaultLimits::default();
-    let Some(section) = root.section("limits", &LIMITS)? else {
-        return Ok(defaults);
+    let Some(section) = root.section("limits") else {
+        return defaults;
     };
-    let set = limits(&section)?;
-    Ok(DefaultLimits {
+    let set = limits(&section);
+    DefaultLimits {
         silence: set.silence.unwrap_or(defaults.silence),
         tool_silence: set.tool_silence.unwrap_or(defaults.tool_silence),
         wall: set.wall.unwrap_or(defaults.wall),
         post_result: set.post_result.unwrap_or(defaults.post_result),
         grace: set.grace.unwrap_or(defaults.grace),
-        life: life::read(&section)?.unwrap_or(defaults.life),
-    })
+        life: life::read(&section).unwrap_or(defaults.life),
+    }
 }
 
-fn limits(section: &Section<'_>) -> Result<Limits, ConfigError> {
+fn limits(section: &Section<'_>) -> Limits {
     let grace = |value: &DeValue<'_>| match units::duration(&text(value)?)? {
         None => Err("there is always a grace; \"0s\" kills at once".to_owned()),
         // A stop waits for it, and no request waits for ever.
@@ -232,13 +180,13 @@ fn limits(section: &Section<'_>) -> Result<Limits, ConfigError> {
         }
         Some(grace) => Ok(grace),
     };
-    Ok(Limits {
-        silence: section.get("silence", limit)?,
-        tool_silence: section.get("tool_silence", limit)?,
-        wall: section.get("wall", limit)?,
-        post_result: section.get("post_result", limit)?,
-        grace: section.get("grace", grace)?,
-    })
+    Limits {
+        silence: section.get("silence", limit),
+        tool_silence: section.get("tool_silence", limit),
+        wall: section.get("wall", limit),
+        post_result: section.get("post_result", limit),
+        grace: section.get("grace", grace),
+    }
 }
 
 /// A duration that is longer than nothing, or none.
@@ -249,38 +197,38 @@ fn limit(value: &DeValue<'_>) -> Result<Option<Duration>, String> {
     }
 }
 
-fn retention(root: &Section<'_>) -> Result<retention::Settings, ConfigError> {
+fn retention(root: &Section<'_>) -> retention::Settings {
     let mut retention = retention::Settings {
         log_days: Some(7),
         spool_days: Some(7),
         max_bytes: Some(10 << 30),
     };
-    let Some(section) = root.section("retention", &RETENTION)? else {
-        return Ok(retention);
+    let Some(section) = root.section("retention") else {
+        return retention;
     };
     // A hundred years: beyond it, say 0.
     let days = || number(0, 36_500);
-    if let Some(days) = section.get("log_days", days())? {
+    if let Some(days) = section.get("log_days", days()) {
         retention.log_days = (days > 0).then_some(days);
     }
-    if let Some(days) = section.get("spool_days", days())? {
+    if let Some(days) = section.get("spool_days", days()) {
         retention.spool_days = (days > 0).then_some(days);
     }
-    if let Some(bytes) = section.get("max_bytes", |value| units::bytes(&text(value)?))? {
+    if let Some(bytes) = section.get("max_bytes", |value| units::bytes(&text(value)?)) {
         retention.max_bytes = bytes;
     }
-    Ok(retention)
+    retention
 }
 
-fn redaction(root: &Section<'_>) -> Result<RedactionSettings, ConfigError> {
+fn redaction(root: &Section<'_>) -> RedactionSettings {
     let mut redaction = RedactionSettings::default();
-    let Some(section) = root.section("redaction", &REDACTION)? else {
-        return Ok(redaction);
+    let Some(section) = root.section("redaction") else {
+        return redaction;
     };
-    redaction.enabled = section.get("enabled", yes)?.unwrap_or(redaction.enabled);
-    redaction.variables = section.get("variables", names)?.unwrap_or_default();
-    redaction.patterns = section.get("patterns", patterns)?.unwrap_or_default();
-    Ok(redaction)
+    redaction.enabled = section.get("enabled", yes).unwrap_or(redaction.enabled);
+    redaction.variables = section.get("variables", names).unwrap_or_default();
+    redaction.patterns = section.get("patterns", patterns).unwrap_or_default();
+    redaction
 }
 
 fn patterns(value: &DeValue<'_>) -> Result<Vec<String>, String> {
@@ -291,48 +239,59 @@ fn patterns(value: &DeValue<'_>) -> Result<Vec<String>, String> {
     Ok(patterns)
 }
 
-fn providers(root: &Section<'_>) -> Result<BTreeMap<String, ProviderSettings>, ConfigError> {
+fn providers(root: &Section<'_>) -> BTreeMap<String, ProviderSettings> {
     let mut providers: BTreeMap<String, ProviderSettings> = Kind::BUILTIN
         .into_iter()
         .map(|kind| (kind.as_str().to_owned(), builtin(kind)))
         .collect();
-    for (name, at, section) in
-        root.sections("providers", &[&PROVIDER[..], &mapping::TABLES].concat())?
-    {
-        if !is_name(&name) {
-            let reason = "a provider's name has 1 to 64 of the characters a-z A-Z 0-9 . _ -";
-            return Err(section.refuse("", at, reason.to_owned()));
+    for (name, at, section) in root.sections("providers") {
+        if let Some(provider) = section.keep(provider(&name, at, &section)) {
+            providers.insert(name, provider);
         }
-        let kind = match section.get("kind", |value| kind(&word(value)?))? {
-            Some(kind) => kind,
-            None => kind(&name).map_err(|reason| {
-                section.refuse("kind", at, format!("not set, and by its name: {reason}"))
-            })?,
-        };
-        let builtin = args::Settings::builtin(kind);
-        let command = section.get("command", word)?;
-        if kind == Kind::Jsonl && command.is_none() {
-            let reason = "not set; kind `jsonl` has no program of its own";
-            return Err(section.refuse("command", at, reason.to_owned()));
-        }
-        let settings = args::Settings {
-            kind,
-            command: command.unwrap_or(builtin.command),
-            model: section.get("model", word)?,
-            args: section.get("args", texts)?,
-            extra_args: section.get("extra_args", texts)?.unwrap_or_default(),
-            env: section.get("env", names)?.unwrap_or(builtin.env),
-            mapping: mapping::read(&section, kind, at)?,
-        };
-        let provider = ProviderSettings {
-            settings,
-            limits: limits(&section)?,
-            queue: queue::of_provider(&section)?,
-            life: life::read(&section)?,
-        };
-        providers.insert(name, provider);
     }
-    Ok(providers)
+    providers
+}
+
+fn provider(name: &str, at: usize, section: &Section<'_>) -> Result<ProviderSettings, ConfigError> {
+    if !is_name(name) {
+        let reason = "a provider's name has 1 to 64 of the characters a-z A-Z 0-9 . _ -";
+        return Err(section.refuse("", at, reason.to_owned()));
+    }
+    // All are read before any is refused for the others.
+    let word_of_kind = section.get("kind", |value| kind(&word(value)?));
+    let command = section.get("command", word);
+    let model = section.get("model", word);
+    let args = section.get("args", texts);
+    let extra_args = section.get("extra_args", texts);
+    let env = section.get("env", names);
+    let (limits, life) = (limits(section), life::read(section));
+    let queue = queue::of_provider(section);
+    let kind = match word_of_kind {
+        Some(kind) => kind,
+        None => kind(name).map_err(|reason| {
+            section.refuse("kind", at, format!("not set, and by its name: {reason}"))
+        })?,
+    };
+    let builtin = args::Settings::builtin(kind);
+    if kind == Kind::Jsonl && command.is_none() {
+        let reason = "not set; kind `jsonl` has no program of its own";
+        return Err(section.refuse("command", at, reason.to_owned()));
+    }
+    let settings = args::Settings {
+        kind,
+        command: command.unwrap_or(builtin.command),
+        model,
+        args,
+        extra_args: extra_args.unwrap_or_default(),
+        env: env.unwrap_or(builtin.env),
+        mapping: mapping::read(section, kind, at)?,
+    };
+    Ok(ProviderSettings {
+        settings,
+        limits,
+        queue,
+        life,
+    })
 }
 
 /// A provider as it comes.
@@ -368,7 +327,7 @@ pub(super) fn names(value: &DeValue<'_>) -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-fn gateway(root: &Section<'_>) -> Result<Gateway, ConfigError> {
+fn gateway(root: &Section<'_>) -> Gateway {
     let mut gateway = Gateway {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 3501)),
         auth: Auth::Token,
@@ -376,32 +335,37 @@ fn gateway(root: &Section<'_>) -> Result<Gateway, ConfigError> {
         max_streams: 1000,
         allowed_hosts: Vec::new(),
     };
-    let Some(section) = root.section("gateway", &GATEWAY)? else {
-        return Ok(gateway);
+    let Some(section) = root.section("gateway") else {
+        return gateway;
     };
-    if let Some(listen) = section.get("listen", loopback)? {
+    if let Some(listen) = section.get("listen", loopback) {
         gateway.listen = listen;
     }
-    if let Some(auth) = section.get(
-        "auth",
-        choice(&[("token", Auth::Token), ("none", Auth::None)]),
-    )? {
+    let auth = [("token", Auth::Token), ("none", Auth::None)];
+    if let Some(auth) = section.get("auth", choice(&auth)) {
         gateway.auth = auth;
     }
-    gateway.control = section.get("control", yes)?.unwrap_or(gateway.control);
+    gateway.control = section.get("control", yes).unwrap_or(gateway.control);
     gateway.max_streams = section
-        .get("max_streams", number(1, 100_000))?
+        .get("max_streams", number(1, 100_000))
         .unwrap_or(gateway.max_streams);
-    gateway.allowed_hosts = section.get("allowed_hosts", texts)?.unwrap_or_default();
+    gateway.allowed_hosts = section.get("allowed_hosts", texts).unwrap_or_default();
+    section.keep(never_open(&gateway, &section));
+    gateway
+}
+
+/// Refuses what is not served without a token.
+fn never_open(gateway: &Gateway, section: &Section<'_>) -> Result<(), ConfigError> {
+    let refuse = |key, reason: &str| Err(section.refuse(key, 0, reason.to_owned()));
     if gateway.control && gateway.auth == Auth::None {
         let reason = "control is never open without a token; set gateway.auth = \"token\"";
-        return Err(section.refuse("control", 0, reason.to_owned()));
+        return refuse("control", reason);
     }
     if !gateway.allowed_hosts.is_empty() && gateway.auth == Auth::None {
         let reason = "further names are never served without a token; set gateway.auth = \"token\"";
-        return Err(section.refuse("allowed_hosts", 0, reason.to_owned()));
+        return refuse("allowed_hosts", reason);
     }
-    Ok(gateway)
+    Ok(())
 }
 
 fn loopback(value: &DeValue<'_>) -> Result<SocketAddr, String> {

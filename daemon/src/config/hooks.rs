@@ -1,6 +1,5 @@
 //! The tables `[[hooks]]`: who is told of what.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,26 +13,6 @@ use super::{file, units};
 use crate::domain::Outcome;
 use crate::hooks::{Action, EVENTS, Endpoint, HookSettings, NOTIFIED, Patterns, Secret};
 
-pub(super) const HOOK: [&str; 17] = [
-    "name",
-    "on",
-    "outcome",
-    "project",
-    "provider",
-    "task",
-    "command",
-    "env",
-    "url",
-    "secret",
-    "secret_file",
-    "headers",
-    "notify",
-    "timeout",
-    "retries",
-    "retry_after",
-    "max_age",
-];
-
 /// Each has a task, and makes an attempt of its own.
 const MOST_HOOKS: usize = 32;
 /// What a file with one line may weigh.
@@ -42,32 +21,77 @@ const SECRET_FILE_MAX: u64 = 4096;
 const TIMEOUT_MAX: Duration = Duration::from_secs(300);
 
 /// Reads all of them.
-pub(super) fn read(root: &Section<'_>) -> Result<Vec<HookSettings>, ConfigError> {
-    let mut hooks = Vec::new();
-    let mut names = BTreeSet::new();
-    for (at, section) in root.list("hooks", &HOOK)? {
-        let hook = hook(&section, at)?;
-        if !names.insert(hook.name.clone()) {
-            let reason = format!("there is another hook named `{}`", hook.name);
-            return Err(section.refuse("name", at, reason));
-        }
-        hooks.push(hook);
-        if hooks.len() > MOST_HOOKS {
-            let reason = format!("there may be at most {MOST_HOOKS} hooks");
-            return Err(section.refuse("name", at, reason));
-        }
+pub(super) fn read(root: &Section<'_>) -> Vec<HookSettings> {
+    let mut hooks: Vec<HookSettings> = Vec::new();
+    for (at, section) in root.list("hooks") {
+        let read = hook(&section, at).and_then(|hook| {
+            if hooks.iter().any(|other| other.name == hook.name) {
+                let reason = format!("there is another hook named `{}`", hook.name);
+                return Err(section.refuse("name", at, reason));
+            }
+            if hooks.len() == MOST_HOOKS {
+                let reason = format!("there may be at most {MOST_HOOKS} hooks");
+                return Err(section.refuse("name", at, reason));
+            }
+            Ok(hook)
+        });
+        hooks.extend(section.keep(read));
     }
-    Ok(hooks)
+    hooks
 }
 
 fn hook(section: &Section<'_>, at: usize) -> Result<HookSettings, ConfigError> {
-    let name = section.get("name", name)?.ok_or_else(|| {
+    // All are read before any is refused for the others.
+    let name = section.get("name", name);
+    let on = section.get("on", events);
+    let outcome = section.get("outcome", outcomes);
+    let patterns = |key| {
+        let patterns = section.get(key, list).unwrap_or_default();
+        Patterns::new(&patterns)
+    };
+    let (project, provider, task) = (patterns("project"), patterns("provider"), patterns("task"));
+    let timeout = section.get("timeout", |value| {
+        bounded(value, Duration::from_millis(100), TIMEOUT_MAX)
+    });
+    let retries = section.get("retries", number(0, 100));
+    let retry_after = section.get("retry_after", |value| {
+        bounded(value, Duration::from_millis(10), Duration::from_secs(3600))
+    });
+    let week = Duration::from_secs(7 * 24 * 3600);
+    let max_age = section.get("max_age", |value| {
+        bounded(value, Duration::from_secs(1), week)
+    });
+    let name = name.ok_or_else(|| {
         let reason = "not set; it names the hook in `steroidsctl hooks` and in the log";
         section.refuse("name", at, reason.to_owned())
     })?;
     let action = action(section, at)?;
+    let (on, outcome) = wanted(section, at, &action, on, outcome)?;
+    Ok(HookSettings {
+        name,
+        on,
+        outcome,
+        project,
+        provider,
+        task,
+        action,
+        timeout: timeout.unwrap_or(Duration::from_secs(10)),
+        retries: retries.unwrap_or(8),
+        retry_after: retry_after.unwrap_or(Duration::from_secs(1)),
+        max_age: max_age.unwrap_or(Duration::from_secs(3600)),
+    })
+}
+
+/// The events it is for, and with which outcome.
+fn wanted(
+    section: &Section<'_>,
+    at: usize,
+    action: &Action,
+    on: Option<Vec<&'static str>>,
+    outcome: Option<Vec<String>>,
+) -> Result<(Vec<&'static str>, Patterns), ConfigError> {
     let is_notification = matches!(action, Action::Notify);
-    let on = match section.get("on", events)? {
+    let on = match on {
         Some(on) => on,
         None if is_notification => NOTIFIED.to_vec(),
         None => {
@@ -78,11 +102,7 @@ fn hook(section: &Section<'_>, at: usize) -> Result<HookSettings, ConfigError> {
             return Err(section.refuse("on", at, reason));
         }
     };
-    let patterns = |key| -> Result<Patterns, ConfigError> {
-        let patterns = section.get(key, list)?.unwrap_or_default();
-        Ok(Patterns::new(&patterns))
-    };
-    let outcome = match section.get("outcome", outcomes)? {
+    let outcome = match outcome {
         Some(outcomes) => Patterns::new(&outcomes),
         // Success asks nothing of anybody.
         None if is_notification => Patterns::new(&["!success".to_owned()]),
@@ -92,34 +112,12 @@ fn hook(section: &Section<'_>, at: usize) -> Result<HookSettings, ConfigError> {
         let reason = "only `finished` has an outcome, and `on` does not name it";
         return Err(section.refuse("outcome", at, reason.to_owned()));
     }
-    let timeout = section.get("timeout", |value| {
-        bounded(value, Duration::from_millis(100), TIMEOUT_MAX)
-    })?;
-    let retry_after = section.get("retry_after", |value| {
-        bounded(value, Duration::from_millis(10), Duration::from_secs(3600))
-    })?;
-    let week = Duration::from_secs(7 * 24 * 3600);
-    let max_age = section.get("max_age", |value| {
-        bounded(value, Duration::from_secs(1), week)
-    })?;
-    Ok(HookSettings {
-        name,
-        on,
-        outcome,
-        project: patterns("project")?,
-        provider: patterns("provider")?,
-        task: patterns("task")?,
-        action,
-        timeout: timeout.unwrap_or(Duration::from_secs(10)),
-        retries: section.get("retries", number(0, 100))?.unwrap_or(8),
-        retry_after: retry_after.unwrap_or(Duration::from_secs(1)),
-        max_age: max_age.unwrap_or(Duration::from_secs(3600)),
-    })
+    Ok((on, outcome))
 }
 
 /// Exactly one of the three, with the keys that belong to it.
 fn action(section: &Section<'_>, at: usize) -> Result<Action, ConfigError> {
-    let notify = section.get("notify", yes)?.unwrap_or(false);
+    let notify = section.get("notify", yes).unwrap_or(false);
     let named: Vec<&str> = [
         ("command", section.has("command")),
         ("url", section.has("url")),
@@ -149,8 +147,8 @@ fn action(section: &Section<'_>, at: usize) -> Result<Action, ConfigError> {
     }
     match kind {
         "command" => Ok(Action::Command {
-            argv: section.get("command", argv)?.unwrap_or_default(),
-            env: section.get("env", file::names)?.unwrap_or_default(),
+            argv: section.get("command", argv).unwrap_or_default(),
+            env: section.get("env", file::names).unwrap_or_default(),
         }),
         "url" => endpoint(section, at).map(|endpoint| Action::Post(Box::new(endpoint))),
         _ => Ok(Action::Notify),
@@ -158,19 +156,19 @@ fn action(section: &Section<'_>, at: usize) -> Result<Action, ConfigError> {
 }
 
 fn endpoint(section: &Section<'_>, at: usize) -> Result<Endpoint, ConfigError> {
-    let uri = section.get("url", url)?;
+    let uri = section.get("url", url);
     let uri = uri.ok_or_else(|| section.refuse("url", at, "not set".to_owned()))?;
     if section.has("secret") && section.has("secret_file") {
         let reason = "there is a secret_file as well; set one of them";
         return Err(section.refuse("secret", at, reason.to_owned()));
     }
-    let secret = match section.get("secret", |value| Secret::parse(&text(value)?))? {
+    let secret = match section.get("secret", |value| Secret::parse(&text(value)?)) {
         Some(secret) => Some(secret),
-        None => section.get("secret_file", |value| secret_of(&path(value)?))?,
+        None => section.get("secret_file", |value| secret_of(&path(value)?)),
     };
     Ok(Endpoint {
         uri,
-        headers: section.get("headers", headers)?.unwrap_or_default(),
+        headers: section.get("headers", headers).unwrap_or_default(),
         secret,
     })
 }

@@ -4,13 +4,12 @@
 use steroids_shim::spec::Life;
 use toml::de::DeValue;
 
-use super::error::ConfigError;
 use super::section::{Section, texts};
 
 const WORDS: &str = "tool, cpu, disk";
 
 /// What counts, where the section says so.
-pub(super) fn read(section: &Section<'_>) -> Result<Option<Life>, ConfigError> {
+pub(super) fn read(section: &Section<'_>) -> Option<Life> {
     section.get("life", life)
 }
 

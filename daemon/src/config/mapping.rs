@@ -12,21 +12,6 @@ use toml::de::DeValue;
 use super::error::ConfigError;
 use super::section::{Section, text, texts, yes};
 
-/// The tables of a provider that stand for its mapping.
-pub(super) const TABLES: [&str; 2] = ["events", "errors"];
-
-/// Keys of a rule that are no places of fields.
-pub(super) const RULE: [&str; 8] = [
-    "when",
-    "each",
-    "is_error",
-    "final",
-    "delta",
-    "total",
-    "input_with_cached",
-    "ignore",
-];
-
 /// Shortest phrase that says something.
 const PHRASE_MIN: usize = 4;
 
@@ -36,18 +21,19 @@ pub(super) fn read(
     kind: Kind,
     at: usize,
 ) -> Result<Option<Mapping>, ConfigError> {
-    let known = rule_keys();
     let mut mapping = Mapping::default();
-    for (at, section) in provider.list("events", &known)? {
-        let rule = rule(&section)?;
-        rule.check()
-            .map_err(|error| section.refuse(error.key, at, error.reason.to_owned()))?;
+    for (at, section) in provider.list("events") {
+        let rule = rule(&section);
+        let checked = rule
+            .check()
+            .map_err(|error| section.refuse(error.key, at, error.reason.to_owned()));
+        section.keep(checked);
         mapping.events.push(rule);
     }
     let outcomes = Mapping::OUTCOMES.map(|outcome| outcome.as_str());
-    if let Some(errors) = provider.section("errors", &outcomes)? {
+    if let Some(errors) = provider.section("errors") {
         for outcome in outcomes {
-            if let Some(phrases) = errors.get(outcome, phrases)? {
+            if let Some(phrases) = errors.get(outcome, phrases) {
                 mapping.errors.insert(outcome.to_owned(), phrases);
             }
         }
@@ -74,31 +60,25 @@ pub(super) fn read(
     Ok(None)
 }
 
-/// All keys of a rule.
-pub(super) fn rule_keys() -> Vec<&'static str> {
-    let fields = Field::ALL.map(Field::as_str);
-    RULE.into_iter().chain(fields).collect()
-}
-
-fn rule(section: &Section<'_>) -> Result<Rule, ConfigError> {
+fn rule(section: &Section<'_>) -> Rule {
     let mut fields = BTreeMap::new();
     for field in Field::ALL {
-        if let Some(places) = section.get(field.as_str(), places)? {
+        if let Some(places) = section.get(field.as_str(), places) {
             fields.insert(field, places);
         }
     }
-    let is = |key: &str| Ok::<_, ConfigError>(section.get(key, yes)?.unwrap_or_default());
-    Ok(Rule {
-        when: section.get("when", conditions)?.unwrap_or_default(),
-        each: section.get("each", |value| place(&text(value)?))?,
+    let is = |key: &str| section.get(key, yes).unwrap_or_default();
+    Rule {
+        when: section.get("when", conditions).unwrap_or_default(),
+        each: section.get("each", |value| place(&text(value)?)),
         fields,
-        is_error: section.get("is_error", flag)?,
-        is_final: is("final")?,
-        is_delta: is("delta")?,
-        is_total: is("total")?,
-        is_input_with_cached: is("input_with_cached")?,
-        is_ignored: is("ignore")?,
-    })
+        is_error: section.get("is_error", flag),
+        is_final: is("final"),
+        is_delta: is("delta"),
+        is_total: is("total"),
+        is_input_with_cached: is("input_with_cached"),
+        is_ignored: is("ignore"),
+    }
 }
 
 fn place(text: &str) -> Result<Pointer, String> {

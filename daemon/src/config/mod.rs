@@ -5,6 +5,7 @@
 //! not pay for eight agents. The rest of the daemon never reads the environment or the file.
 
 mod budget;
+mod doubts;
 mod error;
 mod file;
 mod flags;
@@ -15,14 +16,17 @@ mod places;
 mod prices;
 mod queue;
 mod section;
+mod set;
 mod units;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use directories::BaseDirs;
+use steroids_keys::Listing;
 
 pub use error::ConfigError;
 pub use flags::Flags;
@@ -40,6 +44,10 @@ use crate::supervise::{
 pub struct Config {
     /// The file it was read from; `None` where there was none.
     pub file: Option<PathBuf>,
+    /// What it was read with; the file may be read again with them.
+    pub flags: Flags,
+    /// Every key, its value as it is written, and where that comes from.
+    pub listing: Listing,
     /// The gRPC socket.
     pub socket: PathBuf,
     /// What must outlive the daemon.
@@ -135,8 +143,20 @@ pub enum Auth {
 
 impl Config {
     /// Reads everything for a daemon started with these flags.
+    ///
+    /// # Errors
+    /// The first thing that is wrong; [`Config::examine`] tells all.
     pub fn load(flags: &Flags) -> Result<Config, ConfigError> {
-        let mut config = Config::resolve(flags, Places::of_user().as_ref())?;
+        Config::examine(flags).map_err(first)
+    }
+
+    /// As [`Config::load`], and tells all that is wrong, by line.
+    ///
+    /// # Errors
+    /// Whatever keeps a daemon from starting with this configuration; at least one.
+    pub fn examine(flags: &Flags) -> Result<Config, Vec<ConfigError>> {
+        let places = Places::of_user();
+        let mut config = Config::read(flags, places.as_ref(), &|name| std::env::var_os(name))?;
         if let Some(path) = std::env::var_os("PATH") {
             let folders = std::env::split_paths(&path);
             config.search_path = folders.filter(|folder| folder.is_absolute()).collect();
@@ -148,44 +168,38 @@ impl Config {
     }
 
     /// As [`Config::load`], with the user's folders given.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
     pub fn resolve(flags: &Flags, places: Option<&Places>) -> Result<Config, ConfigError> {
-        let (source, read) = file::read(flags, places)?;
-        let daemon = read.daemon;
+        Config::read(flags, places, &|_| None).map_err(first)
+    }
 
-        let named = flagged(
-            "--state-dir (STEROIDS_STATE_DIR)",
-            flags.state_dir.as_deref(),
-        )?;
-        // A state folder that was named brings its sockets along, so that a second daemon with one
-        // of its own does not meet the first at the session's socket. Clients go by the same rule.
-        let session = match named {
-            Some(_) => None,
-            None => places.and_then(|places| places.runtime.clone()),
-        };
-        let state_dir = named
-            .or(daemon.state_dir)
-            .or_else(|| places.map(|places| places.state.clone()))
-            .ok_or(ConfigError::NoHome)?;
-        let runtime_dir = session.unwrap_or_else(|| state_dir.join("run"));
-        let socket = match flagged("--socket (STEROIDS_SOCKET)", flags.socket.as_deref())? {
-            Some(path) => path,
-            None => daemon
-                .socket
-                .unwrap_or_else(|| runtime_dir.join("steroidsd.sock")),
-        };
+    fn read(
+        flags: &Flags,
+        places: Option<&Places>,
+        variable: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<Config, Vec<ConfigError>> {
+        let (source, text, read) = file::read(flags, places)?;
+        let daemon = read.daemon;
+        let paths = paths(flags, places, &daemon).map_err(one)?;
         let log_level = match &flags.log_level {
-            Some(level) => file::log_level(level).map_err(|reason| ConfigError::Flag {
-                flag: "--log-level",
-                reason,
+            Some(level) => file::log_level(level).map_err(|reason| {
+                one(ConfigError::Flag {
+                    flag: "--log-level",
+                    reason,
+                })
             })?,
             None => daemon.log_level.unwrap_or_else(|| "info".to_owned()),
         };
-
+        let listing = Listing::of(&text, &set::elsewhere(flags, &paths, variable));
         Ok(Config {
             file: source,
-            socket,
-            state_dir,
-            runtime_dir,
+            flags: flags.clone(),
+            listing,
+            socket: paths.socket,
+            state_dir: paths.state_dir,
+            runtime_dir: paths.runtime_dir,
             log_level,
             wakeup_interval: daemon
                 .wakeup_interval
@@ -211,6 +225,56 @@ impl Config {
             older_tool: None,
         })
     }
+}
+
+/// Where the daemon's own files are.
+struct Paths {
+    socket: PathBuf,
+    state_dir: PathBuf,
+    runtime_dir: PathBuf,
+}
+
+fn paths(
+    flags: &Flags,
+    places: Option<&Places>,
+    daemon: &file::Daemon,
+) -> Result<Paths, ConfigError> {
+    let named = flagged(
+        "--state-dir (STEROIDS_STATE_DIR)",
+        flags.state_dir.as_deref(),
+    )?;
+    // A state folder that was named brings its sockets along, so that a second daemon with one
+    // of its own does not meet the first at the session's socket. Clients go by the same rule.
+    let session = match named {
+        Some(_) => None,
+        None => places.and_then(|places| places.runtime.clone()),
+    };
+    let state_dir = named
+        .or_else(|| daemon.state_dir.clone())
+        .or_else(|| places.map(|places| places.state.clone()))
+        .ok_or(ConfigError::NoHome)?;
+    let runtime_dir = session.unwrap_or_else(|| state_dir.join("run"));
+    let socket = match flagged("--socket (STEROIDS_SOCKET)", flags.socket.as_deref())? {
+        Some(path) => path,
+        None => match &daemon.socket {
+            Some(path) => path.clone(),
+            None => runtime_dir.join("steroidsd.sock"),
+        },
+    };
+    Ok(Paths {
+        socket,
+        state_dir,
+        runtime_dir,
+    })
+}
+
+fn one(problem: ConfigError) -> Vec<ConfigError> {
+    vec![problem]
+}
+
+/// Of the problems of a configuration, of which there is one at least.
+fn first(problems: Vec<ConfigError>) -> ConfigError {
+    problems.into_iter().next().unwrap_or(ConfigError::NoHome)
 }
 
 /// A path given by flag or variable, made absolute; an empty one counts as not given.

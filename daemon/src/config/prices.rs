@@ -6,26 +6,29 @@ use super::error::ConfigError;
 use super::section::Section;
 use crate::domain::{Price, Prices};
 
-pub(super) const PRICE: [&str; 4] = ["input", "output", "cached_input", "cache_creation"];
-
 /// Prices given in another unit than dollars for a million tokens are refused from here on.
 const MOST: f64 = 100_000.0;
 
-pub(super) fn read(root: &Section<'_>) -> Result<Prices, ConfigError> {
+pub(super) fn read(root: &Section<'_>) -> Prices {
     let mut prices = Vec::new();
-    for (pattern, at, section) in root.sections("prices", &PRICE)? {
-        let needed = |key: &str, found: Option<f64>| {
-            found.ok_or_else(|| section.refuse(key, at, "not set".to_owned()))
-        };
-        let price = Price {
-            input: needed("input", section.get("input", dollars)?)?,
-            output: needed("output", section.get("output", dollars)?)?,
-            cached_input: section.get("cached_input", dollars)?,
-            cache_creation: section.get("cache_creation", dollars)?,
-        };
-        prices.push((pattern, price));
+    for (pattern, at, section) in root.sections("prices") {
+        if let Some(price) = section.keep(price(&section, at)) {
+            prices.push((pattern, price));
+        }
     }
-    Ok(Prices::new(prices))
+    Prices::new(prices)
+}
+
+fn price(section: &Section<'_>, at: usize) -> Result<Price, ConfigError> {
+    let needed = |key: &str, found: Option<f64>| {
+        found.ok_or_else(|| section.refuse(key, at, "not set".to_owned()))
+    };
+    Ok(Price {
+        input: needed("input", section.get("input", dollars))?,
+        output: needed("output", section.get("output", dollars))?,
+        cached_input: section.get("cached_input", dollars),
+        cache_creation: section.get("cache_creation", dollars),
+    })
 }
 
 fn dollars(value: &DeValue<'_>) -> Result<f64, String> {

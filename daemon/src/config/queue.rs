@@ -5,20 +5,12 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::error::ConfigError;
 use super::section::{Section, number, text, texts, yes};
 use super::units;
 use crate::domain::Outcome;
 use crate::domain::hold::Backoff;
 use crate::domain::retry::RetryPolicy;
 use crate::supervise::{MAX_RETRIES, ProviderQueue, QueueSettings};
-
-pub(super) const PROJECTS: [&str; 1] = ["max_running"];
-pub(super) const QUEUE: [&str; 1] = ["max"];
-pub(super) const HOLDS: [&str; 3] = ["enabled", "first", "most"];
-pub(super) const RETRY: [&str; 4] = ["on", "max", "first", "most"];
-/// A provider's `retry` says when, and not how long after.
-const OWN_RETRY: [&str; 2] = ["on", "max"];
 
 /// No pause is longer: a limit that lasts says when it is over, as a rule.
 const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -27,43 +19,43 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 const RETRIES: u32 = 3;
 
 /// The tables of the file.
-pub(super) fn read(root: &Section<'_>) -> Result<QueueSettings, ConfigError> {
+pub(super) fn read(root: &Section<'_>) -> QueueSettings {
     let mut queue = QueueSettings::default();
-    if let Some(section) = root.section("projects", &PROJECTS)? {
-        queue.project_max_running = section.get("max_running", running)?;
+    if let Some(section) = root.section("projects") {
+        queue.project_max_running = section.get("max_running", running);
     }
-    if let Some(section) = root.section("queue", &QUEUE)? {
-        let max = section.get("max", number(0, 10_000))?;
+    if let Some(section) = root.section("queue") {
+        let max = section.get("max", number(0, 10_000));
         queue.max = max.map_or(queue.max, size);
     }
-    if let Some(section) = root.section("holds", &HOLDS)? {
-        queue.holds = section.get("enabled", yes)?.unwrap_or(queue.holds);
-        queue.hold_for = backoff(&section, queue.hold_for)?;
+    if let Some(section) = root.section("holds") {
+        queue.holds = section.get("enabled", yes).unwrap_or(queue.holds);
+        queue.hold_for = backoff(&section, queue.hold_for);
     }
-    if let Some(section) = root.section("retry", &RETRY)? {
-        queue.retry = retry(&section)?;
-        queue.retry_after = backoff(&section, queue.retry_after)?;
+    if let Some(section) = root.section("retry") {
+        queue.retry = retry(&section);
+        queue.retry_after = backoff(&section, queue.retry_after);
     }
-    Ok(queue)
+    queue
 }
 
 /// What a provider says for itself.
-pub(super) fn of_provider(section: &Section<'_>) -> Result<ProviderQueue, ConfigError> {
-    let own = section.section("retry", &OWN_RETRY)?;
-    Ok(ProviderQueue {
-        max_running: section.get("max_running", running)?,
-        holds: section.get("hold", yes)?,
-        retry: own.map(|own| retry(&own)).transpose()?,
-    })
+pub(super) fn of_provider(section: &Section<'_>) -> ProviderQueue {
+    let own = section.section("retry");
+    ProviderQueue {
+        max_running: section.get("max_running", running),
+        holds: section.get("hold", yes),
+        retry: own.map(|own| retry(&own)),
+    }
 }
 
-fn retry(section: &Section<'_>) -> Result<RetryPolicy, ConfigError> {
-    let on = section.get("on", outcomes)?.unwrap_or_default();
-    let max = section.get("max", number(0, MAX_RETRIES))?;
-    Ok(RetryPolicy {
+fn retry(section: &Section<'_>) -> RetryPolicy {
+    let on = section.get("on", outcomes).unwrap_or_default();
+    let max = section.get("max", number(0, MAX_RETRIES));
+    RetryPolicy {
         on,
         max: max.unwrap_or(RETRIES),
-    })
+    }
 }
 
 fn outcomes(value: &DeValue<'_>) -> Result<Vec<Outcome>, String> {
@@ -84,17 +76,20 @@ fn outcome(word: &str) -> Result<Outcome, String> {
     Ok(outcome)
 }
 
-fn backoff(section: &Section<'_>, default: Backoff) -> Result<Backoff, ConfigError> {
-    let first = section.get("first", pause)?;
-    let most = section.get("most", pause)?;
+fn backoff(section: &Section<'_>, default: Backoff) -> Backoff {
+    let first = section.get("first", pause);
+    let most = section.get("most", pause);
     let first = first.unwrap_or(default.first);
     // Who says only how long at first does not mean less at most.
     let most = most.unwrap_or(default.most.max(first));
-    if most < first {
-        let reason = "must not be shorter than `first`".to_owned();
-        return Err(section.refuse("most", 0, reason));
-    }
-    Ok(Backoff { first, most })
+    let ordered = match most < first {
+        true => {
+            let reason = "must not be shorter than `first`".to_owned();
+            Err(section.refuse("most", 0, reason))
+        }
+        false => Ok(Backoff { first, most }),
+    };
+    section.keep(ordered).unwrap_or(default)
 }
 
 fn pause(value: &DeValue<'_>) -> Result<Duration, String> {

@@ -1,7 +1,8 @@
 //! One table of the file, read key by key. It knows which keys exist, so that none is passed over,
-//! and where each stands, so that every complaint names a line.
+//! and where each stands, so that every complaint names a line. Which there are, `steroids_keys`
+//! says.
 
-use std::fmt::Write as _;
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
@@ -9,13 +10,30 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::ConfigError;
 
-/// The file a table stands in.
+/// The file a table stands in, and what is wrong with it.
 pub(super) struct Source<'a> {
-    pub(super) file: &'a Path,
-    pub(super) text: &'a str,
+    file: &'a Path,
+    text: &'a str,
+    problems: RefCell<Vec<ConfigError>>,
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
+    pub(super) fn new(file: &'a Path, text: &'a str) -> Self {
+        Source {
+            file,
+            text,
+            problems: RefCell::default(),
+        }
+    }
+
+    pub(super) fn file(&self) -> &'a Path {
+        self.file
+    }
+
+    pub(super) fn text(&self) -> &'a str {
+        self.text
+    }
+
     /// The line a byte stands in, counted from one.
     pub(super) fn line(&self, at: usize) -> usize {
         let before = self.text.get(..at).unwrap_or(self.text);
@@ -30,6 +48,40 @@ impl Source<'_> {
             reason,
         }
     }
+
+    /// Notes what is wrong, so that reading goes on: who mends a file wants to hear all of it. Of
+    /// one key only the first is kept; that it seems not to be set follows from that.
+    fn note(&self, problem: ConfigError) {
+        let mut problems = self.problems.borrow_mut();
+        let is_known = problems.iter().any(|known| known.key() == problem.key());
+        if problem.key().is_none() || !is_known {
+            problems.push(problem);
+        }
+    }
+
+    /// Notes why keys of a table do not go together, unless one of them was wrong in itself: then
+    /// nobody knows what was meant.
+    fn note_together(&self, problem: ConfigError) {
+        let table = problem.key().and_then(|key| Some(key.rsplit_once('.')?.0));
+        let is_clear = table.is_none_or(|table| {
+            let problems = self.problems.borrow();
+            let mut keys = problems.iter().filter_map(ConfigError::key);
+            !keys.any(|key| {
+                key.strip_prefix(table)
+                    .is_some_and(|rest| rest.starts_with('.'))
+            })
+        });
+        if is_clear {
+            self.note(problem);
+        }
+    }
+
+    /// All that is wrong, in the order of the lines.
+    pub(super) fn into_problems(self) -> Vec<ConfigError> {
+        let mut problems = self.problems.into_inner();
+        problems.sort_by_key(ConfigError::line);
+        problems
+    }
 }
 
 /// A table whose keys are all known.
@@ -37,102 +89,114 @@ pub(super) struct Section<'a> {
     source: &'a Source<'a>,
     /// Its name; empty for the file itself.
     name: String,
+    /// Its name in the table of keys: `providers.*`.
+    pattern: String,
     table: &'a DeTable<'a>,
 }
 
 impl<'a> Section<'a> {
-    /// Takes a table, and refuses it for the first key that is not in `known`.
-    pub(super) fn of_table(
+    /// The file itself.
+    pub(super) fn root(source: &'a Source<'a>, table: &'a DeTable<'a>) -> Self {
+        Section::of_table(source, String::new(), String::new(), table)
+    }
+
+    /// Takes a table, and notes each key in it that there is not.
+    fn of_table(
         source: &'a Source<'a>,
         name: String,
+        pattern: String,
         table: &'a DeTable<'a>,
-        known: &[&str],
-    ) -> Result<Self, ConfigError> {
+    ) -> Self {
+        let known = steroids_keys::known(&pattern);
         let section = Section {
             source,
             name,
+            pattern,
             table,
         };
         for key in table.keys() {
             if !known.contains(&key.get_ref().as_ref()) {
                 let reason = format!("unknown key; {} has {}", section.title(), known.join(", "));
                 let full = section.path(key.get_ref());
-                return Err(source.key(key.span().start, full, reason));
+                source.note(source.key(key.span().start, full, reason));
             }
         }
-        Ok(section)
+        section
     }
 
-    /// The table under a key, with the keys it may have; `None` where it does not stand.
-    pub(super) fn section(
-        &self,
-        key: &str,
-        known: &[&str],
-    ) -> Result<Option<Section<'a>>, ConfigError> {
-        match self.table(key)? {
-            Some(table) => Section::of_table(self.source, self.path(key), table, known).map(Some),
-            None => Ok(None),
-        }
+    /// The table under a key; `None` where it does not stand.
+    pub(super) fn section(&self, key: &str) -> Option<Section<'a>> {
+        let table = self.table(key)?;
+        let pattern = joined(&self.pattern, key);
+        Some(Section::of_table(
+            self.source,
+            self.path(key),
+            pattern,
+            table,
+        ))
     }
 
     /// The tables under a key by their free names, in the order of the alphabet.
-    pub(super) fn sections(
-        &self,
-        key: &str,
-        known: &[&str],
-    ) -> Result<Vec<(String, usize, Section<'a>)>, ConfigError> {
-        let Some(table) = self.table(key)? else {
-            return Ok(Vec::new());
+    pub(super) fn sections(&self, key: &str) -> Vec<(String, usize, Section<'a>)> {
+        let Some(table) = self.table(key) else {
+            return Vec::new();
         };
+        let pattern = joined(&self.pattern, &format!("{key}.*"));
         let mut found = Vec::new();
         for (name, value) in table {
             let full = format!("{}.{}", self.path(key), name.get_ref());
             let at = name.span().start;
             let DeValue::Table(inner) = value.get_ref() else {
-                return Err(self.source.key(at, full, "must be a table".to_owned()));
+                let reason = "must be a table".to_owned();
+                self.source.note(self.source.key(at, full, reason));
+                continue;
             };
-            let section = Section::of_table(self.source, full, inner, known)?;
+            let section = Section::of_table(self.source, full, pattern.clone(), inner);
             found.push((name.get_ref().clone().into_owned(), at, section));
         }
-        Ok(found)
+        found
     }
 
-    /// The list of tables under a key, each with the keys it may have, and its place in the file.
-    pub(super) fn list(
-        &self,
-        key: &str,
-        known: &[&str],
-    ) -> Result<Vec<(usize, Section<'a>)>, ConfigError> {
+    /// The list of tables under a key, and the place of each in the file.
+    pub(super) fn list(&self, key: &str) -> Vec<(usize, Section<'a>)> {
         let Some(value) = self.table.get(key) else {
-            return Ok(Vec::new());
+            return Vec::new();
         };
         let DeValue::Array(list) = value.get_ref() else {
             let reason = format!("must be a list of tables: [[{}]]", self.path(key));
-            return Err(self.complaint(key, value, reason));
+            self.source.note(self.complaint(key, value, reason));
+            return Vec::new();
         };
+        let pattern = joined(&self.pattern, &format!("{key}[]"));
         let mut found = Vec::new();
         for (index, item) in list.iter().enumerate() {
             let full = format!("{}[{index}]", self.path(key));
             let at = item.span().start;
             let DeValue::Table(inner) = item.get_ref() else {
-                return Err(self.source.key(at, full, "must be a table".to_owned()));
+                let reason = "must be a table".to_owned();
+                self.source.note(self.source.key(at, full, reason));
+                continue;
             };
-            found.push((at, Section::of_table(self.source, full, inner, known)?));
+            let section = Section::of_table(self.source, full, pattern.clone(), inner);
+            found.push((at, section));
         }
-        Ok(found)
+        found
     }
 
-    fn table(&self, key: &str) -> Result<Option<&'a DeTable<'a>>, ConfigError> {
-        match self
-            .table
-            .get(key)
-            .map(|value| (value.span().start, value.get_ref()))
-        {
-            None => Ok(None),
-            Some((_, DeValue::Table(table))) => Ok(Some(table)),
-            Some((at, other)) => {
+    /// What keys were read as together; `None` where they do not go together: that is noted.
+    pub(super) fn keep<T>(&self, read: Result<T, ConfigError>) -> Option<T> {
+        read.map_err(|problem| self.source.note_together(problem))
+            .ok()
+    }
+
+    fn table(&self, key: &str) -> Option<&'a DeTable<'a>> {
+        let value = self.table.get(key)?;
+        match value.get_ref() {
+            DeValue::Table(table) => Some(table),
+            other => {
                 let reason = format!("must be a table, not {}", other.type_str());
-                Err(self.source.key(at, self.path(key), reason))
+                self.source.note(self.complaint(key, value, reason));
+                None
             }
         }
     }
@@ -142,18 +206,21 @@ impl<'a> Section<'a> {
         self.table.contains_key(key)
     }
 
-    /// Reads a key's value with `read`; `None` where it does not stand.
+    /// Reads a key's value with `read`; `None` where it does not stand, or is not good: then that
+    /// is noted.
     pub(super) fn get<T>(
         &self,
         key: &str,
         read: impl FnOnce(&DeValue<'_>) -> Result<T, String>,
-    ) -> Result<Option<T>, ConfigError> {
-        let Some(value) = self.table.get(key) else {
-            return Ok(None);
-        };
-        read(value.get_ref())
-            .map(Some)
-            .map_err(|reason| self.complaint(key, value, reason))
+    ) -> Option<T> {
+        let value = self.table.get(key)?;
+        match read(value.get_ref()) {
+            Ok(read) => Some(read),
+            Err(reason) => {
+                self.source.note(self.complaint(key, value, reason));
+                None
+            }
+        }
     }
 
     /// Refuses this section as a whole, at the place of `key` where it has one.
@@ -169,13 +236,7 @@ impl<'a> Section<'a> {
     }
 
     fn path(&self, key: &str) -> String {
-        let mut path = self.name.clone();
-        if !path.is_empty() {
-            path.push('.');
-        }
-        // Writing to a String cannot fail.
-        let _ = write!(path, "{key}");
-        path
+        joined(&self.name, key)
     }
 
     fn title(&self) -> String {
@@ -184,6 +245,13 @@ impl<'a> Section<'a> {
         } else {
             format!("[{}]", self.name)
         }
+    }
+}
+
+fn joined(path: &str, key: &str) -> String {
+    match path {
+        "" => key.to_owned(),
+        path => format!("{path}.{key}"),
     }
 }
 

@@ -1,3 +1,4 @@
+use steroids_keys::{KEYS, TABLES};
 use steroids_provider::kind::Kind;
 use steroids_shim::spec::Life;
 
@@ -38,16 +39,14 @@ fn the_documentation_names_every_key_and_its_example_is_good() {
     let document = include_str!("../../../docs/configuration.md");
     let (_, rest) = document.split_once("```toml\n").unwrap();
     let (example, _) = rest.split_once("```").unwrap();
-    let keys = [
-        file::DAEMON.as_slice(),
-        &file::LIMITS,
-        &file::RETENTION,
-        &file::REDACTION,
-        &prices::PRICE,
-        &budget::BUDGET,
-    ];
-    for key in keys.concat().into_iter().chain(file::PROVIDER) {
-        assert!(example.contains(&format!("{key} = ")), "{key}");
+    for table in TABLES.iter().map(|table| table.path) {
+        // Rules and hooks have pages of their own.
+        if !table.contains("[]") && table != "providers.*.errors" {
+            for key in KEYS.iter().filter(|key| key.table == table) {
+                let name = key.name;
+                assert!(example.contains(&format!("{name} = ")), "{}", key.path());
+            }
+        }
     }
     // What it gives as the defaults are those.
     let (read, bare) = (read(example), read(""));
@@ -57,15 +56,6 @@ fn the_documentation_names_every_key_and_its_example_is_good() {
     );
     assert_eq!(format!("{:?}", read.limits), format!("{:?}", bare.limits));
     assert_eq!(read.queue, bare.queue);
-    let of_the_queue = [
-        &queue::PROJECTS[..],
-        &queue::QUEUE,
-        &queue::HOLDS,
-        &queue::RETRY,
-    ];
-    for key in of_the_queue.concat() {
-        assert!(example.contains(&format!("{key} = ")), "{key}");
-    }
 }
 
 #[test]
@@ -80,7 +70,7 @@ fn the_examples_of_providers_are_good_and_every_key_of_a_rule_is_documented() {
     assert_eq!(config.providers["aider"].settings.kind, Kind::Command);
     let vibe = &config.providers["vibe"].settings;
     assert_eq!(vibe.mapping.as_ref().unwrap().events.len(), 5);
-    for key in mapping::rule_keys() {
+    for key in steroids_keys::known("providers.*.events[]") {
         let is_named = [format!("`{key}`"), format!("`{key} = ")];
         assert!(is_named.iter().any(|it| document.contains(it)), "{key}");
     }
@@ -310,7 +300,7 @@ fn an_unknown_key_is_named_with_its_line_and_what_there_is() {
         complaint("[providers.claude]\nmodell = \"x\"\n"),
         "2: `providers.claude.modell`: unknown key; [providers.claude] has kind, command, model, \
          args, extra_args, env, silence, tool_silence, wall, post_result, grace, \
-         max_running, hold, retry, life, events, errors"
+         max_running, hold, life, retry, events, errors"
     );
 }
 
@@ -472,3 +462,5 @@ fn without_a_home_the_paths_must_be_given() {
     let config = Config::resolve(&flags, None).unwrap();
     assert_eq!(config.socket, Path::new("/srv/steroids/run/steroidsd.sock"));
 }
+
+mod keys;

@@ -11,7 +11,6 @@ use toml::de::{DeTable, DeValue};
 use super::Auth;
 use super::error::ConfigError;
 
-const KEYS: [&str; 5] = ["listen", "auth", "control", "max_streams", "allowed_hosts"];
 /// What a file of ours may weigh; a larger one is something else.
 const FILE_MAX: u64 = 1 << 20;
 
@@ -93,10 +92,11 @@ impl Source<'_> {
             let reason = format!("must be a table, not {}", value.get_ref().type_str());
             return Err(self.key(value.span().start, "gateway".to_owned(), reason));
         };
+        let known = steroids_keys::known("gateway");
         for key in table.keys() {
             let name = key.get_ref();
-            if !KEYS.contains(&name.as_ref()) {
-                let reason = format!("unknown key; [gateway] has {}", KEYS.join(", "));
+            if !known.contains(&name.as_ref()) {
+                let reason = format!("unknown key; [gateway] has {}", known.join(", "));
                 return Err(self.key(key.span().start, format!("gateway.{name}"), reason));
             }
         }

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "steroids/v1/types.proto",
     "steroids/v1/usage.proto",
+    "steroids/v1/measures.proto",
     "steroids/v1/invocations.proto",
     "steroids/v1/projects.proto",
     "steroids/v1/daemon.proto",

@@ -56,5 +56,8 @@ pub mod activity_log;
 // The kernel's word that a file has grown, as hints that carry no data.
 pub mod watch;
 
+// What the daemon counts of its own work.
+pub mod counts;
+
 // Ids, states, cursors, requests: no I/O, no runtime, no clock.
 pub mod domain;

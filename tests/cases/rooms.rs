@@ -18,11 +18,12 @@ type Room = (
     &'static [&'static str],
 );
 
-const ROOMS: [Room; 17] = [
+const ROOMS: [Room; 18] = [
     ("domain", &[], &["steroids_provider"]),
     ("logging", &["domain"], &[]),
     ("activity_log", &["domain"], &[]),
-    ("store", &["domain"], &[]),
+    ("counts", &["domain"], &[]),
+    ("store", &["counts", "domain"], &[]),
     ("watch", &["domain"], &[]),
     ("projects", &["store", "activity_log", "domain"], &[]),
     (
@@ -40,6 +41,7 @@ const ROOMS: [Room; 17] = [
             "projects",
             "store",
             "watch",
+            "counts",
             "domain",
         ],
         &["steroids_provider", "steroids_shim"],
@@ -87,8 +89,9 @@ const ROOMS: [Room; 17] = [
     ),
 ];
 
-const BELOW_SERVICE: [&str; 14] = [
+const BELOW_SERVICE: [&str; 15] = [
     "domain",
+    "counts",
     "activity_log",
     "store",
     "watch",
@@ -104,8 +107,9 @@ const BELOW_SERVICE: [&str; 14] = [
     "wakeup",
 ];
 
-const BELOW_RUN: [&str; 15] = [
+const BELOW_RUN: [&str; 16] = [
     "domain",
+    "counts",
     "activity_log",
     "store",
     "watch",

@@ -26,6 +26,7 @@ mod event;
 mod gap;
 mod look;
 mod open;
+mod places;
 mod row;
 mod source;
 mod stream;

@@ -102,6 +102,12 @@ impl Lane {
         self.pending.is_some()
     }
 
+    /// Events to be delivered, as far as they were read.
+    pub(super) fn waiting(&self, hook: &HookSettings) -> usize {
+        let is_named = |event: &&LifecycleEvent| hook.on.iter().any(|kind| *kind == event.kind);
+        usize::from(self.pending.is_some()) + self.batch.iter().filter(is_named).count()
+    }
+
     /// Goes on to the next event that is wanted; `None` if there is none now. Tells how many were
     /// passed over on the way that would have been wanted. With `is_off` all of them are.
     pub(super) async fn look(

@@ -23,6 +23,8 @@ pub struct Standing {
     pub last_error: Option<String>,
     /// When that was.
     pub last_failure_ms: Option<i64>,
+    /// Events to be delivered, as far as they were read.
+    pub waiting: u64,
     /// When the next attempt is due, where one waits.
     pub next_attempt_ms: Option<i64>,
     /// The other side has said that it wants no more.

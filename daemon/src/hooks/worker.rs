@@ -197,13 +197,17 @@ impl Worker {
         }
     }
 
-    /// Says when the next attempt is made.
+    /// Says how much waits, and when the next attempt is made.
     fn show_next(&self, round: &Round) {
         let now = Instant::now();
         let waiting = round.lanes.values().filter(|lane| lane.is_waiting());
         let next = waiting.filter_map(|lane| lane.rests_until(now)).min();
         let in_ms = |at: Instant| i64::try_from(at.duration_since(now).as_millis()).unwrap_or(0);
-        self.board.lock().next_attempt_ms = next.map(|at| now_ms() + in_ms(at));
+        let waiting = round.lanes.values().map(|lane| lane.waiting(&self.hook));
+        let waiting = waiting.sum::<usize>() as u64;
+        let mut standing = self.board.lock();
+        standing.waiting = waiting;
+        standing.next_attempt_ms = next.map(|at| now_ms() + in_ms(at));
     }
 }
 

@@ -150,6 +150,11 @@ impl Projection {
         &self.log_path
     }
 
+    /// How many bytes of the spool have been decoded.
+    pub fn position(&self) -> u64 {
+        self.spool.as_ref().map_or(0, spool::Reader::position)
+    }
+
     /// Provider events no parser knew, since the last call. Each is told once, however often the
     /// spool is decoded here.
     pub fn take_unknown(&mut self) -> Vec<Unknown> {
@@ -343,7 +348,7 @@ impl Projection {
     /// A spool that ends before its record says: what should follow cannot be told from a record
     /// that is still being written, until the record of the end is there.
     fn missing(&self, exit: &ExitRecord) -> Option<Damage> {
-        let offset = self.spool.as_ref().map_or(0, spool::Reader::position);
+        let offset = self.position();
         (offset < exit.spool_length).then_some(Damage {
             offset,
             what: "it should be longer",

@@ -216,7 +216,7 @@ fn time(ms: i64) -> SystemTime {
 }
 
 /// The state folders, without their ends.
-fn list(folder: &Path) -> io::Result<Vec<Spool>> {
+pub(super) fn list(folder: &Path) -> io::Result<Vec<Spool>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
@@ -275,7 +275,7 @@ fn finish_removals(folder: &Path, swept: &mut Swept) {
     }
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, SweepError> {
     tokio::task::spawn_blocking(work)

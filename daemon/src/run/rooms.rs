@@ -112,6 +112,9 @@ impl Rooms {
             let periodic = wakeups.clone().run(interval, let_go.clone());
             tasks.spawn(periodic.instrument(info_span!("wakeup")));
         }
+        let (measured, stop_measuring) = (wakeups.clone(), let_go.clone());
+        let measuring = until(stop_measuring, async move { measured.measure().await });
+        tasks.spawn(measuring.instrument(info_span!("measuring")));
         let service = Service::new(
             projects.clone(),
             supervisor.clone(),

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use steroids_proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::{Service, convert, status, upkeep};
+use super::{Service, convert, measures, status, upkeep};
+use crate::store;
 
 /// Longer than a look at many databases takes, and no longer than somebody who asks would wait; for
 /// the programs and the room on disk again so long.
@@ -87,10 +88,16 @@ impl v1::daemon_server::Daemon for Service {
             let shown = |provider| shown(provider, &facts.search_path);
             facts.providers.iter().map(shown).collect()
         };
-        let (programs, low) = tokio::join!(
+        let behind = {
+            let (supervisor, subscribers) = (self.supervisor.clone(), self.subscribers.clone());
+            move || (supervisor.behind(), subscribers.lag())
+        };
+        let (programs, low, behind) = tokio::join!(
             self.programs.ask(programs),
-            self.disks.ask(move || supervisor.low_disks())
+            self.disks.ask(move || supervisor.low_disks()),
+            self.spools.ask(behind)
         );
+        let standings = self.supervisor.standings();
         let mut degraded = self.supervisor.degraded();
         let providers = programs.unwrap_or_else(|| {
             degraded.push(NO_PROGRAMS.to_owned());
@@ -115,7 +122,7 @@ impl v1::daemon_server::Daemon for Service {
             running: count(self.supervisor.running()),
             max_running: count(self.supervisor.max_running()),
             projects: count(self.projects.all().len()),
-            subscribers: self.subscribers.count(),
+            subscribers: count(self.subscribers.count()),
             degraded,
             unknown_events: i64::try_from(self.supervisor.unknown_events()).unwrap_or(i64::MAX),
             launcher: self.supervisor.launcher().to_owned(),
@@ -133,6 +140,19 @@ impl v1::daemon_server::Daemon for Service {
             holds: self.holds(),
             hooks: count(self.told.list().len()),
             unknown: upkeep::unknown(self.supervisor.unknown()),
+            held: count(standings.held),
+            stalled: count(standings.stalled),
+            projection_lag: behind
+                .as_ref()
+                .map(|it| measures::projection_lag(it.0.clone())),
+            subscriber_lag: behind.map(|it| measures::subscriber_lag(it.1)),
+            stored: self.wakeups.stored().as_ref().map(measures::stored),
+            commits: Some(measures::commits(&store::latency())),
+            hook_queues: measures::hook_queues(self.told.list()),
+            counts: Some(measures::counts(
+                self.supervisor.counts(),
+                self.subscribers.given(),
+            )),
         }))
     }
 

@@ -1,5 +1,7 @@
 //! The stream of `Follow`: batches of log lines with their cursors.
 
+use std::path::PathBuf;
+
 use steroids_proto::v1;
 use steroids_proto::v1::follow_request::Selector as Asked;
 use tonic::Status;
@@ -101,6 +103,14 @@ impl Source for Following {
 
     fn size(batch: &v1::FollowResponse) -> usize {
         batch.events.iter().map(|event| event.line.len()).sum()
+    }
+
+    fn events(batch: &v1::FollowResponse) -> usize {
+        batch.events.len()
+    }
+
+    fn places(&self) -> Vec<(PathBuf, u64)> {
+        self.follower.places()
     }
 
     async fn next(&mut self) -> Result<Option<v1::FollowResponse>, Status> {

@@ -16,6 +16,7 @@ mod invocations;
 mod layers;
 pub mod listen;
 pub mod lock;
+mod measures;
 mod page;
 mod peer;
 mod projects;
@@ -96,6 +97,7 @@ pub struct Service {
     stops: Stops,
     programs: Asking,
     disks: Asking,
+    spools: Asking,
 }
 
 /// Why serving ended before it was to.
@@ -136,6 +138,7 @@ impl Service {
             stops,
             programs: Asking::default(),
             disks: Asking::default(),
+            spools: Asking::default(),
         }
     }
 

@@ -13,6 +13,7 @@
 //! streams loses its connection (`peer`).
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -27,7 +28,7 @@ use tonic::{Code, Status};
 use super::asked::{Asked, Noting};
 use super::peer::{Peer, PeerStream};
 use super::refusal::Refusal;
-use super::subscribers::{Subscriber, Subscribers};
+use super::subscribers::{Standing, Subscriber, Subscribers};
 
 /// A client that takes nothing for so long is gone or stuck; what it has seen it can resume after.
 const STALL: Duration = Duration::from_secs(60);
@@ -45,6 +46,16 @@ pub(super) trait Source: Send + 'static {
 
     /// About how many bytes a message has.
     fn size(batch: &Self::Batch) -> usize;
+
+    /// How many lines of logs a message has.
+    fn events(_batch: &Self::Batch) -> usize {
+        0
+    }
+
+    /// Where it stands in the logs that it reads: their paths, and the offset of what comes next.
+    fn places(&self) -> Vec<(PathBuf, u64)> {
+        Vec::new()
+    }
 }
 
 /// A source between two pulls.
@@ -109,6 +120,13 @@ impl<S> Slot<S> {
     }
 }
 
+impl<S: Source> Standing for Slot<S> {
+    fn places(&self) -> Vec<(PathBuf, u64)> {
+        let idle = self.idle();
+        idle.source.as_ref().map(S::places).unwrap_or_default()
+    }
+}
+
 /// One open stream: its source, and what ends with it.
 struct Open<S> {
     slot: Arc<Slot<S>>,
@@ -136,10 +154,12 @@ pub(super) fn outgoing<S: Source>(
     });
     let watched = Arc::clone(&slot);
     let watchdog = tokio::spawn(async move { watched.give_up_when_stalled().await });
+    // It does not keep what it looks at.
+    let standing = Arc::downgrade(&slot);
     let open = Open {
         slot,
         stop,
-        subscriber: subscribers.enter(),
+        subscriber: subscribers.enter(standing),
         _watchdog: AbortOnDropHandle::new(watchdog),
     };
     let stream = unfold(Some(open), |open| async {
@@ -165,7 +185,7 @@ async fn next<S: Source>(open: &Open<S>) -> Result<Option<S::Batch>, Status> {
         next = noting_rest(source.next(), &open.subscriber) => next,
     };
     if let Ok(Some(batch)) = &next {
-        open.subscriber.gave(S::size(batch));
+        open.subscriber.gave(S::size(batch), S::events(batch));
         open.slot.put(source);
     }
     next

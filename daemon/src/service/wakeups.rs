@@ -1,17 +1,21 @@
 //! When maintenance passes are made: one at a time, each so often, and whenever somebody asks. Who
 //! asks during a pass gets one of their own after it, since that one may have gone by what they did.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::sync::Mutex;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::projects::Projects;
+use crate::retention::{Stored, stored};
 use crate::supervise::Supervisor;
 use crate::wakeup::{self, Report};
+
+/// A hundred thousand files are listed in a second; a disk that does not answer is not waited for.
+const MEASURED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Makes the passes. Clones make the same ones.
 #[derive(Clone)]
@@ -19,6 +23,8 @@ pub struct Wakeups {
     rooms: (Supervisor, Projects),
     settings: wakeup::Settings,
     last_ms: Arc<AtomicI64>,
+    /// As it was measured last; held for a copy.
+    stored: Arc<std::sync::Mutex<Option<Stored>>>,
     /// Held during a pass.
     pass: Arc<Mutex<()>>,
 }
@@ -30,6 +36,7 @@ impl Wakeups {
             rooms: (supervisor, projects),
             settings,
             last_ms: Arc::default(),
+            stored: Arc::default(),
             pass: Arc::default(),
         }
     }
@@ -44,6 +51,27 @@ impl Wakeups {
         self.last_ms.load(Ordering::Relaxed)
     }
 
+    /// How much room is taken, as it was measured last.
+    pub fn stored(&self) -> Option<Stored> {
+        let stored = self.stored.lock();
+        stored.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Measures how much room is taken.
+    pub async fn measure(&self) {
+        let (supervisor, projects) = &self.rooms;
+        let now = steroids_failpoint::wall_clock();
+        let measuring = async {
+            let answering = projects.answering().await;
+            stored::measure(supervisor.state_dir(), &answering, now).await
+        };
+        // What is not known in time stays as it was, with its age.
+        if let Ok(Some(measured)) = timeout(MEASURED_WITHIN, measuring).await {
+            let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+            *stored = Some(measured);
+        }
+    }
+
     /// Whether something may be removed for its age now.
     pub async fn ages_are_known(&self) -> bool {
         wakeup::ages_are_known(self.rooms.0.state_dir()).await
@@ -54,6 +82,7 @@ impl Wakeups {
         let _pass = self.pass.lock().await;
         let (supervisor, projects) = &self.rooms;
         let report = wakeup::pass(supervisor, projects, &self.settings).await;
+        self.measure().await;
         let since = steroids_failpoint::wall_clock()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();

@@ -56,6 +56,7 @@ pub use revise::{Change, Revision};
 pub use rows::{Detail, Ending, NewInvocation, Rusage};
 pub use schema::Schema;
 pub use spend::Used;
+pub use transaction::latency;
 
 use crate::domain::{Invocation, InvocationId, Page, Query, SpendQuery, Task, Zone};
 use error::Failure;

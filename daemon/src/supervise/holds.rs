@@ -63,6 +63,7 @@ impl Supervisor {
         self.inner
             .line
             .holds(|holds| holds.set(provider, until_ms, now));
+        self.inner.counts.held(provider, "by hand");
         info!(provider, "held by hand");
         keep(&self.inner).await;
         self.inner.line.look_again();
@@ -158,6 +159,7 @@ pub(super) async fn note(job: &Job, ending: &Ending) {
     }
     if let Some(until_ms) = until_ms {
         let provider = &spec.provider;
+        inner.counts.held(provider, ending.outcome.as_str());
         let until = moment(until_ms);
         info!(provider, until, outcome = %ending.outcome, "provider held");
         let message = format!("{provider} is held until {until}: {}", ending.outcome);

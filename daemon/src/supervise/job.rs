@@ -8,7 +8,7 @@
 //!      └──> take the lock ──> kill what is left ──> write the record (lost) ──> as above
 //! ```
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -77,6 +77,8 @@ pub(super) struct JobHandle {
     pub(super) whose: Arc<OnceLock<Whose>>,
     /// It was asked to end, as a budget is reached.
     pub(super) is_out_of_budget: Arc<AtomicBool>,
+    /// How many bytes of its spool have been decoded.
+    pub(super) reach: Arc<AtomicU64>,
 }
 
 /// What a job is made of: a specification, and what takes its secrets out of texts. The latter is
@@ -323,6 +325,8 @@ impl Job {
             .await
             .ok()?;
             projection = back;
+            let reach = projection.position();
+            self.entry.reach.store(reach, Ordering::Relaxed);
             self.count_unknown(&mut projection);
             match step {
                 Ok(Step::UpToDate { appended }) => {

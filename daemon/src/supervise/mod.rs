@@ -14,6 +14,7 @@
 
 mod admit;
 mod again;
+mod behind;
 mod budget;
 mod dependency;
 mod dependents;
@@ -50,6 +51,7 @@ mod waiting;
 mod withdraw;
 mod zone;
 
+pub use behind::{Behind, Standings};
 pub use budget::Budgets;
 pub use error::{InputError, StartError, StopError};
 pub use holds::{HeldProvider, NoSuchProvider};

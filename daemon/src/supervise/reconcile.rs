@@ -226,6 +226,7 @@ impl Inner {
         match finding {
             Finding::Adopt => {
                 found.adopted += 1;
+                self.counts.adopted();
                 self.tell(&project, &row, "adopted");
             }
             Finding::Finish => found.finished += 1,
@@ -380,8 +381,9 @@ pub(super) async fn end_without_folder(inner: &Inner, project: &Project, id: i64
     }
     steroids_failpoint::reach("stub.logged");
     inner.hints.poke(&path);
-    if let Err(error) = project.store.finish(id, ending).await {
-        warn!(invocation.id = %id, %error, "its row could not be ended");
+    match project.store.finish(id, ending).await {
+        Ok(finished) => inner.count(&finished),
+        Err(error) => warn!(invocation.id = %id, %error, "its row could not be ended"),
     }
     project.touch();
     inner.line.look_again();

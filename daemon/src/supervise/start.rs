@@ -238,6 +238,9 @@ pub(super) async fn launch(
         refused => refused,
     };
     inner.line.launched(&spec.uuid);
+    if refused.is_none() {
+        inner.counts.started(&spec.provider);
+    }
     let work = Work { spec, redactor };
     let (around, place) = (Arc::clone(project), Some(place));
     let handle = entry.watch_over(id, work, dir.clone(), around, place, false);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use steroids_shim::paths::InvDir;
@@ -25,6 +25,7 @@ use super::troubles::{Troubles, Why, low_disk};
 use super::turns::Turns;
 use super::unknown::{Counted, UnknownEvents};
 use super::vitals::{Vitals, Whose};
+use crate::counts::{Counts, Invocations};
 use crate::domain::InvocationId;
 use crate::domain::queue::{Candidate, Placed};
 use crate::projects::{Project, Projects};
@@ -63,6 +64,7 @@ pub(super) struct Inner {
     pub(super) holds_file: tokio::sync::Mutex<()>,
     draining: AtomicBool,
     pub(super) unknown: Counted,
+    pub(super) counts: Invocations,
     pub(super) at_upkeep: AtUpkeep,
     // Grows whenever a job has published something.
     beats: watch::Sender<u64>,
@@ -111,6 +113,7 @@ pub(super) struct Entry {
     handle: JobHandle,
     pub(super) requests: mpsc::Receiver<Request>,
     pub(super) progress: watch::Sender<Progress>,
+    pub(super) reach: Arc<AtomicU64>,
 }
 
 impl Drop for Entry {
@@ -210,6 +213,7 @@ impl Supervisor {
                 foreign: Mutex::default(),
                 draining: AtomicBool::new(false),
                 unknown: Counted::default(),
+                counts: Invocations::default(),
                 at_upkeep: AtUpkeep::default(),
                 beats: watch::Sender::new(0),
             }),
@@ -256,6 +260,11 @@ impl Supervisor {
     /// The same by provider and version.
     pub fn unknown(&self) -> Vec<UnknownEvents> {
         self.inner.unknown.all()
+    }
+
+    /// What was started, how it ended and what it used, since the daemon started.
+    pub fn counts(&self) -> Counts {
+        self.inner.counts.counted()
     }
 
     /// Disks with too little room for a start, one line each. Asks file systems, so it may block.
@@ -305,7 +314,9 @@ impl Inner {
             progress: published,
             whose: Arc::default(),
             is_out_of_budget: Arc::default(),
+            reach: Arc::default(),
         };
+        let reach = Arc::clone(&handle.reach);
         let mut jobs = lock(&self.jobs);
         if jobs.contains_key(uuid) {
             return None;
@@ -317,6 +328,7 @@ impl Inner {
             handle,
             requests: inbox,
             progress,
+            reach,
         })
     }
 
@@ -334,6 +346,13 @@ impl Inner {
         jobs.iter()
             .filter_map(|(uuid, job)| Some((uuid.clone(), job.whose.get()?.clone())))
             .collect()
+    }
+
+    /// The same with what they publish.
+    pub(super) fn handles(&self) -> Vec<(String, JobHandle)> {
+        let jobs = lock(&self.jobs);
+        let handles = jobs.iter();
+        handles.map(|(uuid, job)| (uuid.clone(), job.clone())).collect()
     }
 
     /// Tells that a job has published something.

@@ -3,6 +3,7 @@
 //! is absent is left out, never null. Keys are only ever added.
 
 mod hooks;
+mod measures;
 pub mod usage;
 
 use serde::{Serialize, Serializer};
@@ -397,6 +398,7 @@ pub fn status(it: &v1::StatusResponse) -> Value {
         "rssBytes": it.rss_bytes,
         "hooks": it.hooks,
     });
+    measures::add(&mut shape, it);
     if !it.unknown.is_empty() {
         shape["unknown"] = it.unknown.iter().map(unknown).collect();
     }

@@ -1,5 +1,7 @@
 //! `status`: how the daemon is.
 
+mod measures;
+
 use steroids_client::{json, v1};
 
 use crate::clean::clean_line;
@@ -48,16 +50,10 @@ pub(crate) async fn run(_: &Args, session: &mut Session) -> Result<Exit, Failure
                 format::bytes(status.rss_bytes)
             ),
         ),
-        (
-            "running",
-            format!("{} of at most {}", status.running, status.max_running),
-        ),
-        (
-            "queued",
-            format!("{} of at most {}", status.queued, status.max_queued),
-        ),
+        ("running", measures::running(&status)),
+        ("queued", measures::queued(&status)),
         ("projects", status.projects.to_string()),
-        ("streams", status.subscribers.to_string()),
+        ("streams", measures::streams(&status)),
         ("launcher", status.launcher.clone()),
         ("socket", status.socket.clone()),
         ("state", status.state_dir.clone()),
@@ -71,7 +67,7 @@ pub(crate) async fn run(_: &Args, session: &mut Session) -> Result<Exit, Failure
         ),
         ("wakeup", wakeup(status.last_wakeup_at_ms)),
     ];
-    for (key, value) in pairs {
+    for (key, value) in pairs.into_iter().chain(measures::lines(&status)) {
         let key = Style::Dim.paint(colour, format!("{key:<10}"));
         session
             .out

@@ -84,10 +84,68 @@ fn three() -> Fake {
                 program: String::new(),
                 env: Vec::new(),
             }],
-            ..Default::default()
+            held: 2,
+            stalled: 1,
+            ..measured()
         };
     });
     fake
+}
+
+/// What a daemon measures.
+fn measured() -> v1::StatusResponse {
+    v1::StatusResponse {
+        projection_lag: Some(v1::ProjectionLag {
+            invocations: 1,
+            bytes: 3 << 20,
+            worst_bytes: 3 << 20,
+            worst_age_ms: 4000,
+            worst_project: "/home/dev/app".to_owned(),
+            worst_invocation: 3,
+        }),
+        subscriber_lag: Some(v1::SubscriberLag {
+            streams: 1,
+            bytes: 9000,
+            worst_bytes: 9000,
+        }),
+        commits: Some(v1::CommitLatency {
+            count: 12,
+            sum_us: 9000,
+            last_us: 800,
+            worst_us: 31_000,
+            window_seconds: 300,
+            buckets: Vec::new(),
+        }),
+        hook_queues: vec![v1::HookQueue {
+            name: "page".to_owned(),
+            state: "failing".to_owned(),
+            waiting: 4,
+            delivered: 8,
+            failures: 2,
+            skipped: 0,
+        }],
+        counts: Some(v1::Counts {
+            started: vec![v1::ProviderCount {
+                provider: "claude".to_owned(),
+                count: 5,
+            }],
+            ended: vec![v1::EndedCount {
+                provider: "claude".to_owned(),
+                outcome: "success".to_owned(),
+                count: 4,
+            }],
+            adopted: 1,
+            used: vec![v1::UsedCount {
+                provider: "claude".to_owned(),
+                model: "opus".to_owned(),
+                input_tokens: 1200,
+                cost_usd: 1.25,
+                ..Default::default()
+            }],
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! for long, and every label has few values, but for the lag of a stream, which has one per stream
 //! that is open.
 
-mod unknown;
+mod daemon;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-pub(crate) use unknown::unknown_events;
+pub(crate) use daemon::daemon;
 
 /// Counters. Cheap to clone.
 #[derive(Debug, Clone)]

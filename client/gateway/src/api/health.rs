@@ -10,7 +10,7 @@ use steroids_client::{json, v1};
 
 use crate::Rooms;
 use crate::answer::Answer;
-use crate::metrics::{Metrics, unknown_events};
+use crate::metrics::{self, Metrics};
 
 /// It answers in milliseconds; one that is frozen takes connections all the same. Shorter than what
 /// asks for a service's health waits for.
@@ -54,16 +54,10 @@ async fn ask(rooms: &Rooms) -> Result<v1::StatusResponse, Answer> {
     })
 }
 
-/// What was counted, here and by the daemon; without the latter's while it does not answer.
+/// What was counted here, and what the daemon says of itself; while it does not answer, that.
 pub(super) async fn metrics(State(rooms): State<Rooms>) -> Response {
     let mut text = rooms.metrics.text();
-    if let Ok(status) = ask(&rooms).await {
-        let counts = status.unknown.iter().map(|it| {
-            let count = u64::try_from(it.count).unwrap_or(0);
-            (it.provider.as_str(), it.version.as_str(), count)
-        });
-        text.push_str(&unknown_events(counts));
-    }
+    text.push_str(&metrics::daemon(ask(&rooms).await.ok()));
     let mut answer = text.into_response();
     let kind = HeaderValue::from_static(Metrics::TEXT);
     answer.headers_mut().insert(CONTENT_TYPE, kind);

@@ -18,7 +18,7 @@ pub struct Arguments {
     /// Check the configuration and leave: 0 if it is good, 78 if not
     #[arg(long)]
     pub check_config: bool,
-    /// How the log on stderr is written [default: human on a terminal, else json]
+    /// How the log on stderr is written [default: fields for the journal where it leads there, human on a terminal, else json]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub log_format: Option<Format>,
 }

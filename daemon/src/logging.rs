@@ -1,11 +1,15 @@
-//! The daemon's own log, on stderr: for a person, or one JSON object a line for a collector. It
-//! shows no secret of an invocation, whatever an error quotes.
+//! The daemon's own log: in systemd's journal with its fields where stderr leads there, else on stderr,
+//! for a person or one JSON object a line for a collector. It shows no secret of an invocation,
+//! whatever an error quotes.
 
 use std::io::{self, IsTerminal as _, Write};
+use std::path::Path;
 use std::sync::LazyLock;
 
+use steroids_journal::{Journal, SOCKET};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::prelude::*;
 
 use crate::domain::Secrets;
 
@@ -26,9 +30,20 @@ pub enum Format {
     Json,
 }
 
-/// Starts logging for the whole process; a second call changes nothing. Without a format, a
-/// terminal gets the human one. `level` was checked when the configuration was read.
+/// Starts logging for the whole process; a second call changes nothing. Without a format, the journal
+/// gets fields where stderr leads to it, and a terminal the human one. `level` was checked when the
+/// configuration was read.
 pub fn start(format: Option<Format>, level: &str) {
+    if format.is_none()
+        && steroids_journal::is_connected()
+        && let Ok(journal) =
+            Journal::open(Path::new(SOCKET), "steroidsd", |text| SECRETS.hide(text))
+    {
+        let layers = tracing_subscriber::registry().with(EnvFilter::new(level));
+        // Refused as below.
+        let _ = layers.with(journal).try_init();
+        return;
+    }
     let is_terminal = io::stderr().is_terminal();
     let suited = if is_terminal {
         Format::Human

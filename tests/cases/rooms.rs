@@ -20,7 +20,7 @@ type Room = (
 
 const ROOMS: [Room; 18] = [
     ("domain", &[], &["steroids_provider"]),
-    ("logging", &["domain"], &[]),
+    ("logging", &["domain"], &["steroids_journal"]),
     ("activity_log", &["domain"], &[]),
     ("counts", &["domain"], &[]),
     ("store", &["counts", "domain"], &[]),
@@ -129,8 +129,8 @@ const BELOW_RUN: [&str; 16] = [
 /// The gateway's.
 const GATEWAY_ROOMS: [Room; 13] = [
     ("config", &[], &["steroids_client", "steroids_keys"]),
-    ("logging", &[], &[]),
-    ("metrics", &[], &[]),
+    ("logging", &[], &["steroids_journal"]),
+    ("metrics", &[], &["steroids_client"]),
     ("daemon", &[], &["steroids_client"]),
     ("answer", &[], &["steroids_client"]),
     ("headers", &[], &[]),
@@ -159,8 +159,9 @@ const GATEWAY_ROOMS: [Room; 13] = [
 const ABOVE_ROOMS: [&str; 4] = ["lib", "cli", "run", "main"];
 
 /// Package, packages of ours it may depend on.
-const CRATES: [(&str, &[&str]); 10] = [
+const CRATES: [(&str, &[&str]); 11] = [
     ("steroids-failpoint", &[]),
+    ("steroids-journal", &[]),
     ("steroids-keys", &[]),
     ("steroids-proto", &[]),
     ("steroids-provider", &[]),
@@ -172,6 +173,7 @@ const CRATES: [(&str, &[&str]); 10] = [
         "steroidsd",
         &[
             "steroids-failpoint",
+            "steroids-journal",
             "steroids-keys",
             "steroids-proto",
             "steroids-provider",
@@ -185,7 +187,12 @@ const CRATES: [(&str, &[&str]); 10] = [
     ),
     (
         "steroids-gateway",
-        &["steroids-client", "steroids-keys", "steroids-proto"],
+        &[
+            "steroids-client",
+            "steroids-journal",
+            "steroids-keys",
+            "steroids-proto",
+        ],
     ),
     (
         "steroids-tests",

@@ -16,7 +16,7 @@ pub struct Arguments {
     #[command(flatten)]
     /// What goes into the configuration.
     pub flags: Flags,
-    /// How the log on stderr is written [default: human on a terminal, else json]
+    /// How the log on stderr is written [default: fields for the journal where it leads there, human on a terminal, else json]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub log_format: Option<Format>,
 }

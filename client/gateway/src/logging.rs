@@ -1,8 +1,14 @@
-//! The gateway's own log, on stderr: for a person, or one JSON object a line for a collector.
+//! The gateway's own log: in systemd's journal with its fields where stderr leads there, else on
+//! stderr, for a person or one JSON object a line for a collector. There is no secret in it to be
+//! hidden: the token and codes are never logged.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal as _};
+use std::path::Path;
 
+use steroids_journal::{Journal, SOCKET};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::prelude::*;
 
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -13,9 +19,21 @@ pub enum Format {
     Json,
 }
 
-/// Starts logging for the whole process; a second call changes nothing. Without a format, a
-/// terminal gets the human one. `level` was checked when the configuration was read.
+/// Starts logging for the whole process; a second call changes nothing. Without a format, the journal
+/// gets fields where stderr leads to it, and a terminal the human one. `level` was checked when the
+/// configuration was read.
 pub fn start(format: Option<Format>, level: &str) {
+    if format.is_none()
+        && steroids_journal::is_connected()
+        && let Ok(journal) = Journal::open(Path::new(SOCKET), "steroids-gateway", |text| {
+            Cow::Borrowed(text)
+        })
+    {
+        let layers = tracing_subscriber::registry().with(EnvFilter::new(level));
+        // Refused as below.
+        let _ = layers.with(journal).try_init();
+        return;
+    }
     let is_terminal = io::stderr().is_terminal();
     let suited = if is_terminal {
         Format::Human

@@ -57,7 +57,10 @@ impl Subscribers {
     /// Events that all of them gave so far, and their bytes.
     pub(super) fn given(&self) -> (u64, u64) {
         let Counted { events, bytes, .. } = &*self.0;
-        (events.load(Ordering::Relaxed), bytes.load(Ordering::Relaxed))
+        (
+            events.load(Ordering::Relaxed),
+            bytes.load(Ordering::Relaxed),
+        )
     }
 
     /// How far behind the logs they are. Asks the length of each log once; blocks.

@@ -55,7 +55,11 @@ impl Supervisor {
             all.invocations += 1;
             all.bytes += bytes;
             all.worst_age = all.worst_age.max(age);
-            if all.worst.as_ref().is_none_or(|(_, _, worst)| bytes > *worst) {
+            if all
+                .worst
+                .as_ref()
+                .is_none_or(|(_, _, worst)| bytes > *worst)
+            {
                 all.worst = Some((Arc::clone(&whose.project), whose.id, bytes));
             }
         }
@@ -106,13 +110,9 @@ mod tests {
         std::fs::create_dir_all(dir.path()).unwrap();
         let mut spool = Writer::create(&dir.spool()).unwrap();
         let hour_ago = now_ms() - 3_600_000;
-        spool
-            .output(hour_ago, 0, Stream::Stdout, b"one\n")
-            .unwrap();
+        spool.output(hour_ago, 0, Stream::Stdout, b"one\n").unwrap();
         let first = dir.spool().metadata().unwrap().len();
-        spool
-            .output(now_ms(), 0, Stream::Stdout, b"two\n")
-            .unwrap();
+        spool.output(now_ms(), 0, Stream::Stdout, b"two\n").unwrap();
         let (bytes, age) = lag(&dir, &reach).unwrap();
         assert_eq!(bytes, 2 * first);
         assert!(age >= Duration::from_secs(3600), "{age:?}");

@@ -140,7 +140,13 @@ impl Entry {
         let inner = Arc::clone(&self.inner);
         let tracker = inner.tracker.clone();
         let handle = self.handle.clone();
-        let span = info_span!("invocation", invocation.id = %id, invocation.uuid = %self.uuid);
+        let span = info_span!(
+            "invocation",
+            invocation.id = %id,
+            invocation.uuid = %self.uuid,
+            project = %project.root.display(),
+            task = %spec.task,
+        );
         // Nobody else sets it: an entry makes one job.
         let _ = handle.whose.set(Whose {
             project: Arc::from(project.root.as_path()),
@@ -352,7 +358,9 @@ impl Inner {
     pub(super) fn handles(&self) -> Vec<(String, JobHandle)> {
         let jobs = lock(&self.jobs);
         let handles = jobs.iter();
-        handles.map(|(uuid, job)| (uuid.clone(), job.clone())).collect()
+        handles
+            .map(|(uuid, job)| (uuid.clone(), job.clone()))
+            .collect()
     }
 
     /// Tells that a job has published something.

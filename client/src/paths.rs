@@ -20,6 +20,9 @@ use toml::de::DeTable;
 /// Longest path the kernel takes for a Unix socket, without its closing zero byte.
 pub const LONGEST_SOCKET_PATH: usize = 107;
 
+/// The configuration's file in a folder for configurations.
+const CONFIG: &str = "steroids/config.toml";
+
 /// Where to find the daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
@@ -102,12 +105,7 @@ pub fn resolve_in(
     let named_state = named(state_dir, "STEROIDS_STATE_DIR");
     let configured = match (&named_socket, &named_state) {
         (Some(_), Some(_)) => Configured::default(),
-        _ => {
-            let default = xdg("XDG_CONFIG_HOME")
-                .or_else(|| home.as_ref().map(|home| home.join(".config")))
-                .map(|folder| folder.join("steroids/config.toml"));
-            read(set("STEROIDS_CONFIG"), default)?
-        }
+        _ => read(set("STEROIDS_CONFIG"), config_file(&environment))?,
     };
 
     let runtime = match &named_state {
@@ -131,6 +129,29 @@ pub fn resolve_in(
         // Who named the socket can do without a state folder; only `doctor` looks at it.
         state_dir: state_dir.unwrap_or_default(),
     })
+}
+
+/// The configuration where nobody names one: the user's own file, or, while there is none, the first
+/// that is found in the system's folders (`XDG_CONFIG_DIRS`, usually `/etc/xdg`). One file counts, never a
+/// mixture.
+pub fn config_file(environment: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let set = |name: &str| environment(name).filter(|value| !value.is_empty());
+    let absolute = |name: &str| {
+        set(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let own = absolute("XDG_CONFIG_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".config")))
+        .map(|folder| folder.join(CONFIG));
+    let of_system = set("XDG_CONFIG_DIRS").unwrap_or_else(|| "/etc/xdg".into());
+    let folders = std::env::split_paths(&of_system).filter(|folder| folder.is_absolute());
+    let mut candidates = own
+        .iter()
+        .cloned()
+        .chain(folders.map(|folder| folder.join(CONFIG)));
+    let found = candidates.find(|file| file.exists());
+    found.or(own)
 }
 
 /// Only a file that was named has to be there. Whatever else stands in it is the daemon's to judge.

@@ -122,3 +122,27 @@ fn a_configuration_that_makes_no_sense_names_file_key_and_reason() {
             .starts_with("/none/c.toml: ")
     );
 }
+
+#[test]
+fn the_systems_configuration_counts_while_there_is_none_of_the_users() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = |name: &str| root.path().join(name).to_str().unwrap().to_owned();
+    let (own, system) = (folder("own"), folder("system"));
+    let environment = [
+        ("XDG_CONFIG_HOME", own.as_str()),
+        ("XDG_CONFIG_DIRS", &system),
+    ];
+    let found = || {
+        config_file(|name| {
+            let (_, value) = environment.iter().find(|(key, _)| *key == name)?;
+            Some(OsString::from(value))
+        })
+    };
+    let file = |folder: &str| Path::new(folder).join("steroids/config.toml");
+    assert_eq!(found(), Some(file(&own)));
+    for folder in [&system, &own] {
+        std::fs::create_dir_all(file(folder).parent().unwrap()).unwrap();
+        std::fs::write(file(folder), "").unwrap();
+        assert_eq!(found(), Some(file(folder)));
+    }
+}

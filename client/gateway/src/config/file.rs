@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use steroids_client::paths;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -39,17 +40,7 @@ pub(super) fn read(
         .map(Path::to_owned)
         .or_else(|| set("STEROIDS_CONFIG").map(PathBuf::from));
     let is_named = named.is_some();
-    let absolute = |name| {
-        set(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    let default = || {
-        let folder = absolute("XDG_CONFIG_HOME")
-            .or_else(|| absolute("HOME").map(|home| home.join(".config")))?;
-        Some(folder.join("steroids/config.toml"))
-    };
-    let Some(file) = named.or_else(default) else {
+    let Some(file) = named.or_else(|| paths::config_file(environment)) else {
         return Ok(Table::default());
     };
     match content(&file) {

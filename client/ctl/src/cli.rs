@@ -10,6 +10,7 @@ use crate::command::{
     cleanup, completions, doctor, holds, hooks, init, list, migrate, projects, reproject, send,
     show, start, status, stop, stream, tasks, timeline, usage, wakeup, web,
 };
+use crate::complete;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
@@ -41,7 +42,7 @@ pub(crate) struct Cli {
 #[command(next_help_heading = "Everywhere")]
 pub(crate) struct Global {
     /// The project's folder [default: the nearest one upwards with .steroids/]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", add = complete::projects())]
     pub(crate) project: Option<PathBuf>,
     /// The daemon's socket [env: STEROIDS_SOCKET]
     #[arg(long, global = true, value_name = "PATH")]

@@ -9,6 +9,7 @@
 mod clean;
 mod cli;
 mod command;
+mod complete;
 mod exit;
 mod failure;
 mod follow;
@@ -39,6 +40,9 @@ pub fn command() -> clap::Command {
 
 /// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
+    if complete::answer() {
+        return ExitCode::SUCCESS;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return cli::refuse(&error).into(),

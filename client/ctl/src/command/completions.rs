@@ -1,18 +1,26 @@
-//! `completions`: the script that teaches a shell the commands and flags.
+//! `completions`: the script by which a shell asks this program what may stand where Tab was pressed.
 
-use clap::{CommandFactory, ValueEnum};
-use clap_complete::Shell;
+use clap::ValueEnum;
+use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 
-use crate::cli::Cli;
+use crate::complete::VARIABLE;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
 
 const EXAMPLES: &str = "\
 Examples:
-  steroidsctl completions bash > ~/.local/share/bash-completion/completions/steroidsctl
-  steroidsctl completions zsh  > ~/.zfunc/_steroidsctl
-  steroidsctl completions fish > ~/.config/fish/completions/steroidsctl.fish";
+  source <(steroidsctl completions bash)      in ~/.bashrc
+  source <(steroidsctl completions zsh)       in ~/.zshrc, after compinit
+  steroidsctl completions fish | source       in ~/.config/fish/config.fish";
+
+/// Found by compinit in a folder of its own, a file is run as the function that is to answer, at the
+/// first Tab; without this it would only define it then.
+const AUTOLOADED: &[u8] = b"
+if [[ $funcstack[1] == _steroidsctl ]]; then
+    _clap_dynamic_completer_steroidsctl \"$@\"
+fi
+";
 
 /// For which shell.
 #[derive(Debug, clap::Args)]
@@ -33,13 +41,17 @@ enum Known {
 
 /// Prints the script.
 pub(crate) fn run(args: &Args, session: &mut Session) -> Result<Exit, Failure> {
-    let shell = match args.shell {
-        Known::Bash => Shell::Bash,
-        Known::Zsh => Shell::Zsh,
-        Known::Fish => Shell::Fish,
+    let shell: &dyn EnvCompleter = match args.shell {
+        Known::Bash => &Bash,
+        Known::Zsh => &Zsh,
+        Known::Fish => &Fish,
     };
+    let name = "steroidsctl";
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "steroidsctl", &mut script);
+    shell.write_registration(VARIABLE, name, name, name, &mut script)?;
+    if matches!(args.shell, Known::Zsh) {
+        script.extend_from_slice(AUTOLOADED);
+    }
     session.out.bytes(&script)?;
     Ok(Exit::Ok)
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use steroids_client::{Client, json, v1};
 
 use crate::clean::clean_line;
+use crate::complete;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::format;
@@ -38,11 +39,13 @@ enum Action {
     /// End a hold before its time
     Lift {
         /// The provider
+        #[arg(add = complete::providers())]
         provider: String,
     },
     /// Start nothing of a provider for a while
     Set {
         /// The provider
+        #[arg(add = complete::providers())]
         provider: String,
         /// For so long
         #[arg(long = "for", value_name = "TIME", value_parser = parse::duration, required_unless_present = "until")]

@@ -3,6 +3,7 @@
 use steroids_client::{json, v1};
 
 use crate::clean::clean_line;
+use crate::complete;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::format;
@@ -45,6 +46,7 @@ enum What {
 #[command(after_help = TEST_EXAMPLES)]
 struct TestArgs {
     /// The hook's name
+    #[arg(add = complete::hooks())]
     name: String,
 }
 

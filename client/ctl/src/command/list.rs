@@ -4,6 +4,7 @@ use clap::ValueEnum;
 use steroids_client::{Client, json, v1};
 
 use crate::clean::clean_line;
+use crate::complete;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::format;
@@ -28,7 +29,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Of this task
-    #[arg(long, short, value_name = "TASK")]
+    #[arg(long, short, value_name = "TASK", add = complete::tasks())]
     task: Option<String>,
     /// In this state; may be repeated
     #[arg(long, value_enum, value_name = "STATE")]
@@ -37,7 +38,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "status")]
     running: bool,
     /// Of this provider
-    #[arg(long)]
+    #[arg(long, add = complete::providers())]
     provider: Option<String>,
     /// At most so many
     #[arg(long, short = 'n', value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]

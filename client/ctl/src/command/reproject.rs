@@ -5,6 +5,7 @@ use steroids_client::{Client, Refusal, json, v1};
 use tonic::Status;
 
 use crate::clean::clean_line;
+use crate::complete;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::parse;
@@ -40,13 +41,13 @@ const SKIPPED: [(&str, &str); 4] = [
 #[command(after_help = EXAMPLES, group = clap::ArgGroup::new("which").required(true))]
 pub(crate) struct Args {
     /// The invocation
-    #[arg(value_parser = parse::id, group = "which")]
+    #[arg(value_parser = parse::id, add = complete::ended_invocations(), group = "which")]
     id: Option<i64>,
     /// Every ended invocation of the project
     #[arg(long, group = "which")]
     all: bool,
     /// With --all: of this task
-    #[arg(long, short, value_name = "TASK", requires = "all")]
+    #[arg(long, short, value_name = "TASK", add = complete::tasks(), requires = "all")]
     task: Option<String>,
     /// Change nothing, say what would change
     #[arg(long)]

@@ -5,6 +5,7 @@ use std::io::Read;
 use steroids_client::v1;
 use uuid::Uuid;
 
+use crate::complete;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::parse;
@@ -26,7 +27,7 @@ Works with agents that were started with --interactive and take messages while t
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The invocation
-    #[arg(value_parser = parse::id)]
+    #[arg(value_parser = parse::id, add = complete::open_invocations())]
     id: i64,
     /// The message; `-` reads standard input
     #[arg(allow_hyphen_values = true, required_unless_present = "end")]

@@ -3,6 +3,7 @@
 use steroids_client::{Client, json, v1};
 
 use crate::clean::{clean, clean_line};
+use crate::complete;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
@@ -28,7 +29,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The invocation
-    #[arg(value_parser = parse::id)]
+    #[arg(value_parser = parse::id, add = complete::invocations())]
     id: i64,
 }
 

@@ -10,6 +10,7 @@ use steroids_client::{Client, Refusal, json, v1};
 use tonic::Status;
 use uuid::Uuid;
 
+use crate::complete;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::follow::{self, End, Plan, Scope};
@@ -54,13 +55,13 @@ With --json it prints the invocation; with --follow as well, the log's lines com
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The task it works on; created if it does not exist
-    #[arg(long, short, value_name = "TASK")]
+    #[arg(long, short, value_name = "TASK", add = complete::tasks())]
     task: String,
     /// Who it works as: coder, reviewer, orchestrator, or any word
     #[arg(long, default_value = "coder")]
     role: String,
     /// The provider: claude, codex, gemini, opencode, command, or one of the configuration [default: claude, or command after --]
-    #[arg(long)]
+    #[arg(long, add = complete::providers())]
     provider: Option<String>,
     /// The model [default: the provider's own]
     #[arg(long)]
@@ -103,7 +104,7 @@ pub(crate) struct Args {
     )]
     priority: i32,
     /// Start it when these have succeeded; may be repeated
-    #[arg(long, value_name = "ID", value_delimiter = ',', value_parser = parse::id)]
+    #[arg(long, value_name = "ID", value_delimiter = ',', value_parser = parse::id, add = complete::invocations())]
     after: Vec<i64>,
     /// Try again after these outcomes, such as overloaded,rate_limited; `none`: never [default: as configured]
     #[arg(long, value_name = "OUTCOME", value_delimiter = ',')]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use steroids_client::{json, v1};
 
 use crate::clean::clean_line;
+use crate::complete;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
@@ -25,7 +26,7 @@ when it has ended. Stopping one that has ended changes nothing.";
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The invocation
-    #[arg(value_parser = parse::id)]
+    #[arg(value_parser = parse::id, add = complete::open_invocations())]
     id: i64,
     /// Time between asking it to end and killing it [default: its own, usually 10s]
     #[arg(long, value_name = "TIME", value_parser = parse::limit)]

@@ -3,6 +3,7 @@
 use steroids_client::v1::follow_request::Selector;
 use steroids_client::{Client, v1};
 
+use crate::complete;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::follow::{self, End, Plan, Scope};
@@ -30,10 +31,10 @@ too.";
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The invocation [default: the newest running, else the newest]
-    #[arg(value_parser = parse::id, group = "what")]
+    #[arg(value_parser = parse::id, add = complete::invocations(), group = "what")]
     id: Option<i64>,
     /// All invocations of a task
-    #[arg(long, short, value_name = "TASK", group = "what")]
+    #[arg(long, short, value_name = "TASK", add = complete::tasks(), group = "what")]
     task: Option<String>,
     /// Everything in all projects
     #[arg(long, group = "what")]

@@ -2,6 +2,7 @@
 
 use steroids_client::v1;
 
+use crate::complete;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::render::{Prefix, Renderer};
@@ -20,7 +21,7 @@ Shows where each invocation began and ended, every tool call, and of all lines e
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The task
-    #[arg(long, short, value_name = "TASK")]
+    #[arg(long, short, value_name = "TASK", add = complete::tasks())]
     task: String,
     /// Of all lines, show each of this number; tool calls are shown all
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(i32).range(1..))]

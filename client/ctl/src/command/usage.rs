@@ -9,6 +9,7 @@ use jiff::{ToSpan, Zoned};
 use steroids_client::json::usage::key;
 use steroids_client::{json, v1};
 
+use crate::complete;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
@@ -38,10 +39,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "WHEN", value_parser = until)]
     until: Option<i64>,
     /// Of this task
-    #[arg(long, short, value_name = "TASK")]
+    #[arg(long, short, value_name = "TASK", add = complete::tasks())]
     task: Option<String>,
     /// Of this provider
-    #[arg(long)]
+    #[arg(long, add = complete::providers())]
     provider: Option<String>,
     /// Of this model
     #[arg(long)]

@@ -363,6 +363,6 @@ fn every_help_has_examples_and_every_shell_its_script() {
     for shell in ["bash", "zsh", "fish"] {
         let ran = run(&fake, &["completions", shell]);
         assert_eq!(ran.code, 0);
-        assert!(ran.stdout.contains("timeline"), "{shell}");
+        assert!(ran.stdout.contains("STEROIDSCTL_COMPLETE"), "{shell}");
     }
 }

@@ -1,0 +1,138 @@
+//! Asks a daemon that runs, for as long as who pressed Tab waits.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::libc;
+use steroids_client::{Client, v1};
+
+use super::typed;
+use crate::session::Session;
+
+/// More than a screen holds; who has typed a digit or two gets those of the newest that fit.
+const INVOCATIONS: i32 = 200;
+/// Enough to find one by its first letters.
+const TASKS: i32 = 1000;
+
+/// A daemon that runs, and the project in which Tab was pressed.
+pub(super) struct Asked {
+    client: Client,
+    project: Option<String>,
+}
+
+/// Asks, unless no daemon runs; nothing is known if it does not answer in time.
+pub(super) fn within<T, F>(patience: Duration, question: impl FnOnce(Asked) -> F) -> Option<T>
+where
+    F: Future<Output = Option<T>>,
+{
+    let session = Session::new(&typed::global(std::env::args_os()));
+    let paths = session.paths().ok()?;
+    if !is_running(&paths.socket) {
+        return None;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .ok()?;
+    let answer = async {
+        let client = session.connect().await.ok()?;
+        let project = session.project().ok();
+        question(Asked { client, project }).await
+    };
+    runtime
+        .block_on(async { tokio::time::timeout(patience, answer).await })
+        .ok()?
+}
+
+/// The project's newest invocations that are in one of these states, or in any.
+pub(super) async fn invocations(asked: Asked, states: &[v1::State]) -> Option<Vec<v1::Invocation>> {
+    let request = v1::ListRequest {
+        project: asked.project?,
+        states: states.iter().map(|&state| state.into()).collect(),
+        page_size: INVOCATIONS,
+        ..v1::ListRequest::default()
+    };
+    Some(asked.client.list(request).await.ok()?.invocations)
+}
+
+/// The project's tasks.
+pub(super) async fn tasks(asked: Asked) -> Option<Vec<v1::Task>> {
+    let request = v1::ListTasksRequest {
+        project: asked.project?,
+        page_size: TASKS,
+        ..v1::ListTasksRequest::default()
+    };
+    Some(asked.client.tasks(request).await.ok()?.tasks)
+}
+
+/// The paths of all projects.
+pub(super) async fn projects(asked: Asked) -> Option<Vec<String>> {
+    let answer = asked.client.projects(v1::ListProjectsRequest {}).await;
+    let projects = answer.ok()?.projects.into_iter();
+    Some(projects.map(|project| project.path).collect())
+}
+
+/// The configured providers.
+pub(super) async fn providers(asked: Asked) -> Option<Vec<v1::Provider>> {
+    let answer = asked.client.status(v1::StatusRequest {}).await;
+    Some(answer.ok()?.providers)
+}
+
+/// The configured hooks.
+pub(super) async fn hooks(asked: Asked) -> Option<Vec<v1::Hook>> {
+    let answer = asked.client.hooks(v1::ListHooksRequest {}).await;
+    Some(answer.ok()?.hooks)
+}
+
+/// Whether a daemon serves this socket. Connecting would tell, too, but where systemd holds the
+/// socket it would start one; the lock beside the socket is held for as long as a daemon runs.
+fn is_running(socket: &Path) -> bool {
+    let mut lock = socket.as_os_str().to_owned();
+    lock.push(".lock");
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
+        .open(lock);
+    let Ok(file) = opened else {
+        return false;
+    };
+    let mut wanted = libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        // An OFD lock belongs to the open file, and the kernel wants no pid here.
+        l_pid: 0,
+    };
+    let asked = fcntl(&file, FcntlArg::F_OFD_GETLK(&mut wanted));
+    asked.is_ok() && wanted.l_type != libc::F_UNLCK as libc::c_short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_held_lock_is_a_daemon_that_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("d.sock");
+        assert!(!is_running(&socket));
+        let lock = folder.path().join("d.sock.lock");
+        let file = std::fs::File::create(lock).unwrap();
+        assert!(!is_running(&socket));
+        let held = libc::flock {
+            l_type: libc::F_WRLCK as libc::c_short,
+            l_whence: libc::SEEK_SET as libc::c_short,
+            l_start: 0,
+            l_len: 0,
+            l_pid: 0,
+        };
+        fcntl(&file, FcntlArg::F_OFD_SETLK(&held)).unwrap();
+        assert!(is_running(&socket));
+        drop(file);
+        assert!(!is_running(&socket));
+    }
+}

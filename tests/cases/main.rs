@@ -8,6 +8,7 @@
 mod browse;
 mod browser;
 mod budgets;
+mod completion;
 mod databases;
 mod errors;
 mod fake_provider;
@@ -28,6 +29,7 @@ mod input;
 mod limits;
 mod live;
 mod main_path;
+mod manual;
 mod mapped;
 mod never_started;
 mod page;

@@ -159,7 +159,7 @@ const GATEWAY_ROOMS: [Room; 13] = [
 const ABOVE_ROOMS: [&str; 4] = ["lib", "cli", "run", "main"];
 
 /// Package, packages of ours it may depend on.
-const CRATES: [(&str, &[&str]); 11] = [
+const CRATES: [(&str, &[&str]); 12] = [
     ("steroids-failpoint", &[]),
     ("steroids-journal", &[]),
     ("steroids-keys", &[]),
@@ -195,12 +195,22 @@ const CRATES: [(&str, &[&str]); 11] = [
         ],
     ),
     (
+        "steroids-package",
+        &[
+            "steroids-gateway",
+            "steroids-shim",
+            "steroidsctl",
+            "steroidsd",
+        ],
+    ),
+    (
         "steroids-tests",
         &[
             "steroids-client",
             "steroids-failpoint",
             "steroids-gateway",
             "steroids-keys",
+            "steroids-package",
             "steroids-proto",
             "steroids-provider",
             "steroids-shim",

@@ -1,7 +1,8 @@
-//! The manual: a page for each program and each of `steroidsctl`'s commands
-//! , made from what the programs themselves print on `--help`; and the completions of
-//! the programs that have no answer of their own to a shell.
+//! The manual: a page for each program and each of `steroidsctl`'s commands, made from what the
+//! programs themselves print on `--help`, and one for the settings; and the completions of the programs
+//! that have no answer of their own to a shell.
 
+mod configuration;
 mod page;
 mod programs;
 mod sections;
@@ -17,7 +18,9 @@ pub use programs::programs;
 
 /// Every page there is.
 pub fn manual() -> Vec<Page> {
-    programs().into_iter().flat_map(pages).collect()
+    let mut all: Vec<Page> = programs().into_iter().flat_map(pages).collect();
+    all.push(configuration::page());
+    all
 }
 
 /// Writes the manual to `man/` and completions to `bash/`, `zsh/` and `fish/` below `folder`, under

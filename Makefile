@@ -10,9 +10,13 @@ DESTDIR    ?=
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= provider spool recovery cursor config protocol
 
-# What ships, built without what only tests ask of the dependencies.
-BINARIES := steroidsd steroids-shim steroidsctl steroids-gateway
-SHIPPED  := $(addprefix --package ,$(BINARIES)) --bins
+# What ships, and what writes its manual, built without what only tests ask of the dependencies.
+SHIPPED := $(addprefix --package ,steroidsd steroids-shim steroidsctl steroids-gateway steroids-package) --bins
+
+# For `make dist`: x86_64-unknown-linux-musl gives programs that need nothing, if rustup has that target
+# and there is a musl-gcc (Debian: musl-tools); else they need glibc and libgcc, as on any distribution.
+HOST    = $(shell $(CARGO) -vV | sed -n 's/^host: //p')
+TARGET ?= $(HOST)
 
 .DEFAULT_GOAL := help
 
@@ -80,10 +84,12 @@ lint: ## format, clippy, rustdoc, dependencies, scripts; warnings are errors
 		echo "lint: cargo-deny is not installed; dependencies were NOT checked"; \
 	fi
 	@if command -v shellcheck >/dev/null; then \
-		shellcheck .ci/run tests/chromium.sh tests/systemd.sh tests/systemd-lab.sh tests/demo/run.sh; \
+		shellcheck .ci/run tests/chromium.sh tests/systemd.sh tests/systemd-lab.sh tests/demo/run.sh && \
+		shellcheck tests/package/*.sh $(addprefix tests/package/debian/,managers.sh postinst prerm postrm); \
 	else \
 		echo "lint: shellcheck is not installed; scripts were NOT checked"; \
 	fi
+	@$(LINTIAN)
 
 .PHONY: bench
 bench: build ## measure latency, memory and throughput with release binaries
@@ -91,10 +97,37 @@ bench: build ## measure latency, memory and throughput with release binaries
 	@tests/chromium.sh
 	STEROIDS_TESTS_BUILT=1 $(CARGO) run $(CARGOFLAGS) --quiet --release --package steroids-tests --bin bench
 
+# Root often has no cargo: `make build && sudo make install` then installs what is built.
 .PHONY: install
-install: build ## copy the binaries to $(DESTDIR)$(PREFIX)/bin
-	install -d "$(DESTDIR)$(PREFIX)/bin"
-	install -m 0755 $(addprefix target/release/,$(BINARIES)) "$(DESTDIR)$(PREFIX)/bin/"
+install: ## programs, units, manual, completions and docs, below $(DESTDIR)$(PREFIX)
+	@if command -v $(CARGO) >/dev/null; then $(MAKE) --no-print-directory build; fi
+	DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" tests/package/stage.sh install target/release
+
+.PHONY: uninstall
+uninstall: ## take away what install has put there
+	DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" tests/package/stage.sh uninstall
+
+# Of what stands there; it looks at built packages alone.
+LINTIAN = if ! command -v lintian >/dev/null; then \
+		echo "lintian is not installed; the package was NOT checked"; \
+	elif ls target/package/*.deb >/dev/null 2>&1; then \
+		lintian --fail-on error,warning target/package/*.deb; \
+	fi
+
+.PHONY: deb
+deb: build ## a Debian package, in target/package
+	@tests/package/deb.sh target/release target/package
+	@$(LINTIAN)
+
+.PHONY: dist
+dist: ## a tarball for TARGET and its checksum, in target/package
+ifeq ($(TARGET),$(HOST))
+	@$(MAKE) --no-print-directory build
+	@tests/package/dist.sh target/release target/package $(TARGET)
+else
+	$(CARGO) build $(CARGOFLAGS) --release --target $(TARGET) $(SHIPPED)
+	@tests/package/dist.sh target/$(TARGET)/release target/package $(TARGET)
+endif
 
 .PHONY: clean
 clean: ## remove everything that was built

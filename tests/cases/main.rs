@@ -32,6 +32,7 @@ mod main_path;
 mod manual;
 mod mapped;
 mod never_started;
+mod package;
 mod page;
 mod process;
 mod project_paths;

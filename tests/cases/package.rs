@@ -1,0 +1,222 @@
+//! The Debian package in a booted systemd, from its installation to its removal; and `make install`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use steroids_tests::lab::{PROGRAMS, User};
+use steroids_tests::{Lab, Puppet, binaries, eventually};
+
+/// What is installed, rather than what was built.
+const CTL: &str = "/usr/bin/steroidsctl";
+
+#[tokio::test]
+async fn a_package_serves_its_users_from_the_first_start_over_an_upgrade_to_its_removal() {
+    let Some(lab) = Lab::boot().await else {
+        return;
+    };
+    let user = lab.user("dev").await;
+    // Of a container's image, whose services nobody is to start.
+    lab.run(&["rm", "-f", "/usr/sbin/policy-rc.d"]).await.ok();
+    let first = package(&lab.shared());
+    let second = a_later_one(&lab.shared(), &first);
+    dpkg(&lab, &["--install", &first]).await;
+    let enabled = user.systemctl(&["is-enabled", "steroidsd.socket"]).await;
+    assert_eq!(enabled.stdout.trim(), "disabled", "{enabled:?}");
+
+    user.systemctl(&["enable", "--now", "steroidsd.socket"])
+        .await
+        .ok();
+    assert_eq!(
+        user.property("steroidsd.service", "ActiveState").await,
+        "inactive"
+    );
+    user.run(&["mkdir", "app"]).await.ok();
+    user.run_in("app", &[CTL, "init"]).await.ok();
+    let mut agents = ["a", "b", "c"].map(|task| (task, lab.puppet(task)));
+    for (task, agent) in &mut agents {
+        start(&user, agent, task).await;
+        agent.prints("before");
+    }
+    assert_eq!(
+        user.property("steroidsd.service", "ActiveState").await,
+        "active"
+    );
+    let before = user.property("steroidsd.service", "MainPID").await;
+
+    dpkg(&lab, &["--install", &second]).await;
+    let after = user.property("steroidsd.service", "MainPID").await;
+    assert_ne!(after, "0", "the new daemon runs");
+    assert_ne!(after, before, "and is another one than before");
+    for (index, (_, agent)) in agents.iter_mut().enumerate() {
+        agent.prints("after");
+        agent.exits(0);
+        let log = user
+            .run_in("app", &[CTL, "stream", &(index + 1).to_string()])
+            .await
+            .ok();
+        let (before, after) = (log.find("before"), log.find("after"));
+        assert!(before.is_some() && before < after, "{log}");
+        let shown = shown(&user, index + 1).await;
+        assert_eq!(shown["outcome"], "success", "{shown}");
+    }
+
+    // One that still runs as the package goes: it ends by itself, and its record is kept.
+    let mut last = lab.puppet("d");
+    start(&user, &last, "d").await;
+    dpkg(&lab, &["--remove", "steroids"]).await;
+    for unit in ["steroidsd.socket", "steroidsd.service"] {
+        assert_ne!(user.property(unit, "ActiveState").await, "active");
+    }
+    last.exits(3);
+    let records = user.path(".local/state/steroids/inv");
+    let ended = || {
+        let folders = std::fs::read_dir(&records).unwrap().flatten();
+        folders
+            .filter(|folder| folder.path().join("exit.json").exists())
+            .count()
+    };
+    eventually("the last one's record", async || {
+        (ended() == 4).then_some(())
+    })
+    .await;
+    assert!(
+        lab.path("/etc/xdg/steroids/config.toml").exists(),
+        "a conffile stays"
+    );
+}
+
+async fn start(user: &User<'_>, agent: &Puppet, task: &str) {
+    let program = format!("{PROGRAMS}/fake-provider");
+    let words = [CTL, "start", "--task", task, "--", &program];
+    let words = [&words[..], &agent.args()].concat();
+    user.run_in("app", &words).await.ok();
+}
+
+async fn shown(user: &User<'_>, id: usize) -> Value {
+    let words = [CTL, "--json", "show", &id.to_string()];
+    user.run_in("app", &words).await.json()
+}
+
+async fn dpkg(lab: &Lab, words: &[&str]) {
+    // This machine's disk is memory.
+    let dpkg = [
+        "env",
+        "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+        "dpkg",
+        "--force-unsafe-io",
+    ];
+    lab.run(&[&dpkg[..], words].concat()).await.ok();
+}
+
+/// A package of the programs under test, as named inside.
+fn package(folder: &Path) -> String {
+    let mut script = script("deb.sh");
+    script
+        .arg(programs())
+        .arg(folder)
+        .env("DEB_COMPRESSION", "none");
+    let made = ran(script);
+    let file = Path::new(made.trim()).file_name().unwrap();
+    format!("/lab/{}", file.to_str().unwrap())
+}
+
+/// The same under a higher version.
+fn a_later_one(folder: &Path, first: &str) -> String {
+    let first = folder.join(Path::new(first).file_name().unwrap());
+    let tree = folder.join("later");
+    let deb = |words: &[&std::ffi::OsStr]| {
+        let mut deb = Command::new("dpkg-deb");
+        deb.args(words);
+        ran(deb);
+    };
+    deb(&["--raw-extract".as_ref(), first.as_ref(), tree.as_ref()]);
+    let control = tree.join("DEBIAN/control");
+    let text = std::fs::read_to_string(&control).unwrap();
+    let version = text
+        .lines()
+        .find(|line| line.starts_with("Version: "))
+        .unwrap();
+    std::fs::write(&control, text.replace(version, &format!("{version}+later"))).unwrap();
+    let later = folder.join("later.deb");
+    deb(&[
+        "-Znone".as_ref(),
+        "--build".as_ref(),
+        tree.as_ref(),
+        later.as_ref(),
+    ]);
+    "/lab/later.deb".to_owned()
+}
+
+#[test]
+fn what_is_installed_is_taken_away_again_and_nothing_else() {
+    let root = tempfile::tempdir().unwrap();
+    let kept = root.path().join("usr/local/share/man/man1/other.1.gz");
+    std::fs::create_dir_all(kept.parent().unwrap()).unwrap();
+    std::fs::write(&kept, "").unwrap();
+    let stage = |words: &[&std::ffi::OsStr]| {
+        let mut stage = script("stage.sh");
+        stage
+            .args(words)
+            .env("DESTDIR", root.path())
+            .env("PREFIX", "/usr/local");
+        ran(stage);
+    };
+    stage(&["install".as_ref(), programs().as_ref()]);
+    let installed = files(root.path());
+    for file in [
+        "bin/steroids-shim",
+        "lib/systemd/user/steroidsd.socket",
+        "lib/systemd/system/steroidsd@.service",
+        "share/man/man1/steroidsctl-start.1.gz",
+        "share/man/man5/steroids-config.5.gz",
+        "share/bash-completion/completions/steroidsctl",
+        "share/zsh/site-functions/_steroidsctl",
+        "share/fish/vendor_completions.d/steroidsctl.fish",
+        "share/doc/steroids/docs/install.md",
+    ] {
+        let file = root.path().join("usr/local").join(file);
+        assert!(
+            installed.contains(&file),
+            "{file:?} is not in {installed:#?}"
+        );
+    }
+    let service = root
+        .path()
+        .join("usr/local/lib/systemd/user/steroidsd.service");
+    let service = std::fs::read_to_string(service).unwrap();
+    assert!(service.contains("/usr/local/bin/steroidsd"), "{service}");
+    stage(&["uninstall".as_ref()]);
+    assert_eq!(files(root.path()), [kept]);
+}
+
+/// Where the programs under test were built.
+fn programs() -> PathBuf {
+    binaries::steroidsd().parent().unwrap().to_owned()
+}
+
+fn script(name: &str) -> Command {
+    let mut script = Command::new(binaries::workspace().join("tests/package").join(name));
+    script.env_remove("PREFIX").env_remove("DESTDIR");
+    script
+}
+
+fn ran(mut command: Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Every file below, in order.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(files(&entry.path()));
+        } else {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    found
+}

@@ -32,6 +32,9 @@ pub mod browse;
 // Tells others of what happened: commands, HTTP, notifications.
 pub mod hooks;
 
+// Tells an OpenTelemetry collector of invocations.
+pub mod otlp;
+
 // One subscriber: from a cursor to the end, then live.
 pub mod follow;
 

@@ -33,6 +33,7 @@ mod manual;
 mod mapped;
 mod never_started;
 mod package;
+mod observe;
 mod page;
 mod process;
 mod project_paths;

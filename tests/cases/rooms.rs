@@ -18,7 +18,7 @@ type Room = (
     &'static [&'static str],
 );
 
-const ROOMS: [Room; 18] = [
+const ROOMS: [Room; 19] = [
     ("domain", &[], &["steroids_provider"]),
     ("logging", &["domain"], &["steroids_journal"]),
     ("activity_log", &["domain"], &[]),
@@ -50,6 +50,12 @@ const ROOMS: [Room; 18] = [
         "hooks",
         &["projects", "store", "domain"],
         &["steroids_provider", "steroids_shim"],
+    ),
+    (
+        // `hooks` lends what posts.
+        "otlp",
+        &["hooks", "supervise", "activity_log", "domain"],
+        &[],
     ),
     ("browse", &["projects", "activity_log", "domain"], &[]),
     (
@@ -89,7 +95,7 @@ const ROOMS: [Room; 18] = [
     ),
 ];
 
-const BELOW_SERVICE: [&str; 15] = [
+const BELOW_SERVICE: [&str; 16] = [
     "domain",
     "counts",
     "activity_log",
@@ -100,6 +106,7 @@ const BELOW_SERVICE: [&str; 15] = [
     "launch",
     "supervise",
     "hooks",
+    "otlp",
     "browse",
     "follow",
     "timeline",
@@ -107,7 +114,7 @@ const BELOW_SERVICE: [&str; 15] = [
     "wakeup",
 ];
 
-const BELOW_RUN: [&str; 16] = [
+const BELOW_RUN: [&str; 17] = [
     "domain",
     "counts",
     "activity_log",
@@ -118,6 +125,7 @@ const BELOW_RUN: [&str; 16] = [
     "launch",
     "supervise",
     "hooks",
+    "otlp",
     "browse",
     "follow",
     "timeline",

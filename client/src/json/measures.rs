@@ -39,6 +39,9 @@ pub(super) fn add(shape: &mut Value, it: &v1::StatusResponse) {
     if !it.hook_queues.is_empty() {
         shape["hookQueues"] = it.hook_queues.iter().map(hook_queue).collect();
     }
+    if let Some(export) = &it.export {
+        shape["export"] = self::export(export);
+    }
     if let Some(counts) = &it.counts {
         shape["counts"] = self::counts(counts);
     }
@@ -67,6 +70,19 @@ fn hook_queue(it: &v1::HookQueue) -> Value {
         "failures": it.failures,
         "skipped": it.skipped,
     })
+}
+
+fn export(it: &v1::Export) -> Value {
+    let mut shape = json!({
+        "endpoint": it.endpoint,
+        "spansSent": it.spans_sent,
+        "spansDropped": it.spans_dropped,
+        "failures": it.failures,
+    });
+    if !it.last_error.is_empty() {
+        shape["lastError"] = it.last_error.as_str().into();
+    }
+    shape
 }
 
 fn counts(it: &v1::Counts) -> Value {

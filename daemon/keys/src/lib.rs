@@ -71,6 +71,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// A list of these words.
     Choices(&'static [&'static str]),
+    /// From 0.0 to 1.0.
+    Share,
     /// US dollars.
     Dollars,
     /// US dollars for a million tokens.
@@ -165,6 +167,7 @@ impl Kind {
             Kind::Yes => "true or false".to_owned(),
             Kind::Choice(words) => format!("one of {}", listed(words)),
             Kind::Choices(words) => format!("list of {}", listed(words)),
+            Kind::Share => "a number from 0.0 to 1.0".to_owned(),
             Kind::Dollars => "US dollars".to_owned(),
             Kind::Price => "US dollars for a million tokens".to_owned(),
             Kind::Tokens => "number of tokens".to_owned(),

@@ -3,7 +3,7 @@
 use super::Change::{Gateway, Restart};
 use super::Kind::{
     Choice, Choices, Days, Dollars, Duration, Flag, Inline, Number, Path, Pointer, Price, Secret,
-    Secrets, Size, Text, Texts, Tokens, Url, Yes,
+    Secrets, Share, Size, Text, Texts, Tokens, Url, Yes,
 };
 use super::Preset::{Else, Is, Needed};
 use super::{Key, Table};
@@ -39,6 +39,7 @@ pub const TABLES: &[Table] = tables! {
     ["providers.*.events[]"] "A rule that tells what lines mean, for kind `jsonl`. Places are JSON pointers."
     ["providers.*.errors"] "How texts begin that mean an outcome, for kind `jsonl`."
     ["hooks[]"] "Who is told of what happens: a command, an HTTP POST, or a notification."
+    ["otlp"] "An OpenTelemetry collector that is told of invocations; without an endpoint there is none."
     ["gateway"] "steroids-gateway, which reads this table alone."
 };
 
@@ -182,6 +183,15 @@ pub const KEYS: &[Key] = keys! {
     "retries": Number(0, 100), Is("8"), Restart, "Further attempts.";
     "retry_after": Duration, Is("\"1s\""), Restart, "The first pause between two; doubled each time.";
     "max_age": Duration, Is("\"1h\""), Restart, "Older events are passed over.";
+
+    ["otlp"]
+    "endpoint": Url, Else("nobody is told"), Restart, "The collector's address, to which `/v1/traces` and `/v1/metrics` are appended.";
+    "headers": Secrets, Is("{}"), Restart, "Further headers of each request.";
+    "headers_file": Path, Else("none"), Restart, "A file with further headers, one a line: `Authorization: Bearer …`.";
+    "interval": Duration, Is("\"60s\""), Restart, "Between two reports of metrics; from 1s to 1h.";
+    "timeout": Duration, Is("\"10s\""), Restart, "Of one request; from 100ms to 60s.";
+    "sample": Share, Is("1.0"), Restart, "The share of invocations whose spans are sent.";
+    "content": Yes, Is("false"), Restart, "Whether it is sent, too, what tools were called with and said, and why invocations failed; prompts and answers never are.";
 
     ["gateway"]
     "listen": Text, Is("\"127.0.0.1:3501\""), Gateway, "Where it listens, on this machine only; port 0 takes a free one.";

@@ -16,8 +16,8 @@ use tracing_subscriber::EnvFilter;
 use super::error::ConfigError;
 use super::section::{Section, Source, choice, number, path, text, texts, word, yes};
 use super::{
-    Auth, Flags, Gateway, Launcher, Places, budget, flagged, hooks, life, mapping, prices, queue,
-    units,
+    Auth, Flags, Gateway, Launcher, Places, budget, flagged, hooks, life, mapping, otlp, prices,
+    queue, units,
 };
 use crate::domain::{Limits, Prices};
 use crate::hooks::HookSettings;
@@ -40,6 +40,7 @@ pub(super) struct Read {
     pub(super) budgets: Budgets,
     pub(super) providers: BTreeMap<String, ProviderSettings>,
     pub(super) hooks: Vec<HookSettings>,
+    pub(super) otlp: Option<crate::otlp::Settings>,
     pub(super) gateway: Gateway,
 }
 
@@ -114,7 +115,9 @@ fn parse(source: Source<'_>) -> Result<Read, Vec<ConfigError>> {
 }
 
 fn tables(root: &Section<'_>) -> Read {
+    let providers = providers(root);
     Read {
+        otlp: otlp::read(root, &providers),
         daemon: daemon(root),
         queue: queue::read(root),
         limits: default_limits(root),
@@ -122,7 +125,7 @@ fn tables(root: &Section<'_>) -> Read {
         redaction: redaction(root),
         prices: prices::read(root),
         budgets: budget::read(root),
-        providers: providers(root),
+        providers,
         hooks: hooks::read(root),
         gateway: gateway(root),
     }

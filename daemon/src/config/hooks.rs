@@ -241,7 +241,7 @@ fn argv(value: &DeValue<'_>) -> Result<Vec<String>, String> {
 }
 
 /// Never quoted in a complaint: its path may be all that keeps others from posting there.
-fn url(value: &DeValue<'_>) -> Result<Uri, String> {
+pub(super) fn url(value: &DeValue<'_>) -> Result<Uri, String> {
     let wanted = "must be the address of a server, like \"https://example.org/hook\"";
     let uri: Uri = word(value)?.parse().map_err(|_| wanted.to_owned())?;
     let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
@@ -257,7 +257,7 @@ fn url(value: &DeValue<'_>) -> Result<Uri, String> {
     Ok(uri)
 }
 
-fn headers(value: &DeValue<'_>) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
+pub(super) fn headers(value: &DeValue<'_>) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
     const OURS: [&str; 5] = [
         "host",
         "content-length",
@@ -300,7 +300,11 @@ fn secret_of(path: &Path) -> Result<Secret, String> {
     Secret::parse(line).map_err(|reason| format!("the secret in {}: {reason}", path.display()))
 }
 
-fn bounded(value: &DeValue<'_>, least: Duration, most: Duration) -> Result<Duration, String> {
+pub(super) fn bounded(
+    value: &DeValue<'_>,
+    least: Duration,
+    most: Duration,
+) -> Result<Duration, String> {
     let duration = units::duration(&text(value)?)?;
     duration
         .filter(|duration| (least..=most).contains(duration))

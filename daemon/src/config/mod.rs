@@ -12,6 +12,7 @@ mod flags;
 mod hooks;
 mod life;
 mod mapping;
+mod otlp;
 mod places;
 mod prices;
 mod queue;
@@ -88,6 +89,8 @@ pub struct Config {
     pub providers: BTreeMap<String, ProviderSettings>,
     /// Who is told of what.
     pub hooks: Vec<HookSettings>,
+    /// Which collector is told; `None`: none is.
+    pub otlp: Option<crate::otlp::Settings>,
     /// For the gateway, which reads the same file.
     pub gateway: Gateway,
     /// Folders in which programs are looked for: `PATH`, but for what is relative in it.
@@ -219,6 +222,7 @@ impl Config {
             redaction: read.redaction,
             providers: read.providers,
             hooks: read.hooks,
+            otlp: read.otlp,
             gateway: read.gateway,
             environment: Environment::default(),
             search_path: Vec::new(),

@@ -30,6 +30,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, info_span};
 
 pub use pattern::Patterns;
+pub use post::Poster;
 pub use settings::{
     Action, EVENTS, Endpoint, Environment, HookSettings, NOTIFIED, Secret, Settings,
 };
@@ -41,7 +42,7 @@ use attempt::{Courier, Failed};
 use command::Runner;
 use payload::Delivery;
 use positions::Positions;
-use post::{Poster, is_https};
+use post::is_https;
 use standing::Board;
 use worker::{Worker, now_ms};
 

@@ -33,8 +33,8 @@ const ID: HeaderName = HeaderName::from_static("webhook-id");
 const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
-/// Posts.
-pub(super) struct Poster {
+/// Posts, for hooks and for who else tells somebody of something.
+pub struct Poster {
     plain: Client<HttpConnector, Full<Bytes>>,
     /// Why nothing can be posted over TLS, otherwise.
     tls: Result<Client<HttpsConnector<HttpConnector>, Full<Bytes>>, String>,
@@ -64,7 +64,7 @@ where
 
 impl Poster {
     /// Reads the system's certificates if some are needed; blocks.
-    pub(super) fn new(needs_tls: bool, tasks: TaskTracker, stop: CancellationToken) -> Poster {
+    pub fn new(needs_tls: bool, tasks: TaskTracker, stop: CancellationToken) -> Poster {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_WITHIN));
         connector.set_nodelay(true);
@@ -92,18 +92,24 @@ impl Poster {
     /// Posts it once; the caller bounds the time.
     pub(super) async fn post(&self, endpoint: &Endpoint, delivery: &Delivery) -> Attempt {
         let request = request(endpoint, delivery)?;
-        let response = if is_https(&endpoint.uri) {
-            let tls = self.tls.as_ref();
-            tls.map_err(|why| Failed::later(why.as_str()))?
-                .request(request)
-                .await
+        match self.send(request).await {
+            Ok(response) => judge(response).await,
+            Err(why) => Err(Failed::later(why)),
+        }
+    }
+
+    /// Sends a request once, over a connection of its own; the caller bounds the time.
+    ///
+    /// # Errors
+    /// Why there was no answer, in a line.
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, String> {
+        let response = if is_https(request.uri()) {
+            let tls = self.tls.as_ref().map_err(Clone::clone)?;
+            tls.request(request).await
         } else {
             self.plain.request(request).await
         };
-        match response {
-            Ok(response) => judge(response).await,
-            Err(error) => Err(Failed::later(why_not(&error))),
-        }
+        response.map_err(|error| why_not(&error))
     }
 }
 

@@ -21,7 +21,7 @@ use crate::projects::Projects;
 use crate::service::{Facts, ProviderFacts, ServeError, Service, Wakeups};
 use crate::supervise::{self, Scope, Supervisor};
 use crate::watch::Hints;
-use crate::{logging, service, wakeup};
+use crate::{logging, otlp, service, wakeup};
 
 /// Jobs finish the line they are at. With the bounds below, five seconds in all.
 const JOBS_WITHIN: Duration = Duration::from_millis(1500);
@@ -112,6 +112,21 @@ impl Rooms {
             let periodic = wakeups.clone().run(interval, let_go.clone());
             tasks.spawn(periodic.instrument(info_span!("wakeup")));
         }
+        let board = config.otlp.clone().map(|settings| {
+            let board = otlp::Board::default();
+            let (ends, secrets) = (supervisor.ends(), logging::secrets());
+            let telling = otlp::run(
+                settings,
+                board.clone(),
+                ends,
+                secrets,
+                tasks.clone(),
+                let_go.clone(),
+            );
+            // With the jobs: what waits then has as long to be sent.
+            jobs.spawn(telling.instrument(info_span!("otlp")));
+            board
+        });
         let (measured, stop_measuring) = (wakeups.clone(), let_go.clone());
         let measuring = until(stop_measuring, async move { measured.measure().await });
         tasks.spawn(measuring.instrument(info_span!("measuring")));
@@ -127,6 +142,10 @@ impl Rooms {
                 close: close.clone(),
             },
         );
+        let service = match board {
+            Some(board) => service.exporting(board),
+            None => service,
+        };
         Ok(Rooms {
             projects,
             supervisor,

@@ -8,6 +8,7 @@ use steroids_proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::{Service, convert, measures, status, upkeep};
+use crate::otlp::Board;
 use crate::store;
 
 /// Longer than a look at many databases takes, and no longer than somebody who asks would wait; for
@@ -107,6 +108,7 @@ impl v1::daemon_server::Daemon for Service {
         degraded.extend(low.unwrap_or_else(|| vec![NO_ANSWER.to_owned()]));
         degraded.extend(self.projects.degraded());
         degraded.extend(self.told.degraded());
+        degraded.extend(self.export.as_ref().and_then(Board::degraded));
         let state = if self.supervisor.is_draining() {
             "draining"
         } else {
@@ -149,6 +151,7 @@ impl v1::daemon_server::Daemon for Service {
             stored: self.wakeups.stored().as_ref().map(measures::stored),
             commits: Some(measures::commits(&store::latency())),
             hook_queues: measures::hook_queues(self.told.list()),
+            export: self.export.as_ref().map(|it| measures::export(it.look())),
             counts: Some(measures::counts(
                 self.supervisor.counts(),
                 self.subscribers.given(),

@@ -8,6 +8,7 @@ use super::convert;
 use super::subscribers::Lag;
 use crate::counts::{Counts, Measured};
 use crate::hooks::Shown;
+use crate::otlp::Standing;
 use crate::retention::Stored;
 use crate::supervise::Behind;
 
@@ -104,6 +105,16 @@ pub(super) fn counts(counts: Counts, (events, bytes): (u64, u64)) -> v1::Counts 
         holds: holds.collect(),
         events_sent: wire(events),
         events_sent_bytes: wire(bytes),
+    }
+}
+
+pub(super) fn export(standing: Standing) -> v1::Export {
+    v1::Export {
+        endpoint: standing.endpoint,
+        spans_sent: wire(standing.sent),
+        spans_dropped: wire(standing.dropped),
+        failures: standing.failures.into(),
+        last_error: standing.last_error.unwrap_or_default(),
     }
 }
 

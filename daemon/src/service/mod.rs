@@ -44,6 +44,7 @@ use tonic::transport::Server;
 use tower::layer::util::{Identity, Stack};
 
 use crate::hooks::Hooks;
+use crate::otlp;
 use crate::projects::Projects;
 use crate::supervise::Supervisor;
 use crate::watch::Hints;
@@ -98,6 +99,7 @@ pub struct Service {
     programs: Asking,
     disks: Asking,
     spools: Asking,
+    export: Option<otlp::Board>,
 }
 
 /// Why serving ended before it was to.
@@ -139,6 +141,16 @@ impl Service {
             programs: Asking::default(),
             disks: Asking::default(),
             spools: Asking::default(),
+            export: None,
+        }
+    }
+
+    /// The same, telling how it goes with a collector as well.
+    #[must_use]
+    pub fn exporting(self, board: otlp::Board) -> Service {
+        Service {
+            export: Some(board),
+            ..self
         }
     }
 

@@ -79,7 +79,7 @@ impl Supervisor {
     }
 }
 
-/// Bytes that were not decoded, and for how long the first of them have been there; `None` if there
+/// Bytes that are in no log, and for how long the first of them have been there; `None` if there
 /// are none.
 fn lag(dir: &InvDir, reach: &AtomicU64) -> Option<(u64, Duration)> {
     let reach = reach.load(Ordering::Relaxed);

@@ -12,10 +12,9 @@ use super::again::{self, Next};
 use super::holds;
 use super::job::Job;
 use super::start::floor;
-use super::supervisor::Inner;
 use crate::domain::Invocation;
 use crate::projection::{Projection, Step};
-use crate::store::{Ending, Finished, Store};
+use crate::store::{Ending, Store};
 
 /// Writes the terminal line and the row; `None` once the daemon stops.
 pub(super) async fn finish(
@@ -89,7 +88,7 @@ async fn finish_row(job: &Job, ending: Ending) -> Option<Invocation> {
         async move { store.finish(id, ending).await }
     };
     let finished = job.on_row(change).await?;
-    job.inner.count(&finished);
+    job.inner.count(&job.project, &finished);
     job.inner.well(&job.spec.uuid);
     Some(finished.invocation)
 }
@@ -103,7 +102,7 @@ async fn finish_and_retry(job: &Job, ending: Ending, next: Next) -> Option<Invoc
         async move { store.finish_and_retry(id, ending, row, floor).await }
     };
     let (finished, retried) = job.on_row(change).await?;
-    job.inner.count(&finished);
+    job.inner.count(&job.project, &finished);
     if retried.is_some() && !finished.repeated {
         job.inner.counts.retried(&job.spec.provider);
     }
@@ -117,15 +116,6 @@ async fn was_final(dir: &InvDir) -> bool {
     let looked = tokio::task::spawn_blocking(move || mark.exists()).await;
     // Only a panic, or the runtime's end.
     looked.unwrap_or(false)
-}
-
-impl Inner {
-    /// Counts an end, once.
-    pub(super) fn count(&self, finished: &Finished) {
-        if !finished.repeated {
-            self.counts.ended(&finished.invocation);
-        }
-    }
 }
 
 /// Stands in a state folder whose log and row are final.

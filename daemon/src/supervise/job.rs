@@ -77,7 +77,7 @@ pub(super) struct JobHandle {
     pub(super) whose: Arc<OnceLock<Whose>>,
     /// It was asked to end, as a budget is reached.
     pub(super) is_out_of_budget: Arc<AtomicBool>,
-    /// How many bytes of its spool have been decoded.
+    /// How many bytes of its spool are in its log.
     pub(super) reach: Arc<AtomicU64>,
 }
 
@@ -325,8 +325,10 @@ impl Job {
             .await
             .ok()?;
             projection = back;
-            let reach = projection.position();
-            self.entry.reach.store(reach, Ordering::Relaxed);
+            if step.is_ok() {
+                let reach = projection.position();
+                self.entry.reach.store(reach, Ordering::Relaxed);
+            }
             self.count_unknown(&mut projection);
             match step {
                 Ok(Step::UpToDate { appended }) => {

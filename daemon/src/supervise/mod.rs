@@ -18,6 +18,7 @@ mod behind;
 mod budget;
 mod dependency;
 mod dependents;
+mod ends;
 mod error;
 mod finish;
 mod floors;
@@ -53,6 +54,7 @@ mod zone;
 
 pub use behind::{Behind, Standings};
 pub use budget::Budgets;
+pub use ends::{EndedRun, Ends};
 pub use error::{InputError, StartError, StopError};
 pub use holds::{HeldProvider, NoSuchProvider};
 pub use input::Sent;

@@ -280,7 +280,7 @@ impl Inner {
     }
 
     /// Rows of ours that say running, and have neither job nor folder.
-    async fn end_rows_without_folder(self: &Arc<Self>, project: &Project) -> usize {
+    async fn end_rows_without_folder(self: &Arc<Self>, project: &Arc<Project>) -> usize {
         let open = match project.store.unfinished().await {
             Ok(open) => open,
             Err(error) => {
@@ -351,7 +351,7 @@ async fn revive_projects(inner: &Inner, folders: &[InvDir]) -> bool {
 }
 
 /// Ends a row that has no folder to take the facts from: its two lines, then the row.
-pub(super) async fn end_without_folder(inner: &Inner, project: &Project, id: i64, end: End) {
+pub(super) async fn end_without_folder(inner: &Inner, project: &Arc<Project>, id: i64, end: End) {
     let Some(id) = InvocationId::new(id) else {
         return;
     };
@@ -382,7 +382,7 @@ pub(super) async fn end_without_folder(inner: &Inner, project: &Project, id: i64
     steroids_failpoint::reach("stub.logged");
     inner.hints.poke(&path);
     match project.store.finish(id, ending).await {
-        Ok(finished) => inner.count(&finished),
+        Ok(finished) => inner.count(project, &finished),
         Err(error) => warn!(invocation.id = %id, %error, "its row could not be ended"),
     }
     project.touch();

@@ -338,13 +338,13 @@ fn store_spec(spec: &Spec, dir: &InvDir) -> io::Result<()> {
 }
 
 /// The state folder could not be written, so only the row can say what happened.
-async fn never_started(inner: &Inner, project: &Project, spec: &Spec, error: &io::Error) {
+async fn never_started(inner: &Inner, project: &Arc<Project>, spec: &Spec, error: &io::Error) {
     let end = End::NeverStarted {
         error: format!("state folder: {}", chain(error)),
     };
     // The one it began in may have been given up meanwhile.
     let now = inner.projects.get(&project.root).await;
-    let project = now.as_deref().unwrap_or(project);
+    let project = now.as_ref().unwrap_or(project);
     super::reconcile::end_without_folder(inner, project, spec.invocation, end).await;
 }
 

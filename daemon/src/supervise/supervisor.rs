@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use steroids_shim::paths::InvDir;
 use steroids_shim::spec::Spec;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info_span, warn};
 
 use super::budget::Told;
+use super::ends::{EndedRun, KEPT};
 use super::floors::Floors;
 use super::holds;
 use super::job::{Job, JobHandle, Progress, REQUESTS, Request, Work};
@@ -65,6 +66,7 @@ pub(super) struct Inner {
     draining: AtomicBool,
     pub(super) unknown: Counted,
     pub(super) counts: Invocations,
+    pub(super) ends: broadcast::Sender<EndedRun>,
     pub(super) at_upkeep: AtUpkeep,
     // Grows whenever a job has published something.
     beats: watch::Sender<u64>,
@@ -220,6 +222,7 @@ impl Supervisor {
                 draining: AtomicBool::new(false),
                 unknown: Counted::default(),
                 counts: Invocations::default(),
+                ends: broadcast::Sender::new(KEPT),
                 at_upkeep: AtUpkeep::default(),
                 beats: watch::Sender::new(0),
             }),

@@ -42,6 +42,7 @@ impl Collector for Told {
         storage(&mut to, status)?;
         hooks(&mut to, &status.hook_queues)?;
         unknown(&mut to, &status.unknown)?;
+        export(&mut to, status.export.as_ref())?;
         match &status.counts {
             Some(counts) => counted(&mut to, counts),
             None => Ok(()),
@@ -190,6 +191,18 @@ fn unknown(to: &mut Writer<'_>, all: &[v1::UnknownEvents]) -> Result<(), Error> 
         unknown.one(&labels, unsigned(it.count))?;
     }
     Ok(())
+}
+
+fn export(to: &mut Writer<'_>, it: Option<&v1::Export>) -> Result<(), Error> {
+    let Some(it) = it else {
+        return Ok(());
+    };
+    let help = "Spans that an OpenTelemetry collector took";
+    to.counter("otlp_spans_sent", help, unsigned(it.spans_sent))?;
+    let help = "Spans that could not be sent, or were too many";
+    to.counter("otlp_spans_dropped", help, unsigned(it.spans_dropped))?;
+    let help = "Attempts to reach the collector that failed since one went well";
+    to.gauge("otlp_failures", help, it.failures)
 }
 
 fn counted(to: &mut Writer<'_>, counts: &v1::Counts) -> Result<(), Error> {

@@ -17,6 +17,7 @@ pub(super) fn lines(status: &v1::StatusResponse) -> Vec<Line> {
             .map(|it| stored(it, format::now_ms())),
         status.commits.as_ref().map(commits),
         hooks(&status.hook_queues),
+        status.export.as_ref().map(export),
         status.counts.as_ref().map(counts),
     ];
     lines.into_iter().flatten().collect()
@@ -111,6 +112,17 @@ fn hooks(all: &[v1::HookQueue]) -> Option<Line> {
         .map(|it| format!("{} ({}): {} waiting", it.name, it.state, it.waiting))
         .collect();
     (!busy.is_empty()).then(|| ("hooks", busy.join("; ")))
+}
+
+fn export(it: &v1::Export) -> Line {
+    let mut said = format!("{}, spans: {} sent", it.endpoint, it.spans_sent);
+    if it.spans_dropped > 0 {
+        said.push_str(&format!(", {} dropped", it.spans_dropped));
+    }
+    if it.failures > 0 {
+        said.push_str(&format!("; it {}", it.last_error));
+    }
+    ("otlp", said)
 }
 
 fn counts(it: &v1::Counts) -> Line {

@@ -51,6 +51,7 @@ fn full() -> v1::StatusResponse {
         }),
         subscriber_lag: Some(v1::SubscriberLag::default()),
         stored: Some(v1::Stored::default()),
+        export: Some(v1::Export::default()),
         commits: Some(commits()),
         hook_queues: vec![v1::HookQueue {
             name: "page".to_owned(),

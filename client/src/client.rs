@@ -109,6 +109,8 @@ impl Client {
         hooks = daemon.list_hooks(v1::ListHooksRequest) -> v1::ListHooksResponse, DEADLINE;
         /// Delivers a test by a hook; answers when it was, or was not.
         test_hook = daemon.test_hook(v1::TestHookRequest) -> v1::TestHookResponse, LONG_DEADLINE;
+        /// What counts of the configuration.
+        config = daemon.get_config(v1::GetConfigRequest) -> v1::GetConfigResponse, DEADLINE;
         /// Refuses new starts, or accepts them again.
         drain = daemon.drain(v1::DrainRequest) -> v1::DrainResponse, DEADLINE;
         /// Providers that are held.

@@ -66,6 +66,18 @@ struct Configured {
     state_dir: Option<PathBuf>,
 }
 
+/// The configuration file that the daemon reads where no flag names one; it need not be there.
+pub fn config_file() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let absolute = |path: PathBuf| Some(path).filter(|path| path.is_absolute());
+    if let Some(named) = set("STEROIDS_CONFIG") {
+        return Some(PathBuf::from(named));
+    }
+    let folder = set("XDG_CONFIG_HOME").and_then(|folder| absolute(folder.into()));
+    let home = || Some(std::env::home_dir().and_then(absolute)?.join(".config"));
+    Some(folder.or_else(home)?.join("steroids/config.toml"))
+}
+
 /// Resolves both paths from flags, this process's environment and the configuration.
 ///
 /// # Errors

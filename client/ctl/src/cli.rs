@@ -7,8 +7,8 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
-    cleanup, completions, doctor, holds, hooks, init, list, migrate, projects, reproject, send,
-    show, start, status, stop, stream, tasks, timeline, usage, wakeup, web,
+    cleanup, completions, config, doctor, holds, hooks, init, list, migrate, projects, reproject,
+    send, show, start, status, stop, stream, tasks, timeline, usage, wakeup, web,
 };
 use crate::complete;
 use crate::exit::Exit;
@@ -89,6 +89,8 @@ pub(crate) enum Command {
     Migrate(migrate::Args),
     /// Delete what is no longer needed
     Cleanup(cleanup::Args),
+    /// Show what counts of the configuration
+    Config(config::Args),
     /// Make logs anew from their transcripts, with today's parsers
     Reproject(reproject::Args),
     /// Run the maintenance pass now

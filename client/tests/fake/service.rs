@@ -451,6 +451,10 @@ impl v1::daemon_server::Daemon for Shared {
         Ok(Response::new(v1::DrainResponse { running: 0 }))
     }
 
+    async fn get_config(&self, _: Request<v1::GetConfigRequest>) -> Answer<v1::GetConfigResponse> {
+        Ok(Response::new(v1::GetConfigResponse::default()))
+    }
+
     async fn list_holds(&self, _: Request<v1::ListHoldsRequest>) -> Answer<v1::ListHoldsResponse> {
         let holds = self.world().status.holds.clone();
         Ok(Response::new(v1::ListHoldsResponse { holds }))

@@ -18,7 +18,7 @@ use crate::domain::Zone;
 use crate::hooks::{self, Hooks};
 use crate::launch::{ForkLauncher, Launcher};
 use crate::projects::Projects;
-use crate::service::{Facts, ProviderFacts, ServeError, Service, Wakeups};
+use crate::service::{Configuration, Facts, ProviderFacts, ServeError, Service, Wakeups};
 use crate::supervise::{self, Scope, Supervisor};
 use crate::watch::Hints;
 use crate::{logging, otlp, service, wakeup};
@@ -137,6 +137,7 @@ impl Rooms {
             wakeups,
             hooks,
             facts(config, started),
+            configuration(config),
             service::Stops {
                 asked: stop,
                 close: close.clone(),
@@ -302,6 +303,19 @@ fn shim(config: &Config) -> Result<PathBuf, NoShim> {
             .find(|path| path.is_file()),
     }
     .ok_or(NoShim)
+}
+
+fn configuration(config: &Config) -> Configuration {
+    let flags = config.flags.clone();
+    let reread = move || match Config::examine(&flags) {
+        Ok(config) => Ok(config.listing),
+        Err(problems) => Err(problems.iter().map(ToString::to_string).collect()),
+    };
+    Configuration::new(
+        config.file.clone(),
+        config.listing.clone(),
+        Arc::new(reread),
+    )
 }
 
 fn facts(config: &Config, started: SystemTime) -> Facts {

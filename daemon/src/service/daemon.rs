@@ -189,6 +189,13 @@ impl v1::daemon_server::Daemon for Service {
         self.test(request.into_inner()).await.map(Response::new)
     }
 
+    async fn get_config(
+        &self,
+        _request: Request<v1::GetConfigRequest>,
+    ) -> Result<Response<v1::GetConfigResponse>, Status> {
+        self.configuration().await.map(Response::new)
+    }
+
     async fn drain(
         &self,
         request: Request<v1::DrainRequest>,
@@ -306,7 +313,7 @@ fn count(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn epoch_ms(time: SystemTime) -> i64 {
+pub(super) fn epoch_ms(time: SystemTime) -> i64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

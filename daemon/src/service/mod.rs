@@ -8,6 +8,7 @@
 mod accept;
 mod asked;
 mod browsing;
+mod configuration;
 mod convert;
 mod daemon;
 mod following;
@@ -49,6 +50,7 @@ use crate::projects::Projects;
 use crate::supervise::Supervisor;
 use crate::watch::Hints;
 use accept::Incoming;
+pub use configuration::{Configuration, Reread};
 use daemon::Asking;
 pub use daemon::{Facts, ProviderFacts};
 use subscribers::Subscribers;
@@ -94,6 +96,7 @@ pub struct Service {
     wakeups: Wakeups,
     told: Hooks,
     facts: Arc<Facts>,
+    configuration: Configuration,
     subscribers: Subscribers,
     stops: Stops,
     programs: Asking,
@@ -125,6 +128,7 @@ impl Service {
         wakeups: Wakeups,
         told: Hooks,
         facts: Facts,
+        configuration: Configuration,
         stops: Stops,
     ) -> Service {
         let facts = Arc::new(facts);
@@ -136,6 +140,7 @@ impl Service {
             wakeups,
             told,
             facts,
+            configuration,
             subscribers,
             stops,
             programs: Asking::default(),

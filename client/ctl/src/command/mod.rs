@@ -2,6 +2,7 @@
 
 pub(crate) mod cleanup;
 pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod holds;
 pub(crate) mod hooks;
@@ -44,6 +45,7 @@ pub(crate) async fn run(command: Command, session: &mut Session) -> Result<Exit,
         Command::Projects(args) => projects::run(&args, session).await,
         Command::Migrate(args) => migrate::run(&args, session).await,
         Command::Cleanup(args) => cleanup::run(&args, session).await,
+        Command::Config(args) => config::run(&args, session).await,
         Command::Reproject(args) => reproject::run(&args, session).await,
         Command::Wakeup(args) => wakeup::run(&args, session).await,
         Command::Hooks(args) => hooks::run(&args, session).await,

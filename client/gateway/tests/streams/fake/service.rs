@@ -370,6 +370,10 @@ impl v1::daemon_server::Daemon for Shared {
         unasked()
     }
 
+    async fn get_config(&self, _: Request<v1::GetConfigRequest>) -> Answer<v1::GetConfigResponse> {
+        unasked()
+    }
+
     async fn list_holds(&self, _: Request<v1::ListHoldsRequest>) -> Answer<v1::ListHoldsResponse> {
         unasked()
     }

@@ -101,6 +101,8 @@ impl Client {
         migrate = projects.migrate(v1::MigrateRequest) -> v1::MigrateResponse, LONG_DEADLINE;
         /// Deletes old activity logs.
         cleanup_logs = projects.cleanup_logs(v1::CleanupLogsRequest) -> v1::CleanupLogsResponse, LONG_DEADLINE;
+        /// Deletes old raw transcripts.
+        cleanup_spools = projects.cleanup_spools(v1::CleanupSpoolsRequest) -> v1::CleanupSpoolsResponse, LONG_DEADLINE;
         /// How the daemon is.
         status = daemon.status(v1::StatusRequest) -> v1::StatusResponse, DEADLINE;
         /// Runs the maintenance pass.

@@ -9,6 +9,7 @@ mod browse;
 mod browser;
 mod budgets;
 mod completion;
+mod compressed;
 mod configuration;
 mod databases;
 mod errors;

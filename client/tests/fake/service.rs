@@ -402,6 +402,13 @@ impl v1::projects_server::Projects for Shared {
         }))
     }
 
+    async fn cleanup_spools(
+        &self,
+        _: Request<v1::CleanupSpoolsRequest>,
+    ) -> Answer<v1::CleanupSpoolsResponse> {
+        Ok(Response::new(v1::CleanupSpoolsResponse::default()))
+    }
+
     async fn cleanup_logs(
         &self,
         _: Request<v1::CleanupLogsRequest>,
@@ -412,6 +419,7 @@ impl v1::projects_server::Projects for Shared {
             bytes: 1_500_000,
             kept_running: 1,
             failures: Vec::new(),
+            items: vec![],
         }))
     }
 
@@ -436,6 +444,8 @@ impl v1::daemon_server::Daemon for Shared {
             spools_removed: 3,
             spool_bytes_removed: 8192,
             failures: Vec::new(),
+            logs_compressed: 0,
+            bytes_saved: 0,
         }))
     }
 

@@ -88,6 +88,12 @@ pub const KEYS: &[Key] = keys! {
     "spool_days": Days, Is("7"), Restart, "Raw transcripts, since their invocation ended; 0 keeps them for ever.";
     "max_bytes": Size, Is("\"10 GiB\""), Restart, "All raw transcripts together, the oldest go first; `\"\"` is no bound.";
 
+    "max_log_bytes": Size, Is("\"\""), Restart, "All activity logs together, the oldest go first; `\"\"` is no bound.";
+    "max_logs": Number(0, 10_000_000), Is("0"), Restart, "All activity logs together; 0 is no bound.";
+    "project_max_log_bytes": Size, Is("\"\""), Restart, "The activity logs of each project; `\"\"` is no bound.";
+    "project_max_logs": Number(0, 10_000_000), Is("0"), Restart, "The activity logs of each project; 0 is no bound.";
+    "compress_after": Duration, Is("\"\""), Restart, "When an ended invocation's log is compressed, since it was last written; `\"\"` never.";
+
     ["redaction"]
     "enabled": Yes, Is("true"), Restart, "Whether it is done, for invocations that start from then on.";
     "variables": Texts, Is("[]"), Restart, "Further variables with secrets: `\"CORP_LOGIN\"`, `\"VAULT_*\"`.";

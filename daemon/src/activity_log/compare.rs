@@ -1,14 +1,12 @@
 //! Whether a log holds what it should, byte for byte, without holding either in memory.
 
-use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::fs::OFlags;
-
 use super::LogError;
-use super::paths::{Place, failed, file_name};
+use super::packed::Stored;
+use super::paths::{Place, failed};
 use crate::domain::{InvocationId, Offset};
 
 const BLOCK: usize = 64 * 1024;
@@ -16,7 +14,7 @@ const BLOCK: usize = 64 * 1024;
 /// Compares the beginning of a log with bytes that are fed to it.
 #[derive(Debug)]
 pub struct LogComparer {
-    file: File,
+    stored: Stored,
     path: PathBuf,
     at: u64,
     len: u64,
@@ -47,9 +45,9 @@ impl LogComparer {
         id: InvocationId,
         len: u64,
     ) -> Result<LogComparer, LogError> {
-        let file = place.open()?.open(&file_name(id), OFlags::RDONLY)?;
+        let stored = Stored::open(&place.open()?, id)?;
         Ok(LogComparer {
-            file,
+            stored,
             path: place.log_path(id),
             at: 0,
             len,
@@ -70,11 +68,18 @@ impl LogComparer {
             .min(bytes.len());
         for piece in bytes[..held].chunks(BLOCK) {
             let here = &mut self.block[..piece.len()];
-            match self.file.read_exact_at(here, self.at) {
-                Ok(()) => {}
-                // Somebody has truncated it since.
-                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => here.fill(0),
-                Err(error) => return Err(failed("read", &self.path, error)),
+            match &self.stored {
+                Stored::Plain(file) => match file.read_exact_at(here, self.at) {
+                    Ok(()) => {}
+                    // Somebody has truncated it since.
+                    Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => here.fill(0),
+                    Err(error) => return Err(failed("read", &self.path, error)),
+                },
+                Stored::Packed(packed) => {
+                    let bytes = packed.read_at(self.at, here.len())?;
+                    here.fill(0);
+                    here[..bytes.len()].copy_from_slice(&bytes);
+                }
             }
             if let Some(i) = here.iter().zip(piece).position(|(a, b)| a != b) {
                 self.differs = Some(self.at + i as u64);

@@ -3,7 +3,8 @@
 //! A log is append-only, 0600, written by the projection alone and in whole lines, so that a byte
 //! offset at a line's start stays a place to go on from for as long as the file is there.
 //! [`LogWriter`] appends, [`LogReader`] reads forward, [`Recovered`] is what a crash left,
-//! [`Replacement`] takes a damaged log's place, [`LogComparer`] tells whether one is damaged.
+//! [`Replacement`] takes a damaged log's place, [`LogComparer`] tells whether one is damaged. A log
+//! that is written no more may be compressed, `<id>.log.zst`: readers and comparers do not notice.
 //!
 //! Everything here blocks on the disk: callers are on a thread that may. What an agent may put in
 //! a log's place is `paths`'s concern; what the lines mean is the projection's and the reader's.
@@ -11,6 +12,8 @@
 mod compare;
 mod error;
 mod line;
+mod pack;
+mod packed;
 mod paths;
 mod reader;
 mod recover;
@@ -19,6 +22,7 @@ mod resume;
 mod tally;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,6 +33,7 @@ use rustix::fs::{FileType, OFlags};
 pub use compare::{Compared, LogComparer};
 pub use error::LogError;
 pub use line::{is_ours, is_terminal, is_valid, peek};
+pub use pack::Saved;
 pub use reader::{Batch, Break, LogReader, MAX_LINE, Step};
 pub use recover::{Recovered, Tail};
 pub use replace::Replacement;
@@ -37,8 +42,8 @@ pub use tally::Tally;
 pub use writer::LogWriter;
 
 use crate::domain::{InvocationId, Offset};
-use paths::{Place, file_name, parse_file_name};
-use replace::{NEW_SUFFIX, new_name};
+use paths::{Place, file_name, packed_name, parse_file_name, parse_packed_name};
+use replace::{NEW_SUFFIX, new_name, packing_name};
 
 /// The logs of one project; a cheap handle.
 #[derive(Debug, Clone)]
@@ -55,6 +60,8 @@ pub struct LogFile {
     pub len: u64,
     /// When it was last written.
     pub modified: SystemTime,
+    /// It is compressed.
+    pub is_packed: bool,
 }
 
 impl ActivityLogs {
@@ -137,17 +144,30 @@ impl ActivityLogs {
             Err(error) if error.is_missing() => return Ok(Vec::new()),
             other => other?,
         };
-        let mut ids = Vec::new();
-        folder.names(|name| ids.extend(parse_file_name(name)))?;
-        let mut files = Vec::with_capacity(ids.len());
-        for id in ids {
-            if let Some(stat) = folder.stat(&file_name(id))?
+        let mut found = BTreeMap::new();
+        folder.names(|name| {
+            if let Some(id) = parse_file_name(name) {
+                found.insert(id, false);
+            } else if let Some(id) = parse_packed_name(name) {
+                // Where there are both the plain one counts.
+                found.entry(id).or_insert(true);
+            }
+        })?;
+        let mut files = Vec::with_capacity(found.len());
+        for (id, is_packed) in found {
+            let name = if is_packed {
+                packed_name(id)
+            } else {
+                file_name(id)
+            };
+            if let Some(stat) = folder.stat(&name)?
                 && FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
             {
                 files.push(LogFile {
                     id,
                     len: u64::try_from(stat.st_size).unwrap_or(0),
                     modified: modified(&stat),
+                    is_packed,
                 });
             }
         }
@@ -162,7 +182,10 @@ impl ActivityLogs {
             other => other?,
         };
         let mut ids = Vec::new();
-        let of_log = |name: &str| parse_file_name(name.strip_suffix(NEW_SUFFIX)?);
+        let of_log = |name: &str| {
+            let name = name.strip_suffix(NEW_SUFFIX)?;
+            parse_file_name(name).or(parse_packed_name(name))
+        };
         folder.names(|name| ids.extend(of_log(name)))?;
         Ok(ids)
     }
@@ -171,7 +194,10 @@ impl ActivityLogs {
     pub fn remove_unfinished(&self, id: InvocationId) -> Result<bool, LogError> {
         match self.place.open() {
             Err(error) if error.is_missing() => Ok(false),
-            folder => folder?.unlink(&new_name(id)),
+            folder => {
+                let folder = folder?;
+                Ok(folder.unlink(&new_name(id))? | folder.unlink(&packing_name(id))?)
+            }
         }
     }
 
@@ -182,7 +208,9 @@ impl ActivityLogs {
             other => other?,
         };
         let mut highest = None;
-        folder.names(|name| highest = highest.max(parse_file_name(name)))?;
+        folder.names(|name| {
+            highest = highest.max(parse_file_name(name).or(parse_packed_name(name)));
+        })?;
         Ok(highest)
     }
 
@@ -193,11 +221,28 @@ impl ActivityLogs {
             Err(error) if error.is_missing() => return Ok(false),
             other => other?,
         };
-        match folder.open(&file_name(id), OFlags::RDONLY) {
-            Ok(_) => folder.unlink(&file_name(id)),
-            Err(error) if error.is_missing() => Ok(false),
-            Err(error) => Err(error),
+        let mut was_there = false;
+        for name in [file_name(id), packed_name(id)] {
+            match folder.open(&name, OFlags::RDONLY) {
+                Ok(_) => was_there |= folder.unlink(&name)?,
+                Err(error) if error.is_missing() => {}
+                Err(error) => return Err(error),
+            }
         }
+        Ok(was_there)
+    }
+
+    /// Compresses the log of an ended invocation; readers find the same lines at the same offsets.
+    /// Blocks; asks now and then whether it is still wanted.
+    ///
+    /// # Errors
+    /// Where it cannot be read or written; then the log is as it was.
+    pub fn pack(
+        &self,
+        id: InvocationId,
+        is_given_up: &dyn Fn() -> bool,
+    ) -> Result<Saved, LogError> {
+        pack::pack(&self.place, id, is_given_up)
     }
 }
 

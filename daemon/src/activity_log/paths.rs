@@ -33,6 +33,19 @@ pub(super) fn file_name(id: InvocationId) -> String {
     format!("{id}.log")
 }
 
+/// File name of an invocation's log that is compressed.
+pub(super) fn packed_name(id: InvocationId) -> String {
+    format!("{id}.log{PACKED_SUFFIX}")
+}
+
+/// What the name of a compressed log has after the log's own.
+const PACKED_SUFFIX: &str = ".zst";
+
+/// The invocation that a compressed log of this name belongs to.
+pub(super) fn parse_packed_name(name: &str) -> Option<InvocationId> {
+    parse_file_name(name.strip_suffix(PACKED_SUFFIX)?)
+}
+
 /// The invocation a file name belongs to, if it is exactly a name [`file_name`] gives.
 pub(super) fn parse_file_name(name: &str) -> Option<InvocationId> {
     let digits = name.strip_suffix(".log")?;
@@ -124,6 +137,11 @@ impl Folder<'_> {
         let stat = rustix::fs::fstat(&fd).map_err(|errno| failed("look at", &path, errno))?;
         check_file(&stat, &path)?;
         Ok(File::from(fd))
+    }
+
+    /// The path of a name in it, for messages.
+    pub(super) fn path_of(&self, name: &str) -> PathBuf {
+        self.path.join(name)
     }
 
     /// What the name stands for now, not followed; `None` if nothing.
@@ -263,12 +281,16 @@ mod tests {
         let id = |n| InvocationId::new(n);
         assert_eq!(parse_file_name("7.log"), id(7));
         assert_eq!(parse_file_name(&file_name(id(123).unwrap())), id(123));
+        assert_eq!(parse_packed_name("7.log.zst"), id(7));
+        assert_eq!(parse_packed_name("7.log"), None);
+        assert_eq!(parse_packed_name("7.zst"), None);
         for other in [
             "07.log",
             "0.log",
             "-1.log",
             "+1.log",
             "1.log.new",
+            "1.log.zst",
             ".log",
             "1",
             "x.log",

@@ -5,18 +5,18 @@
 //! rest is there. Where the file is no longer the one that was opened, or no longer holds the line
 //! that ended at the position, the reader says so instead of giving other data.
 
-use std::fs::File;
 use std::io::IoSliceMut;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes};
 use rustix::buffer::spare_capacity;
-use rustix::fs::{AtFlags, OFlags, Stat, StatxFlags};
+use rustix::fs::{AtFlags, Stat, StatxFlags};
 use rustix::io::ReadWriteFlags;
 
 use super::LogError;
-use super::paths::{Place, failed, file_name};
+use super::packed::Stored;
+use super::paths::{Place, failed, file_name, packed_name};
 use crate::domain::{InvocationId, Offset};
 
 /// The longest line that is given. Ours end at 1 MiB; of a foreign log's longer ones only the
@@ -31,7 +31,7 @@ pub struct LogReader {
     place: Arc<Place>,
     id: InvocationId,
     path: PathBuf,
-    file: File,
+    stored: Stored,
     at: u64,
     // No newline stands between `at` and here.
     scanned: u64,
@@ -105,14 +105,14 @@ impl LogReader {
         id: InvocationId,
         from: Offset,
     ) -> Result<LogReader, LogError> {
-        let file = place.open()?.open(&file_name(id), OFlags::RDONLY)?;
+        let stored = Stored::open(&place.open()?, id)?;
         let path = place.log_path(id);
         let place = Arc::clone(place);
         let mut reader = LogReader {
             place,
             id,
             path,
-            file,
+            stored,
             at: 0,
             scanned: 0,
         };
@@ -142,9 +142,9 @@ impl LogReader {
         Ok(())
     }
 
-    /// The file's length now.
+    /// The log's length now.
     pub fn file_len(&self) -> Result<u64, LogError> {
-        Ok(length(&self.stat()?))
+        Ok(self.length(&self.stat()?))
     }
 
     /// Where the next line begins.
@@ -155,7 +155,7 @@ impl LogReader {
     /// The whole lines in the next `max` bytes, or the next one alone if it is longer.
     pub fn next_batch(&mut self, max: usize) -> Result<Step, LogError> {
         let stat = self.stat()?;
-        let len = length(&stat);
+        let len = self.length(&stat);
         if stat.st_nlink == 0
             && let Some(broken) = self.broken_name(&stat)?
             && (broken == Break::Replaced || len <= self.at)
@@ -175,9 +175,12 @@ impl LogReader {
     /// whole lines that the page cache holds, or the end. `None` where that cannot be told without
     /// waiting, or where there is more to it than reading on.
     pub fn next_cached(&mut self, max: usize) -> Option<Step> {
+        let Stored::Plain(file) = &self.stored else {
+            return None;
+        };
         let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
         let wanted = StatxFlags::SIZE | StatxFlags::NLINK;
-        let stat = rustix::fs::statx(&self.file, "", flags, wanted).ok()?;
+        let stat = rustix::fs::statx(file, "", flags, wanted).ok()?;
         let len = stat.stx_size;
         if stat.stx_nlink == 0 || len < self.at {
             return None;
@@ -190,7 +193,7 @@ impl LogReader {
         let mut bytes = vec![0; want + before];
         let from = self.at - before as u64;
         let into = &mut [IoSliceMut::new(&mut bytes)];
-        let read = rustix::io::preadv2(&self.file, into, from, ReadWriteFlags::NOWAIT).ok()?;
+        let read = rustix::io::preadv2(file, into, from, ReadWriteFlags::NOWAIT).ok()?;
         bytes.truncate(read);
         if before == 1 && bytes.first() != Some(&b'\n') {
             return None;
@@ -274,7 +277,7 @@ impl LogReader {
     /// calls more than reading at the end does, so it is for the slow safety poll.
     pub fn check(&self) -> Result<Option<Break>, LogError> {
         let stat = self.stat()?;
-        if length(&stat) < self.at {
+        if self.length(&stat) < self.at {
             return Ok(Some(Break::Truncated));
         }
         self.broken_name(&stat)
@@ -293,28 +296,48 @@ impl LogReader {
     }
 
     fn broken_name(&self, ours: &Stat) -> Result<Option<Break>, LogError> {
-        let named = match self.place.open() {
-            Ok(folder) => folder.stat(&file_name(self.id))?,
-            Err(LogError::Missing { .. } | LogError::Refused { .. }) => None,
+        let (plain, packed) = match self.place.open() {
+            Ok(folder) => (
+                folder.stat(&file_name(self.id))?,
+                folder.stat(&packed_name(self.id))?,
+            ),
+            Err(LogError::Missing { .. } | LogError::Refused { .. }) => (None, None),
             Err(error) => return Err(error),
         };
-        Ok(match named {
-            None => Some(Break::Deleted),
-            Some(it) if (it.st_dev, it.st_ino) == (ours.st_dev, ours.st_ino) => None,
-            Some(_) => Some(Break::Replaced),
+        let is_ours = |it: &Stat| (it.st_dev, it.st_ino) == (ours.st_dev, ours.st_ino);
+        Ok(match (plain, packed) {
+            (None, None) => Some(Break::Deleted),
+            (Some(it), _) if is_ours(&it) => None,
+            // Written anew: that is plain, and counts.
+            (Some(_), _) => Some(Break::Replaced),
+            // Compressed meanwhile; what is open here has the same bytes.
+            (None, Some(_)) if !self.stored.is_packed() => None,
+            (None, Some(it)) if is_ours(&it) => None,
+            (None, Some(_)) => Some(Break::Replaced),
         })
     }
 
+    fn length(&self, stat: &Stat) -> u64 {
+        match &self.stored {
+            Stored::Plain(_) => length(stat),
+            Stored::Packed(packed) => packed.len(),
+        }
+    }
+
     fn stat(&self) -> Result<Stat, LogError> {
-        rustix::fs::fstat(&self.file).map_err(|errno| failed("look at", &self.path, errno))
+        rustix::fs::fstat(self.stored.file()).map_err(|errno| failed("look at", &self.path, errno))
     }
 
     // As many of the bytes as are there, into memory that was not zeroed first.
     fn read_at(&self, at: u64, max: usize) -> Result<Vec<u8>, LogError> {
+        let file = match &self.stored {
+            Stored::Plain(file) => file,
+            Stored::Packed(packed) => return packed.read_at(at, max),
+        };
         let mut bytes = Vec::with_capacity(max);
         while bytes.len() < max {
             let from = at + bytes.len() as u64;
-            match rustix::io::pread(&self.file, spare_capacity(&mut bytes), from) {
+            match rustix::io::pread(file, spare_capacity(&mut bytes), from) {
                 Ok(0) => break,
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(errno) => return Err(failed("read", &self.path, errno)),

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{FileType, OFlags};
 
-use super::paths::{Place, failed, file_name};
+use super::paths::{Place, failed, file_name, packed_name};
 use super::{LogError, LogWriter};
 use crate::domain::{InvocationId, Offset};
 
@@ -78,6 +78,8 @@ impl Replacement {
             folder.rename(&file_name(self.id), &aside_name(self.id))?;
         }
         folder.rename(&new_name(self.id), &file_name(self.id))?;
+        // The plain log counts, whatever else there is; what was compressed is of the old one.
+        folder.unlink(&packed_name(self.id))?;
         let file = self.file.take().ok_or_else(|| self.committed())?;
         folder.sync()?;
         LogWriter::adopt(&self.place, self.id, file)
@@ -110,6 +112,11 @@ fn aside_name(id: InvocationId) -> String {
 
 /// What the name of a log that is being made has after the log's own.
 pub(super) const NEW_SUFFIX: &str = ".new";
+
+/// Name of a log that is being compressed.
+pub(super) fn packing_name(id: InvocationId) -> String {
+    format!("{}{NEW_SUFFIX}", packed_name(id))
+}
 
 pub(super) fn new_name(id: InvocationId) -> String {
     format!("{}{NEW_SUFFIX}", file_name(id))

@@ -4,12 +4,15 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::time::Duration;
 
 use steroids_keys::{Kind, Origin};
 use steroids_provider::kind::Kind as ProviderKind;
 
 use super::{Auth, Config};
 use crate::hooks::Action;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A socket's path may have so many bytes.
 const SOCKET_MAX: usize = 107;
@@ -86,6 +89,15 @@ impl Config {
             doubts.push(format!(
                 "{}: is reached before limits.silence is",
                 self.source("limits.wall")
+            ));
+        }
+        let kept = self.retention.log_days.map(|days| DAY * days);
+        if let (Some(kept), Some(after)) = (kept, self.retention.compress_after)
+            && kept <= after
+        {
+            doubts.push(format!(
+                "{}: is no sooner than retention.log_days deletes the log",
+                self.source("retention.compress_after")
             ));
         }
         let tasks = &self.budgets.task;
@@ -253,6 +265,10 @@ mod tests {
             (
                 "[gateway]\nauth = \"none\"",
                 "2: `gateway.auth`: whoever has a process on this machine may read everything",
+            ),
+            (
+                "[retention]\ncompress_after = \"7d\"",
+                "2: `retention.compress_after`: is no sooner than retention.log_days deletes the log",
             ),
             (
                 "[daemon]\nshim = \"/no/such\"",

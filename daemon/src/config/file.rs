@@ -17,11 +17,10 @@ use super::error::ConfigError;
 use super::section::{Section, Source, choice, number, path, text, texts, word, yes};
 use super::{
     Auth, Flags, Gateway, Launcher, Places, budget, flagged, hooks, life, mapping, otlp, prices,
-    queue, units,
+    queue, retention, units,
 };
 use crate::domain::{Limits, Prices};
 use crate::hooks::HookSettings;
-use crate::retention;
 use crate::supervise::{
     Budgets, DefaultLimits, ProviderQueue, ProviderSettings, QueueSettings, RedactionSettings,
 };
@@ -34,7 +33,7 @@ pub(super) struct Read {
     pub(super) daemon: Daemon,
     pub(super) queue: QueueSettings,
     pub(super) limits: DefaultLimits,
-    pub(super) retention: retention::Settings,
+    pub(super) retention: crate::retention::Settings,
     pub(super) redaction: RedactionSettings,
     pub(super) prices: Prices,
     pub(super) budgets: Budgets,
@@ -121,7 +120,7 @@ fn tables(root: &Section<'_>) -> Read {
         daemon: daemon(root),
         queue: queue::read(root),
         limits: default_limits(root),
-        retention: retention(root),
+        retention: retention::read(root),
         redaction: redaction(root),
         prices: prices::read(root),
         budgets: budget::read(root),
@@ -193,34 +192,11 @@ fn limits(section: &Section<'_>) -> Limits {
 }
 
 /// A duration that is longer than nothing, or none.
-fn limit(value: &DeValue<'_>) -> Result<Option<Duration>, String> {
+pub(super) fn limit(value: &DeValue<'_>) -> Result<Option<Duration>, String> {
     match units::duration(&text(value)?)? {
         Some(Duration::ZERO) => Err("must be longer than nothing; \"\" is no limit".to_owned()),
         duration => Ok(duration),
     }
-}
-
-fn retention(root: &Section<'_>) -> retention::Settings {
-    let mut retention = retention::Settings {
-        log_days: Some(7),
-        spool_days: Some(7),
-        max_bytes: Some(10 << 30),
-    };
-    let Some(section) = root.section("retention") else {
-        return retention;
-    };
-    // A hundred years: beyond it, say 0.
-    let days = || number(0, 36_500);
-    if let Some(days) = section.get("log_days", days()) {
-        retention.log_days = (days > 0).then_some(days);
-    }
-    if let Some(days) = section.get("spool_days", days()) {
-        retention.spool_days = (days > 0).then_some(days);
-    }
-    if let Some(bytes) = section.get("max_bytes", |value| units::bytes(&text(value)?)) {
-        retention.max_bytes = bytes;
-    }
-    retention
 }
 
 fn redaction(root: &Section<'_>) -> RedactionSettings {

@@ -16,6 +16,7 @@ mod otlp;
 mod places;
 mod prices;
 mod queue;
+mod retention;
 mod section;
 mod set;
 mod units;
@@ -35,7 +36,6 @@ pub use places::Places;
 
 use crate::domain::Prices;
 use crate::hooks::{Environment, HookSettings};
-use crate::retention;
 use crate::supervise::{
     Budgets, DefaultLimits, ProviderSettings, QueueSettings, RedactionSettings,
 };
@@ -78,7 +78,7 @@ pub struct Config {
     /// Time limits for every provider that does not say otherwise.
     pub limits: DefaultLimits,
     /// What may be deleted, and when.
-    pub retention: retention::Settings,
+    pub retention: crate::retention::Settings,
     /// Of models, by patterns of their names.
     pub prices: Prices,
     /// How much may be used.

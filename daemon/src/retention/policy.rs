@@ -7,36 +7,151 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use crate::activity_log::LogFile;
-use crate::domain::InvocationId;
+
+/// Why something goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// It is old enough.
+    Age,
+    /// Its project has more than it may.
+    ProjectCount,
+    /// Those of its project take more than they may.
+    ProjectBytes,
+    /// There are more than there may be.
+    Count,
+    /// All together take more than they may.
+    Bytes,
+}
+
+impl Why {
+    /// The word for it in answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Why::Age => "age",
+            Why::ProjectCount => "project_count",
+            Why::ProjectBytes => "project_bytes",
+            Why::Count => "count",
+            Why::Bytes => "bytes",
+        }
+    }
+}
+
+/// A log of one of several projects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    /// Which project, as its caller counts them.
+    pub project: usize,
+    /// The file.
+    pub file: LogFile,
+    /// Its invocation is not over, or its end is not in it yet.
+    pub is_open: bool,
+}
+
+/// How long logs are kept, and how much there may be of them; `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LogLimits {
+    /// Since it was last written.
+    pub days: Option<u32>,
+    /// Of each project, in bytes.
+    pub project_max_bytes: Option<u64>,
+    /// Of each project.
+    pub project_max_count: Option<u64>,
+    /// Of all projects, in bytes.
+    pub max_bytes: Option<u64>,
+    /// Of all projects.
+    pub max_count: Option<u64>,
+}
 
 /// What is to become of the logs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Logs {
-    /// To be removed, oldest first.
-    pub expired: Vec<LogFile>,
+    /// To be removed.
+    pub going: Vec<(Log, Why)>,
     /// Old enough, but of invocations that are not over.
     pub kept_running: u64,
 }
 
-/// Sorts out the logs last written more than `days` ago; none with `None`, all with zero.
-pub fn logs(
-    files: &[LogFile],
-    open: &BTreeSet<InvocationId>,
-    now: SystemTime,
-    days: Option<u32>,
-) -> Logs {
-    let Some(days) = days else {
-        return Logs::default();
+/// Picks the logs to be removed: those last written more than `days` ago (with zero, all); then in
+/// each project, then in all, the oldest until the rest is within the limits. Open ones count, and
+/// stay: a limit may be missed for them.
+pub fn logs(mut all: Vec<Log>, now: SystemTime, limits: &LogLimits) -> Logs {
+    let old = |log: &Log| {
+        limits
+            .days
+            .is_some_and(|days| days == 0 || is_older(log.file.modified, now, days))
     };
-    let old = |file: &&LogFile| days == 0 || is_older(file.modified, now, days);
-    let (running, mut expired): (Vec<LogFile>, Vec<LogFile>) = files
-        .iter()
-        .filter(old)
-        .partition(|file| open.contains(&file.id));
-    expired.sort_by_key(|file| (file.modified, file.id));
-    Logs {
-        expired,
-        kept_running: running.len() as u64,
+    all.sort_by_key(|log| (log.file.modified, log.project, log.file.id));
+    let mut sorted = Logs {
+        kept_running: all.iter().filter(|log| log.is_open && old(log)).count() as u64,
+        ..Logs::default()
+    };
+    take(&mut all, &mut sorted, |log| old(log).then_some(Why::Age));
+    let projects: BTreeSet<usize> = all.iter().map(|log| log.project).collect();
+    for project in projects {
+        let mut left = Room::of(all.iter().filter(|log| log.project == project));
+        take(&mut all, &mut sorted, |log| {
+            let is_its = log.project == project;
+            let (count, bytes) = (limits.project_max_count, limits.project_max_bytes);
+            let over = left.is_over(count, Why::ProjectCount, bytes, Why::ProjectBytes);
+            over.filter(|_| is_its && left.give_up(log))
+        });
+    }
+    let mut left = Room::of(&all);
+    take(&mut all, &mut sorted, |log| {
+        let over = left.is_over(limits.max_count, Why::Count, limits.max_bytes, Why::Bytes);
+        over.filter(|_| left.give_up(log))
+    });
+    sorted
+}
+
+/// Moves what goes; what is open is not asked about.
+fn take(all: &mut Vec<Log>, sorted: &mut Logs, mut why: impl FnMut(&Log) -> Option<Why>) {
+    all.retain(|log| match why(log).filter(|_| !log.is_open) {
+        Some(why) => {
+            sorted.going.push((*log, why));
+            false
+        }
+        None => true,
+    });
+}
+
+/// What some logs come to.
+struct Room {
+    count: u64,
+    bytes: u64,
+}
+
+impl Room {
+    fn of<'a>(logs: impl IntoIterator<Item = &'a Log>) -> Room {
+        let mut room = Room { count: 0, bytes: 0 };
+        for log in logs {
+            room.count += 1;
+            room.bytes = room.bytes.saturating_add(log.file.len);
+        }
+        room
+    }
+
+    fn is_over(
+        &self,
+        count: Option<u64>,
+        too_many: Why,
+        bytes: Option<u64>,
+        too_much: Why,
+    ) -> Option<Why> {
+        match (count, bytes) {
+            (Some(most), _) if self.count > most => Some(too_many),
+            (_, Some(most)) if self.bytes > most => Some(too_much),
+            _ => None,
+        }
+    }
+
+    /// Counts a log no more, if it may go.
+    fn give_up(&mut self, log: &Log) -> bool {
+        if !log.is_open {
+            self.count -= 1;
+            self.bytes = self.bytes.saturating_sub(log.file.len);
+        }
+        !log.is_open
     }
 }
 
@@ -62,23 +177,31 @@ pub struct SpoolLimits {
 
 /// Picks the state folders to be removed, oldest end first: those that ended more than `days` ago,
 /// and then as many as it takes to come below `max_bytes`. Those without an end count, and stay.
-pub fn spools(mut all: Vec<Spool>, now: SystemTime, limits: SpoolLimits) -> Vec<Spool> {
+pub fn spools(mut all: Vec<Spool>, now: SystemTime, limits: SpoolLimits) -> Vec<(Spool, Why)> {
     let mut left: u64 = all.iter().map(|spool| spool.bytes).sum();
     all.sort_by(|a, b| (a.ended, &a.uuid).cmp(&(b.ended, &b.uuid)));
-    let goes = |spool: &Spool| {
-        let Some(ended) = spool.ended else {
-            return false;
-        };
+    let why = |spool: Spool| {
+        let ended = spool.ended?;
         let old = limits.days.is_some_and(|days| is_older(ended, now, days));
         let too_much = limits.max_bytes.is_some_and(|max| left > max);
-        if old || too_much {
-            left = left.saturating_sub(spool.bytes);
-        }
-        old || too_much
+        let why = match (old, too_much) {
+            (true, _) => Why::Age,
+            (false, true) => Why::Bytes,
+            (false, false) => return None,
+        };
+        left = left.saturating_sub(spool.bytes);
+        Some((spool, why))
     };
-    let mut goes = goes;
-    all.retain(|spool| goes(spool));
-    all
+    all.into_iter().filter_map(why).collect()
+}
+
+/// The logs of some that were last written more than this time ago.
+pub fn rested(logs: Vec<Log>, now: SystemTime, after: Duration) -> Vec<Log> {
+    let rests = |log: &Log| {
+        let age = now.duration_since(log.file.modified).unwrap_or_default();
+        !log.is_open && age > after
+    };
+    logs.into_iter().filter(rests).collect()
 }
 
 fn is_older(then: SystemTime, now: SystemTime, days: u32) -> bool {
@@ -87,85 +210,4 @@ fn is_older(then: SystemTime, now: SystemTime, days: u32) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DAY: u64 = 24 * 60 * 60;
-
-    fn now() -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(1000 * DAY)
-    }
-
-    fn ago(seconds: u64) -> SystemTime {
-        now() - Duration::from_secs(seconds)
-    }
-
-    fn log(id: i64, age: u64) -> LogFile {
-        LogFile {
-            id: InvocationId::new(id).unwrap(),
-            len: 10,
-            modified: ago(age),
-        }
-    }
-
-    fn removed(files: &[LogFile], open: &[i64], days: Option<u32>) -> (Vec<i64>, u64) {
-        let open = open.iter().copied().filter_map(InvocationId::new).collect();
-        let sorted = logs(files, &open, now(), days);
-        let ids = sorted.expired.iter().map(|file| file.id.get()).collect();
-        (ids, sorted.kept_running)
-    }
-
-    #[test]
-    fn logs_go_by_age_and_never_those_of_open_invocations() {
-        let files = [
-            log(1, 8 * DAY),
-            log(2, 9 * DAY),
-            log(3, 7 * DAY),
-            log(4, 99 * DAY),
-        ];
-        assert_eq!(removed(&files, &[4], Some(7)), (vec![2, 1], 1));
-        assert_eq!(removed(&files, &[4], None), (vec![], 0));
-        assert_eq!(removed(&files, &[4], Some(0)), (vec![2, 1, 3], 1));
-    }
-
-    #[test]
-    fn zero_days_takes_a_log_written_just_now_or_in_the_future() {
-        let mut future = log(1, 0);
-        future.modified = now() + Duration::from_secs(5);
-        assert_eq!(removed(&[future, log(2, 0)], &[], Some(0)).0, [2, 1]);
-        assert_eq!(removed(&[future, log(2, 0)], &[], Some(1)).0, [0; 0]);
-    }
-
-    fn spool(uuid: &str, bytes: u64, ended: Option<u64>) -> Spool {
-        Spool {
-            uuid: uuid.to_owned(),
-            bytes,
-            ended: ended.map(ago),
-        }
-    }
-
-    fn going(days: Option<u32>, max_bytes: Option<u64>) -> Vec<String> {
-        let all = vec![
-            spool("new", 100, Some(DAY)),
-            spool("running", 1000, None),
-            spool("old", 10, Some(9 * DAY)),
-            spool("middle", 50, Some(3 * DAY)),
-        ];
-        let limits = SpoolLimits { days, max_bytes };
-        spools(all, now(), limits)
-            .into_iter()
-            .map(|spool| spool.uuid)
-            .collect()
-    }
-
-    #[test]
-    fn spools_go_by_age_then_oldest_first_until_the_rest_fits() {
-        assert_eq!(going(None, None), [""; 0]);
-        assert_eq!(going(Some(7), None), ["old"]);
-        assert_eq!(going(Some(7), Some(1150)), ["old"]);
-        assert_eq!(going(Some(7), Some(1149)), ["old", "middle"]);
-        assert_eq!(going(None, Some(1159)), ["old"]);
-        assert_eq!(going(None, Some(0)), ["old", "middle", "new"]);
-        assert_eq!(going(Some(0), None), ["old", "middle", "new"]);
-    }
-}
+mod tests;

@@ -1,18 +1,21 @@
 //! Removes what [`policy`] says, and counts it.
 
-use std::collections::BTreeSet;
+mod logs;
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::timeout;
 
-use super::policy::{self, Spool, SpoolLimits};
-use crate::activity_log::{LogError, LogFile};
-use crate::domain::{InvocationId, Phase};
+pub use self::logs::logs;
+pub(super) use self::logs::open_ids;
+use super::policy::{self, Spool, SpoolLimits, Why};
+use crate::activity_log::LogError;
+use crate::domain::Phase;
 use crate::projects::{Project, Upkeep};
 use crate::store::StoreError;
 
@@ -25,6 +28,22 @@ const EVENTS: u32 = 100_000;
 /// A state folder on its way out: renamed first, so that it is there wholly or not at all.
 const REMOVING: &str = ".removing-";
 
+/// Told one by one; more are only counted. An answer with so many is some 200 KiB.
+const MOST_ITEMS: usize = 1000;
+
+/// One log or state folder that went, or would.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// The project of a log.
+    pub project: Option<PathBuf>,
+    /// The log's invocation, or the folder's name.
+    pub name: String,
+    /// Bytes in it.
+    pub bytes: u64,
+    /// Why it goes.
+    pub why: Why,
+}
+
 /// What was removed, or would be in a dry run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Swept {
@@ -34,6 +53,8 @@ pub struct Swept {
     pub bytes: u64,
     /// Kept although old enough: their invocations are not over.
     pub kept_running: u64,
+    /// The first of them, each with its reason.
+    pub items: Vec<Item>,
     /// What could not be removed, and why; one line each.
     pub failures: Vec<String>,
 }
@@ -44,12 +65,17 @@ impl Swept {
         self.files += other.files;
         self.bytes += other.bytes;
         self.kept_running += other.kept_running;
+        let room = MOST_ITEMS.saturating_sub(self.items.len());
+        self.items.extend(other.items.into_iter().take(room));
         self.failures.extend(other.failures);
     }
 
-    fn gone(&mut self, bytes: u64) {
+    fn gone(&mut self, item: Item) {
         self.files += 1;
-        self.bytes += bytes;
+        self.bytes += item.bytes;
+        if self.items.len() < MOST_ITEMS {
+            self.items.push(item);
+        }
     }
 }
 
@@ -74,64 +100,6 @@ pub enum SweepError {
     /// The daemon stops.
     #[error("the daemon is stopping")]
     Closed,
-}
-
-/// Removes a project's logs last written more than `days` ago: none with `None`, those of all
-/// ended invocations with zero. What a crash left of logs that were being made goes too.
-pub async fn logs(
-    project: &Arc<Project>,
-    _alone: &Upkeep,
-    days: Option<u32>,
-    dry_run: bool,
-    now: SystemTime,
-) -> Result<Swept, SweepError> {
-    let listed = Arc::clone(project);
-    let (files, unfinished) =
-        blocking(move || Ok::<_, LogError>((listed.logs().files()?, listed.logs().unfinished()?)))
-            .await??;
-    // Asked after the listing: whose log was listed has its row by now, so one that began
-    // meanwhile is among these or has no log in the list.
-    let open = open_ids(project).await?;
-    let sorted = policy::logs(&files, &open, now, days);
-    let mut swept = Swept {
-        kept_running: sorted.kept_running,
-        ..Swept::default()
-    };
-    if dry_run {
-        sorted.expired.iter().for_each(|file| swept.gone(file.len));
-        return Ok(swept);
-    }
-    let project = Arc::clone(project);
-    blocking(move || {
-        for file in sorted.expired {
-            remove_log(&project, file, &mut swept);
-        }
-        // Those of open ones are being made; of ended ones only somebody at the upkeep makes any.
-        for id in unfinished.into_iter().filter(|id| !open.contains(id)) {
-            if let Err(error) = project.logs().remove_unfinished(id) {
-                swept.failures.push(error.to_string());
-            }
-        }
-        swept
-    })
-    .await
-}
-
-async fn open_ids(project: &Project) -> Result<BTreeSet<InvocationId>, StoreError> {
-    let mut open = project.store.unfinished().await?;
-    open.extend(project.store.foreign_running().await?);
-    Ok(open.into_iter().map(|invocation| invocation.id).collect())
-}
-
-fn remove_log(project: &Project, file: LogFile, swept: &mut Swept) {
-    match project.logs().remove(file.id) {
-        Ok(true) => swept.gone(file.len),
-        Ok(false) => {}
-        Err(error) => {
-            let path = project.logs().path(file.id);
-            swept.failures.push(format!("{}: {error}", path.display()));
-        }
-    }
 }
 
 /// Removes old lifecycle events of a project, and tells how many.
@@ -174,13 +142,14 @@ pub async fn spools(
     }
     let expired = policy::spools(all, now, limits);
     if dry_run {
-        expired.iter().for_each(|spool| swept.gone(spool.bytes));
+        let items = expired.into_iter().map(item);
+        items.for_each(|item| swept.gone(item));
         return Ok(swept);
     }
     blocking(move || {
-        for spool in expired {
+        for (spool, why) in expired {
             match remove_folder(&folder, &spool.uuid) {
-                Ok(()) => swept.gone(spool.bytes),
+                Ok(()) => swept.gone(item((spool, why))),
                 Err(error) => swept.failures.push(format!("{}: {error}", spool.uuid)),
             }
         }
@@ -188,6 +157,15 @@ pub async fn spools(
         swept
     })
     .await
+}
+
+fn item((spool, why): (Spool, Why)) -> Item {
+    Item {
+        project: None,
+        name: spool.uuid,
+        bytes: spool.bytes,
+        why,
+    }
 }
 
 /// Whether an open project has a row for this folder, and if so when it ended, if it has. A project

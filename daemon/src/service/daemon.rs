@@ -172,6 +172,8 @@ impl v1::daemon_server::Daemon for Service {
             spools_removed: count(report.spools_removed),
             failures: report.failures,
             spool_bytes_removed: count(report.spool_bytes_removed),
+            logs_compressed: count(report.logs_compressed),
+            bytes_saved: count(report.bytes_saved),
         }))
     }
 

@@ -8,6 +8,7 @@
 mod accept;
 mod asked;
 mod browsing;
+mod cleaning;
 mod configuration;
 mod convert;
 mod daemon;

@@ -6,14 +6,11 @@ use steroids_proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::peer::peer;
-use super::refusal::invalid;
 use super::stream::{Outgoing, outgoing};
 use super::watching::Watching;
 use super::{Service, convert, status};
 use crate::projects::ProjectState;
-use crate::retention::{Swept, sweep};
 use crate::supervise::Scope;
-use crate::wakeup::NO_AGES;
 
 #[tonic::async_trait]
 impl v1::projects_server::Projects for Service {
@@ -91,29 +88,18 @@ impl v1::projects_server::Projects for Service {
         &self,
         request: Request<v1::CleanupLogsRequest>,
     ) -> Result<Response<v1::CleanupLogsResponse>, Status> {
-        let request = request.into_inner();
-        let days = match request.days.map(u32::try_from) {
-            Some(Ok(days)) => Some(days),
-            Some(Err(_)) => return Err(invalid("days", "must not be negative")),
-            None => self.wakeups.settings().retention.log_days,
-        };
-        let mut answer = v1::CleanupLogsResponse::default();
-        let by_age = days.is_some_and(|days| days > 0);
-        if by_age && !self.wakeups.ages_are_known().await {
-            answer.failures.push(NO_AGES.to_owned());
-            return Ok(Response::new(answer));
-        }
-        let alone = self.projects.upkeep().await;
-        for project in self.projects_at(&request.project).await? {
-            let now = steroids_failpoint::wall_clock();
-            match sweep::logs(&project, &alone, days, request.dry_run, now).await {
-                Ok(swept) => add(&mut answer, swept),
-                Err(error) => answer
-                    .failures
-                    .push(format!("{}: {error}", project.root.display())),
-            }
-        }
-        Ok(Response::new(answer))
+        self.clean_logs(request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn cleanup_spools(
+        &self,
+        request: Request<v1::CleanupSpoolsRequest>,
+    ) -> Result<Response<v1::CleanupSpoolsResponse>, Status> {
+        self.clean_spools(request.into_inner())
+            .await
+            .map(Response::new)
     }
 
     type WatchStream = Outgoing<v1::WatchResponse>;
@@ -148,12 +134,4 @@ fn shown(state: ProjectState) -> v1::Project {
         running: state.running,
         registered_at_ms: state.registered_at_ms,
     }
-}
-
-fn add(answer: &mut v1::CleanupLogsResponse, swept: Swept) {
-    let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    answer.files += count(swept.files);
-    answer.bytes += count(swept.bytes);
-    answer.kept_running += count(swept.kept_running);
-    answer.failures.extend(swept.failures);
 }

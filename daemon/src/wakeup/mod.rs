@@ -10,11 +10,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use crate::projects::{Project, Projects, Upkeep};
-use crate::retention::policy::SpoolLimits;
+use crate::retention::compress::{self, Compressed};
 use crate::retention::{self, Swept, sweep};
 use crate::supervise::{Scope, Supervisor};
 
@@ -34,8 +34,8 @@ pub const NO_AGES: &str = "the wall clock has jumped: nothing is removed for its
 /// hangs would keep the rest of the pass from all projects.
 const LOOK_WITHIN: Duration = Duration::from_secs(10);
 
-/// So long may one project's logs or events be swept: removing a hundred thousand files takes
-/// seconds. What takes longer goes on behind, and the pass with the next project.
+/// So long may one project's events be swept, or its logs be compressed. What takes longer goes on
+/// behind, and the pass with the next project.
 const SWEEP_WITHIN: Duration = Duration::from_secs(120);
 
 /// So long is waited for whoever is at the upkeep of ended invocations: a log is made anew within
@@ -44,6 +44,10 @@ const ALONE_WITHIN: Duration = Duration::from_secs(30);
 
 /// Why nothing was removed by a pass.
 const NOT_ALONE: &str = "nothing was removed: a log is being made anew, and its disk takes long; the next pass tries again";
+
+/// After this no further log is compressed in a pass: who asks for one, or for a log to be made anew,
+/// waits for it.
+const COMPRESS_WITHIN: Duration = Duration::from_secs(20);
 
 /// What a pass did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,6 +62,10 @@ pub struct Report {
     pub spools_removed: u64,
     /// Bytes in them.
     pub spool_bytes_removed: u64,
+    /// Logs compressed.
+    pub logs_compressed: u64,
+    /// Bytes that they take less.
+    pub bytes_saved: u64,
     /// What could not be done, one line each.
     pub failures: Vec<String>,
 }
@@ -72,26 +80,21 @@ pub async fn pass(supervisor: &Supervisor, projects: &Projects, settings: &Setti
     let found = supervisor.reconcile(Scope::Wakeup).await;
     let mut failures = Vec::new();
     let known = ages_are_known(supervisor.state_dir()).await;
-    let days = |days: Option<u32>| days.filter(|_| known);
-    let ages = Ages {
-        log_days: days(settings.retention.log_days),
-        spools: SpoolLimits {
-            days: days(settings.retention.spool_days),
-            max_bytes: settings.retention.max_bytes,
-        },
-    };
-    let (logs, spools) = match alone(projects).await {
+    let (logs, spools, compressed) = match alone(projects).await {
         Some(alone) => {
             let state_dir = supervisor.state_dir();
-            sweep_all(state_dir, &answering, &alone, ages, &mut failures).await
+            let limits = &settings.retention;
+            sweep_all(state_dir, &answering, &alone, limits, known).await
         }
         None => {
             failures.push(NOT_ALONE.to_owned());
-            <(Swept, Swept)>::default()
+            Default::default()
         }
     };
+    sweep_events(&answering, &mut failures).await;
     failures.extend(logs.failures);
     failures.extend(spools.failures);
+    failures.extend(compressed.failures);
     for failure in &failures {
         warn!(%failure, "maintenance left something undone");
     }
@@ -105,11 +108,19 @@ pub async fn pass(supervisor: &Supervisor, projects: &Projects, settings: &Setti
         bytes_removed: logs.bytes,
         spools_removed: spools.files,
         spool_bytes_removed: spools.bytes,
+        logs_compressed: compressed.files,
+        bytes_saved: compressed.saved,
         failures,
     };
     info!(
         report.reconciled,
-        report.logs_removed, report.spools_removed, "maintenance done"
+        report.logs_removed,
+        report.bytes_removed,
+        report.spools_removed,
+        report.spool_bytes_removed,
+        report.logs_compressed,
+        report.bytes_saved,
+        "maintenance done"
     );
     report
 }
@@ -119,52 +130,64 @@ async fn alone(projects: &Projects) -> Option<Upkeep> {
     timeout(ALONE_WITHIN, projects.upkeep()).await.ok()
 }
 
-/// What may be removed.
-struct Ages {
-    log_days: Option<u32>,
-    spools: SpoolLimits,
-}
-
-/// Removes what is old enough: logs and state folders.
+/// Removes what may go, logs and state folders, and compresses what is to be.
 async fn sweep_all(
     state_dir: &Path,
     projects: &[Arc<Project>],
     alone: &Upkeep,
-    ages: Ages,
-    failures: &mut Vec<String>,
-) -> (Swept, Swept) {
-    let logs = sweep_logs(projects, alone, ages.log_days, failures).await;
-    let now = steroids_failpoint::wall_clock();
-    let swept = sweep::spools(state_dir, projects, alone, ages.spools, false, now);
+    settings: &retention::Settings,
+    ages_are_known: bool,
+) -> (Swept, Swept, Compressed) {
+    let now = steroids_failpoint::wall_clock;
+    let limits = settings.of_logs(ages_are_known);
+    let logs = sweep::logs(projects, alone, &limits, false, now()).await;
+    let limits = settings.of_spools(ages_are_known);
+    let swept = sweep::spools(state_dir, projects, alone, limits, false, now());
     let spools = swept.await.unwrap_or_else(|error| {
-        failures.push(error.to_string());
-        Swept::default()
+        let mut none = Swept::default();
+        none.failures.push(error.to_string());
+        none
     });
-    (logs, spools)
+    let after = settings.compress_after.filter(|_| ages_are_known);
+    let compressed = compress(projects, alone, after).await;
+    (logs, spools, compressed)
 }
 
-async fn sweep_logs(
-    projects: &[Arc<Project>],
-    alone: &Upkeep,
-    days: Option<u32>,
-    failures: &mut Vec<String>,
-) -> Swept {
-    let mut all = Swept::default();
+async fn sweep_events(projects: &[Arc<Project>], failures: &mut Vec<String>) {
     for project in projects {
-        let now = steroids_failpoint::wall_clock();
         let failed = |error: &dyn Display| format!("{}: {error}", project.root.display());
-        match timeout(SWEEP_WITHIN, sweep::logs(project, alone, days, false, now)).await {
-            Ok(Ok(swept)) => all.add(swept),
-            Ok(Err(error)) => failures.push(failed(&error)),
-            Err(_) => {
-                failures.push(failed(&"its disk does not answer"));
-                continue;
-            }
-        }
         match timeout(SWEEP_WITHIN, sweep::events(project)).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => failures.push(failed(&error)),
             Err(_) => failures.push(failed(&"its database does not answer")),
+        }
+    }
+}
+
+async fn compress(
+    projects: &[Arc<Project>],
+    alone: &Upkeep,
+    after: Option<Duration>,
+) -> Compressed {
+    let mut all = Compressed::default();
+    let Some(after) = after else {
+        return all;
+    };
+    let until = Instant::now() + COMPRESS_WITHIN;
+    for project in projects {
+        let now = steroids_failpoint::wall_clock();
+        let compressing = compress::logs(project, alone, after, now, until);
+        match timeout(SWEEP_WITHIN, compressing).await {
+            Ok(done) => {
+                all.files += done.files;
+                all.saved += done.saved;
+                all.failures.extend(done.failures);
+            }
+            Err(_) => {
+                let root = project.root.display();
+                all.failures
+                    .push(format!("{root}: its disk does not answer"));
+            }
         }
     }
     all

@@ -32,6 +32,8 @@ pub(crate) async fn run(_: &Args, session: &mut Session) -> Result<Exit, Failure
             "bytesRemoved": done.bytes_removed,
             "spoolsRemoved": done.spools_removed,
             "spoolBytesRemoved": done.spool_bytes_removed,
+            "logsCompressed": done.logs_compressed,
+            "bytesSaved": done.bytes_saved,
             "failures": done.failures,
         }))?;
     } else {
@@ -47,6 +49,13 @@ pub(crate) async fn run(_: &Args, session: &mut Session) -> Result<Exit, Failure
             "spools        {} ({spools})",
             done.spools_removed
         ))?;
+        if done.logs_compressed > 0 {
+            let saved = format::bytes(done.bytes_saved);
+            session.out.line(format_args!(
+                "compressed    {} ({saved} less)",
+                done.logs_compressed
+            ))?;
+        }
         session.out.flush()?;
         for failure in &done.failures {
             session.note(format_args!("not done: {failure}"));

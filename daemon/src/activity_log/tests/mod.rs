@@ -1,6 +1,7 @@
 //! The files themselves: writing, reading, recovering, and what may stand in their place.
 
 mod cached;
+mod packed;
 mod recover;
 
 use std::fs;

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use super::*;
-use crate::domain::{Evidence, Outcome};
+use crate::domain::{Evidence, InvocationId, Outcome};
 use crate::projects::Projects;
+use crate::retention::policy::LogLimits;
 use crate::store::{Begun, Ending, NewInvocation};
 
 const DAY: u64 = 24 * 60 * 60;
@@ -132,8 +133,12 @@ async fn old_logs_go_and_nothing_else() {
 
 async fn sweep_logs(room: &Room, days: Option<u32>, dry_run: bool) -> Swept {
     let alone = room.projects.upkeep().await;
-    let swept = logs(&room.project, &alone, days, dry_run, now()).await;
-    swept.unwrap()
+    let limits = LogLimits {
+        days,
+        ..LogLimits::default()
+    };
+    let projects = [Arc::clone(&room.project)];
+    logs(&projects, &alone, &limits, dry_run, now()).await
 }
 
 #[tokio::test]

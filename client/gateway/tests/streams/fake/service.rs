@@ -352,6 +352,13 @@ impl v1::projects_server::Projects for Shared {
         unasked()
     }
 
+    async fn cleanup_spools(
+        &self,
+        _: Request<v1::CleanupSpoolsRequest>,
+    ) -> Answer<v1::CleanupSpoolsResponse> {
+        unasked()
+    }
+
     async fn cleanup_logs(
         &self,
         _: Request<v1::CleanupLogsRequest>,

@@ -107,6 +107,8 @@ impl Client {
         status = daemon.status(v1::StatusRequest) -> v1::StatusResponse, DEADLINE;
         /// Runs the maintenance pass.
         wakeup = daemon.wakeup(v1::WakeupRequest) -> v1::WakeupResponse, LONG_DEADLINE;
+        /// Has the daemon read its configuration again.
+        reload = daemon.reload(v1::ReloadRequest) -> v1::ReloadResponse, DEADLINE;
         /// The configured hooks.
         hooks = daemon.list_hooks(v1::ListHooksRequest) -> v1::ListHooksResponse, DEADLINE;
         /// Delivers a test by a hook; answers when it was, or was not.

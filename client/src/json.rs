@@ -405,6 +405,15 @@ pub fn status(it: &v1::StatusResponse) -> Value {
     if !it.config.is_empty() {
         shape["config"] = it.config.as_str().into();
     }
+    if it.config_loaded_at_ms > 0 {
+        shape["configLoadedAtMs"] = it.config_loaded_at_ms.into();
+    }
+    if !it.config_pending.is_empty() {
+        shape["configPending"] = it.config_pending.as_slice().into();
+    }
+    if !it.config_error.is_empty() {
+        shape["configError"] = it.config_error.as_str().into();
+    }
     if it.last_wakeup_at_ms > 0 {
         shape["lastWakeupAtMs"] = it.last_wakeup_at_ms.into();
     }

@@ -7,8 +7,9 @@ use crate::logging::Format;
 
 /// Runs AI coding agents unattended and keeps every line they print.
 ///
-/// Stays in the foreground; TERM, INT or HUP end it within five seconds, and the agents go on. Exits
-/// with 0 when told to end, 4 when refused (another daemon, an unsafe folder, root), 78 on configuration.
+/// Stays in the foreground; TERM or INT end it within five seconds, and the agents go on. HUP has it
+/// read its configuration again, and ends it when its terminal has gone. Under systemd it serves by the
+/// socket that it is given, tells when it is ready and feeds the watchdog. Exits with 0 when told to end, 4 when refused (another daemon, an unsafe folder, root), 78 on configuration.
 #[derive(Debug, Parser)]
 #[command(name = "steroidsd", version)]
 pub struct Arguments {

@@ -4,12 +4,12 @@
 
 use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use steroids_journal::{Journal, SOCKET};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::prelude::*;
+use tracing_subscriber::{EnvFilter, reload};
 
 use crate::domain::Secrets;
 
@@ -19,6 +19,16 @@ static SECRETS: LazyLock<Secrets> = LazyLock::new(Secrets::default);
 /// What the log hides; who knows of a secret tells it here.
 pub fn secrets() -> Secrets {
     SECRETS.clone()
+}
+
+/// Changes what is logged; there once the log has been started.
+static LEVEL: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
+
+/// Logs by this level from now on; it was checked when the configuration was read.
+pub fn set_level(level: &str) {
+    if let Some(set) = LEVEL.get() {
+        set(EnvFilter::new(level));
+    }
 }
 
 /// How the log is written.
@@ -39,7 +49,10 @@ pub fn start(format: Option<Format>, level: &str) {
         && let Ok(journal) =
             Journal::open(Path::new(SOCKET), "steroidsd", |text| SECRETS.hide(text))
     {
-        let layers = tracing_subscriber::registry().with(EnvFilter::new(level));
+        let (filter, handle) = reload::Layer::new(EnvFilter::new(level));
+        let set = move |filter| drop(handle.reload(filter));
+        let _ = LEVEL.set(Box::new(set));
+        let layers = tracing_subscriber::registry().with(filter);
         // Refused as below.
         let _ = layers.with(journal).try_init();
         return;
@@ -55,12 +68,22 @@ pub fn start(format: Option<Format>, level: &str) {
         .with_writer(Hiding);
     // Only a subscriber that is set already can refuse, as in a test that runs two daemons.
     let _ = match format.unwrap_or(suited) {
-        Format::Human => builder.with_ansi(is_terminal).try_init(),
-        Format::Json => builder
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .try_init(),
+        Format::Human => {
+            let builder = builder.with_ansi(is_terminal).with_filter_reloading();
+            let handle = builder.reload_handle();
+            // It fails only where the subscriber is gone.
+            let set = move |filter| drop(handle.reload(filter));
+            let _ = LEVEL.set(Box::new(set));
+            builder.try_init()
+        }
+        Format::Json => {
+            let builder = builder.json().flatten_event(true);
+            let builder = builder.with_current_span(false).with_filter_reloading();
+            let handle = builder.reload_handle();
+            let set = move |filter| drop(handle.reload(filter));
+            let _ = LEVEL.set(Box::new(set));
+            builder.try_init()
+        }
     };
 }
 

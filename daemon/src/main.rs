@@ -1,5 +1,6 @@
 //! The daemon's front door: flags, configuration, logging, run, exit code.
 
+use std::os::unix::net::UnixListener;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -22,6 +23,11 @@ fn main() -> ExitCode {
     if arguments.check_config {
         return tell(&config);
     }
+    // Before anything is opened, since descriptors come by number.
+    let passed = match run::passed_socket(&config.socket) {
+        Ok(passed) => passed,
+        Err(error) => return complain(78, &error.into()),
+    };
     match run::as_first_process() {
         Ok(None) => {}
         Ok(Some(code)) => return ExitCode::from(code),
@@ -34,16 +40,16 @@ fn main() -> ExitCode {
         }
     }
     logging::start(arguments.log_format, &config.log_level);
-    match run_to_end(config) {
+    match run_to_end(config, passed) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(run::exit_code(&error), &error),
     }
 }
 
-fn run_to_end(config: Config) -> anyhow::Result<()> {
+fn run_to_end(config: Config, passed: Option<UnixListener>) -> anyhow::Result<()> {
     run::check_descriptors()?;
     let runtime = tokio::runtime::Runtime::new()?;
-    let ended = runtime.block_on(run::until_signal(config));
+    let ended = runtime.block_on(run::until_signal(config, passed));
     // Whoever still hangs in a system call is not waited for.
     runtime.shutdown_timeout(Duration::from_millis(300));
     ended

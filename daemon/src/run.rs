@@ -8,16 +8,22 @@
 //!
 //! Invocations are not ours to end: they live on in their shims, and the next daemon takes them up.
 
+mod activation;
 mod first;
+mod notify;
+mod reload;
 mod rooms;
 mod sys;
 #[cfg(test)]
 mod tests;
+mod watchdog;
 
+use std::io::IsTerminal as _;
+use std::os::unix::net::UnixListener;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -25,7 +31,10 @@ use tracing::{info, warn};
 use crate::config::Config;
 use crate::service::listen::{self, Claim, ListenError};
 use crate::service::lock::{DaemonLock, LockError};
+use crate::service::reload::{Reload, Reloads};
+pub use activation::{PassedError, passed_socket};
 pub use first::as_first_process;
+use notify::{Told, tell};
 use rooms::{NoShim, Rooms};
 pub use sys::{take_signals, tune_allocator};
 
@@ -37,7 +46,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// The exit code for an error of [`run`]: 4 refused, 78 configuration, 1 anything else.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     let is_setting = matches!(error.downcast_ref(), Some(ListenError::TooLong { .. }));
-    if is_setting || error.is::<NoShim>() || error.is::<FewDescriptors>() {
+    if is_setting
+        || error.is::<NoShim>()
+        || error.is::<FewDescriptors>()
+        || error.is::<PassedError>()
+    {
         78
     } else if error.is::<RootRefused>() || error.is::<ListenError>() || error.is::<LockError>() {
         4
@@ -46,20 +59,32 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     }
 }
 
-/// Runs a daemon until TERM, INT or HUP.
+/// What a daemon is given besides its configuration.
+struct Given {
+    /// The socket to serve, where the service manager has made it.
+    passed: Option<UnixListener>,
+    /// Who may ask for another configuration, and who is asked.
+    reload: (Reload, Reloads),
+}
+
+/// Runs a daemon until TERM or INT; HUP reloads its configuration, or ends it where it is the terminal
+/// that has hung up. `passed` is what it serves by, where the service manager has made that.
 ///
 /// # Errors
 /// As [`run`].
-pub async fn until_signal(config: Config) -> anyhow::Result<()> {
+pub async fn until_signal(config: Config, passed: Option<UnixListener>) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let mut signals = Vec::new();
-    for kind in [
-        SignalKind::terminate(),
-        SignalKind::interrupt(),
-        SignalKind::hangup(),
-    ] {
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
         signals.push(signal(kind).context("cannot wait for signals")?);
     }
+    let hangups = signal(SignalKind::hangup()).context("cannot wait for signals")?;
+    let (reload, reloads) = Reload::new();
+    let on_hangup = on_hangup(hangups, reload.clone(), stop.clone());
+    let given = Given {
+        passed,
+        reload: (reload, reloads),
+    };
     let told = stop.clone();
     let tell = async move {
         let arrivals = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
@@ -69,9 +94,31 @@ pub async fn until_signal(config: Config) -> anyhow::Result<()> {
         std::future::pending().await
     };
     tokio::select! {
-        ended = run(config, stop) => ended,
+        ended = run_with(config, stop, given) => ended,
         () = tell => Ok(()),
+        () = on_hangup => Ok(()),
     }
+}
+
+/// Never ends.
+async fn on_hangup(mut hangups: Signal, reload: Reload, stop: CancellationToken) {
+    let had_terminal = has_terminal();
+    while hangups.recv().await.is_some() {
+        if had_terminal && !has_terminal() {
+            stop.cancel();
+            break;
+        }
+        // What came of it is told in the log and by the status.
+        let _ = reload.ask().await;
+    }
+    std::future::pending().await
+}
+
+/// False also of a terminal that has hung up.
+fn has_terminal() -> bool {
+    std::io::stdin().is_terminal()
+        || std::io::stdout().is_terminal()
+        || std::io::stderr().is_terminal()
 }
 
 /// Runs a daemon until `stop`, or until a client asks for its end.
@@ -79,6 +126,14 @@ pub async fn until_signal(config: Config) -> anyhow::Result<()> {
 /// # Errors
 /// Where it cannot start, or the server fails; [`exit_code`] says what that is to the caller.
 pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
+    let given = Given {
+        passed: None,
+        reload: Reload::new(),
+    };
+    run_with(config, stop, given).await
+}
+
+async fn run_with(config: Config, stop: CancellationToken, given: Given) -> anyhow::Result<()> {
     check_user(&config)?;
     let started = SystemTime::now();
     let pid = std::process::id();
@@ -87,10 +142,15 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let lock = config.state_dir.join("steroidsd.lock");
     let _lock = when_free(|| DaemonLock::acquire(&lock, &holder), LockError::is_held).await?;
     listen::closed_folder(&config.runtime_dir)?;
-    let claim = || listen::claim(&config.socket, &holder);
+    let claim = || match &given.passed {
+        Some(_) => listen::claim_passed(&config.socket, &holder),
+        None => listen::claim(&config.socket, &holder),
+    };
     let claim = when_free(claim, ListenError::is_held).await?;
-    let rooms = Rooms::build(&config, started, stop.clone()).await?;
+    let rooms = Rooms::build(&config, started, stop.clone(), given.reload).await?;
+    let claim = (claim, given.passed);
     let ended = serve(&rooms, claim, &config, &stop).await;
+    tell(Told::Stopping, "Stopping; invocations go on".to_owned()).await;
     rooms.take_down().await;
     info!("stopped");
     ended
@@ -164,23 +224,38 @@ fn check_user(config: &Config) -> Result<(), RootRefused> {
 /// Takes up what runs already, then opens the socket, and serves until `stop`.
 async fn serve(
     rooms: &Rooms,
-    claim: Claim,
+    (claim, passed): (Claim, Option<UnixListener>),
     config: &Config,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
+    tell(Told::Line, "Taking up what runs".to_owned()).await;
     tokio::select! {
         biased;
         () = stop.cancelled() => return Ok(()),
         () = rooms.reconcile() => {}
     }
-    let listening = claim.bind()?;
+    let is_passed = passed.is_some();
+    let listening = match passed {
+        Some(passed) => claim.take(passed),
+        None => claim.bind()?,
+    };
     let server = rooms.serve(listening.listener, config);
     info!(
         socket = %config.socket.display(),
         state_dir = %config.state_dir.display(),
+        is_passed,
         "listening"
     );
-    let ended = rooms.until_stopped(server, stop).await;
+    tell(Told::Ready, rooms.line()).await;
+    let ended = {
+        let until_stopped = rooms.until_stopped(server, stop);
+        let fed = watchdog::feed(rooms, stop);
+        tokio::pin!(until_stopped);
+        tokio::select! {
+            ended = &mut until_stopped => ended,
+            () = fed => until_stopped.await,
+        }
+    };
     // The socket's place is kept until its connections are closed.
     drop(listening.place);
     ended

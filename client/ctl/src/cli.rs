@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
-    cleanup, completions, config, doctor, holds, hooks, init, list, migrate, projects, reproject,
+    cleanup, completions, config, doctor, holds, hooks, init, list, migrate, projects, reload, reproject,
     send, show, start, status, stop, stream, tasks, timeline, usage, wakeup, web,
 };
 use crate::complete;
@@ -95,6 +95,8 @@ pub(crate) enum Command {
     Reproject(reproject::Args),
     /// Run the maintenance pass now
     Wakeup(wakeup::Args),
+    /// Have the daemon read its configuration again
+    Reload(reload::Args),
     /// Show who is told of what happens, and how that goes
     Hooks(hooks::Args),
     /// Print the page's URL, or open it in the browser

@@ -457,6 +457,10 @@ impl v1::daemon_server::Daemon for Shared {
         Ok(Response::new(v1::TestHookResponse::default()))
     }
 
+    async fn reload(&self, _: Request<v1::ReloadRequest>) -> Answer<v1::ReloadResponse> {
+        Ok(Response::new(v1::ReloadResponse::default()))
+    }
+
     async fn drain(&self, _: Request<v1::DrainRequest>) -> Answer<v1::DrainResponse> {
         Ok(Response::new(v1::DrainResponse { running: 0 }))
     }

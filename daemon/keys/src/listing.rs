@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use toml::de::{DeArray, DeTable, DeValue};
 use toml::{Table, Value};
 
-use super::{KEYS, Key, Kind, Preset, find};
+use super::{Change, KEYS, Key, Kind, Preset, find};
 
 /// Stands for what nobody is to see.
 const MASK: &str = "\"…\"";
@@ -81,6 +81,18 @@ impl Listing {
     /// The entry of a key.
     pub fn get(&self, path: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.path == path)
+    }
+
+    /// What counts once a newer one was read by a daemon that goes on: of keys that take a restart, what
+    /// counted before.
+    #[must_use]
+    pub fn reloaded(&self, newer: Listing) -> Listing {
+        let is_taken = |entry: &Entry| entry.row.is_some_and(|row| row.change == Change::Reload);
+        let kept = self.entries.iter().filter(|entry| !is_taken(entry));
+        let mut entries: Vec<Entry> = kept.cloned().collect();
+        entries.extend(newer.entries.into_iter().filter(is_taken));
+        entries.sort_by_key(|entry| entry.row.map_or(usize::MAX, place));
+        Listing { entries }
     }
 
     /// The keys that this listing and another one differ in, whoever says them.

@@ -1,6 +1,6 @@
 //! The rows: every table, then every key, in the order in which they are shown.
 
-use super::Change::{Gateway, Restart};
+use super::Change::{Gateway, Reload, Restart};
 use super::Kind::{
     Choice, Choices, Days, Dollars, Duration, Flag, Inline, Number, Path, Pointer, Price, Secret,
     Secrets, Share, Size, Text, Texts, Tokens, Url, Yes,
@@ -48,10 +48,10 @@ pub const KEYS: &[Key] = keys! {
     ["daemon"]
     "socket": Path, Else("`steroidsd.sock` in `$XDG_RUNTIME_DIR/steroids`, or in `run` of the state folder"), Restart, "The gRPC socket; also `--socket`, `STEROIDS_SOCKET`.";
     "state_dir": Path, Else("`$XDG_STATE_HOME/steroids`"), Restart, "What must outlive the daemon; also `--state-dir`, `STEROIDS_STATE_DIR`.";
-    "log_level": Text, Is("\"info\""), Restart, "A level (error, warn, info, debug, trace, off), or directives such as `steroidsd=debug,h2=warn`; also `--log-level`.";
-    "wakeup_interval": Duration, Is("\"5m\""), Restart, "Between two maintenance passes; `\"\"` makes one on request only.";
-    "max_running": Number(1, 10_000), Is("8"), Restart, "Invocations at a time; a start beyond it waits.";
-    "min_free": Size, Is("\"200 MiB\""), Restart, "Free space, of the state folder and of the project, below which a start is refused; `\"\"` asks for none.";
+    "log_level": Text, Is("\"info\""), Reload, "A level (error, warn, info, debug, trace, off), or directives such as `steroidsd=debug,h2=warn`; also `--log-level`.";
+    "wakeup_interval": Duration, Is("\"5m\""), Reload, "Between two maintenance passes; `\"\"` makes one on request only.";
+    "max_running": Number(1, 10_000), Is("8"), Reload, "Invocations at a time; a start beyond it waits.";
+    "min_free": Size, Is("\"200 MiB\""), Reload, "Free space, of the state folder and of the project, below which a start is refused; `\"\"` asks for none.";
     "max_connections": Number(1, 10_000), Is("64"), Restart, "Clients at a time; who comes later waits.";
     "max_streams": Number(1, 10_000), Is("64"), Restart, "Open calls and streams of one connection.";
     "launcher": Choice(&["auto", "fork"]), Is("\"auto\""), Restart, "How shims are started.";
@@ -59,117 +59,117 @@ pub const KEYS: &[Key] = keys! {
     "allow_root": Yes, Is("false"), Restart, "Whether it may run as root, as every agent then does; also `--allow-root`, `STEROIDS_ALLOW_ROOT=1`.";
 
     ["projects"]
-    "max_running": Number(1, 10_000), Else("not bounded"), Restart, "Invocations at a time in each project.";
+    "max_running": Number(1, 10_000), Else("not bounded"), Reload, "Invocations at a time in each project.";
 
     ["queue"]
-    "max": Number(0, 10_000), Is("1000"), Restart, "Starts that may wait; one more is refused.";
+    "max": Number(0, 10_000), Is("1000"), Reload, "Starts that may wait; one more is refused.";
 
     ["holds"]
-    "enabled": Yes, Is("true"), Restart, "Whether reached limits hold a provider.";
-    "first": Duration, Is("\"1m\""), Restart, "How long, where the provider does not say; doubled with each limit in a row.";
-    "most": Duration, Is("\"1h\""), Restart, "The longest hold of that kind.";
+    "enabled": Yes, Is("true"), Reload, "Whether reached limits hold a provider.";
+    "first": Duration, Is("\"1m\""), Reload, "How long, where the provider does not say; doubled with each limit in a row.";
+    "most": Duration, Is("\"1h\""), Reload, "The longest hold of that kind.";
 
     ["retry"]
-    "on": Texts, Is("[]"), Restart, "Outcomes that are tried again: any but success and cancelled.";
-    "max": Number(0, 100), Is("3"), Restart, "At most so often.";
-    "first": Duration, Is("\"10s\""), Restart, "How long after, where no hold says; doubled each time.";
-    "most": Duration, Is("\"30m\""), Restart, "The longest pause.";
+    "on": Texts, Is("[]"), Reload, "Outcomes that are tried again: any but success and cancelled.";
+    "max": Number(0, 100), Is("3"), Reload, "At most so often.";
+    "first": Duration, Is("\"10s\""), Reload, "How long after, where no hold says; doubled each time.";
+    "most": Duration, Is("\"30m\""), Reload, "The longest pause.";
 
     ["limits"]
-    "silence": Duration, Is("\"15m\""), Restart, "Without output, of claude, codex, gemini and jsonl; `\"\"` is no limit. The other kinds have none by default.";
-    "tool_silence": Duration, Is("\"2h\""), Restart, "The same while a tool call is open.";
-    "wall": Duration, Is("\"\""), Restart, "In all.";
-    "post_result": Duration, Is("\"30s\""), Restart, "Without output after the CLI's final result; it is then ended, as a success.";
-    "grace": Duration, Is("\"10s\""), Restart, "Between asking to end and killing; at most an hour.";
-    "life": Choices(&["tool", "cpu", "disk"]), Is("[\"tool\", \"cpu\", \"disk\"]"), Restart, "What else than output shows that an agent is not stuck.";
+    "silence": Duration, Is("\"15m\""), Reload, "Without output, of claude, codex, gemini and jsonl; `\"\"` is no limit. The other kinds have none by default.";
+    "tool_silence": Duration, Is("\"2h\""), Reload, "The same while a tool call is open.";
+    "wall": Duration, Is("\"\""), Reload, "In all.";
+    "post_result": Duration, Is("\"30s\""), Reload, "Without output after the CLI's final result; it is then ended, as a success.";
+    "grace": Duration, Is("\"10s\""), Reload, "Between asking to end and killing; at most an hour.";
+    "life": Choices(&["tool", "cpu", "disk"]), Is("[\"tool\", \"cpu\", \"disk\"]"), Reload, "What else than output shows that an agent is not stuck.";
 
     ["retention"]
-    "log_days": Days, Is("7"), Restart, "Activity logs of ended invocations, since they were last written; 0 keeps them for ever.";
-    "spool_days": Days, Is("7"), Restart, "Raw transcripts, since their invocation ended; 0 keeps them for ever.";
-    "max_bytes": Size, Is("\"10 GiB\""), Restart, "All raw transcripts together, the oldest go first; `\"\"` is no bound.";
+    "log_days": Days, Is("7"), Reload, "Activity logs of ended invocations, since they were last written; 0 keeps them for ever.";
+    "spool_days": Days, Is("7"), Reload, "Raw transcripts, since their invocation ended; 0 keeps them for ever.";
+    "max_bytes": Size, Is("\"10 GiB\""), Reload, "All raw transcripts together, the oldest go first; `\"\"` is no bound.";
 
-    "max_log_bytes": Size, Is("\"\""), Restart, "All activity logs together, the oldest go first; `\"\"` is no bound.";
-    "max_logs": Number(0, 10_000_000), Is("0"), Restart, "All activity logs together; 0 is no bound.";
-    "project_max_log_bytes": Size, Is("\"\""), Restart, "The activity logs of each project; `\"\"` is no bound.";
-    "project_max_logs": Number(0, 10_000_000), Is("0"), Restart, "The activity logs of each project; 0 is no bound.";
-    "compress_after": Duration, Is("\"\""), Restart, "When an ended invocation's log is compressed, since it was last written; `\"\"` never.";
+    "max_log_bytes": Size, Is("\"\""), Reload, "All activity logs together, the oldest go first; `\"\"` is no bound.";
+    "max_logs": Number(0, 10_000_000), Is("0"), Reload, "All activity logs together; 0 is no bound.";
+    "project_max_log_bytes": Size, Is("\"\""), Reload, "The activity logs of each project; `\"\"` is no bound.";
+    "project_max_logs": Number(0, 10_000_000), Is("0"), Reload, "The activity logs of each project; 0 is no bound.";
+    "compress_after": Duration, Is("\"\""), Reload, "When an ended invocation's log is compressed, since it was last written; `\"\"` never.";
 
     ["redaction"]
-    "enabled": Yes, Is("true"), Restart, "Whether it is done, for invocations that start from then on.";
-    "variables": Texts, Is("[]"), Restart, "Further variables with secrets: `\"CORP_LOGIN\"`, `\"VAULT_*\"`.";
-    "patterns": Texts, Is("[]"), Restart, "Further secrets by their shape: regular expressions.";
+    "enabled": Yes, Is("true"), Reload, "Whether it is done, for invocations that start from then on.";
+    "variables": Texts, Is("[]"), Reload, "Further variables with secrets: `\"CORP_LOGIN\"`, `\"VAULT_*\"`.";
+    "patterns": Texts, Is("[]"), Reload, "Further secrets by their shape: regular expressions.";
 
     ["prices.*"]
-    "input": Price, Needed, Restart, "Tokens read.";
-    "output": Price, Needed, Restart, "Tokens written.";
-    "cached_input": Price, Else("as `input`"), Restart, "Tokens read from a cache.";
-    "cache_creation": Price, Else("as `input`"), Restart, "Tokens written to a cache.";
+    "input": Price, Needed, Reload, "Tokens read.";
+    "output": Price, Needed, Reload, "Tokens written.";
+    "cached_input": Price, Else("as `input`"), Reload, "Tokens read from a cache.";
+    "cache_creation": Price, Else("as `input`"), Reload, "Tokens written to a cache.";
 
     ["budget"]
-    "invocation_usd": Dollars, Else("not bounded"), Restart, "Of one invocation.";
-    "invocation_tokens": Tokens, Else("not bounded"), Restart, "Tokens of all kinds of one invocation, also those read from a cache.";
-    "task_usd": Dollars, Else("not bounded"), Restart, "Of a task, from its first invocation on.";
-    "task_tokens": Tokens, Else("not bounded"), Restart, "Tokens of a task.";
-    "day_usd": Dollars, Else("not bounded"), Restart, "Of all projects together, from midnight on.";
-    "day_tokens": Tokens, Else("not bounded"), Restart, "Tokens of a day.";
-    "on_reached": Choice(&["refuse", "stop"]), Is("\"refuse\""), Restart, "Whether new starts are refused, or also what runs is stopped.";
+    "invocation_usd": Dollars, Else("not bounded"), Reload, "Of one invocation.";
+    "invocation_tokens": Tokens, Else("not bounded"), Reload, "Tokens of all kinds of one invocation, also those read from a cache.";
+    "task_usd": Dollars, Else("not bounded"), Reload, "Of a task, from its first invocation on.";
+    "task_tokens": Tokens, Else("not bounded"), Reload, "Tokens of a task.";
+    "day_usd": Dollars, Else("not bounded"), Reload, "Of all projects together, from midnight on.";
+    "day_tokens": Tokens, Else("not bounded"), Reload, "Tokens of a day.";
+    "on_reached": Choice(&["refuse", "stop"]), Is("\"refuse\""), Reload, "Whether new starts are refused, or also what runs is stopped.";
 
     ["providers.*"]
-    "kind": Choice(&["claude", "codex", "gemini", "opencode", "command", "jsonl"]), Else("its name"), Restart, "Whose arguments and parser it has.";
-    "command": Text, Else("the kind's own program"), Restart, "A name on PATH, or a path; kind `jsonl` has none of its own.";
-    "model": Text, Else("the CLI's own choice"), Restart, "Where a start names none.";
-    "args": Texts, Else("the kind's own arguments"), Restart, "In the place of the default arguments; `{model}`, `{session}` and `{prompt}` are filled in.";
-    "extra_args": Texts, Is("[]"), Restart, "After the arguments.";
-    "env": Texts, Else("the kind's own list"), Restart, "Variables of the caller that pass, besides PATH, HOME, LANG and the like.";
-    "silence": Duration, Else("as in `[limits]`, or none by its kind"), Restart, "See `limits.silence`.";
-    "tool_silence": Duration, Else("as in `[limits]`"), Restart, "See `limits.tool_silence`.";
-    "wall": Duration, Else("as in `[limits]`"), Restart, "See `limits.wall`.";
-    "post_result": Duration, Else("as in `[limits]`"), Restart, "See `limits.post_result`.";
-    "grace": Duration, Else("as in `[limits]`"), Restart, "See `limits.grace`.";
-    "max_running": Number(1, 10_000), Else("not bounded"), Restart, "Invocations of this provider at a time, in all projects.";
-    "hold": Yes, Else("as `holds.enabled`"), Restart, "Whether its limits hold it.";
-    "life": Choices(&["tool", "cpu", "disk"]), Else("as in `[limits]`"), Restart, "See `limits.life`.";
+    "kind": Choice(&["claude", "codex", "gemini", "opencode", "command", "jsonl"]), Else("its name"), Reload, "Whose arguments and parser it has.";
+    "command": Text, Else("the kind's own program"), Reload, "A name on PATH, or a path; kind `jsonl` has none of its own.";
+    "model": Text, Else("the CLI's own choice"), Reload, "Where a start names none.";
+    "args": Texts, Else("the kind's own arguments"), Reload, "In the place of the default arguments; `{model}`, `{session}` and `{prompt}` are filled in.";
+    "extra_args": Texts, Is("[]"), Reload, "After the arguments.";
+    "env": Texts, Else("the kind's own list"), Reload, "Variables of the caller that pass, besides PATH, HOME, LANG and the like.";
+    "silence": Duration, Else("as in `[limits]`, or none by its kind"), Reload, "See `limits.silence`.";
+    "tool_silence": Duration, Else("as in `[limits]`"), Reload, "See `limits.tool_silence`.";
+    "wall": Duration, Else("as in `[limits]`"), Reload, "See `limits.wall`.";
+    "post_result": Duration, Else("as in `[limits]`"), Reload, "See `limits.post_result`.";
+    "grace": Duration, Else("as in `[limits]`"), Reload, "See `limits.grace`.";
+    "max_running": Number(1, 10_000), Else("not bounded"), Reload, "Invocations of this provider at a time, in all projects.";
+    "hold": Yes, Else("as `holds.enabled`"), Reload, "Whether its limits hold it.";
+    "life": Choices(&["tool", "cpu", "disk"]), Else("as in `[limits]`"), Reload, "See `limits.life`.";
 
     ["providers.*.retry"]
-    "on": Texts, Is("[]"), Restart, "See `retry.on`.";
-    "max": Number(0, 100), Is("3"), Restart, "See `retry.max`.";
+    "on": Texts, Is("[]"), Reload, "See `retry.on`.";
+    "max": Number(0, 100), Is("3"), Reload, "See `retry.max`.";
 
     ["providers.*.events[]"]
-    "when": Inline, Else("it applies to each line"), Restart, "Conditions: places, and the text, whole number, true or false of which one must stand there.";
-    "each": Pointer, Else("the line itself"), Restart, "A list; the rule is applied to each of its elements.";
-    "is_error": Flag, Else("nothing went wrong"), Restart, "Whether it tells of something that went wrong.";
-    "final": Yes, Is("false"), Restart, "It is the run's last event.";
-    "delta": Yes, Is("false"), Restart, "The text is a fragment, to be joined with the next.";
-    "total": Yes, Is("false"), Restart, "The counts are those of the whole run so far.";
-    "input_with_cached": Yes, Is("false"), Restart, "The count of input has what was cached in it.";
-    "ignore": Yes, Is("false"), Restart, "These lines are not shown.";
-    "session": Pointer, Else("none"), Restart, "What takes the session up again.";
-    "text": Pointer, Else("none"), Restart, "Words of the assistant.";
-    "thinking": Pointer, Else("none"), Restart, "Reasoning.";
-    "notice": Pointer, Else("none"), Restart, "Anything else a person may want to read.";
-    "tool": Pointer, Else("none"), Restart, "A tool's name.";
-    "command": Pointer, Else("none"), Restart, "What a person wants to read of a call.";
-    "input": Pointer, Else("none"), Restart, "A call's arguments.";
-    "call": Pointer, Else("none"), Restart, "A call's id.";
-    "result": Pointer, Else("none"), Restart, "What a call answered.";
-    "exit_code": Pointer, Else("none"), Restart, "Exit code of a shell command.";
-    "error": Pointer, Else("none"), Restart, "What went wrong.";
-    "error_code": Pointer, Else("none"), Restart, "The kind of it: an HTTP status, or a word.";
-    "resets_at": Pointer, Else("none"), Restart, "When the limit goes away that it tells of.";
-    "answer": Pointer, Else("none"), Restart, "The final answer.";
-    "input_tokens": Pointer, Else("none"), Restart, "Tokens read.";
-    "output_tokens": Pointer, Else("none"), Restart, "Tokens written.";
-    "cached_tokens": Pointer, Else("none"), Restart, "Tokens read from a cache.";
-    "cache_write_tokens": Pointer, Else("none"), Restart, "Tokens written to a cache.";
-    "cost": Pointer, Else("none"), Restart, "Cost in US dollars.";
+    "when": Inline, Else("it applies to each line"), Reload, "Conditions: places, and the text, whole number, true or false of which one must stand there.";
+    "each": Pointer, Else("the line itself"), Reload, "A list; the rule is applied to each of its elements.";
+    "is_error": Flag, Else("nothing went wrong"), Reload, "Whether it tells of something that went wrong.";
+    "final": Yes, Is("false"), Reload, "It is the run's last event.";
+    "delta": Yes, Is("false"), Reload, "The text is a fragment, to be joined with the next.";
+    "total": Yes, Is("false"), Reload, "The counts are those of the whole run so far.";
+    "input_with_cached": Yes, Is("false"), Reload, "The count of input has what was cached in it.";
+    "ignore": Yes, Is("false"), Reload, "These lines are not shown.";
+    "session": Pointer, Else("none"), Reload, "What takes the session up again.";
+    "text": Pointer, Else("none"), Reload, "Words of the assistant.";
+    "thinking": Pointer, Else("none"), Reload, "Reasoning.";
+    "notice": Pointer, Else("none"), Reload, "Anything else a person may want to read.";
+    "tool": Pointer, Else("none"), Reload, "A tool's name.";
+    "command": Pointer, Else("none"), Reload, "What a person wants to read of a call.";
+    "input": Pointer, Else("none"), Reload, "A call's arguments.";
+    "call": Pointer, Else("none"), Reload, "A call's id.";
+    "result": Pointer, Else("none"), Reload, "What a call answered.";
+    "exit_code": Pointer, Else("none"), Reload, "Exit code of a shell command.";
+    "error": Pointer, Else("none"), Reload, "What went wrong.";
+    "error_code": Pointer, Else("none"), Reload, "The kind of it: an HTTP status, or a word.";
+    "resets_at": Pointer, Else("none"), Reload, "When the limit goes away that it tells of.";
+    "answer": Pointer, Else("none"), Reload, "The final answer.";
+    "input_tokens": Pointer, Else("none"), Reload, "Tokens read.";
+    "output_tokens": Pointer, Else("none"), Reload, "Tokens written.";
+    "cached_tokens": Pointer, Else("none"), Reload, "Tokens read from a cache.";
+    "cache_write_tokens": Pointer, Else("none"), Reload, "Tokens written to a cache.";
+    "cost": Pointer, Else("none"), Reload, "Cost in US dollars.";
 
     ["providers.*.errors"]
-    "rate_limited": Texts, Else("none"), Restart, "A limit that goes away by itself.";
-    "credit_exhausted": Texts, Else("none"), Restart, "A limit that does not.";
-    "auth": Texts, Else("none"), Restart, "Missing or refused credentials.";
-    "context_exceeded": Texts, Else("none"), Restart, "Too long a context.";
-    "model_not_found": Texts, Else("none"), Restart, "A model that does not exist.";
-    "overloaded": Texts, Else("none"), Restart, "A provider that is overloaded.";
+    "rate_limited": Texts, Else("none"), Reload, "A limit that goes away by itself.";
+    "credit_exhausted": Texts, Else("none"), Reload, "A limit that does not.";
+    "auth": Texts, Else("none"), Reload, "Missing or refused credentials.";
+    "context_exceeded": Texts, Else("none"), Reload, "Too long a context.";
+    "model_not_found": Texts, Else("none"), Reload, "A model that does not exist.";
+    "overloaded": Texts, Else("none"), Reload, "A provider that is overloaded.";
 
     ["hooks[]"]
     "name": Text, Needed, Restart, "Names it in `steroidsctl hooks` and in the log.";

@@ -16,6 +16,7 @@ mod otlp;
 mod places;
 mod prices;
 mod queue;
+mod reload;
 mod retention;
 mod section;
 mod set;
@@ -33,6 +34,7 @@ use steroids_keys::Listing;
 pub use error::ConfigError;
 pub use flags::Flags;
 pub use places::Places;
+pub use reload::Changes;
 
 use crate::domain::Prices;
 use crate::hooks::{Environment, HookSettings};
@@ -99,6 +101,8 @@ pub struct Config {
     pub environment: Environment,
     /// The older tool's own database, if there is one.
     pub older_tool: Option<PathBuf>,
+    /// What it was made of, to be read again.
+    pub origin: (Flags, Option<Places>),
 }
 
 /// How shims are started.
@@ -227,6 +231,7 @@ impl Config {
             environment: Environment::default(),
             search_path: Vec::new(),
             older_tool: None,
+            origin: (flags.clone(), places.cloned()),
         })
     }
 }

@@ -21,7 +21,7 @@ pub const EVENTS: [&str; 10] = [
 pub const NOTIFIED: [&str; 4] = ["finished", "stalled", "held", "budget"];
 
 /// One hook.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HookSettings {
     /// Unique among the hooks.
     pub name: String,
@@ -48,7 +48,7 @@ pub struct HookSettings {
 }
 
 /// What a hook does.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Runs a program with the event on its standard input.
     Command {
@@ -64,7 +64,7 @@ pub enum Action {
 }
 
 /// Where an event is posted to.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// `http` or `https`, with a host. Its path may be a secret.
     pub uri: Uri,
@@ -75,7 +75,7 @@ pub struct Endpoint {
 }
 
 /// Bytes that nobody is shown.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret {
     /// As it stands in the configuration.
     pub text: String,

@@ -10,7 +10,7 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use rustix::process::{WaitOptions, wait};
 
-/// What is passed on to the daemon: what it ends by.
+/// What is passed on to the daemon: what it ends by, or reads its configuration again.
 const PASSED_ON: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 
 /// If this is the first process of a PID namespace: runs the daemon as a child, with the same

@@ -7,18 +7,23 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, info, info_span, warn};
 
+use super::reload::Reloader;
 use crate::config::Config;
 use crate::domain::Zone;
 use crate::hooks::{self, Hooks};
 use crate::launch::{ForkLauncher, Launcher};
 use crate::projects::Projects;
-use crate::service::{Configuration, Facts, ProviderFacts, ServeError, Service, Wakeups};
+use crate::service::reload::{Reload, Reloads};
+use crate::service::{
+    Configuration, Facts, ProviderFacts, ServeError, Service, WakeupSettings, Wakeups,
+};
 use crate::supervise::{self, Scope, Supervisor};
 use crate::watch::Hints;
 use crate::{logging, otlp, service, wakeup};
@@ -39,6 +44,17 @@ const EBB_SETTLES: Duration = Duration::from_millis(500);
 #[error("cannot find the program steroids-shim beside steroidsd or on PATH; set daemon.shim")]
 pub(super) struct NoShim;
 
+/// What there is to do, for a person who looks at the service.
+pub(super) fn line(supervisor: &Supervisor) -> String {
+    let (running, queued) = (supervisor.running(), supervisor.queued());
+    let line = format!("{running} running, {queued} waiting");
+    if supervisor.is_draining() {
+        format!("Draining; {line}")
+    } else {
+        line
+    }
+}
+
 /// The rooms of a running daemon, and what their tasks are stopped and counted by.
 pub(super) struct Rooms {
     projects: Projects,
@@ -58,6 +74,7 @@ impl Rooms {
         config: &Config,
         started: SystemTime,
         stop: CancellationToken,
+        (reload, reloads): (Reload, Reloads),
     ) -> anyhow::Result<Rooms> {
         let launcher = launcher(config)?;
         let (jobs, tasks) = (TaskTracker::new(), TaskTracker::new());
@@ -70,22 +87,7 @@ impl Rooms {
         let zone = tokio::task::spawn_blocking(Zone::of_host);
         let zone = zone.await.context("the host's zone cannot be read")?;
         let supervisor = Supervisor::new(
-            supervise::Settings {
-                state_dir: config.state_dir.clone(),
-                runtime_dir: config.runtime_dir.clone(),
-                launcher,
-                max_running: config.max_running,
-                queue: config.queue.clone(),
-                min_free: config.min_free,
-                limits: config.limits,
-                providers: config.providers.clone(),
-                prices: config.prices.clone(),
-                budgets: config.budgets,
-                zone,
-                redaction: config.redaction.clone(),
-                secrets: logging::secrets(),
-                older_tool: config.older_tool.clone(),
-            },
+            first_settings(config, launcher, zone),
             projects.clone(),
             hints.clone(),
             jobs.clone(),
@@ -104,14 +106,20 @@ impl Rooms {
         let telling = hooks.clone().run(projects.clone());
         // With the jobs: what is on its way then has as long to end.
         jobs.spawn(telling.instrument(info_span!("hooks")));
-        let settings = wakeup::Settings {
-            retention: config.retention,
+        let wakeups = Wakeups::new(supervisor.clone(), projects.clone(), self::wakeups(config));
+        let periodic = wakeups.clone().run(let_go.clone());
+        tasks.spawn(periodic.instrument(info_span!("wakeup")));
+        let (facts, known) = watch::channel(Arc::new(facts(config, started)));
+        let configuration = configuration(config);
+        let reloader = Reloader {
+            config: config.clone(),
+            configuration: configuration.clone(),
+            supervisor: supervisor.clone(),
+            wakeups: wakeups.clone(),
+            facts,
         };
-        let wakeups = Wakeups::new(supervisor.clone(), projects.clone(), settings);
-        if let Some(interval) = config.wakeup_interval {
-            let periodic = wakeups.clone().run(interval, let_go.clone());
-            tasks.spawn(periodic.instrument(info_span!("wakeup")));
-        }
+        let reloading = until(let_go.clone(), reloader.run(reloads));
+        tasks.spawn(reloading.instrument(info_span!("reload")));
         let board = config.otlp.clone().map(|settings| {
             let board = otlp::Board::default();
             let (ends, secrets) = (supervisor.ends(), logging::secrets());
@@ -136,8 +144,9 @@ impl Rooms {
             hints,
             wakeups,
             hooks,
-            facts(config, started),
-            configuration(config),
+            known,
+            configuration,
+            reload,
             service::Stops {
                 asked: stop,
                 close: close.clone(),
@@ -156,6 +165,26 @@ impl Rooms {
             tasks,
             close,
         })
+    }
+
+    /// See [`line`].
+    pub(super) fn line(&self) -> String {
+        line(&self.supervisor)
+    }
+
+    /// Returns once connections are seen to be let in; false if nobody serves.
+    pub(super) async fn lets_in(&self) -> bool {
+        self.service.lets_in().await
+    }
+
+    /// A database whose thread has ended that nobody told to.
+    pub(super) fn lost_database(&self) -> Option<PathBuf> {
+        let projects = self.projects.all().into_iter();
+        let lost = |store: &crate::store::Store| store.has_lost_a_thread();
+        projects
+            .filter(|project| lost(&project.store))
+            .map(|project| project.store.path().to_owned())
+            .next()
     }
 
     /// Gives every invocation of ours an owner or an end, within the time that it takes itself.
@@ -318,7 +347,42 @@ fn configuration(config: &Config) -> Configuration {
     )
 }
 
-fn facts(config: &Config, started: SystemTime) -> Facts {
+/// What the supervisor goes by first.
+fn first_settings(config: &Config, launcher: Arc<dyn Launcher>, zone: Zone) -> supervise::Settings {
+    supervise::Settings {
+        state_dir: config.state_dir.clone(),
+        runtime_dir: config.runtime_dir.clone(),
+        launcher,
+        max_running: config.max_running,
+        queue: config.queue.clone(),
+        min_free: config.min_free,
+        limits: config.limits,
+        providers: config.providers.clone(),
+        prices: config.prices.clone(),
+        budgets: config.budgets,
+        zone,
+        redaction: config.redaction.clone(),
+        secrets: logging::secrets(),
+        older_tool: config.older_tool.clone(),
+    }
+}
+
+/// What it goes by after a reload: what [`Config::take_over`] may have changed, and the rest as it was.
+pub(super) fn settings(config: &Config, before: &supervise::Settings) -> supervise::Settings {
+    first_settings(config, Arc::clone(&before.launcher), before.zone.clone())
+}
+
+/// What maintenance goes by.
+pub(super) fn wakeups(config: &Config) -> WakeupSettings {
+    WakeupSettings {
+        interval: config.wakeup_interval,
+        pass: wakeup::Settings {
+            retention: config.retention,
+        },
+    }
+}
+
+pub(super) fn facts(config: &Config, started: SystemTime) -> Facts {
     let providers = config
         .providers
         .iter()

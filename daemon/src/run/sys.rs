@@ -1,9 +1,13 @@
 //! What the standard library and the system-call crates offer only as unsafe, and all of it that
-//! the daemon needs: how the allocator treats memory that was given back to it, and what signals do.
+//! the daemon needs: how the allocator treats memory that was given back to it, what signals do, and
+//! descriptors that were passed on by number.
 #![expect(
     unsafe_code,
-    reason = "neither the allocator's settings nor dispositions have a safe form"
+    reason = "neither the allocator's settings, dispositions nor inherited numbers have a safe form"
 )]
+
+use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[cfg(target_env = "gnu")]
 use nix::libc;
@@ -53,4 +57,18 @@ pub fn take_signals() {
     let _ = SigSet::empty().thread_set_mask();
     // SAFETY: the default disposition runs no code of ours.
     let _ = unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) };
+}
+
+/// The descriptors that the service manager has passed on, by their numbers; given once, since each has
+/// one owner. It must not be asked for numbers that this process has opened itself.
+pub(super) fn own_passed(numbers: impl Iterator<Item = RawFd>) -> Vec<OwnedFd> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if TAKEN.swap(true, Ordering::Relaxed) {
+        return Vec::new();
+    }
+    numbers
+        // SAFETY: whoever started us says that these are open and ours; they were looked at before
+        // anything was opened here, and are given out once.
+        .map(|number| unsafe { OwnedFd::from_raw_fd(number) })
+        .collect()
 }

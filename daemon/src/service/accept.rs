@@ -19,7 +19,7 @@ use futures_util::Stream;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{PollSemaphore, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
@@ -38,9 +38,34 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Between two lines about it in the log.
 const COMPLAINT: Duration = Duration::from_secs(10);
 
+/// One asks at a time, and waits for the answer; a second place is for one that gave up.
+const ASKERS: usize = 2;
+
+/// Asks whether connections are still let in.
+#[derive(Debug, Clone)]
+pub(super) struct Doorbell(mpsc::Sender<oneshot::Sender<()>>);
+
+/// The other end of a [`Doorbell`].
+pub(super) type Rings = mpsc::Receiver<oneshot::Sender<()>>;
+
+impl Doorbell {
+    /// A bell, and where it rings.
+    pub(super) fn new() -> (Doorbell, Rings) {
+        let (bell, rings) = mpsc::channel(ASKERS);
+        (Doorbell(bell), rings)
+    }
+
+    /// Returns once whoever lets connections in has said so; false if there is nobody.
+    pub(super) async fn answers(&self) -> bool {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(answer).await.is_ok() && answered.await.is_ok()
+    }
+}
+
 /// The connections to serve, as a stream that never ends and never fails.
 pub(crate) struct Incoming {
     listener: UnixListener,
+    rings: Rings,
     own_uid: u32,
     lobby: VecDeque<Visitor>,
     slots: PollSemaphore,
@@ -61,9 +86,10 @@ struct Visitor {
 
 impl Incoming {
     /// Lets in at most `connections` at a time.
-    pub(crate) fn new(listener: UnixListener, connections: usize) -> Incoming {
+    pub(crate) fn new(listener: UnixListener, connections: usize, rings: Rings) -> Incoming {
         Incoming {
             listener,
+            rings,
             own_uid: rustix::process::geteuid().as_raw(),
             lobby: VecDeque::new(),
             slots: PollSemaphore::new(Arc::new(Semaphore::new(connections))),
@@ -71,6 +97,14 @@ impl Incoming {
             complained: None,
             pause: None,
             door: Box::pin(sleep_until(Instant::now())),
+        }
+    }
+
+    /// Tells those who ask that this is still looked at.
+    fn answer(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some(asker)) = self.rings.poll_recv(cx) {
+            // Who asked may have given up.
+            let _ = asker.send(());
         }
     }
 
@@ -225,6 +259,7 @@ impl Stream for Incoming {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
+        this.answer(cx);
         this.accept(cx);
         this.dismiss_the_late(cx);
         let Some(at) = this.next_speaker(cx) else {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use steroids_proto::v1;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
+use super::refusal::Refusal;
+use super::stream::stopping;
 use super::{Service, convert, measures, status, upkeep};
 use crate::otlp::Board;
 use crate::store;
@@ -45,7 +47,7 @@ const NO_ANSWER: &str = "the disk of the state folder or of a project does not a
 const NO_PROGRAMS: &str =
     "a disk with the providers' programs does not answer; where they are is not known";
 
-/// What does not change while the daemon runs.
+/// What does not change while the daemon runs, unless its configuration is read anew.
 #[derive(Debug, Clone)]
 pub struct Facts {
     /// When it was started.
@@ -84,7 +86,8 @@ impl v1::daemon_server::Daemon for Service {
         // So that what it says of projects is true now; where a disk does not answer, as it was
         // last known.
         let _ = tokio::time::timeout(LOOK_WITHIN, self.projects.look()).await;
-        let (facts, supervisor) = (Arc::clone(&self.facts), self.supervisor.clone());
+        let now = Arc::clone(&self.facts.borrow());
+        let (facts, supervisor) = (Arc::clone(&now), self.supervisor.clone());
         let programs = move || {
             let shown = |provider| shown(provider, &facts.search_path);
             facts.providers.iter().map(shown).collect()
@@ -102,13 +105,15 @@ impl v1::daemon_server::Daemon for Service {
         let mut degraded = self.supervisor.degraded();
         let providers = programs.unwrap_or_else(|| {
             degraded.push(NO_PROGRAMS.to_owned());
-            let providers = self.facts.providers.iter();
+            let providers = now.providers.iter();
             providers.map(|it| told(it, None)).collect()
         });
         degraded.extend(low.unwrap_or_else(|| vec![NO_ANSWER.to_owned()]));
         degraded.extend(self.projects.degraded());
         degraded.extend(self.told.degraded());
         degraded.extend(self.export.as_ref().and_then(Board::degraded));
+        let standing = self.reload.standing();
+        degraded.extend(standing.degraded());
         let state = if self.supervisor.is_draining() {
             "draining"
         } else {
@@ -117,9 +122,9 @@ impl v1::daemon_server::Daemon for Service {
         Ok(Response::new(v1::StatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: i64::from(std::process::id()),
-            started_at_ms: epoch_ms(self.facts.started),
-            socket: convert::text(&self.facts.socket),
-            state_dir: convert::text(&self.facts.state_dir),
+            started_at_ms: epoch_ms(now.started),
+            socket: convert::text(&now.socket),
+            state_dir: convert::text(&now.state_dir),
             state: state.to_owned(),
             running: count(self.supervisor.running()),
             max_running: count(self.supervisor.max_running()),
@@ -128,12 +133,7 @@ impl v1::daemon_server::Daemon for Service {
             degraded,
             unknown_events: i64::try_from(self.supervisor.unknown_events()).unwrap_or(i64::MAX),
             launcher: self.supervisor.launcher().to_owned(),
-            config: self
-                .facts
-                .config
-                .as_deref()
-                .map(convert::text)
-                .unwrap_or_default(),
+            config: now.config.as_deref().map(convert::text).unwrap_or_default(),
             providers,
             rss_bytes: resident_bytes(),
             last_wakeup_at_ms: self.wakeups.last_ms(),
@@ -156,6 +156,9 @@ impl v1::daemon_server::Daemon for Service {
                 self.supervisor.counts(),
                 self.subscribers.given(),
             )),
+            config_loaded_at_ms: standing.loaded_at_ms,
+            config_pending: standing.pending,
+            config_error: standing.error.unwrap_or_default(),
         }))
     }
 
@@ -236,6 +239,21 @@ impl v1::daemon_server::Daemon for Service {
         let lifted = self.supervisor.lift(&request.into_inner().provider).await;
         let lifted = lifted.map_err(|error| status::provider(&error))?;
         Ok(Response::new(v1::LiftHoldResponse { lifted }))
+    }
+
+    async fn reload(
+        &self,
+        _request: Request<v1::ReloadRequest>,
+    ) -> Result<Response<v1::ReloadResponse>, Status> {
+        let outcome = self.reload.ask().await.ok_or_else(stopping)?;
+        let reloaded = outcome.map_err(|why| {
+            Refusal::new(Code::FailedPrecondition, "CONFIGURATION", why)
+                .todo("the old configuration is kept; mend the file, then reload again")
+        })?;
+        Ok(Response::new(v1::ReloadResponse {
+            changed: reloaded.changed,
+            pending: reloaded.pending,
+        }))
     }
 
     async fn shutdown(

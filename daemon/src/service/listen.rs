@@ -3,6 +3,9 @@
 //! [`claim`] checks the folder and takes the lock beside the socket, early, so that a second daemon
 //! ends before it touches anything. [`Claim::bind`] comes last, once there is something to serve:
 //! until then clients find no socket, or one that refuses them, and never one that hangs.
+//!
+//! Where the service manager listens for us ([`claim_passed`], [`Claim::take`]) the socket is its own:
+//! clients wait in it until we serve, also while no daemon runs, and we never remove it.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -136,6 +139,13 @@ pub struct Claim {
 /// Checks that a socket may be at `path`, and keeps other daemons from it. `holder` is what they
 /// are told about us.
 pub fn claim(path: &Path, holder: &str) -> Result<Claim, ListenError> {
+    let claim = claim_passed(path, holder)?;
+    vacant(path)?;
+    Ok(claim)
+}
+
+/// As [`claim`], where a socket is at `path` that was made for us, and passed on.
+pub fn claim_passed(path: &Path, holder: &str) -> Result<Claim, ListenError> {
     let bytes = path.as_os_str().len();
     if bytes > PATH_MAX {
         return Err(ListenError::TooLong {
@@ -151,7 +161,6 @@ pub fn claim(path: &Path, holder: &str) -> Result<Claim, ListenError> {
     let mut lock = path.as_os_str().to_owned();
     lock.push(".lock");
     let lock = DaemonLock::acquire(Path::new(&lock), holder)?;
-    vacant(path)?;
     Ok(Claim {
         path: path.to_owned(),
         lock,
@@ -189,10 +198,22 @@ impl Claim {
             listener: UnixListener::from(socket),
             place: Place {
                 path: self.path,
-                identity: (made.dev(), made.ino()),
+                identity: Some((made.dev(), made.ino())),
                 _lock: self.lock,
             },
         })
+    }
+
+    /// Serves by the socket that was passed on to us, whoever made it.
+    pub fn take(self, passed: UnixListener) -> Listening {
+        Listening {
+            listener: passed,
+            place: Place {
+                path: self.path,
+                identity: None,
+                _lock: self.lock,
+            },
+        }
     }
 }
 
@@ -210,14 +231,15 @@ pub struct Listening {
 #[derive(Debug)]
 pub struct Place {
     path: PathBuf,
-    identity: (u64, u64),
+    /// `None` where it is another's to remove.
+    identity: Option<(u64, u64)>,
     _lock: DaemonLock,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let is_ours = fs::symlink_metadata(&self.path)
-            .is_ok_and(|found| (found.dev(), found.ino()) == self.identity);
+            .is_ok_and(|found| Some((found.dev(), found.ino())) == self.identity);
         if is_ours {
             // Should it stay, the next daemon finds that nobody answers there and replaces it.
             let _ = fs::remove_file(&self.path);
@@ -337,6 +359,19 @@ mod tests {
         fs::write(&path, "notes").unwrap();
         drop(listening);
         assert_eq!(fs::read_to_string(&path).unwrap(), "notes");
+    }
+
+    #[test]
+    fn a_socket_that_was_passed_on_is_served_and_left_where_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let passed = UnixListener::bind(&path).unwrap();
+        let listening = claim_passed(&path, "us").unwrap().take(passed);
+        UnixStream::connect(&path).unwrap();
+        let error = claim_passed(&path, "them").unwrap_err();
+        assert!(error.is_held(), "{error}");
+        drop(listening);
+        assert!(path.exists());
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod peer;
 mod projects;
 mod pulse;
 mod refusal;
+pub mod reload;
 mod spending;
 mod status;
 mod stream;
@@ -35,12 +36,13 @@ mod watching;
 
 use std::io;
 use std::os::unix::net::UnixListener;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use steroids_proto::v1::daemon_server::DaemonServer;
 use steroids_proto::v1::invocations_server::InvocationsServer;
 use steroids_proto::v1::projects_server::ProjectsServer;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tower::layer::util::{Identity, Stack};
@@ -50,12 +52,13 @@ use crate::otlp;
 use crate::projects::Projects;
 use crate::supervise::Supervisor;
 use crate::watch::Hints;
-use accept::Incoming;
+use accept::{Doorbell, Incoming, Rings};
 pub use configuration::{Configuration, Reread};
 use daemon::Asking;
 pub use daemon::{Facts, ProviderFacts};
+use reload::Reload;
 use subscribers::Subscribers;
-pub use wakeups::Wakeups;
+pub use wakeups::{Settings as WakeupSettings, Wakeups};
 
 /// As much as a prompt of 3 MiB and its environment; a long timeline is sent in parts.
 const MESSAGE_MAX: usize = 4 << 20;
@@ -96,14 +99,18 @@ pub struct Service {
     hints: Hints,
     wakeups: Wakeups,
     told: Hooks,
-    facts: Arc<Facts>,
+    facts: watch::Receiver<Arc<Facts>>,
     configuration: Configuration,
+    reload: Reload,
     subscribers: Subscribers,
     stops: Stops,
     programs: Asking,
     disks: Asking,
     spools: Asking,
     export: Option<otlp::Board>,
+    bell: Doorbell,
+    // Taken by the one who serves.
+    rings: Arc<Mutex<Option<Rings>>>,
 }
 
 /// Why serving ended before it was to.
@@ -121,19 +128,24 @@ pub enum ServeError {
 }
 
 impl Service {
-    /// A service over these rooms.
+    /// A service over these rooms. The facts change when the configuration is read anew.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are the rooms; a struct would only name them again"
+    )]
     pub fn new(
         projects: Projects,
         supervisor: Supervisor,
         hints: Hints,
         wakeups: Wakeups,
         told: Hooks,
-        facts: Facts,
+        facts: watch::Receiver<Arc<Facts>>,
         configuration: Configuration,
+        reload: Reload,
         stops: Stops,
     ) -> Service {
-        let facts = Arc::new(facts);
         let subscribers = Subscribers::default();
+        let (bell, rings) = Doorbell::new();
         Service {
             projects,
             supervisor,
@@ -142,12 +154,15 @@ impl Service {
             told,
             facts,
             configuration,
+            reload,
             subscribers,
             stops,
             programs: Asking::default(),
             disks: Asking::default(),
             spools: Asking::default(),
             export: None,
+            bell,
+            rings: Arc::new(Mutex::new(Some(rings))),
         }
     }
 
@@ -166,13 +181,25 @@ impl Service {
         self.subscribers.ebb().await;
     }
 
+    /// Returns once connections are seen to be let in; false if nobody serves any more.
+    pub async fn lets_in(&self) -> bool {
+        self.bell.answers().await
+    }
+
     /// Serves until told to close, and then until the last connection has ended.
     ///
     /// # Errors
     /// Where the server cannot be built, or the socket not be used.
     pub async fn serve(self, listener: UnixListener, settings: Settings) -> Result<(), ServeError> {
         let listener = tokio::net::UnixListener::from_std(listener).map_err(ServeError::Socket)?;
-        let incoming = Incoming::new(listener, settings.connections);
+        let rings = self
+            .rings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        // Who serves a second time is asked by nobody.
+        let rings = rings.unwrap_or_else(|| Doorbell::new().1);
+        let incoming = Incoming::new(listener, settings.connections, rings);
         let close = self.stops.close.clone();
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_serving::<InvocationsServer<Service>>().await;

@@ -29,7 +29,8 @@ pub(super) async fn usage(
         Err(_) => return Err(invalid("max_groups", "must not be negative")),
     };
     let zone = zone(request.zone).await?;
-    let name = zone.as_ref().unwrap_or(service.supervisor.zone()).name();
+    let name = zone.clone().unwrap_or_else(|| service.supervisor.zone());
+    let name = name.name();
     let name = name.to_owned();
     let (projects, closed) = if request.project.is_empty() {
         let closed = unread(service).await?;

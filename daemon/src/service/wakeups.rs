@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -17,11 +17,20 @@ use crate::wakeup::{self, Report};
 /// A hundred thousand files are listed in a second; a disk that does not answer is not waited for.
 const MEASURED_WITHIN: Duration = Duration::from_secs(30);
 
+/// When passes are made, and what they go by.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Between two passes; `None`: only on request.
+    pub interval: Option<Duration>,
+    /// What a pass goes by.
+    pub pass: wakeup::Settings,
+}
+
 /// Makes the passes. Clones make the same ones.
 #[derive(Clone)]
 pub struct Wakeups {
     rooms: (Supervisor, Projects),
-    settings: wakeup::Settings,
+    settings: Arc<watch::Sender<Settings>>,
     last_ms: Arc<AtomicI64>,
     /// As it was measured last; held for a copy.
     stored: Arc<std::sync::Mutex<Option<Stored>>>,
@@ -31,10 +40,10 @@ pub struct Wakeups {
 
 impl Wakeups {
     /// None was made yet.
-    pub fn new(supervisor: Supervisor, projects: Projects, settings: wakeup::Settings) -> Wakeups {
+    pub fn new(supervisor: Supervisor, projects: Projects, settings: Settings) -> Wakeups {
         Wakeups {
             rooms: (supervisor, projects),
-            settings,
+            settings: Arc::new(watch::Sender::new(settings)),
             last_ms: Arc::default(),
             stored: Arc::default(),
             pass: Arc::default(),
@@ -42,8 +51,13 @@ impl Wakeups {
     }
 
     /// What the passes go by.
-    pub fn settings(&self) -> &wakeup::Settings {
-        &self.settings
+    pub fn settings(&self) -> wakeup::Settings {
+        self.settings.borrow().pass.clone()
+    }
+
+    /// Goes by others from now on; the next pass comes an interval from now.
+    pub fn set(&self, settings: Settings) {
+        self.settings.send_replace(settings);
     }
 
     /// When the last pass ended, in epoch milliseconds; 0: none yet.
@@ -81,7 +95,8 @@ impl Wakeups {
     pub async fn pass(&self) -> Report {
         let _pass = self.pass.lock().await;
         let (supervisor, projects) = &self.rooms;
-        let report = wakeup::pass(supervisor, projects, &self.settings).await;
+        let settings = self.settings();
+        let report = wakeup::pass(supervisor, projects, &settings).await;
         self.measure().await;
         let since = steroids_failpoint::wall_clock()
             .duration_since(UNIX_EPOCH)
@@ -91,23 +106,33 @@ impl Wakeups {
         report
     }
 
-    /// Makes one every `interval`, until `stop`.
-    pub async fn run(self, interval: Duration, stop: CancellationToken) {
+    /// Makes one every interval, until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut settings = self.settings.subscribe();
+        loop {
+            let interval = settings.borrow_and_update().interval;
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                // The sender is ours, and so it is never closed.
+                _ = settings.changed() => {}
+                // A pass may be cut short anywhere: the next one finds what it left.
+                () = self.each(interval) => {}
+            }
+        }
+    }
+
+    /// Makes them without an end; none without an interval.
+    async fn each(&self, interval: Option<Duration>) {
+        let Some(interval) = interval else {
+            return std::future::pending().await;
+        };
         let mut ticks = interval_at(Instant::now() + interval, interval);
         // After a suspend one pass does for all that were missed.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                _ = ticks.tick() => {}
-            }
-            tokio::select! {
-                biased;
-                // A pass may be cut short anywhere: the next one finds what it left.
-                () = stop.cancelled() => return,
-                _ = self.pass() => {}
-            }
+            ticks.tick().await;
+            self.pass().await;
         }
     }
 }

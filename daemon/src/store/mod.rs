@@ -401,6 +401,12 @@ impl Store {
         }
     }
 
+    /// Whether a thread of it has ended that nobody told to: nothing is answered any more.
+    pub fn has_lost_a_thread(&self) -> bool {
+        let writer = matches!(&self.shared.writer, Access::Writes(writer) if writer.is_lost());
+        writer || self.shared.reader.is_lost()
+    }
+
     /// As [`Store::close`]; blocks.
     pub fn shut(&self) {
         self.shared.footing.note_closing();

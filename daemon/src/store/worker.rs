@@ -86,6 +86,12 @@ impl Worker {
         answered.await.map_err(|_ended| Gone)
     }
 
+    /// Whether the thread has ended without having been told to.
+    pub(super) fn is_lost(&self) -> bool {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        thread.as_ref().is_some_and(JoinHandle::is_finished)
+    }
+
     /// Makes the thread ask its pulse for the interval again.
     pub(super) fn wake(&self) {
         // A thread that has ended needs no waking.

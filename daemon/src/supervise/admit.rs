@@ -33,7 +33,7 @@ pub(super) async fn admit(
     waits_for_task: bool,
 ) -> Result<(), StartError> {
     let (root, wanted) = (project.root.clone(), task.to_owned());
-    let (inv_root, neighbour) = (inner.inv_root(), inner.settings.older_tool.clone());
+    let (inv_root, neighbour) = (inner.inv_root(), inner.settings().older_tool.clone());
     let looked = tokio::task::spawn_blocking(move || {
         let live = live_shim(&inv_root, &root, &wanted).map_err(|source| StartError::StateDir {
             path: inv_root,

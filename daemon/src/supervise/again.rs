@@ -41,7 +41,7 @@ pub(super) async fn prepare(job: &Job, ending: &Ending, exit: &ExitRecord) -> Op
         None => first_prompt(job).await?,
     };
     let (spec, prompt) = spec_of(&job.inner, &job.spec, ending, asked, not_before_ms, job.id);
-    let dir = InvDir::new(&job.inner.settings.state_dir, &spec.uuid);
+    let dir = InvDir::new(&job.inner.settings().state_dir, &spec.uuid);
     let entry = loop {
         let entry = job.inner.enter(&spec.uuid);
         if has_begun(&dir).await {
@@ -94,7 +94,7 @@ fn when(job: &Job, ending: &Ending, exit: &ExitRecord) -> Option<i64> {
         resets_at_ms: holds::resets_at_ms(ending),
         is_held: holds::is_held(&job.inner, &job.spec.provider),
     };
-    let pause = job.inner.settings.queue.retry_after;
+    let pause = job.inner.settings().queue.retry_after;
     retry::next(&turn.retry_on, turn.retry_max, pause, &failure, now_ms())
 }
 
@@ -123,7 +123,7 @@ fn spec_of(
     let mut next = Spec {
         invocation: 0,
         request_id: format!("retry-of-{}", before.uuid),
-        socket: inner.settings.runtime_dir.join("s").join(short),
+        socket: inner.settings().runtime_dir.join("s").join(short),
         created_ms: u64::try_from(now_ms()).unwrap_or(0),
         turn: Turn {
             not_before_ms: u64::try_from(not_before_ms).unwrap_or(0),
@@ -141,7 +141,7 @@ fn spec_of(
     let mut prompt = asked;
     if let Some(session) = session {
         let goes_on = going_on(&prompt, ending);
-        if let Some((argv, on_stdin)) = resuming(&inner.settings, before, session, &goes_on) {
+        if let Some((argv, on_stdin)) = resuming(&inner.settings(), before, session, &goes_on) {
             next.argv = argv;
             next.resume = Some(session.to_owned());
             next.prompt = if on_stdin {

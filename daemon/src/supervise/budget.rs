@@ -96,7 +96,7 @@ impl Supervisor {
 impl Inner {
     /// Of all that run.
     async fn hold_budgets(self: &Arc<Self>) {
-        let budgets = &self.settings.budgets;
+        let budgets = &self.settings().budgets;
         let jobs = self.jobs();
         let has_own = |job: &JobHandle| job.whose.get().is_some_and(|it| it.budget.is_some());
         if budgets.task.is_none() && budgets.day.is_none() && !jobs.iter().any(has_own) {
@@ -115,7 +115,7 @@ impl Inner {
             if let Some(budget) = whose.budget {
                 let look = of_invocation(&project, whose.id, &whose.task, &budget);
                 let usage = usage.filter(|usage| !usage.cumulative);
-                let usage = usage.map(|usage| self.settings.prices.priced(&whose.model, usage));
+                let usage = usage.map(|usage| self.settings().prices.priced(&whose.model, usage));
                 let reached = self.look(&look, &Spent::running(usage.as_ref())).await;
                 self.end(reached.filter(|_| budget.stops), std::slice::from_ref(&job));
             }
@@ -182,7 +182,7 @@ impl Inner {
         project: &Arc<Project>,
         task: &str,
     ) -> Option<(Standing, String)> {
-        let budget = self.settings.budgets.task;
+        let budget = self.settings().budgets.task;
         if budget.is_none() {
             return None;
         }
@@ -190,7 +190,7 @@ impl Inner {
             task: Some(task.to_owned()),
             ..SpendQuery::default()
         };
-        let zone = &self.settings.zone;
+        let zone = &self.settings().zone;
         let projects = std::slice::from_ref(project);
         let spent = self.account(projects, &query, zone).await.total();
         let look = Look {
@@ -205,11 +205,11 @@ impl Inner {
     }
 
     async fn day_budget(self: &Arc<Self>, project: &Arc<Project>) -> Option<(Standing, String)> {
-        let budget = self.settings.budgets.day;
+        let budget = self.settings().budgets.day;
         if budget.is_none() {
             return None;
         }
-        let zone = &self.settings.zone;
+        let zone = &self.settings().zone;
         let now = i64::try_from(now_ms()).unwrap_or(i64::MAX);
         let query = SpendQuery {
             since_ms: Some(zone.midnight(now)),

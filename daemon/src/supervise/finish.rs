@@ -81,7 +81,7 @@ async fn finish_log(
 async fn finish_row(job: &Job, ending: Ending) -> Option<Invocation> {
     let id = job.id;
     // That of today, and from now on the row's own.
-    let price = job.inner.settings.prices.of(&job.spec.model);
+    let price = job.inner.settings().prices.of(&job.spec.model);
     let ending = Ending { price, ..ending };
     let change = |store: Store| {
         let ending = ending.clone();

@@ -86,7 +86,7 @@ impl Supervisor {
     }
 
     fn known(&self, provider: &str) -> Result<(), NoSuchProvider> {
-        let providers = &self.inner.settings.providers;
+        let providers = &self.inner.settings().providers;
         if providers.contains_key(provider) {
             return Ok(());
         }
@@ -135,7 +135,7 @@ pub(super) async fn note(job: &Job, ending: &Ending) {
         ending.outcome,
         Outcome::RateLimited | Outcome::CreditExhausted | Outcome::Success
     );
-    if !matters || !inner.settings.holds(&spec.provider) {
+    if !matters || !inner.settings().holds(&spec.provider) {
         return;
     }
     let end = Ended {
@@ -146,7 +146,12 @@ pub(super) async fn note(job: &Job, ending: &Ending) {
     };
     let (until_ms, has_changed) = inner.line.holds(|holds| {
         let before = holds.clone();
-        let is_held = holds.note(&spec.provider, end, inner.settings.queue.hold_for, now_ms());
+        let is_held = holds.note(
+            &spec.provider,
+            end,
+            inner.settings().queue.hold_for,
+            now_ms(),
+        );
         if is_held {
             holds.tell(&spec.provider, spec.project.clone(), job.id.get());
         }
@@ -226,7 +231,7 @@ async fn tell_released(inner: &Inner, provider: &str, hold: &Hold, how: &str) {
 async fn keep(inner: &Inner) {
     let _turn = inner.holds_file.lock().await;
     let holds = inner.line.holds(|holds| holds.clone());
-    let path = file(&inner.settings.state_dir);
+    let path = file(&inner.settings().state_dir);
     let kept = tokio::task::spawn_blocking(move || durable::store(&path, &holds)).await;
     if let Ok(Err(error)) = kept {
         warn!(error = %chain(&error), "holds cannot be written");

@@ -132,7 +132,7 @@ async fn look_after(
         if is_there || project.store.by_uuid(uuid).await?.is_some() {
             continue;
         }
-        let dir = InvDir::new(&inner.settings.state_dir, uuid);
+        let dir = InvDir::new(&inner.settings().state_dir, uuid);
         let spec = tokio::task::spawn_blocking(move || Spec::load(&dir)).await;
         // Without its spec its own job still has it, and puts the row back at the end.
         let Ok(Ok(spec)) = spec else { continue };

@@ -19,7 +19,6 @@ use crate::domain::{Invocation, InvocationId};
 pub(super) struct Line {
     // Held for a look or a change, never across an await.
     state: Mutex<State>,
-    bounds: Bounds,
     changed: Notify,
 }
 
@@ -29,6 +28,7 @@ struct State {
     placed: HashMap<String, Holder>,
     waiting: HashMap<String, Waiter>,
     holds: Holds,
+    bounds: Bounds,
     /// Why each waits, as of the last look.
     shown: Arc<BTreeMap<String, Waits>>,
     /// While there is one, nothing is started; what waits is told the first.
@@ -114,13 +114,18 @@ impl Line {
     pub(super) fn new(bounds: Bounds, holds: Holds) -> Line {
         let state = State {
             holds,
+            bounds,
             ..State::default()
         };
         Line {
             state: Mutex::new(state),
-            bounds,
             changed: Notify::new(),
         }
+    }
+
+    /// How many may run from now on; those that run do so.
+    pub(super) fn set_bounds(&self, bounds: Bounds) {
+        self.state().bounds = bounds;
     }
 
     /// Gives one a place, or lets it wait, behind everybody of its priority.
@@ -143,7 +148,7 @@ impl Line {
             return Err(Rejected::TaskBusy);
         }
         let uuid = candidate.uuid.clone();
-        let plan = state.plan(&self.bounds, Some((&candidate, &coming)), now_ms);
+        let plan = state.plan(Some((&candidate, &coming)), now_ms);
         if plan.start.contains(&uuid) {
             state.last_order = order;
             state.placed.insert(uuid, launching(&candidate));
@@ -274,7 +279,7 @@ impl Line {
         mut enter: impl FnMut(&str) -> Option<T>,
     ) -> Turns<T> {
         let mut state = self.state();
-        let plan = state.plan(&self.bounds, None, now_ms);
+        let plan = state.plan(None, now_ms);
         let mut turns = Vec::new();
         for uuid in &plan.start {
             let Some(entered) = enter(uuid) else {
@@ -327,7 +332,7 @@ impl Line {
     /// Looks at why everybody waits, and tells whether that is news.
     pub(super) fn show(&self, now_ms: i64) -> bool {
         let mut state = self.state();
-        let shown = Arc::new(state.plan(&self.bounds, None, now_ms).waits);
+        let shown = Arc::new(state.plan(None, now_ms).waits);
         let is_news = shown != state.shown;
         state.shown = shown;
         is_news
@@ -389,7 +394,7 @@ impl State {
     }
 
     /// What starts, and why the rest does not.
-    fn plan(&self, bounds: &Bounds, coming: Option<(&Candidate, &Coming)>, now_ms: i64) -> Plan {
+    fn plan(&self, coming: Option<(&Candidate, &Coming)>, now_ms: i64) -> Plan {
         let waiting = self.waiting.values().map(|it| {
             let blocked = it.blocked.clone();
             Candidate {
@@ -414,7 +419,7 @@ impl State {
             placed
         });
         let running: Vec<Placed> = running.collect();
-        queue::plan(&all, &running, bounds, &self.holds.held(), now_ms)
+        queue::plan(&all, &running, &self.bounds, &self.holds.held(), now_ms)
     }
 }
 

@@ -46,7 +46,7 @@ impl Supervisor {
 
     /// As many as may wait.
     pub fn max_queued(&self) -> usize {
-        self.inner.settings.queue.max
+        self.inner.settings().queue.max
     }
 
     /// Where one stands among those that wait; `None` if it does not.
@@ -168,7 +168,7 @@ async fn ready(
     let blocked = |error: &(dyn std::error::Error + 'static)| Obstacle::Blocked(chain(error));
     let project = inner.project_now(&candidate.project).await;
     let project = project.map_err(|error| blocked(&error))?;
-    let dir = InvDir::new(&inner.settings.state_dir, &candidate.uuid);
+    let dir = InvDir::new(&inner.settings().state_dir, &candidate.uuid);
     let loaded = {
         let dir = dir.clone();
         tokio::task::spawn_blocking(move || Spec::load_queued(&dir)).await

@@ -293,7 +293,7 @@ impl Inner {
             let Some(managed) = &row.managed else {
                 continue;
             };
-            let dir = InvDir::new(&self.settings.state_dir, &managed.uuid);
+            let dir = InvDir::new(&self.settings().state_dir, &managed.uuid);
             // Held until the row has ended: nobody else ends it meanwhile.
             let Some(_entry) = self.enter(&managed.uuid) else {
                 continue;

@@ -156,7 +156,7 @@ impl Work {
         let _upkeep = self.inner.at_upkeep.one();
         let _entry = self.enter(&uuid).await?;
         let remake = self.load(&uuid).await?;
-        let _secrets = self.inner.settings.secrets.know(remake.redactor.clone());
+        let _secrets = self.inner.settings().secrets.know(remake.redactor.clone());
         self.remake(remake, &row).await
     }
 
@@ -200,7 +200,7 @@ impl Work {
     }
 
     async fn load(&self, uuid: &str) -> Result<Remake, ReprojectError> {
-        let dir = InvDir::new(&self.inner.settings.state_dir, uuid);
+        let dir = InvDir::new(&self.inner.settings().state_dir, uuid);
         let (id, logs) = (self.id, self.project.logs().clone());
         let load = move || {
             let spec = Spec::load(&dir).map_err(|error| unusable(id, &error))?;

@@ -17,7 +17,8 @@ pub(super) async fn session(
 ) -> Result<Option<String>, StartError> {
     match request.resume.as_deref() {
         Some(LAST) => {
-            let (provider, _) = super::prepare::provider(&inner.settings, request)?;
+            let settings = inner.settings();
+            let (provider, _) = super::prepare::provider(&settings, request)?;
             let (task, provider) = (request.task.clone(), provider.to_owned());
             Ok(project.store.last_session(task, provider).await?)
         }

@@ -100,7 +100,7 @@ impl RedactionSettings {
 }
 
 /// One configured provider.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderSettings {
     /// Program, arguments and environment names.
     pub settings: args::Settings,

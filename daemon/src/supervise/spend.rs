@@ -46,18 +46,18 @@ impl Supervisor {
         query: &SpendQuery,
         zone: Option<Zone>,
     ) -> Account {
-        let zone = zone.unwrap_or_else(|| self.inner.settings.zone.clone());
+        let zone = zone.unwrap_or_else(|| self.inner.settings().zone.clone());
         self.inner.account(projects, query, &zone).await
     }
 
     /// Where this host's clock hangs.
-    pub fn zone(&self) -> &Zone {
-        &self.inner.settings.zone
+    pub fn zone(&self) -> Zone {
+        self.inner.settings().zone.clone()
     }
 
     /// What one that runs used, with its cost as far as that is known.
     pub fn priced(&self, model: &str, usage: UsageTotals) -> UsageTotals {
-        self.inner.settings.prices.priced(model, usage)
+        self.inner.settings().prices.priced(model, usage)
     }
 }
 
@@ -113,7 +113,7 @@ impl Inner {
     fn used_so_far(&self, it: &Invocation) -> Option<UsageTotals> {
         let job = self.job(&it.managed.as_ref()?.uuid)?;
         let usage = job.vitals()?.live?.usage?;
-        (!usage.cumulative).then(|| self.settings.prices.priced(&it.model, usage))
+        (!usage.cumulative).then(|| self.settings().prices.priced(&it.model, usage))
     }
 }
 

@@ -91,7 +91,7 @@ async fn start(
     // Before there is a row: whoever finds that finds who takes care of it.
     let entry = inner.enter(&spec.uuid).ok_or(StartError::Draining)?;
     let coming = Coming {
-        max: inner.settings.queue.max,
+        max: inner.settings().queue.max,
         may_wait: !request.no_queue,
         may_share_task,
     };
@@ -163,15 +163,15 @@ fn prepared(
         is_file: &|path| path.is_file(),
         zone: &zone::rule_of,
     };
-    let spec = prepare(&inner.settings, request, around)?.spec;
+    let spec = prepare(&inner.settings(), request, around)?.spec;
     let redactor = spec.redactor();
     Ok(Work { spec, redactor })
 }
 
 /// Refuses a start where there is too little room for what it writes. Blocks.
 pub(super) fn check_disks(inner: &Inner, root: &Path) -> Result<(), StartError> {
-    for folder in [inner.settings.state_dir.as_path(), root] {
-        check_disk(folder, inner.settings.min_free)?;
+    for folder in [inner.settings().state_dir.as_path(), root] {
+        check_disk(folder, inner.settings().min_free)?;
     }
     Ok(())
 }
@@ -209,8 +209,8 @@ pub(super) async fn launch(
     place: Place,
 ) -> Result<Launched, StartError> {
     let id = InvocationId::new(spec.invocation).ok_or(StartError::Draining)?;
-    let dir = InvDir::new(&inner.settings.state_dir, &spec.uuid);
-    let _secrets = inner.settings.secrets.know(redactor.clone());
+    let dir = InvDir::new(&inner.settings().state_dir, &spec.uuid);
+    let _secrets = inner.settings().secrets.know(redactor.clone());
     let stored = {
         let (spec, dir) = (spec.clone(), dir.clone());
         tokio::task::spawn_blocking(move || store_spec(&spec, &dir)).await
@@ -219,7 +219,7 @@ pub(super) async fn launch(
         Ok(Ok(())) => {
             steroids_failpoint::reach("start.spec-stored");
             waiting::forget(&dir);
-            let launched = inner.settings.launcher.launch(dir.path()).await;
+            let launched = inner.settings().launcher.launch(dir.path()).await;
             launched
                 .err()
                 .map(|error| without_secrets(error, &redactor))

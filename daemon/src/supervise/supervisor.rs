@@ -43,7 +43,9 @@ pub struct Supervisor {
 
 /// What the handle and the jobs share.
 pub(super) struct Inner {
-    pub(super) settings: Settings,
+    // Replaced as a whole; who has begun with one goes on with it.
+    settings: watch::Sender<Arc<Settings>>,
+    state_dir: PathBuf,
     pub(super) projects: Projects,
     pub(super) hints: Hints,
     pub(super) stop: CancellationToken,
@@ -161,7 +163,7 @@ impl Entry {
         inner.beat();
         let job = Job {
             id,
-            _secrets: inner.settings.secrets.know(redactor.clone()),
+            _secrets: inner.settings().secrets.know(redactor.clone()),
             redactor,
             spec: Arc::new(spec),
             dir,
@@ -206,7 +208,8 @@ impl Supervisor {
             inner: Arc::new(Inner {
                 line,
                 holds_file: tokio::sync::Mutex::default(),
-                settings,
+                state_dir: settings.state_dir.clone(),
+                settings: watch::Sender::new(Arc::new(settings)),
                 projects,
                 hints,
                 stop,
@@ -237,17 +240,31 @@ impl Supervisor {
 
     /// As many as may run at once.
     pub fn max_running(&self) -> usize {
-        self.inner.settings.max_running
+        self.inner.settings().max_running
     }
 
     /// Where the state folders are.
     pub fn state_dir(&self) -> &Path {
-        &self.inner.settings.state_dir
+        &self.inner.state_dir
+    }
+
+    /// What is gone by now.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.inner.settings()
+    }
+
+    /// Goes by other settings from now on: who starts, waits, is held or ends is decided by them; what
+    /// runs keeps the limits that it was started with. Folders and launcher stay as they are.
+    pub fn set(&self, settings: Settings) {
+        self.inner.line.set_bounds(settings.bounds());
+        self.inner.settings.send_replace(Arc::new(settings));
+        self.inner.line.unblock();
+        self.inner.beat();
     }
 
     /// The launcher's word for itself.
     pub fn launcher(&self) -> &'static str {
-        self.inner.settings.launcher.name()
+        self.inner.settings().launcher.name()
     }
 
     /// Refuses new starts from now on, or takes them again.
@@ -278,7 +295,7 @@ impl Supervisor {
 
     /// Disks with too little room for a start, one line each. Asks file systems, so it may block.
     pub fn low_disks(&self) -> Vec<String> {
-        let settings = &self.inner.settings;
+        let settings = self.inner.settings();
         let projects = self.inner.projects.all();
         let roots = projects.iter().map(|project| project.root.as_path());
         let folders = std::iter::once(settings.state_dir.as_path()).chain(roots);
@@ -303,6 +320,11 @@ impl Supervisor {
 }
 
 impl Inner {
+    /// What is gone by now.
+    pub(super) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.borrow())
+    }
+
     /// A place for what runs already, however many there are.
     pub(super) fn place_of_adopted(self: &Arc<Self>, spec: &Spec) -> Place {
         let placed = Placed {
@@ -377,7 +399,7 @@ impl Inner {
     }
 
     pub(super) fn inv_root(&self) -> PathBuf {
-        self.settings.state_dir.join("inv")
+        self.state_dir.join("inv")
     }
 
     /// Notes what went wrong; logs it when it is new.

@@ -43,7 +43,7 @@ pub(super) async fn write_down(
     turn: OwnedMutexGuard<()>,
     floor: i64,
 ) -> Result<(Invocation, bool), StartError> {
-    let dir = InvDir::new(&inner.settings.state_dir, &spec.uuid);
+    let dir = InvDir::new(&inner.settings().state_dir, &spec.uuid);
     if let Err(source) = store(&spec, &dir).await {
         inner.line.leave(&spec.uuid);
         discard(&dir).await;
@@ -107,7 +107,7 @@ pub(super) async fn end(
     entry: Entry,
     end: End,
 ) -> Option<JobHandle> {
-    let dir = InvDir::new(&inner.settings.state_dir, entry.uuid());
+    let dir = InvDir::new(&inner.settings().state_dir, entry.uuid());
     let record = end.clone();
     let recorded = {
         let dir = dir.clone();

@@ -10,6 +10,7 @@ pub(crate) mod init;
 pub(crate) mod list;
 pub(crate) mod migrate;
 pub(crate) mod projects;
+pub(crate) mod reload;
 pub(crate) mod reproject;
 pub(crate) mod send;
 pub(crate) mod show;
@@ -47,6 +48,7 @@ pub(crate) async fn run(command: Command, session: &mut Session) -> Result<Exit,
         Command::Cleanup(args) => cleanup::run(&args, session).await,
         Command::Config(args) => config::run(&args, session).await,
         Command::Reproject(args) => reproject::run(&args, session).await,
+        Command::Reload(args) => reload::run(&args, session).await,
         Command::Wakeup(args) => wakeup::run(&args, session).await,
         Command::Hooks(args) => hooks::run(&args, session).await,
         Command::Status(args) => status::run(&args, session).await,

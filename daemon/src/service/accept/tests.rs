@@ -7,7 +7,11 @@ fn incoming(connections: usize) -> (tempfile::TempDir, std::path::PathBuf, Incom
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");
     let listener = UnixListener::bind(&path).unwrap();
-    (dir, path, Incoming::new(listener, connections))
+    (
+        dir,
+        path,
+        Incoming::new(listener, connections, Doorbell::new().1),
+    )
 }
 
 #[test]

@@ -405,6 +405,10 @@ impl v1::daemon_server::Daemon for Shared {
         unasked()
     }
 
+    async fn reload(&self, _: Request<v1::ReloadRequest>) -> Answer<v1::ReloadResponse> {
+        unasked()
+    }
+
     async fn shutdown(&self, _: Request<v1::ShutdownRequest>) -> Answer<v1::ShutdownResponse> {
         unasked()
     }

@@ -1,0 +1,109 @@
+//! Reads the configuration anew when it is asked to, by HUP or by a client, and has the rooms go by it.
+//! A file that is no good changes nothing; what cannot change while the daemon runs keeps its old value
+//! and is named.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use super::notify::{Told, tell};
+use super::rooms;
+use crate::config::{Changes, Config};
+use crate::logging;
+use crate::service::reload::{Outcome, Reloaded, Reloads, Standing};
+use crate::service::{Configuration, Facts, Wakeups};
+use crate::supervise::Supervisor;
+
+/// A small file of a disk that is well is read at once.
+const READ_WITHIN: Duration = Duration::from_secs(5);
+
+/// Owns the configuration that is gone by.
+pub(super) struct Reloader {
+    pub(super) config: Config,
+    pub(super) configuration: Configuration,
+    pub(super) supervisor: Supervisor,
+    pub(super) wakeups: Wakeups,
+    pub(super) facts: watch::Sender<Arc<Facts>>,
+}
+
+impl Reloader {
+    /// Reads it whenever somebody asks, one after the other.
+    pub(super) async fn run(mut self, mut reloads: Reloads) {
+        reloads
+            .standing
+            .send_modify(|it| it.loaded_at_ms = now_ms());
+        while let Some(asker) = reloads.asks.recv().await {
+            tell(Told::Reloading, "Reloading the configuration".to_owned()).await;
+            let outcome = self.reload().await;
+            let line = rooms::line(&self.supervisor);
+            // Ready again, however it went: the old one is as good as it was.
+            let line = match &outcome {
+                Ok(_) => line,
+                Err(why) => format!("{line}; configuration not reloaded: {why}"),
+            };
+            tell(Told::Ready, line).await;
+            reloads.standing.send_modify(|it| note(it, &outcome));
+            // Who asked may have gone.
+            let _ = asker.send(outcome);
+        }
+    }
+
+    async fn reload(&mut self) -> Outcome {
+        match self.read().await {
+            Ok(newer) => {
+                let Changes { changed, pending } = self.config.take_over(newer);
+                self.apply();
+                info!(?changed, "configuration reloaded");
+                if !pending.is_empty() {
+                    warn!(?pending, "changed, and taking a restart");
+                }
+                Ok(Reloaded { changed, pending })
+            }
+            Err(why) => {
+                warn!(why, "configuration not reloaded; the old one is kept");
+                Err(why)
+            }
+        }
+    }
+
+    async fn read(&self) -> Result<Config, String> {
+        let before = self.config.clone();
+        let reading = tokio::task::spawn_blocking(move || before.read_again());
+        match tokio::time::timeout(READ_WITHIN, reading).await {
+            Ok(Ok(read)) => read.map_err(|error| format!("{:#}", anyhow::Error::from(error))),
+            Ok(Err(panicked)) => Err(panicked.to_string()),
+            Err(_) => Err("its disk does not answer".to_owned()),
+        }
+    }
+
+    fn apply(&self) {
+        logging::set_level(&self.config.log_level);
+        let settings = rooms::settings(&self.config, &self.supervisor.settings());
+        self.supervisor.set(settings);
+        self.wakeups.set(rooms::wakeups(&self.config));
+        let started = self.facts.borrow().started;
+        let facts = rooms::facts(&self.config, started);
+        self.facts.send_replace(Arc::new(facts));
+        self.configuration.replace(self.config.listing.clone());
+    }
+}
+
+fn note(standing: &mut Standing, outcome: &Outcome) {
+    match outcome {
+        Ok(reloaded) => {
+            *standing = Standing {
+                loaded_at_ms: now_ms(),
+                pending: reloaded.pending.clone(),
+                error: None,
+            };
+        }
+        Err(why) => standing.error = Some(why.clone()),
+    }
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
+}

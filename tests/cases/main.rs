@@ -41,6 +41,7 @@ mod process;
 mod project_paths;
 mod queue;
 mod recordings;
+mod reload;
 mod reproject;
 mod requests;
 mod restart;

@@ -1,17 +1,78 @@
-//! Everything as a service, in a booted systemd.
+//! Everything as a service, in a booted systemd: the units as they are, the programs as they were built.
 
-use steroids_tests::Lab;
+mod analysis;
+mod reload;
+mod restarts;
+mod sandbox;
 
-#[tokio::test]
-async fn a_lab_has_a_user_with_a_manager_and_the_programs() {
-    let Some(lab) = Lab::boot().await else {
-        return;
-    };
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use steroids_tests::lab::{PROGRAMS, User};
+use steroids_tests::{Lab, Puppet, eventually};
+
+const SERVICE: &str = "steroidsd.service";
+
+/// A user with a project, whose daemon is started by the first client.
+async fn user_with_socket(lab: &Lab) -> User<'_> {
+    lab.install_units();
     let user = lab.user("dev").await;
-    let state = user.systemctl(&["is-system-running"]).await.stdout;
-    assert_eq!(state, "running\n");
-    let version = user.ctl("", &["--version"]).await.ok();
-    assert!(version.starts_with("steroidsctl "), "{version}");
-    user.write("a/b", "c");
-    assert_eq!(user.run_in("a", &["cat", "b"]).await.ok(), "c");
+    let enable = ["enable", "--quiet", "--now", "steroidsd.socket"];
+    user.systemctl(&enable).await.ok();
+    user.run(&["mkdir", "work"]).await.ok();
+    user
+}
+
+/// Starts a puppet as a plain command of `task`.
+async fn start(user: &User<'_>, task: &str, puppet: &Puppet) -> i64 {
+    let program = format!("{PROGRAMS}/fake-provider");
+    let call = ["--json", "start", "--task", task, "--", &program];
+    let started = user.ctl("work", &[&call[..], &puppet.args()].concat());
+    let started = started.await.json();
+    started["id"].as_i64().unwrap()
+}
+
+/// What an invocation has printed, line by line, as its log tells.
+fn printed(user: &User<'_>, id: i64) -> Vec<String> {
+    let log = user.read(&format!("work/.steroids/invocations/{id}.log"));
+    let lines = log.lines().map(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        (line["type"] == "output").then(|| line["msg"].as_str().unwrap().to_owned())
+    });
+    lines.flatten().collect()
+}
+
+/// Waits until a unit's property is another one than `before`, and gives it.
+async fn changed(user: &User<'_>, name: &str, before: &str) -> String {
+    eventually(&format!("another {name} than {before}"), async || {
+        let now = user.property(SERVICE, name).await;
+        (now != before && now != "0").then_some(now)
+    })
+    .await
+}
+
+/// Waits until the service's property says so.
+async fn is(user: &User<'_>, name: &str, wanted: &str) {
+    eventually(&format!("{name}={wanted}"), async || {
+        (user.property(SERVICE, name).await == wanted).then_some(())
+    })
+    .await;
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::symlink_metadata(path)
+        .unwrap()
+        .permissions()
+        .mode()
+        & 0o777
+}
+
+/// Waits until an invocation has ended, and shows it.
+async fn ended(user: &User<'_>, id: i64) -> serde_json::Value {
+    let show = ["--json", "show", &id.to_string()];
+    eventually("an invocation to end", async || {
+        let shown = user.ctl("work", &show).await.json();
+        (shown["status"] != "running").then_some(shown)
+    })
+    .await
 }

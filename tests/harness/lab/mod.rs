@@ -115,6 +115,28 @@ impl Lab {
         User::logged_in(self, name).await
     }
 
+    /// Puts the units of this workspace where a package would, for the programs of this build.
+    pub fn install_units(&self) {
+        let folder = binaries::workspace().join("systemd");
+        for entry in std::fs::read_dir(&folder).expect("there are units") {
+            let path = entry.expect("it is ours").path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            let name = name.expect("units have ASCII names");
+            let unit = name.strip_suffix(".in").unwrap_or(name);
+            if unit
+                .rsplit('.')
+                .next()
+                .is_none_or(|kind| !matches!(kind, "service" | "socket" | "slice"))
+            {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("it is text");
+            let text = text.replace("@bindir@", PROGRAMS);
+            let whose = if unit.contains('@') { "system" } else { "user" };
+            self.write(&format!("/etc/systemd/{whose}/{unit}"), &text);
+        }
+    }
+
     /// Powers it off in order, as `systemctl poweroff` does, and waits until all of it is gone. Its
     /// files are gone with it, but for those in [`Lab::shared`].
     pub async fn power_off(&self) {

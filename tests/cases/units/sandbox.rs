@@ -1,0 +1,89 @@
+//! The daemon is locked up, and agents are not: each lives in a unit of its own. That ends in order when
+//! its slice is stopped, and when its user is gone.
+
+use steroids_tests::{Lab, eventually};
+
+use super::{ended, start, user_with_socket};
+
+/// What agents do all day; it stops at what cannot be done. Node where it is installed.
+const WORK: &str = r#"
+set -e
+echo "the project" > written
+git init -q repository
+git -C repository -c user.name=a -c user.email=a@b commit -q --allow-empty -m first
+echo "git: $(git -C repository log --format=%s)"
+perl -MIO::Socket::INET -e 'IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1") or die "$!"'
+echo "a listener"
+unshare --user --map-root-user true
+echo "a user namespace"
+if command -v node >/dev/null; then
+  node -e 'require("net").createServer().listen(0, "127.0.0.1", () => process.exit(0))'
+fi
+grep -E '^(Seccomp|NoNewPrivs):' /proc/self/status | tr -d '\t'
+env | grep -E '^(NOTIFY_SOCKET|WATCHDOG_|LISTEN_|INVOCATION_ID|JOURNAL_STREAM|STEROIDS_LAUNCHER)' || echo "no variable of the service's"
+"#;
+
+#[tokio::test]
+async fn agents_can_do_what_the_daemon_cannot_and_a_stop_of_the_slice_ends_all() {
+    let Some(lab) = Lab::boot().await else {
+        return;
+    };
+    let user = user_with_socket(&lab).await;
+    user.ctl("work", &["init"]).await.ok();
+    let follow = ["start", "--task", "work", "--follow", "--"];
+    let run = [&follow[..], &["bash", "-c", WORK]].concat();
+    let shown = user.ctl("work", &run).await.ok();
+    for words in [
+        "git: first",
+        "a listener",
+        "a user namespace",
+        "Seccomp:0",
+        "NoNewPrivs:0",
+        "no variable of the service's",
+    ] {
+        assert!(shown.contains(words), "`{words}` is not in {shown}");
+    }
+    assert_eq!(user.read("work/written"), "the project\n");
+    // While the daemon itself cannot get out of the home it serves.
+    let pid = user.property(super::SERVICE, "MainPID").await;
+    let status = lab.read(&format!("/proc/{pid}/status"));
+    assert!(status.contains("NoNewPrivs:\t1") && status.contains("Seccomp:\t2"));
+
+    let puppets = [lab.puppet("one"), lab.puppet("two")];
+    let mut ids = Vec::new();
+    for (task, puppet) in ["one", "two"].iter().zip(&puppets) {
+        ids.push(start(&user, task, puppet).await);
+    }
+    user.systemctl(&["stop", "steroids.slice"]).await.ok();
+    for id in ids {
+        let ended = ended(&user, id).await;
+        assert_eq!(ended["status"], "failed", "{ended}");
+    }
+    let status = user.ctl("work", &["--json", "status"]).await.json();
+    assert_eq!(status["running"], 0, "{status}");
+}
+
+#[tokio::test]
+async fn a_logout_without_lingering_ends_agents_in_order() {
+    let Some(lab) = Lab::boot().await else {
+        return;
+    };
+    lab.install_units();
+    let user = lab.user_logged_in("anna").await;
+    let enable = ["enable", "--quiet", "--now", "steroidsd.socket"];
+    user.systemctl(&enable).await.ok();
+    user.run(&["mkdir", "work"]).await.ok();
+    user.ctl("work", &["init"]).await.ok();
+    // It says that it was asked, which one that is killed cannot.
+    let polite = "trap 'echo asked > asked; exit 0' TERM; echo up > up; sleep 600 & wait";
+    let call = ["--json", "start", "--task", "t", "--", "bash", "-c", polite];
+    user.ctl("work", &call).await.ok();
+    let is_up = async || (user.read("work/up") == "up\n").then_some(());
+    eventually("an agent that can be asked", is_up).await;
+    user.log_out().await;
+    assert_eq!(user.read("work/asked"), "asked\n");
+    let records = user.path(".local/state/steroids/inv");
+    let record = std::fs::read_dir(records).unwrap().next().unwrap().unwrap();
+    let record = std::fs::read_to_string(record.path().join("exit.json")).unwrap();
+    assert!(record.contains("shutdown"), "{record}");
+}

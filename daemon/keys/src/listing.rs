@@ -89,8 +89,14 @@ impl Listing {
     pub fn reloaded(&self, newer: Listing) -> Listing {
         let is_taken = |entry: &Entry| entry.row.is_some_and(|row| row.change == Change::Reload);
         let kept = self.entries.iter().filter(|entry| !is_taken(entry));
-        let mut entries: Vec<Entry> = kept.cloned().collect();
-        entries.extend(newer.entries.into_iter().filter(is_taken));
+        let is_gone = |entry: &&Entry| newer.get(&entry.path).is_none();
+        let gone: Vec<Entry> = kept.filter(is_gone).cloned().collect();
+        let counting = newer.entries.into_iter();
+        let counting = counting.filter_map(|entry| match is_taken(&entry) {
+            true => Some(entry),
+            false => self.get(&entry.path).cloned(),
+        });
+        let mut entries: Vec<Entry> = counting.chain(gone).collect();
         entries.sort_by_key(|entry| entry.row.map_or(usize::MAX, place));
         Listing { entries }
     }

@@ -8,7 +8,7 @@ use hyper::Uri;
 use hyper::header::{HeaderName, HeaderValue};
 
 /// Where to and what.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Settings {
     /// The collector: `/v1/traces` and `/v1/metrics` are below it.
     pub endpoint: Uri,

@@ -102,3 +102,20 @@ fn two_listings_differ_in_what_was_changed_added_and_taken_away() {
     );
     assert!(before.differences(&before).is_empty());
 }
+
+#[test]
+fn a_newer_file_counts_but_for_what_takes_a_restart() {
+    let before = Listing::of("[daemon]\nmax_running = 2\nmax_streams = 9\n", &[]);
+    let newer = Listing::of("[daemon]\nmax_running = 3\n[limits]\nwall = \"1h\"\n", &[]);
+    let counts = before.reloaded(newer.clone());
+    let value = |path: &str| counts.get(path).unwrap().value.clone().unwrap();
+    assert_eq!(value("daemon.max_running"), "3");
+    assert_eq!(value("daemon.max_streams"), "9");
+    assert_eq!(value("limits.wall"), "\"1h\"");
+    assert_eq!(counts.differences(&newer), ["daemon.max_streams"]);
+    let paths = |listing: &Listing| -> Vec<String> {
+        let entries = listing.entries.iter();
+        entries.map(|entry| entry.path.clone()).collect()
+    };
+    assert_eq!(paths(&counts), paths(&newer));
+}

@@ -4,6 +4,7 @@
 
 mod hooks;
 mod measures;
+mod resources;
 pub mod usage;
 
 use serde::{Serialize, Serializer};
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::v1;
 pub use hooks::{Hook, HookTest};
+pub use resources::Resources;
 
 /// A list under its name: `{"invocations":[…]}`.
 #[derive(Debug)]
@@ -102,6 +104,14 @@ pub struct Invocation<'a> {
     retry_of: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retried_by: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak_memory_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resources: Option<Resources<'a>>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    unit: &'a str,
     /// `start`: the request id was known, nothing was started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub existing: Option<bool>,
@@ -152,6 +162,10 @@ impl<'a> From<&'a v1::Invocation> for Invocation<'a> {
             attempt: it.attempt,
             retry_of: it.retry_of,
             retried_by: it.retried_by,
+            peak_memory_bytes: it.peak_memory_bytes,
+            cpu_ms: it.cpu_ms,
+            resources: it.resources.as_ref().map(Resources::from),
+            unit: &it.unit,
             existing: None,
             already_ended: None,
         }
@@ -237,6 +251,14 @@ pub struct Live<'a> {
     limit: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit_at_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu_percent: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    processes: Option<u32>,
 }
 
 impl<'a> From<&'a v1::Live> for Live<'a> {
@@ -254,6 +276,10 @@ impl<'a> From<&'a v1::Live> for Live<'a> {
             waits_until_ms: it.waits_until_ms,
             limit: &it.limit,
             limit_at_ms: it.limit_at_ms,
+            cpu_ms: it.cpu_ms,
+            cpu_percent: it.cpu_percent,
+            memory_bytes: it.memory_bytes,
+            processes: it.processes,
         }
     }
 }
@@ -394,6 +420,9 @@ pub fn status(it: &v1::StatusResponse) -> Value {
         "degraded": it.degraded,
         "unknownEvents": it.unknown_events,
         "launcher": it.launcher,
+        "launcherWhy": it.launcher_why,
+        "warnings": it.warnings,
+        "controllers": it.controllers,
         "providers": providers,
         "rssBytes": it.rss_bytes,
         "hooks": it.hooks,

@@ -10,6 +10,7 @@
 
 mod activation;
 mod first;
+mod launcher;
 mod notify;
 mod reload;
 mod rooms;

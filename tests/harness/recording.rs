@@ -140,6 +140,7 @@ fn load(folder: &Path) -> anyhow::Result<Recording> {
             ended_by: meta.sent_signal.map(|_| EndedBy::Wall),
             duration_ms: meta.duration_ms,
             leftovers: 0,
+            ..Exit::default()
         },
         chunks: chunks(&timing, &stdout, &stderr)
             .with_context(|| format!("timing of {}", folder.display()))?,

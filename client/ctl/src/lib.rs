@@ -18,6 +18,7 @@ mod interrupt;
 mod parse;
 mod project;
 mod render;
+mod resources;
 mod session;
 mod spinner;
 mod table;

@@ -73,6 +73,10 @@ pub enum Kind {
     Choices(&'static [&'static str]),
     /// From 0.0 to 1.0.
     Share,
+    /// `"150%"`, of one processor.
+    Percent,
+    /// A whole number, or `""` for no bound.
+    Tasks,
     /// US dollars.
     Dollars,
     /// US dollars for a million tokens.
@@ -167,6 +171,8 @@ impl Kind {
             Kind::Yes => "true or false".to_owned(),
             Kind::Choice(words) => format!("one of {}", listed(words)),
             Kind::Choices(words) => format!("list of {}", listed(words)),
+            Kind::Percent => "a percentage in quotes".to_owned(),
+            Kind::Tasks => "a whole number, or `\"\"`".to_owned(),
             Kind::Share => "a number from 0.0 to 1.0".to_owned(),
             Kind::Dollars => "US dollars".to_owned(),
             Kind::Price => "US dollars for a million tokens".to_owned(),

@@ -2,8 +2,8 @@
 
 use super::Change::{Gateway, Reload, Restart};
 use super::Kind::{
-    Choice, Choices, Days, Dollars, Duration, Flag, Inline, Number, Path, Pointer, Price, Secret,
-    Secrets, Share, Size, Text, Texts, Tokens, Url, Yes,
+    Choice, Choices, Days, Dollars, Duration, Flag, Inline, Number, Path, Percent, Pointer, Price, Secret,
+    Secrets, Share, Size, Text, Texts, Tasks, Tokens, Url, Yes,
 };
 use super::Preset::{Else, Is, Needed};
 use super::{Key, Table};
@@ -34,6 +34,7 @@ pub const TABLES: &[Table] = tables! {
     ["redaction"] "Secrets that are kept out of logs, rows and the daemon's own log."
     ["prices.*"] "What models cost whose CLIs do not say it; `*` is a pattern of their names, such as `[prices.\"gpt-5*\"]`."
     ["budget"] "How much may be used; what is not set is not bounded."
+    ["resources"] "What an invocation may use of the machine; each also of a provider, and of a start."
     ["providers.*"] "A provider. `claude`, `codex`, `gemini`, `opencode` and `command` are always there; any other name needs a `kind`."
     ["providers.*.retry"] "What is tried again of this provider, in the place of `[retry]`."
     ["providers.*.events[]"] "A rule that tells what lines mean, for kind `jsonl`. Places are JSON pointers."
@@ -54,7 +55,7 @@ pub const KEYS: &[Key] = keys! {
     "min_free": Size, Is("\"200 MiB\""), Reload, "Free space, of the state folder and of the project, below which a start is refused; `\"\"` asks for none.";
     "max_connections": Number(1, 10_000), Is("64"), Restart, "Clients at a time; who comes later waits.";
     "max_streams": Number(1, 10_000), Is("64"), Restart, "Open calls and streams of one connection.";
-    "launcher": Choice(&["auto", "fork"]), Is("\"auto\""), Restart, "How shims are started.";
+    "launcher": Choice(&["auto", "fork", "systemd"]), Is("\"auto\""), Restart, "How shims are started.";
     "shim": Path, Else("`steroids-shim` beside steroidsd, else on PATH"), Restart, "The shim's program.";
     "allow_root": Yes, Is("false"), Restart, "Whether it may run as root, as every agent then does; also `--allow-root`, `STEROIDS_ALLOW_ROOT=1`.";
 
@@ -114,6 +115,11 @@ pub const KEYS: &[Key] = keys! {
     "day_tokens": Tokens, Else("not bounded"), Reload, "Tokens of a day.";
     "on_reached": Choice(&["refuse", "stop"]), Is("\"refuse\""), Reload, "Whether new starts are refused, or also what runs is stopped.";
 
+    ["resources"]
+    "memory_max": Size, Is("\"\""), Reload, "Memory, of the agent and all that it starts; `\"\"` is no bound.";
+    "cpu_quota": Percent, Is("\"\""), Reload, "Processor time, such as `\"150%\"` of one; `\"\"` is no bound.";
+    "tasks_max": Tasks, Is("\"\""), Reload, "Processes and threads, a number; `\"\"` is no bound.";
+
     ["providers.*"]
     "kind": Choice(&["claude", "codex", "gemini", "opencode", "command", "jsonl"]), Else("its name"), Reload, "Whose arguments and parser it has.";
     "command": Text, Else("the kind's own program"), Reload, "A name on PATH, or a path; kind `jsonl` has none of its own.";
@@ -129,6 +135,9 @@ pub const KEYS: &[Key] = keys! {
     "max_running": Number(1, 10_000), Else("not bounded"), Reload, "Invocations of this provider at a time, in all projects.";
     "hold": Yes, Else("as `holds.enabled`"), Reload, "Whether its limits hold it.";
     "life": Choices(&["tool", "cpu", "disk"]), Else("as in `[limits]`"), Reload, "See `limits.life`.";
+    "memory_max": Size, Else("as in `[resources]`"), Reload, "See `resources.memory_max`.";
+    "cpu_quota": Percent, Else("as in `[resources]`"), Reload, "See `resources.cpu_quota`.";
+    "tasks_max": Tasks, Else("as in `[resources]`"), Reload, "See `resources.tasks_max`.";
 
     ["providers.*.retry"]
     "on": Texts, Is("[]"), Reload, "See `retry.on`.";

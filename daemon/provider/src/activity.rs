@@ -134,6 +134,15 @@ pub struct Text<'a> {
     pub lossy: bool,
 }
 
+/// What an invocation's processes used of the machine, where that was counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Used {
+    /// The most memory at a time.
+    pub peak_memory_bytes: Option<u64>,
+    /// CPU time, in milliseconds.
+    pub cpu_ms: Option<u64>,
+}
+
 /// How an invocation ended; the fields of the last line of a process that ran.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Completion {
@@ -161,6 +170,8 @@ pub struct Completion {
     pub http_status: Option<u16>,
     /// Why it failed, where that is more than its outcome says.
     pub cause: Option<Cause>,
+    /// What its processes used of the machine.
+    pub used: Used,
 }
 
 /// One record of an invocation.

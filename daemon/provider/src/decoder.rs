@@ -209,6 +209,7 @@ fn completion(exit: &Exit, verdict: &Verdict) -> Completion {
         resets_at_ms: verdict.resets_at_ms,
         http_status: verdict.evidence.http_status,
         cause: verdict.evidence.cause,
+        used: exit.used,
     }
 }
 

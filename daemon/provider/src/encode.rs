@@ -211,6 +211,8 @@ fn complete_fields(line: &mut Writer<'_>, completion: &Completion) {
     line.count_if("resetsAt", resets_at.and_then(|at| u64::try_from(at).ok()));
     line.count_if("httpStatus", completion.http_status.map(u64::from));
     line.short_if("cause", completion.cause.map(Cause::as_str));
+    line.count_if("peakMemoryBytes", completion.used.peak_memory_bytes);
+    line.count_if("cpuMs", completion.used.cpu_ms);
 }
 
 fn mode_word(mode: Mode) -> &'static str {

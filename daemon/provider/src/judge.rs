@@ -4,7 +4,8 @@
 //! ```text
 //! ended by us?  stop -> cancelled   wall, silence -> timeout_*   shutdown -> interrupted
 //!               post_result -> as its result says, exit forced
-//! otherwise     signal            -> interrupted
+//! otherwise     SIGKILL, or not 0, with processes killed for their memory -> failed
+//!               signal            -> interrupted
 //!               exit 0            -> success, if the final event came and was good
 //!                                    interrupted, if it should have come and did not, or a message
 //!                                    came after it that was not answered
@@ -15,8 +16,11 @@
 use crate::bounds::one_line;
 use crate::evidence::{Cause, Evidence};
 use crate::outcome::Outcome;
-use crate::parser::{EndedBy, Exit, Verdict};
+use crate::parser::{EndedBy, Exit, OverMemory, Verdict};
 use crate::signal;
+
+/// By which the kernel ends who has too much memory.
+const SIGKILL: i32 = 9;
 
 /// Whether the CLI gave its final event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -162,6 +166,9 @@ fn decisive<'e>(exit: &Exit, findings: &'e Findings) -> Option<&'e Problem> {
 }
 
 fn by_itself(exit: &Exit, findings: &Findings) -> (Outcome, Option<String>) {
+    if let Some(told) = exit.over_memory.and_then(|over| over_memory(exit, &over)) {
+        return (Outcome::Failed, Some(told));
+    }
     match (exit.code, exit.signal, findings.last) {
         (_, Some(number), _) => {
             let name = signal::name(number);
@@ -188,6 +195,36 @@ fn by_itself(exit: &Exit, findings: &Findings) -> (Outcome, Option<String>) {
             Outcome::Interrupted,
             Some("ended without an exit code or a signal".to_owned()),
         ),
+    }
+}
+
+/// Why it ended, if it was for the memory it had: one that goes on without some of its processes, and
+/// well, did not.
+fn over_memory(exit: &Exit, over: &OverMemory) -> Option<String> {
+    let limit = size(over.max);
+    match (exit.code, exit.signal) {
+        (_, Some(SIGKILL)) => Some(format!(
+            "killed by the kernel: its processes had reached the memory limit of {limit}"
+        )),
+        (Some(code), None) if code != 0 => {
+            let killed = over.killed;
+            Some(format!(
+                "exited with code {code}; at its memory limit of {limit} the kernel had killed {killed} of its processes"
+            ))
+        }
+        _ => None,
+    }
+}
+
+/// A number of bytes in the largest unit that leaves nothing over.
+fn size(bytes: u64) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let fits = units
+        .iter()
+        .find(|(unit, _)| bytes >= *unit && bytes % unit == 0);
+    match fits {
+        Some((unit, name)) => format!("{} {name}", bytes / unit),
+        None => format!("{bytes} bytes"),
     }
 }
 
@@ -237,6 +274,38 @@ mod tests {
             ..Findings::default()
         };
         judge(&exit, findings).outcome
+    }
+
+    #[test]
+    fn who_had_too_much_memory_is_told_the_limit_and_who_did_well_without_is_not() {
+        let over = OverMemory {
+            max: 512 << 20,
+            killed: 2,
+        };
+        let judged = |code, signal, ended_by| {
+            let exit = Exit {
+                over_memory: Some(over),
+                ..exit(code, signal, ended_by)
+            };
+            let judged = judge(&exit, Findings::default());
+            (judged.outcome, judged.error.unwrap_or_default())
+        };
+        let (outcome, error) = judged(None, Some(9), None);
+        assert_eq!(outcome, Outcome::Failed);
+        assert!(error.ends_with("the memory limit of 512 MiB"), "{error}");
+        let (outcome, error) = judged(Some(101), None, None);
+        assert_eq!(outcome, Outcome::Failed);
+        assert!(
+            error.contains("512 MiB") && error.contains("killed 2"),
+            "{error}"
+        );
+        assert_eq!(judged(Some(0), None, None).0, Outcome::Success);
+        assert_eq!(
+            judged(None, Some(9), Some(EndedBy::Wall)).0,
+            Outcome::TimeoutWall
+        );
+        assert_eq!(size(3 << 30), "3 GiB");
+        assert_eq!(size((1 << 30) + 1), "1073741825 bytes");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A parser is total: every line becomes an activity or is on a written list of what is ignored,
 //! by event type and subtype. What it does not know it hands on as [`Activity::Unknown`].
 
-use crate::activity::{Activity, Stamp, Stream, Usage};
+use crate::activity::{Activity, Stamp, Stream, Usage, Used};
 use crate::evidence::Evidence;
 use crate::outcome::Outcome;
 use crate::signal;
@@ -104,6 +104,19 @@ pub struct Exit {
     pub duration_ms: u64,
     /// Processes that were alive after it had ended.
     pub leftovers: u32,
+    /// What its processes used of the machine.
+    pub used: Used,
+    /// Of them, how many the kernel ended as they had reached this bound of memory, in bytes.
+    pub over_memory: Option<OverMemory>,
+}
+
+/// Processes that the kernel ended for the memory they had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OverMemory {
+    /// The bound, in bytes.
+    pub max: u64,
+    /// How many.
+    pub killed: u64,
 }
 
 impl Exit {

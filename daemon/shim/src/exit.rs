@@ -8,7 +8,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use serde::{Deserialize, Serialize};
-use steroids_provider::parser::{EndedBy, Exit};
+use steroids_provider::activity::Used;
+use steroids_provider::parser::{self, EndedBy, Exit};
 
 use crate::durable::{self, FileError};
 use crate::paths::InvDir;
@@ -94,6 +95,25 @@ pub struct Rusage {
     pub system_us: u64,
     /// Largest resident set of one process, in KiB.
     pub max_rss_kib: u64,
+    /// The most memory of all its processes at a time, in bytes: by the kernel's count of their control
+    /// group, or the most that was seen of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_bytes: Option<u64>,
+    /// CPU time in microseconds, also of processes that nobody waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_us: Option<u64>,
+    /// Processes that the kernel ended for the memory they had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over_memory: Option<OverMemory>,
+}
+
+/// Processes that the kernel ended as they had reached a bound of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverMemory {
+    /// The bound, in bytes.
+    pub max: u64,
+    /// How many.
+    pub killed: u64,
 }
 
 impl From<Reason> for EndedBy {
@@ -207,9 +227,22 @@ impl ExitRecord {
                 ended_by: ended_by.map(EndedBy::from),
                 duration_ms: *duration_ms,
                 leftovers: *leftovers,
+                used: self.rusage.map(used).unwrap_or_default(),
+                over_memory: self.rusage.and_then(|it| it.over_memory).map(|it| {
+                    let OverMemory { max, killed } = it;
+                    parser::OverMemory { max, killed }
+                }),
             }),
             End::NeverStarted { .. } | End::Cancelled { .. } | End::Lost { .. } => None,
         }
+    }
+}
+
+/// What the last line tells of it. A record of an earlier release has no such counts, and its log none.
+fn used(rusage: Rusage) -> Used {
+    Used {
+        peak_memory_bytes: rusage.peak_bytes,
+        cpu_ms: rusage.cpu_us.map(|us| us / 1000),
     }
 }
 
@@ -229,6 +262,12 @@ mod tests {
                 user_us: u64::MAX,
                 system_us: u64::MAX,
                 max_rss_kib: u64::MAX,
+                peak_bytes: Some(u64::MAX),
+                cpu_us: Some(u64::MAX),
+                over_memory: Some(OverMemory {
+                    max: u64::MAX,
+                    killed: u64::MAX,
+                }),
             }),
         }
     }

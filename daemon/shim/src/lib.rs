@@ -2,6 +2,7 @@
 //! As a library it lends the daemon what both sides share: where an invocation's files are, what
 //! stands in them, how a shim is talked to, and how the processes of an invocation are found.
 
+pub mod cgroup;
 pub mod durable;
 pub mod exit;
 pub mod input;
@@ -12,4 +13,5 @@ pub mod spec;
 pub mod spool;
 pub mod state;
 pub mod tree;
+pub mod unit;
 pub mod usage;

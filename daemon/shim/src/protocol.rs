@@ -16,6 +16,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::tree::Load;
+
 /// Version of the lines.
 pub const VERSION: u32 = 1;
 
@@ -36,6 +38,9 @@ pub enum Request {
         /// Why, where it is not that somebody wanted it; a line of at most 512 bytes.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         why: Option<String>,
+        /// Nobody wanted it: the host goes down, or the user's session ends.
+        #[serde(default, skip_serializing_if = "is_false")]
+        shutdown: bool,
     },
     /// Kill the provider and all its processes now.
     Kill,
@@ -115,6 +120,20 @@ pub struct Stat {
     /// When the provider ended, or else since when reading has stopped, in epoch milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_ms: Option<u64>,
+    /// The unit of the user's service manager that the shim runs in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// What the provider's processes use; only where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<Load>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// A line that is no message of this protocol.
@@ -189,6 +208,7 @@ mod tests {
                 Request::Stop {
                     grace_ms: Some(10000),
                     why: None,
+                    shutdown: false,
                 },
                 r#"{"v":1,"op":"stop","grace_ms":10000}"#,
             ),
@@ -196,6 +216,7 @@ mod tests {
                 Request::Stop {
                     grace_ms: None,
                     why: Some("too dear".to_owned()),
+                    shutdown: false,
                 },
                 r#"{"v":1,"op":"stop","why":"too dear"}"#,
             ),
@@ -203,6 +224,7 @@ mod tests {
                 Request::Stop {
                     grace_ms: None,
                     why: None,
+                    shutdown: false,
                 },
                 r#"{"v":1,"op":"stop"}"#,
             ),
@@ -230,6 +252,12 @@ mod tests {
             trouble: None,
             quiet_ms: 3,
             since_ms: Some(4),
+            unit: None,
+            load: Some(Load {
+                cpu_ms: 5,
+                memory_bytes: 6,
+                processes: 7,
+            }),
         };
         for message in [
             Message::Hello {

@@ -73,6 +73,9 @@ pub struct Spec {
     /// What it may use at most; held by the daemon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
+    /// What it may use of the machine.
+    #[serde(default, skip_serializing_if = "Resources::is_unbounded")]
+    pub resources: Resources,
     /// When the row was made, in epoch milliseconds; the `start` line's `ts`.
     pub created_ms: u64,
     /// `/proc/sys/kernel/random/boot_id` of that moment.
@@ -184,6 +187,42 @@ pub struct Budget {
     pub tokens: Option<u64>,
     /// Whether it is ended when all is used.
     pub stops: bool,
+}
+
+/// What an invocation may use of the machine; `None` is no bound.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Resources {
+    /// Memory of all its processes, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_max: Option<u64>,
+    /// Of one processor, in percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_quota: Option<u32>,
+    /// Processes and threads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tasks_max: Option<u32>,
+    /// Those of them that nothing holds, as the kernel offers no controller here; by its name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unenforced: Vec<String>,
+}
+
+impl Resources {
+    /// Whether nothing is bounded.
+    pub fn is_unbounded(&self) -> bool {
+        self.controllers().is_empty()
+    }
+
+    /// The controllers of control groups that are wanted for it.
+    pub fn controllers(&self) -> Vec<&'static str> {
+        let wanted = [
+            (self.memory_max.is_some(), "memory"),
+            (self.cpu_quota.is_some(), "cpu"),
+            (self.tasks_max.is_some(), "pids"),
+        ];
+        let wanted = wanted.into_iter().filter(|(is_wanted, _)| *is_wanted);
+        wanted.map(|(_, controller)| controller).collect()
+    }
 }
 
 impl Spec {

@@ -27,6 +27,9 @@ pub struct State {
     pub boot_id: String,
     /// The provider's own control group, where there is one: an absolute path.
     pub cgroup: Option<PathBuf>,
+    /// The unit of the user's service manager that the shim itself runs in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
 }
 
 impl State {

@@ -17,9 +17,9 @@ use super::error::ConfigError;
 use super::section::{Section, Source, choice, number, path, text, texts, word, yes};
 use super::{
     Auth, Flags, Gateway, Launcher, Places, budget, flagged, hooks, life, mapping, otlp, prices,
-    queue, retention, units,
+    queue, resources, retention, units,
 };
-use crate::domain::{Limits, Prices};
+use crate::domain::{Limits, Prices, StartResources};
 use crate::hooks::HookSettings;
 use crate::supervise::{
     Budgets, DefaultLimits, ProviderQueue, ProviderSettings, QueueSettings, RedactionSettings,
@@ -37,6 +37,7 @@ pub(super) struct Read {
     pub(super) redaction: RedactionSettings,
     pub(super) prices: Prices,
     pub(super) budgets: Budgets,
+    pub(super) resources: StartResources,
     pub(super) providers: BTreeMap<String, ProviderSettings>,
     pub(super) hooks: Vec<HookSettings>,
     pub(super) otlp: Option<crate::otlp::Settings>,
@@ -124,6 +125,7 @@ fn tables(root: &Section<'_>) -> Read {
         redaction: redaction(root),
         prices: prices::read(root),
         budgets: budget::read(root),
+        resources: resources::read(root),
         providers,
         hooks: hooks::read(root),
         gateway: gateway(root),
@@ -153,7 +155,8 @@ fn daemon(root: &Section<'_>) -> Daemon {
 }
 
 fn launcher(value: &DeValue<'_>) -> Result<Launcher, String> {
-    let launchers = [Launcher::Auto, Launcher::Fork].map(|each| (each.as_str(), each));
+    let launchers =
+        [Launcher::Auto, Launcher::Fork, Launcher::Systemd].map(|each| (each.as_str(), each));
     choice(&launchers)(value)
 }
 
@@ -245,6 +248,7 @@ fn provider(name: &str, at: usize, section: &Section<'_>) -> Result<ProviderSett
     let env = section.get("env", names);
     let (limits, life) = (limits(section), life::read(section));
     let queue = queue::of_provider(section);
+    let resources = resources::of_section(section);
     let kind = match word_of_kind {
         Some(kind) => kind,
         None => kind(name).map_err(|reason| {
@@ -270,6 +274,7 @@ fn provider(name: &str, at: usize, section: &Section<'_>) -> Result<ProviderSett
         limits,
         queue,
         life,
+        resources,
     })
 }
 
@@ -280,6 +285,7 @@ fn builtin(kind: Kind) -> ProviderSettings {
         limits: Limits::default(),
         queue: ProviderQueue::default(),
         life: None,
+        resources: StartResources::default(),
     }
 }
 

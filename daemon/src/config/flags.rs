@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::Launcher;
+
 /// Flags of the daemon.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Flags {
@@ -32,6 +34,16 @@ pub struct Flags {
     /// error, warn, info, debug or trace; or directives such as steroidsd=debug,h2=warn
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
+    /// How agents are started: in units of the user's service manager, as processes of our own, or as
+    /// well as can be here [default: auto]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "LAUNCHER",
+        env = "STEROIDS_LAUNCHER",
+        hide_env_values = true
+    )]
+    pub launcher: Option<Launcher>,
     /// Run as root, and every agent with it
     #[arg(
         long,

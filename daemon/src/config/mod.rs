@@ -17,6 +17,7 @@ mod places;
 mod prices;
 mod queue;
 mod reload;
+mod resources;
 mod retention;
 mod section;
 mod set;
@@ -36,7 +37,7 @@ pub use flags::Flags;
 pub use places::Places;
 pub use reload::Changes;
 
-use crate::domain::Prices;
+use crate::domain::{Prices, StartResources};
 use crate::hooks::{Environment, HookSettings};
 use crate::supervise::{
     Budgets, DefaultLimits, ProviderSettings, QueueSettings, RedactionSettings,
@@ -85,6 +86,8 @@ pub struct Config {
     pub prices: Prices,
     /// How much may be used.
     pub budgets: Budgets,
+    /// What an invocation may use of the machine.
+    pub resources: StartResources,
     /// What is kept out of logs and rows.
     pub redaction: RedactionSettings,
     /// By name; the built-in ones are always there.
@@ -106,12 +109,14 @@ pub struct Config {
 }
 
 /// How shims are started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Launcher {
     /// The best there is here.
     Auto,
     /// As a child that lets go of us.
     Fork,
+    /// In units of the user's service manager, or not at all.
+    Systemd,
 }
 
 impl Launcher {
@@ -120,6 +125,7 @@ impl Launcher {
         match self {
             Launcher::Auto => "auto",
             Launcher::Fork => "fork",
+            Launcher::Systemd => "systemd",
         }
     }
 }
@@ -216,13 +222,14 @@ impl Config {
             min_free: daemon.min_free.unwrap_or(Some(200 << 20)).unwrap_or(0),
             max_connections: daemon.max_connections.unwrap_or(64),
             max_streams: daemon.max_streams.unwrap_or(64),
-            launcher: daemon.launcher.unwrap_or(Launcher::Auto),
+            launcher: flags.launcher.or(daemon.launcher).unwrap_or(Launcher::Auto),
             shim: daemon.shim,
             allow_root: flags.allow_root || daemon.allow_root,
             limits: read.limits,
             retention: read.retention,
             prices: read.prices,
             budgets: read.budgets,
+            resources: read.resources,
             redaction: read.redaction,
             providers: read.providers,
             hooks: read.hooks,

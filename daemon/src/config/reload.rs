@@ -63,6 +63,7 @@ impl Config {
             retention,
             prices,
             budgets,
+            resources,
             redaction,
             providers,
             hooks,
@@ -93,6 +94,7 @@ impl Config {
         changes.take("retention", &mut self.retention, retention);
         changes.take("prices", &mut self.prices, prices);
         changes.take("budget", &mut self.budgets, budgets);
+        changes.take("resources", &mut self.resources, resources);
         changes.take("redaction", &mut self.redaction, redaction);
         for name in differing(&self.providers, &providers) {
             changes.changed.push(format!("providers.{name}"));

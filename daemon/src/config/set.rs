@@ -51,6 +51,17 @@ pub(super) fn elsewhere(
             origin: Origin::Flag("--log-level"),
         });
     }
+    if let Some(launcher) = flags.launcher {
+        let name = "STEROIDS_LAUNCHER";
+        set.push(Set {
+            path: "daemon.launcher",
+            value: text(launcher.as_str()),
+            origin: match variable(name).is_some_and(|set| set == launcher.as_str()) {
+                true => Origin::Variable(name),
+                false => Origin::Flag("--launcher"),
+            },
+        });
+    }
     if flags.allow_root {
         let name = "STEROIDS_ALLOW_ROOT";
         set.push(Set {

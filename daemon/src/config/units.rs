@@ -54,6 +54,21 @@ pub(super) fn bytes(text: &str) -> Result<Option<u64>, String> {
         })
 }
 
+/// Reads a share of one processor; the empty text is none.
+pub(super) fn percent(text: &str) -> Result<Option<u32>, String> {
+    let trimmed = text.trim();
+    if trimmed.is_empty() {
+        return Ok(None);
+    }
+    let number = trimmed.strip_suffix('%').map(str::trim_end);
+    number
+        .and_then(|number| number.parse().ok())
+        .map(Some)
+        .ok_or_else(|| {
+            format!("`{text}` is no share of a processor; write it like \"50%\" or \"200%\" (two of them), or \"\" for none")
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +85,16 @@ mod tests {
     fn a_number_without_a_unit_is_no_duration() {
         for text in ["15", "-3s", "soon", "99999999d"] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_share_of_a_processor_says_that_it_is_one() {
+        assert_eq!(percent("150%"), Ok(Some(150)));
+        assert_eq!(percent(" 50 % "), Ok(Some(50)));
+        assert_eq!(percent(""), Ok(None));
+        for text in ["150", "1.5", "-5%", "%"] {
+            assert!(percent(text).is_err(), "{text}");
         }
     }
 

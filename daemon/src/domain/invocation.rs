@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use steroids_provider::evidence::Cause;
 use steroids_provider::outcome::{Outcome, RowStatus};
 
-use super::Price;
+use super::{Price, Resources, Used};
 
 /// The row's id, unique within its project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -196,6 +196,10 @@ pub struct Managed {
     pub http_status: Option<u16>,
     /// Why it failed, where that is more than its outcome says.
     pub cause: Option<Cause>,
+    /// What it may use of the machine; `None`: nothing bounds it.
+    pub resources: Option<Resources>,
+    /// What it used of the machine.
+    pub used: Used,
 }
 
 /// Where an invocation stands among others: before it started, and after it failed.

@@ -11,6 +11,7 @@ mod offset;
 mod price;
 pub mod queue;
 mod request;
+mod resources;
 pub mod retry;
 mod secrets;
 mod spend;
@@ -25,6 +26,7 @@ pub use invocation::{
 pub use offset::Offset;
 pub use price::{Price, Prices};
 pub use request::{Limits, StartBudget, StartRequest};
+pub use resources::{Resources, StartResources, Used};
 pub use secrets::{Known, Secrets};
 pub use spend::{SpendGroup, SpendKey, SpendQuery, Spending, Spent, dollars};
 pub use stalls::{Stall, Stalls};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::retry::RetryPolicy;
-use super::{Budget, InvocationId};
+use super::{Budget, InvocationId, StartResources};
 
 /// What a client asks for.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +36,8 @@ pub struct StartRequest {
     pub limits: Limits,
     /// What it may use at most.
     pub budget: StartBudget,
+    /// What it may use of the machine.
+    pub resources: StartResources,
     /// Program and arguments, for the provider kind `command`.
     pub argv: Vec<String>,
     /// Keep stdin open after the prompt.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
-use super::{LaunchError, Launcher, Launching};
+use super::{LaunchError, Launcher, Launching, Order};
 
 /// A shim takes over within milliseconds; ten seconds is a machine in trouble, not a slow start.
 const TAKEOVER: Duration = Duration::from_secs(10);
@@ -20,12 +20,13 @@ const MESSAGE_BYTES: u64 = 4096;
 #[derive(Debug, Clone)]
 pub struct ForkLauncher {
     program: PathBuf,
+    why: String,
 }
 
 impl ForkLauncher {
-    /// A launcher that runs this program.
-    pub fn new(program: PathBuf) -> Self {
-        ForkLauncher { program }
+    /// A launcher that runs this program; and why it is this one.
+    pub fn new(program: PathBuf, why: String) -> Self {
+        ForkLauncher { program, why }
     }
 
     async fn run(&self, dir: &Path) -> Result<(), LaunchError> {
@@ -83,8 +84,23 @@ impl Launcher for ForkLauncher {
         "fork"
     }
 
-    fn launch<'a>(&'a self, dir: &'a Path) -> Launching<'a> {
-        Box::pin(self.run(dir))
+    fn why(&self) -> String {
+        self.why.clone()
+    }
+
+    fn launch<'a>(&'a self, order: &'a Order) -> Launching<'a> {
+        Box::pin(self.run(&order.dir))
+    }
+
+    /// Those that the group hands on in which a shim makes one for its provider. In a service's own group
+    /// nobody may switch them on: the service manager could start nothing in it any more.
+    fn controllers(&self) -> Vec<String> {
+        let group = steroids_shim::cgroup::delegated();
+        group.map_or_else(Vec::new, |group| steroids_shim::cgroup::handed_on(&group))
+    }
+
+    fn bounds_anyway(&self) -> bool {
+        false
     }
 }
 
@@ -94,8 +110,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_shim_is_named() {
-        let launcher = ForkLauncher::new(PathBuf::from("/nonexistent/steroids-shim"));
-        let error = launcher.launch(Path::new("/tmp")).await.unwrap_err();
+        let program = PathBuf::from("/nonexistent/steroids-shim");
+        let launcher = ForkLauncher::new(program, String::new());
+        let error = launcher.run(Path::new("/tmp")).await.unwrap_err();
         assert!(matches!(error, LaunchError::Spawn { .. }));
         assert!(error.to_string().contains("/nonexistent/steroids-shim"));
     }
@@ -111,8 +128,8 @@ mod tests {
         let mut writer = std::process::Command::new("/bin/sh");
         let written = writer.arg("-c").arg(script).arg(&program).status();
         assert!(written.unwrap().success());
-        let error = ForkLauncher::new(program)
-            .launch(dir.path())
+        let error = ForkLauncher::new(program, String::new())
+            .run(dir.path())
             .await
             .unwrap_err();
         assert!(

@@ -1,17 +1,26 @@
 //! Starts a shim on a state folder whose spec is durable. The launcher is a trait, since where a
 //! shim lives decides what can end it: a child of nobody (`fork`), or a unit of its own.
 //!
+//! Within a unit the service manager sees the invocation as we do: it outlives the daemon, is bounded, and
+//! is told to end when the user's session does. Only a path goes into the command line.
+//!
 //! A launch that succeeded means: the shim holds the folder's lock, and it has either started the
 //! provider or written down why it could not.
 
 mod fork;
+mod manager;
+mod systemd;
 
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
+use steroids_shim::spec::Resources;
+
 pub use fork::ForkLauncher;
+pub use manager::{Found, Manager, NoManager, OLDEST};
+pub use systemd::SystemdLauncher;
 
 /// What a launch comes to, once awaited.
 pub type Launching<'a> = Pin<Box<dyn Future<Output = Result<(), LaunchError>> + Send + 'a>>;
@@ -21,15 +30,62 @@ pub trait Launcher: Send + Sync {
     /// The word for it in `status`.
     fn name(&self) -> &'static str;
 
-    /// Starts the shim of this state folder and waits until it has taken over. Dropping the future
+    /// Why it is this one.
+    fn why(&self) -> String;
+
+    /// Starts the shim of a state folder and waits until it has taken over. Dropping the future
     /// does not end a shim that has.
-    fn launch<'a>(&'a self, dir: &'a Path) -> Launching<'a>;
+    fn launch<'a>(&'a self, order: &'a Order) -> Launching<'a>;
+
+    /// Ends all that is left in an invocation's unit, where there is one; within a bounded time.
+    fn end<'a>(&'a self, unit: &'a str) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        let _ = unit;
+        Box::pin(std::future::ready(()))
+    }
+
+    /// The controllers by which it can bound what an invocation uses: "memory", "cpu", "pids".
+    fn controllers(&self) -> Vec<String>;
+
+    /// Whether a bound that cannot be held is set all the same, and told: somebody else holds it.
+    fn bounds_anyway(&self) -> bool;
+
+    /// What works, and may yet surprise somebody; one line each.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What does not work; one line each.
+    fn degraded(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// What is to be launched.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// The state folder, with its spec.
+    pub dir: PathBuf,
+    /// Of the invocation.
+    pub uuid: String,
+    /// For people, on one line.
+    pub description: String,
+    /// What it may use of the machine.
+    pub resources: Resources,
+    /// What it leaves running is to go on.
+    pub leaves_background: bool,
 }
 
 impl LaunchError {
     /// Whether the machine has run out of something, so that it may go better later.
     pub fn is_exhausted(&self) -> bool {
         matches!(self, LaunchError::Spawn { source, .. } if is_exhausted(source))
+    }
+}
+
+impl LaunchError {
+    /// Whether there is no service manager, and who asked for one gets nothing else.
+    pub fn is_no_manager(&self) -> bool {
+        matches!(self, LaunchError::NoManager(_))
     }
 }
 
@@ -61,6 +117,9 @@ pub enum LaunchError {
         /// What it said.
         message: String,
     },
+    /// There is no service manager to start it.
+    #[error("launcher systemd: {0}")]
+    NoManager(#[from] NoManager),
     /// It said nothing in time.
     #[error("{program} did not take over within {within:?}")]
     Silent {

@@ -66,6 +66,8 @@ pub fn ending_of(exit: &ExitRecord, verdict: Option<&Verdict>, created_ms: u64) 
             user_us: used.user_us,
             system_us: used.system_us,
             max_rss_kib: used.max_rss_kib,
+            peak_bytes: used.peak_bytes,
+            cpu_us: used.cpu_us,
         }),
         leftovers,
         resets_at_ms: verdict.and_then(|verdict| verdict.resets_at_ms),

@@ -32,7 +32,7 @@ use std::sync::Arc;
 use steroids_provider::activity::{Activity, Completion, Level, Mode, Stamp};
 use steroids_provider::decoder::Decoder;
 use steroids_provider::outcome::Outcome;
-use steroids_provider::parser::{Exit, Sink, Verdict};
+use steroids_provider::parser::{EndedBy, Exit, Sink, Verdict};
 use steroids_provider::redact::Redactor;
 use steroids_shim::exit::ExitRecord;
 use steroids_shim::paths::InvDir;
@@ -327,9 +327,14 @@ impl Projection {
         let Some(why) = self.stopped_for.take() else {
             return self.decoder.end(at, facts, &mut self.lines);
         };
+        let is_ours = |outcome| match facts.ended_by {
+            Some(EndedBy::Stop) => outcome == Outcome::Cancelled,
+            Some(EndedBy::Shutdown) => outcome == Outcome::Interrupted,
+            _ => false,
+        };
         let lines = &mut self.lines;
         let mut with_reason = |at: Stamp, activity: &Activity<'_>| match activity {
-            Activity::Complete(end) if end.outcome == Outcome::Cancelled => {
+            Activity::Complete(end) if is_ours(end.outcome) => {
                 let end = Completion {
                     error: Some(why.clone()),
                     ..(**end).clone()
@@ -339,7 +344,7 @@ impl Projection {
             other => lines.activity(at, other),
         };
         let mut verdict = self.decoder.end(at, facts, &mut with_reason);
-        if verdict.outcome == Outcome::Cancelled {
+        if is_ours(verdict.outcome) {
             verdict.error = Some(why);
         }
         verdict

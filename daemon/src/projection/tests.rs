@@ -135,6 +135,7 @@ fn spec(project: &std::path::Path, kind: Kind, format: Format) -> Spec {
         redaction: None,
         mapping: None,
         budget: None,
+        resources: steroids_shim::spec::Resources::default(),
         zone: None,
         created_ms: 1_700_000_000_000,
         boot_id: String::new(),

@@ -14,11 +14,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, info, info_span, warn};
 
+use super::launcher::{launcher, manager};
 use super::reload::Reloader;
 use crate::config::Config;
 use crate::domain::Zone;
 use crate::hooks::{self, Hooks};
-use crate::launch::{ForkLauncher, Launcher};
+use crate::launch::{Launcher, Manager};
 use crate::projects::Projects;
 use crate::service::reload::{Reload, Reloads};
 use crate::service::{
@@ -60,6 +61,8 @@ pub(super) struct Rooms {
     projects: Projects,
     supervisor: Supervisor,
     service: Service,
+    /// Asked whether the host goes down, where the launcher leaves that to us.
+    manager: Option<Manager>,
     /// Jobs, and requests that are seen through.
     jobs: TaskTracker,
     let_go: CancellationToken,
@@ -76,7 +79,8 @@ impl Rooms {
         stop: CancellationToken,
         (reload, reloads): (Reload, Reloads),
     ) -> anyhow::Result<Rooms> {
-        let launcher = launcher(config)?;
+        let launcher = launcher(config).await?;
+        let launcher_name = launcher.name();
         let (jobs, tasks) = (TaskTracker::new(), TaskTracker::new());
         let (let_go, close) = (CancellationToken::new(), CancellationToken::new());
 
@@ -157,6 +161,7 @@ impl Rooms {
             None => service,
         };
         Ok(Rooms {
+            manager: (launcher_name == "fork").then(|| manager(config)),
             projects,
             supervisor,
             service,
@@ -219,7 +224,10 @@ impl Rooms {
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
         tokio::select! {
-            () = stop.cancelled() => info!(running = self.supervisor.running(), "stopping"),
+            () = stop.cancelled() => {
+                info!(running = self.supervisor.running(), "stopping");
+                self.end_with_host().await;
+            }
             ended = &mut server => {
                 return ended.context("the server panicked")?.context("cannot serve");
             }
@@ -235,6 +243,18 @@ impl Rooms {
                 server.abort();
                 Ok(())
             }
+        }
+    }
+
+    /// Where the host goes down, or the user's session ends, has the shims end in order: those in units
+    /// are told by the service manager, those of a fork would be killed.
+    async fn end_with_host(&self) {
+        if let Some(manager) = &self.manager
+            && self.supervisor.running() > 0
+            && manager.is_stopping().await
+        {
+            let ended = self.supervisor.end_with_host().await;
+            info!(ended, "invocations ended with the host");
         }
     }
 
@@ -311,12 +331,7 @@ async fn open_hooks(
         .context("opening hooks panicked")
 }
 
-/// `auto` is the only other word today, and means the same.
-fn launcher(config: &Config) -> Result<Arc<dyn Launcher>, NoShim> {
-    Ok(Arc::new(ForkLauncher::new(shim(config)?)))
-}
-
-fn shim(config: &Config) -> Result<PathBuf, NoShim> {
+pub(super) fn shim(config: &Config) -> Result<PathBuf, NoShim> {
     const NAME: &str = "steroids-shim";
     let beside = std::env::current_exe().ok();
     let beside = beside
@@ -360,6 +375,7 @@ fn first_settings(config: &Config, launcher: Arc<dyn Launcher>, zone: Zone) -> s
         providers: config.providers.clone(),
         prices: config.prices.clone(),
         budgets: config.budgets,
+        resources: config.resources,
         zone,
         redaction: config.redaction.clone(),
         secrets: logging::secrets(),

@@ -9,6 +9,7 @@ use steroids_proto::v1;
 use tonic::Status;
 
 use super::refusal::invalid;
+use super::resources;
 use crate::domain::queue::Waits;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::{
@@ -39,6 +40,7 @@ const PAGE_MAX: u32 = 1000;
 /// Reads a start.
 pub(super) fn start(request: v1::StartRequest) -> Result<StartRequest, Status> {
     let project = project(&request.project, "project")?;
+    let resources = resources::start(&request)?;
     let or = |text: String, default: &str| {
         if text.is_empty() {
             default.to_owned()
@@ -82,6 +84,7 @@ pub(super) fn start(request: v1::StartRequest) -> Result<StartRequest, Status> {
         request_id: Some(name(request.request_id, "request_id")?).filter(|id| !id.is_empty()),
         limits: limits(request.limits.unwrap_or_default())?,
         budget: budget(request.budget.unwrap_or_default())?,
+        resources,
         argv: request.argv,
         interactive: request.interactive,
         leave_background: request.leave_background,
@@ -305,6 +308,7 @@ pub(super) fn invocation(project: &Path, invocation: Invocation) -> v1::Invocati
         ..v1::Invocation::default()
     };
     if let Some(managed) = managed {
+        resources::of_row(&mut wire, &managed);
         wire.request_id = managed.request_id;
         wire.uuid = managed.uuid;
         wire.pid = managed.pid.filter(|_| !invocation.phase.is_ended());
@@ -390,6 +394,7 @@ fn waiting(live: &Live) -> v1::Live {
         waits_until_ms: live.waits_until_ms,
         limit: live.limit.to_owned(),
         limit_at_ms: live.limit_at_ms,
+        ..v1::Live::default()
     }
 }
 

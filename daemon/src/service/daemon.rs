@@ -102,6 +102,7 @@ impl v1::daemon_server::Daemon for Service {
             self.spools.ask(behind)
         );
         let standings = self.supervisor.standings();
+        let (launcher_why, warnings, controllers) = self.supervisor.launching();
         let mut degraded = self.supervisor.degraded();
         let providers = programs.unwrap_or_else(|| {
             degraded.push(NO_PROGRAMS.to_owned());
@@ -159,6 +160,9 @@ impl v1::daemon_server::Daemon for Service {
             config_loaded_at_ms: standing.loaded_at_ms,
             config_pending: standing.pending,
             config_error: standing.error.unwrap_or_default(),
+            launcher_why,
+            warnings,
+            controllers,
         }))
     }
 

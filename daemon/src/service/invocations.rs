@@ -203,6 +203,7 @@ impl Service {
             live,
             held,
             waits,
+            place,
         } = vitals.unwrap_or_default();
         // One whose turn has just come has a row that says so a moment later.
         let waits = waits.filter(|_| invocation.phase == Phase::Queued);
@@ -212,7 +213,10 @@ impl Service {
         v1::Invocation {
             log_path,
             alarm: alarm.unwrap_or_default(),
-            live: live.as_deref().map(|live| convert::live(live, held)),
+            live: live
+                .as_deref()
+                .map(|live| super::resources::of_place(convert::live(live, held), &place)),
+            unit: place.unit.as_deref().unwrap_or_default().to_owned(),
             usage: shown.usage.or(used.map(convert::usage)),
             place: waits
                 .as_ref()

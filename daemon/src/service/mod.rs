@@ -25,6 +25,7 @@ mod projects;
 mod pulse;
 mod refusal;
 pub mod reload;
+mod resources;
 mod spending;
 mod status;
 mod stream;

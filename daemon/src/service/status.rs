@@ -203,6 +203,8 @@ pub(super) fn start(error: StartError) -> Status {
                 }
             })
         }
+        StartError::NoController { .. } => said(Code::FailedPrecondition, "NO_CONTROLLER")
+            .todo("start it without the limit, or use launcher systemd where it has the controller"),
         StartError::Draining => said(Code::Unavailable, "DRAINING")
             .todo("wait for the daemon's restart, or take `drain` back"),
         StartError::LowDisk { .. } => {
@@ -214,6 +216,9 @@ pub(super) fn start(error: StartError) -> Status {
         StartError::StateDir { .. } => internal("STATE_DIR", &text),
         StartError::Launch { source, .. } if source.is_exhausted() => {
             spent("LAUNCH").todo("no process can be started: raise the limit, or end something")
+        }
+        StartError::Launch { source, .. } if source.is_no_manager() => {
+            said(Code::FailedPrecondition, "NO_MANAGER")
         }
         StartError::Launch { .. } => internal("LAUNCH", &text),
         StartError::Project(error) => return project(error),

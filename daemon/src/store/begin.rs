@@ -259,8 +259,9 @@ fn insert_own(
         .prepare_cached(
             "INSERT INTO steroidsd_invocations
                  (invocation_id, uuid, request_id, request_hash, mode, cwd, state, limits,
-                  parser_version, created_ms, queued_ms, priority, after_ids, attempt, retry_of)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                  parser_version, created_ms, queued_ms, priority, after_ids, attempt, retry_of, resources)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
+                     ?16)",
         )?
         .execute(params![
             id.get(),
@@ -277,7 +278,8 @@ fn insert_own(
             queueing.priority,
             after,
             queueing.attempt,
-            queueing.retry_of.map(InvocationId::get)
+            queueing.retry_of.map(InvocationId::get),
+            new.resources_json
         ])?;
     Ok(())
 }

@@ -229,7 +229,8 @@ fn write_own(connection: &Connection, id: InvocationId, ending: &Ending) -> Resu
             "UPDATE steroidsd_invocations
              SET state = 'ended', outcome = ?2, session_id = ?3, user_us = ?4, system_us = ?5,
                  max_rss_kib = ?6, leftovers = ?7, ended_ms = ?8, resets_at_ms = ?9,
-                 http_status = ?10, cause = ?11, evidence = ?12
+                 http_status = ?10, cause = ?11, evidence = ?12,
+                 peak_bytes = ?13, cpu_us = ?14
              WHERE invocation_id = ?1",
         )?
         .execute(params![
@@ -244,7 +245,9 @@ fn write_own(connection: &Connection, id: InvocationId, ending: &Ending) -> Resu
             ending.resets_at_ms,
             ending.http_status,
             ending.cause.map(Cause::as_str),
-            ending.evidence.to_column()
+            ending.evidence.to_column(),
+            rusage.and_then(|rusage| rusage.peak_bytes).map(count),
+            rusage.and_then(|rusage| rusage.cpu_us).map(count)
         ])?;
     Ok(())
 }

@@ -54,10 +54,11 @@ const OWN_STEPS: &[Step] = &[
     step!(3, "steroidsd/003_queue"),
     step!(4, "steroidsd/004_evidence"),
     step!(5, "steroidsd/005_stalls"),
+    step!(6, "steroidsd/006_resources"),
 ];
 
 /// The last of our own.
-pub(super) const OWN_VERSION: u32 = 5;
+pub(super) const OWN_VERSION: u32 = 6;
 
 impl Step {
     /// What brings the schema here; a file may also hold the way back.

@@ -8,8 +8,8 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, Value, 
 use rusqlite::{Row, ToSql};
 
 use crate::domain::{
-    Cause, Evidence, Invocation, InvocationId, Managed, Outcome, Phase, Price, Queueing, RowStatus,
-    UsageTotals,
+    Cause, Evidence, Invocation, InvocationId, Managed, Outcome, Phase, Price, Queueing, Resources,
+    RowStatus, UsageTotals, Used,
 };
 
 /// What `begin` writes.
@@ -37,6 +37,8 @@ pub struct NewInvocation {
     pub cwd: PathBuf,
     /// The limits in force, as JSON.
     pub limits_json: String,
+    /// What it may use of the machine, as JSON; `None`: nothing bounds it.
+    pub resources_json: Option<String>,
     /// Of the parser that will read the spool.
     pub parser_version: u32,
     /// Epoch milliseconds.
@@ -105,6 +107,10 @@ pub struct Rusage {
     pub system_us: u64,
     /// Largest resident set of one process, in KiB.
     pub max_rss_kib: u64,
+    /// The most memory of all its processes at a time, in bytes.
+    pub peak_bytes: Option<u64>,
+    /// CPU time in microseconds, of all its processes.
+    pub cpu_us: Option<u64>,
 }
 
 impl NewInvocation {
@@ -162,7 +168,7 @@ pub(super) const COLUMNS: &str = "i.id, CAST(i.task_id AS TEXT), CAST(i.role AS 
      s.attempt AS attempt, s.retry_of AS retry_of, \
      (SELECT n.invocation_id FROM steroidsd_invocations n WHERE n.retry_of = s.invocation_id) \
          AS retried_by, s.resets_at_ms AS resets_at_ms, s.http_status AS http_status, \
-     s.cause AS cause";
+     s.cause AS cause, s.resources AS resources, s.peak_bytes AS peak_bytes, s.cpu_us AS cpu_us";
 
 /// `FROM` for [`COLUMNS`].
 pub(super) const JOINED: &str =
@@ -262,6 +268,13 @@ fn managed(row: &Row<'_>) -> rusqlite::Result<Option<Managed>> {
         cause: row
             .get::<_, Option<String>>("cause")?
             .and_then(|word| word.parse().ok()),
+        resources: row
+            .get::<_, Option<String>>("resources")?
+            .and_then(|column| Resources::of_column(&column)),
+        used: Used {
+            peak_bytes: row.get("peak_bytes")?,
+            cpu_us: row.get("cpu_us")?,
+        },
     }))
 }
 

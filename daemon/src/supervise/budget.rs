@@ -312,6 +312,7 @@ impl Inner {
             let stop = Request::Stop {
                 grace: None,
                 why: Some(Arc::from(said.as_str())),
+                shutdown: false,
             };
             // Full, it has been asked to end by others; otherwise it is asked at the next look.
             if job.requests.try_send(stop).is_ok() {

@@ -123,6 +123,17 @@ pub enum StartError {
         /// In words.
         said: String,
     },
+    /// Bounds that nothing here can hold.
+    #[error(
+        "launcher {launcher} cannot bound {}: no writable control group has the controller",
+        missing.join(", ")
+    )]
+    NoController {
+        /// How shims are started.
+        launcher: &'static str,
+        /// The controllers.
+        missing: Vec<String>,
+    },
     /// The daemon takes no new invocations.
     #[error("the daemon is draining and starts nothing new")]
     Draining,

@@ -24,7 +24,7 @@ use tracing::{debug, info, warn};
 use super::link::ShimLink;
 use super::stalls::Telling;
 use super::supervisor::{Entry, Inner};
-use super::vitals::{Held, Vitals, Whose};
+use super::vitals::{Held, Place, Vitals, Whose};
 use super::{finish, lost};
 use crate::domain::{Invocation, InvocationId, Known, Live};
 use crate::projection::{Projection, Step};
@@ -54,6 +54,8 @@ pub(super) enum Request {
         grace: Option<Duration>,
         /// Where it is not that somebody wanted it.
         why: Option<Arc<str>>,
+        /// As the host goes down, or the user's session ends.
+        shutdown: bool,
     },
 }
 
@@ -157,6 +159,7 @@ impl Job {
                 return finish::finish(self, projection, exit).await;
             }
             self.obey(&mut link).await;
+            link.ask_in_turn().await;
             let event = loop {
                 match self.next_event(&mut hint, &mut link).await {
                     // How it is, and nothing of the spool: of that the kernel tells.
@@ -172,10 +175,9 @@ impl Job {
                     link.ask().await;
                 }
                 Event::Shim(Some(_)) => self.listen(&link),
-                Event::Request(Request::Stop { grace, why }) => {
+                Event::Request(request) => {
                     debug!("stop asked");
-                    self.is_stopped = true;
-                    link.stop(grace, why.as_deref()).await;
+                    self.stop(request, &mut link).await;
                 }
                 Event::Shim(None) => self.check_life(&link).await,
                 Event::Detach => return None,
@@ -186,11 +188,20 @@ impl Job {
     /// Passes on what is asked for, between two parts of work that may go on for long: catching up
     /// with a provider that prints faster than lines are made of it, or with a disk that refuses.
     async fn obey(&mut self, link: &mut ShimLink) {
-        while let Ok(Request::Stop { grace, why }) = self.entry.requests.try_recv() {
-            self.is_stopped = true;
-            link.stop(grace, why.as_deref()).await;
+        while let Ok(request) = self.entry.requests.try_recv() {
+            self.stop(request, link).await;
         }
         link.catch_up().await;
+    }
+
+    async fn stop(&mut self, request: Request, link: &mut ShimLink) {
+        let Request::Stop {
+            grace,
+            why,
+            shutdown,
+        } = request;
+        self.is_stopped = true;
+        link.stop(grace, why.as_deref(), shutdown).await;
     }
 
     async fn next_event(&mut self, hint: &mut Hint, link: &mut ShimLink) -> Event {
@@ -223,7 +234,13 @@ impl Job {
         match held {
             Ok(true) => self.listen(link),
             Ok(false) => {
-                lost::declare(&self.spec, &self.dir, "shim lost").await;
+                lost::declare(
+                    &*self.inner.settings().launcher,
+                    &self.spec,
+                    &self.dir,
+                    "shim lost",
+                )
+                .await;
                 return false;
             }
             Err(error) => warn!(invocation.id = %self.id, %error, "lock cannot be asked"),
@@ -233,7 +250,7 @@ impl Job {
 
     /// Passes on what the shim says of itself, or that it says nothing.
     fn listen(&self, link: &ShimLink) {
-        self.publish_word(link.alarm(), link.held());
+        self.publish_word(link.alarm(), link.held(), link.place());
         let project = self.project.root.as_path();
         let uuid = &self.spec.uuid;
         self.inner.mute(uuid, project, self.id, link.is_mute());
@@ -251,11 +268,12 @@ impl Job {
         });
     }
 
-    fn publish_word(&self, alarm: Option<String>, held: Option<Held>) {
+    fn publish_word(&self, alarm: Option<String>, held: Option<Held>, place: Place) {
         self.publish(|vitals| {
-            let is_news = vitals.alarm != alarm || vitals.held != held;
+            let is_news = vitals.alarm != alarm || vitals.held != held || vitals.place != place;
             vitals.alarm = alarm;
             vitals.held = held;
+            vitals.place = place;
             is_news
         });
     }

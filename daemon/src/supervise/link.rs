@@ -13,10 +13,14 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::vitals::Held;
+use super::meter::Meter;
+use super::vitals::{Held, Place};
 
 /// A shim answers within milliseconds; a stopped one (SIGSTOP) never does.
 const ANSWER: Duration = Duration::from_secs(2);
+
+/// As often as a silent one is asked.
+const ASK_EVERY: Duration = Duration::from_secs(5);
 
 /// Between attempts to reach a shim.
 const RECONNECT: Duration = Duration::from_secs(2);
@@ -32,6 +36,9 @@ pub(super) struct ShimLink {
     is_heeded: bool,
     /// Since when an answer is waited for.
     asked: Option<Instant>,
+    /// When it was asked last.
+    asked_at: Instant,
+    meter: Meter,
     /// The last stop asked for, for every connection anew: a shim takes a second one as the first.
     wanted: Option<Request>,
     /// Whether it is still to be sent to the shim.
@@ -124,6 +131,8 @@ impl ShimLink {
             said: Said::default(),
             is_heeded: false,
             asked: None,
+            asked_at: Instant::now(),
+            meter: Meter::default(),
             wanted: None,
             owed: false,
             partial: Vec::new(),
@@ -143,6 +152,11 @@ impl ShimLink {
     /// Why nothing comes, as far as it has said.
     pub(super) fn held(&self) -> Option<Held> {
         self.said.held
+    }
+
+    /// Where it runs, and what it uses there, as far as it has said.
+    pub(super) fn place(&self) -> Place {
+        self.meter.place.clone()
     }
 
     /// Gives its hints too, or passes over them: the kernel tells of the spool sooner, where it does.
@@ -199,6 +213,7 @@ impl ShimLink {
                                 Ok(Message::Spool { .. }) if !self.is_heeded && !was_mute => {}
                                 Ok(message) => {
                                     self.said.hear(&message);
+                                    self.meter.read(&message, Instant::now());
                                     return Some(message);
                                 }
                                 Err(error) => {
@@ -216,6 +231,13 @@ impl ShimLink {
         }
     }
 
+    /// Asks how it is where it is time to: of one that prints without pause, nothing else would.
+    pub(super) async fn ask_in_turn(&mut self) {
+        if self.asked_at.elapsed() >= ASK_EVERY {
+            self.ask().await;
+        }
+    }
+
     /// Asks how it is, unless it owes an answer. The answer is a message, or that it is mute.
     pub(super) async fn ask(&mut self) {
         if self.asked.is_some() {
@@ -226,17 +248,26 @@ impl ShimLink {
             return;
         };
         match timeout(ANSWER, writer.write_all(line.as_bytes())).await {
-            Ok(Ok(())) => self.asked = Some(Instant::now()),
+            Ok(Ok(())) => {
+                self.asked_at = Instant::now();
+                self.asked = Some(self.asked_at);
+            }
             Ok(Err(_)) | Err(_) => self.lose(),
         }
     }
 
     /// Passes a stop on, now or as soon as the shim can be reached. Not to be cancelled: a provider
     /// that prints without pause would otherwise never let it through.
-    pub(super) async fn stop(&mut self, grace: Option<Duration>, why: Option<&str>) {
+    pub(super) async fn stop(
+        &mut self,
+        grace: Option<Duration>,
+        why: Option<&str>,
+        shutdown: bool,
+    ) {
         self.wanted = Some(Request::Stop {
             grace_ms: grace.map(|grace| u64::try_from(grace.as_millis()).unwrap_or(u64::MAX)),
             why: why.map(str::to_owned),
+            shutdown,
         });
         self.owed = true;
         if !matches!(self.state, State::Connected { .. }) {
@@ -267,7 +298,8 @@ impl ShimLink {
         match self.connect().await {
             Some(connected) => {
                 self.state = connected;
-                self.asked = Some(Instant::now());
+                self.asked_at = Instant::now();
+                self.asked = Some(self.asked_at);
                 true
             }
             None => {

@@ -17,16 +17,30 @@ use steroids_shim::{lock, spool, tree};
 use tracing::{info, warn};
 
 use super::supervisor::chain;
+use crate::launch::Launcher;
 
 /// Writes the record of an invocation that nobody owns any more. A failure is logged and tried
 /// again by the job's next look.
-pub(super) async fn declare(spec: &Spec, dir: &InvDir, why: &str) {
+pub(super) async fn declare(launcher: &dyn Launcher, spec: &Spec, dir: &InvDir, why: &str) {
     let (spec, dir, error) = (spec.clone(), dir.clone(), why.to_owned());
+    end_unit(launcher, &dir).await;
     let done = tokio::task::spawn_blocking(move || declare_now(&spec, &dir, error)).await;
     match done {
         Ok(Ok(())) => {}
         Ok(Err(error)) => warn!(%error, "could not declare an invocation lost"),
         Err(error) => warn!(%error, "could not declare an invocation lost"),
+    }
+}
+
+/// Has the service manager end what is left in its unit, also where no group of this daemon's own may be
+/// written to. Of another boot there is none.
+async fn end_unit(launcher: &dyn Launcher, dir: &InvDir) {
+    let dir = dir.clone();
+    let state = tokio::task::spawn_blocking(move || State::load(&dir)).await;
+    let Ok(Ok(Some(state))) = state else { return };
+    let is_of_this_boot = state::boot_id().is_ok_and(|boot| boot == state.boot_id);
+    if let (Some(unit), true) = (&state.unit, is_of_this_boot) {
+        launcher.end(unit).await;
     }
 }
 

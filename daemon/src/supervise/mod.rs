@@ -29,11 +29,13 @@ mod keep;
 mod line;
 mod link;
 mod lost;
+mod meter;
 mod prepare;
 mod queue;
 mod reasons;
 mod reconcile;
 mod reproject;
+mod resources;
 mod resume;
 mod settings;
 mod spend;
@@ -62,10 +64,11 @@ pub use prepare::{MAX_PROMPT_BYTES, MAX_RETRIES};
 pub use reasons::said;
 pub use reconcile::{Reconciled, Scope};
 pub use reproject::{Did, Reproject, ReprojectError, Reprojected};
+pub use resources::check as check_resources;
 pub use settings::{
     DefaultLimits, ProviderQueue, ProviderSettings, QueueSettings, RedactionSettings, Settings,
 };
 pub use spend::Account;
 pub use supervisor::Supervisor;
 pub use unknown::UnknownEvents;
-pub use vitals::{Beat, Held, Vitals};
+pub use vitals::{Beat, Held, Place, Vitals};

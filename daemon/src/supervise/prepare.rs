@@ -11,10 +11,10 @@ use steroids_provider::input::takes;
 use steroids_provider::kind::Kind;
 use steroids_shim::spec::{Budget, PROTOCOL, Spec, Turn};
 
-use super::StartError;
 use super::settings::{ProviderSettings, Settings};
+use super::{StartError, resources};
 use crate::domain::retry::RetryPolicy;
-use crate::domain::{StartBudget, StartRequest};
+use crate::domain::{StartBudget, StartRequest, StartResources};
 
 /// What fits into a 4 MiB message beside everything else a start says.
 pub const MAX_PROMPT_BYTES: usize = 3 << 20;
@@ -121,6 +121,7 @@ pub(super) fn prepare(
             .limits
             .resolve(kind, &provider.limits, provider.life, &request.limits),
         budget: budget(settings, request),
+        resources: resources::in_force(settings, provider, request)?,
         created_ms: around.now_ms,
         boot_id: around.boot_id,
         socket: settings.runtime_dir.join("s").join(short),
@@ -354,6 +355,8 @@ fn hash(request: &StartRequest, provider: &str, model: &str) -> String {
         // Left out where there is none, so that requests from before there were any stay the same.
         #[serde(skip_serializing_if = "Option::is_none")]
         budget: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        resources: Option<String>,
         interactive: bool,
         leave_background: bool,
         // Left out where they say nothing: a request from before there was a queue keeps its hash.
@@ -385,6 +388,8 @@ fn hash(request: &StartRequest, provider: &str, model: &str) -> String {
         argv: &request.argv,
         limits: format!("{:?}", request.limits),
         budget: (request.budget != StartBudget::default()).then(|| format!("{:?}", request.budget)),
+        resources: (request.resources != StartResources::default())
+            .then(|| format!("{:?}", request.resources)),
         interactive: request.interactive,
         leave_background: request.leave_background,
         priority: request.priority,

@@ -232,7 +232,7 @@ impl Inner {
             Finding::Finish => found.finished += 1,
             Finding::Lost(why) => {
                 found.lost += 1;
-                lost::declare(&spec, dir, why).await;
+                lost::declare(&*self.settings().launcher, &spec, dir, why).await;
             }
         }
         info!(invocation.id = spec.invocation, ends, "invocation taken up");

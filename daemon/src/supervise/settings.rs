@@ -14,7 +14,7 @@ use super::Budgets;
 use crate::domain::hold::Backoff;
 use crate::domain::queue::Bounds;
 use crate::domain::retry::{self, RetryPolicy};
-use crate::domain::{Limits, Prices, Secrets, Zone};
+use crate::domain::{Limits, Prices, Secrets, StartResources, Zone};
 use crate::launch::Launcher;
 
 /// Folders, bounds, limits and providers.
@@ -40,6 +40,8 @@ pub struct Settings {
     pub prices: Prices,
     /// How much may be used.
     pub budgets: Budgets,
+    /// What an invocation may use of the machine, where neither the start nor the provider says otherwise.
+    pub resources: StartResources,
     /// Whose days are meant where nobody says which.
     pub zone: Zone,
     /// What is kept out of logs and rows.
@@ -110,6 +112,8 @@ pub struct ProviderSettings {
     pub life: Option<Life>,
     /// How many of it may run, and what follows when its limit is reached.
     pub queue: ProviderQueue,
+    /// What of it may be used of the machine, where that differs.
+    pub resources: StartResources,
 }
 
 /// What of the queue is a provider's own.

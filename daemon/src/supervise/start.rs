@@ -30,7 +30,7 @@ use super::waiting::{self, now_ms, write_down};
 use super::withdraw::withdraw;
 use super::{StartError, Supervisor, dependency, lost, resume, zone};
 use crate::domain::{Invocation, InvocationId, Queueing, StartRequest};
-use crate::launch::LaunchError;
+use crate::launch::{LaunchError, Order};
 use crate::projects::Project;
 use crate::store::{Begun, NewInvocation};
 
@@ -219,7 +219,8 @@ pub(super) async fn launch(
         Ok(Ok(())) => {
             steroids_failpoint::reach("start.spec-stored");
             waiting::forget(&dir);
-            let launched = inner.settings().launcher.launch(dir.path()).await;
+            let order = order(&spec, &dir);
+            let launched = inner.settings().launcher.launch(&order).await;
             launched
                 .err()
                 .map(|error| without_secrets(error, &redactor))
@@ -251,6 +252,19 @@ pub(super) async fn launch(
     })
 }
 
+/// What a launcher has to know.
+fn order(spec: &Spec, dir: &InvDir) -> Order {
+    let (task, id) = (&spec.task, spec.invocation);
+    let project = spec.project.display();
+    Order {
+        dir: dir.path().to_path_buf(),
+        uuid: spec.uuid.clone(),
+        description: format!("steroids: task {task}, invocation {id} of {project}"),
+        resources: spec.resources.clone(),
+        leaves_background: spec.leave_background,
+    }
+}
+
 /// As it may be told to whoever asked for the start: a program's last words may quote what it was
 /// to run, and with which environment.
 fn without_secrets(error: LaunchError, redactor: &Redactor) -> LaunchError {
@@ -260,7 +274,9 @@ fn without_secrets(error: LaunchError, redactor: &Redactor) -> LaunchError {
             message: redactor.text(&message).into_owned(),
         },
         // The shim's own path, and what the system says.
-        error @ (LaunchError::Spawn { .. } | LaunchError::Silent { .. }) => error,
+        error @ (LaunchError::Spawn { .. }
+        | LaunchError::Silent { .. }
+        | LaunchError::NoManager(_)) => error,
     }
 }
 
@@ -373,6 +389,8 @@ impl From<&Spec> for NewInvocation {
             uuid: spec.uuid.clone(),
             resume: spec.resume.clone(),
             cwd: spec.cwd.clone(),
+            resources_json: (!spec.resources.is_unbounded())
+                .then(|| serde_json::to_string(&spec.resources).unwrap_or_default()),
             limits_json: serde_json::to_string(&spec.limits).unwrap_or_default(),
             parser_version: steroids_provider::decoder::VERSION,
             created_ms: i64::try_from(spec.created_ms).unwrap_or(i64::MAX),

@@ -19,6 +19,10 @@ use crate::projects::Project;
 /// once the log is made, which grows at least so often.
 const AFTER_GRACE: Duration = Duration::from_secs(15);
 
+/// What the service manager leaves a daemon at least, but for some seconds to end itself; a shim leaves
+/// its provider 8 s.
+const SHUTDOWN_WITHIN: Duration = Duration::from_secs(15);
+
 /// How long an unnamed grace may be, for the wait alone: the shim knows its own.
 const LONGEST_DEFAULT: Duration = Duration::from_secs(60);
 
@@ -110,6 +114,34 @@ impl Supervisor {
     }
 }
 
+/// Why all end when the host does.
+const WITH_HOST: &str = "ended with the user's session, or as the host is shutting down";
+
+impl Supervisor {
+    /// Ends what runs as the host goes down, where nobody else tells the shims to. Says how many ended.
+    pub async fn end_with_host(&self) -> usize {
+        self.drain(true);
+        let mut ending = JoinSet::new();
+        for mut handle in self.inner.jobs() {
+            ending.spawn(timeout(SHUTDOWN_WITHIN, async move {
+                let stop = Request::Stop {
+                    grace: None,
+                    why: Some(Arc::from(WITH_HOST)),
+                    shutdown: true,
+                };
+                // A job that is gone has published its end; the wait below sees it.
+                let _ = handle.requests.send(stop).await;
+                until_ended(&mut handle.progress).await
+            }));
+        }
+        let ended = ending.join_all().await;
+        ended
+            .iter()
+            .filter(|one| matches!(one, Ok(Some(_))))
+            .count()
+    }
+}
+
 /// Asks for the end and waits for it; `None` if it did not come in time, or the job is gone.
 async fn stop_one(
     mut handle: JobHandle,
@@ -121,7 +153,11 @@ async fn stop_one(
         // A job that is gone has published its end; the wait below sees it.
         let _ = handle
             .requests
-            .send(Request::Stop { grace, why: None })
+            .send(Request::Stop {
+                grace,
+                why: None,
+                shutdown: false,
+            })
             .await;
         until_ended(&mut handle.progress).await
     };

@@ -267,6 +267,15 @@ impl Supervisor {
         self.inner.settings().launcher.name()
     }
 
+    /// Why it is this launcher, what of it may surprise somebody, and what it can bound.
+    pub fn launching(&self) -> (String, Vec<String>, Vec<String>) {
+        let launcher = &self.inner.settings().launcher;
+        let offered = launcher.controllers();
+        let known = ["memory", "cpu", "pids"].map(str::to_owned).into_iter();
+        let controllers = known.filter(|known| offered.contains(known)).collect();
+        (launcher.why(), launcher.warnings(), controllers)
+    }
+
     /// Refuses new starts from now on, or takes them again.
     pub fn drain(&self, on: bool) {
         self.inner.draining.store(on, Ordering::Release);
@@ -314,6 +323,7 @@ impl Supervisor {
             )
         }));
         drop(foreign);
+        lines.extend(self.inner.settings().launcher.degraded());
         lines.sort();
         lines
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use steroids_shim::spec::Budget;
+use steroids_shim::tree::Load;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -27,6 +28,19 @@ pub struct Vitals {
     pub waits: Option<Waits>,
     /// What its shim says of it, which the log cannot: this is what it waits for.
     pub held: Option<Held>,
+    /// Where it runs, and what it uses there.
+    pub place: Place,
+}
+
+/// Where an invocation runs, and what it uses there, by its shim's word.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Place {
+    /// Of the user's service manager.
+    pub unit: Option<Arc<str>>,
+    /// `None` until it was looked at.
+    pub load: Option<Load>,
+    /// Of one processor, in percent; `None` until it was looked at twice.
+    pub cpu_percent: Option<f64>,
 }
 
 /// Why nothing comes, by the shim's word.
@@ -69,6 +83,7 @@ impl Supervisor {
             live: None,
             waits: self.inner.line.waits(uuid),
             held: None,
+            place: Place::default(),
         })
     }
 

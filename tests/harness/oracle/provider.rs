@@ -101,6 +101,7 @@ fn exit(byte: u8) -> Exit {
         },
         duration_ms: 1_234,
         leftovers: u32::from(byte / 64),
+        ..Exit::default()
     }
 }
 

@@ -282,6 +282,7 @@ impl Bench<'_> {
                 life: Life::default(),
             },
             budget: None,
+            resources: steroids_shim::spec::Resources::default(),
             created_ms: 1_700_000_000_000,
             boot_id: String::new(),
             socket: "/nowhere".into(),

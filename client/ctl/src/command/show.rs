@@ -8,7 +8,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::terminal::Style;
-use crate::{format, parse, waits};
+use crate::{format, parse, resources, waits};
 
 /// Lines of the prompt that are shown; --json has all of it.
 const PROMPT_LINES: usize = 8;
@@ -106,6 +106,13 @@ fn block(it: &v1::Invocation, colour: bool, now: i64) -> String {
         let end = waits::end(live, now).unwrap_or_default();
         block.pair("ended by", &end, Style::Warn);
     }
+    block.maybe("uses", it.live.as_ref().and_then(resources::now));
+    block.maybe("used", resources::in_all(it));
+    if let Some(bounds) = &it.resources {
+        block.maybe("limited to", resources::bounds(bounds));
+        block.pair("", &resources::unenforced(bounds), Style::Warn);
+    }
+    block.pair("unit", &it.unit, Style::Plain);
     block.pair("role", &it.role, Style::Plain);
     block.pair("provider", &it.provider, Style::Plain);
     block.pair("model", &it.model, Style::Plain);

@@ -17,10 +17,11 @@ use crate::follow::{self, End, Plan, Scope};
 use crate::interrupt::Interrupt;
 use crate::session::{Session, is_unregistered, quoted};
 use crate::spinner::Spinner;
-use crate::{format, parse};
+use crate::{format, parse, resources as bounds};
 
 mod environment;
 mod prompt;
+mod resources;
 
 /// How long a start is asked for again after the connection broke: a restart of the daemon, with
 /// its look at what runs, takes less.
@@ -38,6 +39,7 @@ Examples:
   steroidsctl start --task T1 --resume SESSION --prompt 'now the tests'
   steroidsctl start --task T1 --resume last --prompt 'and the changelog'
   steroidsctl start --task T1 -- make test
+  steroidsctl start --task T1 --memory-max 4GiB --cpu-quota 200% --tasks-max 500 -- make test
   id=$(steroidsctl start --task T1 --prompt-file todo.md)
   steroidsctl start --task T1 --after $id --role reviewer --prompt-file review.md
   steroidsctl start --task T2 --priority 5 --retry overloaded,rate_limited --prompt-file todo.md
@@ -124,6 +126,8 @@ pub(crate) struct Args {
     /// Stop it when its budget is reached [default: as configured]
     #[arg(long)]
     budget_stop: bool,
+    #[command(flatten)]
+    resources: resources::Args,
     /// Show what it does, and end with it
     #[arg(long, short)]
     follow: bool,
@@ -255,6 +259,9 @@ fn request(args: Args, project: String) -> Result<v1::StartRequest, Failure> {
         retry: retry(args.retry, args.retry_max)?,
         no_queue: args.no_queue,
         budget: (budget != v1::Budget::default()).then_some(budget),
+        memory_max_bytes: args.resources.memory_max,
+        cpu_quota_percent: args.resources.cpu_quota,
+        tasks_max: args.resources.tasks_max,
     })
 }
 
@@ -328,6 +335,11 @@ fn tell(
     follows: bool,
 ) -> Result<(), Failure> {
     let id = invocation.id;
+    if let Some(asked) = &invocation.resources
+        && !asked.unenforced.is_empty()
+    {
+        session.note(bounds::unenforced(asked));
+    }
     if session.json {
         let mut shape = json::Invocation::from(invocation);
         shape.existing = Some(existing);

@@ -54,7 +54,7 @@ pub(crate) async fn run(_: &Args, session: &mut Session) -> Result<Exit, Failure
         ("queued", measures::queued(&status)),
         ("projects", status.projects.to_string()),
         ("streams", measures::streams(&status)),
-        ("launcher", status.launcher.clone()),
+        ("launcher", launcher(&status)),
         ("socket", status.socket.clone()),
         ("state", status.state_dir.clone()),
         (
@@ -78,6 +78,12 @@ pub(crate) async fn run(_: &Args, session: &mut Session) -> Result<Exit, Failure
         session
             .out
             .line(format_args!("{key}  {}", clean_line(&value)))?;
+    }
+    for warning in &status.warnings {
+        let key = Style::Warn.paint(colour, format!("{:<10}", "warning"));
+        session
+            .out
+            .line(format_args!("{key}  {}", clean_line(warning)))?;
     }
     for trouble in &status.degraded {
         let key = Style::Bad.paint(colour, format!("{:<10}", "degraded"));
@@ -106,6 +112,19 @@ pub(crate) async fn run(_: &Args, session: &mut Session) -> Result<Exit, Failure
             .line(format_args!("{key}  {}", clean_line(&text)))?;
     }
     Ok(Exit::Ok)
+}
+
+/// How agents are started, why so, and what can be bounded.
+fn launcher(status: &v1::StatusResponse) -> String {
+    let mut said = status.launcher.clone();
+    if !status.launcher_why.is_empty() {
+        said.push_str(&format!(": {}", status.launcher_why));
+    }
+    match &*status.controllers {
+        [] => said.push_str("; resources cannot be limited"),
+        held => said.push_str(&format!("; can limit {}", held.join(", "))),
+    }
+    said
 }
 
 /// What no parser knew, and what to do about it; a line that says so where there is nothing.

@@ -35,6 +35,7 @@ pub(super) struct Start {
     retry: Option<Retry>,
     no_queue: bool,
     budget: Budget,
+    resources: Resources,
 }
 
 /// When it is tried again by itself.
@@ -52,6 +53,15 @@ struct Budget {
     usd: Option<f64>,
     tokens: Option<u64>,
     stop: Option<bool>,
+}
+
+/// What it may use of the machine; what is absent is as configured, zero is no bound.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+struct Resources {
+    memory_max_bytes: Option<u64>,
+    cpu_quota_percent: Option<u32>,
+    tasks_max: Option<u32>,
 }
 
 /// Limits in milliseconds; one that is absent has its configured value, zero is none.
@@ -174,6 +184,9 @@ impl Start {
             }),
             no_queue: self.no_queue,
             budget: (budget != v1::Budget::default()).then_some(budget),
+            memory_max_bytes: self.resources.memory_max_bytes,
+            cpu_quota_percent: self.resources.cpu_quota_percent,
+            tasks_max: self.resources.tasks_max,
         }
     }
 }

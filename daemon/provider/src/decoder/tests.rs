@@ -194,6 +194,7 @@ fn exits() -> impl Strategy<Value = Exit> {
             ended_by,
             duration_ms: 5,
             leftovers: 0,
+            ..Exit::default()
         }
     })
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::*;
+use crate::activity::Used;
 use crate::evidence::Cause;
 
 const AT: Stamp = Stamp {
@@ -72,6 +73,7 @@ fn a_complete_line_has_its_fields_and_only_those_that_apply() {
         resets_at_ms: None,
         http_status: None,
         cause: None,
+        used: Used::default(),
     };
     assert_eq!(
         line(&Activity::Complete(Box::new(completion.clone()))),
@@ -97,11 +99,15 @@ fn a_complete_line_has_its_fields_and_only_those_that_apply() {
         resets_at_ms: Some(1_795_400_000_000),
         http_status: Some(429),
         cause: Some(Cause::UnknownSession),
+        used: Used {
+            peak_memory_bytes: Some(5 << 20),
+            cpu_ms: Some(0),
+        },
         ..completion
     };
     assert_eq!(
         line(&Activity::Complete(Box::new(completion))),
-        r#"{"ts":1700000000123,"type":"complete","success":true,"duration":90000,"exitCode":0,"timedOut":false,"outcome":"success","exitForced":true,"sessionId":"s","usage":{"inputTokens":1,"outputTokens":2,"cachedInputTokens":3,"totalCostUsd":0.5,"total":true,"cumulative":true},"leftovers":2,"resetsAt":1795400000000,"httpStatus":429,"cause":"unknown_session","raw":77}"#
+        r#"{"ts":1700000000123,"type":"complete","success":true,"duration":90000,"exitCode":0,"timedOut":false,"outcome":"success","exitForced":true,"sessionId":"s","usage":{"inputTokens":1,"outputTokens":2,"cachedInputTokens":3,"totalCostUsd":0.5,"total":true,"cumulative":true},"leftovers":2,"resetsAt":1795400000000,"httpStatus":429,"cause":"unknown_session","peakMemoryBytes":5242880,"cpuMs":0,"raw":77}"#
     );
 }
 

@@ -6,6 +6,7 @@ use steroids_shim::spec::PROTOCOL;
 
 use super::clock::mono_ms;
 use super::keeper::Keeper;
+use super::ladder::SHUTDOWN_GRACE_MS;
 use super::phase::Phase;
 
 /// Bytes of a reason that are kept: it becomes a line's `error`.
@@ -22,14 +23,22 @@ impl Keeper {
                 shim_pid: std::process::id() as i32,
                 agent_pid: Some(self.pid),
             },
-            Request::Stop { grace_ms, why } => {
+            Request::Stop {
+                grace_ms,
+                why,
+                shutdown,
+            } => {
                 // Of the first reason alone a record is made.
                 self.why = why.map(|mut why| {
                     why.truncate(why.floor_char_boundary(LONGEST_WHY));
                     why
                 });
                 let grace = grace_ms.unwrap_or(self.limits.grace_ms);
-                self.stop(Reason::Stop, grace, now);
+                let (reason, grace) = match shutdown {
+                    true => (Reason::Shutdown, grace.min(SHUTDOWN_GRACE_MS)),
+                    false => (Reason::Stop, grace),
+                };
+                self.stop(reason, grace, now);
                 Message::Stopping
             }
             Request::Kill => {
@@ -38,7 +47,11 @@ impl Keeper {
             }
             Request::Stat => {
                 self.take_news();
-                Message::Stat(self.stat(now))
+                let load = self.load();
+                Message::Stat(Stat {
+                    load,
+                    ..self.stat(now)
+                })
             }
             Request::Input { id } => return self.announce_input(id),
         })
@@ -65,6 +78,8 @@ impl Keeper {
             trouble,
             quiet_ms: now.saturating_sub(self.course.last_output),
             since_ms: self.ended.map(|(_, at)| at.wall_ms).or(self.paused_ms),
+            unit: self.unit.clone(),
+            load: None,
         }
     }
 }

@@ -1,9 +1,13 @@
 //! Becoming a process of its own: two forks away from the launcher, which waits for one line that
-//! says whether the invocation was taken over.
+//! says whether the invocation was taken over. In a unit of its own the service manager is told.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
 
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -28,7 +32,16 @@ pub(crate) enum Launch {
 
 /// Tells the launcher how it went; dropped without a word, it tells that it went wrong.
 #[derive(Debug)]
-pub(crate) struct Report(Option<OwnedFd>);
+pub(crate) struct Report(Option<Told>);
+
+/// Who is told.
+#[derive(Debug)]
+enum Told {
+    /// The process that was started, and waits.
+    Launcher(OwnedFd),
+    /// The service manager, whose unit of type notify this is.
+    Manager(OsString),
+}
 
 impl Report {
     /// The invocation is in good hands: the provider runs, or it is on record that it never will.
@@ -42,9 +55,16 @@ impl Report {
     }
 
     fn say(&mut self, what: &[u8]) {
-        if let Some(pipe) = self.0.take() {
-            // If the launcher is gone, it is no longer interested.
-            let _ = File::from(pipe).write_all(what);
+        // Who is gone is no longer interested.
+        match self.0.take() {
+            Some(Told::Launcher(pipe)) => {
+                let _ = File::from(pipe).write_all(what);
+            }
+            // What it refuses it says on stderr, and by its exit status.
+            Some(Told::Manager(socket)) if what == TAKEN => {
+                let _ = notify(&socket, b"READY=1");
+            }
+            Some(Told::Manager(_)) | None => {}
         }
     }
 }
@@ -58,7 +78,7 @@ pub(crate) fn detach(daemonize: bool) -> Result<Launch, Failure> {
             Launch::Original(answer) => return Ok(Launch::Original(answer)),
             Launch::Shim(report) => report,
         },
-        false => Report(None),
+        false => Report(std::env::var_os("NOTIFY_SOCKET").map(Told::Manager)),
     };
     match settle() {
         Ok(()) => Ok(Launch::Shim(report)),
@@ -93,7 +113,18 @@ fn leave() -> io::Result<Launch> {
     rustix::stdio::dup2_stdin(&nothing)?;
     rustix::stdio::dup2_stdout(&nothing)?;
     rustix::stdio::dup2_stderr(&nothing)?;
-    Ok(Launch::Shim(Report(Some(report))))
+    Ok(Launch::Shim(Report(Some(Told::Launcher(report)))))
+}
+
+/// Tells the service manager, in its own protocol.
+fn notify(socket: &OsStr, state: &[u8]) -> io::Result<()> {
+    let sender = UnixDatagram::unbound()?;
+    let address = match socket.as_bytes() {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
+        _ => SocketAddr::from_pathname(socket)?,
+    };
+    sender.send_to_addr(state, &address)?;
+    Ok(())
 }
 
 fn wait_for(answer: OwnedFd) -> Result<(), Failure> {

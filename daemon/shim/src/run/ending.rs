@@ -1,10 +1,8 @@
 //! The end of an invocation: what the provider left in its pipes, what it left running, and the
 //! record of it all.
 
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeVal;
 use steroids_provider::activity::Level;
-use steroids_shim::exit::{End, ExitRecord, Rusage};
+use steroids_shim::exit::{End, ExitRecord};
 use steroids_shim::protocol::Message;
 use steroids_shim::spec::PROTOCOL;
 use steroids_shim::spool::{Control, LONGEST_PAYLOAD};
@@ -92,6 +90,7 @@ impl Keeper {
                 msg: left_over(&leftovers, self.leave_background),
             });
         }
+        self.tell_over_memory();
         if let Some(record) = self.exit_record(leftovers.len() as u32) {
             (self.phase, _) = self.phase.next(Event::Recorded, mono_ms());
             self.connections.push(&Message::Ending {
@@ -114,7 +113,7 @@ impl Keeper {
             },
             ended_ms: at.wall_ms,
             spool_length: self.spool_end,
-            rusage: rusage(),
+            rusage: self.rusage(),
         })
     }
 }
@@ -134,17 +133,6 @@ fn left_over(processes: &[Process], stay: bool) -> String {
         true => format!("still running, as was asked for: {names}"),
         false => format!("still running after the end, and ended now: {names}"),
     }
-}
-
-/// What was used by the provider and everything that was reaped for it.
-fn rusage() -> Option<Rusage> {
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
-    let micros = |time: TimeVal| time.tv_sec() as u64 * 1_000_000 + time.tv_usec() as u64;
-    Some(Rusage {
-        user_us: micros(usage.user_time()),
-        system_us: micros(usage.system_time()),
-        max_rss_kib: usage.max_rss() as u64,
-    })
 }
 
 #[cfg(test)]

@@ -41,9 +41,6 @@ const READS_IN_A_ROW: usize = 16;
 /// Between two hints: a client that is told of each line of a burst only wakes in vain.
 const HINT_EVERY_MS: u64 = 5;
 
-/// What a host that shuts down leaves the provider; the service manager waits 20 s in all.
-const SHUTDOWN_GRACE_MS: u64 = 8000;
-
 /// What ends later than it should by so much was not this process's own doing, nor that of a busy
 /// machine.
 const STANDSTILL_MS: u64 = 2000;
@@ -76,6 +73,12 @@ pub(super) struct Keeper {
     pub(super) phase: Phase,
     /// Why we ended it, where we did.
     pub(super) reason: Option<Reason>,
+    /// The unit that this process is in, where that is its own.
+    pub(super) unit: Option<String>,
+    /// Of its memory, where that is bounded.
+    pub(super) memory_max: Option<u64>,
+    /// As much memory was seen to be in use at a time.
+    pub(super) most_memory: u64,
     /// In words, until it is on record.
     pub(super) why: Option<String>,
     /// How it ended, once it has.
@@ -133,6 +136,9 @@ impl Keeper {
             inputs: HashSet::new(),
             limits: spec.limits,
             leave_background: spec.leave_background,
+            memory_max: spec.resources.memory_max,
+            most_memory: 0,
+            unit: prepared.state.unit,
             pid: provider.pid,
             feed: Feed::new(
                 provider.stdin,
@@ -327,11 +333,11 @@ impl Keeper {
     }
 
     fn take_signals(&mut self) {
-        while let Ok(Some(signal)) = self.signals.read_signal() {
-            match Signal::try_from(signal.ssi_signo as i32) {
+        while let Ok(Some(info)) = self.signals.read_signal() {
+            match Signal::try_from(info.ssi_signo as i32) {
                 Ok(Signal::SIGCHLD) => self.look_after_children(),
                 Ok(Signal::SIGHUP) => self.connections.bind_again(),
-                Ok(_) => self.stop(Reason::Shutdown, SHUTDOWN_GRACE_MS, mono_ms()),
+                Ok(signal) => self.end_on_signal(signal, info.ssi_pid),
                 Err(_) => {}
             }
         }

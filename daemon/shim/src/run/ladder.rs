@@ -13,6 +13,9 @@ use super::limits::{self, Due, Step};
 use super::phase::{Deed, Event};
 use super::said;
 
+/// What a host that shuts down leaves the provider; the service manager waits 20 s in all.
+pub(super) const SHUTDOWN_GRACE_MS: u64 = 8000;
+
 impl Keeper {
     /// Warns of a limit that is near, ends a provider that has reached one, and tells when to look
     /// again.
@@ -99,6 +102,12 @@ impl Keeper {
     pub(super) fn stop(&mut self, reason: Reason, grace_ms: u64, now: u64) {
         let kill_at = now.saturating_add(grace_ms);
         self.climb(Event::Stop { kill_at }, reason, now);
+    }
+
+    /// Ends it as something that ends this process wants: the service manager, mostly.
+    pub(super) fn end_on_signal(&mut self, signal: nix::sys::signal::Signal, sender: u32) {
+        self.why = Some(said::told_to_end(signal.as_str(), sender));
+        self.stop(Reason::Shutdown, SHUTDOWN_GRACE_MS, mono_ms());
     }
 
     pub(super) fn kill_on_request(&mut self, now: u64) {

@@ -28,6 +28,7 @@ mod pulse;
 mod queue;
 mod said;
 mod takeover;
+mod used;
 mod writer;
 
 use std::error::Error;
@@ -37,6 +38,7 @@ use std::sync::Arc;
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use steroids_shim::cgroup::of_unit;
 use steroids_shim::durable::FileError;
 use steroids_shim::exit::{Draft, End, ExitRecord};
 use steroids_shim::lock::{Lock, LockError};
@@ -45,6 +47,7 @@ use steroids_shim::spec::{PROTOCOL, Spec};
 use steroids_shim::spool::SpoolError;
 use steroids_shim::state::{self, State};
 use steroids_shim::tree::start_ticks;
+use steroids_shim::unit;
 
 use self::cgroup::Group;
 use self::clock::Moment;
@@ -157,7 +160,7 @@ fn prepare(owned: Owned) -> Result<Prepared, Failure> {
     let queue = Arc::new(queue);
     writer::start(files, Arc::clone(&queue))
         .map_err(|source| Failure::system("start the writing thread", source))?;
-    let group = Group::make(&spec.uuid);
+    let group = Group::make(&spec)?;
     let own = std::process::id() as i32;
     let state = State {
         proto: PROTOCOL,
@@ -167,6 +170,7 @@ fn prepare(owned: Owned) -> Result<Prepared, Failure> {
         agent_start_ticks: None,
         boot_id: state::boot_id().map_err(|source| Failure::system("read boot_id", source))?,
         cgroup: group.as_ref().map(|group| group.path().to_owned()),
+        unit: own_unit(&spec.uuid),
     };
     // Before the provider: whoever finds this must not start it a second time.
     state.store(&dir)?;
@@ -181,6 +185,12 @@ fn prepare(owned: Owned) -> Result<Prepared, Failure> {
         group,
         state,
     })
+}
+
+/// The unit this process is in, if it is the invocation's own.
+fn own_unit(uuid: &str) -> Option<String> {
+    let unit = unit::name(uuid);
+    of_unit(&unit).map(|_| unit)
 }
 
 /// From here on these are read, not delivered; the provider gets an empty mask again.

@@ -39,6 +39,18 @@ pub(crate) fn over(due: &Due, course: &Course) -> String {
     }
 }
 
+/// Who wanted this process to end, and with it the provider.
+pub(crate) fn told_to_end(signal: &str, sender: u32) -> String {
+    // One of another pid namespace has no number here.
+    let name = std::fs::read_to_string(format!("/proc/{sender}/comm")).unwrap_or_default();
+    let name = name.trim_end().replace(char::is_control, "?");
+    match &*name {
+        "systemd" => "told to end by the service manager: its unit or slice was stopped, the user's session ended, or the host is shutting down".to_owned(),
+        "" => format!("its shim was told to end, by {signal}"),
+        _ => format!("its shim was told to end, by {signal} from {name} (pid {sender})"),
+    }
+}
+
 /// That nobody had more to say to an agent that could be told.
 pub(crate) fn no_message(due: &Due) -> String {
     let limit = in_words(due.limit);

@@ -19,7 +19,9 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 pub use processes::{MARKER, Process, start_ticks};
-pub use usage::{Usage, Used};
+pub use usage::{
+    Load, Usage, Used, group_cpu_us, group_memory, group_memory_peak, group_oom_kills,
+};
 
 use crate::state::{self, State};
 
@@ -62,6 +64,22 @@ impl Tree<'_> {
         let mut usage = processes::usage(self, with_disk);
         usage.of_group(self.cgroup);
         usage
+    }
+
+    /// What it uses now. `accounts` is the control group whose memory is counted, where there is one.
+    pub fn load(&self, accounts: Option<&Path>) -> Load {
+        let of_group = self.cgroup.and_then(group_cpu_us);
+        let cpu_us = of_group.unwrap_or_else(|| self.usage(false).cpu_us());
+        let counted = accounts.and_then(group_memory);
+        let (memory_bytes, processes) = match (counted, self.cgroup) {
+            (Some(bytes), Some(cgroup)) => (bytes, processes::group_size(cgroup)),
+            _ => processes::residents(self),
+        };
+        Load {
+            cpu_ms: cpu_us / 1000,
+            memory_bytes,
+            processes,
+        }
     }
 
     /// Kills everything that is alive now, once, and tells which processes these were.

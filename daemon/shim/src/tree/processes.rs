@@ -5,6 +5,8 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
+use rustix::param::page_size;
+
 use super::Tree;
 use super::usage::Usage;
 
@@ -48,6 +50,8 @@ struct Stat {
     /// and of the children it has waited for.
     child_ticks: u64,
     start_ticks: u64,
+    /// Resident pages.
+    resident: u64,
 }
 
 impl Stat {
@@ -100,6 +104,26 @@ pub(super) fn usage(tree: &Tree<'_>, with_disk: bool) -> Usage {
         }
     }
     usage
+}
+
+/// What the members of a tree hold in memory, in bytes, and how many they are; but for those that only
+/// their marker tells.
+pub(super) fn residents(tree: &Tree<'_>) -> (u64, u32) {
+    let all = everything();
+    let own = std::process::id() as i32;
+    let related = Related::of(tree, &all);
+    let members = all
+        .iter()
+        .filter(|(pid, stat)| **pid != own && stat.is_alive() && related.has(**pid, stat));
+    let (pages, count) = members.fold((0_u64, 0_u32), |(pages, count), (_, stat)| {
+        (pages.saturating_add(stat.resident), count + 1)
+    });
+    (pages.saturating_mul(page_size() as u64), count)
+}
+
+/// How many processes are in a control group.
+pub(super) fn group_size(cgroup: &Path) -> u32 {
+    group_members(cgroup).len() as u32
 }
 
 /// The members of a tree that are found without a look into their environment.
@@ -201,6 +225,8 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
         child_ticks: ticks(fields.next()?)?.saturating_add(ticks(fields.next()?)?),
         // Field 22.
         start_ticks: fields.nth(4)?.parse().ok()?,
+        // Field 24.
+        resident: fields.nth(1)?.parse().ok()?,
     })
 }
 
@@ -253,7 +279,8 @@ mod tests {
                 session: 9,
                 ticks: 15,
                 child_ticks: 320,
-                start_ticks: 4711
+                start_ticks: 4711,
+                resident: 2
             })
         );
         let text = b"12 (\x1b[2J\xff) S 1 7 12 9 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 4711 1 2 3\n";

@@ -48,6 +48,7 @@ fn is_empty(uuid: &str) -> bool {
         below: None,
         session: None,
         cgroup: None,
+        unit: None,
     };
     tree.alive(&[]).is_empty()
 }
@@ -65,6 +66,7 @@ fn remains_of_another_boot_are_left_alone() {
         agent_start_ticks: start_ticks(pid),
         boot_id: "another".to_owned(),
         cgroup: None,
+        unit: None,
     };
     assert_eq!(kill_remains(&uuid, &state), Killed::default());
     assert!(child.try_wait().unwrap().is_none());

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use rustix::param::clock_ticks_per_second;
+use serde::{Deserialize, Serialize};
 
 /// What was used up to a moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,7 +34,25 @@ pub struct Used {
     pub disk_bytes: u64,
 }
 
+/// What a tree uses at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Load {
+    /// Milliseconds of CPU time since it began.
+    pub cpu_ms: u64,
+    /// Bytes of memory: by the kernel's count of its control group, or else the sum of its processes'
+    /// resident sets, in which what they share counts for each.
+    pub memory_bytes: u64,
+    /// How many they are.
+    pub processes: u32,
+}
+
 impl Usage {
+    /// Microseconds of CPU time up to then.
+    pub fn cpu_us(&self) -> u64 {
+        let of_processes = self.ticks.saturating_mul(1_000_000) / clock_ticks_per_second().max(1);
+        of_processes.max(self.group_us.unwrap_or(0))
+    }
+
     pub(super) fn add(&mut self, ticks: u64) {
         self.ticks = self.ticks.saturating_add(ticks);
     }
@@ -43,9 +62,7 @@ impl Usage {
     }
 
     pub(super) fn of_group(&mut self, cgroup: Option<&Path>) {
-        self.group_us = cgroup
-            .and_then(|cgroup| fs::read_to_string(cgroup.join("cpu.stat")).ok())
-            .and_then(|text| group_us(&text));
+        self.group_us = cgroup.and_then(group_cpu_us);
     }
 
     /// What was used since an earlier look. Where something is not to be known, nothing was.
@@ -66,11 +83,40 @@ impl Usage {
     }
 }
 
-fn group_us(text: &str) -> Option<u64> {
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("usage_usec "))?;
-    line.trim().parse().ok()
+/// Microseconds of CPU time that a control group has used.
+pub fn group_cpu_us(cgroup: &Path) -> Option<u64> {
+    field(cgroup, "cpu.stat", "usage_usec")
+}
+
+/// Bytes of memory that a control group has now; `None` where the kernel does not count them.
+pub fn group_memory(cgroup: &Path) -> Option<u64> {
+    number(cgroup, "memory.current")
+}
+
+/// The most it has had; kernels before 5.19 do not tell.
+pub fn group_memory_peak(cgroup: &Path) -> Option<u64> {
+    number(cgroup, "memory.peak")
+}
+
+/// How many of its processes the kernel has ended for the memory they had.
+pub fn group_oom_kills(cgroup: &Path) -> Option<u64> {
+    field(cgroup, "memory.events", "oom_kill")
+}
+
+fn number(cgroup: &Path, file: &str) -> Option<u64> {
+    let text = fs::read_to_string(cgroup.join(file)).ok()?;
+    text.trim().parse().ok()
+}
+
+fn field(cgroup: &Path, file: &str, name: &str) -> Option<u64> {
+    value_of(&fs::read_to_string(cgroup.join(file)).ok()?, name)
+}
+
+/// The number behind a name at the beginning of a line.
+fn value_of(text: &str, name: &str) -> Option<u64> {
+    let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+    let (_, value) = lines.find(|(key, _)| *key == name)?;
+    value.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -102,8 +148,11 @@ mod tests {
         let before = usage(100, Some(1_000_000), &[]);
         assert_eq!(usage(100, Some(4_500_000), &[]).since(&before).cpu_ms, 3500);
         assert_eq!(usage(100, None, &[]).since(&before).cpu_ms, 0);
-        assert_eq!(group_us("usage_usec 12\nuser_usec 3\n"), Some(12));
-        assert_eq!(group_us("user_usec 3\n"), None);
+        let text = "usage_usec 12\nuser_usec 3\n";
+        assert_eq!(value_of(text, "usage_usec"), Some(12));
+        assert_eq!(value_of("user_usec 3\n", "usage_usec"), None);
+        let events = "oom 3\noom_kill 2\noom_group_kill 0\n";
+        assert_eq!(value_of(events, "oom_kill"), Some(2));
     }
 
     #[test]

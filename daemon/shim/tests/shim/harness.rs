@@ -108,6 +108,7 @@ impl Case {
             redaction: None,
             mapping: None,
             budget: None,
+            resources: steroids_shim::spec::Resources::default(),
             zone: None,
             created_ms: 1,
             boot_id: "boot".to_owned(),

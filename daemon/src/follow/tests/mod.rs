@@ -20,7 +20,7 @@ use super::source::{Answer, Source, Sources};
 use super::tail::Extent;
 use super::*;
 use crate::activity_log::ActivityLogs;
-use crate::domain::{Invocation, Managed, Outcome, Phase, Queueing, RowStatus};
+use crate::domain::{Invocation, Managed, Outcome, Phase, Queueing, RowStatus, Used};
 
 /// Longer than any poll; what waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -78,6 +78,8 @@ impl Rows {
             resets_at_ms: None,
             http_status: None,
             cause: None,
+            resources: None,
+            used: Used::default(),
         };
         let row = Invocation {
             id: id(n),

@@ -1,7 +1,7 @@
 use tonic_types::StatusExt as _;
 
 use super::*;
-use crate::domain::{Managed, Outcome, Queueing};
+use crate::domain::{Managed, Outcome, Queueing, Used};
 
 fn request() -> v1::StartRequest {
     v1::StartRequest {
@@ -166,6 +166,8 @@ fn a_pid_is_shown_only_while_it_means_something() {
         resets_at_ms: None,
         http_status: None,
         cause: None,
+        resources: None,
+        used: Used::default(),
     };
     let row = |phase| Invocation {
         id: InvocationId::new(3).unwrap(),

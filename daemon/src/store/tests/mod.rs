@@ -117,6 +117,8 @@ pub(super) fn ending(outcome: Outcome) -> Ending {
             user_us: 1,
             system_us: 2,
             max_rss_kib: 3,
+            peak_bytes: Some(4),
+            cpu_us: Some(3),
         }),
         leftovers: Some(0),
         resets_at_ms: (!outcome.is_success()).then_some(1_700_000_060_000),

@@ -57,7 +57,7 @@ async fn a_stop_reaches_a_shim_that_comes_back_however_often_waiting_is_cut_shor
     drop(shim.socket);
     std::fs::remove_file(&path).unwrap();
     let mut link = ShimLink::new(path.clone());
-    link.stop(Some(Duration::from_secs(3)), None).await;
+    link.stop(Some(Duration::from_secs(3)), None, false).await;
     assert!(link.mute);
     let socket = UnixListener::bind(&path).unwrap();
     let shim = Shim {
@@ -89,7 +89,7 @@ async fn a_stop_reaches_a_shim_that_comes_back_however_often_waiting_is_cut_shor
 async fn a_stop_is_repeated_to_a_new_connection_and_not_to_the_same() {
     let shim = Shim::new();
     let mut link = shim.link();
-    let (mut first, ()) = tokio::join!(shim.greeted(), link.stop(None, None));
+    let (mut first, ()) = tokio::join!(shim.greeted(), link.stop(None, None, false));
     assert!(line(&mut first).await.contains("stop"));
     link.catch_up().await;
     say(&mut first, &Message::Stopping).await;
@@ -117,6 +117,8 @@ fn a_shim_that_cannot_write_is_told_of_until_it_can() {
             trouble: trouble.map(str::to_owned),
             quiet_ms: 0,
             since_ms: Some(7),
+            unit: None,
+            load: None,
         }));
         said.hear(&Message::Stopping);
         (said.alarm.unwrap_or_default(), said.held)
@@ -144,7 +146,7 @@ fn a_shim_that_cannot_write_is_told_of_until_it_can() {
 async fn half_a_message_waits_for_its_other_half() {
     let shim = Shim::new();
     let mut link = shim.link();
-    let (mut stream, ()) = tokio::join!(shim.greeted(), link.stop(None, None));
+    let (mut stream, ()) = tokio::join!(shim.greeted(), link.stop(None, None, false));
     let text = protocol::encode_message(&Message::Stopping);
     let (one, other) = text.split_at(9);
     stream.write_all(one.as_bytes()).await.unwrap();
@@ -160,7 +162,8 @@ async fn half_a_message_waits_for_its_other_half() {
 async fn a_shim_that_falls_silent_is_mute_until_it_speaks_again_on_the_same_connection() {
     let shim = Shim::new();
     let mut link = shim.link();
-    let (mut stream, _) = tokio::join!(shim.greeted(), async { link.stop(None, None).await });
+    let (mut stream, _) =
+        tokio::join!(shim.greeted(), async { link.stop(None, None, false).await });
     assert_eq!(link.next().await, Some(Message::Killed));
     assert!(line(&mut stream).await.contains("stop"));
     assert!(!link.is_mute());

@@ -31,9 +31,10 @@ use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::domain::{
-    Invocation, InvocationId, Limits, Phase, Prices, Secrets, StartBudget, StartRequest, Zone,
+    Invocation, InvocationId, Limits, Phase, Prices, Secrets, StartBudget, StartRequest,
+    StartResources, Zone,
 };
-use crate::launch::{LaunchError, Launcher, Launching};
+use crate::launch::{LaunchError, Launcher, Launching, Order};
 use crate::projects::{Project, Projects};
 use crate::watch::Hints;
 
@@ -68,6 +69,7 @@ impl Stage {
                 agent_start_ticks: None,
                 boot_id: steroids_shim::state::boot_id().unwrap(),
                 cgroup: None,
+                unit: None,
             };
             state.store(dir).unwrap();
             held(&self.locks).insert(dir.path().to_owned(), lock);
@@ -104,9 +106,21 @@ impl Launcher for Stage {
         "stage"
     }
 
-    fn launch<'a>(&'a self, dir: &'a Path) -> Launching<'a> {
+    fn why(&self) -> String {
+        String::new()
+    }
+
+    fn controllers(&self) -> Vec<String> {
+        vec!["memory".to_owned()]
+    }
+
+    fn bounds_anyway(&self) -> bool {
+        false
+    }
+
+    fn launch<'a>(&'a self, order: &'a Order) -> Launching<'a> {
         Box::pin(async move {
-            let dir = InvDir::at(dir);
+            let dir = InvDir::at(&order.dir);
             held(&self.arrived).push(dir.clone());
             self.turns.acquire().await.unwrap().forget();
             if let Some(message) = held(&self.refuses).clone() {
@@ -184,6 +198,7 @@ impl Bench {
             request_id: Some(request_id.to_owned()),
             limits: Limits::default(),
             budget: StartBudget::default(),
+            resources: StartResources::default(),
             argv: vec!["/bin/true".to_owned()],
             interactive: false,
             leave_background: false,
@@ -266,6 +281,7 @@ fn settings(state_dir: &Path, stage: Arc<Stage>, max_running: usize) -> Settings
         limits: Limits::default(),
         queue: ProviderQueue::default(),
         life: None,
+        resources: StartResources::default(),
     };
     Settings {
         state_dir: state_dir.to_owned(),
@@ -278,6 +294,7 @@ fn settings(state_dir: &Path, stage: Arc<Stage>, max_running: usize) -> Settings
         providers: BTreeMap::from([("command".to_owned(), command)]),
         prices: Prices::default(),
         budgets: Budgets::default(),
+        resources: StartResources::default(),
         zone: Zone::named("UTC").unwrap(),
         redaction: RedactionSettings::default(),
         secrets: Secrets::default(),

@@ -25,6 +25,7 @@ fn asked() -> StartRequest {
         retry: None,
         no_queue: false,
         budget: StartBudget::default(),
+        resources: StartResources::default(),
     }
 }
 
@@ -41,6 +42,7 @@ fn spec(request: &StartRequest) -> Result<steroids_shim::spec::Spec, StartError>
         limits: Limits::default(),
         queue: ProviderQueue::default(),
         life: None,
+        resources: StartResources::default(),
     };
     settings.providers.insert("claude".to_owned(), claude);
     let around = Surroundings {

@@ -202,6 +202,7 @@ async fn a_start_whose_database_never_comes_back_is_given_up_after_a_while() {
                 .send(job::Request::Stop {
                     grace: None,
                     why: None,
+                    shutdown: false,
                 })
                 .await
                 .unwrap();

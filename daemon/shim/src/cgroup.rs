@@ -1,0 +1,99 @@
+//! Where in the tree of control groups a process is, what the service manager has delegated to it
+//! there, and which bounds can be held.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::getxattr;
+
+/// By these the service manager marks what it has delegated: for users, and for root.
+const MARKS: [&str; 2] = ["user.delegate", "trusted.delegate"];
+
+/// The nearest delegated group that this process is in. `None` where there is none.
+pub fn delegated() -> Option<PathBuf> {
+    let (mount, own) = own()?;
+    own.ancestors()
+        .take_while(|group| group.starts_with(&mount))
+        .find(|group| is_delegated(group))
+        .map(Path::to_owned)
+}
+
+/// The group of this unit, if this process is in it.
+pub fn of_unit(unit: &str) -> Option<PathBuf> {
+    let (_, own) = own()?;
+    let mut groups = own.ancestors();
+    groups
+        .find(|group| group.ends_with(unit))
+        .map(Path::to_owned)
+}
+
+/// The folder of a group, by its path within the hierarchy.
+pub fn folder(group: &str) -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+    Some(mount(&mounts)?.join(group.trim_start_matches('/')))
+}
+
+/// The controllers that a group has: those that can bound it.
+pub fn controllers(group: &Path) -> Vec<String> {
+    words(&group.join("cgroup.controllers"))
+}
+
+/// The controllers that it hands on: those that can bound the groups in it.
+pub fn handed_on(group: &Path) -> Vec<String> {
+    words(&group.join("cgroup.subtree_control"))
+}
+
+fn words(file: &Path) -> Vec<String> {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+fn own() -> Option<(PathBuf, PathBuf)> {
+    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    own_group(&mounts, &groups)
+}
+
+/// The mount of the unified hierarchy, and this process's group below it.
+fn own_group(mounts: &str, groups: &str) -> Option<(PathBuf, PathBuf)> {
+    let mount = mount(mounts)?;
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let own = mount.join(group);
+    Some((mount, own))
+}
+
+fn mount(mounts: &str) -> Option<PathBuf> {
+    mounts.lines().find_map(|line| {
+        let mut fields = line.split(' ').skip(1);
+        let path = fields.next()?;
+        (fields.next()? == "cgroup2").then(|| PathBuf::from(path))
+    })
+}
+
+fn is_delegated(group: &Path) -> bool {
+    MARKS.iter().any(|mark| {
+        let mut value = [0; 8];
+        getxattr(group, *mark, &mut value).is_ok_and(|length| value[..length] == *b"1")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_group_is_found_also_on_a_hybrid_host() {
+        let mounts = "cgroup /sys/fs/cgroup/pids cgroup rw 0 0\n\
+                      cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
+        let groups = "3:pids:/x\n0::/user.slice/a.service\n";
+        assert_eq!(
+            own_group(mounts, groups),
+            Some((
+                PathBuf::from("/sys/fs/cgroup/unified"),
+                PathBuf::from("/sys/fs/cgroup/unified/user.slice/a.service")
+            ))
+        );
+        assert_eq!(own_group(mounts, "3:pids:/x\n"), None);
+        assert_eq!(own_group("", groups), None);
+    }
+}

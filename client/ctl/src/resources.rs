@@ -91,7 +91,7 @@ mod tests {
             processes: Some(1),
             ..v1::Live::default()
         };
-        assert_eq!(now(&live).unwrap(), "3.0 MiB, CPU 2s, 1 process");
+        assert_eq!(now(&live).unwrap(), "3.0 MiB, CPU 2.0 s, 1 process");
         let live = v1::Live {
             cpu_percent: Some(99.6),
             processes: Some(4),
@@ -99,7 +99,7 @@ mod tests {
         };
         assert_eq!(
             now(&live).unwrap(),
-            "3.0 MiB, CPU 2s (100% now), 4 processes"
+            "3.0 MiB, CPU 2.0 s (100% now), 4 processes"
         );
         assert_eq!(now(&v1::Live::default()), None);
         assert_eq!(in_all(&v1::Invocation::default()), None);

@@ -24,7 +24,7 @@ use tracing::{debug, info, warn};
 use super::link::ShimLink;
 use super::stalls::Telling;
 use super::supervisor::{Entry, Inner};
-use super::vitals::{Held, Place, Vitals, Whose};
+use super::vitals::{Vitals, Whose};
 use super::{finish, lost};
 use crate::domain::{Invocation, InvocationId, Known, Live};
 use crate::projection::{Projection, Step};
@@ -248,16 +248,6 @@ impl Job {
         true
     }
 
-    /// Passes on what the shim says of itself, or that it says nothing.
-    fn listen(&self, link: &ShimLink) {
-        self.publish_word(link.alarm(), link.held(), link.place());
-        let project = self.project.root.as_path();
-        let uuid = &self.spec.uuid;
-        self.inner.mute(uuid, project, self.id, link.is_mute());
-        let trouble = link.trouble().map(|what| (project, self.id, what));
-        self.inner.shim_trouble(uuid, trouble);
-    }
-
     /// From now on whoever asks for the row waits for its end.
     fn publish_ending(&self) {
         self.entry.progress.send_if_modified(|progress| {
@@ -265,16 +255,6 @@ impl Job {
                 *progress = Progress::Ending(std::mem::take(vitals));
             }
             true
-        });
-    }
-
-    fn publish_word(&self, alarm: Option<String>, held: Option<Held>, place: Place) {
-        self.publish(|vitals| {
-            let is_news = vitals.alarm != alarm || vitals.held != held || vitals.place != place;
-            vitals.alarm = alarm;
-            vitals.held = held;
-            vitals.place = place;
-            is_news
         });
     }
 
@@ -289,7 +269,7 @@ impl Job {
     }
 
     /// Changes what is published, and tells those who look at all jobs if that was news.
-    fn publish(&self, change: impl FnOnce(&mut Vitals) -> bool) {
+    pub(super) fn publish(&self, change: impl FnOnce(&mut Vitals) -> bool) {
         let is_news = self
             .entry
             .progress

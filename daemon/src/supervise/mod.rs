@@ -28,6 +28,7 @@ mod job;
 mod keep;
 mod line;
 mod link;
+mod listen;
 mod lost;
 mod meter;
 mod prepare;

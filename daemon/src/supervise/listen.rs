@@ -1,0 +1,28 @@
+//! What a shim says of itself: passed on to whoever looks at the invocation, and noted as a trouble where
+//! it is one.
+
+use super::job::Job;
+use super::link::ShimLink;
+use super::vitals::{Held, Place};
+
+impl Job {
+    /// Passes on what the shim says of itself, or that it says nothing.
+    pub(super) fn listen(&self, link: &ShimLink) {
+        self.publish_word(link.alarm(), link.held(), link.place());
+        let project = self.project.root.as_path();
+        let uuid = &self.spec.uuid;
+        self.inner.mute(uuid, project, self.id, link.is_mute());
+        let trouble = link.trouble().map(|what| (project, self.id, what));
+        self.inner.shim_trouble(uuid, trouble);
+    }
+
+    fn publish_word(&self, alarm: Option<String>, held: Option<Held>, place: Place) {
+        self.publish(|vitals| {
+            let is_news = vitals.alarm != alarm || vitals.held != held || vitals.place != place;
+            vitals.alarm = alarm;
+            vitals.held = held;
+            vitals.place = place;
+            is_news
+        });
+    }
+}

@@ -28,6 +28,7 @@ mod grpc;
 mod holds;
 mod hooks;
 mod input;
+mod launcher;
 mod limits;
 mod live;
 mod main_path;

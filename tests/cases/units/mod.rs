@@ -27,8 +27,8 @@ async fn user_with_socket(lab: &Lab) -> User<'_> {
 async fn start(user: &User<'_>, task: &str, puppet: &Puppet) -> i64 {
     let program = format!("{PROGRAMS}/fake-provider");
     let call = ["--json", "start", "--task", task, "--", &program];
-    let started = user.ctl("work", &[&call[..], &puppet.args()].concat());
-    let started = started.await.json();
+    let call = [&call[..], &puppet.args()].concat();
+    let started = user.ctl("work", &call).await.json();
     started["id"].as_i64().unwrap()
 }
 

@@ -151,7 +151,6 @@ async fn run_with(config: Config, stop: CancellationToken, given: Given) -> anyh
     let rooms = Rooms::build(&config, started, stop.clone(), given.reload).await?;
     let claim = (claim, given.passed);
     let ended = serve(&rooms, claim, &config, &stop).await;
-    tell(Told::Stopping, "Stopping; invocations go on".to_owned()).await;
     rooms.take_down().await;
     info!("stopped");
     ended
@@ -250,11 +249,13 @@ async fn serve(
     tell(Told::Ready, rooms.line()).await;
     let ended = {
         let until_stopped = rooms.until_stopped(server, stop);
-        let fed = watchdog::feed(rooms, stop);
         tokio::pin!(until_stopped);
         tokio::select! {
             ended = &mut until_stopped => ended,
-            () = fed => until_stopped.await,
+            () = watchdog::feed(rooms, stop) => {
+                let line = "Stopping; invocations go on".to_owned();
+                tokio::join!(until_stopped, tell(Told::Stopping, line)).0
+            }
         }
     };
     // The socket's place is kept until its connections are closed.

@@ -29,14 +29,14 @@ async fn what_can_change_does_at_once_and_what_cannot_is_named() {
     assert!(error.contains("config.toml:2:"), "{error}");
     assert!(status["degraded"].to_string().contains("config.toml:2:"));
 
-    // One that is: the second has a place now. The socket stays where it is.
-    home.configure("[daemon]\nmax_running = 2\nmax_streams = 7\nsocket = \"/nowhere/s\"\n");
+    // One that is: the second has a place now. Who is served, and how much, is decided at start.
+    home.configure("[daemon]\nmax_running = 2\nmax_streams = 7\nmax_connections = 9\n");
     let reloaded = ctl.run(["--json", "reload"]).await.json();
     assert_eq!(
         reloaded["changed"],
         serde_json::json!(["daemon.max_running"])
     );
-    let pending = serde_json::json!(["daemon.socket", "daemon.max_streams"]);
+    let pending = serde_json::json!(["daemon.max_connections", "daemon.max_streams"]);
     assert_eq!(reloaded["pending"], pending);
     eventually("the second to run", async || {
         (running().await == 2).then_some(())
@@ -46,7 +46,11 @@ async fn what_can_change_does_at_once_and_what_cannot_is_named() {
     assert_eq!(shown["status"], "running", "{shown}");
     let status = ctl.run(["--json", "status"]).await.json();
     assert_eq!(status["configPending"], pending);
-    assert!(status["degraded"].to_string().contains("daemon.socket"));
+    assert!(
+        status["degraded"]
+            .to_string()
+            .contains("daemon.max_streams")
+    );
     assert!(status.get("configError").is_none(), "{status}");
 
     // By signal, too.

@@ -37,7 +37,9 @@ pub(crate) fn answer() -> bool {
 /// The command line, with flags offered only to who has begun one, or where nothing else can stand: ids
 /// and names would not be completed at once beside them.
 fn command() -> clap::Command {
-    let command = crate::command();
+    let mut command = crate::command();
+    // With `--help` and `--version`, which clap puts in only now.
+    command.build();
     match typed::is_flag(std::env::args_os()) {
         true => command,
         false => without_flags(command),

@@ -13,8 +13,7 @@ FUZZ_TARGETS ?= provider spool recovery cursor config protocol
 # What ships, and what writes its manual, built without what only tests ask of the dependencies.
 SHIPPED := $(addprefix --package ,steroidsd steroids-shim steroidsctl steroids-gateway steroids-package) --bins
 
-# For `make dist`: x86_64-unknown-linux-musl gives programs that need nothing, if rustup has that target
-# and there is a musl-gcc (Debian: musl-tools); else they need glibc and libgcc, as on any distribution.
+# For `make dist`: another target of rustup's, whose programs run here.
 HOST    = $(shell $(CARGO) -vV | sed -n 's/^host: //p')
 TARGET ?= $(HOST)
 

@@ -171,10 +171,6 @@ fn metric(name: &str, description: &str, unit: &str, data_points: Vec<Point>) ->
     }
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a sum of doubles, by the protocol"
-)]
 fn double(number: u64) -> f64 {
     number as f64
 }

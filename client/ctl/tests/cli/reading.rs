@@ -124,6 +124,20 @@ fn measured() -> v1::StatusResponse {
             failures: 2,
             skipped: 0,
         }],
+        export: Some(v1::Export {
+            endpoint: "https://collector.example".to_owned(),
+            spans_sent: 120,
+            spans_dropped: 3,
+            failures: 1,
+            last_error: "answered 503".to_owned(),
+        }),
+        stored: Some(v1::Stored {
+            spools: 3,
+            spool_bytes: 5 << 20,
+            logs: 9,
+            log_bytes: 1 << 20,
+            measured_at_ms: 820_454_400_000,
+        }),
         counts: Some(v1::Counts {
             started: vec![v1::ProviderCount {
                 provider: "claude".to_owned(),

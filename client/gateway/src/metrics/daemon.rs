@@ -273,18 +273,10 @@ fn count(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "exact for 285 years in microseconds; a gauge is a double"
-)]
 fn seconds(ms: i64) -> f64 {
     ms as f64 / 1e3
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "exact for 285 years in microseconds; a gauge is a double"
-)]
 fn micros(us: i64) -> f64 {
     us as f64 / 1e6
 }

@@ -121,13 +121,13 @@ fn a_journal_without_room_holds_nobody_up_and_what_was_lost_is_said() {
     let fake = Fake::new();
     fake.with(|| {
         // More than a socket's queue has places for.
-        for number in 0..100_000 {
+        for number in 0..2_000 {
             info!(number, "said");
         }
         let taken = fake.drain();
-        assert!((1..100_000).contains(&taken), "{taken}");
+        assert!((1..2_000).contains(&taken), "{taken}");
         info!("there is room again");
-        let lost = 100_000 - taken;
+        let lost = 2_000 - taken;
         let said = format!("{lost} log events were lost, the journal had no room");
         assert_eq!(fake.entry()["MESSAGE"], said);
         assert_eq!(fake.entry()["MESSAGE"], "there is room again");

@@ -294,7 +294,7 @@ fn an_unknown_key_is_named_with_its_line_and_what_there_is() {
     assert_eq!(
         complaint("[demon]\n"),
         "1: `demon`: unknown key; the file has daemon, projects, queue, holds, retry, limits, \
-         retention, redaction, prices, budget, providers, hooks, gateway"
+         retention, redaction, prices, budget, providers, hooks, otlp, gateway"
     );
     assert_eq!(
         complaint("[providers.claude]\nmodell = \"x\"\n"),

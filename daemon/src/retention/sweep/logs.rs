@@ -103,7 +103,9 @@ async fn list(project: &Arc<Project>) -> Result<Listed, SweepError> {
 }
 
 /// Invocations that are not over.
-pub(in crate::retention) async fn open_ids(project: &Project) -> Result<BTreeSet<InvocationId>, StoreError> {
+pub(in crate::retention) async fn open_ids(
+    project: &Project,
+) -> Result<BTreeSet<InvocationId>, StoreError> {
     let mut open = project.store.unfinished().await?;
     open.extend(project.store.foreign_running().await?);
     Ok(open.into_iter().map(|invocation| invocation.id).collect())

@@ -115,6 +115,18 @@ impl Amount {
         }
     }
 
+    /// All of it, to tell two amounts apart that read the same.
+    pub fn exact(self) -> String {
+        format!("{} {}", self.number(), self.unit())
+    }
+
+    fn unit(self) -> &'static str {
+        match self {
+            Amount::MicroUsd(_) => "micro_usd",
+            Amount::Tokens(_) => "tokens",
+        }
+    }
+
     /// How the settings that bound it end.
     pub fn key(self) -> &'static str {
         match self {
@@ -207,5 +219,9 @@ mod tests {
             ]
         );
         assert_eq!(Amount::MicroUsd(500).to_string(), "$0.0005");
+        let (one, other) = (Amount::MicroUsd(2_000_001), Amount::MicroUsd(2_000_002));
+        assert_eq!(one.to_string(), other.to_string());
+        assert_ne!(one.exact(), other.exact());
+        assert_ne!(Amount::Tokens(7).exact(), Amount::MicroUsd(7).exact());
     }
 }

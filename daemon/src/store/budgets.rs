@@ -12,7 +12,7 @@ pub struct Notice {
     pub scope: &'static str,
     /// Whose: the invocation's id, the task's, or the day.
     pub about: String,
-    /// How much it is, as somebody reads it.
+    /// How much it is, exactly.
     pub bound: String,
     /// `warned` or `reached`.
     pub level: &'static str,

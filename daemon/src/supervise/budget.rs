@@ -145,6 +145,8 @@ impl Inner {
         usage: Option<UsageTotals>,
     ) {
         if let Some(budget) = &spec.budget {
+            // Of a sum over a session whose runs before are not known, nobody can say what is its own.
+            let usage = usage.filter(|usage| !usage.cumulative);
             let look = of_invocation(project, id, &spec.task, budget);
             self.look(&look, &Spent::running(usage.as_ref())).await;
         }
@@ -256,7 +258,7 @@ impl Inner {
         let notice = Notice {
             scope: look.scope.as_str(),
             about: look.about.clone(),
-            bound: standing.most.to_string(),
+            bound: standing.most.exact(),
             level: level.as_str(),
         };
         // A day has one budget for all projects, and is told in one of them.

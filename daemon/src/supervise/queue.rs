@@ -11,6 +11,7 @@ use steroids_shim::spec::Spec;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
+use super::StartError;
 use super::admit::admit;
 use super::dependents::Dependents;
 use super::job::Work;
@@ -19,8 +20,8 @@ use super::start::{check_disks, launch, note_pid};
 use super::supervisor::{Entry, Inner, Place, chain};
 use super::waiting::{self, begun_now, now_ms};
 use super::{Supervisor, holds};
-use crate::domain::InvocationId;
 use crate::domain::queue::{Candidate, Waits};
+use crate::domain::{BudgetScope, InvocationId};
 use crate::projects::Project;
 use crate::store::{NewInvocation, StoreError, Turned};
 
@@ -104,13 +105,20 @@ async fn pass(inner: &Arc<Inner>) -> Option<i64> {
 enum Obstacle {
     /// It may pass.
     Blocked(String),
+    /// It will not.
+    Final(String),
     /// There is nothing to start any more.
     Gone,
     /// Somebody wants its end.
     Stopped,
 }
 
-async fn take_turn(inner: Arc<Inner>, candidate: Candidate, mut entry: Entry, place: Place) {
+pub(super) async fn take_turn(
+    inner: Arc<Inner>,
+    candidate: Candidate,
+    mut entry: Entry,
+    place: Place,
+) {
     let Some(id) = candidate.id else {
         return;
     };
@@ -122,23 +130,7 @@ async fn take_turn(inner: Arc<Inner>, candidate: Candidate, mut entry: Entry, pl
     let readied = ready(&inner, &candidate, id, &mut entry).await;
     let (project, work) = match readied {
         Ok(readied) => readied,
-        Err(Obstacle::Gone) => return,
-        Err(Obstacle::Stopped) => {
-            let Ok(project) = inner.projects.get(&candidate.project).await else {
-                return put_back(
-                    entry,
-                    place,
-                    candidate,
-                    "its project is not there".to_owned(),
-                );
-            };
-            waiting::end(&inner, project, id, entry, waiting::cancelled()).await;
-            return;
-        }
-        Err(Obstacle::Blocked(why)) => {
-            info!(invocation.id = %id, why, "cannot be started yet");
-            return put_back(entry, place, candidate, why);
-        }
+        Err(obstacle) => return give_way(&inner, candidate, id, entry, place, obstacle).await,
     };
     steroids_failpoint::reach("queue.turn-taken");
     project.touch();
@@ -149,6 +141,42 @@ async fn take_turn(inner: Arc<Inner>, candidate: Candidate, mut entry: Entry, pl
         }
         // It has ended, and its row says why.
         Err(error) => warn!(invocation.id = %id, error = %chain(&error), "could not be started"),
+    }
+}
+
+/// Ends what will never be started, and lets the rest wait again.
+async fn give_way(
+    inner: &Arc<Inner>,
+    mut candidate: Candidate,
+    id: InvocationId,
+    mut entry: Entry,
+    place: Place,
+    obstacle: Obstacle,
+) {
+    // Also where nobody looked for it, as something else was in the way first.
+    let is_stopped = entry.requests.try_recv().is_ok();
+    let end = match obstacle {
+        Obstacle::Gone => return,
+        Obstacle::Stopped => waiting::cancelled(),
+        Obstacle::Final(_) | Obstacle::Blocked(_) if is_stopped => waiting::cancelled(),
+        Obstacle::Final(error) => End::NeverStarted { error },
+        Obstacle::Blocked(why) => {
+            // What was in its way the last time was said then.
+            if candidate.blocked.as_ref() != Some(&why) {
+                info!(invocation.id = %id, why, "cannot be started yet");
+            }
+            candidate.blocked = Some(why.clone());
+            return put_back(entry, place, candidate, why);
+        }
+    };
+    match inner.projects.get(&candidate.project).await {
+        Ok(project) => drop(waiting::end(inner, project, id, entry, end).await),
+        // Its log and its row are written when its project is back.
+        Err(_) => {
+            if let Err(why) = waiting::keep_end(inner, &candidate.uuid, id, end).await {
+                put_back(entry, place, candidate, why);
+            }
+        }
     }
 }
 
@@ -191,7 +219,13 @@ async fn ready(
     let admitted = admit(inner, &project, &spec.task, false).await;
     admitted.map_err(|error| blocked(&error))?;
     let affordable = inner.admit_by_budget(&project, &spec.task).await;
-    affordable.map_err(|error| blocked(&error))?;
+    affordable.map_err(|error| match error {
+        // It only grows; a day's is another one tomorrow.
+        StartError::Budget { scope, said, .. } if scope != BudgetScope::Day => {
+            Obstacle::Final(format!("never started: {said}"))
+        }
+        error => blocked(&error),
+    })?;
     let spec = begun_now(spec, id).map_err(|error| blocked(&error))?;
     let prepared = {
         let (inner, root) = (Arc::clone(inner), project.root.clone());

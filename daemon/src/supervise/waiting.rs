@@ -124,6 +124,26 @@ pub(super) async fn end(
     None
 }
 
+/// Keeps the end of one whose project is not there in its state folder: whoever takes that up when
+/// the project is back writes log and row.
+pub(super) async fn keep_end(
+    inner: &Inner,
+    uuid: &str,
+    id: InvocationId,
+    end: End,
+) -> Result<(), String> {
+    let dir = InvDir::new(&inner.settings.state_dir, uuid);
+    let recorded = tokio::task::spawn_blocking(move || record_end(&dir, id, end));
+    match recorded.await {
+        Ok(Ok(_)) => {
+            info!(invocation.id = %id, "its end is kept until its project is back");
+            Ok(())
+        }
+        Ok(Err(error)) => Err(chain(&error)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// The record first: who finds it starts nothing.
 fn record_end(dir: &InvDir, id: InvocationId, end: End) -> Result<Work, FileError> {
     let mut spec = Spec::load_queued(dir)?;

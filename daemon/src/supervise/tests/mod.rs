@@ -1,5 +1,6 @@
 //! A supervisor with a database, folders and files of its own, and a shim that a test plays.
 
+mod budgets;
 mod ending;
 mod known;
 mod line;
@@ -142,6 +143,8 @@ struct Bench {
     jobs: TaskTracker,
     let_go: CancellationToken,
     max_running: usize,
+    /// From the next restart on.
+    budgets: Budgets,
 }
 
 impl Bench {
@@ -179,6 +182,7 @@ impl Bench {
             jobs,
             let_go,
             max_running,
+            budgets: Budgets::default(),
         }
     }
 
@@ -260,12 +264,16 @@ impl Bench {
             .await
             .expect("jobs let go");
         (self.jobs, self.let_go) = (TaskTracker::new(), CancellationToken::new());
+        let settings = settings(
+            self.supervisor.state_dir(),
+            Arc::clone(&self.stage),
+            self.max_running,
+        );
         self.supervisor = Supervisor::new(
-            settings(
-                self.supervisor.state_dir(),
-                Arc::clone(&self.stage),
-                self.max_running,
-            ),
+            Settings {
+                budgets: self.budgets,
+                ..settings
+            },
             self.projects.clone(),
             Hints::new().0,
             self.jobs.clone(),

@@ -6,6 +6,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::queue::Reason;
+use crate::supervise::job::Request;
+use crate::supervise::line::candidate;
+use crate::supervise::queue::take_turn;
+use crate::supervise::supervisor::Place;
 
 const MOST: usize = 2;
 
@@ -311,4 +315,35 @@ async fn one_whose_turn_was_cut_off_waits_again_at_its_old_place() {
     assert_eq!(bench.row(2).await.phase, Phase::Queued);
     bench.stage.end(&bench.dir(&first));
     assert_eq!(bench.launched(2).await, bench.dir(&second));
+}
+
+/// Its turn has come, and somebody stops it, while its project is away.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_is_kept_until_the_project_is_back() {
+    let bench = Bench::new(8, 1).await;
+    let first = bench.start("r1").await;
+    let second = bench.start("r2").await;
+    let dir = bench.dir(&second);
+    let inner = &bench.supervisor.inner;
+    let uuid = second.managed.as_ref().unwrap().uuid.as_str();
+    let entry = inner.line.take_out(uuid, || inner.enter(uuid)).unwrap();
+    let stop = Request::Stop {
+        grace: None,
+        why: None,
+    };
+    inner.job(uuid).unwrap().requests.try_send(stop).unwrap();
+    let away = bench.project.root.with_file_name("away");
+    fs::rename(&bench.project.root, &away).unwrap();
+    let spec = steroids_shim::spec::Spec::load_queued(&dir).unwrap();
+    let waiter = candidate(&spec, Some(&second));
+    take_turn(Arc::clone(inner), waiter, entry, Place::of(inner, uuid)).await;
+    assert!(!dir.queued().exists());
+    assert_eq!(bench.supervisor.queued(), 0);
+
+    fs::rename(&away, &bench.project.root).unwrap();
+    bench.supervisor.reconcile(Scope::Wakeup).await;
+    assert_eq!(outcome(&bench.ended(2).await), "cancelled");
+    bench.stage.end(&bench.dir(&first));
+    bench.ended(1).await;
+    assert_eq!(bench.stage.arrived().len(), 1);
 }

@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 use std::error::Error;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::command::Runner;
@@ -36,7 +39,7 @@ pub(super) type Attempt = Result<String, Failed>;
 
 /// Makes attempts.
 pub(super) struct Courier {
-    pub(super) runner: Runner,
+    pub(super) runner: Arc<Runner>,
     pub(super) poster: Poster,
     pub(super) secrets: Secrets,
 }
@@ -94,7 +97,7 @@ impl Courier {
                     .await
             }
             Action::Notify => {
-                let program = notify::program(&self.runner).map_err(Failed::Nobody)?;
+                let program = self.notifier(hook.timeout, stop).await?;
                 let argv = notify::arguments(program, delivery);
                 let variables = self.runner.variables(&[], hook, delivery);
                 self.runner
@@ -105,10 +108,27 @@ impl Courier {
                 let post = self.poster.post(endpoint, delivery);
                 tokio::select! {
                     () = stop.cancelled() => Err(Failed::Stopped),
-                    answered = tokio::time::timeout(hook.timeout, post) => {
+                    answered = timeout(hook.timeout, post) => {
                         answered.unwrap_or_else(|_| Err(Failed::later(too_slow(hook.timeout))))
                     }
                 }
+            }
+        }
+    }
+}
+
+impl Courier {
+    /// Looked for where a disk that does not answer holds up nobody else.
+    async fn notifier(&self, limit: Duration, stop: &CancellationToken) -> Result<PathBuf, Failed> {
+        let runner = Arc::clone(&self.runner);
+        let looking = tokio::task::spawn_blocking(move || notify::program(&runner));
+        tokio::select! {
+            () = stop.cancelled() => Err(Failed::Stopped),
+            found = timeout(limit, looking) => match found {
+                Ok(Ok(found)) => found.map_err(Failed::Nobody),
+                // Only a panic, or the runtime's end.
+                Ok(Err(_)) => Err(Failed::Stopped),
+                Err(_) => Err(Failed::later("a folder of the daemon's PATH does not answer")),
             }
         }
     }

@@ -130,7 +130,12 @@ impl Runner {
             Ok(Err(error)) => Err(Failed::later(format!("could not wait for it: {error}"))),
             Err(_) => {
                 // Its pipes are closed by now; what does not go even so is left to the guard.
-                let _ = timeout(GONE_WITHIN, child.wait()).await;
+                tokio::select! {
+                    () = stop.cancelled() => {
+                        let _ = timeout(STOPPED_WITHIN, child.wait()).await;
+                    }
+                    _ = timeout(GONE_WITHIN, child.wait()) => {}
+                }
                 Err(Failed::later(too_slow(limit)))
             }
         }
@@ -180,5 +185,46 @@ fn verdict(status: ExitStatus, said: &[u8]) -> Attempt {
         Some(0) => Ok(said),
         _ if said.is_empty() => Err(Failed::later(status.to_string())),
         _ => Err(Failed::later(format!("{status}: {said}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// Time is paused: only who waits for it, and nothing else, makes it go on.
+    #[tokio::test(start_paused = true)]
+    async fn the_wait_behind_a_timeout_ends_with_the_daemon() {
+        let folder = tempfile::tempdir().unwrap();
+        let guard = folder.path().join("guard");
+        // It does not go when nobody reads any more, for as long as this test needs.
+        fs::write(&guard, "#!/bin/sh\nexec sleep 5\n").unwrap();
+        fs::set_permissions(&guard, fs::Permissions::from_mode(0o700)).unwrap();
+        let runner = Runner {
+            guard,
+            environment: BTreeMap::new(),
+            search_path: Vec::new(),
+        };
+        let limit = Duration::from_secs(1);
+        let stop = CancellationToken::new();
+        let began = Instant::now();
+        let argv = ["true".to_owned()];
+        let running = runner.run(&argv, Vec::new(), Bytes::new(), limit, &stop);
+        let stopping = async {
+            tokio::time::sleep(limit + Duration::from_millis(1)).await;
+            stop.cancel();
+        };
+        let (attempt, ()) = tokio::join!(running, stopping);
+        assert!(attempt.is_err());
+        assert!(
+            began.elapsed() < limit + GONE_WITHIN,
+            "{:?}",
+            began.elapsed()
+        );
     }
 }

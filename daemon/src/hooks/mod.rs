@@ -113,11 +113,11 @@ impl Hooks {
             .map(|hook| hook.action.passed(&settings.environment.0))
             .collect();
         let courier = Courier {
-            runner: Runner {
+            runner: Arc::new(Runner {
                 guard: settings.guard,
                 environment: settings.environment.0,
                 search_path: settings.search_path,
-            },
+            }),
             poster: Poster::new(needs_tls, tasks, stop.clone()),
             secrets: secrets.clone(),
         };

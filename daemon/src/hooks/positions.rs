@@ -26,6 +26,9 @@ struct Shared {
     file: PathBuf,
     // Held for a look-up or a change, never across an await.
     contents: Mutex<Kept>,
+    /// Held from the look at what there is to write until that is written: what is older is never
+    /// written over what is newer, and whoever has asked finds it on disk.
+    writing: Mutex<()>,
     changed: Notify,
 }
 
@@ -84,6 +87,7 @@ impl Positions {
             shared: Arc::new(Shared {
                 file,
                 contents: Mutex::new(kept),
+                writing: Mutex::default(),
                 changed: Notify::new(),
             }),
         };
@@ -142,6 +146,9 @@ impl Positions {
     }
 
     fn save_now(&self) {
+        // It holds nothing that a panic could leave half done.
+        let writing = self.shared.writing.lock();
+        let _writing = writing.unwrap_or_else(PoisonError::into_inner);
         let contents = {
             let mut kept = self.lock();
             if !std::mem::take(&mut kept.is_dirty) {
@@ -231,6 +238,27 @@ mod tests {
         assert_eq!(open(dir.path(), &["a"], 5).since_ms("a"), 5);
         let aside = fs::read_to_string(dir.path().join("hooks.json.bad")).unwrap();
         assert_eq!(aside, "{\"hooks\":[");
+    }
+
+    #[test]
+    fn of_several_that_write_at_once_the_newest_stands() {
+        let dir = tempfile::tempdir().unwrap();
+        let positions = open(dir.path(), &["a"], 1);
+        let project = |n: usize| PathBuf::from(format!("/p{n}"));
+        for round in 1..=20 {
+            std::thread::scope(|scope| {
+                for n in 0..4 {
+                    let positions = &positions;
+                    scope.spawn(move || {
+                        positions.note("a", &project(n), round, true);
+                        positions.save_now();
+                        // Whoever comes back from it finds what it has noted.
+                        let file = read(&positions.shared.file).unwrap();
+                        assert_eq!(file.hooks["a"].done[&project(n)], round);
+                    });
+                }
+            });
+        }
     }
 
     #[tokio::test]

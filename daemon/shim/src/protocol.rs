@@ -93,6 +93,9 @@ pub enum Message {
         /// Why it was not taken; absent: it was, now or before.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
+        /// It was not taken as another message was, under this id.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_reused: bool,
     },
     /// The request was not understood.
     Error {
@@ -270,6 +273,7 @@ mod tests {
             Message::Input {
                 id: "m1".to_owned(),
                 error: Some("no".to_owned()),
+                is_reused: true,
             },
             Message::Killed,
             Message::Stat(stat),

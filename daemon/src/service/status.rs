@@ -249,6 +249,9 @@ pub(super) fn input(error: InputError) -> Status {
         InputError::OldShim { .. } => refused("OLD_SHIM").todo(RESUME),
         InputError::NotInteractive { .. } => refused("NOT_INTERACTIVE").todo(RESUME),
         InputError::Refused { .. } => refused("INPUT_REFUSED"),
+        InputError::Reused { .. } => {
+            said(Code::AlreadyExists, "MESSAGE_ID_REUSED").field("message_id")
+        }
         InputError::Invalid { field, .. } => {
             said(Code::InvalidArgument, "INVALID_FIELD").field(field)
         }

@@ -232,6 +232,14 @@ pub enum InputError {
         /// Why.
         reason: String,
     },
+    /// Another message came with this id before.
+    #[error("message id `{message_id}` was used for another message to invocation {id}")]
+    Reused {
+        /// Its row.
+        id: InvocationId,
+        /// The id.
+        message_id: String,
+    },
     /// A field makes no sense.
     #[error("{field} {reason}")]
     Invalid {

@@ -85,6 +85,9 @@ impl Supervisor {
         drop(turn);
         match answered {
             Ok(Some(Message::Input { error: None, .. })) => Ok(message_id),
+            Ok(Some(Message::Input {
+                is_reused: true, ..
+            })) => Err(InputError::Reused { id, message_id }),
             Ok(Some(Message::Input { error, .. })) => Err(InputError::Refused {
                 id,
                 reason: error.unwrap_or_default(),
@@ -154,15 +157,19 @@ async fn deliver(socket: &Path, name: &str) -> Option<Message> {
     let mut said = BufReader::new(stream.take(HEARD)).lines();
     while let Ok(Some(line)) = said.next_line().await {
         match protocol::decode(&line) {
-            Ok(Message::Input { id, error }) if id == name => {
+            Ok(answer) if is_about(&answer, name) => {
                 steroids_failpoint::reach("input.delivered");
-                return Some(Message::Input { id, error });
+                return Some(answer);
             }
             Ok(error @ Message::Error { .. }) => return Some(error),
             Ok(_) | Err(_) => {}
         }
     }
     None
+}
+
+fn is_about(answer: &Message, name: &str) -> bool {
+    matches!(answer, Message::Input { id, .. } if id == name)
 }
 
 #[cfg(test)]
@@ -200,6 +207,7 @@ mod tests {
         let refused = Message::Input {
             id: "m".to_owned(),
             error: Some("no".to_owned()),
+            is_reused: false,
         };
         assert_eq!(answer.await, Some(refused));
     }

@@ -1,6 +1,8 @@
 //! Messages to the provider: read by the writing thread, put on record, and handed to its standard
 //! input in that order. Each is taken once, however often it is announced.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use steroids_provider::activity::Level;
 use steroids_provider::input;
 use steroids_shim::input::Input;
@@ -15,35 +17,55 @@ use super::phase::Phase;
 /// Messages that one invocation takes at most; each is remembered by its id.
 const MOST: usize = 10_000;
 
+/// Tells one message from another.
+fn mark(input: &Input) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&input.text, input.end).hash(&mut hasher);
+    hasher.finish()
+}
+
 impl Keeper {
     /// Has a message read; `Some` is an answer that needs no reading.
     pub(super) fn announce_input(&mut self, id: String) -> Option<Message> {
-        let refused = if self.inputs.contains(&id) {
-            None
-        } else if self.inputs.len() >= MOST {
-            Some(format!("it has had {MOST} messages"))
+        let refused = if self.inputs.len() >= MOST && !self.inputs.contains_key(&id) {
+            format!("it has had {MOST} messages")
         } else if self.queue.load(id.clone()) {
-            // Answered when it was read.
+            // Answered when it was read; also one that was taken before, as it may be another.
             return None;
         } else {
-            Some("too many messages wait to be read".to_owned())
+            "too many messages wait to be read".to_owned()
         };
-        Some(Message::Input { id, error: refused })
+        Some(Message::Input {
+            id,
+            error: Some(refused),
+            is_reused: false,
+        })
     }
 
     /// Takes the messages that were read.
     pub(super) fn take_inputs(&mut self) {
         for (id, read) in self.queue.loaded() {
-            let refused = match read {
-                _ if self.inputs.contains(&id) => None,
-                Ok(input) => self.take_input(&input).err(),
-                Err(error) => Some(error),
+            let before = self.inputs.get(&id).copied();
+            let is_reused =
+                matches!((before, &read), (Some(before), Ok(input)) if before != mark(input));
+            let refused = match (before, read) {
+                (Some(_), _) if is_reused => Some(format!("`{id}` was another message's id")),
+                // Announced twice, its file was read the first time.
+                (Some(_), _) => None,
+                (None, Ok(input)) => match self.take_input(&input) {
+                    Ok(()) => {
+                        self.inputs.insert(id.clone(), mark(&input));
+                        None
+                    }
+                    Err(refused) => Some(refused),
+                },
+                (None, Err(error)) => Some(error),
             };
-            if refused.is_none() {
-                self.inputs.insert(id.clone());
-            }
-            self.connections
-                .push(&Message::Input { id, error: refused });
+            self.connections.push(&Message::Input {
+                id,
+                error: refused,
+                is_reused,
+            });
         }
     }
 

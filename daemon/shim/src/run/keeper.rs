@@ -1,7 +1,7 @@
 //! The main loop: one wait for everything, then whatever is ready.
 //! `phase` says what follows from what, `ladder` and `ending` do it.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
@@ -53,8 +53,8 @@ pub(super) struct Keeper {
     report: Option<Report>,
     pub(super) uuid: String,
     pub(super) kind: Kind,
-    /// Ids of the messages that were taken.
-    pub(super) inputs: HashSet<String>,
+    /// Ids of the messages that were taken, with what tells one from another.
+    pub(super) inputs: HashMap<String, u64>,
     pub(super) limits: Limits,
     pub(super) gentle: i32,
     pub(super) leave_background: bool,
@@ -133,7 +133,7 @@ impl Keeper {
             gentle: gentle_signal(spec.kind),
             uuid: spec.uuid,
             kind: spec.kind,
-            inputs: HashSet::new(),
+            inputs: HashMap::new(),
             limits: spec.limits,
             leave_background: spec.leave_background,
             memory_max: spec.resources.memory_max,

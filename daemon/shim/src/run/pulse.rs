@@ -70,3 +70,29 @@ impl Sink for Noting<'_> {
         self.0.note(at, activity);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPEC: &str = r#"{"proto":1,"uuid":"u","invocation":1,"project":"/p","task":"t","role":"r","provider":"claude","kind":"claude","format":"json","model":"","resume":null,"request_id":"","request_hash":"","argv":["/x"],"env":[],"cwd":"/","prompt":"","interactive":true,"leave_background":false,"limits":{"silence_ms":null,"tool_silence_ms":null,"wall_ms":null,"post_result_ms":50,"grace_ms":1},"created_ms":1,"boot_id":"","socket":"/s"}"#;
+
+    #[test]
+    fn one_that_was_sent_a_message_has_no_result_until_it_gives_another() {
+        let spec: Spec = serde_json::from_str(SPEC).unwrap();
+        let mut pulse = Pulse::of(&spec);
+        let prints = |pulse: &mut Pulse, line: &str| {
+            let bytes = format!("{line}\n");
+            pulse.feed(Stream::Stdout, Stamp::default(), bytes.as_bytes());
+            pulse.vitals().result_seen
+        };
+        let result = r#"{"type":"result","subtype":"success","is_error":false,"result":"ok"}"#;
+        assert!(prints(&mut pulse, result));
+        pulse.asked();
+        assert!(!pulse.vitals().result_seen);
+        // What is printed on the way to an answer is none.
+        let begins = r#"{"type":"system","subtype":"init","session_id":"s"}"#;
+        assert!(!prints(&mut pulse, begins));
+        assert!(prints(&mut pulse, result));
+    }
+}

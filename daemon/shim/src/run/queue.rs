@@ -48,6 +48,8 @@ struct Inside {
     last: Option<ExitRecord>,
     /// Messages to be read, and those that were.
     loads: VecDeque<String>,
+    /// The last that was taken was one of these: records have their turn.
+    has_loaded: bool,
     loaded: Vec<Loaded>,
     /// Whether the reader wants to hear of every write.
     watched: bool,
@@ -191,12 +193,16 @@ impl Queue {
             if let Some(state) = inside.state.take() {
                 return Work::State(Box::new(state));
             }
+            // In turn: an agent that prints all the time is heard, and hears.
+            let loads_first = !inside.has_loaded || inside.pending.is_empty();
+            if loads_first && let Some(id) = inside.loads.pop_front() {
+                inside.has_loaded = true;
+                return Work::Load(id);
+            }
+            inside.has_loaded = false;
             if let Some(records) = inside.pending.pop_front() {
                 inside.spare = used;
                 return Work::Records(records);
-            }
-            if let Some(id) = inside.loads.pop_front() {
-                return Work::Load(id);
             }
             if let Some(record) = inside.last.take() {
                 return Work::Last(Box::new(record));
@@ -274,5 +280,32 @@ impl Queue {
     /// should be: nothing inside is changed in two steps that can panic in between.
     fn lock(&self) -> MutexGuard<'_, Inside> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_have_their_turn_beside_output_that_never_ends() {
+        let queue = Queue::new().unwrap();
+        let print = || queue.append(|batch| batch.extend([0; BATCH]));
+        let id = |n: u8| format!("m{n}");
+        for n in 0..2 {
+            print();
+            assert!(queue.load(id(n)));
+        }
+        let mut taken = Vec::new();
+        for _ in 0..4 {
+            print();
+            match queue.take(None, Vec::new()) {
+                Work::Records(_) => taken.push("output".to_owned()),
+                Work::Load(id) => taken.push(id),
+                _ => taken.push("other".to_owned()),
+            }
+        }
+        // Neither keeps the other waiting.
+        assert_eq!(taken, ["m0", "output", "m1", "output"]);
     }
 }

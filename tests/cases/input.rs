@@ -2,7 +2,7 @@
 //! where nobody takes them.
 
 use steroids_proto::v1;
-use steroids_tests::{Ctl, Daemon, Home, Rpc, log, rpc, within};
+use steroids_tests::{Ctl, Daemon, Home, Puppet, Rpc, eventually, log, rpc, within};
 use tonic::{Code, Status};
 
 /// Starts the fake provider as an AI CLI that is to take messages.
@@ -88,6 +88,10 @@ async fn a_running_agent_hears_each_message_once_and_ends_when_it_is_told_that_n
             .unwrap(),
         "m-2"
     );
+    let other = send(&rpc, message(&ctl, agent.id, "another", "m-2")).await;
+    let refused = other.unwrap_err();
+    assert_eq!(refused.code(), Code::AlreadyExists, "{refused}");
+    assert!(refused.message().contains("`m-2`"), "{refused}");
     ctl.run_with_stdin(["send", &id, "-"], b"three")
         .await
         .exits(0);
@@ -197,4 +201,43 @@ async fn any_command_gets_lines_of_text_until_no_more_comes() {
     let ended = rpc.ended(&ctl.project(), agent.id).await;
     assert_eq!(ended.outcome, "success");
     assert_eq!(ended.response, "in one\nin two\nstdin 8 bytes");
+}
+
+#[tokio::test]
+async fn an_agent_that_leaves_a_message_unanswered_has_not_succeeded() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let rpc = daemon.rpc().await;
+    let mut puppet = Puppet::new(&home, "mute");
+    let words = serde_json::to_string(&puppet.args()).unwrap();
+    let request = v1::StartRequest {
+        project: ctl.project(),
+        task_id: "T1".to_owned(),
+        provider: "claude".to_owned(),
+        prompt: "begin".to_owned(),
+        interactive: true,
+        env: [("FAKE_PROVIDER".to_owned(), words)].into(),
+        ..Default::default()
+    };
+    let agent = rpc.start(request).await.unwrap();
+    let waits_for = async |what: &str| {
+        eventually("what it waits for", async || {
+            let live = rpc.get(&ctl.project(), agent.id).await.live?;
+            (live.waits_for == what).then_some(())
+        })
+        .await;
+    };
+    let result =
+        r#"{"type":"result","subtype":"success","is_error":false,"session_id":"s","result":"ok"}"#;
+    puppet.prints(result);
+    waits_for("result_sent").await;
+    send(&rpc, message(&ctl, agent.id, "and the tests?", ""))
+        .await
+        .unwrap();
+    waits_for("model").await;
+    puppet.exits(0);
+    let ended = rpc.ended(&ctl.project(), agent.id).await;
+    assert_eq!(ended.outcome, "interrupted", "{ended:?}");
+    assert!(ended.error.contains("without an answer"), "{ended:?}");
 }

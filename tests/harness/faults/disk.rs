@@ -125,6 +125,9 @@ pub(super) const FAULTS: &[Fault] = &[
         id: 146,
         fault: "a project's disk does not answer (a mount whose server is gone)",
         required: "other projects are served; requests about it are refused after 25 s, later ones at once, with one thread of the daemon in all; status says so; it is served again when it answers",
-        tests: &["faults::disk::hung::a_disk_that_does_not_answer_holds_up_its_own_project_alone"],
+        tests: &[
+            "faults::disk::hung::a_disk_that_does_not_answer_holds_up_its_own_project_alone",
+            "faults::disk::hung::a_disk_that_hung_before_the_start_holds_up_its_own_project_alone",
+        ],
     },
 ];

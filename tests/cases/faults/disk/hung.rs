@@ -76,3 +76,43 @@ async fn a_disk_that_does_not_answer_holds_up_its_own_project_alone() {
         ),
     );
 }
+
+#[tokio::test]
+async fn a_disk_that_hung_before_the_start_holds_up_its_own_project_alone() {
+    let home = Home::new();
+    let Some(disk) = HungDisk::prepare() else {
+        return held(146, "not shown: needs root");
+    };
+    let mut daemon = Daemon::start(&home).await;
+    let (app, other) = (daemon.project("app").await, daemon.project("other").await);
+    let rpc = daemon.rpc().await;
+    let mut agent = Puppet::new(&home, "agent");
+    let started = begun(&app, &rpc, &mut agent).await;
+    daemon.kill9().await;
+    let hung = disk.mount(app.folder());
+    daemon.start_again().await;
+    // It is ready, serves the others, and says what is wrong.
+    let rpc = daemon.rpc().await;
+    let beside = rpc
+        .start_fake(&other.project(), "T2", &["numbers", "--count", "3"])
+        .await;
+    let beside = rpc.ended(&other.project(), beside.id).await;
+    assert_eq!(beside.outcome, "success", "{beside:?}");
+    told(&daemon, &[&app.project(), "its disk does not answer"]).await;
+    // Its agent ends meanwhile, which nobody can write down yet.
+    agent.exits(5);
+
+    drop(hung);
+    eventually("the project to be served again", async || {
+        let request = v1::GetRequest {
+            project: app.project(),
+            id: started.id,
+        };
+        rpc.invocations().get(request).await.ok()
+    })
+    .await;
+    let _ = rpc.daemon().wakeup(v1::WakeupRequest {}).await;
+    let ended = rpc.ended(&app.project(), started.id).await;
+    assert_eq!(ended.exit_code, Some(5), "{ended:?}");
+    well(&daemon).await;
+}

@@ -6,7 +6,7 @@ use steroids_proto::v1;
 use steroids_tests::{Ctl, Daemon, Home, Puppet, Rpc, log};
 
 /// A run of claude that says who it is, and succeeds.
-async fn ran(rpc: &Rpc, ctl: &Ctl, home: &std::sync::Arc<Home>, task: &str, session: &str) {
+async fn ran(rpc: &Rpc, ctl: &Ctl, home: &std::sync::Arc<Home>, task: &str, session: &str) -> i64 {
     let mut agent = Puppet::new(home, &format!("{task}-{session}"));
     let words = agent.args();
     let started = rpc.start_as(&ctl.project(), task, "claude", &words).await;
@@ -16,6 +16,7 @@ async fn ran(rpc: &Rpc, ctl: &Ctl, home: &std::sync::Arc<Home>, task: &str, sess
     agent.exits(0);
     let ended = rpc.ended(&ctl.project(), started.id).await;
     assert_eq!(ended.session_id, session);
+    started.id
 }
 
 fn resuming(ctl: &Ctl, task: &str, session: &str, request_id: &str) -> v1::StartRequest {
@@ -64,7 +65,7 @@ async fn the_last_session_of_the_task_goes_on_and_a_repeated_start_keeps_it() {
     assert!(refused.stderr.contains("--resume"), "{}", refused.stderr);
 
     ran(&rpc, &ctl, &home, "T1", "s-1").await;
-    ran(&rpc, &ctl, &home, "T1", "s-2").await;
+    let second = ran(&rpc, &ctl, &home, "T1", "s-2").await;
     ran(&rpc, &ctl, &home, "T2", "s-3").await;
     let first = rpc
         .start(resuming(&ctl, "T1", "last", "r-1"))
@@ -73,6 +74,32 @@ async fn the_last_session_of_the_task_goes_on_and_a_repeated_start_keeps_it() {
     assert_eq!(resumed(&home, &first).as_deref(), Some("s-2"));
     assert_eq!(first.mode, "resume");
     rpc.ended(&ctl.project(), first.id).await;
+
+    // By the id of an invocation.
+    let of = async |id: i64, further: &[&str]| {
+        let id = id.to_string();
+        let words = [
+            "start",
+            "--task",
+            "T3",
+            "--prompt",
+            "go on",
+            "--resume-of",
+            &id,
+        ];
+        ctl.run([&words, further].concat()).await
+    };
+    let env = ["--env", r#"FAKE_PROVIDER=["exit","0"]"#];
+    let id: i64 = of(second, &env).await.ok().trim().parse().unwrap();
+    let third = rpc.get(&ctl.project(), id).await;
+    assert_eq!(resumed(&home, &third).as_deref(), Some("s-2"));
+    of(999, &env).await.exits(3);
+    let refused = of(second, &["--provider", "codex"]).await.exits(4);
+    assert!(
+        refused.stderr.contains("was run by claude"),
+        "{}",
+        refused.stderr
+    );
 
     // The same request, although another session is the last by now.
     ran(&rpc, &ctl, &home, "T1", "s-4").await;

@@ -22,6 +22,7 @@ use crate::{format, parse, resources as bounds};
 mod environment;
 mod prompt;
 mod resources;
+mod resume;
 
 /// How long a start is asked for again after the connection broke: a restart of the daemon, with
 /// its look at what runs, takes less.
@@ -76,6 +77,9 @@ pub(crate) struct Args {
     /// Go on with an earlier session; `last` is that of the task's newest run by the same provider
     #[arg(long, value_name = "SESSION")]
     resume: Option<String>,
+    /// Go on with the session of an invocation, by its provider
+    #[arg(long, value_name = "ID", conflicts_with = "resume", value_parser = parse::id)]
+    resume_of: Option<i64>,
     /// Where it works [default: the project]
     #[arg(long, value_name = "DIR")]
     cwd: Option<std::path::PathBuf>,
@@ -147,10 +151,16 @@ pub(crate) struct Args {
 
 /// Starts, prints the id, follows.
 pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failure> {
-    let (follows, raw) = (args.follow, args.raw);
+    let (follows, raw, resume_of) = (args.follow, args.raw, args.resume_of);
     let mut request = request(args, session.project()?)?;
     let mut interrupt = Interrupt::listen();
     let client = session.connect().await?;
+    if let Some(id) = resume_of {
+        tokio::select! {
+            () = interrupt.pressed() => return Ok(Exit::Stopped),
+            found = resume::of(id, &client, &mut request) => found?,
+        }
+    }
     request.caller_env = tokio::select! {
         () = interrupt.pressed() => return Ok(Exit::Stopped),
         wanted = environment::wanted(&client, &request.provider) => {

@@ -51,6 +51,7 @@ mod rooms;
 mod sessions;
 mod stop;
 mod terminal;
+mod top;
 mod units;
 mod usage;
 

@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 use crate::wait::within;
-use crate::{Home, binaries, processes};
+use crate::{Home, Screen, binaries, processes};
 
 /// A terminal in a folder.
 #[derive(Debug, Clone)]
@@ -138,6 +138,19 @@ impl Ctl {
             child,
             lines: BufReader::new(stdout).lines(),
         }
+    }
+
+    /// Starts a call at a terminal of its own, of so many columns and rows.
+    pub fn at_terminal(&self, size: (u16, u16), args: &[&str]) -> Screen {
+        // A leader of a session whose terminal it is: so it hears of a new size, and of the end.
+        let words = ["setsid", "--ctty"];
+        let (_, command) = self.through(&words).command(args);
+        let mut command = command.into_std();
+        // What a case says of it comes last.
+        if !self.variables.iter().any(|(name, _)| name == "TERM") {
+            command.env("TERM", "xterm-256color");
+        }
+        Screen::start(command, size)
     }
 
     /// Starts `fake-provider ARGS` as a plain command of `task`, and gives the invocation's id.
@@ -289,7 +302,7 @@ async fn finish(
     }
 }
 
-fn exit_code(status: std::process::ExitStatus) -> i32 {
+pub(crate) fn exit_code(status: std::process::ExitStatus) -> i32 {
     use std::os::unix::process::ExitStatusExt;
     status
         .code()

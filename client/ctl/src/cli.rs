@@ -7,8 +7,8 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
-    cleanup, completions, config, doctor, holds, hooks, init, list, migrate, projects, reload, reproject,
-    send, show, start, status, stop, stream, tasks, timeline, usage, wakeup, web,
+    cleanup, completions, config, doctor, holds, hooks, init, list, migrate, projects, reload,
+    reproject, send, show, start, status, stop, stream, tasks, timeline, top, usage, wakeup, web,
 };
 use crate::complete;
 use crate::exit::Exit;
@@ -67,6 +67,8 @@ pub(crate) enum Command {
     Start(Box<start::Args>),
     /// Show what an agent does, from its first line on, as it happens
     Stream(stream::Args),
+    /// Show what runs and what waits, on the whole screen, as it changes
+    Top(top::Args),
     /// Show a task's story over all its invocations, sampled
     Timeline(timeline::Args),
     /// List invocations, newest first

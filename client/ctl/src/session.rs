@@ -58,6 +58,11 @@ impl Session {
         text(path)
     }
 
+    /// Whether a project was named on the command line.
+    pub(crate) fn names_project(&self) -> bool {
+        self.global.project.is_some()
+    }
+
     /// Connects to the daemon, with the project served by it.
     pub(crate) async fn connect_to_project(&self) -> Result<(Client, String), Failure> {
         let path = self.project()?;

@@ -20,6 +20,7 @@ pub(crate) mod stop;
 pub(crate) mod stream;
 pub(crate) mod tasks;
 pub(crate) mod timeline;
+pub(crate) mod top;
 pub(crate) mod usage;
 pub(crate) mod wakeup;
 pub(crate) mod web;
@@ -36,6 +37,7 @@ pub(crate) async fn run(command: Command, session: &mut Session) -> Result<Exit,
         Command::Start(args) => start::run(*args, session).await,
         Command::Stream(args) => stream::run(&args, session).await,
         Command::Timeline(args) => timeline::run(&args, session).await,
+        Command::Top(args) => top::run(&args, session).await,
         Command::List(args) => list::run(&args, session).await,
         Command::Show(args) => show::run(&args, session).await,
         Command::Stop(args) => stop::run(&args, session).await,

@@ -55,26 +55,26 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
                 _ => failure,
             }
         })?;
-    let invocation = answer.invocation.unwrap_or_default();
     if session.json {
+        let invocation = answer.invocation.unwrap_or_default();
         let mut shape = json::Invocation::from(&invocation);
         shape.already_ended = Some(answer.already_ended);
         session.out.json(&shape)?;
         return Ok(Exit::Ok);
     }
-    let standing = clean_line(format::standing(&invocation));
-    let time = invocation.duration_ms.map(format::duration);
-    let after = time.map_or_else(String::new, |time| format!(" after {time}"));
-    if answer.already_ended {
-        session.out.line(format_args!(
-            "invocation {} had ended already: {standing}{after}",
-            args.id
-        ))?;
-    } else {
-        session.out.line(format_args!(
-            "invocation {} stopped: {standing}{after}",
-            args.id
-        ))?;
-    }
+    session.out.line(sentence(args.id, &answer))?;
     Ok(Exit::Ok)
+}
+
+/// What came of it.
+pub(crate) fn sentence(id: i64, answer: &v1::StopResponse) -> String {
+    let invocation = answer.invocation.as_ref();
+    let standing = clean_line(invocation.map_or("", format::standing));
+    let time = invocation.and_then(|it| it.duration_ms);
+    let after = time.map_or_else(String::new, |ms| format!(" after {}", format::duration(ms)));
+    if answer.already_ended {
+        format!("invocation {id} had ended already: {standing}{after}")
+    } else {
+        format!("invocation {id} stopped: {standing}{after}")
+    }
 }

@@ -1,10 +1,17 @@
 //! `doctor`: everything an agent needs, checked in the order in which it is needed, and for what
 //! is missing, what to do. It changes nothing.
 
+mod ask;
 mod daemon;
 mod host;
+mod kernel;
+mod providers;
+mod service;
+
+use std::path::Path;
 
 use serde::Serialize;
+use steroids_client::v1;
 
 use crate::clean::clean_line;
 use crate::exit::Exit;
@@ -17,7 +24,9 @@ Examples:
   steroidsctl doctor
   steroidsctl doctor --json | jq '.checks[] | select(.status != \"ok\")'
 
-Ends with 0 unless something fails: 69 if no daemon can be reached, else 4. Warnings do not count.";
+Ends with 0 unless something fails: 69 if no daemon can be reached, 78 if the configuration cannot
+be used, else 4. Warnings do not count. Nothing is changed; the agents' CLIs are run for their
+version, and of their logins only the names of files and variables are shown.";
 
 /// Nothing but the flags of every command.
 #[derive(Debug, clap::Args)]
@@ -73,21 +82,85 @@ impl Check {
 /// Checks all, and prints the report.
 pub(crate) async fn run(_: &Args, session: &mut Session) -> Result<Exit, Failure> {
     let mut checks = Vec::new();
-    let paths = session.paths()?;
-    checks.extend(host::socket(&paths.socket));
-    let reached = daemon::checks(session, &mut checks).await;
-    // The daemon knows best where its state is: its configuration may have moved it.
-    let state_dir = reached.state_dir.unwrap_or(paths.state_dir);
-    checks.extend(host::state_dir(&state_dir));
-    checks.push(host::space(&state_dir));
-    checks.extend(host::linger());
+    let (status, if_it_fails) = match session.paths() {
+        Ok(paths) => {
+            checks.extend(host::socket(&paths.socket));
+            let status = daemon::checks(session, &mut checks).await;
+            let told = status.as_ref().map(|status| status.state_dir.as_str());
+            // The daemon knows best where its state is: its configuration may have moved it.
+            let state_dir = match told.filter(|told| !told.is_empty()) {
+                Some(told) => Path::new(told),
+                None => &paths.state_dir,
+            };
+            folders(session, state_dir, &mut checks);
+            let if_it_fails = match status {
+                Some(_) => Exit::Refused,
+                None => Exit::Unreachable,
+            };
+            (status, if_it_fails)
+        }
+        // Without it nobody knows where the daemon is; the rest can still be looked at.
+        Err(failure) => {
+            let hint = failure.hint().unwrap_or_default();
+            checks.push(Check::fail("config", failure.message(), hint));
+            (None, failure.exit())
+        }
+    };
+    host(status.as_ref(), &mut checks).await;
     let exit = match worst(&checks) {
-        Verdict::Fail if !reached.answered => Exit::Unreachable,
-        Verdict::Fail => Exit::Refused,
+        Verdict::Fail => if_it_fails,
         Verdict::Ok | Verdict::Warn => Exit::Ok,
     };
     print(session, checks)?;
     Ok(exit)
+}
+
+/// Where the daemon keeps things, and where the project is.
+fn folders(session: &Session, state_dir: &Path, checks: &mut Vec<Check>) {
+    checks.extend(host::state_dir(state_dir));
+    checks.extend(host::token(state_dir));
+    checks.push(host::space(state_dir));
+    checks.extend(kernel::file_system(state_dir, kernel::STATE));
+    let project = session.project().ok();
+    if let Some(project) = project.as_deref().map(Path::new) {
+        if !host::shares_disk(state_dir, project) {
+            checks.push(host::space(project));
+        }
+        checks.extend(kernel::file_system(project, kernel::PROJECT));
+    }
+}
+
+/// What is asked of programs and of the kernel, all at once: some of it takes seconds.
+async fn host(status: Option<&v1::StatusResponse>, checks: &mut Vec<Check>) {
+    let pid = status.map(|status| status.pid);
+    let folder = service::programs(pid);
+    let daemon = status.map(|status| status.version.as_str());
+    let launcher = async {
+        match status {
+            Some(status) => service::launcher(status).await,
+            None => None,
+        }
+    };
+    let around = providers::Surroundings::here();
+    let configured = status.map_or(&[][..], |status| &status.providers);
+    // What is wrong with it may have been said.
+    let is_told = checks.iter().any(|check| check.name == "config");
+    let asked = folder.as_deref().filter(|_| !is_told);
+    let config = service::configuration(asked);
+    let (config, shim, launcher, linger, clock, agents) = tokio::join!(
+        config,
+        service::shim(folder.as_deref(), daemon),
+        launcher,
+        service::linger(),
+        service::clock(status.map(|status| status.started_at_ms)),
+        providers::checks(configured, &around),
+    );
+    checks.extend([config, shim, launcher, linger].into_iter().flatten());
+    let by_systemd = status.is_some_and(|status| status.launcher == "systemd");
+    checks.push(kernel::cgroup(pid, by_systemd));
+    checks.push(kernel::inotify());
+    checks.push(clock);
+    checks.extend(agents);
 }
 
 fn worst(checks: &[Check]) -> Verdict {

@@ -1,26 +1,21 @@
-//! What the daemon itself says: that it answers, its version, its troubles, its providers, and
-//! how it finds this project.
-
-use std::path::{Path, PathBuf};
+//! What the daemon itself says: that it answers, its version, its troubles, its hooks, what is
+//! held, and how it finds this project.
 
 use steroids_client::{Client, v1};
 
-use super::Check;
+use super::{Check, service};
 use crate::command::status::UNKNOWN_TODO;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::format;
 use crate::session::Session;
 
-/// Whether the daemon answered, and what the checks of the host need from it.
-#[derive(Default)]
-pub(super) struct Reached {
-    pub(super) answered: bool,
-    pub(super) state_dir: Option<PathBuf>,
-}
-
-/// Adds the checks that need a daemon; one that fails where there is none.
-pub(super) async fn checks(session: &Session, checks: &mut Vec<Check>) -> Reached {
+/// Adds the checks that need a daemon, one that fails where there is none; its status, where it
+/// answered.
+pub(super) async fn checks(
+    session: &Session,
+    checks: &mut Vec<Check>,
+) -> Option<v1::StatusResponse> {
     let answer = async {
         let client = session.connect().await?;
         let status = client.status(v1::StatusRequest {}).await?;
@@ -30,11 +25,11 @@ pub(super) async fn checks(session: &Session, checks: &mut Vec<Check>) -> Reache
         Ok(answer) => answer,
         Err(failure) => {
             checks.push(failed("daemon", &failure));
-            checks.extend(providers(&[]));
-            return Reached::default();
+            return None;
         }
     };
     checks.push(version(&status));
+    checks.extend(service::replaced(status.pid));
     for trouble in &status.degraded {
         checks.push(Check::warn("degraded", trouble, "see the daemon's own log"));
     }
@@ -46,12 +41,87 @@ pub(super) async fn checks(session: &Session, checks: &mut Vec<Check>) -> Reache
         ));
     }
     checks.extend(formats(&status));
-    checks.extend(providers(&status.providers));
-    checks.push(project(session, &client).await);
-    Reached {
-        answered: true,
-        state_dir: (!status.state_dir.is_empty()).then(|| PathBuf::from(status.state_dir)),
+    checks.extend(status.holds.iter().map(held));
+    if status.hooks > 0 {
+        checks.extend(hooks(&client).await);
     }
+    let (project, found) = project(session, &client).await;
+    checks.push(found);
+    if let Some(path) = project {
+        checks.extend(older(&client, path).await);
+    }
+    Some(status)
+}
+
+fn held(hold: &v1::Hold) -> Check {
+    let line = crate::command::holds::line(hold);
+    let hint = format!(
+        "it is over by itself; sooner with: steroidsctl holds lift {}",
+        hold.provider
+    );
+    Check::warn("held", line, hint)
+}
+
+/// Those that do not work, each with what its last attempt met.
+async fn hooks(client: &Client) -> Vec<Check> {
+    let hooks = match client.hooks(v1::ListHooksRequest {}).await {
+        Ok(answer) => answer.hooks,
+        Err(status) => return vec![failed("hooks", &Failure::from(status))],
+    };
+    let broken: Vec<Check> = hooks.iter().filter_map(hook).collect();
+    if broken.is_empty() {
+        let plural = if hooks.len() == 1 { "" } else { "s" };
+        let text = format!("{} hook{plural}, none of them failing", hooks.len());
+        return vec![Check::ok("hooks", text)];
+    }
+    broken
+}
+
+fn hook(hook: &v1::Hook) -> Option<Check> {
+    let what = match hook.state.as_str() {
+        "failing" => format!("has failed {} times", hook.failures),
+        "given_up" => format!("has given up {} events", hook.given_up),
+        "off" => "is off, as its endpoint is gone".to_owned(),
+        _ => return None,
+    };
+    let text = format!("{} {what}: {}", hook.name, hook.last_error);
+    let hint = format!(
+        "mend {}, then: steroidsctl hooks test {}",
+        hook.target, hook.name
+    );
+    Some(Check::warn(
+        "hooks",
+        text.trim_end_matches([':', ' ']),
+        hint,
+    ))
+}
+
+/// Invocations that a runner of the older tool drives in the same project: the daemon starts
+/// nothing beside them.
+async fn older(client: &Client, project: String) -> Option<Check> {
+    let request = v1::ListRequest {
+        project,
+        states: vec![v1::State::Running.into()],
+        page_size: 1000,
+        ..Default::default()
+    };
+    // What is wrong with the project was said above.
+    let running = client.list(request).await.ok()?.invocations;
+    let theirs: Vec<String> = running
+        .iter()
+        .filter(|it| !it.managed)
+        .map(|it| it.id.to_string())
+        .collect();
+    (!theirs.is_empty()).then(|| {
+        Check::warn(
+            "runners",
+            format!(
+                "the older tool runs {} here: starts are refused meanwhile",
+                theirs.join(", ")
+            ),
+            "let its runners end, or stop them with that tool",
+        )
+    })
 }
 
 /// A CLI that prints what no parser knows has changed its format.
@@ -87,89 +157,30 @@ fn version(status: &v1::StatusResponse) -> Check {
         Check::warn(
             "daemon",
             format!("{text}; this is steroidsctl {ours}"),
-            "restart the daemon after an upgrade: agents go on meanwhile",
+            service::RESTART,
         )
     }
 }
 
-/// A start sends the caller's PATH along, so a program is there if either of the two finds it.
-fn providers(configured: &[v1::Provider]) -> Vec<Check> {
-    let known = configured
-        .iter()
-        .map(|it| (it.name.as_str(), it.command.as_str()));
-    let usual = [
-        ("claude", "claude"),
-        ("codex", "codex"),
-        ("gemini", "gemini"),
-        ("opencode", "opencode"),
-    ];
-    let asked: Vec<(&str, &str)> = if configured.is_empty() {
-        usual.into()
-    } else {
-        known.collect()
-    };
-    let mut found = Vec::new();
-    let mut missing = Vec::new();
-    for (name, command) in asked {
-        if command.is_empty() {
-            continue;
-        }
-        let theirs = configured
-            .iter()
-            .find(|it| it.name == name)
-            .map(|it| it.program.as_str());
-        match on_path(command).or_else(|| theirs.filter(|it| !it.is_empty()).map(PathBuf::from)) {
-            Some(program) => found.push(Check::ok(
-                "provider",
-                format!("{name}: {}", program.display()),
-            )),
-            None => missing.push(Check::warn(
-                "provider",
-                format!("{name}: no program `{command}` on PATH"),
-                how_to_install(name),
-            )),
-        }
-    }
-    found.extend(missing);
-    found
-}
-
-fn how_to_install(name: &str) -> String {
-    match name {
-        "claude" => "npm install -g @anthropic-ai/claude-code".to_owned(),
-        "codex" => "npm install -g @openai/codex".to_owned(),
-        "gemini" => "npm install -g @google/gemini-cli".to_owned(),
-        "opencode" => "npm install -g opencode-ai".to_owned(),
-        name => format!("install it, or set `command` under [providers.{name}] in config.toml"),
-    }
-}
-
-fn on_path(command: &str) -> Option<PathBuf> {
-    let is_program = |path: &Path| {
-        path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
-    };
-    if command.contains('/') {
-        return Some(PathBuf::from(command)).filter(|path| is_program(path));
-    }
-    std::env::split_paths(&std::env::var_os("PATH")?)
-        .filter(|folder| folder.is_absolute())
-        .map(|folder| folder.join(command))
-        .find(|path| is_program(path))
-}
-
-async fn project(session: &Session, client: &Client) -> Check {
+/// How the daemon finds the project one stands in; and its path, where it serves it.
+async fn project(session: &Session, client: &Client) -> (Option<String>, Check) {
     let path = match session.project() {
         Ok(path) => path,
         // Asked for anywhere: that here is no project is no fault.
         Err(failure) => {
-            return Check::warn(
-                "project",
-                failure.message(),
-                failure.hint().unwrap_or_default(),
-            );
+            let hint = failure.hint().unwrap_or_default();
+            return (None, Check::warn("project", failure.message(), hint));
         }
     };
-    let request = v1::GetProjectRequest { path: path.clone() };
+    let check = found(client, &path).await;
+    let is_served = check.status == super::Verdict::Ok;
+    (is_served.then_some(path), check)
+}
+
+async fn found(client: &Client, path: &str) -> Check {
+    let request = v1::GetProjectRequest {
+        path: path.to_owned(),
+    };
     let answer = client.project(request).await.map_err(Failure::from);
     let project = match answer.map(|answer| answer.project) {
         Ok(Some(project)) => project,
@@ -204,32 +215,6 @@ mod tests {
     use crate::command::doctor::Verdict;
 
     #[test]
-    fn a_program_that_either_side_finds_is_there() {
-        let provider = |name: &str, command: &str, program: &str| v1::Provider {
-            name: name.to_owned(),
-            kind: "command".to_owned(),
-            command: command.to_owned(),
-            program: program.to_owned(),
-            env: Vec::new(),
-        };
-        let checks = providers(&[
-            provider("gone", "steroids-no-such-program", ""),
-            provider("shell", "sh", ""),
-            provider("theirs", "steroids-no-such-program", "/opt/x"),
-            provider("command", "", ""),
-        ]);
-        let seen: Vec<_> = checks.iter().map(|check| check.status).collect();
-        assert_eq!(seen, [Verdict::Ok, Verdict::Ok, Verdict::Warn]);
-        assert!(
-            checks[2]
-                .hint
-                .as_ref()
-                .unwrap()
-                .contains("[providers.gone]")
-        );
-    }
-
-    #[test]
     fn a_format_that_has_changed_is_a_warning_that_names_who_changed_it() {
         let mut status = v1::StatusResponse::default();
         assert!(formats(&status).is_empty());
@@ -245,6 +230,23 @@ mod tests {
         assert!(checks[0].message.contains("claude 2.1.300: 3"));
         let hint = checks[0].hint.as_deref().unwrap_or_default();
         assert!(hint.contains("reproject --all"));
+    }
+
+    #[test]
+    fn a_hook_that_does_not_work_is_told_with_its_last_error() {
+        let mut it = v1::Hook {
+            name: "chat".to_owned(),
+            state: "ready".to_owned(),
+            target: "https://chat.example".to_owned(),
+            ..Default::default()
+        };
+        assert!(hook(&it).is_none());
+        it.state = "failing".to_owned();
+        it.failures = 3;
+        it.last_error = "connection refused".to_owned();
+        let check = hook(&it).unwrap();
+        assert_eq!(check.message, "chat has failed 3 times: connection refused");
+        assert!(check.hint.unwrap().ends_with("steroidsctl hooks test chat"));
     }
 
     #[test]

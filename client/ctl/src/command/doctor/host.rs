@@ -1,11 +1,10 @@
-//! What can be seen without the daemon: the socket and its folder, the state folder, free space,
-//! and whether the user's services outlive the last login.
+//! What can be seen without the daemon: the socket and its folder, the state folder, the gateway's
+//! token, and free space.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use super::Check;
 use crate::failure::HOW_TO_START;
@@ -15,6 +14,8 @@ use crate::format;
 const LEAST_SPACE: u64 = 200 * 1024 * 1024;
 /// Below this a busy day may reach the other bound.
 const LITTLE_SPACE: u64 = 1024 * 1024 * 1024;
+/// An invocation makes about ten files.
+const FEW_FILES: u64 = 10_000;
 
 /// The socket, and the folder it lies in.
 pub(super) fn socket(socket: &Path) -> Vec<Check> {
@@ -48,6 +49,13 @@ pub(super) fn socket(socket: &Path) -> Vec<Check> {
 /// The state folder, if there is one yet.
 pub(super) fn state_dir(folder: &Path) -> Option<Check> {
     folder_check("state", folder)
+}
+
+/// The gateway's token, if there is one: who reads it may do all that its owner may.
+pub(super) fn token(state_dir: &Path) -> Option<Check> {
+    let token = state_dir.join("gateway/token");
+    let found = fs::symlink_metadata(&token).ok()?;
+    Some(private("token", &token, &found))
 }
 
 fn folder_check(name: &'static str, folder: &Path) -> Option<Check> {
@@ -90,14 +98,14 @@ fn private(name: &'static str, path: &Path, found: &fs::Metadata) -> Check {
     Check::ok(name, shown.to_string())
 }
 
-/// Free space where the transcripts go.
+/// Free space below a folder, in bytes and in files.
 pub(super) fn space(folder: &Path) -> Check {
     let existing = folder
         .ancestors()
         .find(|folder| folder.exists())
         .unwrap_or(Path::new("/"));
-    let free = match rustix::fs::statvfs(existing) {
-        Ok(found) => found.f_bavail.saturating_mul(found.f_frsize),
+    let found = match rustix::fs::statvfs(existing) {
+        Ok(found) => found,
         Err(error) => {
             let text = format!(
                 "cannot tell how much is free at {}: {error}",
@@ -106,9 +114,21 @@ pub(super) fn space(folder: &Path) -> Check {
             return Check::warn("disk", text, "see with: df");
         }
     };
-    let amount = format::bytes(i64::try_from(free).unwrap_or(i64::MAX));
-    let text = format!("{amount} free at {}", existing.display());
+    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    // Some file systems count no files.
+    let files = (found.f_files > 0).then_some(found.f_favail);
+    space_check(existing, free, files)
+}
+
+fn space_check(folder: &Path, free: u64, files: Option<u64>) -> Check {
+    let at = folder.display();
     let hint = "make room: steroidsctl cleanup logs --dry-run";
+    if let Some(files) = files.filter(|files| *files < FEW_FILES) {
+        let text = format!("no more than {files} files can be made at {at}");
+        return Check::warn("disk", text, hint);
+    }
+    let amount = format::bytes(i64::try_from(free).unwrap_or(i64::MAX));
+    let text = format!("{amount} free at {at}");
     match free {
         0..LEAST_SPACE => Check::fail("disk", text, hint),
         LEAST_SPACE..LITTLE_SPACE => Check::warn("disk", text, hint),
@@ -116,24 +136,13 @@ pub(super) fn space(folder: &Path) -> Check {
     }
 }
 
-/// Without lingering a user's services end with the last login. No word where there is no logind.
-pub(super) fn linger() -> Option<Check> {
-    let user = rustix::process::geteuid().as_raw().to_string();
-    let answer = Command::new("loginctl")
-        .args(["show-user", &user, "--property=Linger", "--value"])
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    match String::from_utf8_lossy(&answer.stdout).trim() {
-        "yes" => Some(Check::ok("linger", "services go on after logout")),
-        "no" => Some(Check::warn(
-            "linger",
-            "your services, the daemon and its agents among them, end when you log out",
-            "loginctl enable-linger",
-        )),
-        _ => None,
-    }
+/// Whether two folders are on one file system.
+pub(super) fn shares_disk(one: &Path, other: &Path) -> bool {
+    let device = |path: &Path| {
+        let existing = path.ancestors().find(|path| path.exists())?;
+        Some(fs::metadata(existing).ok()?.dev())
+    };
+    device(one) == device(other)
 }
 
 #[cfg(test)]
@@ -160,6 +169,29 @@ mod tests {
         assert_eq!(socket(&path)[0].status, Verdict::Fail);
         fs::write(&path, "").unwrap();
         assert!(socket(&path)[0].message.contains("no socket"));
+    }
+
+    #[test]
+    fn a_disk_that_fills_up_warns_and_a_full_one_fails() {
+        let at = Path::new("/x");
+        let status = |free, files| space_check(at, free, files).status;
+        assert_eq!(status(LITTLE_SPACE, None), Verdict::Ok);
+        assert_eq!(status(LITTLE_SPACE - 1, None), Verdict::Warn);
+        assert_eq!(status(LITTLE_SPACE, Some(FEW_FILES - 1)), Verdict::Warn);
+        assert_eq!(status(LEAST_SPACE - 1, None), Verdict::Fail);
+    }
+
+    #[test]
+    fn a_token_that_others_can_read_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(token(folder.path()).is_none());
+        fs::create_dir(folder.path().join("gateway")).unwrap();
+        let path = folder.path().join("gateway/token");
+        fs::write(&path, "secret").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let check = token(folder.path()).unwrap();
+        assert_eq!(check.status, Verdict::Fail);
+        assert!(check.hint.unwrap().starts_with("chmod 600"));
     }
 
     #[test]

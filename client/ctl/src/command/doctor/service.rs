@@ -1,0 +1,244 @@
+//! What runs the daemon: its programs and whether they are of one version, its configuration, the
+//! user's services, the clock.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use steroids_client::v1;
+
+use super::Check;
+use super::ask::{Silent, ask};
+use crate::clean::clean_line;
+use crate::format;
+
+/// A program of ours, or systemd's, answers at once.
+const WITHIN: Duration = Duration::from_secs(5);
+/// How `steroidsd` ends when a setting is wrong.
+const WRONG_SETTING: i32 = 78;
+/// No clock that is right shows an earlier time: 2026-01-01.
+const EARLIEST_MS: i64 = 1_767_225_600_000;
+/// A start by so much ahead of the clock is no rounding.
+const AHEAD_MS: i64 = 60_000;
+
+/// The folder of the daemon's program: that of the running one, else that of this program.
+pub(super) fn programs(pid: Option<i64>) -> Option<PathBuf> {
+    let running = pid.and_then(|pid| std::fs::read_link(format!("/proc/{pid}/exe")).ok());
+    let program = running.or_else(|| std::env::current_exe().ok())?;
+    program.parent().map(Path::to_owned)
+}
+
+/// A daemon whose program was replaced runs on as it was.
+pub(super) fn replaced(pid: i64) -> Option<Check> {
+    let program = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    program.to_string_lossy().ends_with(" (deleted)").then(|| {
+        Check::warn(
+            "daemon",
+            "its program was replaced since it started",
+            RESTART,
+        )
+    })
+}
+
+/// What to do after an upgrade.
+pub(super) const RESTART: &str = "restart the daemon: agents go on meanwhile";
+
+/// The shim beside the daemon. Each agent keeps the one it was started with.
+pub(super) async fn shim(folder: Option<&Path>, daemon: Option<&str>) -> Option<Check> {
+    let program = folder?.join("steroids-shim");
+    if !program.exists() {
+        // The daemon may be told another by `daemon.shim`, and would not have started without.
+        return None;
+    }
+    let at = program.display();
+    let said = match ask(&program, &["--version"], WITHIN).await {
+        Ok(said) if said.code == 0 => said.stdout,
+        Ok(said) => {
+            let text = format!("{at} --version ended with {}", said.code);
+            return Some(Check::fail("shim", text, "install steroids anew"));
+        }
+        Err(Silent::NotRun(error)) => {
+            let text = format!("{at} cannot be run: {error}");
+            return Some(Check::fail("shim", text, "install steroids anew"));
+        }
+        Err(Silent::Slow) => {
+            let text = format!("{at} --version does not end");
+            return Some(Check::warn("shim", text, "see whether it works by hand"));
+        }
+    };
+    let version = said.split_whitespace().last().unwrap_or("?");
+    let text = format!("steroids-shim {}, {at}", clean_line(version));
+    Some(match daemon {
+        Some(daemon) if daemon != version => {
+            Check::warn("shim", format!("{text}; the daemon is {daemon}"), RESTART)
+        }
+        _ => Check::ok("shim", text),
+    })
+}
+
+/// Has the daemon's program read the configuration; no word where it cannot be asked so.
+pub(super) async fn configuration(folder: Option<&Path>) -> Option<Check> {
+    let program = folder?.join("steroidsd");
+    let said = ask(program, &["--check-config"], WITHIN).await.ok()?;
+    match said.code {
+        0 => Some(Check::ok("config", "the settings make sense")),
+        WRONG_SETTING => {
+            let mut lines = said.stderr.lines().filter(|line| !line.trim().is_empty());
+            let why = lines.next_back().map(clean_line).unwrap_or_default();
+            let why = why.trim_start_matches("steroidsd: ").to_owned();
+            Some(Check::fail(
+                "config",
+                why,
+                "set it right: the daemon would not start again",
+            ))
+        }
+        _ => None,
+    }
+}
+
+/// How shims are started, and whether the user has a service manager.
+pub(super) async fn launcher(status: &v1::StatusResponse) -> Option<Check> {
+    if status.launcher.is_empty() {
+        return None;
+    }
+    let manager = user_manager().await;
+    let launcher = clean_line(&status.launcher);
+    Some(match (launcher.as_str(), manager) {
+        ("systemd", None) => Check::warn(
+            "launcher",
+            "systemd, and your service manager does not answer",
+            "log in anew, or: sudo systemctl start user@$(id -u).service",
+        ),
+        (_, Some(manager)) => Check::ok("launcher", format!("{launcher}; {manager}")),
+        (_, None) => Check::ok("launcher", format!("{launcher}; no user service manager")),
+    })
+}
+
+async fn user_manager() -> Option<String> {
+    let said = ask("systemctl", &["--user", "is-system-running"], WITHIN).await;
+    let word = said.ok()?.stdout.trim().to_owned();
+    let runs = [
+        "running",
+        "degraded",
+        "starting",
+        "initializing",
+        "maintenance",
+    ];
+    runs.contains(&word.as_str())
+        .then(|| format!("the user's service manager is {word}"))
+}
+
+/// Without lingering a user's services end with the last login. No word where there is no logind.
+pub(super) async fn linger() -> Option<Check> {
+    let user = rustix::process::geteuid().as_raw().to_string();
+    let arguments = ["show-user", &user, "--property=Linger", "--value"];
+    let said = ask("loginctl", &arguments, WITHIN).await.ok()?;
+    match said.stdout.trim() {
+        "yes" => Some(Check::ok("linger", "services go on after logout")),
+        "no" => Some(Check::warn(
+            "linger",
+            "your services, the daemon and its agents among them, end when you log out",
+            "loginctl enable-linger",
+        )),
+        _ => None,
+    }
+}
+
+/// Ages, limits that reset and retention go by the clock.
+pub(super) async fn clock(started_at_ms: Option<i64>) -> Check {
+    let said = ask(
+        "timedatectl",
+        &["show", "--property=NTPSynchronized", "--value"],
+        WITHIN,
+    )
+    .await;
+    let synchronised = said.ok().map(|said| said.stdout.trim().to_owned());
+    clock_check(format::now_ms(), started_at_ms, synchronised.as_deref())
+}
+
+fn clock_check(now: i64, started: Option<i64>, synchronised: Option<&str>) -> Check {
+    let text = format::date(now);
+    if now < EARLIEST_MS {
+        let text = format!("the clock shows {text}");
+        return Check::fail("clock", text, "set it right: sudo timedatectl set-ntp true");
+    }
+    if let Some(started) = started.filter(|started| started - now > AHEAD_MS) {
+        let ahead = format::duration(started - now);
+        let text = format!("{text}; the daemon was started {ahead} later than that");
+        return Check::warn(
+            "clock",
+            text,
+            "the clock was set back: see that it is right",
+        );
+    }
+    match synchronised {
+        Some("no") => Check::warn(
+            "clock",
+            format!("{text}; nothing keeps it right"),
+            "sudo timedatectl set-ntp true",
+        ),
+        _ => Check::ok("clock", text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::command::doctor::Verdict;
+
+    fn program(folder: &Path, name: &str, text: &str) {
+        let path = folder.join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[test]
+    fn a_clock_that_cannot_be_right_is_told() {
+        let now = EARLIEST_MS + 1;
+        assert_eq!(
+            clock_check(now, Some(now - 5), Some("yes")).status,
+            Verdict::Ok
+        );
+        assert_eq!(clock_check(now, None, None).status, Verdict::Ok);
+        assert_eq!(clock_check(now, None, Some("no")).status, Verdict::Warn);
+        assert_eq!(clock_check(0, None, Some("yes")).status, Verdict::Fail);
+        let back = clock_check(now, Some(now + 7_200_000), Some("yes"));
+        assert!(back.message.contains("2h 00m later"), "{}", back.message);
+    }
+
+    #[tokio::test]
+    async fn programs_of_two_versions_are_a_warning_and_one_that_fails_a_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(shim(Some(folder.path()), None).await.is_none());
+        program(folder.path(), "steroids-shim", "echo steroids-shim 0.1.0");
+        let status = async |daemon| {
+            shim(Some(folder.path()), Some(daemon))
+                .await
+                .unwrap()
+                .status
+        };
+        assert_eq!(status("0.1.0").await, Verdict::Ok);
+        assert_eq!(status("0.2.0").await, Verdict::Warn);
+        let other = tempfile::tempdir().unwrap();
+        program(other.path(), "steroids-shim", "exit 1");
+        let broken = shim(Some(other.path()), Some("0.1.0")).await.unwrap();
+        assert_eq!(broken.status, Verdict::Fail);
+    }
+
+    #[tokio::test]
+    async fn a_wrong_setting_is_told_in_the_daemons_words() {
+        let folder = tempfile::tempdir().unwrap();
+        program(folder.path(), "steroidsd", "exit 2");
+        assert!(configuration(Some(folder.path())).await.is_none());
+        let other = tempfile::tempdir().unwrap();
+        let text = "echo 'steroidsd: config.toml: daemon.max_running: not a number' >&2; exit 78";
+        program(other.path(), "steroidsd", text);
+        let check = configuration(Some(other.path())).await.unwrap();
+        assert_eq!(check.status, Verdict::Fail);
+        assert_eq!(
+            check.message,
+            "config.toml: daemon.max_running: not a number"
+        );
+    }
+}

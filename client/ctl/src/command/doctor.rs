@@ -151,7 +151,7 @@ async fn host(status: Option<&v1::StatusResponse>, checks: &mut Vec<Check>) {
         config,
         service::shim(folder.as_deref(), daemon),
         launcher,
-        service::linger(),
+        service::linger(status),
         service::clock(status.map(|status| status.started_at_ms)),
         providers::checks(configured, &around),
     );

@@ -33,6 +33,10 @@ pub(super) async fn checks(
     for trouble in &status.degraded {
         checks.push(Check::warn("degraded", trouble, "see the daemon's own log"));
     }
+    for warning in &status.warnings {
+        let hint = "steroidsctl status says more";
+        checks.push(Check::warn("warning", warning, hint));
+    }
     if status.state == "draining" {
         checks.push(Check::warn(
             "draining",

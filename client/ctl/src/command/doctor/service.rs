@@ -102,8 +102,13 @@ pub(super) async fn launcher(status: &v1::StatusResponse) -> Option<Check> {
     }
     let manager = user_manager().await;
     let launcher = clean_line(&status.launcher);
-    Some(match (launcher.as_str(), manager) {
-        ("systemd", None) => Check::warn(
+    let is_systemd = launcher == "systemd";
+    let launcher = match status.launcher_why.as_str() {
+        "" => launcher,
+        why => format!("{launcher}, {}", clean_line(why)),
+    };
+    Some(match (is_systemd, manager) {
+        (true, None) => Check::warn(
             "launcher",
             "systemd, and your service manager does not answer",
             "log in anew, or: sudo systemctl start user@$(id -u).service",
@@ -127,8 +132,13 @@ async fn user_manager() -> Option<String> {
         .then(|| format!("the user's service manager is {word}"))
 }
 
-/// Without lingering a user's services end with the last login. No word where there is no logind.
-pub(super) async fn linger() -> Option<Check> {
+/// Without lingering a user's services end with the last login. No word where there is no logind,
+/// or where the daemon has said it.
+pub(super) async fn linger(status: Option<&v1::StatusResponse>) -> Option<Check> {
+    let said = |warning: &String| warning.contains("linger");
+    if status.is_some_and(|status| status.warnings.iter().any(said)) {
+        return None;
+    }
     let user = rustix::process::geteuid().as_raw().to_string();
     let arguments = ["show-user", &user, "--property=Linger", "--value"];
     let said = ask("loginctl", &arguments, WITHIN).await.ok()?;

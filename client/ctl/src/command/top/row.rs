@@ -233,9 +233,12 @@ pub(super) struct Used {
     pub(super) memory: Option<u64>,
 }
 
-/// Of a running one.
-pub(super) fn used(_it: &v1::Invocation) -> Used {
-    Used::default()
+/// Of a running one; nothing until its shim has said it.
+pub(super) fn used(it: &v1::Invocation) -> Used {
+    it.live.as_ref().map_or_else(Used::default, |live| Used {
+        cpu: live.cpu_percent,
+        memory: live.memory_bytes,
+    })
 }
 
 #[cfg(test)]

@@ -29,6 +29,8 @@ pub(in super::super) fn running(project: &str, id: i64, task: &str) -> v1::Invoc
             waits_for: "tool".to_owned(),
             waits_on: "Bash".to_owned(),
             waits_since_ms: NOW - 4000,
+            cpu_percent: Some(12.4 * (id % 10) as f64),
+            memory_bytes: Some(64 * 1024 * 1024 * id.unsigned_abs()),
             ..Default::default()
         }),
         ..Default::default()
@@ -139,6 +141,11 @@ fn the_order_is_by_the_column_chosen_and_can_be_turned() {
     assert_eq!(ids(&app), [7, 3, 12, 20, 21]);
     app.is_reversed = true;
     assert_eq!(ids(&app), [12, 3, 7, 20, 21]);
+    app.is_reversed = false;
+    app.sort_by(Sort::Cpu);
+    assert_eq!(ids(&app), [7, 3, 12, 20, 21]);
+    app.sort_by(Sort::Memory);
+    assert_eq!(ids(&app), [12, 7, 3, 20, 21]);
     assert_eq!(Sort::State.moved(-1), Sort::Memory);
     assert_eq!(Sort::Memory.moved(1), Sort::State);
 }

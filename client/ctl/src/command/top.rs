@@ -39,6 +39,8 @@ use crate::session::Session;
 const TICK: Duration = Duration::from_secs(1);
 /// At most so many pictures: an eye sees no more, and ssh has less to carry.
 const FRAME: Duration = Duration::from_millis(60);
+/// Ticks after a new size in which a key may have been forgotten.
+const REMINDERS: u8 = 3;
 /// News taken in between two pictures, so that a flood of them leaves room for keys.
 const NEWS: usize = 64;
 
@@ -128,6 +130,7 @@ impl Top {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut is_stale = true;
         let mut next = Instant::now();
+        let mut reminders = 0;
         loop {
             if is_stale && Instant::now() >= next {
                 self.draw()?;
@@ -154,6 +157,7 @@ impl Top {
                     Told::Suspend => Some(Ask::Suspend),
                     Told::Resized => {
                         is_stale = true;
+                        reminders = REMINDERS;
                         Some(Ask::Repaint)
                     }
                     Told::Again => {
@@ -164,6 +168,10 @@ impl Top {
                 },
                 _ = ticks.tick() => {
                     is_stale |= self.tick();
+                    if reminders > 0 {
+                        reminders -= 1;
+                        self.screen.remind();
+                    }
                     None
                 }
                 () = sleep_until(next), if is_stale => None,

@@ -68,6 +68,17 @@ impl Screen {
         Ok(())
     }
 
+    /// Has the kernel say anew that keys wait, if any do. Who reads them for us is told once, and
+    /// forgets it where a new size comes at the same moment.
+    pub(super) fn remind(&self) {
+        use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+
+        // Setting what is set changes nothing, and wakes who waits for keys.
+        if let Ok(settings) = tcgetattr(io::stdin()) {
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, &settings);
+        }
+    }
+
     /// Lets the shell have the terminal until it gives it back. Where no shell would ever say
     /// "go on", nothing is done.
     pub(super) async fn suspend(&mut self, signals: &mut Signals) -> io::Result<()> {

@@ -37,6 +37,7 @@ build: ## release binaries in target/release
 test: ## unit, property, snapshot and end-to-end tests; those of the page want a Chromium, those of the units a systemd
 	@tests/chromium.sh
 	@tests/systemd.sh
+	@tests/docs.sh
 	$(CARGO) build $(CARGOFLAGS) --workspace --all-targets
 	STEROIDS_TESTS_BUILT=1 $(CARGO) test $(CARGOFLAGS) --workspace
 
@@ -45,6 +46,7 @@ test: ## unit, property, snapshot and end-to-end tests; those of the page want a
 test-faults: ## the fault suite in full (about an hour), then the table of what held
 	@tests/chromium.sh
 	@tests/systemd.sh
+	@tests/docs.sh
 	$(CARGO) build $(CARGOFLAGS) --workspace --all-targets
 	STEROIDS_TESTS_BUILT=1 $(CARGO) run $(CARGOFLAGS) --quiet --package steroids-tests --bin faults forget
 	@status=0; \
@@ -83,7 +85,7 @@ lint: ## format, clippy, rustdoc, dependencies, scripts; warnings are errors
 		echo "lint: cargo-deny is not installed; dependencies were NOT checked"; \
 	fi
 	@if command -v shellcheck >/dev/null; then \
-		shellcheck .ci/run tests/chromium.sh tests/systemd.sh tests/systemd-lab.sh tests/demo/run.sh && \
+		shellcheck .ci/run tests/chromium.sh tests/docs.sh tests/systemd.sh tests/systemd-lab.sh tests/demo/run.sh && \
 		shellcheck tests/package/*.sh $(addprefix tests/package/debian/,managers.sh postinst prerm postrm); \
 	else \
 		echo "lint: shellcheck is not installed; scripts were NOT checked"; \

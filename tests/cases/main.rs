@@ -12,6 +12,7 @@ mod completion;
 mod compressed;
 mod configuration;
 mod databases;
+mod docs;
 mod errors;
 mod fake_provider;
 mod faults;

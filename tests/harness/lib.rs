@@ -12,6 +12,7 @@ pub mod browser;
 pub mod cgroup;
 mod ctl;
 mod daemon;
+pub mod docs;
 pub mod failpoints;
 pub mod faults;
 pub mod gateway;

@@ -1,11 +1,12 @@
 //! The Debian package in a booted systemd, from its installation to its removal; and `make install`.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::Value;
+use tokio::process::Command;
+
 use steroids_tests::lab::{PROGRAMS, User};
-use steroids_tests::{Lab, Puppet, binaries, eventually};
+use steroids_tests::{Lab, Puppet, binaries, eventually, within};
 
 /// What is installed, rather than what was built.
 const CTL: &str = "/usr/bin/steroidsctl";
@@ -18,8 +19,8 @@ async fn a_package_serves_its_users_from_the_first_start_over_an_upgrade_to_its_
     let user = lab.user("dev").await;
     // Of a container's image, whose services nobody is to start.
     lab.run(&["rm", "-f", "/usr/sbin/policy-rc.d"]).await.ok();
-    let first = package(&lab.shared());
-    let second = a_later_one(&lab.shared(), &first);
+    let first = package(&lab.shared()).await;
+    let second = a_later_one(&lab.shared(), &first).await;
     dpkg(&lab, &["--install", &first]).await;
     let enabled = user.systemctl(&["is-enabled", "steroidsd.socket"]).await;
     assert_eq!(enabled.stdout.trim(), "disabled", "{enabled:?}");
@@ -99,38 +100,31 @@ async fn shown(user: &User<'_>, id: usize) -> Value {
 }
 
 async fn dpkg(lab: &Lab, words: &[&str]) {
-    // This machine's disk is memory.
-    let dpkg = [
-        "env",
-        "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-        "dpkg",
-        "--force-unsafe-io",
-    ];
-    lab.run(&[&dpkg[..], words].concat()).await.ok();
+    let path = ["env", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"];
+    // Its disk is memory, and nobody looks for a manual page by a word.
+    let dpkg = ["dpkg", "--force-unsafe-io", "--no-triggers"];
+    lab.run(&[&path[..], &dpkg, words].concat()).await.ok();
 }
 
 /// A package of the programs under test, as named inside.
-fn package(folder: &Path) -> String {
+async fn package(folder: &Path) -> String {
     let mut script = script("deb.sh");
     script
         .arg(programs())
         .arg(folder)
         .env("DEB_COMPRESSION", "none");
-    let made = ran(script);
+    let made = ran(script).await;
     let file = Path::new(made.trim()).file_name().unwrap();
     format!("/lab/{}", file.to_str().unwrap())
 }
 
 /// The same under a higher version.
-fn a_later_one(folder: &Path, first: &str) -> String {
+async fn a_later_one(folder: &Path, first: &str) -> String {
     let first = folder.join(Path::new(first).file_name().unwrap());
     let tree = folder.join("later");
-    let deb = |words: &[&std::ffi::OsStr]| {
-        let mut deb = Command::new("dpkg-deb");
-        deb.args(words);
-        ran(deb);
-    };
-    deb(&["--raw-extract".as_ref(), first.as_ref(), tree.as_ref()]);
+    let mut extract = Command::new("dpkg-deb");
+    extract.arg("--raw-extract").arg(first).arg(&tree);
+    ran(extract).await;
     let control = tree.join("DEBIAN/control");
     let text = std::fs::read_to_string(&control).unwrap();
     let version = text
@@ -138,31 +132,30 @@ fn a_later_one(folder: &Path, first: &str) -> String {
         .find(|line| line.starts_with("Version: "))
         .unwrap();
     std::fs::write(&control, text.replace(version, &format!("{version}+later"))).unwrap();
-    let later = folder.join("later.deb");
-    deb(&[
-        "-Znone".as_ref(),
-        "--build".as_ref(),
-        tree.as_ref(),
-        later.as_ref(),
-    ]);
+    let mut build = Command::new("dpkg-deb");
+    build
+        .args(["-Znone", "--build"])
+        .arg(tree)
+        .arg(folder.join("later.deb"));
+    ran(build).await;
     "/lab/later.deb".to_owned()
 }
 
-#[test]
-fn what_is_installed_is_taken_away_again_and_nothing_else() {
+#[tokio::test]
+async fn what_is_installed_is_taken_away_again_and_nothing_else() {
     let root = tempfile::tempdir().unwrap();
     let kept = root.path().join("usr/local/share/man/man1/other.1.gz");
     std::fs::create_dir_all(kept.parent().unwrap()).unwrap();
     std::fs::write(&kept, "").unwrap();
-    let stage = |words: &[&std::ffi::OsStr]| {
+    let stage = async |words: &[&std::ffi::OsStr]| {
         let mut stage = script("stage.sh");
         stage
             .args(words)
             .env("DESTDIR", root.path())
             .env("PREFIX", "/usr/local");
-        ran(stage);
+        ran(stage).await;
     };
-    stage(&["install".as_ref(), programs().as_ref()]);
+    stage(&["install".as_ref(), programs().as_ref()]).await;
     let installed = files(root.path());
     for file in [
         "bin/steroids-shim",
@@ -186,7 +179,7 @@ fn what_is_installed_is_taken_away_again_and_nothing_else() {
         .join("usr/local/lib/systemd/user/steroidsd.service");
     let service = std::fs::read_to_string(service).unwrap();
     assert!(service.contains("/usr/local/bin/steroidsd"), "{service}");
-    stage(&["uninstall".as_ref()]);
+    stage(&["uninstall".as_ref()]).await;
     assert_eq!(files(root.path()), [kept]);
 }
 
@@ -201,8 +194,10 @@ fn script(name: &str) -> Command {
     script
 }
 
-fn ran(mut command: Command) -> String {
-    let output = command.output().unwrap();
+async fn ran(mut command: Command) -> String {
+    command.kill_on_drop(true);
+    let call = format!("{:?}", command.as_std());
+    let output = within(&call, command.output()).await.unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }

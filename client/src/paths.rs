@@ -66,16 +66,10 @@ struct Configured {
     state_dir: Option<PathBuf>,
 }
 
-/// The configuration file that the daemon reads where no flag names one; it need not be there.
-pub fn config_file() -> Option<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    let absolute = |path: PathBuf| Some(path).filter(|path| path.is_absolute());
-    if let Some(named) = set("STEROIDS_CONFIG") {
-        return Some(PathBuf::from(named));
-    }
-    let folder = set("XDG_CONFIG_HOME").and_then(|folder| absolute(folder.into()));
-    let home = || Some(std::env::home_dir().and_then(absolute)?.join(".config"));
-    Some(folder.or_else(home)?.join("steroids/config.toml"))
+/// The configuration file that a daemon in this environment reads; it need not be there.
+pub fn config_file_here() -> Option<PathBuf> {
+    let named = std::env::var_os("STEROIDS_CONFIG").filter(|value| !value.is_empty());
+    named.map(PathBuf::from).or_else(|| config_file(here))
 }
 
 /// Resolves both paths from flags, this process's environment and the configuration.
@@ -83,11 +77,16 @@ pub fn config_file() -> Option<PathBuf> {
 /// # Errors
 /// [`PathsError`] where the configuration cannot be used, or there is no home folder.
 pub fn resolve(socket: Option<&Path>, state_dir: Option<&Path>) -> Result<Paths, PathsError> {
-    resolve_in(socket, state_dir, |name| match name {
+    resolve_in(socket, state_dir, here)
+}
+
+/// A variable of this process's environment.
+fn here(name: &str) -> Option<OsString> {
+    match name {
         // Where the variable is missing the user database knows, for the daemon as well.
         "HOME" => std::env::home_dir().map(PathBuf::into_os_string),
         name => std::env::var_os(name),
-    })
+    }
 }
 
 /// As [`resolve`], with the environment given.

@@ -83,6 +83,10 @@ async fn a_running_invocation_tells_what_it_does_and_used_also_after_a_restart()
         waits_for: "tool".to_owned(),
         waits_on: "Bash".to_owned(),
         waits_since_ms: live(&told).waits_since_ms,
+        cpu_ms: live(&told).cpu_ms,
+        cpu_percent: live(&told).cpu_percent,
+        memory_bytes: live(&told).memory_bytes,
+        processes: live(&told).processes,
         ..Default::default()
     };
     assert_eq!(told.live, Some(expected));

@@ -206,6 +206,7 @@ const CRATES: [(&str, &[&str]); 12] = [
         "steroids-package",
         &[
             "steroids-gateway",
+            "steroids-keys",
             "steroids-shim",
             "steroidsctl",
             "steroidsd",

@@ -2,8 +2,8 @@
 
 use super::Change::{Gateway, Reload, Restart};
 use super::Kind::{
-    Choice, Choices, Days, Dollars, Duration, Flag, Inline, Number, Path, Percent, Pointer, Price, Secret,
-    Secrets, Share, Size, Text, Texts, Tasks, Tokens, Url, Yes,
+    Choice, Choices, Days, Dollars, Duration, Flag, Inline, Number, Path, Percent, Pointer, Price,
+    Secret, Secrets, Share, Size, Tasks, Text, Texts, Tokens, Url, Yes,
 };
 use super::Preset::{Else, Is, Needed};
 use super::{Key, Table};
@@ -116,9 +116,9 @@ pub const KEYS: &[Key] = keys! {
     "on_reached": Choice(&["refuse", "stop"]), Is("\"refuse\""), Reload, "Whether new starts are refused, or also what runs is stopped.";
 
     ["resources"]
-    "memory_max": Size, Is("\"\""), Reload, "Memory, of the agent and all that it starts; `\"\"` is no bound.";
-    "cpu_quota": Percent, Is("\"\""), Reload, "Processor time, such as `\"150%\"` of one; `\"\"` is no bound.";
-    "tasks_max": Tasks, Is("\"\""), Reload, "Processes and threads, a number; `\"\"` is no bound.";
+    "memory_max": Size, Else("not bounded"), Reload, "Memory, of the agent and all that it starts; `\"\"` is no bound.";
+    "cpu_quota": Percent, Else("not bounded"), Reload, "Processor time, such as `\"150%\"` of one; `\"\"` is no bound.";
+    "tasks_max": Tasks, Else("not bounded"), Reload, "Processes and threads, a number; `\"\"` is no bound.";
 
     ["providers.*"]
     "kind": Choice(&["claude", "codex", "gemini", "opencode", "command", "jsonl"]), Else("its name"), Reload, "Whose arguments and parser it has.";

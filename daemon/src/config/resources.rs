@@ -60,7 +60,7 @@ fn checked(resources: StartResources) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Flags, Launcher};
+    use crate::config::{Config, ConfigError, Flags, Launcher};
 
     fn read(text: &str) -> Result<Config, ConfigError> {
         let folder = tempfile::tempdir().unwrap();

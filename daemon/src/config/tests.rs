@@ -294,13 +294,13 @@ fn an_unknown_key_is_named_with_its_line_and_what_there_is() {
     assert_eq!(
         complaint("[demon]\n"),
         "1: `demon`: unknown key; the file has daemon, projects, queue, holds, retry, limits, \
-         retention, redaction, prices, budget, providers, hooks, otlp, gateway"
+         retention, redaction, prices, budget, resources, providers, hooks, otlp, gateway"
     );
     assert_eq!(
         complaint("[providers.claude]\nmodell = \"x\"\n"),
         "2: `providers.claude.modell`: unknown key; [providers.claude] has kind, command, model, \
          args, extra_args, env, silence, tool_silence, wall, post_result, grace, \
-         max_running, hold, life, retry, events, errors"
+         max_running, hold, life, memory_max, cpu_quota, tasks_max, retry, events, errors"
     );
 }
 
@@ -391,7 +391,7 @@ fn a_value_that_makes_no_sense_is_refused_with_the_reason() {
         ),
         (
             "[daemon]\nlauncher = \"docker\"\n",
-            "2: `daemon.launcher`: unknown value `docker`; there are auto, fork",
+            "2: `daemon.launcher`: unknown value `docker`; there are auto, fork, systemd",
         ),
         (
             "[daemon]\nsocket = \"run/sock\"\n",

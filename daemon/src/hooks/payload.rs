@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::domain::{Cause, Invocation, Phase, UsageTotals};
+use crate::domain::{Cause, Invocation, Phase, Resources, UsageTotals};
 use crate::projects::Project;
 use crate::store::LifecycleEvent;
 
@@ -118,6 +118,25 @@ struct Shown<'a> {
     retry_of: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retried_by: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak_memory_bytes: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resources: Option<Bounds<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Bounds<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_max_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu_quota_percent: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tasks_max: Option<u32>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    unenforced: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -280,6 +299,18 @@ fn shown<'a>(project: &'a str, log_path: String, it: &'a Invocation) -> Shown<'a
         attempt: queueing.map_or(0, |queueing| queueing.attempt),
         retry_of: queueing.and_then(|queueing| Some(queueing.retry_of?.get())),
         retried_by: queueing.and_then(|queueing| Some(queueing.retried_by?.get())),
+        peak_memory_bytes: managed.and_then(|managed| managed.used.peak_bytes),
+        cpu_ms: managed.and_then(|managed| Some(managed.used.cpu_us? / 1000)),
+        resources: managed.and_then(|managed| managed.resources.as_ref().map(bounds)),
+    }
+}
+
+fn bounds(resources: &Resources) -> Bounds<'_> {
+    Bounds {
+        memory_max_bytes: resources.memory_max,
+        cpu_quota_percent: resources.cpu_quota,
+        tasks_max: resources.tasks_max,
+        unenforced: &resources.unenforced,
     }
 }
 

@@ -52,7 +52,7 @@ impl Wakeups {
 
     /// What the passes go by.
     pub fn settings(&self) -> wakeup::Settings {
-        self.settings.borrow().pass.clone()
+        self.settings.borrow().pass
     }
 
     /// Goes by others from now on; the next pass comes an interval from now.

@@ -132,7 +132,7 @@ pub(super) async fn keep_end(
     id: InvocationId,
     end: End,
 ) -> Result<(), String> {
-    let dir = InvDir::new(&inner.settings.state_dir, uuid);
+    let dir = InvDir::new(&inner.settings().state_dir, uuid);
     let recorded = tokio::task::spawn_blocking(move || record_end(&dir, id, end));
     match recorded.await {
         Ok(Ok(_)) => {

@@ -72,12 +72,12 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
     let What::Show(args) = &args.what;
     let mut shown = match &args.file {
         Some(Some(file)) => of_file(Some(file.clone()), true, session)?,
-        Some(None) => of_file(paths::config_file(), false, session)?,
+        Some(None) => of_file(paths::config_file_here(), false, session)?,
         None => match session.connect().await {
             Ok(client) => of_daemon(&client).await?,
             Err(failure) if failure.exit() == Exit::Unreachable => {
                 session.note("no daemon runs here; this is what the file says");
-                of_file(paths::config_file(), false, session)?
+                of_file(paths::config_file_here(), false, session)?
             }
             Err(failure) => return Err(failure),
         },

@@ -402,7 +402,7 @@ fn a_message_after_the_result_wants_another_one() {
     let result = json!({"type": "result", "subtype": "success", "is_error": false, "result": "ok"});
     let init = json!({"type": "system", "subtype": "init", "session_id": "s"});
     // A further turn begins with it, and it is no answer.
-    let mut session = Session::of(&[result.clone()]);
+    let mut session = Session::of(std::slice::from_ref(&result));
     session.decoder.asked();
     session.line(&init.to_string());
     assert!(!session.decoder.vitals().result_seen);
@@ -410,7 +410,7 @@ fn a_message_after_the_result_wants_another_one() {
     assert_eq!(verdict.outcome, Outcome::Interrupted);
     assert!(verdict.error.unwrap().contains("last message"));
 
-    let mut session = Session::of(&[result.clone()]);
+    let mut session = Session::of(std::slice::from_ref(&result));
     session.decoder.asked();
     session.line(&init.to_string()).line(&result.to_string());
     assert!(session.decoder.vitals().result_seen);

@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn messages_have_their_turn_beside_output_that_never_ends() {
         let queue = Queue::new().unwrap();
-        let print = || queue.append(|batch| batch.extend([0; BATCH]));
+        let print = || queue.append(|batch| batch.resize(batch.len() + BATCH, 0));
         let id = |n: u8| format!("m{n}");
         for n in 0..2 {
             print();

@@ -48,7 +48,6 @@ fn is_empty(uuid: &str) -> bool {
         below: None,
         session: None,
         cgroup: None,
-        unit: None,
     };
     tree.alive(&[]).is_empty()
 }

@@ -76,6 +76,7 @@ fn in_a_delegated_group_the_provider_gets_one_of_its_own_which_is_gone_in_the_en
     case.connect().ask(&Request::Stop {
         grace_ms: Some(50),
         why: None,
+        shutdown: false,
     });
     let ran = case.ran();
     assert_eq!((ran.signal, ran.ended_by), (Some(9), Some(Reason::Stop)));

@@ -68,7 +68,8 @@ fn a_stop_is_answered_and_on_record() {
     assert_eq!(
         client.ask(&Request::Stop {
             grace_ms: None,
-            why: None
+            why: None,
+            shutdown: false,
         }),
         Message::Stopping
     );

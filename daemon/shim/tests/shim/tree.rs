@@ -14,6 +14,7 @@ fn stop(case: &Case, grace_ms: u64) {
     case.connect().ask(&Request::Stop {
         grace_ms: Some(grace_ms),
         why: None,
+        shutdown: false,
     });
 }
 
@@ -70,6 +71,7 @@ fn a_second_stop_shortens_the_grace_and_a_kill_ends_it() {
         Request::Stop {
             grace_ms: Some(0),
             why: None,
+            shutdown: false,
         },
         Request::Kill,
     ] {

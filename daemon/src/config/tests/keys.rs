@@ -76,6 +76,7 @@ fn compared(text: &str) -> String {
     config.file = None;
     config.listing = Listing::default();
     config.flags = Flags::default();
+    config.origin = (Flags::default(), None);
     format!("{config:#?}")
 }
 

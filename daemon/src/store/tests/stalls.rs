@@ -106,7 +106,10 @@ async fn a_database_of_the_release_before_gets_the_columns_and_keeps_its_rows() 
     let foreign = room.foreign();
     foreign
         .execute_batch(
-            "ALTER TABLE steroidsd_invocations DROP COLUMN wall_told;
+            "ALTER TABLE steroidsd_invocations DROP COLUMN cpu_us;
+             ALTER TABLE steroidsd_invocations DROP COLUMN peak_bytes;
+             ALTER TABLE steroidsd_invocations DROP COLUMN resources;
+             ALTER TABLE steroidsd_invocations DROP COLUMN wall_told;
              ALTER TABLE steroidsd_invocations DROP COLUMN silence_told;
              UPDATE steroidsd_schema SET version = 4;",
         )

@@ -330,6 +330,7 @@ async fn a_stop_is_kept_until_the_project_is_back() {
     let stop = Request::Stop {
         grace: None,
         why: None,
+        shutdown: false,
     };
     inner.job(uuid).unwrap().requests.try_send(stop).unwrap();
     let away = bench.project.root.with_file_name("away");

@@ -113,26 +113,32 @@ async fn what_runs_what_is_gone_and_what_is_anothers_is_refused() {
     assert!(matches!(refused, Err(ReprojectError::NotManaged { .. })));
 }
 
+/// Asks, and gives one that waits for nobody time enough to be done.
+async fn asked(bench: &Bench) -> tokio::task::JoinHandle<Result<Reprojected, ReprojectError>> {
+    let (supervisor, root) = (bench.supervisor.clone(), bench.project.root.clone());
+    let id = InvocationId::new(1).unwrap();
+    let asked = tokio::spawn(async move { supervisor.reproject(&root, id, RESTORE).await });
+    wait_a_while(bench).await;
+    asked
+}
+
+async fn wait_a_while(bench: &Bench) {
+    for _ in 0..50 {
+        bench.row(1).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn retention_comes_first_or_last_and_never_in_between() {
     let bench = Bench::new(8, 8).await;
     let dir = bench.dir(&ended(&bench).await);
     assert_eq!(did(&bench).await, Did::Nothing);
     let retention: Upkeep = bench.projects.upkeep().await;
-    let mut asked = Box::pin(reproject(&bench, RESTORE));
-    // It has begun, and cannot go on.
-    let began = std::future::poll_fn(|cx| {
-        let poll = asked.as_mut().poll(cx);
-        std::task::Poll::Ready(poll.is_ready())
-    });
-    assert!(!began.await);
-    // Time enough for one that does not wait.
-    for _ in 0..50 {
-        bench.row(1).await;
-    }
+    let asked = asked(&bench).await;
+    assert!(!asked.is_finished());
     bench.take_away(&dir);
     drop(retention);
-    let refused = asked.await;
+    let refused = asked.await.unwrap();
     assert!(matches!(refused, Err(ReprojectError::SpoolGone { .. })));
 }
 
@@ -143,12 +149,16 @@ async fn who_no_longer_waits_has_given_it_up_and_a_daemon_that_stops_too() {
     assert_eq!(did(&bench).await, Did::Nothing);
     fs::write(log_path(&bench), "false\n").unwrap();
     let retention = bench.projects.upkeep().await;
-    let mut asked = Box::pin(reproject(&bench, RESTORE));
-    std::future::poll_fn(|cx| std::task::Poll::Ready(asked.as_mut().poll(cx).is_ready())).await;
-    drop(asked);
-    let asked = reproject(&bench, RESTORE);
+    asked(&bench).await.abort();
+    drop(retention);
+    wait_a_while(&bench).await;
+    assert_eq!(bench.log(1), "false\n");
+
+    let retention = bench.projects.upkeep().await;
+    let asked = asked(&bench).await;
     bench.let_go.cancel();
-    assert!(matches!(asked.await, Err(ReprojectError::GivenUp)));
+    let refused = asked.await.unwrap();
+    assert!(matches!(refused, Err(ReprojectError::GivenUp)));
     bench.jobs.close();
     bench.jobs.wait().await;
     drop(retention);

@@ -46,7 +46,7 @@ mod tests {
         let ended = v1::Invocation {
             id: 7,
             provider: "claude".to_owned(),
-            state: v1::State::Ended.into(),
+            state: v1::State::Completed.into(),
             session_id: "s-1".to_owned(),
             ..Default::default()
         };

@@ -158,7 +158,7 @@ mod tests {
         let (_, said) = projection_lag(&lag);
         assert_eq!(
             said,
-            "2 behind by 3.0 MiB, for 4s at most; most: invocation 7 of /p"
+            "2 behind by 3.0 MiB, for 4.0 s at most; most: invocation 7 of /p"
         );
     }
 

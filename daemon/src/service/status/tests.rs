@@ -1,0 +1,138 @@
+use tonic_types::StatusExt as _;
+
+use super::*;
+use crate::domain::InvocationId;
+
+fn reason(status: &Status) -> String {
+    let details = status.get_error_details();
+    details
+        .error_info()
+        .map(|info| info.reason.clone())
+        .unwrap_or_default()
+}
+
+fn todo(status: &Status) -> String {
+    let details = status.get_error_details();
+    details
+        .help()
+        .map(|help| help.links[0].description.clone())
+        .unwrap_or_default()
+}
+
+#[test]
+fn what_wraps_another_error_is_told_as_that_one() {
+    let path = || "/p/.steroids/steroids.db".into();
+    let old = || StoreError::NeedsMigration {
+        path: path(),
+        version: 9,
+    };
+    let direct = store(old());
+    let wrapped = start(StartError::Project(ProjectError::Store(old())));
+    assert_eq!(
+        (direct.code(), direct.message()),
+        (wrapped.code(), wrapped.message())
+    );
+    assert_eq!(direct.code(), Code::FailedPrecondition);
+    assert_eq!(reason(&wrapped), "NEEDS_MIGRATION");
+    assert!(todo(&wrapped).contains("steroidsctl migrate"));
+}
+
+#[test]
+fn causes_are_told_once_each() {
+    let source = io::Error::from_raw_os_error(13);
+    let status = project(ProjectError::Io {
+        path: "/p".into(),
+        source,
+    });
+    assert_eq!(status.code(), Code::Internal);
+    assert_eq!(
+        status.message(),
+        "cannot use /p: Permission denied (os error 13)"
+    );
+    let inner = StoreError::Full {
+        path: "/p/db".into(),
+    };
+    let status = project(ProjectError::Store(inner));
+    assert_eq!(status.message(), "the disk of /p/db is full");
+}
+
+#[test]
+fn what_the_system_has_no_more_of_is_exhausted_and_not_broken() {
+    for (number, word) in [
+        (nix::libc::EMFILE, "NO_DESCRIPTORS"),
+        (nix::libc::EAGAIN, "NO_PROCESSES_OR_MEMORY"),
+    ] {
+        let status = start(StartError::Launch {
+            id: InvocationId::new(4).unwrap(),
+            source: crate::launch::LaunchError::Spawn {
+                program: "/bin/steroids-shim".into(),
+                source: io::Error::from_raw_os_error(number),
+            },
+        });
+        assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+        assert_eq!(reason(&status), word);
+    }
+}
+
+#[test]
+fn what_goes_away_by_itself_may_be_tried_again() {
+    let busy = store(StoreError::Busy {
+        path: "/p/db".into(),
+    });
+    let closed = store(StoreError::Closed {
+        path: "/p/db".into(),
+    });
+    let draining = start(StartError::Draining);
+    for status in [busy, closed, draining] {
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+    }
+    let full = start(StartError::TooManyRunning { max: 8 });
+    assert_eq!(full.code(), Code::ResourceExhausted);
+    assert!(todo(&full).contains("daemon.max_running"));
+}
+
+#[test]
+fn what_is_only_being_renamed_may_be_tried_again_and_wants_for_nothing() {
+    let busy = ProjectError::Busy { path: "/p".into() };
+    let log = LogError::Busy { path: "/p".into() };
+    for status in [project(busy), super::log(log)] {
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+        assert_eq!((&*reason(&status), &*todo(&status)), ("BUSY", RETRY));
+    }
+    let source = io::Error::from_raw_os_error(nix::libc::EMFILE);
+    let short = project(ProjectError::Io {
+        path: "/p".into(),
+        source,
+    });
+    assert_eq!(short.code(), Code::ResourceExhausted);
+}
+
+#[test]
+fn a_cursor_that_was_never_given_is_malformed_wherever_it_is_sent() {
+    let malformed = || CursorError::Malformed;
+    let followed = follow(FollowError::CursorOutOfRange(malformed()));
+    let browsed = browse(BrowseError::CursorOutOfRange {
+        field: "until",
+        source: malformed(),
+    });
+    for status in [followed, browsed] {
+        assert_eq!(status.code(), Code::OutOfRange);
+        assert_eq!(reason(&status), "CURSOR_MALFORMED");
+    }
+}
+
+#[test]
+fn a_cursor_that_cannot_be_honoured_is_out_of_range() {
+    let offset = crate::domain::Offset::new(9);
+    let past = LogError::PastEnd {
+        path: "/p/1.log".into(),
+        offset,
+        len: 3,
+    };
+    assert_eq!(follow(FollowError::Log(past)).code(), Code::OutOfRange);
+    let id = InvocationId::new(4).unwrap();
+    assert_eq!(
+        follow(FollowError::NoInvocation { id }).code(),
+        Code::NotFound
+    );
+}

@@ -3,7 +3,7 @@
 //! The daemon's parser takes from it which keys there are, `config show` their defaults, and the
 //! reference page and the manual page are made of it. What a value has to look like in detail, and
 //! what it does, is the parser's and the rooms' business; tests hold the defaults in here against
-//! theirs. To add a key, add a row in [`rows`] and read it in the daemon's `config`.
+//! theirs. To add a key, add a row in `rows.rs` and read it in the daemon's `config`.
 //!
 //! A table has a pattern for a name: `providers.*` stands for each table below `[providers]`,
 //! `hooks[]` for each `[[hooks]]`.

@@ -33,6 +33,11 @@ pub trait Launcher: Send + Sync {
     /// Why it is this one.
     fn why(&self) -> String;
 
+    /// Whether it could start one now. What waits for its turn is asked for before it is spent.
+    fn ready(&self) -> Launching<'_> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Starts the shim of a state folder and waits until it has taken over. Dropping the future
     /// does not end a shim that has.
     fn launch<'a>(&'a self, order: &'a Order) -> Launching<'a>;

@@ -17,11 +17,10 @@ use super::{LaunchError, Launcher, Launching, Order};
 /// All invocations' units.
 const SLICE: &str = "steroids.slice";
 
-/// A shim takes over within milliseconds; the manager gives up on it after this…
-const START: u64 = 20;
-
-/// …and who asks it a little later.
-const TAKEOVER: Duration = Duration::from_secs(START + 2);
+/// A shim takes over within milliseconds. After this nobody waits for the answer any more; lock and
+/// record then say what became of it. The manager itself has no limit: it would end an agent that runs
+/// already, where a slow disk keeps its shim from saying so.
+const TAKEOVER: Duration = Duration::from_secs(22);
 
 /// A shim that is told to end leaves its provider 8 s, kills it, and drains for at most 5.
 const STOP: u64 = 20;
@@ -113,6 +112,14 @@ impl Launcher for SystemdLauncher {
         self.why.clone()
     }
 
+    fn ready(&self) -> Launching<'_> {
+        Box::pin(async {
+            let found = self.manager.find().await;
+            *self.found.lock().unwrap_or_else(PoisonError::into_inner) = found.clone();
+            Ok(found.map(|_| ())?)
+        })
+    }
+
     fn launch<'a>(&'a self, order: &'a Order) -> Launching<'a> {
         Box::pin(self.run(order))
     }
@@ -168,7 +175,7 @@ fn arguments(program: &Path, order: &Order, words: &Path) -> Vec<OsString> {
         "--property=Delegate=yes".to_owned(),
         format!("--property=KillMode={kill}"),
         "--property=OOMPolicy=continue".to_owned(),
-        format!("--property=TimeoutStartSec={START}"),
+        "--property=TimeoutStartSec=infinity".to_owned(),
         format!("--property=TimeoutStopSec={STOP}"),
     ]
     .map(OsString::from)
@@ -247,6 +254,7 @@ mod tests {
             "--slice=steroids.slice",
             "--description=steroids: task T1, invocation 3 of /home/ada/p",
             "--property=KillMode=mixed",
+            "--property=TimeoutStartSec=infinity",
             "--property=StandardError=truncate:/state/inv/x/shim.stderr",
         ] {
             assert!(words.iter().any(|it| it == word), "{word} in {words:?}");

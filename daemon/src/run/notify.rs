@@ -11,6 +11,9 @@ use sd_notify::NotifyState;
 /// A manager that is well takes it at once.
 const WITHIN: Duration = Duration::from_secs(1);
 
+/// Held by the one thread that tells: while it hangs no other is spent on that.
+static OUT: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// Something that is told, with the line that goes with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Told {
@@ -28,7 +31,14 @@ pub(super) enum Told {
 
 /// Tells it; without a service manager nothing happens.
 pub(super) async fn tell(told: Told, line: String) {
-    let telling = tokio::task::spawn_blocking(move || send(told, &line));
+    let telling = async {
+        let alone = OUT.lock().await;
+        let send = move || {
+            let _alone = alone;
+            send(told, &line)
+        };
+        tokio::task::spawn_blocking(send).await
+    };
     match tokio::time::timeout(WITHIN, telling).await {
         Ok(Ok(Ok(()))) => {}
         Ok(Ok(Err(error))) => tracing::warn!(%error, "the service manager cannot be told"),

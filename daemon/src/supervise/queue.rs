@@ -16,7 +16,7 @@ use super::admit::admit;
 use super::dependents::Dependents;
 use super::job::Work;
 use super::reconcile::end_without_folder;
-use super::start::{check_disks, launch, note_pid};
+use super::start::{Launched, check_disks, launch, note_pid};
 use super::supervisor::{Entry, Inner, Place, chain};
 use super::waiting::{self, begun_now, now_ms};
 use super::{Supervisor, holds};
@@ -135,6 +135,11 @@ pub(super) async fn take_turn(
     steroids_failpoint::reach("queue.turn-taken");
     project.touch();
     match launch(&inner, &project, work, entry, place).await {
+        // Its job writes down that it never ran.
+        Ok(Launched {
+            refused: Some(error),
+            ..
+        }) => warn!(invocation.id = %id, error = %chain(&error), "could not be started"),
         Ok(launched) => {
             let project = inner.projects.get(&project.root).await.unwrap_or(project);
             note_pid(&project, id, &launched.dir).await;
@@ -216,6 +221,9 @@ async fn ready(
     if entry.requests.try_recv().is_ok() {
         return Err(Obstacle::Stopped);
     }
+    // A manager that is away for a moment is no reason to end what has waited for hours.
+    let launcher = Arc::clone(&inner.settings().launcher);
+    launcher.ready().await.map_err(|error| blocked(&error))?;
     let admitted = admit(inner, &project, &spec.task, false).await;
     admitted.map_err(|error| blocked(&error))?;
     let affordable = inner.admit_by_budget(&project, &spec.task).await;

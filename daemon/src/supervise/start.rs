@@ -283,7 +283,7 @@ fn without_secrets(error: LaunchError, redactor: &Redactor) -> LaunchError {
 pub(super) struct Launched {
     handle: JobHandle,
     pub(super) dir: InvDir,
-    refused: Option<LaunchError>,
+    pub(super) refused: Option<LaunchError>,
 }
 
 /// The row as it is now: running with its pid, or ended if the provider could not be started.

@@ -119,6 +119,8 @@ fn leave() -> io::Result<Launch> {
 /// Tells the service manager, in its own protocol.
 fn notify(socket: &OsStr, state: &[u8]) -> io::Result<()> {
     let sender = UnixDatagram::unbound()?;
+    // A manager that takes nothing is no reason to leave the provider's pipes unread.
+    sender.set_nonblocking(true)?;
     let address = match socket.as_bytes() {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
         _ => SocketAddr::from_pathname(socket)?,

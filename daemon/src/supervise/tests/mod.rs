@@ -50,6 +50,8 @@ struct Stage {
     locks: Mutex<BTreeMap<PathBuf, Lock>>,
     /// The last words of shims that give up.
     refuses: Mutex<Option<String>>,
+    /// Whoever starts shims is away.
+    is_away: std::sync::atomic::AtomicBool,
 }
 
 impl Stage {
@@ -119,6 +121,18 @@ impl Launcher for Stage {
         false
     }
 
+    fn ready(&self) -> Launching<'_> {
+        let is_away = self.is_away.load(std::sync::atomic::Ordering::Relaxed);
+        Box::pin(async move {
+            let message = "away".to_owned();
+            let program = PathBuf::from("/bin/steroids-shim");
+            match is_away {
+                true => Err(LaunchError::Refused { program, message }),
+                false => Ok(()),
+            }
+        })
+    }
+
     fn launch<'a>(&'a self, order: &'a Order) -> Launching<'a> {
         Box::pin(async move {
             let dir = InvDir::at(&order.dir);
@@ -163,6 +177,7 @@ impl Bench {
             arrived: Mutex::default(),
             locks: Mutex::default(),
             refuses: Mutex::default(),
+            is_away: false.into(),
         });
         let (jobs, let_go) = (TaskTracker::new(), CancellationToken::new());
         let supervisor = Supervisor::new(

@@ -32,6 +32,7 @@ fn asked() -> StartRequest {
 fn spec(request: &StartRequest) -> Result<steroids_shim::spec::Spec, StartError> {
     let stage = Stage {
         refuses: Mutex::default(),
+        is_away: false.into(),
         turns: Semaphore::new(0),
         arrived: Mutex::default(),
         locks: Mutex::default(),

@@ -348,3 +348,24 @@ async fn a_stop_is_kept_until_the_project_is_back() {
     bench.ended(1).await;
     assert_eq!(bench.stage.arrived().len(), 1);
 }
+
+/// A service manager that is restarted would end all that wait, one after the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_is_not_spent_while_nothing_can_be_started() {
+    let bench = Bench::new(8, 1).await;
+    let first = bench.start("r1").await;
+    let second = bench.start("r2").await;
+    let is_away = &bench.stage.is_away;
+    is_away.store(true, std::sync::atomic::Ordering::Relaxed);
+    bench.stage.end(&bench.dir(&first));
+    bench.ended(1).await;
+    eventually(async || match reason(&bench, &second) {
+        Some(Reason::Blocked(why)) => why.contains("away").then_some(()),
+        _ => None,
+    })
+    .await;
+    assert_eq!(bench.row(2).await.phase, Phase::Queued);
+    is_away.store(false, std::sync::atomic::Ordering::Relaxed);
+    bench.supervisor.look_at_queue();
+    assert_eq!(bench.launched(2).await, bench.dir(&second));
+}

@@ -75,11 +75,20 @@ impl LogComparer {
                     Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => here.fill(0),
                     Err(error) => return Err(failed("read", &self.path, error)),
                 },
-                Stored::Packed(packed) => {
-                    let bytes = packed.read_at(self.at, here.len())?;
-                    here.fill(0);
-                    here[..bytes.len()].copy_from_slice(&bytes);
-                }
+                Stored::Packed(packed) => match packed.read_at(self.at, here.len()) {
+                    Ok(bytes) => {
+                        here.fill(0);
+                        here[..bytes.len()].copy_from_slice(&bytes);
+                    }
+                    // A damaged frame holds nothing that could be the same.
+                    Err(LogError::Refused { .. }) => {
+                        self.differs = Some(self.at);
+                        return Ok(Compared::Differs {
+                            at: Offset::new(self.at),
+                        });
+                    }
+                    Err(error) => return Err(error),
+                },
             }
             if let Some(i) = here.iter().zip(piece).position(|(a, b)| a != b) {
                 self.differs = Some(self.at + i as u64);

@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{FileType, OFlags};
+use rustix::fs::{FileType, OFlags, Stat};
 
 pub use compare::{Compared, LogComparer};
 pub use error::LogError;
@@ -62,6 +62,13 @@ pub struct LogFile {
     pub modified: SystemTime,
     /// It is compressed.
     pub is_packed: bool,
+}
+
+/// What a log takes on its disk: of one with holes, what there is of it.
+fn taken(stat: &Stat) -> u64 {
+    let blocks = u64::try_from(stat.st_blocks).unwrap_or(0);
+    let size = u64::try_from(stat.st_size).unwrap_or(0);
+    size.min(blocks.saturating_mul(512))
 }
 
 impl ActivityLogs {
@@ -165,7 +172,7 @@ impl ActivityLogs {
             {
                 files.push(LogFile {
                     id,
-                    len: u64::try_from(stat.st_size).unwrap_or(0),
+                    len: taken(&stat),
                     modified: modified(&stat),
                     is_packed,
                 });

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{FileType, OFlags};
 
-use super::paths::{Place, failed, file_name, packed_name};
+use super::paths::{Folder, Place, failed, file_name, packed_name};
 use super::{LogError, LogWriter};
 use crate::domain::{InvocationId, Offset};
 
@@ -27,6 +27,7 @@ impl Replacement {
     pub(super) fn begin(place: &Arc<Place>, id: InvocationId) -> Result<Replacement, LogError> {
         let folder = place.create()?;
         let name = new_name(id);
+        put_folder_aside(&folder, &name, id)?;
         // Left by a crash in the middle of the last attempt.
         folder.unlink(&name)?;
         let file = folder.open(
@@ -70,16 +71,12 @@ impl Replacement {
             .and_then(|()| file.sync_all())
             .map_err(|error| failed("sync", &self.path, error))?;
         let folder = self.place.open()?;
-        if folder
-            .stat(&file_name(self.id))?
-            .is_some_and(|it| FileType::from_raw_mode(it.st_mode) == FileType::Directory)
-        {
-            // Nothing else is in a rename's way.
-            folder.rename(&file_name(self.id), &aside_name(self.id))?;
-        }
+        put_folder_aside(&folder, &file_name(self.id), self.id)?;
         folder.rename(&new_name(self.id), &file_name(self.id))?;
         // The plain log counts, whatever else there is; what was compressed is of the old one.
-        folder.unlink(&packed_name(self.id))?;
+        if let Err(error) = folder.unlink(&packed_name(self.id)) {
+            tracing::warn!(invocation.id = %self.id, %error, "what has the name of a compressed log stays");
+        }
         let file = self.file.take().ok_or_else(|| self.committed())?;
         folder.sync()?;
         LogWriter::adopt(&self.place, self.id, file)
@@ -101,6 +98,17 @@ impl Drop for Replacement {
             tracing::debug!(%error, "unfinished replacement left behind");
         }
     }
+}
+
+/// A folder of this name goes aside, with whatever is in it: nothing else is in a rename's way.
+fn put_folder_aside(folder: &Folder<'_>, name: &str, id: InvocationId) -> Result<(), LogError> {
+    let is_folder = folder
+        .stat(name)?
+        .is_some_and(|it| FileType::from_raw_mode(it.st_mode) == FileType::Directory);
+    if is_folder {
+        folder.rename(name, &aside_name(id))?;
+    }
+    Ok(())
 }
 
 /// Where a folder goes that stood in the log's place, with whatever is in it.

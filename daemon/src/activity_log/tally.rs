@@ -80,10 +80,12 @@ impl ActivityLogs {
         };
         let mut tally = Tally::default();
         while !is_given_up() {
-            match reader.next_batch(READ)? {
-                Step::Batch(batch) => tally.count(&batch.bytes),
-                Step::TooLong { .. } => tally.add(OTHER),
-                Step::End | Step::Broken(_) => break,
+            match reader.next_batch(READ) {
+                Ok(Step::Batch(batch)) => tally.count(&batch.bytes),
+                Ok(Step::TooLong { .. }) => tally.add(OTHER),
+                // What is behind a damaged place cannot be read.
+                Ok(Step::End | Step::Broken(_)) | Err(LogError::Refused { .. }) => break,
+                Err(error) => return Err(error),
             }
         }
         Ok(Some(tally))

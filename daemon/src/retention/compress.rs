@@ -73,12 +73,23 @@ pub async fn logs(
             Err(error) => {
                 let path = project.logs().path(id);
                 done.failures.push(format!("{}: {error}", path.display()));
-                // A disk that is full is full for the next one as well.
-                break;
+                // A disk that is full is full for the next one as well; all else is of this log.
+                if is_of_disk(&error) {
+                    break;
+                }
             }
         }
     }
     done
+}
+
+fn is_of_disk(error: &SweepError) -> bool {
+    match error {
+        SweepError::Log(error) => {
+            matches!(error, LogError::Io { source, .. } if source.kind() != std::io::ErrorKind::IsADirectory)
+        }
+        _ => true,
+    }
 }
 
 async fn rested(

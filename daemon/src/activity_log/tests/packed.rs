@@ -198,3 +198,40 @@ fn a_damaged_one_is_refused_and_gives_no_other_data() {
         assert!(packed.bytes.starts_with(&read), "{at}");
     }
 }
+
+#[test]
+fn a_damaged_frame_differs_and_what_can_be_read_is_counted() {
+    let packed = packed();
+    let mut held = std::fs::read(packed.zst()).unwrap();
+    held[FRAME / 64] ^= 0xff;
+    std::fs::write(packed.zst(), &held).unwrap();
+    let mut comparer = packed.room.logs.compare_all(id()).unwrap().unwrap();
+    let compared = comparer.feed(&packed.bytes).unwrap();
+    assert!(matches!(compared, Compared::Differs { .. }), "{compared:?}");
+    let tally = packed.room.logs.tally(id(), &|| false).unwrap();
+    assert!(tally.unwrap().lines() < 4000);
+}
+
+#[test]
+fn folders_with_a_logs_other_names_are_in_nobodys_way() {
+    let packed = packed();
+    std::fs::remove_file(packed.zst()).unwrap();
+    for name in [packed.zst(), packed.room.path().with_extension("log.new")] {
+        std::fs::create_dir(&name).unwrap();
+        std::fs::write(name.join("kept"), "kept").unwrap();
+    }
+    let mut new = packed.room.logs.replace(id()).unwrap();
+    new.append(b"{}\n").unwrap();
+    new.commit().unwrap();
+    assert_eq!(packed.rest(0, 1024), b"{}\n");
+}
+
+#[test]
+fn a_log_with_holes_counts_for_what_it_takes() {
+    let room = room();
+    room.put(b"{}\n");
+    let file = std::fs::File::options().write(true).open(room.path());
+    file.unwrap().set_len(1 << 40).unwrap();
+    let files = room.logs.files().unwrap();
+    assert!(files[0].len < 1 << 30, "{}", files[0].len);
+}

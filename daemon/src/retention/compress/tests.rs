@@ -142,3 +142,16 @@ async fn a_log_that_cannot_be_compressed_is_told_and_stays() {
     assert_eq!((done.files, done.failures.len()), (0, 1), "{done:?}");
     assert_eq!(fs::read_to_string(room.plain(id)).unwrap(), lines());
 }
+
+#[tokio::test]
+async fn a_log_that_cannot_be_compressed_keeps_no_other_from_it() {
+    let room = Room::new().await;
+    let (first, second) = (
+        room.invocation(1, true).await,
+        room.invocation(2, true).await,
+    );
+    fs::hard_link(room.plain(first), room.plain(first).with_extension("copy")).unwrap();
+    let done = room.compress(HOUR).await;
+    assert_eq!((done.files, done.failures.len()), (1, 1), "{done:?}");
+    assert!(room.plain(first).exists() && room.packed(second).exists());
+}

@@ -57,7 +57,7 @@ fn zero_days_takes_a_log_written_just_now_or_in_the_future() {
     let mut future = log(1, 0);
     future.file.modified = now() + Duration::from_secs(5);
     let both = [future, log(2, 0)];
-    assert_eq!(going(&both, &days(0)), [(2, Why::Age), (1, Why::Age)]);
+    assert_eq!(going(&both, &days(0)), [(1, Why::Age), (2, Why::Age)]);
     assert_eq!(going(&both, &days(1)), []);
 }
 
@@ -206,4 +206,17 @@ proptest! {
             prop_assert!(older.is_none(), "{:?} went before {:?}", log, older);
         }
     }
+}
+
+#[test]
+fn a_log_from_the_future_puts_none_of_others_in_front_of_it() {
+    let mut future = log(1, 0);
+    future.file.modified = now() + Duration::from_secs(DAY);
+    let limits = LogLimits {
+        max_count: Some(1),
+        ..LogLimits::default()
+    };
+    let mut other = log(2, 0);
+    other.project = 1;
+    assert_eq!(going(&[future, other], &limits), [(1, Why::Count)]);
 }

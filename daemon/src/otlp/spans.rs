@@ -21,6 +21,9 @@ use crate::domain::{Invocation, Outcome, Phase, UsageTotals};
 /// Spans of one invocation: hours of an agent's work. What is beyond is counted.
 pub(super) const MOST: usize = 4000;
 
+/// Of a tool's name, and of a call's id.
+const NAME: usize = 256;
+
 /// Of a text that is sent where that was asked for.
 const CONTENT: usize = 4096;
 
@@ -200,12 +203,14 @@ impl Spans {
     fn called(&mut self, line: Line<'_>) {
         self.spoke(line.ts);
         let name = line.name.unwrap_or_default();
+        let name = short(&name);
+        let call_id = line.call_id.as_deref().map(|call| short(call).to_owned());
         let parent = self.turn.as_ref().map_or(&self.root, |turn| &turn.id);
         let mut attributes = vec![
             attribute("gen_ai.operation.name", "execute_tool"),
-            attribute("gen_ai.tool.name", name.as_str()),
+            attribute("gen_ai.tool.name", name),
         ];
-        if let Some(call) = &line.call_id {
+        if let Some(call) = &call_id {
             attributes.push(attribute("gen_ai.tool.call.id", call.as_str()));
         }
         if let Some(cmd) = line.cmd.filter(|_| self.about.content) {
@@ -222,7 +227,7 @@ impl Spans {
             attributes,
             status: None,
         };
-        match line.call_id {
+        match call_id {
             Some(call) if self.open.len() < OPEN => self.open.push(Tool { call, span }),
             // Nothing will tell its end.
             _ => self.push(span),
@@ -231,7 +236,8 @@ impl Spans {
 
     fn answered(&mut self, line: &Line<'_>) {
         self.given_ms = Some(line.ts);
-        let is_it = |tool: &Tool| line.call_id.as_deref() == Some(&tool.call);
+        let call = line.call_id.as_deref().map(short);
+        let is_it = |tool: &Tool| call == Some(tool.call.as_str());
         let Some(at) = self.open.iter().position(is_it) else {
             return;
         };
@@ -373,6 +379,11 @@ fn named(operation: &str, of: &str) -> String {
         "" => operation.to_owned(),
         of => format!("{operation} {of}"),
     }
+}
+
+/// A name, or an id, as far as it is kept: some thousand are at once, and a log may be anybody's.
+fn short(text: &str) -> &str {
+    &text[..text.floor_char_boundary(NAME)]
 }
 
 fn cut(text: &str) -> &str {

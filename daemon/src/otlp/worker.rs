@@ -39,6 +39,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// What is left at the daemon's end: jobs have 1.5 s together.
 const LAST_WITHIN: Duration = Duration::from_secs(1);
 
+/// A log of a disk that is well is read within a second or two.
+const READ_WITHIN: Duration = Duration::from_secs(30);
+
 struct Worker {
     settings: Settings,
     poster: Poster,
@@ -180,9 +183,11 @@ impl Worker {
             }
             spans.finish()
         };
-        // Only a panic, or the runtime's end, gives no answer.
-        let Ok((spans, beyond)) = tokio::task::spawn_blocking(read).await else {
-            return;
+        // Only a panic, or the runtime's end, gives none otherwise.
+        let reading = tokio::task::spawn_blocking(read);
+        let Ok(Ok((spans, beyond))) = timeout(READ_WITHIN, reading).await else {
+            warn!(invocation.id = %id, "its log cannot be read in time for a trace");
+            return self.dropped(1);
         };
         self.dropped(beyond);
         // The root comes first, so that what arrives has a parent.

@@ -13,7 +13,7 @@ use steroids_shim::paths::InvDir;
 use steroids_shim::spec::{PROTOCOL, Spec};
 use steroids_shim::spool::SpoolError;
 use steroids_shim::state::{self, State};
-use steroids_shim::{lock, spool, tree};
+use steroids_shim::{lock, spool, tree, unit};
 use tracing::{info, warn};
 
 use super::supervisor::chain;
@@ -23,7 +23,7 @@ use crate::launch::Launcher;
 /// again by the job's next look.
 pub(super) async fn declare(launcher: &dyn Launcher, spec: &Spec, dir: &InvDir, why: &str) {
     let (spec, dir, error) = (spec.clone(), dir.clone(), why.to_owned());
-    end_unit(launcher, &dir).await;
+    end_unit(launcher, &spec.uuid, &dir).await;
     let done = tokio::task::spawn_blocking(move || declare_now(&spec, &dir, error)).await;
     match done {
         Ok(Ok(())) => {}
@@ -34,13 +34,15 @@ pub(super) async fn declare(launcher: &dyn Launcher, spec: &Spec, dir: &InvDir, 
 
 /// Has the service manager end what is left in its unit, also where no group of this daemon's own may be
 /// written to. Of another boot there is none.
-async fn end_unit(launcher: &dyn Launcher, dir: &InvDir) {
+async fn end_unit(launcher: &dyn Launcher, uuid: &str, dir: &InvDir) {
     let dir = dir.clone();
     let state = tokio::task::spawn_blocking(move || State::load(&dir)).await;
     let Ok(Ok(Some(state))) = state else { return };
     let is_of_this_boot = state::boot_id().is_ok_and(|boot| boot == state.boot_id);
-    if let (Some(unit), true) = (&state.unit, is_of_this_boot) {
-        launcher.end(unit).await;
+    // A state that names another's unit is damaged, or a copy.
+    let own = unit::name(uuid);
+    if state.unit.is_some_and(|unit| unit == own) && is_of_this_boot {
+        launcher.end(&own).await;
     }
 }
 

@@ -170,30 +170,32 @@ impl Inner {
             return self.leave_alone(&dir, spec.uuid, spec.proto);
         }
         // Taken care of: by a job, by a start under way, by another reconcile.
-        let entry = self.enter(&spec.uuid)?;
+        let mut entry = self.enter(&spec.uuid);
+        entry.as_ref()?;
         let mut before = self.strays.take(&spec.uuid);
         let kept = before.as_mut().and_then(|stray| stray.place.take());
         let mut place = self.place_of(&spec, &dir, kept).await;
         let project = Some(spec.project.clone());
         match self
-            .take_up_known(spec, &dir, entry, &mut place, found)
+            .take_up_known(spec, &dir, &mut entry, &mut place, found)
             .await
         {
             Ok(ending) => ending,
             Err(why) => {
+                // Before its entry is given back: nobody else makes it a second place meanwhile.
                 self.keep_stray(before, dir, project, place, why);
                 None
             }
         }
     }
 
-    /// One whose specification is known. `place` is taken where there is a job; else it stays with the
-    /// caller.
+    /// One whose specification is known. `entry` and `place` are taken where there is a job; else they
+    /// stay with the caller.
     async fn take_up_known(
         self: &Arc<Self>,
         spec: Spec,
         dir: &InvDir,
-        entry: Entry,
+        entry: &mut Option<Entry>,
         place: &mut Option<Place>,
         found: &mut Reconciled,
     ) -> Result<Option<JobHandle>, String> {
@@ -240,8 +242,11 @@ impl Inner {
         let place = place.take().unwrap_or_else(|| self.place_of_adopted(&spec));
         let half_published = is_half_published(&row) && !self.count_on(&project, id).await;
         let work = Work { spec, redactor };
-        let handle = entry.watch_over(id, work, dir.clone(), project, Some(place), half_published);
-        Ok(ends.then_some(handle))
+        let handle = entry.take().map(|entry| {
+            let dir = dir.clone();
+            entry.watch_over(id, work, dir, project, Some(place), half_published)
+        });
+        Ok(handle.filter(|_| ends))
     }
 
     /// An invocation of another protocol gets no job; one that is over needs none.

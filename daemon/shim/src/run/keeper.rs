@@ -179,6 +179,10 @@ impl Keeper {
             self.forgive(Some(looked), now);
             let wake_at = self.tick(now);
             if let Some(written) = self.progress.done {
+                // There is no later one that could say it.
+                if self.progress.written > self.hinted {
+                    self.connections.hint(self.progress.written);
+                }
                 if let Some(group) = &self.group {
                     group.remove();
                 }

@@ -54,3 +54,16 @@ pub enum ConfigError {
     #[error("no home directory: set HOME (or XDG_STATE_HOME), or give --state-dir")]
     NoHome,
 }
+
+impl ConfigError {
+    /// Where in the file it is; 0 where it is in none.
+    pub(super) fn line(&self) -> usize {
+        match self {
+            ConfigError::Syntax { line, .. } | ConfigError::Key { line, .. } => *line,
+            ConfigError::Read { .. }
+            | ConfigError::Flag { .. }
+            | ConfigError::Paths(_)
+            | ConfigError::NoHome => 0,
+        }
+    }
+}

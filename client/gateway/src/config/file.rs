@@ -83,21 +83,22 @@ impl Source<'_> {
             let reason = format!("must be a table, not {}", value.get_ref().type_str());
             return Err(self.key(value.span().start, "gateway".to_owned(), reason));
         };
-        let known = steroids_keys::known("gateway");
-        for key in table.keys() {
-            let name = key.get_ref();
-            if !known.contains(&name.as_ref()) {
-                let reason = format!("unknown key; [gateway] has {}", known.join(", "));
-                return Err(self.key(key.span().start, format!("gateway.{name}"), reason));
-            }
-        }
+        let mut problems = self.unknown(table);
         let read = Table {
-            listen: self.get(table, "listen", |value| loopback(&word(value)?))?,
-            auth: self.get(table, "auth", auth)?,
-            control: self.get(table, "control", yes)?,
-            max_streams: self.get(table, "max_streams", streams)?,
-            allowed_hosts: self.get(table, "allowed_hosts", hosts)?,
+            listen: keep(
+                self.get(table, "listen", |value| loopback(&word(value)?)),
+                &mut problems,
+            ),
+            auth: keep(self.get(table, "auth", auth), &mut problems),
+            control: keep(self.get(table, "control", yes), &mut problems),
+            max_streams: keep(self.get(table, "max_streams", streams), &mut problems),
+            allowed_hosts: keep(self.get(table, "allowed_hosts", hosts), &mut problems),
         };
+        // As the daemon does: of several, that which stands first.
+        problems.sort_by_key(ConfigError::line);
+        if let Some(first) = problems.into_iter().next() {
+            return Err(first);
+        }
         if read.auth == Some(Auth::None) {
             if read.control == Some(true) {
                 return Err(self.refuse(table, "control", CONTROL_NEEDS_TOKEN));
@@ -111,6 +112,22 @@ impl Source<'_> {
             }
         }
         Ok(read)
+    }
+
+    /// What is said of the keys that there are not.
+    fn unknown(&self, table: &DeTable<'_>) -> Vec<ConfigError> {
+        let known = steroids_keys::known("gateway");
+        let keys = table.keys();
+        let unknown = keys.filter(|key| !known.contains(&key.get_ref().as_ref()));
+        let said = unknown.map(|key| {
+            let reason = format!("unknown key; [gateway] has {}", known.join(", "));
+            self.key(
+                key.span().start,
+                format!("gateway.{}", key.get_ref()),
+                reason,
+            )
+        });
+        said.collect()
     }
 
     fn get<T>(
@@ -148,6 +165,14 @@ impl Source<'_> {
         let before = self.text.get(..at).unwrap_or(self.text);
         before.bytes().filter(|byte| *byte == b'\n').count() + 1
     }
+}
+
+/// Notes what is wrong with a key, so that the others are looked at too.
+fn keep<T>(read: Result<Option<T>, ConfigError>, problems: &mut Vec<ConfigError>) -> Option<T> {
+    read.unwrap_or_else(|problem| {
+        problems.push(problem);
+        None
+    })
 }
 
 /// Reads an address that only this machine reaches.

@@ -81,6 +81,11 @@ fn what_makes_no_sense_is_named_with_file_line_key_and_reason() {
             "[gateway]\nmax_streams = 0\n",
             "2: `gateway.max_streams`: must be a whole number from 1 to 100000",
         ),
+        // Of several, that which stands first.
+        (
+            "[gateway]\nlisten = \"here\"\nport = 1\nauth = \"none\"\ncontrol = true\n",
+            "2: `gateway.listen`: `here` is no address; write it like \"127.0.0.1:3501\"",
+        ),
         (
             "gateway = 1\n",
             "1: `gateway`: must be a table, not integer",

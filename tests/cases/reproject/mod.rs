@@ -10,7 +10,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use steroids_proto::v1;
-use steroids_tests::{Ctl, Daemon, Home, Rpc, assert_undisturbed, log, reprojected, rpc};
+use steroids_tests::{
+    Ctl, Daemon, FailPoints, Home, Rpc, assert_undisturbed, log, reprojected, rpc,
+};
 
 /// An ended run of a recording of claude's that was read as plain text: as by a parser that knew
 /// nothing of claude.
@@ -191,14 +193,14 @@ async fn a_log_that_cannot_be_written_stays_and_says_so() {
     let rpc = daemon.rpc().await;
     let id = ctl.start_fake("T1", &["numbers", "--count", "3"]).await;
     let ended = rpc.ended(&ctl.project(), id).await;
-    // Something that cannot be taken away stands where the new log would be made.
-    let in_the_way = ctl.log_path(id).with_extension("log.new");
-    fs::create_dir(&in_the_way).unwrap();
+    // EACCES, where the new log would take the old one's place.
+    let points = FailPoints::of(&home);
+    points.set(&["activity_log.replace errno 13"]);
     let false_one = falsify(&ctl.log_path(id));
     let ran = ctl.run(["reproject", "1"]).await;
     ran.exits(4).says("cannot be written");
     assert_eq!(fs::read(ctl.log_path(id)).unwrap(), false_one);
-    fs::remove_dir(&in_the_way).unwrap();
+    points.clear();
 
     // A transcript that lost its end makes no log in the place of one that has it.
     let spool = home.invocation_dir(&ended.uuid).join("spool");

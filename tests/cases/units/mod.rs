@@ -1,9 +1,11 @@
 //! Everything as a service, in a booted systemd: the units as they are, the programs as they were built.
 
 mod analysis;
+mod drop_ins;
 mod reload;
 mod restarts;
 mod sandbox;
+mod server;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -12,6 +14,24 @@ use steroids_tests::lab::{PROGRAMS, User};
 use steroids_tests::{Lab, Puppet, eventually};
 
 const SERVICE: &str = "steroidsd.service";
+
+/// What agents do all day; it stops at what cannot be done. Node where it is installed.
+const WORK: &str = r#"
+set -e
+echo "the project" > written
+git init -q repository
+git -C repository -c user.name=a -c user.email=a@b commit -q --allow-empty -m first
+echo "git: $(git -C repository log --format=%s)"
+perl -MIO::Socket::INET -e 'IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1") or die "$!"'
+echo "a listener"
+unshare --user --map-root-user true
+echo "a user namespace"
+if command -v node >/dev/null; then
+  node -e 'require("net").createServer().listen(0, "127.0.0.1", () => process.exit(0))'
+fi
+grep -E '^(Seccomp|NoNewPrivs):' /proc/self/status | tr -d '\t'
+env | grep -E '^(NOTIFY_SOCKET|WATCHDOG_|LISTEN_|INVOCATION_ID|JOURNAL_STREAM|STEROIDS_LAUNCHER)' || echo "no variable of the service's"
+"#;
 
 /// A user with a project, whose daemon is started by the first client.
 async fn user_with_socket(lab: &Lab) -> User<'_> {

@@ -3,25 +3,7 @@
 
 use steroids_tests::{Lab, eventually};
 
-use super::{ended, start, user_with_socket};
-
-/// What agents do all day; it stops at what cannot be done. Node where it is installed.
-const WORK: &str = r#"
-set -e
-echo "the project" > written
-git init -q repository
-git -C repository -c user.name=a -c user.email=a@b commit -q --allow-empty -m first
-echo "git: $(git -C repository log --format=%s)"
-perl -MIO::Socket::INET -e 'IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1") or die "$!"'
-echo "a listener"
-unshare --user --map-root-user true
-echo "a user namespace"
-if command -v node >/dev/null; then
-  node -e 'require("net").createServer().listen(0, "127.0.0.1", () => process.exit(0))'
-fi
-grep -E '^(Seccomp|NoNewPrivs):' /proc/self/status | tr -d '\t'
-env | grep -E '^(NOTIFY_SOCKET|WATCHDOG_|LISTEN_|INVOCATION_ID|JOURNAL_STREAM|STEROIDS_LAUNCHER)' || echo "no variable of the service's"
-"#;
+use super::{SERVICE, WORK, drop_ins, ended, start, user_with_socket};
 
 #[tokio::test]
 async fn agents_can_do_what_the_daemon_cannot_and_a_stop_of_the_slice_ends_all() {
@@ -45,7 +27,7 @@ async fn agents_can_do_what_the_daemon_cannot_and_a_stop_of_the_slice_ends_all()
     }
     assert_eq!(user.read("work/written"), "the project\n");
     // While the daemon itself cannot get out of the home it serves.
-    let pid = user.property(super::SERVICE, "MainPID").await;
+    let pid = user.property(SERVICE, "MainPID").await;
     let status = lab.read(&format!("/proc/{pid}/status"));
     assert!(status.contains("NoNewPrivs:\t1") && status.contains("Seccomp:\t2"));
 
@@ -61,6 +43,7 @@ async fn agents_can_do_what_the_daemon_cannot_and_a_stop_of_the_slice_ends_all()
     }
     let status = user.ctl("work", &["--json", "status"]).await.json();
     assert_eq!(status["running"], 0, "{status}");
+    drop_ins::are_what_it_takes(&lab, &user).await;
 }
 
 #[tokio::test]

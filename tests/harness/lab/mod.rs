@@ -115,6 +115,19 @@ impl Lab {
         User::logged_in(self, name).await
     }
 
+    /// A user whom nobody has ever logged in as, with no manager, for the system's own units.
+    pub async fn user_of_a_server(&self, name: &str) -> User<'_> {
+        User::without_manager(self, name).await
+    }
+
+    /// One property of one of the system's units.
+    pub async fn property(&self, unit: &str, name: &str) -> String {
+        let value = self
+            .run(&["systemctl", "show", "--value", "-p", name, unit])
+            .await;
+        value.ok().trim().to_owned()
+    }
+
     /// Puts the units of this workspace where a package would, for the programs of this build.
     pub fn install_units(&self) {
         let folder = binaries::workspace().join("systemd");

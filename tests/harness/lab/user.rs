@@ -13,6 +13,7 @@ pub struct User<'a> {
     lab: &'a Lab,
     name: String,
     uid: u32,
+    runtime: String,
 }
 
 impl<'a> User<'a> {
@@ -35,6 +36,13 @@ impl<'a> User<'a> {
         user
     }
 
+    /// The runtime folder is the one that `steroidsd@.service` makes.
+    pub(super) async fn without_manager(lab: &'a Lab, name: &str) -> User<'a> {
+        let mut user = User::add(lab, name).await;
+        user.runtime = format!("/run/steroidsd-{name}");
+        user
+    }
+
     async fn add(lab: &'a Lab, name: &str) -> User<'a> {
         let ids = ["-K", "UID_MIN=61000", "-K", "UID_MAX=61999"];
         let add = ["useradd", "--create-home", "--shell", "/bin/bash"];
@@ -43,10 +51,12 @@ impl<'a> User<'a> {
             .await
             .ok();
         let uid = lab.run(&["id", "-u", name]).await.ok();
+        let uid = uid.trim().parse().expect("a uid is a number");
         User {
             lab,
             name: name.to_owned(),
-            uid: uid.trim().parse().expect("a uid is a number"),
+            uid,
+            runtime: format!("/run/user/{uid}"),
         }
     }
 
@@ -89,7 +99,7 @@ impl<'a> User<'a> {
 
     /// `XDG_RUNTIME_DIR`, as named inside.
     pub fn runtime(&self) -> String {
-        format!("/run/user/{}", self.uid)
+        self.runtime.clone()
     }
 
     /// What stands below the home, as seen from here.

@@ -1,0 +1,112 @@
+//! `steroidsd@.service`, for a user whom nobody logs in as: agents live in the daemon's own unit, and
+//! outlive the daemon just so.
+
+use serde_json::Value;
+use steroids_tests::lab::User;
+use steroids_tests::{Lab, eventually};
+
+use super::{WORK, ended, printed, start};
+
+const UNIT: &str = "steroidsd@alice.service";
+
+/// It says that it was asked, which one that is killed cannot.
+const POLITE: &str =
+    "trap 'echo asked >>/lab/asked; exit 0' TERM; echo up >/lab/up; sleep 600 & wait";
+
+#[tokio::test]
+async fn a_server_runs_agents_of_a_user_who_never_logs_in() {
+    let Some(lab) = Lab::boot().await else {
+        return;
+    };
+    lab.install_units();
+    let user = lab.user_of_a_server("alice").await;
+    let hurry = "[Service]\nRestartSec=10ms\n";
+    lab.write("/etc/systemd/system/steroidsd@.service.d/test.conf", hurry);
+    systemctl(&lab, &["start", UNIT]).await;
+    user.run(&["mkdir", "work"]).await.ok();
+    user.ctl("work", &["init"]).await.ok();
+    agents_can_work(&user).await;
+
+    let mut agent = lab.puppet("agent");
+    let id = start(&user, "T1", &agent).await;
+    let pid = shown(&user, id).await["pid"].to_string();
+    let group = lab.read(&format!("/proc/{pid}/cgroup"));
+    assert!(group.contains(&format!("/{UNIT}/inv-")), "{group}");
+    agent.prints("1");
+    let first = lab.property(UNIT, "MainPID").await;
+    systemctl(&lab, &["restart", UNIT]).await;
+    let second = lab.property(UNIT, "MainPID").await;
+    assert_ne!(second, first);
+    assert_eq!(
+        lab.property(UNIT, "StatusText").await,
+        "1 running, 0 waiting"
+    );
+    agent.prints("2");
+    systemctl(&lab, &["kill", "--kill-whom=main", "-s", "KILL", UNIT]).await;
+    agent.prints("3");
+    eventually("another daemon", async || {
+        let pid = lab.property(UNIT, "MainPID").await;
+        let state = lab.property(UNIT, "ActiveState").await;
+        (pid != second && state == "active").then_some(())
+    })
+    .await;
+    systemctl(&lab, &["reload", UNIT]).await;
+    systemctl(&lab, &["stop", UNIT]).await;
+    assert_eq!(lab.property(UNIT, "Result").await, "success");
+    agent.prints("4");
+    agent.exits(0);
+    systemctl(&lab, &["start", UNIT]).await;
+    let completed = ended(&user, id).await;
+    assert_eq!(completed["status"], "completed", "{completed}");
+    assert_eq!(printed(&user, id), ["1", "2", "3", "4"]);
+
+    // Who means the agents says so; and the machine, as it goes down, asks them as well.
+    let id = polite(&lab, &user, "T2").await;
+    systemctl(&lab, &["kill", "--kill-whom=all", UNIT]).await;
+    systemctl(&lab, &["restart", UNIT]).await;
+    let interrupted = ended(&user, id).await;
+    assert_eq!(interrupted["outcome"], "interrupted", "{interrupted}");
+    polite(&lab, &user, "T3").await;
+    lab.power_off().await;
+    let asked = std::fs::read_to_string(lab.shared().join("asked"));
+    assert_eq!(asked.unwrap(), "asked\nasked\n");
+}
+
+/// Locked up as the unit is, it leaves them what they live by.
+async fn agents_can_work(user: &User<'_>) {
+    let follow = ["start", "--task", "work", "--follow", "--"];
+    let run = [&follow[..], &["bash", "-c", WORK]].concat();
+    let shown = user.ctl("work", &run).await.ok();
+    for words in [
+        "git: first",
+        "a listener",
+        "a user namespace",
+        "NoNewPrivs:1",
+        "no variable of the service's",
+    ] {
+        assert!(shown.contains(words), "`{words}` is not in {shown}");
+    }
+}
+
+async fn polite(lab: &Lab, user: &User<'_>, task: &str) -> i64 {
+    let up = lab.shared().join("up");
+    let call = [
+        "--json", "start", "--task", task, "--", "bash", "-c", POLITE,
+    ];
+    let started = user.ctl("work", &call).await.json();
+    eventually("an agent that can be asked", async || {
+        std::fs::remove_file(&up).ok()
+    })
+    .await;
+    started["id"].as_i64().unwrap()
+}
+
+async fn shown(user: &User<'_>, id: i64) -> Value {
+    user.ctl("work", &["--json", "show", &id.to_string()])
+        .await
+        .json()
+}
+
+async fn systemctl(lab: &Lab, words: &[&str]) {
+    lab.run(&[&["systemctl"], words].concat()).await.ok();
+}

@@ -2,9 +2,11 @@
 //! which silence means that it is to be killed and started anew. Agents do not notice that.
 //!
 //! Alive is: the runtime runs tasks (this is one), connections are let in, the supervisor's locks are to
-//! be had, and every database that is open has its threads. A database whose disk does not answer is
-//! degraded and not dead: the next daemon would come to stand at the same disk, and all other projects
-//! with it.
+//! be had, and every database that is open has its threads. They are not asked for an answer: the daemon
+//! has no database of its own, each is a project's, and whether a thread of it waits for a disk, for
+//! another program's lock or for a long statement cannot be told from here. A database that does not
+//! answer is degraded and not dead: the next daemon would come to stand at the same disk, and all other
+//! projects with it.
 
 use std::time::Duration;
 

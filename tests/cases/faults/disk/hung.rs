@@ -5,10 +5,52 @@ use std::time::Duration;
 
 use steroids_proto::v1;
 use steroids_tests::faults::{held, share};
-use steroids_tests::{Daemon, Home, HungDisk, Puppet, eventually, rpc};
+use steroids_tests::{Daemon, Home, HungDisk, Puppet, eventually, rpc, within};
+use tokio::net::UnixDatagram;
+use tokio::sync::watch;
 use tonic::Code;
 
 use super::{begun, told, well};
+
+/// A service manager with a watchdog, in as far as a daemon has to do with one.
+struct Manager {
+    words: [String; 3],
+    fed: watch::Receiver<u64>,
+}
+
+impl Manager {
+    fn of(home: &Home) -> Manager {
+        let path = home.path("manager");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        let (count, fed) = watch::channel(0);
+        tokio::spawn(async move {
+            let mut message = [0; 1024];
+            while let Ok(length) = socket.recv(&mut message).await {
+                if message[..length].starts_with(b"WATCHDOG=1") {
+                    count.send_modify(|count| *count += 1);
+                }
+            }
+        });
+        let words = [
+            "env".to_owned(),
+            format!("NOTIFY_SOCKET={}", path.display()),
+            "WATCHDOG_USEC=300000".to_owned(),
+        ];
+        Manager { words, fed }
+    }
+
+    fn words(&self) -> [&str; 3] {
+        self.words.each_ref().map(String::as_str)
+    }
+
+    /// Waits for more of it than can be on its way.
+    async fn is_told_that_all_is_well(&self) {
+        let mut fed = self.fed.clone();
+        let before = *fed.borrow();
+        let told = fed.wait_for(|count| *count >= before + 3);
+        within("the watchdog to be fed", told).await.unwrap();
+    }
+}
 
 /// More than the runtime has threads on most machines, and less than the streams of a connection.
 const ASKING: usize = 48;
@@ -19,7 +61,8 @@ async fn a_disk_that_does_not_answer_holds_up_its_own_project_alone() {
     let Some(disk) = HungDisk::prepare() else {
         return held(146, "not shown: needs root");
     };
-    let daemon = Daemon::start(&home).await;
+    let manager = Manager::of(&home);
+    let daemon = Daemon::start_through(&home, &manager.words()).await;
     let (app, other) = (daemon.project("app").await, daemon.project("other").await);
     let rpc = daemon.rpc().await;
     let mut agent = Puppet::new(&home, "agent");
@@ -54,6 +97,9 @@ async fn a_disk_that_does_not_answer_holds_up_its_own_project_alone() {
         pass.expect("a pass goes on with the projects that answer");
         rpc.start_fake(&other.project(), "T3", &["numbers"]).await;
     }
+
+    // Nor would another daemon be of any help.
+    manager.is_told_that_all_is_well().await;
 
     drop(hung);
     agent.counts(2..=3, 20, Duration::ZERO);

@@ -125,6 +125,7 @@ async fn a_later_one(folder: &Path, first: &str) -> String {
     let mut extract = Command::new("dpkg-deb");
     extract.arg("--raw-extract").arg(first).arg(&tree);
     ran(extract).await;
+    names_its_terms(&tree.join("usr/share/doc/steroids"));
     let control = tree.join("DEBIAN/control");
     let text = std::fs::read_to_string(&control).unwrap();
     let version = text
@@ -139,6 +140,18 @@ async fn a_later_one(folder: &Path, first: &str) -> String {
         .arg(folder.join("later.deb"));
     ran(build).await;
     "/lab/later.deb".to_owned()
+}
+
+/// Its own, and those of all that is linked into it.
+fn names_its_terms(docs: &Path) {
+    let copyright = std::fs::read_to_string(docs.join("copyright")).unwrap();
+    let names = |words: &str| copyright.lines().any(|line| line.starts_with(words));
+    assert!(
+        names("Files: *") && names("Files: crates/tokio-1."),
+        "{copyright}"
+    );
+    let texts = std::fs::metadata(docs.join("THIRD-PARTY.gz")).unwrap();
+    assert!(texts.len() > 10_000, "{texts:?}");
 }
 
 #[tokio::test]

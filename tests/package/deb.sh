@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes a Debian package of built programs, with nothing but dpkg-deb:
+# Makes a Debian package of built programs, with nothing but dpkg-deb and cargo, which says what is in
+# them:
 #
 #   deb.sh PROGRAMS FOLDER [VERSION]     prints the path of FOLDER/steroids_VERSION_ARCH.deb
 #
@@ -35,7 +36,11 @@ DESTDIR=$tree PREFIX=/usr USER_UNITS=/usr/lib/systemd/user SYSTEM_UNITS=/lib/sys
 rm "$doc"/LICENSE-{APACHE,MIT}
 gzip -9 -n -c "$doc/CHANGELOG.md" >"$doc/changelog.gz"
 rm "$doc/CHANGELOG.md"
-cp "$here/debian/copyright" "$doc/copyright"
+mkdir "$work/licences"
+host=$("${CARGO:-cargo}" -vV | sed -n 's/^host: //p')
+"$built/steroids-licences" "$root" "$host" "$work/licences"
+cat "$here/debian/copyright" "$work/licences/copyright" >"$doc/copyright"
+gzip -9 -n -c "$work/licences/THIRD-PARTY" >"$doc/THIRD-PARTY.gz"
 {
   echo "steroids ($version) unstable; urgency=medium"
   echo

@@ -20,6 +20,9 @@ trap 'rm -rf "$work"' EXIT
 umask 022
 DESTDIR=$work PREFIX=/$name USER_UNITS=/$name/lib/systemd/user SYSTEM_UNITS=/$name/lib/systemd/system \
   "$here/stage.sh" install "$built"
+mkdir "$work/licences"
+"$built/steroids-licences" "$root" "$3" "$work/licences"
+install -m 0644 "$work/licences/THIRD-PARTY" "$work/$name/share/doc/steroids/THIRD-PARTY"
 strip "$work/$name"/bin/*
 sed -i "s|/$name/bin|@bindir@|g" "$work/$name"/lib/systemd/*/*
 install -m 0755 "$here/unpacked.sh" "$work/$name/install.sh"

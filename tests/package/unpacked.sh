@@ -1,26 +1,53 @@
 #!/bin/sh
-# Puts what was unpacked here below a prefix: ./install.sh [PREFIX], /usr/local by default. For one
-# user alone: ./install.sh ~/.local
+# Puts what was unpacked here below a prefix, or takes it away again:
+#
+#   ./install.sh [PREFIX]               /usr/local by default; for one user alone: ~/.local
+#   ./install.sh --uninstall [PREFIX]   state and settings stay
+#
+# DESTDIR stands before it all, as in any Makefile.
 set -eu
 
-here=$(dirname "$0")
+uninstall=
+if [ "${1:-}" = --uninstall ]; then
+  uninstall=yes
+  shift
+fi
 prefix=${1:-/usr/local}
 case $prefix in
 /*) ;;
 *) prefix=$(pwd)/$prefix ;;
 esac
+prefix=${prefix%/}
+root=${DESTDIR:-}$prefix
+# The manager of a user looks below ~/.local/share, not ~/.local/lib.
 units=lib/systemd
 case $prefix in
 "${HOME:-/nowhere}"/*) units=share/systemd ;;
 esac
 
-cd "$here"
-find bin share -type f | while read -r file; do
-  install -D -m "$(stat -c %a "$file")" "$file" "$prefix/$file"
+# Each file that is here, and where it goes.
+cd "$(dirname "$0")"
+find bin share lib/systemd -type f | while read -r file; do
+  case $file in
+  lib/systemd/*) to=$root/$units/${file#lib/systemd/} ;;
+  *) to=$root/$file ;;
+  esac
+  if [ -n "$uninstall" ]; then
+    rm -f "$to"
+    continue
+  fi
+  install -D -m "$(stat -c %a "$file")" "$file" "$to"
+  case $file in
+  lib/systemd/*) sed "s|@bindir@|$prefix/bin|g" "$file" >"$to" ;;
+  esac
 done
-find lib/systemd -type f | while read -r file; do
-  to=$prefix/$units/${file#lib/systemd/}
-  mkdir -p "${to%/*}"
-  sed "s|@bindir@|$prefix/bin|g" "$file" >"$to"
-done
-echo "installed below $prefix; go on with: systemctl --user daemon-reload"
+
+if [ -n "$uninstall" ]; then
+  # What others may use as well stays, though it be empty.
+  if [ -d "$root/share/doc/steroids" ]; then
+    find "$root/share/doc/steroids" -depth -type d -empty -delete
+  fi
+  echo "taken away from below $root"
+else
+  echo "installed below $root; go on with: systemctl --user daemon-reload"
+fi

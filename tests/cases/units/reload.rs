@@ -57,6 +57,8 @@ async fn the_service_is_reloaded_and_says_why_if_not() {
         assert_ne!(started.code, 0);
         let code = user.property(SERVICE, "ExecMainStatus").await;
         assert_eq!(code, "78");
+        // Nor is it tried again, which would not mend it.
+        assert_eq!(user.property(SERVICE, "ActiveState").await, "failed");
         let journal = ["journalctl", "-q", "-o", "cat", "-u", "user@*.service"];
         let journal = lab.run(&journal).await.ok();
         assert!(journal.contains(words), "`{words}` is not in {journal}");

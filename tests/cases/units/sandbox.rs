@@ -26,6 +26,9 @@ async fn agents_can_do_what_the_daemon_cannot_and_a_stop_of_the_slice_ends_all()
         assert!(shown.contains(words), "`{words}` is not in {shown}");
     }
     assert_eq!(user.read("work/written"), "the project\n");
+    // Also where a manager is slow to answer: `auto` would lock them up with the daemon then.
+    let status = user.ctl("", &["--json", "status"]).await.json();
+    assert_eq!(status["launcherWhy"], "as was asked for", "{status}");
     // While the daemon itself cannot get out of the home it serves.
     let pid = user.property(SERVICE, "MainPID").await;
     let status = lab.read(&format!("/proc/{pid}/status"));

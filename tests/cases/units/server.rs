@@ -25,6 +25,9 @@ async fn a_server_runs_agents_of_a_user_who_never_logs_in() {
     systemctl(&lab, &["start", UNIT]).await;
     user.run(&["mkdir", "work"]).await.ok();
     user.ctl("work", &["init"]).await.ok();
+    let status = user.ctl("", &["--json", "status"]).await.json();
+    assert_eq!(status["launcher"], "fork", "{status}");
+    assert_eq!(status["launcherWhy"], "as was asked for", "{status}");
     agents_can_work(&user).await;
 
     let mut agent = lab.puppet("agent");
@@ -53,6 +56,9 @@ async fn a_server_runs_agents_of_a_user_who_never_logs_in() {
     systemctl(&lab, &["reload", UNIT]).await;
     systemctl(&lab, &["stop", UNIT]).await;
     assert_eq!(lab.property(UNIT, "Result").await, "success");
+    // By these the next daemon reaches them.
+    let sockets = format!("{}/steroids/s", user.runtime());
+    assert!(lab.path(&sockets).exists(), "{sockets} is gone");
     agent.prints("4");
     agent.exits(0);
     systemctl(&lab, &["start", UNIT]).await;

@@ -5,8 +5,8 @@ use steroids_tests::{Lab, Puppet};
 
 use super::{SERVICE, changed, ended, is, mode, printed, start, user_with_socket};
 
-/// Short enough to be waited for, and long enough for a busy machine to feed it.
-const WATCHDOG: &str = "[Service]\nWatchdogSec=3\n";
+/// The watchdog's time is short enough to be waited for, and long enough for a busy machine to feed it.
+const HURRY: &str = "[Service]\nWatchdogSec=3\nRestartSec=100ms\n";
 
 #[tokio::test]
 async fn agents_and_their_output_survive_whatever_ends_the_daemon() {
@@ -14,10 +14,7 @@ async fn agents_and_their_output_survive_whatever_ends_the_daemon() {
         return;
     };
     let user = user_with_socket(&lab).await;
-    user.write(
-        ".config/systemd/user/steroidsd.service.d/test.conf",
-        WATCHDOG,
-    );
+    user.write(".config/systemd/user/steroidsd.service.d/test.conf", HURRY);
     user.systemctl(&["daemon-reload"]).await.ok();
 
     // Nobody has asked for anything: there is a socket, for its owner alone, and no daemon.

@@ -112,7 +112,8 @@ async fn package(folder: &Path) -> String {
     script
         .arg(programs())
         .arg(folder)
-        .env("DEB_COMPRESSION", "none");
+        .env("DEB_COMPRESSION", "none")
+        .env("CARGO_NET_OFFLINE", "true");
     let made = ran(script).await;
     let file = Path::new(made.trim()).file_name().unwrap();
     format!("/lab/{}", file.to_str().unwrap())

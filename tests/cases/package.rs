@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use steroids_tests::lab::{PROGRAMS, User};
-use steroids_tests::{Lab, Puppet, binaries, eventually, within};
+use steroids_tests::{Lab, Puppet, binaries, eventually, patience};
 
 /// What is installed, rather than what was built.
 const CTL: &str = "/usr/bin/steroidsctl";
@@ -211,7 +211,10 @@ fn script(name: &str) -> Command {
 async fn ran(mut command: Command) -> String {
     command.kill_on_drop(true);
     let call = format!("{:?}", command.as_std());
-    let output = within(&call, command.output()).await.unwrap();
+    // To make a package is seconds of work on a machine that does nothing else.
+    let output = tokio::time::timeout(patience() * 4, command.output());
+    let output = output.await.unwrap_or_else(|_| panic!("no end of {call}"));
+    let output = output.unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use steroids_proto::v1;
-use steroids_tests::gateway::served_with;
+use steroids_tests::gateway::{Gateway, Item, Received, Request, Sse, served_with};
 use steroids_tests::{Ctl, Daemon, FailPoints, Home, Rpc, SmallDisk, rpc};
 
 const COMPRESSES: &str = "[retention]\nlog_days = 0\ncompress_after = \"1h\"";
@@ -29,6 +29,29 @@ async fn ended(ctl: &Ctl, rpc: &Rpc, count: &str) -> i64 {
     id
 }
 
+/// The log's bytes as server-sent events give them.
+async fn streamed(request: &Request, id: i64) -> String {
+    let mut received = Received::default();
+    let mut stream = Sse::open(request).await.expect("a stream");
+    assert_eq!(received.read(&mut stream).await, Item::End);
+    String::from_utf8(received.log(id)).unwrap()
+}
+
+/// The file in which its log is, as all say alike who tell of it.
+async fn named(ctl: &Ctl, gateway: &Gateway, id: i64) -> PathBuf {
+    let shown = ctl.run(["show", &id.to_string(), "--json"]).await.json();
+    let listed = ctl.run(["list", "--json"]).await.json();
+    let encoded = ctl.project().replace('/', "%2F");
+    let target = format!("/api/tasks/T1/invocations/{id}?project={encoded}");
+    let mut served = gateway.get(&target).send().await.ok().value();
+    assert_eq!(listed["invocations"][0]["logPath"], shown["logPath"]);
+    let served = served["invocation"].take();
+    for what in ["logPath", "peakMemoryBytes", "cpuMs", "resources", "usage"] {
+        assert_eq!(served[what], shown[what], "{what}");
+    }
+    PathBuf::from(shown["logPath"].as_str().unwrap())
+}
+
 async fn wakeup(rpc: &Rpc) -> v1::WakeupResponse {
     let pass = rpc.daemon().wakeup(v1::WakeupRequest {}).await;
     pass.unwrap().into_inner()
@@ -45,7 +68,7 @@ async fn all_who_read_a_log_read_the_compressed_one_alike() {
     let events = rpc.follow(all.clone(), "", false).await.rest().await;
     let middle = events.unwrap()[3000].cursor.clone();
     let number = id.to_string();
-    let commands: [&[&str]; 4] = [
+    let commands: [&[&str]; 3] = [
         &["stream", &number, "--json", "--no-follow"],
         &[
             "stream",
@@ -56,10 +79,13 @@ async fn all_who_read_a_log_read_the_compressed_one_alike() {
             &middle,
         ],
         &["timeline", "--task", "T1", "--json", "--sample", "500"],
-        &["show", &number, "--json"],
     ];
     let encoded = ctl.project().replace('/', "%2F");
     let poll = format!("/api/tasks/T1/events?project={encoded}&invocation={id}&wait=0");
+    let streams = ["", &format!("&after={middle}")].map(|after| {
+        let of_it = format!("project={encoded}&invocation={id}{after}");
+        gateway.get(&format!("/api/tasks/T1/stream?{of_it}"))
+    });
     let outline = v1::OutlineRequest {
         project: ctl.project(),
         id,
@@ -71,6 +97,10 @@ async fn all_who_read_a_log_read_the_compressed_one_alike() {
         before.push(ctl.run(command).await.ok());
     }
     before.push(gateway.get(&poll).send().await.ok().text());
+    for stream in &streams {
+        before.push(streamed(stream, id).await);
+    }
+    assert_eq!(named(&ctl, &gateway, id).await, ctl.log_path(id));
     before.push(format!("{:?}", rpc.outline(outline.clone()).await.unwrap()));
 
     rest(&ctl, id);
@@ -93,6 +123,10 @@ async fn all_who_read_a_log_read_the_compressed_one_alike() {
             after.push(ctl.run(command).await.ok());
         }
         after.push(gateway.get(&poll).send().await.ok().text());
+        for stream in &streams {
+            after.push(streamed(stream, id).await);
+        }
+        assert_eq!(named(&ctl, &gateway, id).await, packed(&ctl, id));
         after.push(format!("{:?}", rpc.outline(outline.clone()).await.unwrap()));
         assert!(before == after, "as before, again: {again}");
         let events = rpc.follow(all.clone(), "", true).await.rest().await;

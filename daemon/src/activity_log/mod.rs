@@ -85,6 +85,28 @@ impl ActivityLogs {
         self.place.log_path(id)
     }
 
+    /// The files in which the logs of these invocations lie now, in their order: where there is but a
+    /// compressed one, that. Blocks.
+    pub fn lying(&self, ids: &[InvocationId]) -> Vec<PathBuf> {
+        let folder = self.place.open();
+        let is_there = |name: &str| match &folder {
+            Ok(folder) => folder.stat(name).ok().flatten().is_some(),
+            Err(_) => false,
+        };
+        let lying = |id: &InvocationId| match packed_name(*id) {
+            packed if !is_there(&file_name(*id)) && is_there(&packed) => {
+                self.place.path().join(packed)
+            }
+            _ => self.path(*id),
+        };
+        ids.iter().map(lying).collect()
+    }
+
+    /// Whether there is but a compressed log, which nobody appends to. Blocks.
+    pub fn is_packed(&self, id: InvocationId) -> bool {
+        self.lying(&[id]) != [self.path(id)]
+    }
+
     /// The folder of the logs.
     pub fn folder(&self) -> &Path {
         self.place.path()

@@ -10,13 +10,17 @@ use crate::activity_log::{ActivityLogs, LogError};
 use crate::domain::Invocation;
 
 /// Writes both lines, unless the log holds something already: then only the last, and not even that
-/// where an attempt before this one got so far.
+/// where an attempt before this one got so far, or the log is compressed: then it had its last line,
+/// whatever its row says, and a plain one would hide it.
 pub fn write_stub(
     logs: &ActivityLogs,
     row: &Invocation,
     exit: &ExitRecord,
 ) -> Result<(), LogError> {
     let held = logs.recover(row.id)?;
+    if held.is_none() && logs.is_packed(row.id) {
+        return Ok(());
+    }
     let tail = held.as_ref().and_then(|held| held.tail);
     if tail.is_some_and(|tail| tail.is_terminal) {
         return Ok(());

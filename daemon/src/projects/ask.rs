@@ -12,10 +12,14 @@ use tokio::time::timeout;
 use super::error::ProjectError;
 use super::project::Project;
 use super::{Projects, Shared, folder, locked};
+use crate::domain::InvocationId;
 
 /// A project's disk has to answer within this time. Less than a client waits for an answer (30 s),
 /// more than SQLite waits for another program's lock.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(25);
+
+/// A look at a few names takes no longer on a disk that is well, and no list waits longer for them.
+const NAMES_WITHIN: Duration = Duration::from_secs(1);
 
 /// Projects that are looked at together: enough that one that hangs holds up nobody, few enough that
 /// a hundred do not take all blocking threads.
@@ -32,6 +36,18 @@ impl Projects {
             })
             .buffered(TOGETHER);
         asked.filter_map(std::future::ready).collect().await
+    }
+
+    /// The files in which logs of a project lie, as far as its disk answers; else their usual names.
+    pub async fn log_files(&self, project: &Arc<Project>, ids: Vec<InvocationId>) -> Vec<PathBuf> {
+        let usual = ids.iter().map(|id| project.logs().path(*id)).collect();
+        let logs = project.logs().clone();
+        let look = move |_: &Shared, _: &Path| Ok(logs.lying(&ids));
+        let found = self.at(&project.root, Some(ANSWER_WITHIN), look);
+        match timeout(NAMES_WITHIN, found).await {
+            Ok(Ok(found)) => found,
+            _ => usual,
+        }
     }
 
     /// Takes a project's turn, as one does whose disk does not answer.

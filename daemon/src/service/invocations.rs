@@ -51,12 +51,14 @@ impl v1::invocations_server::Invocations for Service {
         let found = found.ok_or_else(|| absent(id))?;
         let response = found.response.unwrap_or_default();
         let (prompt, response) = convert::texts(found.prompt, response);
-        let invocation = v1::Invocation {
+        let mut shown = [v1::Invocation {
             prompt,
             response,
             evidence: found.evidence.map(convert::evidence),
             ..self.shown(&project, found.invocation)
-        };
+        }];
+        self.name_log_files(&[project], &mut shown).await;
+        let [invocation] = shown;
         Ok(Response::new(v1::GetResponse {
             invocation: Some(invocation),
         }))
@@ -85,8 +87,10 @@ impl v1::invocations_server::Invocations for Service {
             let project = projects.iter().find(|project| project.root == root)?;
             Some(self.shown(project, row))
         });
+        let mut invocations: Vec<_> = shown.collect();
+        self.name_log_files(&projects, &mut invocations).await;
         Ok(Response::new(v1::ListResponse {
-            invocations: shown.collect(),
+            invocations,
             next_page_token,
         }))
     }

@@ -18,6 +18,7 @@ mod invocations;
 mod layers;
 pub mod listen;
 pub mod lock;
+mod log_files;
 mod measures;
 mod page;
 mod peer;

@@ -3,6 +3,7 @@
 use steroids_shim::spec::Spec;
 
 use super::*;
+use crate::activity_log::Saved;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_runs_is_adopted_once_and_what_has_ended_is_finished() {
@@ -153,4 +154,23 @@ async fn a_daemon_killed_between_last_line_and_row_writes_the_line_once() {
     bench.supervisor.reconcile(Scope::Startup).await;
     bench.ended(1).await;
     assert_eq!(bench.log(1).matches("\"type\":\"error\"").count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_without_a_folder_ends_and_hides_no_compressed_log() {
+    let mut bench = Bench::new(8, 8).await;
+    let dir = bench.dir(&bench.start("r1").await);
+    bench.restart().await;
+    bench.stage.vanish(&dir);
+    bench.take_away(&dir);
+    let (logs, id) = (bench.project.logs().clone(), bench.row(1).await.id);
+    fs::write(
+        logs.path(id),
+        "{\"ts\":1,\"type\":\"output\"}\n".repeat(1000),
+    )
+    .unwrap();
+    assert!(matches!(logs.pack(id, &|| false), Ok(Saved::Bytes(_))));
+    bench.supervisor.reconcile(Scope::Startup).await;
+    bench.ended(1).await;
+    assert!(logs.is_packed(id), "no stub in its place");
 }

@@ -219,8 +219,16 @@ impl ActivityLogs {
         Ok(ids)
     }
 
-    /// Removes what is left of such a log; false if there was nothing.
-    pub fn remove_unfinished(&self, id: InvocationId) -> Result<bool, LogError> {
+    /// Removes what is left of such a log; false if there was nothing, or it is not wanted any more.
+    pub fn remove_unfinished(
+        &self,
+        id: InvocationId,
+        is_given_up: &dyn Fn() -> bool,
+    ) -> Result<bool, LogError> {
+        let _hand = self.place.hand();
+        if is_given_up() {
+            return Ok(false);
+        }
         match self.place.open() {
             Err(error) if error.is_missing() => Ok(false),
             folder => {
@@ -243,9 +251,18 @@ impl ActivityLogs {
         Ok(highest)
     }
 
-    /// Removes a log; false if there was none. What is not a log's file (a folder, a link, …) is
-    /// refused.
-    pub fn remove(&self, id: InvocationId) -> Result<bool, LogError> {
+    /// Removes a log; false if there was none, or it is not wanted any more. What is not a log's file
+    /// (a folder, a link, …) is refused.
+    pub fn remove(
+        &self,
+        id: InvocationId,
+        is_given_up: &dyn Fn() -> bool,
+    ) -> Result<bool, LogError> {
+        let _hand = self.place.hand();
+        // Whoever was given up is not alone any more: what is there now may have been made since.
+        if is_given_up() {
+            return Ok(false);
+        }
         let folder = match self.place.open() {
             Err(error) if error.is_missing() => return Ok(false),
             other => other?,

@@ -7,7 +7,7 @@
 //! As long as the plain log is there it counts, and whoever has it open goes on reading it. So
 //! before the last step nothing depends on what was written, and after it all of it is durable.
 
-use std::fs::{File, FileTimes};
+use std::fs::{File, FileTimes, Metadata};
 use std::io::Write as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
@@ -85,8 +85,24 @@ pub(super) fn pack(
             .map_err(|error| failed("set the time of", &path, error))?;
     }
     steroids_failpoint::reach("pack.written");
-    take_place(&folder, id)?;
-    Ok(Saved::Bytes(before.len() - packed))
+    let _hand = place.hand();
+    // Whoever was given up is not alone any more, and another may have been at the log.
+    let saved = match is_given_up() {
+        true => Saved::GivenUp,
+        false if !is_named(&folder, id, &before)? => Saved::Nothing,
+        false => Saved::Bytes(before.len() - packed),
+    };
+    match saved {
+        Saved::Bytes(_) => take_place(&folder, id)?,
+        _ => drop(folder.unlink(&packing_name(id))?),
+    }
+    Ok(saved)
+}
+
+/// Whether the log's name still leads to the file that was read.
+fn is_named(folder: &Folder<'_>, id: InvocationId, read: &Metadata) -> Result<bool, LogError> {
+    let now = folder.stat(&file_name(id))?;
+    Ok(now.is_some_and(|now| (now.st_dev, now.st_ino) == (read.dev(), read.ino())))
 }
 
 /// The compressed log gets its name, and the plain one loses its own.

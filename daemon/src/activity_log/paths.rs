@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
@@ -58,6 +59,8 @@ pub(super) fn parse_file_name(name: &str) -> Option<InvocationId> {
 pub(super) struct Place {
     root: OwnedFd,
     path: PathBuf,
+    /// Had by whoever takes a log of an ended invocation away, or puts one in its place.
+    hand: Mutex<()>,
 }
 
 impl Place {
@@ -65,11 +68,19 @@ impl Place {
         Place {
             root,
             path: project.join(STEROIDS).join(INVOCATIONS),
+            hand: Mutex::default(),
         }
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Waits until nobody else changes which files there are of ended invocations. On a disk that hangs
+    /// one was given up in the middle of that; who comes after it waits for the same disk.
+    pub(super) fn hand(&self) -> MutexGuard<'_, ()> {
+        // It guards no data.
+        self.hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn log_path(&self, id: InvocationId) -> PathBuf {

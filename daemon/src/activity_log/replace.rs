@@ -66,11 +66,13 @@ impl Replacement {
     /// Makes the new log durable, gives it the log's name and goes on as its writer. Whatever had
     /// the name loses it; what it led to is not touched.
     pub fn commit(mut self) -> Result<LogWriter, LogError> {
+        let place = Arc::clone(&self.place);
         let file = self.file.as_ref().ok_or_else(|| self.committed())?;
         steroids_failpoint::check("activity_log.replace")
             .and_then(|()| file.sync_all())
             .map_err(|error| failed("sync", &self.path, error))?;
-        let folder = self.place.open()?;
+        let _hand = place.hand();
+        let folder = place.open()?;
         put_folder_aside(&folder, &file_name(self.id), self.id)?;
         folder.rename(&new_name(self.id), &file_name(self.id))?;
         // The plain log counts, whatever else there is; what was compressed is of the old one.
@@ -79,7 +81,7 @@ impl Replacement {
         }
         let file = self.file.take().ok_or_else(|| self.committed())?;
         folder.sync()?;
-        LogWriter::adopt(&self.place, self.id, file)
+        LogWriter::adopt(&place, self.id, file)
     }
 
     fn committed(&self) -> LogError {

@@ -67,10 +67,11 @@ struct Shared {
 }
 
 /// Held by whoever removes or replaces what ended invocations have left, so that one does not take
-/// away what another reads. Those who wait have their turn in order.
-#[derive(Debug)]
+/// away what another reads. Those who wait have their turn in order. A thread that nobody may wait for
+/// keeps a clone until it has ended.
+#[derive(Debug, Clone)]
 pub struct Upkeep {
-    _alone: OwnedMutexGuard<()>,
+    _alone: Arc<OwnedMutexGuard<()>>,
 }
 
 /// Whether a project can be used.
@@ -197,7 +198,7 @@ impl Projects {
     pub async fn upkeep(&self) -> Upkeep {
         let upkeep = Arc::clone(&self.shared.upkeep);
         Upkeep {
-            _alone: upkeep.lock_owned().await,
+            _alone: Arc::new(upkeep.lock_owned().await),
         }
     }
 

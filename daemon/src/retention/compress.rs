@@ -1,11 +1,11 @@
 //! Compresses logs that are written no more. Only our own: what the older tool reads stays as it is.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use super::given_up::Waits;
 use super::policy::{self, Log};
 use super::sweep::{SweepError, blocking, open_ids};
 use crate::activity_log::{LogError, Saved};
@@ -22,15 +22,6 @@ pub struct Compressed {
     pub saved: u64,
     /// What could not be done, one line each.
     pub failures: Vec<String>,
-}
-
-/// Gives up what is at work on a thread, once nobody waits for it.
-struct GivesUp(Arc<AtomicBool>);
-
-impl Drop for GivesUp {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// Compresses the logs of a project's ended invocations that were last written more than `after`
@@ -118,15 +109,11 @@ async fn is_ours(project: &Project, id: InvocationId) -> Result<bool, StoreError
 }
 
 async fn pack(project: &Arc<Project>, id: InvocationId) -> Result<Saved, SweepError> {
-    let given_up = Arc::new(AtomicBool::new(false));
-    let _gives_up = GivesUp(Arc::clone(&given_up));
+    let waits = Waits::default();
+    let is_given_up = waits.over();
     let project = Arc::clone(project);
-    let saved: Result<Saved, LogError> = blocking(move || {
-        project
-            .logs()
-            .pack(id, &|| given_up.load(Ordering::Relaxed))
-    })
-    .await?;
+    let saved: Result<Saved, LogError> =
+        blocking(move || project.logs().pack(id, &is_given_up)).await?;
     Ok(saved?)
 }
 

@@ -7,6 +7,7 @@
 
 pub mod clock;
 pub mod compress;
+mod given_up;
 pub mod policy;
 pub mod stored;
 pub mod sweep;

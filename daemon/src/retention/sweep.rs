@@ -116,7 +116,7 @@ pub async fn events(project: &Project) -> Result<usize, StoreError> {
 pub async fn spools(
     state_dir: &Path,
     projects: &[Arc<Project>],
-    _alone: &Upkeep,
+    alone: &Upkeep,
     limits: SpoolLimits,
     dry_run: bool,
     now: SystemTime,
@@ -146,6 +146,8 @@ pub async fn spools(
         items.for_each(|item| swept.gone(item));
         return Ok(swept);
     }
+    // Who asked may be gone before the last of them is.
+    let alone = alone.clone();
     blocking(move || {
         for (spool, why) in expired {
             match remove_folder(&folder, &spool.uuid) {
@@ -154,6 +156,7 @@ pub async fn spools(
             }
         }
         finish_removals(&folder, &mut swept);
+        drop(alone);
         swept
     })
     .await

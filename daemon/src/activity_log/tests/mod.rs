@@ -125,7 +125,7 @@ fn what_stands_in_the_logs_place_is_refused_and_unchanged() {
         assert_eq!(refused(room.logs.writer(id())), what);
         assert_eq!(refused(room.logs.reader(id(), Offset::START)), what);
         assert_eq!(refused(room.logs.recover(id())), what);
-        assert_eq!(refused(room.logs.remove(id())), what);
+        assert_eq!(refused(room.logs.remove(id(), &|| false)), what);
         assert_eq!(fs::read(&other).unwrap(), b"mine\n");
     }
 }

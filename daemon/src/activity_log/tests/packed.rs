@@ -107,9 +107,9 @@ fn it_is_compared_listed_counted_and_removed_as_a_log() {
     assert_eq!(other.feed(&bytes).unwrap(), Compared::Differs { at });
     assert_eq!(logs.highest().unwrap(), Some(id()));
     assert_eq!(logs.files().unwrap().len(), 1);
-    assert!(logs.remove(id()).unwrap());
+    assert!(logs.remove(id(), &|| false).unwrap());
     assert_eq!(logs.highest().unwrap(), None);
-    assert!(!logs.remove(id()).unwrap());
+    assert!(!logs.remove(id(), &|| false).unwrap());
 }
 
 #[test]
@@ -170,6 +170,61 @@ fn one_that_was_given_up_leaves_the_log_as_it_was() {
     assert_eq!(log.room.logs.unfinished().unwrap(), []);
     std::fs::write(log.room.path(), "{}\n").unwrap();
     assert_eq!(log.pack(), Saved::Nothing, "too small");
+}
+
+/// Asked once before each frame, and once more when all is written.
+fn at_the_last_step(log: &Packed, then: impl Fn() -> bool) -> Saved {
+    let (asked, frames) = (std::cell::Cell::new(0), log.bytes.len().div_ceil(FRAME));
+    let is_given_up = || {
+        asked.set(asked.get() + 1);
+        asked.get() > frames && then()
+    };
+    let saved = log.room.logs.pack(id(), &is_given_up).unwrap();
+    assert_eq!(asked.get(), frames + 1);
+    assert!(!log.zst().exists());
+    assert_eq!(log.room.logs.unfinished().unwrap(), []);
+    saved
+}
+
+#[test]
+fn one_that_was_given_up_at_the_last_step_takes_nothing_away() {
+    let log = unpacked();
+    assert_eq!(at_the_last_step(&log, || true), Saved::GivenUp);
+    assert!(log.rest(0, 1 << 20) == log.bytes);
+    let logs = &log.room.logs;
+    assert!(!logs.remove(id(), &|| true).unwrap());
+    std::fs::write(log.zst().with_extension("zst.new"), "half").unwrap();
+    assert!(!logs.remove_unfinished(id(), &|| true).unwrap());
+    assert!(logs.remove_unfinished(id(), &|| false).unwrap());
+    assert!(log.rest(0, 1 << 20) == log.bytes);
+}
+
+#[test]
+fn a_log_that_was_made_anew_meanwhile_stays() {
+    let log = unpacked();
+    let made_anew = || {
+        let new = log.room.path().with_extension("log.new");
+        std::fs::write(&new, "{}\n").unwrap();
+        std::fs::rename(new, log.room.path()).unwrap();
+        false
+    };
+    assert_eq!(at_the_last_step(&log, made_anew), Saved::Nothing);
+    assert_eq!(log.rest(0, 10), b"{}\n");
+}
+
+#[test]
+fn a_log_lies_in_the_file_that_is_there_and_the_plain_one_counts() {
+    let log = unpacked();
+    let lying = || log.room.logs.lying(&[id()]);
+    assert_eq!(lying(), [log.room.path()]);
+    log.pack();
+    assert_eq!(lying(), [log.zst()]);
+    assert!(log.room.logs.is_packed(id()));
+    std::fs::write(log.room.path(), "{}\n").unwrap();
+    assert_eq!(lying(), [log.room.path()]);
+    std::fs::remove_dir_all(log.room.dir.path().join(".steroids")).unwrap();
+    assert_eq!(lying(), [log.room.path()]);
+    assert!(!log.room.logs.is_packed(id()));
 }
 
 #[test]

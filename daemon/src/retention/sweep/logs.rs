@@ -11,11 +11,13 @@ use super::{Item, SweepError, Swept, blocking};
 use crate::activity_log::{LogError, LogFile};
 use crate::domain::InvocationId;
 use crate::projects::{Project, Upkeep};
+use crate::retention::given_up::Waits;
 use crate::retention::policy::{self, Log, LogLimits, Why};
 use crate::store::StoreError;
 
 /// So long may one project's logs be listed, and removed: a hundred thousand files take seconds.
-/// What takes longer goes on behind, and the pass with the next project.
+/// What takes longer is given up: it ends behind with the step that it is at, and the pass goes on with
+/// the next project.
 const PROJECT_WITHIN: Duration = Duration::from_secs(120);
 
 /// What there is of a project.
@@ -117,10 +119,12 @@ async fn remove(
     unfinished: Vec<InvocationId>,
 ) -> Result<Swept, SweepError> {
     let project = Arc::clone(project);
+    let waits = Waits::default();
+    let is_given_up = waits.over();
     blocking(move || {
         let mut swept = Swept::default();
         for (file, why) in going {
-            match project.logs().remove(file.id) {
+            match project.logs().remove(file.id, &is_given_up) {
                 Ok(true) => swept.gone(item(&project, file, why)),
                 Ok(false) => {}
                 Err(error) => {
@@ -130,7 +134,7 @@ async fn remove(
             }
         }
         for id in unfinished {
-            if let Err(error) = project.logs().remove_unfinished(id) {
+            if let Err(error) = project.logs().remove_unfinished(id, &is_given_up) {
                 swept.failures.push(error.to_string());
             }
         }

@@ -111,7 +111,8 @@ async fn finish_and_retry(job: &Job, ending: Ending, next: Next) -> Option<Invoc
     Some(finished.invocation)
 }
 
-async fn was_final(dir: &InvDir) -> bool {
+/// Whether its log and row were final once.
+pub(super) async fn was_final(dir: &InvDir) -> bool {
     let mark = projected_mark(dir);
     let looked = tokio::task::spawn_blocking(move || mark.exists()).await;
     // Only a panic, or the runtime's end.

@@ -23,7 +23,7 @@ use steroids_shim::{lock, state};
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
-use super::finish::{mark_projected, projected_mark};
+use super::finish::{mark_projected, projected_mark, was_final};
 use super::job::{JobHandle, Progress, Work};
 use super::stop::is_open;
 use super::supervisor::{Entry, Inner, Place, chain};
@@ -159,15 +159,17 @@ impl Inner {
             Err(error) if error.is_missing() => {
                 return self.take_up_waiting(dir, uuid, found).await;
             }
-            Err(FileError::Foreign { proto, .. }) => return self.leave_alone(&dir, uuid, proto),
+            Err(FileError::Foreign { proto, .. }) => {
+                return self.leave_alone(dir, uuid, proto).await;
+            }
             Err(error) => {
                 let before = self.strays.take(&uuid);
-                self.keep_stray(before, dir, None, None, chain(&error));
+                self.keep_unknown(before, dir, chain(&error)).await;
                 return None;
             }
         };
         if spec.proto > PROTOCOL || spec.proto + 1 < PROTOCOL {
-            return self.leave_alone(&dir, spec.uuid, spec.proto);
+            return self.leave_alone(dir, spec.uuid, spec.proto).await;
         }
         // Taken care of: by a job, by a start under way, by another reconcile.
         let mut entry = self.enter(&spec.uuid);
@@ -210,7 +212,9 @@ impl Inner {
             if is_half_published(&row) {
                 self.count_on(&project, id).await;
             }
-            mark_projected(dir);
+            let dir = dir.clone();
+            // A mark that could not be made is made by the next reconcile.
+            let _ = tokio::task::spawn_blocking(move || mark_projected(&dir)).await;
             return Ok(None);
         }
         let found_there = {
@@ -250,8 +254,8 @@ impl Inner {
     }
 
     /// An invocation of another protocol gets no job; one that is over needs none.
-    fn leave_alone(&self, dir: &InvDir, uuid: String, proto: u32) -> Option<JobHandle> {
-        if !projected_mark(dir).exists() {
+    async fn leave_alone(&self, dir: InvDir, uuid: String, proto: u32) -> Option<JobHandle> {
+        if !was_final(&dir).await {
             self.note_foreign(uuid, proto);
         }
         None
@@ -303,7 +307,9 @@ impl Inner {
             let Some(_entry) = self.enter(&managed.uuid) else {
                 continue;
             };
-            if dir.spec().exists() || dir.queued().exists() {
+            // Only a panic, or the runtime's end, gives no answer.
+            let looked = tokio::task::spawn_blocking(move || is_there(&dir)).await;
+            if looked.unwrap_or(true) {
                 continue;
             }
             let end = End::NeverStarted {
@@ -433,6 +439,12 @@ fn look(spec: &Spec, dir: &InvDir) -> Result<Finding, String> {
             })
         }
     })
+}
+
+/// Whether there is a folder that says what is to become of it. Where the disk does not say, there is.
+fn is_there(dir: &InvDir) -> bool {
+    let files = [dir.spec(), dir.queued()];
+    files.iter().any(|file| file.try_exists().unwrap_or(true))
 }
 
 fn list(root: &Path, scope: Scope) -> Vec<InvDir> {

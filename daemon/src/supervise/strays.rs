@@ -125,6 +125,25 @@ impl Inner {
         }
     }
 
+    /// Keeps one of which the specification is not to be had: it has the place that it had, while its shim
+    /// lives, and no longer.
+    pub(super) async fn keep_unknown(
+        self: &Arc<Self>,
+        before: Option<Stray>,
+        dir: InvDir,
+        why: String,
+    ) {
+        let mut before = before;
+        if let Some(stray) = &mut before
+            && stray.place.is_some()
+            && !lives(&dir).await
+        {
+            stray.place = None;
+        }
+        let project = before.as_ref().and_then(|stray| stray.project.clone());
+        self.keep_stray(before, dir, project, None, why);
+    }
+
     /// What cannot be taken up now is looked at again.
     pub(super) fn keep_stray(
         &self,
@@ -154,12 +173,16 @@ impl Inner {
         dir: &InvDir,
         before: Option<Place>,
     ) -> Option<Place> {
-        let lock = dir.lock();
-        // Where the kernel does not say, nobody is taken for dead.
-        let lives = tokio::task::spawn_blocking(move || lock::is_held(&lock).unwrap_or(true));
-        if !lives.await.unwrap_or(true) {
+        if !lives(dir).await {
             return None;
         }
         Some(before.unwrap_or_else(|| self.place_of_adopted(spec)))
     }
+}
+
+/// Whether its shim does. Where the kernel does not say, nobody is taken for dead.
+async fn lives(dir: &InvDir) -> bool {
+    let lock = dir.lock();
+    let held = tokio::task::spawn_blocking(move || lock::is_held(&lock).unwrap_or(true));
+    held.await.unwrap_or(true)
 }

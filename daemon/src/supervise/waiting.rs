@@ -258,7 +258,9 @@ impl Inner {
         // Before the look: a start under way, or one whose turn has come, has it in care.
         let entry = self.enter(&uuid)?;
         let before = self.strays.take(&uuid);
-        if self.line.knows(&uuid) {
+        let has_place = before.as_ref().is_some_and(|stray| stray.place.is_some());
+        // A place that a stray keeps is known there, too.
+        if !has_place && self.line.knows(&uuid) {
             return None;
         }
         let looked = {
@@ -270,16 +272,24 @@ impl Inner {
             Ok(Ok(Found::Ended(spec))) => (*spec, true),
             Ok(Ok(Found::Begun)) => {
                 let why = "a shim was at work in it, and its specification is gone".to_owned();
-                self.keep_stray(before, dir, None, None, why);
+                self.keep_unknown(before, dir, why).await;
                 return None;
             }
             Ok(Ok(Found::Foreign(proto))) => {
                 self.note_foreign(uuid, proto);
                 return None;
             }
-            Ok(Ok(Found::Nothing)) | Err(_) => return None,
+            Ok(Ok(Found::Nothing)) => {
+                // Of one that had a place its shim may live all the same.
+                if has_place {
+                    let why = "its specification is gone".to_owned();
+                    self.keep_unknown(before, dir, why).await;
+                }
+                return None;
+            }
+            Err(_) => return None,
             Ok(Err(why)) => {
-                self.keep_stray(before, dir, None, None, why);
+                self.keep_unknown(before, dir, why).await;
                 return None;
             }
         };

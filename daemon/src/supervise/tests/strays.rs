@@ -124,3 +124,24 @@ async fn a_project_that_does_not_answer_holds_up_no_other_ones_turn() {
     }
     drop(turn);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stray_whose_specification_is_gone_has_its_place_while_its_shim_lives_and_no_longer() {
+    let damages: [fn(PathBuf) -> std::io::Result<()>; 2] =
+        [|spec| fs::remove_file(spec), |spec| fs::write(spec, "{")];
+    for damage in damages {
+        let mut bench = Bench::new(8, 1).await;
+        let dir = bench.dir(&bench.start("r1").await);
+        let there = another(&bench).await;
+        move_away(&bench);
+        bench.restart().await;
+        bench.supervisor.reconcile(Scope::Startup).await;
+        damage(dir.spec()).unwrap();
+        let second = start_in(&bench, &there, "r2").await;
+        bench.supervisor.reconcile(Scope::Wakeup).await;
+        assert_eq!(reason(&bench, &second), Some(Reason::Full(1)));
+        bench.stage.vanish(&dir);
+        bench.supervisor.reconcile(Scope::Wakeup).await;
+        assert_eq!(bench.launched(2).await, bench.dir(&second));
+    }
+}

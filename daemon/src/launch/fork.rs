@@ -1,13 +1,16 @@
 //! The launcher that needs nothing: the shim daemonizes itself and tells by its exit status, and
 //! one line on stderr, whether it took over.
 
+use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
+use super::manager::Manager;
 use super::{LaunchError, Launcher, Launching, Order};
 
 /// A shim takes over within milliseconds; ten seconds is a machine in trouble, not a slow start.
@@ -20,13 +23,19 @@ const MESSAGE_BYTES: u64 = 4096;
 #[derive(Debug, Clone)]
 pub struct ForkLauncher {
     program: PathBuf,
+    manager: Manager,
     why: String,
 }
 
 impl ForkLauncher {
-    /// A launcher that runs this program; and why it is this one.
-    pub fn new(program: PathBuf, why: String) -> Self {
-        ForkLauncher { program, why }
+    /// A launcher that runs this program; and why it is this one. The manager, where there is one, is
+    /// only asked whether the session ends.
+    pub fn new(program: PathBuf, manager: Manager, why: String) -> Self {
+        ForkLauncher {
+            program,
+            manager,
+            why,
+        }
     }
 
     async fn run(&self, dir: &Path) -> Result<(), LaunchError> {
@@ -92,6 +101,10 @@ impl Launcher for ForkLauncher {
         Box::pin(self.run(&order.dir))
     }
 
+    fn is_stopping(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+        Box::pin(self.manager.is_stopping())
+    }
+
     /// Those that the group hands on in which a shim makes one for its provider. In a service's own group
     /// nobody may switch them on: the service manager could start nothing in it any more.
     fn controllers(&self) -> Vec<String> {
@@ -111,7 +124,7 @@ mod tests {
     #[tokio::test]
     async fn a_missing_shim_is_named() {
         let program = PathBuf::from("/nonexistent/steroids-shim");
-        let launcher = ForkLauncher::new(program, String::new());
+        let launcher = ForkLauncher::new(program, Manager::new(&[]), String::new());
         let error = launcher.run(Path::new("/tmp")).await.unwrap_err();
         assert!(matches!(error, LaunchError::Spawn { .. }));
         assert!(error.to_string().contains("/nonexistent/steroids-shim"));
@@ -128,7 +141,7 @@ mod tests {
         let mut writer = std::process::Command::new("/bin/sh");
         let written = writer.arg("-c").arg(script).arg(&program).status();
         assert!(written.unwrap().success());
-        let error = ForkLauncher::new(program, String::new())
+        let error = ForkLauncher::new(program, Manager::new(&[]), String::new())
             .run(dir.path())
             .await
             .unwrap_err();

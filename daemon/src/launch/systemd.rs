@@ -128,6 +128,10 @@ impl Launcher for SystemdLauncher {
         Box::pin(self.manager.end(unit))
     }
 
+    fn is_stopping(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+        Box::pin(self.manager.is_stopping())
+    }
+
     fn controllers(&self) -> Vec<String> {
         self.found()
             .map_or_else(|_| Vec::new(), |found| found.controllers)

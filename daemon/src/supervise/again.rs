@@ -33,7 +33,8 @@ pub(super) struct Next {
 /// Writes the next attempt down, if there is to be one; tried until it works, as all that is done at
 /// an end. The outer `None`: the daemon stops.
 pub(super) async fn prepare(job: &Job, ending: &Ending, exit: &ExitRecord) -> Option<Option<Next>> {
-    let Some(not_before_ms) = when(job, ending, exit) else {
+    let was_meant = was_stopped(job, exit) || was_told_to_end(job, exit).await;
+    let Some(not_before_ms) = when(job, ending, was_meant) else {
         return Some(None);
     };
     let asked = match &job.spec.turn.asked {
@@ -75,8 +76,8 @@ async fn has_begun(dir: &InvDir) -> bool {
     looked.unwrap_or(false)
 }
 
-/// When it is tried again, in epoch milliseconds.
-fn when(job: &Job, ending: &Ending, exit: &ExitRecord) -> Option<i64> {
+/// Whether somebody asked us for its end.
+fn was_stopped(job: &Job, exit: &ExitRecord) -> bool {
     let by_request = matches!(
         exit.end,
         End::Cancelled { .. }
@@ -85,12 +86,32 @@ fn when(job: &Job, ending: &Ending, exit: &ExitRecord) -> Option<i64> {
                 ..
             }
     );
+    by_request || job.is_stopped
+}
+
+/// Whether somebody else told its shim to end, and meant it: by a stop of its unit, or a signal. Where the
+/// host goes down, or the session ends, nobody meant it; and where that was while no daemon looked, nobody
+/// knows, so what was asked for is done.
+async fn was_told_to_end(job: &Job, exit: &ExitRecord) -> bool {
+    let was_told = matches!(
+        exit.end,
+        End::Ran {
+            ended_by: Some(Reason::Shutdown),
+            ..
+        }
+    );
+    let is_seen = !job.had_ended && !job.inner.stop.is_cancelled();
+    was_told && is_seen && !job.inner.settings().launcher.is_stopping().await
+}
+
+/// When it is tried again, in epoch milliseconds.
+fn when(job: &Job, ending: &Ending, was_meant: bool) -> Option<i64> {
     let turn = &job.spec.turn;
     let failure = Failure {
         uuid: &job.spec.uuid,
         attempt: turn.attempt,
         outcome: ending.outcome,
-        was_stopped: by_request || job.is_stopped,
+        was_stopped: was_meant,
         resets_at_ms: holds::resets_at_ms(ending),
         is_held: holds::is_held(&job.inner, &job.spec.provider),
     };

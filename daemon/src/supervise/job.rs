@@ -83,13 +83,6 @@ pub(super) struct JobHandle {
     pub(super) reach: Arc<AtomicU64>,
 }
 
-/// What a job is made of: a specification, and what takes its secrets out of texts. The latter is
-/// dear to make, so it is made once, and where nobody waits for it.
-pub(super) struct Work {
-    pub(super) spec: Spec,
-    pub(super) redactor: Redactor,
-}
-
 /// One invocation in our care.
 pub(super) struct Job {
     pub(super) id: InvocationId,
@@ -102,6 +95,8 @@ pub(super) struct Job {
     pub(super) half_published: bool,
     /// Somebody asked for its end, of this daemon.
     pub(super) is_stopped: bool,
+    /// Of its end this daemon knows by the record alone.
+    pub(super) had_ended: bool,
     /// Takes its secrets out of its log and row,
     pub(super) redactor: Redactor,
     /// and they stand in no log of ours while there is a job.
@@ -200,7 +195,8 @@ impl Job {
             why,
             shutdown,
         } = request;
-        self.is_stopped = true;
+        // Who ends with the host was not meant.
+        self.is_stopped |= !shutdown;
         link.stop(grace, why.as_deref(), shutdown).await;
     }
 

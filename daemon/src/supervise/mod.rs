@@ -53,6 +53,7 @@ mod unknown;
 mod vitals;
 mod waiting;
 mod withdraw;
+mod work;
 mod zone;
 
 pub use behind::{Behind, Standings};

@@ -14,11 +14,11 @@ use tracing::{info, warn};
 use super::StartError;
 use super::admit::admit;
 use super::dependents::Dependents;
-use super::job::Work;
 use super::reconcile::end_without_folder;
 use super::start::{Launched, check_disks, launch, note_pid};
 use super::supervisor::{Entry, Inner, Place, chain};
 use super::waiting::{self, begun_now, now_ms};
+use super::work::Work;
 use super::{Supervisor, holds};
 use crate::domain::queue::{Candidate, Waits};
 use crate::domain::{BudgetScope, InvocationId};
@@ -246,7 +246,7 @@ async fn ready(
         Err(error) => return Err(blocked(&error)),
     };
     match turned(&project, id, &spec).await {
-        Ok(Turned::Running(_)) => Ok((project, Work { spec, redactor })),
+        Ok(Turned::Running(_)) => Ok((project, Work::new(spec, redactor))),
         Ok(Turned::Ended(_)) => {
             waiting::discard(&dir).await;
             Err(Obstacle::Gone)

@@ -24,9 +24,10 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
 use super::finish::{mark_projected, projected_mark, was_final};
-use super::job::{JobHandle, Progress, Work};
+use super::job::{JobHandle, Progress};
 use super::stop::is_open;
 use super::supervisor::{Entry, Inner, Place, chain};
+use super::work::Work;
 use super::{Supervisor, lost, waiting};
 use crate::domain::{Invocation, InvocationId};
 use crate::projection;
@@ -242,10 +243,15 @@ impl Inner {
             }
         }
         info!(invocation.id = spec.invocation, ends, "invocation taken up");
-        waiting::forget(dir);
+        let forgotten = dir.clone();
+        // Only a panic, or the runtime's end.
+        let _ = tokio::task::spawn_blocking(move || waiting::forget(&forgotten)).await;
         let place = place.take().unwrap_or_else(|| self.place_of_adopted(&spec));
         let half_published = is_half_published(&row) && !self.count_on(&project, id).await;
-        let work = Work { spec, redactor };
+        let work = Work {
+            has_ended: ends,
+            ..Work::new(spec, redactor)
+        };
         let handle = entry.take().map(|entry| {
             let dir = dir.clone();
             entry.watch_over(id, work, dir, project, Some(place), half_published)

@@ -20,7 +20,7 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::admit::admit;
-use super::job::{JobHandle, Progress, Work};
+use super::job::{JobHandle, Progress};
 use super::line::{self, Coming, Stands};
 use super::prepare::{Surroundings, prepare};
 use super::reasons::rejected_for;
@@ -28,6 +28,7 @@ use super::supervisor::{Entry, Inner, Place, chain};
 use super::troubles::low_disk;
 use super::waiting::{self, now_ms, write_down};
 use super::withdraw::withdraw;
+use super::work::Work;
 use super::{StartError, Supervisor, dependency, lost, resume, zone};
 use crate::domain::{Invocation, InvocationId, Queueing, StartRequest};
 use crate::launch::{LaunchError, Order};
@@ -64,7 +65,7 @@ async fn start(
     draining: bool,
 ) -> Result<(Invocation, bool), StartError> {
     let session = resume::session(inner, &project, &request).await?;
-    let (Work { spec, redactor }, request) = {
+    let (Work { spec, redactor, .. }, request) = {
         let (inner, project) = (Arc::clone(inner), Arc::clone(&project));
         let prepared = move || {
             let work = prepared(&inner, &project, &request, session.as_deref())?;
@@ -134,7 +135,7 @@ async fn start(
         invocation: invocation.id.get(),
         ..spec
     };
-    let work = Work { spec, redactor };
+    let work = Work::new(spec, redactor);
     let launched = launch(inner, &project, work, entry, place).await?;
     // Its lock is there to be seen.
     drop(task_turn);
@@ -165,7 +166,7 @@ fn prepared(
     };
     let spec = prepare(&inner.settings(), request, around)?.spec;
     let redactor = spec.redactor();
-    Ok(Work { spec, redactor })
+    Ok(Work::new(spec, redactor))
 }
 
 /// Refuses a start where there is too little room for what it writes. Blocks.
@@ -204,7 +205,7 @@ pub(super) fn row(spec: &Spec, prompt: &str) -> NewInvocation {
 pub(super) async fn launch(
     inner: &Inner,
     project: &Arc<Project>,
-    Work { spec, redactor }: Work,
+    Work { spec, redactor, .. }: Work,
     entry: Entry,
     place: Place,
 ) -> Result<Launched, StartError> {
@@ -242,7 +243,7 @@ pub(super) async fn launch(
     if refused.is_none() {
         inner.counts.started(&spec.provider);
     }
-    let work = Work { spec, redactor };
+    let work = Work::new(spec, redactor);
     let (around, place) = (Arc::clone(project), Some(place));
     let handle = entry.watch_over(id, work, dir.clone(), around, place, false);
     Ok(Launched {

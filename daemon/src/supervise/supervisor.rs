@@ -16,7 +16,7 @@ use super::budget::Told;
 use super::ends::{EndedRun, KEPT};
 use super::floors::Floors;
 use super::holds;
-use super::job::{Job, JobHandle, Progress, REQUESTS, Request, Work};
+use super::job::{Job, JobHandle, Progress, REQUESTS, Request};
 use super::line::Line;
 use super::reproject::AtUpkeep;
 use super::settings::Settings;
@@ -26,6 +26,7 @@ use super::troubles::{Troubles, Why, low_disk};
 use super::turns::Turns;
 use super::unknown::{Counted, UnknownEvents};
 use super::vitals::{Vitals, Whose};
+use super::work::Work;
 use crate::counts::{Counts, Invocations};
 use crate::domain::InvocationId;
 use crate::domain::queue::{Candidate, Placed};
@@ -135,7 +136,11 @@ impl Entry {
     pub(super) fn watch_over(
         self,
         id: InvocationId,
-        Work { spec, redactor }: Work,
+        Work {
+            spec,
+            redactor,
+            has_ended,
+        }: Work,
         dir: InvDir,
         project: Arc<Project>,
         place: Option<Place>,
@@ -172,6 +177,7 @@ impl Entry {
             entry: self,
             half_published,
             is_stopped: false,
+            had_ended: has_ended,
             telling: Telling::default(),
         };
         tracker.spawn(

@@ -21,12 +21,13 @@ use steroids_shim::{durable, lock, state};
 use tokio::sync::OwnedMutexGuard;
 use tracing::{info, warn};
 
-use super::job::{JobHandle, Work};
+use super::job::JobHandle;
 use super::line::candidate;
 use super::reconcile::{Reconciled, end_without_folder};
 use super::start::row;
 use super::supervisor::{Entry, Inner, chain};
 use super::withdraw::withdraw;
+use super::work::Work;
 use super::{StartError, lost};
 use crate::domain::{Invocation, InvocationId, Phase};
 use crate::projects::Project;
@@ -166,7 +167,10 @@ fn record_end(dir: &InvDir, id: InvocationId, end: End) -> Result<Work, FileErro
     spec.store(dir)?;
     forget(dir);
     let redactor = spec.redactor();
-    Ok(Work { spec, redactor })
+    Ok(Work {
+        has_ended: true,
+        ..Work::new(spec, redactor)
+    })
 }
 
 /// The end of one that somebody stopped while it waited.

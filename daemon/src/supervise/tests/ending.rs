@@ -1,11 +1,14 @@
 //! While an agent runs and ends, and somebody takes its files away.
 
+use steroids_shim::exit::Reason;
 use steroids_shim::protocol::{Message, encode_message};
 use steroids_shim::spec::Spec;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixListener;
 
 use super::*;
+use crate::domain::Outcome;
+use crate::domain::retry::RetryPolicy;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_state_folder_taken_away_ends_the_row() {
@@ -103,4 +106,44 @@ async fn a_rebuilt_log_has_a_generation_that_nothing_read_meanwhile_can_have() {
     let ended = bench.ended(1).await;
     // One before the new file has the name, one after.
     assert_eq!(ended.managed.unwrap().log_generation, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_stops_by_its_unit_is_not_tried_again_and_what_ends_with_the_host_is() {
+    for goes_down in [false, true] {
+        let bench = Bench::new(8, 8).await;
+        bench.stage.is_stopping.store(goes_down, Ordering::Relaxed);
+        let dir = bench.dir(&start_again(&bench).await);
+        bench.stage.end_by(&dir, Some(Reason::Shutdown));
+        assert_eq!(retried(&bench).await, goes_down);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_told_to_end_while_no_daemon_looked_is_tried_again() {
+    let mut bench = Bench::new(8, 8).await;
+    let dir = bench.dir(&start_again(&bench).await);
+    bench.restart().await;
+    bench.stage.end_by(&dir, Some(Reason::Shutdown));
+    bench.supervisor.reconcile(Scope::Startup).await;
+    assert!(retried(&bench).await);
+}
+
+/// One that is tried again where it is interrupted.
+async fn start_again(bench: &Bench) -> Invocation {
+    let retry = RetryPolicy {
+        on: vec![Outcome::Interrupted],
+        max: 1,
+    };
+    let request = StartRequest {
+        retry: Some(retry),
+        ..bench.request("r1")
+    };
+    bench.supervisor.start(request).await.unwrap().0
+}
+
+async fn retried(bench: &Bench) -> bool {
+    let ended = bench.ended(1).await;
+    assert_eq!(outcome(&ended), "interrupted");
+    ended.managed.unwrap().queueing.retried_by.is_some()
 }

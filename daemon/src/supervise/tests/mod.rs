@@ -16,6 +16,8 @@ mod taking_up;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -51,7 +53,11 @@ struct Stage {
     /// The last words of shims that give up.
     refuses: Mutex<Option<String>>,
     /// Whoever starts shims is away.
-    is_away: std::sync::atomic::AtomicBool,
+    is_away: AtomicBool,
+    /// The host goes down.
+    is_stopping: AtomicBool,
+    /// The launcher holds no bounds.
+    is_boundless: AtomicBool,
 }
 
 impl Stage {
@@ -86,12 +92,16 @@ impl Stage {
 
     /// The provider has ended, and its shim after it.
     fn end(&self, dir: &InvDir) {
+        self.end_by(dir, None);
+    }
+
+    fn end_by(&self, dir: &InvDir, ended_by: Option<steroids_shim::exit::Reason>) {
         let record = ExitRecord {
             proto: PROTOCOL,
             end: End::Ran {
                 code: Some(0),
                 signal: None,
-                ended_by: None,
+                ended_by,
                 duration_ms: 1,
                 leftovers: 0,
             },
@@ -114,7 +124,15 @@ impl Launcher for Stage {
     }
 
     fn controllers(&self) -> Vec<String> {
-        vec!["memory".to_owned()]
+        match self.is_boundless.load(Ordering::Relaxed) {
+            true => Vec::new(),
+            false => vec!["memory".to_owned()],
+        }
+    }
+
+    fn is_stopping(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+        let is_stopping = self.is_stopping.load(Ordering::Relaxed);
+        Box::pin(std::future::ready(is_stopping))
     }
 
     fn bounds_anyway(&self) -> bool {
@@ -122,7 +140,7 @@ impl Launcher for Stage {
     }
 
     fn ready(&self) -> Launching<'_> {
-        let is_away = self.is_away.load(std::sync::atomic::Ordering::Relaxed);
+        let is_away = self.is_away.load(Ordering::Relaxed);
         Box::pin(async move {
             let message = "away".to_owned();
             let program = PathBuf::from("/bin/steroids-shim");
@@ -178,6 +196,8 @@ impl Bench {
             locks: Mutex::default(),
             refuses: Mutex::default(),
             is_away: false.into(),
+            is_stopping: false.into(),
+            is_boundless: false.into(),
         });
         let (jobs, let_go) = (TaskTracker::new(), CancellationToken::new());
         let supervisor = Supervisor::new(

@@ -30,6 +30,7 @@ pub(super) async fn checks(
     };
     checks.push(version(&status));
     checks.extend(service::replaced(status.pid));
+    checks.extend(service::namespace(status.pid));
     for trouble in &status.degraded {
         checks.push(Check::warn("degraded", trouble, "see the daemon's own log"));
     }

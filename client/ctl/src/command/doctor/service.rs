@@ -39,6 +39,17 @@ pub(super) fn replaced(pid: i64) -> Option<Check> {
     })
 }
 
+/// What a user namespace of its own (`PrivateUsers=`) keeps from the daemon: the kernel then shows it no
+/// environment of a process outside, and so no marker.
+pub(super) fn namespace(pid: i64) -> Option<Check> {
+    let map = |process: &str| std::fs::read_to_string(format!("/proc/{process}/uid_map")).ok();
+    let is_own = map(&pid.to_string())? != map("self")?;
+    is_own.then(|| Check::ok("namespace", UNSEEN))
+}
+
+const UNSEEN: &str = "the daemon has a user namespace of its own (PrivateUsers=): of an agent whose shim was killed it does not \
+    find what left the agent's unit; the service manager ends all that is in it";
+
 /// What to do after an upgrade.
 pub(super) const RESTART: &str = "restart the daemon: agents go on meanwhile";
 

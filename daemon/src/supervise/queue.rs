@@ -19,7 +19,7 @@ use super::start::{Launched, check_disks, launch, note_pid};
 use super::supervisor::{Entry, Inner, Place, chain};
 use super::waiting::{self, begun_now, now_ms};
 use super::work::Work;
-use super::{Supervisor, holds};
+use super::{Supervisor, holds, resources};
 use crate::domain::queue::{Candidate, Waits};
 use crate::domain::{BudgetScope, InvocationId};
 use crate::projects::Project;
@@ -206,7 +206,7 @@ async fn ready(
         let dir = dir.clone();
         tokio::task::spawn_blocking(move || Spec::load_queued(&dir)).await
     };
-    let spec = match loaded {
+    let mut spec = match loaded {
         Ok(Ok(spec)) => spec,
         Ok(Err(error @ FileError::Io { .. })) if !error.is_missing() => {
             return Err(blocked(&error));
@@ -224,6 +224,9 @@ async fn ready(
     // A manager that is away for a moment is no reason to end what has waited for hours.
     let launcher = Arc::clone(&inner.settings().launcher);
     launcher.ready().await.map_err(|error| blocked(&error))?;
+    // It may be another one than was there when it was asked for, and hold nothing.
+    let held = resources::hold(&*launcher, &mut spec.resources);
+    held.map_err(|error| blocked(&error))?;
     let admitted = admit(inner, &project, &spec.task, false).await;
     admitted.map_err(|error| blocked(&error))?;
     let affordable = inner.admit_by_budget(&project, &spec.task).await;

@@ -5,6 +5,7 @@ use steroids_shim::spec::Resources;
 use super::StartError;
 use super::settings::{ProviderSettings, Settings};
 use crate::domain::{StartRequest, StartResources};
+use crate::launch::Launcher;
 
 /// A shim alone has a few MiB; with less than this no CLI starts.
 const LEAST_MEMORY: u64 = 16 << 20;
@@ -57,11 +58,20 @@ pub(super) fn in_force(
         tasks_max: set.tasks_max.flatten(),
         unenforced: Vec::new(),
     };
+    hold(&*settings.launcher, &mut resources)?;
+    Ok(resources)
+}
+
+/// Notes which bounds this launcher cannot hold. What waits may come to another one than it was given to.
+///
+/// # Errors
+/// Where it sets none that nobody holds.
+pub(super) fn hold(launcher: &dyn Launcher, resources: &mut Resources) -> Result<(), StartError> {
+    resources.unenforced.clear();
     let wanted = resources.controllers();
     if wanted.is_empty() {
-        return Ok(resources);
+        return Ok(());
     }
-    let launcher = &settings.launcher;
     let offered = launcher.controllers();
     let missing = wanted
         .into_iter()
@@ -71,10 +81,10 @@ pub(super) fn in_force(
     if !launcher.bounds_anyway() && !resources.unenforced.is_empty() {
         return Err(StartError::NoController {
             launcher: launcher.name(),
-            missing: resources.unenforced,
+            missing: resources.unenforced.clone(),
         });
     }
-    Ok(resources)
+    Ok(())
 }
 
 #[cfg(test)]

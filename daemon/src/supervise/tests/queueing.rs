@@ -369,3 +369,31 @@ async fn what_waits_is_not_spent_while_nothing_can_be_started() {
     bench.supervisor.look_at_queue();
     assert_eq!(bench.launched(2).await, bench.dir(&second));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bounds_that_a_new_launcher_cannot_hold_are_not_lost_but_waited_for() {
+    let mut bench = Bench::new(8, 1).await;
+    let first = bench.dir(&bench.start("r1").await);
+    let request = StartRequest {
+        resources: StartResources {
+            memory_max: Some(Some(1 << 30)),
+            ..StartResources::default()
+        },
+        ..bench.request("r2")
+    };
+    let second = bench.supervisor.start(request).await.unwrap().0;
+    bench.restart().await;
+    bench.stage.is_boundless.store(true, Ordering::Relaxed);
+    bench.supervisor.reconcile(Scope::Startup).await;
+    bench.stage.end(&first);
+    let uuid = &second.managed.as_ref().unwrap().uuid;
+    let why = eventually(async || match bench.supervisor.waits(uuid)?.reason {
+        Reason::Blocked(why) => Some(why),
+        _ => None,
+    })
+    .await;
+    assert!(why.contains("launcher stage cannot bound memory"), "{why}");
+    bench.stage.is_boundless.store(false, Ordering::Relaxed);
+    bench.supervisor.reconcile(Scope::Wakeup).await;
+    assert_eq!(bench.launched(2).await, bench.dir(&second));
+}

@@ -55,7 +55,7 @@ const ROOMS: [Room; 19] = [
         // `hooks` lends what posts.
         "otlp",
         &["hooks", "supervise", "activity_log", "domain"],
-        &[],
+        &["steroids_shim"],
     ),
     ("browse", &["projects", "activity_log", "domain"], &[]),
     (

@@ -1,12 +1,15 @@
 //! Tells an OpenTelemetry collector of invocations, by OTLP over HTTP: a trace of each that has ended,
 //! made of its log, and sums of all. Off unless an endpoint is configured.
 //!
-//! Nothing waits for it, and no invocation fails by it: ends are offered through a queue that drops
+//! Nothing waits for it, and no invocation fails by it: ends wait in a queue that drops
 //! the oldest, a collector that is away costs a bounded number of attempts, and what is dropped is
 //! counted. A trace is made at the end, from the log: so it is whole also where the daemon was
 //! restarted in between, and an invocation that ended meanwhile has its trace from the daemon that
-//! finds its end. What a daemon had not sent when it ended is not sent by the next.
+//! finds its end. Whose traces a daemon had not sent when it was told to end, the next one sends; the sums
+//! are those of one daemon.
 
+mod backlog;
+mod send;
 mod settings;
 mod spans;
 mod sums;
@@ -16,7 +19,7 @@ mod worker;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use settings::Settings;
-pub use worker::run;
+pub use worker::{Sources, run};
 
 /// How it is going. Clones share it.
 #[derive(Debug, Clone, Default)]

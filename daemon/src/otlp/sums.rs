@@ -43,7 +43,9 @@ type Key = (String, String, &'static str);
 pub(super) struct Sums {
     tokens: BTreeMap<Key, Counted>,
     durations: BTreeMap<Key, Counted>,
-    is_new: bool,
+    /// Ends that are in them, and those of them that were told.
+    ends: u64,
+    told: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -55,7 +57,7 @@ struct Counted {
 impl Sums {
     /// One has ended.
     pub(super) fn add(&mut self, maker: &str, row: &Invocation) {
-        self.is_new = true;
+        self.ends += 1;
         let key = |kind| (maker.to_owned(), row.model.clone(), kind);
         if let Some(usage) = &row.usage {
             let caches = usage.all_tokens() - usage.output_tokens.min(usage.all_tokens());
@@ -81,12 +83,17 @@ impl Sums {
 
     /// Whether there is something that was not told.
     pub(super) fn is_new(&self) -> bool {
-        self.is_new
+        self.ends != self.told
     }
 
-    /// All of it was told.
-    pub(super) fn told(&mut self) {
-        self.is_new = false;
+    /// Of how many ends they are.
+    pub(super) fn ends(&self) -> u64 {
+        self.ends
+    }
+
+    /// Those of so many ends were told.
+    pub(super) fn told(&mut self, ends: u64) {
+        self.told = ends;
     }
 
     /// All of them, since `start` until `now`, in nanoseconds.

@@ -1,21 +1,20 @@
 //! The task that sends: a trace after each end, the sums every so often, and what is left at the
-//! daemon's end within a second.
+//! daemon's end within a second; what is left then is written down for the next daemon.
 
+use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::CONTENT_TYPE;
-use hyper::{Method, Request, StatusCode};
 use prost::Message as _;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 use uuid::Uuid;
 
+use super::backlog::{Backlog, Left};
 use super::spans::{About, Spans};
 use super::sums::Sums;
 use super::wire::{ResourceSpans, SCHEMA, ScopeSpans, Span, TracesRequest, resource, scope};
@@ -23,7 +22,7 @@ use super::{Board, Settings};
 use crate::activity_log::{LogError, Step};
 use crate::domain::{Invocation, Known, Offset, Secrets};
 use crate::hooks::Poster;
-use crate::supervise::{EndedRun, Ends};
+use crate::supervise::{EndedRun, Ends, Supervisor};
 
 /// Of a log read at once.
 const BATCH: usize = 256 << 10;
@@ -31,42 +30,53 @@ const BATCH: usize = 256 << 10;
 /// Spans of one request: some 200 KiB, or 4 MiB with texts.
 const PART: usize = 512;
 
-/// Attempts for one request; with their pauses a collector that is away holds up the queue for so
-/// long as it takes to be started anew.
-const ATTEMPTS: u32 = 4;
-const PAUSE: Duration = Duration::from_secs(1);
-
 /// What is left at the daemon's end: jobs have 1.5 s together.
 const LAST_WITHIN: Duration = Duration::from_secs(1);
 
 /// A log of a disk that is well is read within a second or two.
 const READ_WITHIN: Duration = Duration::from_secs(30);
 
-struct Worker {
-    settings: Settings,
-    poster: Poster,
-    board: Board,
-    sums: Sums,
+pub(super) struct Worker {
+    pub(super) settings: Settings,
+    pub(super) poster: Poster,
+    pub(super) board: Board,
     started: u64,
-    stop: CancellationToken,
+    pub(super) stop: CancellationToken,
     /// What the log must not show.
-    secrets: Secrets,
+    pub(super) secrets: Secrets,
     _known: Known,
 }
 
-/// Why nothing was taken.
-enum Refused {
-    /// It may be later.
-    ForNow(String),
-    /// It never will be.
-    Ever(String),
+/// Where it hears of what has ended, and keeps what it could not tell.
+pub struct Sources {
+    /// Those that end from now on.
+    pub ends: Ends,
+    /// Who knows those that ended before.
+    pub supervisor: Supervisor,
+    /// The folder in which is written down what is left.
+    pub state_dir: PathBuf,
+}
+
+/// What is sent, one at a time.
+enum Errand {
+    Trace(EndedRun),
+    /// Sums of so many ends.
+    Sums(u64, Vec<u8>),
+}
+
+/// Ends that are not told of yet.
+#[derive(Default)]
+struct Untold {
+    backlog: Backlog,
+    sums: Sums,
+    sums_are_due: bool,
 }
 
 /// Sends what ends, until told to stop.
 pub async fn run(
     settings: Settings,
     board: Board,
-    mut ends: Ends,
+    sources: Sources,
     secrets: Secrets,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -83,85 +93,149 @@ pub async fn run(
     let names = settings.secrets().into_iter();
     let named: Vec<_> = names.map(|it| ("OTLP_HEADER".to_owned(), it)).collect();
     board.lock().endpoint = settings.target();
-    let interval = settings.interval;
-    let mut worker = Worker {
+    let worker = Worker {
         _known: secrets.know_values(&named),
         secrets,
         settings,
         poster,
         board,
-        sums: Sums::default(),
         started: now(),
-        stop: stop.clone(),
+        stop,
     };
-    let mut ticks = interval_at(Instant::now() + interval, interval);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => break,
-            end = ends.recv() => match end {
-                Ok(end) => tokio::select! {
-                    biased;
-                    () = stop.cancelled() => worker.dropped(1),
-                    () = worker.tell(&end) => {}
-                },
-                Err(RecvError::Lagged(missed)) => worker.dropped(missed),
-                Err(RecvError::Closed) => break,
-            },
-            _ = ticks.tick() => tokio::select! {
-                biased;
-                () = stop.cancelled() => {}
-                () = worker.tell_sums() => {}
-            },
-        }
-    }
-    worker.last(ends).await;
+    worker.run(sources).await;
 }
 
 impl Worker {
-    /// Sends what waits, for as long as there is time; the rest is counted.
-    async fn last(mut self, mut ends: Ends) {
-        // Of the last ends, whose trace may not be sent any more, the sums are known.
-        let mut left = Vec::new();
+    async fn run(self, mut sources: Sources) {
+        let mut untold = Untold::default();
+        self.take_up_left(&sources, &mut untold).await;
+        let interval = self.settings.interval;
+        let mut ticks = interval_at(Instant::now() + interval, interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut is_idle = false;
         loop {
-            match ends.try_recv() {
-                Ok(end) => left.push(end),
+            let Some(errand) = untold.next(&self) else {
+                // Nothing is left of the daemon before either.
+                if !std::mem::replace(&mut is_idle, true) {
+                    keep(Left::default(), &sources.state_dir).await;
+                }
+                tokio::select! {
+                    biased;
+                    () = self.stop.cancelled() => break,
+                    end = sources.ends.recv() => if !untold.hear(end, &self) { break },
+                    _ = ticks.tick() => untold.sums_are_due = true,
+                }
+                continue;
+            };
+            // Whoever ends meanwhile is heard: in the sums are all, however long a collector is away.
+            let went_well = {
+                let mut running = pin!(self.run_errand(&errand));
+                loop {
+                    tokio::select! {
+                        biased;
+                        () = self.stop.cancelled() => break None,
+                        end = sources.ends.recv() => if !untold.hear(end, &self) { break None },
+                        went_well = &mut running => break Some(went_well),
+                    }
+                }
+            };
+            match (errand, went_well) {
+                (Errand::Sums(ends, _), Some(true)) => untold.sums.told(ends),
+                (Errand::Trace(end), None) => untold.backlog.put_back(end),
+                _ => {}
+            }
+            if went_well.is_none() {
+                break;
+            }
+        }
+        self.last(untold, sources).await;
+    }
+
+    /// Those whose traces the daemon before could not send. Their sums were that one's.
+    async fn take_up_left(&self, sources: &Sources, untold: &mut Untold) {
+        let state_dir = sources.state_dir.clone();
+        let read = tokio::task::spawn_blocking(move || Left::read(&state_dir)).await;
+        let left = read.unwrap_or_default();
+        let count = left.len();
+        let found = tokio::select! {
+            biased;
+            // The file stays for the next one.
+            () = self.stop.cancelled() => return,
+            found = left.find(&sources.supervisor) => found,
+        };
+        self.dropped((count - found.len().min(count)) as u64);
+        for end in found {
+            self.dropped(untold.backlog.put(end));
+        }
+    }
+
+    async fn run_errand(&self, errand: &Errand) -> bool {
+        match errand {
+            Errand::Trace(end) => self.tell(end).await,
+            // What is not taken now is in the next: they are sums since the start.
+            Errand::Sums(_, request) => self.send("/v1/metrics", request.clone()).await,
+        }
+    }
+
+    /// Sends what waits, for as long as there is time; the rest is written down.
+    async fn last(&self, mut untold: Untold, mut sources: Sources) {
+        loop {
+            match sources.ends.try_recv() {
+                Ok(end) => {
+                    untold.hear(Ok(end), self);
+                }
                 Err(TryRecvError::Lagged(missed)) => self.dropped(missed),
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }
         }
-        let mut told = 0;
+        let backlog = &mut untold.backlog;
+        let sums = untold.sums.is_new().then(|| self.sums(&untold.sums));
         let telling = async {
-            for end in &left {
-                self.tell(end).await;
-                told += 1;
+            // First: nobody else knows them.
+            if let Some(sums) = &sums {
+                self.run_errand(sums).await;
             }
-            self.tell_sums().await;
+            while let Some(end) = backlog.next() {
+                // Put back before it is tried, as that may be cut short.
+                backlog.put_back(end.clone());
+                if !self.tell(&end).await {
+                    break;
+                }
+                drop(backlog.next());
+            }
         };
-        if timeout(LAST_WITHIN, telling).await.is_err() {
-            warn!(
-                left = left.len() - told,
-                "not all was told to the collector"
-            );
+        let is_late = timeout(LAST_WITHIN, telling).await.is_err();
+        let left = untold.backlog.left();
+        if is_late || left.len() > 0 {
+            warn!(left = left.len(), "not all was told to the collector");
         }
+        keep(left, &sources.state_dir).await;
     }
 
-    async fn tell(&mut self, end: &EndedRun) {
-        let row = &end.row;
+    fn sums(&self, sums: &Sums) -> Errand {
+        let request = sums.request(self.started, now());
+        Errand::Sums(sums.ends(), request.encode_to_vec())
+    }
+
+    fn maker<'a>(&self, row: &'a Invocation) -> &'a str {
         let maker = self.settings.makers.get(&row.provider).copied();
-        self.sums.add(maker.unwrap_or(&row.provider), row);
+        maker.unwrap_or(&row.provider)
+    }
+
+    /// Sends the trace of one; false if a part of it was not taken.
+    async fn tell(&self, end: &EndedRun) -> bool {
+        let row = &end.row;
         let uuid = row.managed.as_ref();
         let Some(uuid) = uuid.and_then(|it| Uuid::try_parse(&it.uuid).ok()) else {
-            return;
+            return true;
         };
         if !is_sampled(uuid, self.settings.sample) {
-            return;
+            return true;
         }
         let about = About {
             project: end.project.root.to_string_lossy().into_owned(),
-            maker: maker.unwrap_or(&row.provider).to_owned(),
-            has_turns: maker.is_some(),
+            maker: self.maker(row).to_owned(),
+            has_turns: self.settings.makers.contains_key(&row.provider),
             content: self.settings.content,
         };
         let spans = Spans::new(about, Invocation::clone(row), uuid);
@@ -187,116 +261,58 @@ impl Worker {
         let reading = tokio::task::spawn_blocking(read);
         let Ok(Ok((spans, beyond))) = timeout(READ_WITHIN, reading).await else {
             warn!(invocation.id = %id, "its log cannot be read in time for a trace");
-            return self.dropped(1);
+            self.dropped(1);
+            return true;
         };
         self.dropped(beyond);
+        let mut is_whole = true;
         // The root comes first, so that what arrives has a parent.
         for part in spans.rchunks(PART) {
             let count = part.len() as u64;
             let request = traces(part.to_vec()).encode_to_vec();
             match self.send("/v1/traces", request).await {
                 true => self.board.lock().sent += count,
-                false => self.dropped(count),
-            }
-        }
-    }
-
-    async fn tell_sums(&mut self) {
-        if !self.sums.is_new() {
-            return;
-        }
-        let request = self.sums.request(self.started, now());
-        // What is not taken now is in the next: they are sums since the start.
-        if self.send("/v1/metrics", request.encode_to_vec()).await {
-            self.sums.told();
-        }
-    }
-
-    /// Sends it, in several attempts if need be. After a failure one attempt is enough, until one goes
-    /// well: what waits behind is not to be lost by waiting.
-    async fn send(&self, path: &str, body: Vec<u8>) -> bool {
-        let body = Bytes::from(body);
-        let attempts = match self.board.lock().failures {
-            0 => ATTEMPTS,
-            _ => 1,
-        };
-        let mut pause = PAUSE;
-        for attempt in 1..=attempts {
-            let posting = self.post(path, body.clone());
-            let posted = timeout(self.settings.timeout, posting).await;
-            let late = || Err(Refused::ForNow("did not answer in time".to_owned()));
-            match posted.unwrap_or_else(|_| late()) {
-                Ok(()) => {
-                    let mut standing = self.board.lock();
-                    standing.failures = 0;
-                    standing.last_error = None;
-                    return true;
-                }
-                Err(Refused::Ever(why)) => {
-                    self.failed(&why);
-                    return false;
-                }
-                Err(Refused::ForNow(why)) if attempt == attempts => self.failed(&why),
-                Err(Refused::ForNow(why)) => {
-                    debug!(why, "the collector is asked again");
-                    tokio::select! {
-                        () = self.stop.cancelled() => {
-                            self.failed(&why);
-                            return false;
-                        }
-                        () = sleep(pause) => pause *= 2,
-                    }
+                false => {
+                    is_whole = false;
+                    self.dropped(count);
                 }
             }
         }
-        false
-    }
-
-    async fn post(&self, path: &str, body: Bytes) -> Result<(), Refused> {
-        let uri = &self.settings.endpoint;
-        let base = uri.path().trim_end_matches('/');
-        let target = format!("{}{base}{path}", self.settings.target());
-        let mut request = Request::builder()
-            .method(Method::POST)
-            .uri(target)
-            .header(CONTENT_TYPE, "application/x-protobuf")
-            .body(Full::new(body))
-            .map_err(|error| Refused::Ever(format!("cannot be asked: {error}")))?;
-        for (name, value) in &self.settings.headers {
-            request.headers_mut().insert(name.clone(), value.clone());
-        }
-        let response = self.poster.send(request).await.map_err(Refused::ForNow)?;
-        let status = response.status();
-        let may_pass = matches!(
-            status,
-            StatusCode::TOO_MANY_REQUESTS
-                | StatusCode::BAD_GATEWAY
-                | StatusCode::SERVICE_UNAVAILABLE
-                | StatusCode::GATEWAY_TIMEOUT
-        );
-        match status.is_success() {
-            true => Ok(()),
-            false if may_pass => Err(Refused::ForNow(format!("answered {status}"))),
-            false => Err(Refused::Ever(format!("answered {status}"))),
-        }
-    }
-
-    fn failed(&self, why: &str) {
-        let why = self.secrets.hide(why).into_owned();
-        let mut standing = self.board.lock();
-        standing.failures = standing.failures.saturating_add(1);
-        if standing.failures == 1 {
-            warn!(
-                endpoint = standing.endpoint,
-                why, "the collector takes nothing"
-            );
-        }
-        standing.last_error = Some(why);
+        is_whole
     }
 
     fn dropped(&self, count: u64) {
         self.board.lock().dropped += count;
     }
+}
+
+impl Untold {
+    /// One has ended; false once nobody tells of any.
+    fn hear(&mut self, end: Result<EndedRun, RecvError>, worker: &Worker) -> bool {
+        match end {
+            Ok(end) => {
+                self.sums.add(worker.maker(&end.row), &end.row);
+                worker.dropped(self.backlog.put(end));
+            }
+            Err(RecvError::Lagged(missed)) => worker.dropped(missed),
+            Err(RecvError::Closed) => return false,
+        }
+        true
+    }
+
+    /// What is to be sent now.
+    fn next(&mut self, worker: &Worker) -> Option<Errand> {
+        if std::mem::take(&mut self.sums_are_due) && self.sums.is_new() {
+            return Some(worker.sums(&self.sums));
+        }
+        self.backlog.next().map(Errand::Trace)
+    }
+}
+
+async fn keep(left: Left, state_dir: &Path) {
+    let state_dir = state_dir.to_owned();
+    // Only a panic, or the runtime's end.
+    let _ = tokio::task::spawn_blocking(move || left.store(&state_dir)).await;
 }
 
 fn traces(spans: Vec<Span>) -> TracesRequest {

@@ -126,12 +126,16 @@ impl Rooms {
         tasks.spawn(reloading.instrument(info_span!("reload")));
         let board = config.otlp.clone().map(|settings| {
             let board = otlp::Board::default();
-            let (ends, secrets) = (supervisor.ends(), logging::secrets());
+            let sources = otlp::Sources {
+                ends: supervisor.ends(),
+                supervisor: supervisor.clone(),
+                state_dir: config.state_dir.clone(),
+            };
             let telling = otlp::run(
                 settings,
                 board.clone(),
-                ends,
-                secrets,
+                sources,
+                logging::secrets(),
                 tasks.clone(),
                 let_go.clone(),
             );

@@ -1,12 +1,13 @@
 //! Ends of invocations, for who tells others of them: offered, not delivered. Nobody waits for a reader.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
 use super::Supervisor;
 use super::supervisor::Inner;
-use crate::domain::Invocation;
+use crate::domain::{Invocation, InvocationId};
 use crate::projects::Project;
 use crate::store::Finished;
 
@@ -30,6 +31,14 @@ impl Supervisor {
     /// Tells of ends from now on.
     pub fn ends(&self) -> Ends {
         self.inner.ends.subscribe()
+    }
+
+    /// One that ended before, if its project answers.
+    pub async fn ended(&self, project: &Path, id: InvocationId) -> Option<EndedRun> {
+        let project = self.inner.projects.get(project).await.ok()?;
+        let row = project.store.invocation(id).await.ok()??;
+        let row = Arc::new(row);
+        row.phase.is_ended().then_some(EndedRun { project, row })
     }
 }
 

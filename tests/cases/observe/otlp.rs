@@ -158,3 +158,31 @@ async fn a_collector_that_is_away_or_refuses_costs_no_invocation_and_what_is_dro
     let shown = ctl.run(["status"]).await.ok();
     assert!(shown.contains("spans: 1 sent, 2 dropped"), "{shown}");
 }
+
+#[tokio::test]
+async fn what_a_daemon_could_not_tell_before_it_ended_the_next_one_tells() {
+    let closed = Closed::new();
+    let home = Home::with_config(&configured(&closed, ""));
+    let mut daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let rpc = daemon.rpc().await;
+    let mut ids = Vec::new();
+    for task in ["T1", "T2"] {
+        ids.push(run_one(&rpc, &ctl, task).await.to_string());
+    }
+    assert_eq!(daemon.term().await, 0);
+    let kept = home.state_dir().join("otlp.json");
+    assert!(kept.exists());
+    let mut collector = closed.open();
+    daemon.start_again().await;
+    for id in ids {
+        let spans = spans(&collector.next().await);
+        let root = named(&spans, "invoke_agent command");
+        let said = root.attribute(9, "steroids.invocation.id");
+        assert_eq!(said, Some(id));
+    }
+    steroids_tests::eventually("nothing to be left", async || {
+        (!kept.exists()).then_some(())
+    })
+    .await;
+}

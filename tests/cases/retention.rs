@@ -70,6 +70,29 @@ async fn a_dry_run_counts_and_deletes_nothing_and_then_the_old_and_ended_go() {
     assert!(!ctl.log_path(young).exists());
     assert!(ctl.log_path(running).exists());
     assert!(readme.exists());
+
+    // Transcripts go by themselves, and the rows stay.
+    let mut spools = Vec::new();
+    for id in [old, young, running] {
+        let shown = rpc.get(&ctl.project(), id).await;
+        spools.push(home.invocation_dir(&shown.uuid));
+    }
+    for dry_run in [true, false] {
+        let mut words = vec!["cleanup", "spools", "--days", "0", "--json"];
+        words.extend(dry_run.then_some("--dry-run"));
+        let cleaned = ctl.run(words).await.json();
+        assert_eq!(cleaned["files"], 2, "{cleaned}");
+        assert_eq!(cleaned["keptRunning"], 1, "{cleaned}");
+        let reasons = cleaned["items"].as_array().unwrap();
+        let reasons = reasons.iter().map(|item| &item["reason"]);
+        assert_eq!(reasons.collect::<Vec<_>>(), ["age", "age"]);
+        let there = spools.iter().map(|spool| spool.exists());
+        assert_eq!(there.collect::<Vec<_>>(), [dry_run, dry_run, true]);
+    }
+    let shown = ctl.run(["show", &old.to_string()]).await.ok();
+    assert!(shown.contains("success"), "{shown}");
+    let gone = ctl.run(["reproject", &old.to_string()]).await;
+    assert_ne!(gone.code, 0, "{gone:?}");
 }
 
 #[tokio::test]

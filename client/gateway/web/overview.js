@@ -5,6 +5,7 @@ import { h, set, setText } from './dom.js';
 import * as format from './format.js';
 import { clean } from './clean.js';
 import { keyOf } from './overview-model.js';
+import { Holds } from './overview-holds.js';
 import { onOverview, overview } from './overview-feed.js';
 import { endedCard, runningCard, updateRunning } from './overview-cards.js';
 import { taskHref, usageHref } from './router.js';
@@ -24,13 +25,14 @@ export class Overview {
     set(document.getElementById('crumbs'));
     this.#project = address.project;
     this.running = h('ul', { class: 'cards', data: { test: 'running' } });
+    this.holds = new Holds(this.#closed.signal);
     this.recent = h('ul', { class: 'ended', data: { test: 'recent' } });
     this.projects = h('ul', { class: 'projects', data: { test: 'projects' } });
     this.tasks = h('div', { class: 'tasks', data: { test: 'tasks' } });
     this.runningTitle = h('h2', {}, 'Running now');
     set(view, h('div', { class: 'overview' },
       h('h1', { class: 'visually-hidden' }, 'Overview'),
-      h('section', { class: 'area-running', 'aria-label': 'Running now' }, this.runningTitle, this.running),
+      h('section', { class: 'area-running', 'aria-label': 'Running now' }, this.runningTitle, this.holds.element, this.running),
       h('section', { class: 'area-recent', 'aria-label': 'Ended lately' }, h('h2', {}, 'Ended lately'), this.recent),
       h('section', { class: 'area-projects', 'aria-label': 'Projects' }, h('h2', {}, 'Projects'), this.projects,
         h('a', { class: 'to-usage', href: usageHref(), data: { route: '', test: 'to-usage' } }, 'What was used: tokens and money'), this.tasks)));
@@ -46,6 +48,7 @@ export class Overview {
   }
 
   #take(event) {
+    this.holds.look(overview.running.values());
     const known = event.type === 'invocation' && this.#running.get(keyOf(event.invocation));
     const runs = known && overview.running.get(keyOf(event.invocation));
     if (runs) {
@@ -57,6 +60,7 @@ export class Overview {
   }
 
   #drawAll() {
+    this.holds.look(overview.running.values());
     this.#drawRunning();
     this.#drawRecent();
     this.#drawProjects();
@@ -127,6 +131,7 @@ export class Overview {
 
   #tick() {
     const now = Date.now();
+    this.holds.tick(now);
     for (const [key, element] of this.#running) updateRunning(element, overview.running.get(key), now);
     for (const element of this.recent.querySelectorAll('[data-since]')) {
       setText(element, format.age(now - Number(element.dataset.since)));

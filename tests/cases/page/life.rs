@@ -263,6 +263,16 @@ async fn what_a_run_waits_for_is_seen_from_afar_and_from_near() {
     page.until_says("[data-field=wait]", "waits for tool Bash · ")
         .await;
     picture(page, "waits-overview").await;
+
+    // What waits, and of which provider nothing is started; it goes with what waited for it.
+    let hold = ["holds", "set", "command", "--for", "1h"];
+    scene.ctl.run(hold).await.ok();
+    scene.ctl.start_fake("T2", &["exit", "0"]).await;
+    page.until_says("[data-test=holds]", "command is held until ")
+        .await;
+    picture(page, "holds-overview").await;
+    scene.ctl.run(["holds", "lift", "command"]).await.ok();
+    page.until_there("[data-test=holds][hidden]").await;
     scene.open("T1", started.id).await;
     page.until_says("[data-test=facts]", "Waits for").await;
     page.until_says("[data-test=facts]", "tool Bash · ").await;

@@ -88,7 +88,8 @@ async fn it_outlives_the_daemon_and_gives_the_terminal_back_whatever_ends_it() {
     let app = daemon.project("app").await;
     let agent = Puppet::new(&home, "agent");
     app.start_fake("STAYS", &agent.args()).await;
-    let mut screen = app.with_env("NO_COLOR", "1").at_terminal(USUAL, &["top"]);
+    // By the flag: of the variable the terminal library knows, too.
+    let mut screen = app.at_terminal(USUAL, &["--no-color", "top"]);
     screen.shows("STAYS").await;
     daemon.kill9().await;
     let text = screen.shows("daemon away, since ").await;

@@ -86,9 +86,11 @@ async fn it_outlives_the_daemon_and_gives_the_terminal_back_whatever_ends_it() {
     let home = Home::new();
     let mut daemon = Daemon::start(&home).await;
     let app = daemon.project("app").await;
-    let agent = Puppet::new(&home, "agent");
+    let (agent, other) = (Puppet::new(&home, "agent"), Puppet::new(&home, "other"));
+    // Of two rows one is not the chosen one, which has no colours of its own.
     app.start_fake("STAYS", &agent.args()).await;
-    // By the flag: of the variable the terminal library knows, too.
+    app.start_fake("OTHER", &other.args()).await;
+    // By the flag: the variable is known to the terminal library, too.
     let mut screen = app.at_terminal(USUAL, &["--no-color", "top"]);
     screen.shows("STAYS").await;
     daemon.kill9().await;
@@ -97,7 +99,7 @@ async fn it_outlives_the_daemon_and_gives_the_terminal_back_whatever_ends_it() {
     daemon.start_again().await;
     screen
         .until("the daemon back", |text| {
-            !text.contains("away") && text.contains("STAYS")
+            !text.contains("away") && text.contains("STAYS") && text.contains("OTHER")
         })
         .await;
     screen.with(|it| {

@@ -45,9 +45,14 @@ async fn user_with_socket(lab: &Lab) -> User<'_> {
 
 /// Starts a puppet as a plain command of `task`.
 async fn start(user: &User<'_>, task: &str, puppet: &Puppet) -> i64 {
+    start_with(user, task, &[], puppet).await
+}
+
+/// The same, with further flags.
+async fn start_with(user: &User<'_>, task: &str, flags: &[&str], puppet: &Puppet) -> i64 {
     let program = format!("{PROGRAMS}/fake-provider");
-    let call = ["--json", "start", "--task", task, "--", &program];
-    let call = [&call[..], &puppet.args()].concat();
+    let call = ["--json", "start", "--task", task];
+    let call = [&call[..], flags, &["--", &program], &puppet.args()].concat();
     let started = user.ctl("work", &call).await.json();
     started["id"].as_i64().unwrap()
 }

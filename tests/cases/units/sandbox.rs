@@ -3,7 +3,7 @@
 
 use steroids_tests::{Lab, eventually};
 
-use super::{SERVICE, WORK, drop_ins, ended, start, user_with_socket};
+use super::{SERVICE, WORK, drop_ins, ended, start_with, user_with_socket};
 
 #[tokio::test]
 async fn agents_can_do_what_the_daemon_cannot_and_a_stop_of_the_slice_ends_all() {
@@ -37,15 +37,26 @@ async fn agents_can_do_what_the_daemon_cannot_and_a_stop_of_the_slice_ends_all()
     let puppets = [lab.puppet("one"), lab.puppet("two")];
     let mut ids = Vec::new();
     for (task, puppet) in ["one", "two"].iter().zip(&puppets) {
-        ids.push(start(&user, task, puppet).await);
+        let flags = ["--retry", "interrupted"];
+        ids.push(start_with(&user, task, &flags, puppet).await);
     }
     user.systemctl(&["stop", "steroids.slice"]).await.ok();
     for id in ids {
         let ended = ended(&user, id).await;
         assert_eq!(ended["status"], "failed", "{ended}");
+        // Somebody stopped it, and does not want it begun anew.
+        assert_eq!(ended["outcome"], "interrupted", "{ended}");
+        assert!(ended.get("retriedBy").is_none(), "{ended}");
     }
     let status = user.ctl("work", &["--json", "status"]).await.json();
-    assert_eq!(status["running"], 0, "{status}");
+    assert_eq!(
+        (&status["running"], &status["queued"]),
+        (&0.into(), &0.into())
+    );
+    // What it cannot see from in there is said.
+    let doctor = user.ctl("work", &["--json", "doctor"]).await;
+    let said = doctor.stdout.contains("user namespace of its own");
+    assert!(said, "{doctor:?}");
     drop_ins::are_what_it_takes(&lab, &user).await;
 }
 

@@ -13,6 +13,9 @@ FUZZ_TARGETS ?= provider spool recovery cursor config protocol
 # What ships, and what writes its manual, built without what only tests ask of the dependencies.
 SHIPPED := $(addprefix --package ,steroidsd steroids-shim steroidsctl steroids-gateway steroids-package) --bins
 
+# Rows and options of `make bench`; all rows without.
+BENCH ?=
+
 # For `make dist`: another target of rustup's, whose programs run here.
 HOST    = $(shell $(CARGO) -vV | sed -n 's/^host: //p')
 TARGET ?= $(HOST)
@@ -92,11 +95,12 @@ lint: ## format, clippy, rustdoc, dependencies, scripts; warnings are errors
 	fi
 	@$(LINTIAN)
 
+# BENCH is handed to it: `make bench BENCH="a c --json figures.json"`; `BENCH=names` lists what there is.
 .PHONY: bench
-bench: build ## measure latency, memory and throughput with release binaries
-	$(CARGO) build $(CARGOFLAGS) --release --package steroids-tests --bins
+bench: build ## measure latency, fan-out, replay, ingest and memory with release binaries; docs/benchmarks.md
+	$(CARGO) build $(CARGOFLAGS) --release --package steroids-tests --bin bench --bin fake-provider
 	@tests/chromium.sh
-	STEROIDS_TESTS_BUILT=1 $(CARGO) run $(CARGOFLAGS) --quiet --release --package steroids-tests --bin bench
+	STEROIDS_TESTS_BUILT=1 $(CARGO) run $(CARGOFLAGS) --quiet --release --package steroids-tests --bin bench -- $(BENCH)
 
 # Root often has no cargo: `make build && sudo make install` then installs what is built.
 .PHONY: install

@@ -3,9 +3,25 @@
 use std::fs;
 use std::time::Duration;
 
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::Pid;
 use steroids_tests::processes::Process;
 
-pub(crate) use steroids_tests::processes::cpu;
+pub(crate) use steroids_tests::processes::sleeps;
+
+/// The processor time of all its threads, ended ones too, to the nanosecond: /proc tells it in
+/// steps of 10 ms. Nothing if it is gone.
+pub(crate) fn cpu(pid: i32) -> Duration {
+    let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(pid));
+    let time = clock.and_then(clock_gettime);
+    time.map_or(Duration::ZERO, Duration::from)
+}
+
+/// The caller's own.
+pub(crate) fn own_cpu() -> Duration {
+    let time = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID);
+    time.map_or(Duration::ZERO, Duration::from)
+}
 
 /// Resident memory in KiB; 0 if it is gone.
 pub(crate) fn rss_kib(pid: i32) -> u64 {
@@ -22,26 +38,10 @@ pub(crate) fn private_dirty_kib(pid: i32) -> u64 {
     kib(pid, "smaps_rollup", "Private_Dirty:")
 }
 
-/// Read from a file and not shared with another process that runs it, in KiB.
-pub(crate) fn private_clean_kib(pid: i32) -> u64 {
-    kib(pid, "smaps_rollup", "Private_Clean:")
-}
-
 /// Forgets the peak, so that the next is of what comes.
 pub(crate) fn reset_peak(pid: i32) {
     // Refused on some kernels; the peak is then of all the time, which is no smaller.
     let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
-}
-
-/// The time its living threads had a processor, to the nanosecond.
-pub(crate) fn spent(pid: i32) -> Duration {
-    let threads = fs::read_dir(format!("/proc/{pid}/task"));
-    let nanos = threads.into_iter().flatten().flatten().map(|thread| {
-        let text = fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
-        let first: Option<u64> = text.split(' ').next().and_then(|first| first.parse().ok());
-        first.unwrap_or(0)
-    });
-    Duration::from_nanos(nanos.sum::<u64>())
 }
 
 /// The shim among the processes of a home.

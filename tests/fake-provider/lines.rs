@@ -24,6 +24,22 @@ pub(crate) fn push_numbered(out: &mut String, number: u64, padding: &str) {
     out.push('\n');
 }
 
+/// `t 1 1700000000000000000 xxxx`, as long as the padding with its newline: the wall clock's
+/// nanoseconds.
+pub(crate) fn push_stamped(out: &mut String, number: u64, padding: &str) {
+    let begin = out.len();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    // A string takes all that is written to it.
+    let _ = write!(
+        out,
+        "t {number} {} ",
+        now.map_or(0, |since| since.as_nanos())
+    );
+    let rest = padding.len().saturating_sub(out.len() - begin + 1);
+    out.push_str(&padding[..rest]);
+    out.push('\n');
+}
+
 /// Every `every`th line goes to stderr; none where it is 0.
 fn pipe_of(number: u64, every: u64) -> Pipe {
     if every > 0 && number.is_multiple_of(every) {

@@ -7,6 +7,7 @@
 //! | `p TEXT` | prints on stdout without a newline |
 //! | `l BYTES` | prints a line of so many bytes on stdout, in many writes |
 //! | `n FROM TO BYTES MS` | prints numbered lines of so many bytes, evenly over so long |
+//! | `t COUNT BYTES MICROS` | prints numbered lines of so many bytes, each stamped, one each so long |
 //! | `x CODE` | exits |
 //! | `k SIGNAL` | ends itself by that signal |
 
@@ -16,7 +17,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::life;
-use crate::lines::push_numbered;
+use crate::lines::{push_numbered, push_stamped};
 use crate::options::{Failure, Options, parse};
 use crate::pipes;
 
@@ -32,6 +33,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Failure> {
             "p" => pipes::stdout(text.as_bytes()),
             "l" => long_line(parse("l", text)?),
             "n" => numbered(text)?,
+            "t" => stamped(text)?,
             "x" => return parse("x", text),
             "k" => return life::end_by(parse("k", text)?),
             _ => return Err(Failure::new(format!("{path}: no such step: `{line}`"))),
@@ -49,6 +51,30 @@ fn long_line(bytes: usize) {
         left -= size;
     }
     pipes::stdout(b"\n");
+}
+
+fn stamped(text: &str) -> Result<(), Failure> {
+    let words: Vec<u64> = text
+        .split(' ')
+        .map(|word| parse("t", word))
+        .collect::<Result<_, _>>()?;
+    let [count, bytes, micros] = words[..] else {
+        return Err(Failure::new("t takes COUNT BYTES MICROS"));
+    };
+    let padding = "x".repeat(usize::try_from(bytes).unwrap_or(0));
+    let (begun, each) = (Instant::now(), Duration::from_micros(micros));
+    let mut line = String::new();
+    for number in 1..=count {
+        // The pace that was asked for.
+        sleep(
+            each.mul_f64((number - 1) as f64)
+                .saturating_sub(begun.elapsed()),
+        );
+        line.clear();
+        push_stamped(&mut line, number, &padding);
+        pipes::stdout(line.as_bytes());
+    }
+    Ok(())
 }
 
 fn numbered(text: &str) -> Result<(), Failure> {

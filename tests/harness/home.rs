@@ -30,11 +30,16 @@ impl Home {
 
     /// As [`Home::new`], with `more` put before the providers in the configuration.
     pub fn with_config(more: &str) -> Arc<Home> {
+        Home::below(Path::new("/tmp"), more)
+    }
+
+    /// As [`Home::with_config`], in another place than /tmp.
+    pub fn below(folder: &Path, more: &str) -> Arc<Home> {
         // Short, since a socket's path may have 107 bytes.
         let root = tempfile::Builder::new()
             .prefix("st-")
-            .tempdir_in("/tmp")
-            .expect("/tmp takes a folder");
+            .tempdir_in(folder)
+            .expect("the place takes a folder");
         let home = Home { root };
         for folder in ["home", "state", "run", "config/steroids", "tmp", "bin"] {
             fs::DirBuilder::new()

@@ -75,6 +75,13 @@ impl Puppet {
         self.pull(&format!("n {from} {to} {bytes} {ms}"));
     }
 
+    /// Numbered lines of `bytes` bytes on its stdout, each with the time of its write, one in each
+    /// `every`.
+    pub fn stamps(&mut self, count: u64, bytes: usize, every: Duration) {
+        let micros = every.as_micros();
+        self.pull(&format!("t {count} {bytes} {micros}"));
+    }
+
     /// It exits.
     pub fn exits(&mut self, code: u8) {
         self.pull(&format!("x {code}"));

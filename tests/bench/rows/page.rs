@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use steroids_tests::browser::Heap;
 use steroids_tests::{Browser, Ctl, Daemon, Gateway, Home, Page, Puppet, rpc};
 
-use crate::series::Row;
+use super::{Options, each, millis};
+use crate::figure::Figure;
 
 const RUNS: usize = 3;
 /// New events that are measured, at 100 a second.
@@ -22,32 +23,39 @@ struct Figures {
     nodes: u64,
 }
 
-pub(crate) async fn long_logs() -> Vec<Row> {
-    let mut rows = Vec::new();
+/// Not repeated: each is a browser and a log of its own, and its own median of several loads.
+pub(crate) async fn long_logs(_options: &Options) -> Vec<Figure> {
+    let mut figures = Vec::new();
     for (events, name) in [(100_000, "100,000 events"), (1_000_000, "1,000,000 events")] {
-        let figures = page_of(events).await;
-        rows.extend([
-            Row::millis(
-                &format!("page of {name}: newest painted after"),
-                &figures.first,
+        let page = page_of(events).await;
+        let one = |what: &str, unit, value: f64| {
+            Figure::new("", format!("  {what} ({name})"), unit, vec![value])
+        };
+        let micros = |time: Duration| time.as_secs_f64() * 1e6;
+        let mebibytes = |bytes: u64| bytes as f64 / 1024.0 / 1024.0;
+        figures.extend([
+            Figure::new(
+                "",
+                format!("page of {name}: newest painted after"),
+                "ms",
+                each(&page.first, |it| millis(*it)),
             ),
-            Row::micros(
-                &format!("  scripting per new event ({name})"),
-                figures.script / NEW,
+            one("scripting per new event", "us", micros(page.script / NEW)),
+            one(
+                "layout and style per new event",
+                "us",
+                micros(page.layout / NEW),
             ),
-            Row::micros(
-                &format!("  layout and style per new event ({name})"),
-                figures.layout / NEW,
+            one("JS heap", "MiB", mebibytes(page.heap)),
+            one(
+                "JS heap, scrolled through",
+                "MiB",
+                mebibytes(page.heap_scrolled),
             ),
-            Row::mebibytes(&format!("  JS heap ({name})"), &[figures.heap / 1024]),
-            Row::mebibytes(
-                "  JS heap, scrolled through",
-                &[figures.heap_scrolled / 1024],
-            ),
-            Row::count("  DOM nodes", &[figures.nodes]),
+            one("DOM nodes", "", page.nodes as f64),
         ]);
     }
-    rows
+    figures
 }
 
 async fn page_of(events: u32) -> Figures {

@@ -1,0 +1,223 @@
+//! The floor: the least that a server can do who sends each line of a growing file to each of its
+//! subscribers as a server-sent event. One thread, epoll and inotify; a change is read once and
+//! written to each who has all before it; no database, no JSON, no cursors.
+//!
+//! `bench @floor FOLDER` serves every file of a folder, `GET /NAME`, from its first byte and then
+//! as it grows. It prints its address once it listens, and is ended by a signal.
+//!
+//! Who takes less than is sent keeps a rest of at most one read, and goes on from its own offset.
+
+mod log;
+mod viewer;
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Write as _};
+use std::mem::MaybeUninit;
+use std::net::TcpListener;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::fs::inotify;
+use rustix::io::Errno;
+
+use log::Log;
+use viewer::{Step, Viewer};
+
+const LISTENER: u64 = 0;
+const CHANGES: u64 = 1;
+const FIRST_VIEWER: u64 = 2;
+
+/// Serves until it is killed.
+pub(crate) fn serve(folder: &Path) -> io::Result<()> {
+    let mut floor = Floor::new(folder)?;
+    let address = floor.listener.local_addr()?;
+    let mut out = io::stdout();
+    writeln!(out, "{address}")?;
+    out.flush()?;
+    let mut ready = Vec::with_capacity(1024);
+    loop {
+        match epoll::wait(&floor.epoll, spare_capacity(&mut ready), None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        for event in ready.drain(..) {
+            match event.data.u64() {
+                LISTENER => floor.accept()?,
+                CHANGES => floor.changed()?,
+                viewer => floor.viewer(viewer, event.flags)?,
+            }
+        }
+    }
+}
+
+struct Floor {
+    epoll: OwnedFd,
+    listener: TcpListener,
+    inotify: OwnedFd,
+    logs: HashMap<i32, Log>,
+    by_name: HashMap<String, i32>,
+    viewers: HashMap<u64, Viewer>,
+    next: u64,
+}
+
+impl Floor {
+    fn new(folder: &Path) -> io::Result<Floor> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        let listener = listener()?;
+        listener.set_nonblocking(true)?;
+        epoll::add(
+            &epoll,
+            &listener,
+            EventData::new_u64(LISTENER),
+            EventFlags::IN,
+        )?;
+        let flags = inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC;
+        let inotify = inotify::init(flags)?;
+        epoll::add(
+            &epoll,
+            &inotify,
+            EventData::new_u64(CHANGES),
+            EventFlags::IN,
+        )?;
+        let (mut logs, mut by_name) = (HashMap::new(), HashMap::new());
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let watch = inotify::add_watch(&inotify, &path, inotify::WatchFlags::MODIFY)?;
+            logs.insert(watch, Log::open(&path)?);
+            by_name.insert(name.into_owned(), watch);
+        }
+        Ok(Floor {
+            epoll,
+            listener,
+            inotify,
+            logs,
+            by_name,
+            viewers: HashMap::new(),
+            next: FIRST_VIEWER,
+        })
+    }
+
+    fn accept(&mut self) -> io::Result<()> {
+        loop {
+            let socket = match self.listener.accept() {
+                Ok((socket, _)) => socket,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            socket.set_nonblocking(true)?;
+            socket.set_nodelay(true)?;
+            let id = self.next;
+            self.next += 1;
+            epoll::add(&self.epoll, &socket, EventData::new_u64(id), EventFlags::IN)?;
+            self.viewers.insert(id, Viewer::new(socket));
+        }
+    }
+
+    /// Reads what has come, once, and gives it to each who has all before it.
+    fn changed(&mut self) -> io::Result<()> {
+        let mut changed = Vec::new();
+        let mut buffer = [MaybeUninit::uninit(); 16 * 1024];
+        let mut changes = inotify::Reader::new(self.inotify.as_fd(), &mut buffer);
+        loop {
+            match changes.next() {
+                Ok(change) if changed.last() != Some(&change.wd()) => changed.push(change.wd()),
+                Ok(_) => {}
+                Err(Errno::WOULDBLOCK) => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        for watch in changed {
+            let Some(log) = self.logs.get_mut(&watch) else {
+                continue;
+            };
+            let before = log.end;
+            log.read_on()?;
+            let mut gone = Vec::new();
+            for id in &log.viewers {
+                let Some(viewer) = self.viewers.get_mut(id) else {
+                    continue;
+                };
+                match viewer.take(before, log.end, &log.frames) {
+                    Step::Done => {}
+                    Step::Wants => wants_room(&self.epoll, viewer, *id, true)?,
+                    Step::Gone => gone.push(*id),
+                }
+            }
+            for id in gone {
+                self.forget(id);
+            }
+        }
+        Ok(())
+    }
+
+    fn viewer(&mut self, id: u64, flags: EventFlags) -> io::Result<()> {
+        let Some(viewer) = self.viewers.get_mut(&id) else {
+            return Ok(());
+        };
+        if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
+            match viewer.listen() {
+                viewer::Heard::Nothing => {}
+                viewer::Heard::Gone => {
+                    self.forget(id);
+                    return Ok(());
+                }
+                viewer::Heard::Asks(name) => {
+                    let Some(watch) = self.by_name.get(&name) else {
+                        self.forget(id);
+                        return Ok(());
+                    };
+                    viewer.log = Some(*watch);
+                    if let Some(log) = self.logs.get_mut(watch) {
+                        log.viewers.push(id);
+                    }
+                }
+            }
+        }
+        let Some(log) = viewer.log.and_then(|watch| self.logs.get(&watch)) else {
+            return Ok(());
+        };
+        match viewer.catch_up(log)? {
+            Step::Done => wants_room(&self.epoll, viewer, id, false)?,
+            Step::Wants => wants_room(&self.epoll, viewer, id, true)?,
+            Step::Gone => self.forget(id),
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, id: u64) {
+        let Some(viewer) = self.viewers.remove(&id) else {
+            return;
+        };
+        if let Some(log) = viewer.log.and_then(|watch| self.logs.get_mut(&watch)) {
+            log.viewers.retain(|other| *other != id);
+        }
+    }
+}
+
+/// Asks epoll to tell of room, or no longer to.
+fn wants_room(epoll: &OwnedFd, viewer: &mut Viewer, id: u64, wants: bool) -> io::Result<()> {
+    if viewer.waits == wants {
+        return Ok(());
+    }
+    viewer.waits = wants;
+    let flags = if wants {
+        EventFlags::IN | EventFlags::OUT
+    } else {
+        EventFlags::IN
+    };
+    epoll::modify(epoll, &viewer.socket, EventData::new_u64(id), flags)?;
+    Ok(())
+}
+
+/// With room for as many who wait as the gateway's listener has.
+fn listener() -> io::Result<TcpListener> {
+    use rustix::net::{AddressFamily, SocketType, bind, listen, socket};
+    let listener = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    bind(&listener, &std::net::SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    listen(&listener, 1024)?;
+    Ok(listener.into())
+}

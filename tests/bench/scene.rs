@@ -1,0 +1,138 @@
+//! The programs that are measured, in a home of their own: the floor, or a daemon with a gateway.
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use steroids_tests::{Ctl, Daemon, Gateway, Home, Rpc};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::process::cpu;
+
+/// Rooms for more streams and runs than any row asks for.
+const ROOM: &str = "[daemon]\nmax_running = 300\nmax_streams = 1000\nmax_connections = 256\n\
+                    [gateway]\nmax_streams = 6000\n";
+
+/// A daemon and a gateway that serve, and a folder that is or becomes a project.
+pub(crate) struct Scene {
+    pub(crate) gateway: Gateway,
+    pub(crate) daemon: Daemon,
+    pub(crate) ctl: Ctl,
+    pub(crate) home: Arc<Home>,
+}
+
+/// Processor time, by program.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Used {
+    pub(crate) daemon: Duration,
+    pub(crate) gateway: Duration,
+}
+
+/// The floor, serving the files of a folder.
+pub(crate) struct Floor {
+    child: Child,
+    pub(crate) address: std::net::SocketAddr,
+}
+
+// === impl Scene ===
+
+impl Scene {
+    /// With a project that has nothing in it.
+    pub(crate) async fn new() -> Scene {
+        let scene = Scene::bare().await;
+        scene.ctl.run(["init"]).await.ok();
+        scene
+    }
+
+    /// With a folder that is no project yet.
+    pub(crate) async fn bare() -> Scene {
+        let home = Home::with_config(ROOM);
+        let daemon = Daemon::start(&home).await;
+        let gateway = Gateway::start(&home).await;
+        let ctl = daemon.ctl(&home.folder("bench"));
+        Scene {
+            gateway,
+            daemon,
+            ctl,
+            home,
+        }
+    }
+
+    pub(crate) async fn rpc(&self) -> Rpc {
+        self.daemon.rpc().await
+    }
+
+    pub(crate) fn project(&self) -> String {
+        self.ctl.project()
+    }
+
+    /// The request for an invocation's stream.
+    pub(crate) fn stream(&self, task: &str, id: i64) -> String {
+        let project = self.project();
+        self.get(&format!(
+            "/api/tasks/{task}/stream?project={project}&invocation={id}"
+        ))
+    }
+
+    pub(crate) fn get(&self, target: &str) -> String {
+        let bytes = self.gateway.get(target).bytes();
+        String::from_utf8(bytes).expect("a request without a body is text")
+    }
+
+    /// What both have used so far.
+    pub(crate) fn used(&self) -> Used {
+        Used {
+            daemon: cpu(self.daemon.pid()),
+            gateway: cpu(self.gateway.pid()),
+        }
+    }
+}
+
+// === impl Used ===
+
+impl Used {
+    pub(crate) fn all(&self) -> Duration {
+        self.daemon + self.gateway
+    }
+
+    pub(crate) fn since(&self, before: Used) -> Used {
+        Used {
+            daemon: self.daemon.saturating_sub(before.daemon),
+            gateway: self.gateway.saturating_sub(before.gateway),
+        }
+    }
+}
+
+// === impl Floor ===
+
+impl Floor {
+    /// Serves the files that are there now.
+    pub(crate) async fn start(folder: &std::path::Path) -> Floor {
+        let own = std::env::current_exe().expect("a running program has a path");
+        let mut child = Command::new(own)
+            .arg("@floor")
+            .arg(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("a program that runs can be run again");
+        let stdout = child.stdout.take().expect("it was asked for");
+        let mut line = String::new();
+        let read = BufReader::new(stdout).read_line(&mut line).await;
+        read.expect("a pipe can be read");
+        let address = line.trim().parse().expect("it says where it listens");
+        Floor { child, address }
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        let pid = self.child.id().expect("it has not been waited for");
+        pid.cast_signed()
+    }
+
+    /// The request for a file.
+    pub(crate) fn stream(&self, name: &str) -> String {
+        format!("GET /{name} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address)
+    }
+}

@@ -102,6 +102,17 @@ bench: build ## measure latency, fan-out, replay, ingest and memory with release
 	@tests/chromium.sh
 	STEROIDS_TESTS_BUILT=1 $(CARGO) run $(CARGOFLAGS) --quiet --release --package steroids-tests --bin bench -- $(BENCH)
 
+# Times are noisy where other things run; instructions are not.
+.PHONY: bench-check
+bench-check: ## compare instructions per line of parsers and projection with those on file; wants valgrind
+	$(CARGO) build $(CARGOFLAGS) --release --package steroids-tests --bin instructions
+	STEROIDS_TESTS_BUILT=1 $(CARGO) run $(CARGOFLAGS) --quiet --release --package steroids-tests --bin instructions
+
+.PHONY: bench-bless
+bench-bless: ## take the instruction counts as they are now
+	$(CARGO) build $(CARGOFLAGS) --release --package steroids-tests --bin instructions
+	STEROIDS_TESTS_BUILT=1 $(CARGO) run $(CARGOFLAGS) --quiet --release --package steroids-tests --bin instructions -- --bless
+
 # Root often has no cargo: `make build && sudo make install` then installs what is built.
 .PHONY: install
 install: ## programs, units, manual, completions and docs, below $(DESTDIR)$(PREFIX)

@@ -3,6 +3,7 @@
 //! what its socket holds. Heartbeats and the end are put in here, whatever the maker waits for.
 
 use std::pin::Pin;
+use std::sync::LazyLock;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -19,6 +20,9 @@ use crate::Metrics;
 
 /// Proxies and the page give up a stream that is silent for much longer.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Streams that rest have their heartbeats at the same moments, so that a thousand of them wake the
+/// process a few times a minute and not a thousand times. One comes so much earlier at most.
+const BEAT: Duration = Duration::from_secs(5);
 /// Browsers come back after so long by themselves.
 const RETRY: &str = "retry: 2000\n\n";
 /// At a stop: whoever starts the gateway again is soon done.
@@ -103,7 +107,7 @@ impl EventBody {
             maker: Some(Box::pin(maker(Outlet(sender)))),
             made,
             stop: Box::pin(stop),
-            heartbeat: Box::pin(tokio::time::sleep(HEARTBEAT)),
+            heartbeat: Box::pin(tokio::time::sleep_until(due(Instant::now()))),
             written: Instant::now(),
             metrics,
             state: State::Begin,
@@ -137,7 +141,7 @@ impl EventBody {
 
     fn poll_heartbeat(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.heartbeat.as_mut().poll(cx).is_ready() {
-            let due = self.written + HEARTBEAT;
+            let due = due(self.written);
             if due <= Instant::now() {
                 return Poll::Ready(());
             }
@@ -200,11 +204,21 @@ impl Body for EventBody {
             Poll::Pending => {}
         }
         if this.poll_heartbeat(cx).is_ready() {
-            this.heartbeat.as_mut().reset(Instant::now() + HEARTBEAT);
+            this.heartbeat.as_mut().reset(due(Instant::now()));
             return this.write(note(comment(": heartbeat\n\n")));
         }
         Poll::Pending
     }
+}
+
+/// When a stream that was written to last at this moment has its heartbeat: on the last beat that is
+/// not too late.
+fn due(written: Instant) -> Instant {
+    static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let latest = written + HEARTBEAT;
+    let since = latest.saturating_duration_since(*FIRST).as_millis();
+    let over = since % BEAT.as_millis();
+    latest - Duration::from_millis(u64::try_from(over).unwrap_or(0))
 }
 
 fn age(ts: i64) -> Option<Duration> {
@@ -224,6 +238,21 @@ pub(super) fn now_ms() -> i64 {
 mod tests {
     use super::*;
     use http_body_util::BodyExt as _;
+
+    #[tokio::test(start_paused = true)]
+    async fn streams_that_rest_have_their_heartbeats_together_and_none_too_late() {
+        let mut beats = Vec::new();
+        for _ in 0..20 {
+            let now = Instant::now();
+            let due = due(now);
+            assert!(due <= now + HEARTBEAT && due > now + HEARTBEAT - BEAT);
+            beats.push(due);
+            tokio::time::sleep(Duration::from_millis(777)).await;
+        }
+        // 15 s of writes, a beat each 5 s.
+        beats.dedup_by(|a, b| a.duration_since(*b) < Duration::from_millis(2));
+        assert!(beats.len() <= 5, "{}", beats.len());
+    }
 
     #[tokio::test]
     async fn a_maker_that_hears_of_the_stop_first_does_not_end_the_stream_without_a_retry() {

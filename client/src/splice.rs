@@ -31,7 +31,8 @@ pub fn splice(event: &Event, what: Splice, out: &mut impl BufMut) {
         }
         (_, Some(rest)) => rest,
     };
-    out.put_slice(format!("{{\"invocationId\":{}", event.invocation_id).as_bytes());
+    out.put_slice(b"{\"invocationId\":");
+    out.put_slice(itoa::Buffer::new().format(event.invocation_id).as_bytes());
     if what == Splice::Project {
         let project = serde_json::Value::from(event.project.as_str());
         out.put_slice(format!(",\"project\":{project}").as_bytes());

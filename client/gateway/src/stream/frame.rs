@@ -137,7 +137,7 @@ pub(super) const fn comment(frame: &'static str) -> Bytes {
 /// Appends a frame; the length of its id.
 fn put(id: &str, event: &Event, out: &mut BytesMut) -> usize {
     // An id with one of these would be ignored, or end the frame.
-    let is_safe = !id.bytes().any(|b| matches!(b, b'\0' | b'\r' | b'\n'));
+    let is_safe = memchr::memchr3(b'\0', b'\r', b'\n', id.as_bytes()).is_none();
     let id = if is_safe { id } else { "" };
     if !id.is_empty() {
         out.put_slice(ID);
@@ -157,10 +157,10 @@ fn put_line(event: &Event, out: &mut BytesMut) {
     if out.ends_with(b"\r") {
         out.truncate(out.len() - 1);
     }
-    for byte in &mut out[start..] {
-        if matches!(byte, b'\r' | b'\n') {
-            *byte = b' ';
-        }
+    let mut from = start;
+    while let Some(at) = memchr::memchr2(b'\r', b'\n', &out[from..]) {
+        out[from + at] = b' ';
+        from += at + 1;
     }
 }
 

@@ -41,6 +41,7 @@ fn request(follow: bool) -> v1::FollowRequest {
         after: String::new(),
         follow,
         skip_ended: false,
+        limit_bytes: 0,
     }
 }
 
@@ -103,6 +104,7 @@ async fn a_stream_broken_before_its_first_event_goes_on_where_it_began() {
     fake.world(|world| world.break_after = vec![0]);
     let mut follow = client(&fake).await.follow(v1::FollowRequest {
         skip_ended: true,
+        limit_bytes: 0,
         ..request(true)
     });
     while !matches!(

@@ -32,6 +32,36 @@ async fn every_cursor_resumes_with_exactly_what_comes_after_it() {
 }
 
 #[tokio::test]
+async fn a_bounded_part_ends_by_itself_and_parts_make_the_whole() {
+    const LIMIT: u64 = 300_000;
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let rpc = daemon.rpc().await;
+    let words = ["flood", "--lines", "5000", "--bytes", "200"];
+    let agent = rpc.start_fake(&ctl.project(), "T1", &words).await;
+    rpc.ended(&ctl.project(), agent.id).await;
+    let selector = rpc::invocation(&ctl.project(), agent.id);
+    let (mut cursor, mut all, mut parts) = (String::new(), Vec::new(), 0);
+    // Of an ended one both kinds of stream have an end.
+    for follow in [true, false].into_iter().cycle() {
+        let part = rpc.part(selector.clone(), &cursor, follow, LIMIT).await;
+        let size: usize = part.iter().map(|event| event.line.len()).sum();
+        let limit = usize::try_from(LIMIT).unwrap();
+        // One batch more at most.
+        assert!(size < limit + 256 * 1024, "{size} bytes");
+        all.extend(rpc::bytes(&part));
+        parts += 1;
+        if size < limit {
+            break;
+        }
+        cursor.clone_from(&part.last().unwrap().cursor);
+    }
+    assert!(parts > 2, "{parts}");
+    assert_eq!(all, std::fs::read(ctl.log_path(agent.id)).unwrap());
+}
+
+#[tokio::test]
 async fn a_cursor_that_cannot_be_honoured_is_refused_or_told_as_a_gap() {
     let home = Home::new();
     let daemon = Daemon::start(&home).await;

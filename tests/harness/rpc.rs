@@ -282,7 +282,32 @@ impl Rpc {
             after: after.to_owned(),
             follow,
             skip_ended: false,
+            limit_bytes: 0,
         };
+        self.followed(request).await
+    }
+
+    /// What comes after the cursor, up to about so many bytes of lines.
+    pub async fn part(
+        &self,
+        selector: Selector,
+        after: &str,
+        follow: bool,
+        limit_bytes: u64,
+    ) -> Vec<v1::Event> {
+        let request = v1::FollowRequest {
+            selector: Some(selector),
+            after: after.to_owned(),
+            follow,
+            skip_ended: false,
+            limit_bytes,
+        };
+        let followed = self.followed(request).await;
+        let followed = followed.unwrap_or_else(|status| panic!("Follow: {status:?}"));
+        followed.rest().await.expect("a bounded stream has an end")
+    }
+
+    async fn followed(&self, request: v1::FollowRequest) -> Result<Followed, Status> {
         let answer = within("Follow", self.invocations().follow(request)).await?;
         Ok(Followed {
             stream: answer.into_inner(),

@@ -197,6 +197,7 @@ async fn an_open_stream_is_told_to_resume_when_the_daemon_ends() {
         after: String::new(),
         follow: true,
         skip_ended: false,
+        limit_bytes: 0,
     };
     let mut follow = invocations.follow(request).await.unwrap().into_inner();
     let mut client = DaemonClient::new(daemon.connect().await);

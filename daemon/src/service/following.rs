@@ -19,6 +19,8 @@ pub(super) struct Following {
     follower: Follower,
     /// Where the selector spans projects, each event names its own.
     names_project: bool,
+    /// How many bytes of lines may still be given, where that is bounded.
+    left: Option<u64>,
     /// Where it begins, if the client is to know that before there is an event.
     beginning: Option<String>,
 }
@@ -60,6 +62,7 @@ impl Following {
         Ok(Following {
             follower,
             names_project,
+            left: Some(request.limit_bytes).filter(|limit| *limit > 0),
             beginning,
         })
     }
@@ -118,10 +121,19 @@ impl Source for Following {
             let events = Vec::new();
             return Ok(Some(v1::FollowResponse { events, cursor }));
         }
-        let batch = self.follower.next().await.map_err(status::follow)?;
-        Ok(batch.map(|events| v1::FollowResponse {
+        if self.left == Some(0) {
+            return Ok(None);
+        }
+        let Some(events) = self.follower.next().await.map_err(status::follow)? else {
+            return Ok(None);
+        };
+        let batch = v1::FollowResponse {
             events: events.into_iter().map(|event| self.shown(event)).collect(),
             cursor: String::new(),
-        }))
+        };
+        if let Some(left) = &mut self.left {
+            *left = left.saturating_sub(Following::size(&batch) as u64);
+        }
+        Ok(Some(batch))
     }
 }

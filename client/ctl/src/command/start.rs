@@ -203,6 +203,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failu
             after: String::new(),
             follow: true,
             skip_ended: false,
+            limit_bytes: 0,
         },
         scope: Scope::Invocation {
             id: invocation.id,

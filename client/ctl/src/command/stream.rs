@@ -68,6 +68,7 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
             after: args.after.clone().unwrap_or_default(),
             follow: !args.no_follow,
             skip_ended: false,
+            limit_bytes: 0,
         },
         scope,
         raw: args.raw,

@@ -83,6 +83,7 @@ impl Nexts {
                     after: String::new(),
                     follow: true,
                     skip_ended: true,
+                    limit_bytes: 0,
                 };
                 let mut follow = lease.client.follow(request).with_patience(Duration::ZERO);
                 let mut newest = 0;

@@ -228,6 +228,7 @@ impl Wide {
             after: self.place.cursor.clone(),
             follow: is_live,
             skip_ended: self.place.cursor.is_empty(),
+            limit_bytes: 0,
         };
         let mut follow = lease.client.follow(request).with_patience(Duration::ZERO);
         // The first item says that it is open.

@@ -1,4 +1,4 @@
-//! A bounded read of a log from a viewer's own cursor: what there is, at most about 128 KiB of it.
+//! A bounded read of a log from a viewer's own cursor: what there is, as much of it as was asked for.
 //! The stream it is read from is gone before anybody waits for a client.
 
 use std::sync::Arc;
@@ -14,8 +14,11 @@ use super::frame::{Segment, encode};
 use super::hub::Key;
 use crate::Daemon;
 
-/// Enough for a socket's buffer; one more message of the daemon's may come on top.
-const ENOUGH: usize = 64 * 1024;
+/// How much is read at a time. A stream of the daemon's is opened for each read, so who reads much
+/// reads more at a time; one that stalls holds no more than that. One more message of the daemon's may
+/// come on top.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Size(usize);
 
 /// What was there.
 #[derive(Debug, Default)]
@@ -48,6 +51,19 @@ pub(super) struct Reads {
     turns: Arc<Semaphore>,
 }
 
+// === impl Size ===
+
+impl Size {
+    /// Enough for a socket's buffer, and soon there.
+    pub(super) const FIRST: Size = Size(64 * 1024);
+    const MOST: Size = Size(512 * 1024);
+
+    /// For the read that follows on one of this size, all of which was taken.
+    pub(super) fn more(self) -> Size {
+        Size((self.0 * 2).min(Size::MOST.0))
+    }
+}
+
 // === impl Batch ===
 
 impl Batch {
@@ -73,6 +89,7 @@ impl Reads {
         key: &Key,
         after: &str,
         is_ended: bool,
+        enough: Size,
     ) -> Result<Batch, ReadError> {
         let Ok(_turn) = self.turns.acquire().await else {
             return Err(ReadError::Away);
@@ -81,25 +98,25 @@ impl Reads {
         // not keep a read waiting.
         let client = self.daemon.client().await.map_err(|_| ReadError::Away)?;
         // Of an ended one the daemon tells also what is missing at its end.
-        let request = request(key, after, is_ended);
+        let request = FollowRequest {
+            limit_bytes: enough.0 as u64,
+            ..request(key, after, is_ended)
+        };
         let mut follow = client.follow(request).with_patience(Duration::ZERO);
         let mut batch = Batch {
             cursor: after.to_owned(),
             ..Batch::default()
         };
         let mut size = 0;
-        while size < ENOUGH {
+        while size < enough.0 {
             match follow.next().await {
                 Ok(Some(Item::Events(mut events))) => {
                     self.daemon.heard(&Item::Live);
+                    size += events.iter().map(|it| it.line.len()).sum::<usize>();
                     if batch.segments.is_empty() {
                         forget_told(&mut events, &batch.cursor);
                     }
                     follow.cursor().clone_into(&mut batch.cursor);
-                    size += events
-                        .iter()
-                        .map(|it| it.line.len() + it.cursor.len())
-                        .sum::<usize>();
                     let segments = encode(&events);
                     batch.terminal = segments.last().is_some_and(Segment::is_terminal);
                     batch.segments.extend(segments);
@@ -166,5 +183,21 @@ pub(super) fn request(key: &Key, after: &str, follow: bool) -> FollowRequest {
         after: after.to_owned(),
         follow,
         skip_ended: false,
+        limit_bytes: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_reads_on_reads_more_at_a_time_and_never_more_than_the_bound() {
+        let mut sizes = vec![Size::FIRST];
+        for _ in 0..5 {
+            sizes.push(sizes[sizes.len() - 1].more());
+        }
+        let kib: Vec<_> = sizes.iter().map(|size| size.0 / 1024).collect();
+        assert_eq!(kib, [64, 128, 256, 512, 512, 512]);
     }
 }

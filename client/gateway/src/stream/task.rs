@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use super::body::EventBody;
 use super::frame::object;
 use super::query::Asked;
-use super::read::{ReadError, is_malformed};
+use super::read::{ReadError, Size, is_malformed};
 use super::target::{Target, TargetError};
 use super::viewer::{Begin, Viewer};
 use super::{Streams, special};
@@ -67,7 +67,7 @@ impl Streams {
         }
         let first = self
             .reads
-            .read(&found.key, &target.after, found.is_ended)
+            .read(&found.key, &target.after, found.is_ended, Size::FIRST)
             .await;
         match &first {
             Err(ReadError::Cursor(status)) if is_malformed(status) => {

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::absent::Log;
 use super::body::Outlet;
 use super::hub::{Joined, Upstream};
-use super::read::{Batch, ReadError};
+use super::read::{Batch, ReadError, Size};
 use super::ring::Taken;
 use super::target::{Found, Target, TargetError};
 use super::{Streams, special};
@@ -191,6 +191,7 @@ impl Viewer {
         let mut log = Log::new(&found, &cursor);
         // Holds the upstream between two turns.
         let mut fresh = None;
+        let mut size = Size::FIRST;
         loop {
             let mut joined = fresh.take().or_else(|| streams.hubs.peek(&found.key));
             if let Some(there) = &mut joined
@@ -198,6 +199,7 @@ impl Viewer {
             {
                 // Of an earlier place by the time the ring is left.
                 first = None;
+                size = Size::FIRST;
                 match self.in_ring(there, &found, &mut cursor, &mut log).await {
                     Some(end) => return end,
                     None => continue,
@@ -208,7 +210,9 @@ impl Viewer {
                 Some(read) => read,
                 None => {
                     let (key, is_ended) = (&found.key, found.is_ended);
-                    streams.reads.read(key, &cursor, is_ended).await
+                    let read = streams.reads.read(key, &cursor, is_ended, size).await;
+                    size = size.more();
+                    read
                 }
             };
             let at_end = match read {

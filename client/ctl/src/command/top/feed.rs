@@ -219,6 +219,7 @@ async fn follow(client: Client, key: Key, number: u64, tell: mpsc::Sender<Told>)
         after,
         follow: true,
         skip_ended: false,
+        limit_bytes: 0,
     };
     let mut stream = client.follow(request).with_patience(PATIENCE);
     loop {

@@ -12,7 +12,7 @@ use super::log_line;
 use super::script::{Piece, Script, Sizes};
 
 /// Longest answer that is kept of a run.
-const RESPONSE_LIMIT: usize = 2_000_000;
+const RESPONSE_LIMIT: usize = 64 * 1024;
 
 /// Any bytes give valid lines and one end, the same however the bytes were cut into chunks.
 ///

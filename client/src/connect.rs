@@ -21,6 +21,8 @@ const PING_EVERY: Duration = Duration::from_secs(60);
 const PING_WITHIN: Duration = Duration::from_secs(20);
 /// A batch is at most 256 KiB, a longer line 1 MiB; the rest is for other streams beside it.
 const WINDOW: u32 = 2 * 1024 * 1024;
+/// A message of a log's lines in one frame or two, where 16 KiB are usual.
+const FRAME: u32 = 128 * 1024;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -146,6 +148,7 @@ fn endpoint() -> Endpoint {
         .keep_alive_timeout(PING_WITHIN)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW * 2)
+        .max_frame_size(FRAME)
 }
 
 /// Hands out the stream that is open already, and dials again for every later connection.

@@ -22,6 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Lines travel as shared bytes: a batch is cut out of the log without a copy per line.
     tonic_prost_build::configure()
         .bytes(".steroids.v1.Event.line")
+        .bytes(".steroids.v1.Piece.lines")
         .bytes(".steroids.v1.TimelineResponse.entries")
         .codec_path("crate::codec::SizedCodec")
         .compile_fds(descriptors)?;

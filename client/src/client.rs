@@ -171,8 +171,12 @@ impl Client {
         Follow::new(self.clone(), request)
     }
 
-    /// One connection's worth of following: what [`Follow`] is made of.
-    pub(crate) async fn follow_once(
+    /// One connection's worth of following: what [`Follow`] is made of, and all there is where pieces
+    /// are asked for.
+    ///
+    /// # Errors
+    /// What the daemon says, or that it is not there.
+    pub async fn follow_once(
         &self,
         request: v1::FollowRequest,
     ) -> Answer<Streaming<v1::FollowResponse>> {

@@ -18,5 +18,5 @@ pub use client::Client;
 pub use connect::{ConnectError, connect};
 pub use follow::{Follow, FollowError, Item};
 pub use refusal::Refusal;
-pub use splice::{Splice, splice, unspliced};
+pub use splice::{Splice, splice, splice_invocation, unspliced};
 pub use steroids_proto::v1;

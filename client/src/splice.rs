@@ -22,6 +22,9 @@ pub enum Splice {
 /// damaged) has no place for anything and stays as it is.
 pub fn splice(event: &Event, what: Splice, out: &mut impl BufMut) {
     let line = &event.line;
+    if what == Splice::Invocation {
+        return splice_invocation(line, event.invocation_id, out);
+    }
     // Blanks before an object are another tool's; an object without its place would look like one
     // that is no line of a log.
     let rest = match (what, line.trim_ascii_start().strip_prefix(b"{")) {
@@ -31,12 +34,30 @@ pub fn splice(event: &Event, what: Splice, out: &mut impl BufMut) {
         }
         (_, Some(rest)) => rest,
     };
-    out.put_slice(b"{\"invocationId\":");
-    out.put_slice(itoa::Buffer::new().format(event.invocation_id).as_bytes());
-    if what == Splice::Project {
-        let project = serde_json::Value::from(event.project.as_str());
-        out.put_slice(format!(",\"project\":{project}").as_bytes());
+    let project = serde_json::Value::from(event.project.as_str());
+    put_head(event.invocation_id, out);
+    out.put_slice(format!(",\"project\":{project}").as_bytes());
+    put_rest(rest, out);
+}
+
+/// As [`splice`] with [`Splice::Invocation`], for a line that is no event by itself.
+pub fn splice_invocation(line: &[u8], invocation: i64, out: &mut impl BufMut) {
+    match line.trim_ascii_start().strip_prefix(b"{") {
+        None => out.put_slice(line),
+        Some(rest) => {
+            put_head(invocation, out);
+            put_rest(rest, out);
+        }
     }
+}
+
+fn put_head(invocation: i64, out: &mut impl BufMut) {
+    out.put_slice(b"{\"invocationId\":");
+    out.put_slice(itoa::Buffer::new().format(invocation).as_bytes());
+}
+
+/// What comes behind a line's opening brace.
+fn put_rest(rest: &[u8], out: &mut impl BufMut) {
     if rest.trim_ascii() != b"}" {
         out.put_u8(b',');
     }

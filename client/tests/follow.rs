@@ -42,6 +42,7 @@ fn request(follow: bool) -> v1::FollowRequest {
         follow,
         skip_ended: false,
         limit_bytes: 0,
+        pieces: false,
     }
 }
 
@@ -105,6 +106,7 @@ async fn a_stream_broken_before_its_first_event_goes_on_where_it_began() {
     let mut follow = client(&fake).await.follow(v1::FollowRequest {
         skip_ended: true,
         limit_bytes: 0,
+        pieces: false,
         ..request(true)
     });
     while !matches!(

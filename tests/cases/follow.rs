@@ -62,6 +62,38 @@ async fn a_bounded_part_ends_by_itself_and_parts_make_the_whole() {
 }
 
 #[tokio::test]
+async fn a_log_in_pieces_has_the_bytes_and_the_cursors_of_its_events() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let rpc = daemon.rpc().await;
+    let words = ["flood", "--lines", "2000", "--bytes", "200"];
+    let agent = rpc.start_fake(&ctl.project(), "T1", &words).await;
+    rpc.ended(&ctl.project(), agent.id).await;
+    let selector = rpc::invocation(&ctl.project(), agent.id);
+    let events = rpc.follow(selector.clone(), "", true).await;
+    let events = events.rest().await.unwrap();
+    // From the start, and from behind the first event.
+    for (after, events) in [("", &events[..]), (&*events[0].cursor, &events[1..])] {
+        let pieces = rpc.pieces(selector.clone(), after).await;
+        assert!(pieces.len() > 1, "{}", pieces.len());
+        let (mut lines, mut cursors) = (Vec::new(), Vec::new());
+        for piece in &pieces {
+            assert_eq!(piece.invocation_id, agent.id);
+            let newlines = (0..piece.lines.len()).filter(|at| piece.lines[*at] == b'\n');
+            let behind = newlines.map(|at| piece.first + at as u64 + 1);
+            cursors.extend(behind.map(|offset| format!("{}{offset}", piece.cursor_base)));
+            lines.extend_from_slice(&piece.lines);
+        }
+        assert_eq!(lines, rpc::bytes(events));
+        let theirs: Vec<_> = events.iter().map(|event| event.cursor.clone()).collect();
+        assert_eq!(cursors, theirs);
+        let (last, end) = (pieces.last().unwrap(), events.last().unwrap());
+        assert_eq!((&last.r#type, last.ts), (&end.r#type, end.ts));
+    }
+}
+
+#[tokio::test]
 async fn a_cursor_that_cannot_be_honoured_is_refused_or_told_as_a_gap() {
     let home = Home::new();
     let daemon = Daemon::start(&home).await;

@@ -208,6 +208,7 @@ async fn a_stream_that_skips_what_ended_begins_with_what_runs_and_loses_nothing_
             follow: true,
             skip_ended: true,
             limit_bytes: 0,
+            pieces: false,
             ..Default::default()
         };
         let stream = within("Follow", rpc.invocations().follow(request)).await;

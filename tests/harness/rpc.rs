@@ -283,6 +283,7 @@ impl Rpc {
             follow,
             skip_ended: false,
             limit_bytes: 0,
+            pieces: false,
         };
         self.followed(request).await
     }
@@ -301,10 +302,34 @@ impl Rpc {
             follow,
             skip_ended: false,
             limit_bytes,
+            pieces: false,
         };
         let followed = self.followed(request).await;
         let followed = followed.unwrap_or_else(|status| panic!("Follow: {status:?}"));
         followed.rest().await.expect("a bounded stream has an end")
+    }
+
+    /// All of an ended invocation's log behind the cursor, in pieces.
+    pub async fn pieces(&self, selector: Selector, after: &str) -> Vec<v1::Piece> {
+        let request = v1::FollowRequest {
+            selector: Some(selector),
+            after: after.to_owned(),
+            follow: true,
+            skip_ended: false,
+            limit_bytes: 0,
+            pieces: true,
+        };
+        let answer = within("Follow", self.invocations().follow(request)).await;
+        let mut stream = answer.expect("Follow is served").into_inner();
+        let mut pieces = Vec::new();
+        while let Some(batch) = within("a piece", stream.message())
+            .await
+            .expect("the stream does not break")
+        {
+            assert_eq!(batch.events, []);
+            pieces.extend(batch.piece);
+        }
+        pieces
     }
 
     async fn followed(&self, request: v1::FollowRequest) -> Result<Followed, Status> {

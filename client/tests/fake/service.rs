@@ -223,6 +223,7 @@ async fn follow(
         let beginning = v1::FollowResponse {
             events: Vec::new(),
             cursor: format!("c{from}"),
+            piece: None,
         };
         if tell.send(Ok(beginning)).await.is_err() {
             return;
@@ -265,6 +266,7 @@ async fn follow(
                 .send(Ok(v1::FollowResponse {
                     events,
                     cursor: String::new(),
+                    piece: None,
                 }))
                 .await
                 .is_err()

@@ -30,6 +30,23 @@ pub struct Event {
     pub line: Bytes,
 }
 
+/// Some lines of one log, in one piece of memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// The lines, each with its newline.
+    pub lines: Bytes,
+    /// A cursor behind one of them, without the offset that it ends with.
+    pub cursor_base: String,
+    /// Where the first of them begins.
+    pub first: Offset,
+    /// Whose log it is.
+    pub invocation: InvocationId,
+    /// Of the last line: epoch milliseconds; 0 if it tells none.
+    pub ts: i64,
+    /// The last line's type; empty if it is no JSON object with a type.
+    pub kind: String,
+}
+
 /// What was read and not yet handed on.
 #[derive(Debug)]
 pub(super) struct Pending {
@@ -63,6 +80,37 @@ pub(super) enum End {
 }
 
 impl Pending {
+    /// Takes all of it, to its terminal line.
+    pub(super) fn take_piece(&mut self, template: &Template) -> (Piece, End) {
+        let (all, first) = (self.batch.bytes.clone(), self.batch.first);
+        let (mut last, mut end, mut upto) = (&all[..0], End::Enough, 0);
+        for newline in memchr::memchr_iter(b'\n', &all) {
+            last = &all[upto..newline];
+            upto = newline + 1;
+            if self.is_ours && peek(last).is_some_and(|(_, kind)| is_terminal(&kind)) {
+                end = End::Terminal;
+                break;
+            }
+        }
+        self.batch.advance(first.after(upto));
+        let (ts, kind) = peek(last).map_or((0, String::new()), |(ts, kind)| (ts, kind.into()));
+        let cursor = template.at(Some(Position {
+            offset: first.after(upto),
+            ..self.position
+        }));
+        let piece = Piece {
+            lines: all.slice(..upto),
+            cursor_base: cursor
+                .trim_end_matches(|c: char| c.is_ascii_digit())
+                .to_owned(),
+            first,
+            invocation: self.id,
+            ts,
+            kind,
+        };
+        (piece, end)
+    }
+
     /// Takes the next events off, up to [`BATCH`] with all that is sent along; `names` is what
     /// naming the project costs each.
     pub(super) fn drain(

@@ -45,7 +45,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub use error::FollowError;
-pub use event::Event;
+pub use event::{Event, Piece};
 pub use open::Begin;
 
 use crate::domain::InvocationId;
@@ -128,6 +128,21 @@ enum Form {
 /// Any one of the things waited for.
 type Wait<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
+/// What a follower gives where pieces are as good as events.
+#[derive(Debug)]
+pub enum Portion {
+    /// Lines that need no more than their cursors.
+    Piece(Piece),
+    /// What is told one by one: gaps, and lines that are looked at first.
+    Events(Vec<Event>),
+}
+
+enum More {
+    Lines,
+    Gap(Event),
+    End,
+}
+
 enum Advance {
     Lines,
     Gap(Event),
@@ -144,12 +159,38 @@ impl Follower {
             if let Some(events) = self.drain() {
                 return Ok(Some(events));
             }
+            match self.more().await? {
+                More::Lines => {}
+                More::Gap(event) => return Ok(Some(vec![event])),
+                More::End => return Ok(None),
+            }
+        }
+    }
+
+    /// As [`Follower::next`], in pieces of at most 64 KiB (or one longer line) where one invocation is
+    /// followed.
+    pub async fn next_portion(&mut self) -> Result<Option<Portion>, FollowError> {
+        loop {
+            if let Some(portion) = self.drain_portion() {
+                return Ok(Some(portion));
+            }
+            match self.more().await? {
+                More::Lines => {}
+                More::Gap(event) => return Ok(Some(Portion::Events(vec![event]))),
+                More::End => return Ok(None),
+            }
+        }
+    }
+
+    // Waits until there are lines to hand on, or a gap to tell of, or nothing more.
+    async fn more(&mut self) -> Result<More, FollowError> {
+        loop {
             if self.is_done {
-                return Ok(None);
+                return Ok(More::End);
             }
             match self.advance().await? {
-                Advance::Lines => {}
-                Advance::Gap(event) => return Ok(Some(vec![event])),
+                Advance::Lines => return Ok(More::Lines),
+                Advance::Gap(event) => return Ok(More::Gap(event)),
                 Advance::Nothing if self.is_done => {}
                 Advance::Nothing if matches!(self.extent, Extent::Whole) => self.wait().await,
                 Advance::Nothing => self.is_done = true,
@@ -354,6 +395,21 @@ impl Follower {
         } else {
             FOREIGN_POLL
         })
+    }
+
+    // Hands the batch read last on as it is, where nothing has to be said of each line.
+    fn drain_portion(&mut self) -> Option<Portion> {
+        let pending = self.pending.as_ref()?;
+        if pending.is_held_to_ours || !matches!(self.form, Form::Invocation) {
+            return self.drain().map(Portion::Events);
+        }
+        let mut pending = self.pending.take()?;
+        let template = self.template(pending.stream, pending.id);
+        let (piece, end) = pending.take_piece(&template);
+        if end == End::Terminal {
+            self.end_tail(pending.stream, pending.id);
+        }
+        (!piece.lines.is_empty()).then_some(Portion::Piece(piece))
     }
 
     // Makes events of the batch read last, as many as fit; None if none is left.

@@ -198,6 +198,7 @@ async fn an_open_stream_is_told_to_resume_when_the_daemon_ends() {
         follow: true,
         skip_ended: false,
         limit_bytes: 0,
+        pieces: false,
     };
     let mut follow = invocations.follow(request).await.unwrap().into_inner();
     let mut client = DaemonClient::new(daemon.connect().await);

@@ -9,7 +9,7 @@ use tonic::Status;
 use super::refusal::invalid;
 use super::stream::Source;
 use super::{Service, convert, status};
-use crate::follow::{Begin, Event, Follower, Selector};
+use crate::follow::{Begin, Event, Follower, Piece, Portion, Selector};
 
 /// Longer than any cursor of ours.
 const CURSOR_MAX: usize = 4096;
@@ -19,6 +19,8 @@ pub(super) struct Following {
     follower: Follower,
     /// Where the selector spans projects, each event names its own.
     names_project: bool,
+    /// The client takes pieces.
+    pieces: bool,
     /// How many bytes of lines may still be given, where that is bounded.
     left: Option<u64>,
     /// Where it begins, if the client is to know that before there is an event.
@@ -62,6 +64,7 @@ impl Following {
         Ok(Following {
             follower,
             names_project,
+            pieces: request.pieces,
             left: Some(request.limit_bytes).filter(|limit| *limit > 0),
             beginning,
         })
@@ -81,6 +84,17 @@ impl Following {
             line: event.line,
             project,
         }
+    }
+}
+
+fn shown_piece(piece: Piece) -> v1::Piece {
+    v1::Piece {
+        lines: piece.lines,
+        cursor_base: piece.cursor_base,
+        first: piece.first.get(),
+        invocation_id: piece.invocation.get(),
+        ts: piece.ts,
+        r#type: piece.kind,
     }
 }
 
@@ -105,11 +119,14 @@ impl Source for Following {
     type Batch = v1::FollowResponse;
 
     fn size(batch: &v1::FollowResponse) -> usize {
-        batch.events.iter().map(|event| event.line.len()).sum()
+        let events = batch.events.iter().map(|event| event.line.len());
+        let piece = batch.piece.iter().map(|piece| piece.lines.len());
+        events.chain(piece).sum()
     }
 
     fn events(batch: &v1::FollowResponse) -> usize {
-        batch.events.len()
+        let lines = |piece: &v1::Piece| memchr::memchr_iter(b'\n', &piece.lines).count();
+        batch.events.len() + batch.piece.as_ref().map_or(0, lines)
     }
 
     fn places(&self) -> Vec<(PathBuf, u64)> {
@@ -119,17 +136,32 @@ impl Source for Following {
     async fn next(&mut self) -> Result<Option<v1::FollowResponse>, Status> {
         if let Some(cursor) = self.beginning.take() {
             let events = Vec::new();
-            return Ok(Some(v1::FollowResponse { events, cursor }));
+            let piece = None;
+            return Ok(Some(v1::FollowResponse {
+                events,
+                cursor,
+                piece,
+            }));
         }
         if self.left == Some(0) {
             return Ok(None);
         }
-        let Some(events) = self.follower.next().await.map_err(status::follow)? else {
-            return Ok(None);
+        let portion = if self.pieces {
+            self.follower.next_portion().await
+        } else {
+            let events = self.follower.next().await;
+            events.map(|events| events.map(Portion::Events))
         };
-        let batch = v1::FollowResponse {
-            events: events.into_iter().map(|event| self.shown(event)).collect(),
-            cursor: String::new(),
+        let batch = match portion.map_err(status::follow)? {
+            None => return Ok(None),
+            Some(Portion::Piece(piece)) => v1::FollowResponse {
+                piece: Some(shown_piece(piece)),
+                ..Default::default()
+            },
+            Some(Portion::Events(events)) => v1::FollowResponse {
+                events: events.into_iter().map(|event| self.shown(event)).collect(),
+                ..Default::default()
+            },
         };
         if let Some(left) = &mut self.left {
             *left = left.saturating_sub(Following::size(&batch) as u64);

@@ -204,6 +204,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failu
             follow: true,
             skip_ended: false,
             limit_bytes: 0,
+            pieces: false,
         },
         scope: Scope::Invocation {
             id: invocation.id,

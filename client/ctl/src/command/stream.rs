@@ -69,6 +69,7 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
             follow: !args.no_follow,
             skip_ended: false,
             limit_bytes: 0,
+            pieces: false,
         },
         scope,
         raw: args.raw,

@@ -6,8 +6,8 @@
 //! space means the same.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use steroids_client::v1::Event;
-use steroids_client::{Splice, splice};
+use steroids_client::splice_invocation;
+use steroids_client::v1::{Event, Piece};
 
 /// Frames of one buffer: what a viewer that stalls keeps from being freed, and about what a socket
 /// takes at once. A longer frame has a buffer to itself.
@@ -31,6 +31,9 @@ struct Mark {
     ts: i64,
     is_terminal: bool,
 }
+
+/// More than what a frame has beside its id and its line.
+const AROUND: usize = 64;
 
 const ID: &[u8] = b"id: ";
 const DATA: &[u8] = b"data: ";
@@ -84,33 +87,94 @@ impl Segment {
 
 /// Makes frames of events, with the ids given.
 pub(super) fn encode_as<'a>(events: impl Iterator<Item = (&'a str, &'a Event)>) -> Vec<Segment> {
-    let mut segments = Vec::new();
-    let mut bytes = BytesMut::new();
-    let mut marks: Vec<Mark> = Vec::new();
+    let mut maker = Maker::default();
     for (id, event) in events {
-        let size = id.len() + event.line.len() + 64;
-        if !marks.is_empty() && (bytes.len() + size > SEGMENT || marks.len() == SEGMENT_FRAMES) {
-            segments.push(Segment {
-                bytes: bytes.split().freeze(),
-                marks: std::mem::take(&mut marks),
-            });
-        }
-        bytes.reserve(size);
-        let id = put(id, event, &mut bytes);
-        marks.push(Mark {
-            end: bytes.len(),
+        let size = id.len() + event.line.len() + AROUND;
+        let out = maker.room(size, size);
+        let id = put(id, &event.line, event.invocation_id, out);
+        maker.mark(id, event.ts, is_terminal(&event.r#type));
+    }
+    maker.done()
+}
+
+/// Makes frames of lines that came in a piece. Time and type are told of the last alone.
+pub(super) fn encode_piece(piece: &Piece) -> Vec<Segment> {
+    let mut maker = Maker::default();
+    let mut id = piece.cursor_base.clone().into_bytes();
+    let base = id.len();
+    let mut begin = 0;
+    for newline in memchr::memchr_iter(b'\n', &piece.lines) {
+        let line = &piece.lines[begin..newline];
+        begin = newline + 1;
+        let offset = piece.first.saturating_add(begin as u64);
+        id.truncate(base);
+        id.extend_from_slice(itoa::Buffer::new().format(offset).as_bytes());
+        let size = id.len() + line.len() + AROUND;
+        // Mostly there are more to come: what they take is asked for once.
+        let rest = piece.lines.len() - newline;
+        let out = maker.room(size, size + (rest + rest / 2).min(SEGMENT));
+        let shown = str::from_utf8(&id).unwrap_or_default();
+        let id = put(shown, line, piece.invocation_id, out);
+        let is_last = begin == piece.lines.len();
+        maker.mark(
             id,
-            ts: event.ts,
-            is_terminal: is_terminal(&event.r#type),
+            if is_last { piece.ts } else { 0 },
+            is_last && is_terminal(&piece.r#type),
+        );
+    }
+    maker.done()
+}
+
+/// The cursor behind all lines of a piece.
+pub(super) fn cursor_behind(piece: &Piece) -> String {
+    let behind = piece.first.saturating_add(piece.lines.len() as u64);
+    format!("{}{behind}", piece.cursor_base)
+}
+
+/// Segments in the making.
+#[derive(Default)]
+struct Maker {
+    segments: Vec<Segment>,
+    bytes: BytesMut,
+    marks: Vec<Mark>,
+}
+
+impl Maker {
+    /// Where a frame of this size goes; a new segment has room for `all`.
+    fn room(&mut self, size: usize, all: usize) -> &mut BytesMut {
+        let is_full = self.bytes.len() + size > SEGMENT || self.marks.len() == SEGMENT_FRAMES;
+        if is_full && !self.marks.is_empty() {
+            self.cut();
+        }
+        let wanted = if self.marks.is_empty() { all } else { size };
+        self.bytes.reserve(wanted);
+        &mut self.bytes
+    }
+
+    /// The frame ends here.
+    fn mark(&mut self, id: usize, ts: i64, is_terminal: bool) {
+        let end = self.bytes.len();
+        self.marks.push(Mark {
+            end,
+            id,
+            ts,
+            is_terminal,
         });
     }
-    if !marks.is_empty() {
-        segments.push(Segment {
-            bytes: bytes.freeze(),
-            marks,
+
+    fn cut(&mut self) {
+        self.segments.push(Segment {
+            bytes: std::mem::take(&mut self.bytes).freeze(),
+            marks: std::mem::take(&mut self.marks),
         });
     }
-    segments
+
+    fn done(mut self) -> Vec<Segment> {
+        if !self.marks.is_empty() {
+            self.cut();
+        }
+        self.segments
+    }
 }
 
 /// The types of a log's last line.
@@ -135,7 +199,7 @@ pub(super) const fn comment(frame: &'static str) -> Bytes {
 }
 
 /// Appends a frame; the length of its id.
-fn put(id: &str, event: &Event, out: &mut BytesMut) -> usize {
+fn put(id: &str, line: &[u8], invocation: i64, out: &mut BytesMut) -> usize {
     // An id with one of these would be ignored, or end the frame.
     let is_safe = memchr::memchr3(b'\0', b'\r', b'\n', id.as_bytes()).is_none();
     let id = if is_safe { id } else { "" };
@@ -145,15 +209,15 @@ fn put(id: &str, event: &Event, out: &mut BytesMut) -> usize {
         out.put_u8(b'\n');
     }
     out.put_slice(DATA);
-    put_line(event, out);
+    put_line(line, invocation, out);
     out.put_slice(b"\n\n");
     id.len()
 }
 
 /// Appends the line with its invocation in it.
-fn put_line(event: &Event, out: &mut BytesMut) {
+fn put_line(line: &[u8], invocation: i64, out: &mut BytesMut) {
     let start = out.len();
-    splice(event, Splice::Invocation, out);
+    splice_invocation(line, invocation, out);
     if out.ends_with(b"\r") {
         out.truncate(out.len() - 1);
     }
@@ -191,6 +255,37 @@ mod tests {
         );
         assert_eq!(framed("c", b"{}"), "id: c\ndata: {\"invocationId\":12}\n\n");
         assert_eq!(framed("c", b"plain"), "id: c\ndata: plain\n\n");
+    }
+
+    #[test]
+    fn a_piece_gives_the_frames_that_its_events_would() {
+        let lines: Vec<Vec<u8>> = (0..3_000)
+            .map(|n| format!("{{\"ts\":{n},\"msg\":\"{}\"}}\r", "x".repeat(n % 300)).into_bytes())
+            .collect();
+        let (mut events, mut bytes, first) = (Vec::new(), Vec::new(), 4_000_u64);
+        for line in &lines {
+            bytes.extend_from_slice(line);
+            bytes.push(b'\n');
+            let behind = first + bytes.len() as u64;
+            events.push(event(&format!("12:0:{behind}"), line));
+        }
+        let piece = Piece {
+            lines: bytes.into(),
+            cursor_base: "12:0:".to_owned(),
+            first,
+            invocation_id: 12,
+            ts: 5,
+            r#type: "complete".to_owned(),
+        };
+        let (ours, theirs) = (encode_piece(&piece), encode(&events));
+        let all = |segments: &[Segment]| -> Vec<u8> {
+            segments.iter().flat_map(|it| it.bytes.to_vec()).collect()
+        };
+        assert_eq!(all(&ours), all(&theirs));
+        let last = ours.last().unwrap();
+        assert!(last.is_terminal() && last.last_ts() == 5);
+        assert!(!ours[0].is_terminal());
+        assert_eq!(last.last_cursor(), Some(&*cursor_behind(&piece)));
     }
 
     #[test]

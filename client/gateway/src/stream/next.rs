@@ -84,6 +84,7 @@ impl Nexts {
                     follow: true,
                     skip_ended: true,
                     limit_bytes: 0,
+                    pieces: false,
                 };
                 let mut follow = lease.client.follow(request).with_patience(Duration::ZERO);
                 let mut newest = 0;

@@ -229,6 +229,7 @@ impl Wide {
             follow: is_live,
             skip_ended: self.place.cursor.is_empty(),
             limit_bytes: 0,
+            pieces: false,
         };
         let mut follow = lease.client.follow(request).with_patience(Duration::ZERO);
         // The first item says that it is open.

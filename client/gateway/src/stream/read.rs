@@ -5,14 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use steroids_client::v1::follow_request::Selector;
-use steroids_client::v1::{Event, FollowRequest, InvocationSelector};
-use steroids_client::{FollowError, Item, Refusal};
+use steroids_client::v1::{Event, FollowRequest, FollowResponse, InvocationSelector};
+use steroids_client::{Item, Refusal};
 use tokio::sync::Semaphore;
 use tonic::{Code, Status};
 
-use super::frame::{Segment, encode};
+use super::frame::{Segment, cursor_behind, encode, encode_piece};
 use super::hub::Key;
 use crate::Daemon;
+
+/// A daemon that takes a connection and then says nothing is as one that is away.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How much is read at a time. A stream of the daemon's is opened for each read, so who reads much
 /// reads more at a time; one that stalls holds no more than that. One more message of the daemon's may
@@ -71,6 +74,32 @@ impl Batch {
     pub(super) fn is_over(&self) -> bool {
         self.at_end && self.segments.is_empty()
     }
+
+    /// Adds what came next; how many bytes of lines that were.
+    fn take(&mut self, answer: FollowResponse) -> usize {
+        let mut events = answer.events;
+        let mut size: usize = events.iter().map(|it| it.line.len()).sum();
+        if self.segments.is_empty() {
+            forget_told(&mut events, &self.cursor);
+        }
+        if let Some(last) = events.iter().rev().find(|it| !it.cursor.is_empty()) {
+            last.cursor.clone_into(&mut self.cursor);
+        }
+        self.add(encode(&events));
+        if let Some(piece) = &answer.piece {
+            size += piece.lines.len();
+            self.cursor = cursor_behind(piece);
+            self.add(encode_piece(piece));
+        }
+        size
+    }
+
+    fn add(&mut self, segments: Vec<Segment>) {
+        if let Some(last) = segments.last() {
+            self.terminal = last.is_terminal();
+        }
+        self.segments.extend(segments);
+    }
 }
 
 // === impl Reads ===
@@ -100,49 +129,44 @@ impl Reads {
         // Of an ended one the daemon tells also what is missing at its end.
         let request = FollowRequest {
             limit_bytes: enough.0 as u64,
+            pieces: true,
             ..request(key, after, is_ended)
         };
-        let mut follow = client.follow(request).with_patience(Duration::ZERO);
+        let opened = tokio::time::timeout(OPEN_TIMEOUT, client.follow_once(request)).await;
+        let silent = || Err(Status::unavailable("the daemon does not answer"));
+        let mut stream = self.heard(opened.unwrap_or_else(|_| silent()))?;
         let mut batch = Batch {
             cursor: after.to_owned(),
             ..Batch::default()
         };
         let mut size = 0;
         while size < enough.0 {
-            match follow.next().await {
-                Ok(Some(Item::Events(mut events))) => {
-                    self.daemon.heard(&Item::Live);
-                    size += events.iter().map(|it| it.line.len()).sum::<usize>();
-                    if batch.segments.is_empty() {
-                        forget_told(&mut events, &batch.cursor);
-                    }
-                    follow.cursor().clone_into(&mut batch.cursor);
-                    let segments = encode(&events);
-                    batch.terminal = segments.last().is_some_and(Segment::is_terminal);
-                    batch.segments.extend(segments);
-                }
-                Ok(Some(item)) => self.daemon.heard(&item),
+            match self.heard(stream.message().await) {
+                Ok(Some(answer)) => size += batch.take(answer),
                 Ok(None) => {
                     batch.at_end = true;
                     break;
                 }
-                Err(error) => return self.broke(batch, error),
+                Err(error) if batch.segments.is_empty() => return Err(error),
+                // What came before a break is as good as any.
+                Err(_) => break,
             }
         }
         Ok(batch)
     }
 
-    /// What came before a break is as good as any.
-    fn broke(&self, batch: Batch, error: FollowError) -> Result<Batch, ReadError> {
-        let (status, error) = match error {
-            FollowError::Away { last, .. } => (last.clone(), ReadError::Away),
-            FollowError::Refused(status) => (status.clone(), why(status)),
-        };
-        let _ = self.daemon.noted::<()>(Err(*status));
-        if batch.segments.is_empty() {
-            return Err(error);
+    /// Notes what an answer says of the daemon.
+    fn heard<T>(&self, answer: Result<T, Status>) -> Result<T, ReadError> {
+        match answer {
+            Ok(answer) => {
+                self.daemon.heard(&Item::Live);
+                Ok(answer)
+            }
+            Err(status) => {
+                let _ = self.daemon.noted::<()>(Err(status.clone()));
+                Err(why(Box::new(status)))
+            }
         }
-        Ok(batch)
     }
 }
 
@@ -184,6 +208,7 @@ pub(super) fn request(key: &Key, after: &str, follow: bool) -> FollowRequest {
         follow,
         skip_ended: false,
         limit_bytes: 0,
+        pieces: false,
     }
 }
 

@@ -220,6 +220,7 @@ async fn follow(client: Client, key: Key, number: u64, tell: mpsc::Sender<Told>)
         follow: true,
         skip_ended: false,
         limit_bytes: 0,
+        pieces: false,
     };
     let mut stream = client.follow(request).with_patience(PATIENCE);
     loop {

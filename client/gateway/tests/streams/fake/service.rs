@@ -177,6 +177,7 @@ impl Follower {
             let begin = v1::FollowResponse {
                 events: Vec::new(),
                 cursor: self.cursor(),
+                piece: None,
             };
             let _ = tell.send(Ok(begin)).await;
         }
@@ -185,7 +186,11 @@ impl Follower {
             let (events, is_over) = self.look(&shared.world());
             let is_idle = events.is_empty();
             let cursor = String::new();
-            let answer = v1::FollowResponse { events, cursor };
+            let answer = v1::FollowResponse {
+                events,
+                cursor,
+                piece: None,
+            };
             if !is_idle && tell.send(Ok(answer)).await.is_err() {
                 break;
             }

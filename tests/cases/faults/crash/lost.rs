@@ -74,7 +74,12 @@ async fn daemon_shim_and_provider_killed_together_leave_a_whole_log_and_a_lost_r
     let (mut daemon, ctl, _agent, row) = agent(&home).await;
     let shim = home.shim(&row.uuid);
     let agent = i32::try_from(row.pid.unwrap()).unwrap();
-    for pid in [daemon.pid(), shim, agent] {
+    // Nobody sees another's end: a provider goes with its shim, and a shim writes down how its
+    // provider ended.
+    for pid in [daemon.pid(), shim] {
+        signal(pid, Signal::STOP);
+    }
+    for pid in [agent, shim, daemon.pid()] {
         signal(pid, Signal::KILL);
     }
     daemon.ended().await;

@@ -101,7 +101,7 @@ impl Launcher for ForkLauncher {
         Box::pin(self.run(&order.dir))
     }
 
-    fn is_stopping(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+    fn is_stopping(&self) -> Pin<Box<dyn Future<Output = Option<bool>> + Send + '_>> {
         Box::pin(self.manager.is_stopping())
     }
 

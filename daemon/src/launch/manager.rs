@@ -5,11 +5,13 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use steroids_shim::cgroup;
 use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
 
 /// The oldest that is known to do what is wanted of it.
 pub const OLDEST: u32 = 252;
@@ -32,10 +34,15 @@ const NEEDED: [&str; 5] = [
 /// Where lingering users are noted.
 const LINGER: &str = "/var/lib/systemd/linger";
 
+/// When it was asked, and what it said.
+type Told = (Instant, Option<bool>);
+
 /// How it is asked.
 #[derive(Debug, Clone)]
 pub struct Manager {
     environment: Vec<(OsString, OsString)>,
+    /// What it last said of the host's going down, and when. Held while it is asked.
+    told: Arc<Mutex<Option<Told>>>,
 }
 
 /// What it said of itself.
@@ -68,6 +75,7 @@ impl Manager {
         let needed = environment.iter().filter(|(name, _)| is_needed(name));
         Manager {
             environment: needed.cloned().collect(),
+            told: Arc::default(),
         }
     }
 
@@ -121,22 +129,40 @@ impl Manager {
         }
     }
 
-    /// Whether the host goes down, or the user's session ends.
-    pub async fn is_stopping(&self) -> bool {
-        let has_own = self.socket().is_ok_and(|socket| socket.exists());
-        let has_system = Path::new("/run/systemd/system").exists();
-        let own = async { has_own && self.says_stopping(&["--user"]).await };
-        let system = async { has_system && self.says_stopping(&[]).await };
-        let (own, system) = tokio::join!(own, system);
-        own || system
+    /// Whether the host goes down, or the user's session ends; `None` if that could not be told. Many may
+    /// want to know it at once, at a moment when the host is busy: they are told the same.
+    pub async fn is_stopping(&self) -> Option<bool> {
+        let mut told = self.told.lock().await;
+        if let Some((at, answer)) = *told
+            && at.elapsed() < LAST_ANSWER
+        {
+            return answer;
+        }
+        let answer = self.ask_whether_stopping().await;
+        *told = Some((Instant::now(), answer));
+        answer
     }
 
-    async fn says_stopping(&self, which: &[&str]) -> bool {
+    async fn ask_whether_stopping(&self) -> Option<bool> {
+        let has_own = self.socket().is_ok_and(|socket| socket.exists());
+        let has_system = Path::new("/run/systemd/system").exists();
+        let ask = async |is_there: bool, which: &[&str]| match is_there {
+            true => self.says_stopping(which).await,
+            false => Some(false),
+        };
+        match tokio::join!(ask(has_own, &["--user"]), ask(has_system, &[])) {
+            (Some(true), _) | (_, Some(true)) => Some(true),
+            (None, _) | (_, None) => None,
+            (Some(false), Some(false)) => Some(false),
+        }
+    }
+
+    async fn says_stopping(&self, which: &[&str]) -> Option<bool> {
         let mut command = self.command("systemctl");
         command.args(which).arg("is-system-running");
         // Its exit status is not 0 for any other word than `running`.
-        let said = run(command, LAST_ANSWER).await;
-        said.is_ok_and(|output| output.stdout.trim_ascii() == b"stopping")
+        let said = run(command, LAST_ANSWER).await.ok()?;
+        Some(said.stdout.trim_ascii() == b"stopping")
     }
 
     async fn systemctl(&self, words: &[&str], within: Duration) -> Result<String, NoManager> {
@@ -261,6 +287,6 @@ mod tests {
             none.to_string().ends_with("systemd/private is not there"),
             "{none}"
         );
-        assert!(!Manager::new(&[]).is_stopping().await);
+        assert_eq!(Manager::new(&[]).is_stopping().await, Some(false));
     }
 }

@@ -48,10 +48,10 @@ pub trait Launcher: Send + Sync {
         Box::pin(std::future::ready(()))
     }
 
-    /// Whether the host goes down, or the user's session ends, as far as can be told; within a bounded
-    /// time.
-    fn is_stopping(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
-        Box::pin(std::future::ready(false))
+    /// Whether the host goes down, or the user's session ends; `None` where nobody answers that within a
+    /// bounded time.
+    fn is_stopping(&self) -> Pin<Box<dyn Future<Output = Option<bool>> + Send + '_>> {
+        Box::pin(std::future::ready(Some(false)))
     }
 
     /// The controllers by which it can bound what an invocation uses: "memory", "cpu", "pids".

@@ -68,8 +68,12 @@ impl SystemdLauncher {
             return Ok(());
         }
         let found = self.manager.find().await;
-        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = found.clone();
+        self.note(found.clone());
         found.map(|_| ())
+    }
+
+    fn note(&self, found: Result<Found, NoManager>) {
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = found;
     }
 
     async fn run(&self, order: &Order) -> Result<(), LaunchError> {
@@ -115,7 +119,10 @@ impl Launcher for SystemdLauncher {
     fn ready(&self) -> Launching<'_> {
         Box::pin(async {
             let found = self.manager.find().await;
-            *self.found.lock().unwrap_or_else(PoisonError::into_inner) = found.clone();
+            // One that is late for once can do what it could.
+            if !(matches!(found, Err(NoManager::Refused(_))) && self.found().is_ok()) {
+                self.note(found.clone());
+            }
             Ok(found.map(|_| ())?)
         })
     }
@@ -128,7 +135,7 @@ impl Launcher for SystemdLauncher {
         Box::pin(self.manager.end(unit))
     }
 
-    fn is_stopping(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+    fn is_stopping(&self) -> Pin<Box<dyn Future<Output = Option<bool>> + Send + '_>> {
         Box::pin(self.manager.is_stopping())
     }
 

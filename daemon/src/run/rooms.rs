@@ -255,7 +255,7 @@ impl Rooms {
     async fn end_with_host(&self) {
         if let Some(manager) = &self.manager
             && self.supervisor.running() > 0
-            && manager.is_stopping().await
+            && manager.is_stopping().await == Some(true)
         {
             let ended = self.supervisor.end_with_host().await;
             info!(ended, "invocations ended with the host");

@@ -33,10 +33,12 @@ pub(super) struct Next {
 /// Writes the next attempt down, if there is to be one; tried until it works, as all that is done at
 /// an end. The outer `None`: the daemon stops.
 pub(super) async fn prepare(job: &Job, ending: &Ending, exit: &ExitRecord) -> Option<Option<Next>> {
-    let was_meant = was_stopped(job, exit) || was_told_to_end(job, exit).await;
-    let Some(not_before_ms) = when(job, ending, was_meant) else {
+    let Some(not_before_ms) = when(job, ending, was_stopped(job, exit)) else {
         return Some(None);
     };
+    if was_told_to_end(job, exit).await {
+        return Some(None);
+    }
     let asked = match &job.spec.turn.asked {
         Some(asked) => asked.clone(),
         None => first_prompt(job).await?,
@@ -90,8 +92,8 @@ fn was_stopped(job: &Job, exit: &ExitRecord) -> bool {
 }
 
 /// Whether somebody else told its shim to end, and meant it: by a stop of its unit, or a signal. Where the
-/// host goes down, or the session ends, nobody meant it; and where that was while no daemon looked, nobody
-/// knows, so what was asked for is done.
+/// host goes down, or the session ends, nobody meant it; and where that was while no daemon looked, or nobody
+/// answers, nobody knows, so what was asked for is done.
 async fn was_told_to_end(job: &Job, exit: &ExitRecord) -> bool {
     let was_told = matches!(
         exit.end,
@@ -100,18 +102,18 @@ async fn was_told_to_end(job: &Job, exit: &ExitRecord) -> bool {
             ..
         }
     );
-    let is_seen = !job.had_ended && !job.inner.stop.is_cancelled();
-    was_told && is_seen && !job.inner.settings().launcher.is_stopping().await
+    let is_open = !job.had_ended && !job.ends_with_host && !job.inner.stop.is_cancelled();
+    was_told && is_open && job.inner.settings().launcher.is_stopping().await == Some(false)
 }
 
 /// When it is tried again, in epoch milliseconds.
-fn when(job: &Job, ending: &Ending, was_meant: bool) -> Option<i64> {
+fn when(job: &Job, ending: &Ending, was_stopped: bool) -> Option<i64> {
     let turn = &job.spec.turn;
     let failure = Failure {
         uuid: &job.spec.uuid,
         attempt: turn.attempt,
         outcome: ending.outcome,
-        was_stopped: was_meant,
+        was_stopped,
         resets_at_ms: holds::resets_at_ms(ending),
         is_held: holds::is_held(&job.inner, &job.spec.provider),
     };

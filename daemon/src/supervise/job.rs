@@ -95,6 +95,8 @@ pub(super) struct Job {
     pub(super) half_published: bool,
     /// Somebody asked for its end, of this daemon.
     pub(super) is_stopped: bool,
+    /// This daemon told it to end, as the host goes down or the session ends.
+    pub(super) ends_with_host: bool,
     /// Of its end this daemon knows by the record alone.
     pub(super) had_ended: bool,
     /// Takes its secrets out of its log and row,
@@ -197,6 +199,7 @@ impl Job {
         } = request;
         // Who ends with the host was not meant.
         self.is_stopped |= !shutdown;
+        self.ends_with_host |= shutdown;
         link.stop(grace, why.as_deref(), shutdown).await;
     }
 

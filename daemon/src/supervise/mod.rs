@@ -46,7 +46,7 @@ mod stop;
 mod strays;
 mod supervisor;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod troubles;
 mod turns;
 mod unknown;

@@ -178,6 +178,7 @@ impl Entry {
             half_published,
             is_stopped: false,
             had_ended: has_ended,
+            ends_with_host: false,
             telling: Telling::default(),
         };
         tracker.spawn(

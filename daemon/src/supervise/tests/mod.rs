@@ -54,8 +54,8 @@ struct Stage {
     refuses: Mutex<Option<String>>,
     /// Whoever starts shims is away.
     is_away: AtomicBool,
-    /// The host goes down.
-    is_stopping: AtomicBool,
+    /// The host goes down, where that can be told.
+    is_stopping: Mutex<Option<bool>>,
     /// The launcher holds no bounds.
     is_boundless: AtomicBool,
 }
@@ -130,8 +130,8 @@ impl Launcher for Stage {
         }
     }
 
-    fn is_stopping(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
-        let is_stopping = self.is_stopping.load(Ordering::Relaxed);
+    fn is_stopping(&self) -> Pin<Box<dyn Future<Output = Option<bool>> + Send + '_>> {
+        let is_stopping = *held(&self.is_stopping);
         Box::pin(std::future::ready(is_stopping))
     }
 
@@ -166,12 +166,12 @@ impl Launcher for Stage {
     }
 }
 
-struct Bench {
+pub(crate) struct Bench {
     _root: tempfile::TempDir,
     stage: Arc<Stage>,
     projects: Projects,
     project: Arc<Project>,
-    supervisor: Supervisor,
+    pub(crate) supervisor: Supervisor,
     jobs: TaskTracker,
     let_go: CancellationToken,
     max_running: usize,
@@ -181,7 +181,7 @@ struct Bench {
 
 impl Bench {
     /// With so many shims that need no turn.
-    async fn new(turns: usize, max_running: usize) -> Bench {
+    pub(crate) async fn new(turns: usize, max_running: usize) -> Bench {
         let root = tempfile::tempdir().unwrap();
         let state_dir = root.path().canonicalize().unwrap().join("state");
         let folder = state_dir.with_file_name("project");
@@ -196,7 +196,7 @@ impl Bench {
             locks: Mutex::default(),
             refuses: Mutex::default(),
             is_away: false.into(),
-            is_stopping: false.into(),
+            is_stopping: Some(false).into(),
             is_boundless: false.into(),
         });
         let (jobs, let_go) = (TaskTracker::new(), CancellationToken::new());

@@ -33,7 +33,7 @@ fn spec(request: &StartRequest) -> Result<steroids_shim::spec::Spec, StartError>
     let stage = Stage {
         refuses: Mutex::default(),
         is_away: false.into(),
-        is_stopping: false.into(),
+        is_stopping: Some(false).into(),
         is_boundless: false.into(),
         turns: Semaphore::new(0),
         arrived: Mutex::default(),

@@ -67,8 +67,11 @@ struct Versioned {
     proto: u32,
 }
 
-/// Reads one JSON document; unknown fields are passed over.
-pub(crate) fn load<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
+/// Reads one JSON document; unknown fields are passed over. Blocks.
+///
+/// # Errors
+/// When it is not there, cannot be read, or is none.
+pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
     let mut bytes = Vec::new();
     File::open(path)
         .map_err(|source| FileError::io("open", path, source))?

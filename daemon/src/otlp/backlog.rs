@@ -73,15 +73,9 @@ impl Backlog {
 impl Left {
     /// What the daemon before has left; blocks.
     pub(super) fn read(state_dir: &Path) -> Left {
-        let file = state_dir.join(NAME);
-        let read = fs::read(&file).map(|bytes| serde_json::from_slice(&bytes));
-        match read {
-            Ok(Ok(left)) => left,
-            Ok(Err(error)) => {
-                warn!(%error, "what was left to tell the collector does not read");
-                Left::default()
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Left::default(),
+        match durable::load(&state_dir.join(NAME)) {
+            Ok(left) => left,
+            Err(error) if error.is_missing() => Left::default(),
             Err(error) => {
                 warn!(%error, "what was left to tell the collector cannot be read");
                 Left::default()

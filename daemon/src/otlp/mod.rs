@@ -9,6 +9,7 @@
 //! are those of one daemon.
 
 mod backlog;
+mod hung;
 mod send;
 mod settings;
 mod spans;

@@ -15,6 +15,7 @@ use tracing::{debug, warn};
 use uuid::Uuid;
 
 use super::backlog::{Backlog, Left};
+use super::hung::Hung;
 use super::spans::{About, Spans};
 use super::sums::Sums;
 use super::wire::{ResourceSpans, SCHEMA, ScopeSpans, Span, TracesRequest, resource, scope};
@@ -45,6 +46,7 @@ pub(super) struct Worker {
     /// What the log must not show.
     pub(super) secrets: Secrets,
     _known: Known,
+    hung: Hung,
 }
 
 /// Where it hears of what has ended, and keeps what it could not tell.
@@ -95,6 +97,7 @@ pub async fn run(
     board.lock().endpoint = settings.target();
     let worker = Worker {
         _known: secrets.know_values(&named),
+        hung: Hung::default(),
         secrets,
         settings,
         poster,
@@ -108,7 +111,9 @@ pub async fn run(
 impl Worker {
     async fn run(self, mut sources: Sources) {
         let mut untold = Untold::default();
-        self.take_up_left(&sources, &mut untold).await;
+        if !self.take_up_left(&mut sources, &mut untold).await {
+            return;
+        }
         let interval = self.settings.interval;
         let mut ticks = interval_at(Instant::now() + interval, interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -152,26 +157,45 @@ impl Worker {
     }
 
     /// Those whose traces the daemon before could not send. Their sums were that one's.
-    async fn take_up_left(&self, sources: &Sources, untold: &mut Untold) {
-        let state_dir = sources.state_dir.clone();
-        let read = tokio::task::spawn_blocking(move || Left::read(&state_dir)).await;
-        let left = read.unwrap_or_default();
-        let count = left.len();
-        let found = tokio::select! {
-            biased;
-            // The file stays for the next one.
-            () = self.stop.cancelled() => return,
-            found = left.find(&sources.supervisor) => found,
+    /// False if the daemon stops meanwhile: then the file stays as it is, for the next one.
+    async fn take_up_left(&self, sources: &mut Sources, untold: &mut Untold) -> bool {
+        let Sources {
+            ends,
+            supervisor,
+            state_dir,
+        } = sources;
+        let state_dir = state_dir.clone();
+        let finding = async {
+            let read = tokio::task::spawn_blocking(move || Left::read(&state_dir)).await;
+            let left = read.unwrap_or_default();
+            (left.len(), left.find(supervisor).await)
+        };
+        let mut finding = pin!(finding);
+        // Whoever ends meanwhile is heard: a project whose disk hangs takes 25 s to be refused.
+        let (count, found) = loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return false,
+                end = ends.recv() => if !untold.hear(end, self) { return false },
+                found = &mut finding => break found,
+            }
         };
         self.dropped((count - found.len().min(count)) as u64);
         for end in found {
             self.dropped(untold.backlog.put(end));
         }
+        true
     }
 
     async fn run_errand(&self, errand: &Errand) -> bool {
         match errand {
-            Errand::Trace(end) => self.tell(end).await,
+            Errand::Trace(end) => match self.tell(end).await {
+                Ok(()) => true,
+                Err(untold) => {
+                    self.dropped(untold);
+                    false
+                }
+            },
             // What is not taken now is in the next: they are sums since the start.
             Errand::Sums(_, request) => self.send("/v1/metrics", request.clone()).await,
         }
@@ -198,7 +222,8 @@ impl Worker {
             while let Some(end) = backlog.next() {
                 // Put back before it is tried, as that may be cut short.
                 backlog.put_back(end.clone());
-                if !self.tell(&end).await {
+                // What was not taken is kept, and so is no loss.
+                if self.tell(&end).await.is_err() {
                     break;
                 }
                 drop(backlog.next());
@@ -222,15 +247,22 @@ impl Worker {
         maker.unwrap_or(&row.provider)
     }
 
-    /// Sends the trace of one; false if a part of it was not taken.
-    async fn tell(&self, end: &EndedRun) -> bool {
+    /// Sends the trace of one.
+    ///
+    /// # Errors
+    /// How many of its spans were not taken.
+    async fn tell(&self, end: &EndedRun) -> Result<(), u64> {
         let row = &end.row;
         let uuid = row.managed.as_ref();
         let Some(uuid) = uuid.and_then(|it| Uuid::try_parse(&it.uuid).ok()) else {
-            return true;
+            return Ok(());
         };
         if !is_sampled(uuid, self.settings.sample) {
-            return true;
+            return Ok(());
+        }
+        if self.hung.holds(&end.project.root) {
+            self.dropped(1);
+            return Ok(());
         }
         let about = About {
             project: end.project.root.to_string_lossy().into_owned(),
@@ -259,26 +291,28 @@ impl Worker {
         };
         // Only a panic, or the runtime's end, gives none otherwise.
         let reading = tokio::task::spawn_blocking(read);
+        let thread = reading.abort_handle();
         let Ok(Ok((spans, beyond))) = timeout(READ_WITHIN, reading).await else {
             warn!(invocation.id = %id, "its log cannot be read in time for a trace");
+            self.hung.note(&end.project.root, thread);
             self.dropped(1);
-            return true;
+            return Ok(());
         };
         self.dropped(beyond);
-        let mut is_whole = true;
+        let mut untaken = 0;
         // The root comes first, so that what arrives has a parent.
         for part in spans.rchunks(PART) {
             let count = part.len() as u64;
             let request = traces(part.to_vec()).encode_to_vec();
             match self.send("/v1/traces", request).await {
                 true => self.board.lock().sent += count,
-                false => {
-                    is_whole = false;
-                    self.dropped(count);
-                }
+                false => untaken += count,
             }
         }
-        is_whole
+        match untaken {
+            0 => Ok(()),
+            untaken => Err(untaken),
+        }
     }
 
     fn dropped(&self, count: u64) {
@@ -341,6 +375,37 @@ fn now() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::supervise::tests::Bench;
+
+    #[tokio::test]
+    async fn a_stop_before_what_was_left_is_taken_up_leaves_it_to_the_next() {
+        let bench = Bench::new(1, 1).await;
+        let state_dir = bench.supervisor.state_dir().to_owned();
+        let (file, left) = (
+            state_dir.join("otlp.json"),
+            r#"{"invocations":[{"project":"/home/ada/api","id":7}]}"#,
+        );
+        std::fs::write(&file, left).unwrap();
+        let settings = Settings {
+            endpoint: "http://127.0.0.1:1".parse().unwrap(),
+            headers: Vec::new(),
+            interval: Duration::from_secs(60),
+            timeout: Duration::from_secs(1),
+            sample: 1000,
+            content: false,
+            makers: Default::default(),
+        };
+        let sources = Sources {
+            ends: bench.supervisor.ends(),
+            supervisor: bench.supervisor.clone(),
+            state_dir,
+        };
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let (secrets, tasks) = (Secrets::default(), TaskTracker::new());
+        run(settings, Board::default(), sources, secrets, tasks, stop).await;
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), left);
+    }
 
     #[test]
     fn as_many_are_traced_as_were_asked_for_and_always_the_same() {

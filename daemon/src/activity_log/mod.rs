@@ -42,7 +42,7 @@ pub use tally::Tally;
 pub use writer::LogWriter;
 
 use crate::domain::{InvocationId, Offset};
-use paths::{Place, file_name, packed_name, parse_file_name, parse_packed_name};
+use paths::{Folder, Place, file_name, packed_name, parse_file_name, parse_packed_name};
 use replace::{NEW_SUFFIX, new_name, packing_name};
 
 /// The logs of one project; a cheap handle.
@@ -225,17 +225,9 @@ impl ActivityLogs {
         id: InvocationId,
         is_given_up: &dyn Fn() -> bool,
     ) -> Result<bool, LogError> {
-        let _hand = self.place.hand();
-        if is_given_up() {
-            return Ok(false);
-        }
-        match self.place.open() {
-            Err(error) if error.is_missing() => Ok(false),
-            folder => {
-                let folder = folder?;
-                Ok(folder.unlink(&new_name(id))? | folder.unlink(&packing_name(id))?)
-            }
-        }
+        self.take_away(is_given_up, |folder| {
+            Ok(folder.unlink(&new_name(id))? | folder.unlink(&packing_name(id))?)
+        })
     }
 
     /// The highest id that has a log; ids up to it are never given again.
@@ -258,24 +250,34 @@ impl ActivityLogs {
         id: InvocationId,
         is_given_up: &dyn Fn() -> bool,
     ) -> Result<bool, LogError> {
+        self.take_away(is_given_up, |folder| {
+            let mut was_there = false;
+            for name in [file_name(id), packed_name(id)] {
+                match folder.open(&name, OFlags::RDONLY) {
+                    Ok(_) => was_there |= folder.unlink(&name)?,
+                    Err(error) if error.is_missing() => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(was_there)
+        })
+    }
+
+    /// With the project's hand. Whoever was given up is not alone any more: what is there now may have been
+    /// made since.
+    fn take_away(
+        &self,
+        is_given_up: &dyn Fn() -> bool,
+        remove: impl FnOnce(&Folder<'_>) -> Result<bool, LogError>,
+    ) -> Result<bool, LogError> {
         let _hand = self.place.hand();
-        // Whoever was given up is not alone any more: what is there now may have been made since.
         if is_given_up() {
             return Ok(false);
         }
-        let folder = match self.place.open() {
-            Err(error) if error.is_missing() => return Ok(false),
-            other => other?,
-        };
-        let mut was_there = false;
-        for name in [file_name(id), packed_name(id)] {
-            match folder.open(&name, OFlags::RDONLY) {
-                Ok(_) => was_there |= folder.unlink(&name)?,
-                Err(error) if error.is_missing() => {}
-                Err(error) => return Err(error),
-            }
+        match self.place.open() {
+            Err(error) if error.is_missing() => Ok(false),
+            folder => remove(&folder?),
         }
-        Ok(was_there)
     }
 
     /// Compresses the log of an ended invocation; readers find the same lines at the same offsets.

@@ -59,15 +59,18 @@ pub(super) fn pack(
     if before.len() < WORTH || before.len() > (MOST_FRAMES * FRAME) as u64 {
         return Ok(Saved::Nothing);
     }
-    // Left by a crash in the middle of the last attempt.
-    folder.unlink(&packing_name(id))?;
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
-    let new = folder.open(&packing_name(id), flags)?;
+    let new = {
+        let _hand = place.hand();
+        // Left by a crash in the middle of the last attempt, or by one that was given up.
+        folder.unlink(&packing_name(id))?;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        folder.open(&packing_name(id), flags)?
+    };
     let written = write(&plain, before.len(), &new, &path, is_given_up);
     let packed = match written {
         Ok(true) => look(&new)?.len(),
         gone => {
-            folder.unlink(&packing_name(id))?;
+            discard(place, &folder, id, &look(&new)?)?;
             return gone.map(|_given_up| Saved::GivenUp);
         }
     };
@@ -75,7 +78,7 @@ pub(super) fn pack(
     let is_as_it_was = (after.len(), after.mtime(), after.mtime_nsec())
         == (before.len(), before.mtime(), before.mtime_nsec());
     if packed >= before.len() || !is_as_it_was {
-        folder.unlink(&packing_name(id))?;
+        discard(place, &folder, id, &look(&new)?)?;
         return Ok(Saved::Nothing);
     }
     if let Ok(modified) = before.modified() {
@@ -85,24 +88,44 @@ pub(super) fn pack(
             .map_err(|error| failed("set the time of", &path, error))?;
     }
     steroids_failpoint::reach("pack.written");
-    let _hand = place.hand();
+    let draft = look(&new)?;
+    let hand = place.hand();
     // Whoever was given up is not alone any more, and another may have been at the log.
-    let saved = match is_given_up() {
-        true => Saved::GivenUp,
-        false if !is_named(&folder, id, &before)? => Saved::Nothing,
-        false => Saved::Bytes(before.len() - packed),
+    // Asked last: the look before may be what hung.
+    let is_named = is_named(&folder, &file_name(id), &before);
+    let saved = match (is_given_up(), is_named?) {
+        (true, _) => Saved::GivenUp,
+        (false, false) => Saved::Nothing,
+        (false, true) => Saved::Bytes(before.len() - packed),
     };
     match saved {
         Saved::Bytes(_) => take_place(&folder, id)?,
-        _ => drop(folder.unlink(&packing_name(id))?),
+        _ => {
+            drop(hand);
+            discard(place, &folder, id, &draft)?;
+        }
     }
     Ok(saved)
 }
 
-/// Whether the log's name still leads to the file that was read.
-fn is_named(folder: &Folder<'_>, id: InvocationId, read: &Metadata) -> Result<bool, LogError> {
-    let now = folder.stat(&file_name(id))?;
-    Ok(now.is_some_and(|now| (now.st_dev, now.st_ino) == (read.dev(), read.ino())))
+/// Takes the draft away, unless who came after has made another.
+fn discard(
+    place: &Place,
+    folder: &Folder<'_>,
+    id: InvocationId,
+    draft: &Metadata,
+) -> Result<(), LogError> {
+    let _hand = place.hand();
+    if is_named(folder, &packing_name(id), draft)? {
+        folder.unlink(&packing_name(id))?;
+    }
+    Ok(())
+}
+
+/// Whether the name still leads to this file.
+fn is_named(folder: &Folder<'_>, name: &str, file: &Metadata) -> Result<bool, LogError> {
+    let now = folder.stat(name)?;
+    Ok(now.is_some_and(|now| (now.st_dev, now.st_ino) == (file.dev(), file.ino())))
 }
 
 /// The compressed log gets its name, and the plain one loses its own.

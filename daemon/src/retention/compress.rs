@@ -1,5 +1,6 @@
 //! Compresses logs that are written no more. Only our own: what the older tool reads stays as it is.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -77,7 +78,10 @@ pub async fn logs(
 fn is_of_disk(error: &SweepError) -> bool {
     match error {
         SweepError::Log(error) => {
-            matches!(error, LogError::Io { source, .. } if source.kind() != std::io::ErrorKind::IsADirectory)
+            let is_read_only =
+                |source: &std::io::Error| source.kind() == ErrorKind::ReadOnlyFilesystem;
+            error.is_disk_full()
+                || matches!(error, LogError::Io { source, .. } if is_read_only(source))
         }
         _ => true,
     }

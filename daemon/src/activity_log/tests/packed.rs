@@ -172,12 +172,34 @@ fn one_that_was_given_up_leaves_the_log_as_it_was() {
     assert_eq!(log.pack(), Saved::Nothing, "too small");
 }
 
-/// Asked once before each frame, and once more when all is written.
-fn at_the_last_step(log: &Packed, then: impl Fn() -> bool) -> Saved {
-    let (asked, frames) = (std::cell::Cell::new(0), log.bytes.len().div_ceil(FRAME));
+#[test]
+fn one_that_was_given_up_leaves_the_draft_of_who_came_after_it() {
+    let log = unpacked();
+    let draft = log.zst().with_extension("zst.new");
+    for last in [1, frames(&log) + 1] {
+        let asked = std::cell::Cell::new(0);
+        let is_given_up = || {
+            asked.set(asked.get() + 1);
+            if asked.get() == last {
+                std::fs::remove_file(&draft).unwrap();
+                std::fs::write(&draft, "another's").unwrap();
+            }
+            asked.get() == last
+        };
+        let given_up = log.room.logs.pack(id(), &is_given_up).unwrap();
+        assert_eq!(given_up, Saved::GivenUp);
+        assert_eq!(std::fs::read(&draft).unwrap(), b"another's");
+        assert!(log.room.path().exists() && !log.zst().exists());
+    }
+}
+
+/// Asked once before each frame, and once more when all is written. What `then` does at one of these
+/// leaves nothing half done.
+fn packed_with(log: &Packed, at: usize, then: impl Fn() -> bool) -> Saved {
+    let (asked, frames) = (std::cell::Cell::new(0), frames(log));
     let is_given_up = || {
         asked.set(asked.get() + 1);
-        asked.get() > frames && then()
+        asked.get() == at && then()
     };
     let saved = log.room.logs.pack(id(), &is_given_up).unwrap();
     assert_eq!(asked.get(), frames + 1);
@@ -186,10 +208,15 @@ fn at_the_last_step(log: &Packed, then: impl Fn() -> bool) -> Saved {
     saved
 }
 
+fn frames(log: &Packed) -> usize {
+    log.bytes.len().div_ceil(FRAME)
+}
+
 #[test]
 fn one_that_was_given_up_at_the_last_step_takes_nothing_away() {
     let log = unpacked();
-    assert_eq!(at_the_last_step(&log, || true), Saved::GivenUp);
+    let last = frames(&log) + 1;
+    assert_eq!(packed_with(&log, last, || true), Saved::GivenUp);
     assert!(log.rest(0, 1 << 20) == log.bytes);
     let logs = &log.room.logs;
     assert!(!logs.remove(id(), &|| true).unwrap());
@@ -208,7 +235,7 @@ fn a_log_that_was_made_anew_meanwhile_stays() {
         std::fs::rename(new, log.room.path()).unwrap();
         false
     };
-    assert_eq!(at_the_last_step(&log, made_anew), Saved::Nothing);
+    assert_eq!(packed_with(&log, frames(&log), made_anew), Saved::Nothing);
     assert_eq!(log.rest(0, 10), b"{}\n");
 }
 

@@ -155,3 +155,22 @@ async fn a_log_that_cannot_be_compressed_keeps_no_other_from_it() {
     assert_eq!((done.files, done.failures.len()), (1, 1), "{done:?}");
     assert!(room.plain(first).exists() && room.packed(second).exists());
 }
+
+#[test]
+fn only_what_the_next_one_would_meet_too_is_of_the_disk() {
+    use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    for (kind, is_common) in [
+        (StorageFull, true),
+        (QuotaExceeded, true),
+        (ReadOnlyFilesystem, true),
+        (PermissionDenied, false),
+        (ErrorKind::UnexpectedEof, false),
+    ] {
+        let error = LogError::Io {
+            doing: "open",
+            path: PathBuf::from("1.log"),
+            source: kind.into(),
+        };
+        assert_eq!(is_of_disk(&SweepError::Log(error)), is_common, "{kind}");
+    }
+}

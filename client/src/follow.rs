@@ -93,7 +93,9 @@ pub struct Follow {
 }
 
 impl Follow {
-    pub(crate) fn new(client: Client, request: v1::FollowRequest) -> Self {
+    pub(crate) fn new(client: Client, mut request: v1::FollowRequest) -> Self {
+        // Items are events.
+        request.pieces = false;
         let state = open(&client, &request);
         Follow {
             client,

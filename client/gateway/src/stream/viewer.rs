@@ -210,13 +210,14 @@ impl Viewer {
                 Some(read) => read,
                 None => {
                     let (key, is_ended) = (&found.key, found.is_ended);
-                    let read = streams.reads.read(key, &cursor, is_ended, size).await;
-                    size = size.more();
-                    read
+                    streams.reads.read(key, &cursor, is_ended, size).await
                 }
             };
             let at_end = match read {
-                Ok(batch) => self.give(batch, &found, &mut cursor, &mut log).await,
+                Ok(batch) => {
+                    size = size.more();
+                    self.give(batch, &found, &mut cursor, &mut log).await
+                }
                 Err(error) => match self.read_failed(error, &found, &mut cursor).await {
                     Some(end) => return end,
                     None => continue,
@@ -253,10 +254,11 @@ impl Viewer {
         self.came_back().await;
         self.backoff.reset();
         batch.cursor.clone_into(cursor);
-        for segment in &batch.segments {
+        // Each is let go of as it is taken: a client that trickles holds no more than it has to.
+        for segment in batch.segments {
             log.came();
-            let bytes = segment.bytes.clone();
-            self.outlet.frames(bytes, segment.len() as u64).await;
+            let count = segment.len() as u64;
+            self.outlet.frames(segment.bytes, count).await;
         }
         if batch.terminal && found.is_managed || batch.at_end && found.is_ended {
             AtEnd::OfLog

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use steroids_proto::v1;
 
 use super::{Service, convert};
@@ -16,19 +17,23 @@ impl Service {
         projects: &[Arc<Project>],
         shown: &mut [v1::Invocation],
     ) {
-        for project in projects {
+        let looks = projects.iter().filter_map(|project| {
             let root = convert::text(&project.root);
-            let ended = |it: &v1::Invocation| it.completed_at_ms.is_some() && it.project == root;
-            let of_it = shown.iter_mut().filter(|it| ended(it));
-            let (ids, of_it): (Vec<_>, Vec<_>) = of_it
-                .filter_map(|it| Some((InvocationId::new(it.id)?, it)))
-                .unzip();
-            if ids.is_empty() {
-                continue;
-            }
-            let files = self.projects.log_files(project, ids).await;
-            for (it, file) in of_it.into_iter().zip(files) {
-                it.log_path = convert::text(&file);
+            let ended = |it: &&v1::Invocation| it.completed_at_ms.is_some() && it.project == root;
+            let ids = shown.iter().filter(ended).map(|it| it.id);
+            let ids: Vec<_> = ids.filter_map(InvocationId::new).collect();
+            (!ids.is_empty()).then_some(async move {
+                let files = self.projects.log_files(project, ids.clone()).await;
+                (root, ids, files)
+            })
+        });
+        // Together: one that does not answer takes a second.
+        for (root, ids, files) in join_all(looks).await {
+            for (id, file) in ids.into_iter().zip(files) {
+                let named = |it: &&mut v1::Invocation| it.project == root && it.id == id.get();
+                if let Some(it) = shown.iter_mut().find(named) {
+                    it.log_path = convert::text(&file);
+                }
             }
         }
     }

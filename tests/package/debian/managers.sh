@@ -22,7 +22,7 @@ for words in "$@"; do
 done'
 
 # Has every user's manager that runs do something with units, one call after the other, many users at a
-# time. One that does not answer is named and passed over, and all of them hold up for a minute at most.
+# time. One that does not answer is named and passed over, and no further one is begun after a minute.
 each_manager() { # CALLS of systemctl, the words of each in one
   [ -d /run/systemd/system ] || return 0
   systemctl list-units --no-legend --plain --state=running 'user@*.service' |

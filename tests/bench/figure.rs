@@ -66,6 +66,11 @@ pub(crate) struct Summed<'a> {
 // === impl Figure ===
 
 impl Figure {
+    /// What is not to be at all: events that did not come as they should.
+    pub(crate) fn wrong(row: &'static str, ours: Vec<f64>) -> Figure {
+        Figure::new(row, "  lost, repeated, out of order", "", ours).must(Limit::Most(0.0))
+    }
+
     pub(crate) fn new(
         row: &'static str,
         what: impl Into<String>,

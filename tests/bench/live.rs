@@ -53,6 +53,15 @@ impl Seen {
 }
 
 impl Live {
+    /// One viewer of one log, a line each 10 ms.
+    pub(crate) const ONE: Live = Live {
+        logs: 1,
+        viewers_each: 1,
+        lines: 500,
+        every: Duration::from_millis(10),
+        join_every: Duration::ZERO,
+    };
+
     /// The floor, with as many files.
     pub(crate) async fn floor(&self) -> Seen {
         let folder = tempfile::tempdir_in("/tmp").expect("/tmp takes a folder");
@@ -121,6 +130,7 @@ impl Live {
         if self.join_every.is_zero() {
             let mut load = Load::start(asked).await;
             joined = load.ready().await;
+            // Nothing tells when what joining costs is over.
             tokio::time::sleep(SETTLE).await;
             before = used();
             grow();
@@ -172,6 +182,7 @@ impl Live {
         let each = self.every.div_f64(self.logs as f64);
         let begun = Instant::now();
         for (at, puppet) in puppets.iter_mut().enumerate() {
+            // The pace at which they begin, so that they do not print at the same moments.
             std::thread::sleep(each.mul_f64(at as f64).saturating_sub(begun.elapsed()));
             puppet.stamps(self.lines, BYTES, self.every);
         }

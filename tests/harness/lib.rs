@@ -31,6 +31,7 @@ pub mod rpc;
 mod screen;
 pub mod shim;
 mod small_disk;
+mod spec;
 mod wait;
 pub mod wire;
 
@@ -47,5 +48,6 @@ pub use reproject::{assert_undisturbed, reprojected};
 pub use rpc::{Followed, Rpc, invocation, task};
 pub use screen::Screen;
 pub use small_disk::SmallDisk;
+pub use spec::plain_spec;
 pub use wait::{eventually, patience, within};
 pub use wire::Wire;

@@ -11,8 +11,8 @@ use steroids_provider::encode::encode_line;
 use steroids_provider::kind::{Format, Kind};
 use steroids_provider::run::Run;
 use steroids_shim::paths::InvDir;
-use steroids_shim::spec::{Life, Limits, PROTOCOL, Resources, Spec, Turn};
 use steroids_shim::spool::{Payload, Reader, Writer};
+use steroids_tests::plain_spec;
 use steroids_tests::recording::{self, Recording};
 
 /// All of them.
@@ -120,7 +120,7 @@ fn project(run: &Recording) -> anyhow::Result<()> {
         let wall_ms = recording::BEGIN_MS + chunk.ms;
         spool.output(wall_ms, chunk.ms, chunk.stream, &chunk.bytes)?;
     }
-    let mut redactor = spec(root.path(), run).redactor();
+    let mut redactor = plain_spec(root.path(), run.kind, run.format).redactor();
     let mut decoder = Decoder::of_run(run.kind, run.format, run.run.clone());
     let mut log = Vec::with_capacity(1 << 20);
     let mut write = |at: Stamp, activity: &Activity<'_>| {
@@ -136,45 +136,4 @@ fn project(run: &Recording) -> anyhow::Result<()> {
     decoder.end(Stamp::default(), &run.exit, &mut write);
     std::hint::black_box(log);
     Ok(())
-}
-
-fn spec(project: &std::path::Path, run: &Recording) -> Spec {
-    Spec {
-        redaction: None,
-        mapping: None,
-        zone: None,
-        proto: PROTOCOL,
-        uuid: "5d0e3c1a-0000-4000-8000-000000000001".into(),
-        invocation: 1,
-        project: project.into(),
-        task: "t".into(),
-        role: "coder".into(),
-        provider: run.kind.as_str().into(),
-        kind: run.kind,
-        format: run.format,
-        model: String::new(),
-        resume: None,
-        request_id: "r".into(),
-        request_hash: String::new(),
-        argv: vec!["/bin/true".into()],
-        env: Vec::new(),
-        cwd: "/nowhere/at/all".into(),
-        prompt: String::new(),
-        interactive: false,
-        leave_background: false,
-        limits: Limits {
-            silence_ms: None,
-            tool_silence_ms: None,
-            wall_ms: None,
-            post_result_ms: None,
-            grace_ms: 1,
-            life: Life::default(),
-        },
-        budget: None,
-        resources: Resources::default(),
-        created_ms: recording::BEGIN_MS,
-        boot_id: String::new(),
-        socket: "/nowhere".into(),
-        turn: Turn::default(),
-    }
 }

@@ -177,7 +177,7 @@ pub(crate) async fn five_thousand(options: &Options) -> Vec<Figure> {
             each(&ours, joined),
         )
         .floor(each(&floor, joined)),
-        Figure::new("C'", "  lost, repeated, out of order", "", wrong(&ours)).must(Most(0.0)),
+        Figure::wrong("C'", wrong(&ours)),
         Figure::new("C'", "  of the floor", "", wrong(&floor)),
     ]
 }

@@ -1,7 +1,5 @@
 //! One viewer: how long a line takes to it, and what that costs.
 
-use std::time::Duration;
-
 use steroids_tests::Puppet;
 
 use super::{Options, each, wrong};
@@ -11,20 +9,12 @@ use crate::live::{Live, Seen};
 use crate::load::{Count, now, number};
 use crate::scene::Scene;
 
-const ONE: Live = Live {
-    logs: 1,
-    viewers_each: 1,
-    lines: 500,
-    every: Duration::from_millis(10),
-    join_every: Duration::ZERO,
-};
-
 /// A: a log that somebody else appends to.
 pub(crate) async fn appended(options: &Options) -> Vec<Figure> {
     let (mut floor, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..options.repeats {
-        floor.push(ONE.floor().await);
-        ours.push(ONE.appended().await);
+        floor.push(Live::ONE.floor().await);
+        ours.push(Live::ONE.appended().await);
     }
     let p50 = |seen: &Seen| seen.report.latency_ms(|it| it.p50);
     let p99 = |seen: &Seen| seen.report.latency_ms(|it| it.p99);
@@ -55,7 +45,7 @@ pub(crate) async fn appended(options: &Options) -> Vec<Figure> {
             "us",
             each(&ours, |seen| seen.report.per_event(seen.used.gateway)),
         ),
-        Figure::new("A", "  lost, repeated, out of order", "", wrong(&ours)).must(Most(0.0)),
+        Figure::wrong("A", wrong(&ours)),
     ]
 }
 
@@ -63,7 +53,7 @@ pub(crate) async fn appended(options: &Options) -> Vec<Figure> {
 pub(crate) async fn printed(options: &Options) -> Vec<Figure> {
     let (mut seen, mut streamed) = (Vec::new(), Vec::new());
     for _ in 0..options.repeats {
-        seen.push(ONE.printed().await);
+        seen.push(Live::ONE.printed().await);
         streamed.push(to_terminal().await);
     }
     let p50 = |seen: &Seen| seen.report.latency_ms(|it| it.p50);
@@ -79,7 +69,7 @@ pub(crate) async fn printed(options: &Options) -> Vec<Figure> {
             "us",
             each(&seen, Seen::per_delivery),
         ),
-        Figure::new("A'", "  lost, repeated, out of order", "", wrong(&seen)).must(Most(0.0)),
+        Figure::wrong("A'", wrong(&seen)),
         Figure::new(
             "A'",
             "provider's write -> steroidsctl stream: p50",
@@ -89,13 +79,7 @@ pub(crate) async fn printed(options: &Options) -> Vec<Figure> {
         .must(Most(1.0))
         .want(Most(0.5)),
         Figure::new("A'", "  p99", "ms", each(&streamed, |it| it.p99)),
-        Figure::new(
-            "A'",
-            "  lost, repeated, out of order",
-            "",
-            each(&streamed, |it| it.wrong as f64),
-        )
-        .must(Most(0.0)),
+        Figure::wrong("A'", each(&streamed, |it| it.wrong as f64)),
     ]
 }
 
@@ -112,8 +96,8 @@ async fn to_terminal() -> Streamed {
     let id = scene.ctl.start_fake("T", &puppet.args()).await;
     let mut stream = scene.ctl.spawn(["--json", "stream", &id.to_string()]);
     stream.line().await.expect("it shows the log's first line");
-    puppet.stamps(ONE.lines, 150, ONE.every);
-    let mut count = Count::up_to(ONE.lines);
+    puppet.stamps(Live::ONE.lines, 150, Live::ONE.every);
+    let mut count = Count::up_to(Live::ONE.lines);
     let mut latencies = Vec::new();
     while !count.is_whole() {
         let line = stream.line().await.expect("the stream goes on");

@@ -29,14 +29,6 @@ const OF_A_TASK: u64 = 100;
 const CALLS: usize = 40;
 const STARTS: usize = 20;
 
-const ONE: Live = Live {
-    logs: 1,
-    viewers_each: 1,
-    lines: 500,
-    every: Duration::from_millis(10),
-    join_every: Duration::ZERO,
-};
-
 /// J. Beside each stands, where the floor stands otherwise, the shortest.
 pub(crate) async fn length(options: &Options) -> Vec<Figure> {
     let mut figures = logs(options).await;
@@ -138,13 +130,13 @@ async fn long(length: u64) -> Long {
             scene.gateway.address(),
             vec![scene.get(&target)],
             1,
-            ONE.lines,
+            Live::ONE.lines,
         )
     };
     let mut load = Load::start(&asked).await;
     load.ready().await;
     tokio::time::sleep(live::SETTLE).await;
-    ONE.append(vec![open(&path)]);
+    Live::ONE.append(vec![open(&path)]);
     Long {
         report: load.report().await,
         daemon_kib: peak_rss_kib(daemon),

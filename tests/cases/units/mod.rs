@@ -57,6 +57,22 @@ async fn start_with(user: &User<'_>, task: &str, flags: &[&str], puppet: &Puppet
     started["id"].as_i64().unwrap()
 }
 
+/// Has an agent do all of it in the project `work`; its kernel's words on it are among what it prints.
+async fn agents_can_work(user: &User<'_>, kernel: &[&str]) {
+    let follow = ["start", "--task", "work", "--follow", "--"];
+    let run = [&follow[..], &["bash", "-c", WORK]].concat();
+    let shown = user.ctl("work", &run).await.ok();
+    let done = [
+        "git: first",
+        "a listener",
+        "a user namespace",
+        "no variable of the service's",
+    ];
+    for words in done.iter().chain(kernel) {
+        assert!(shown.contains(words), "`{words}` is not in {shown}");
+    }
+}
+
 /// What an invocation has printed, line by line, as its log tells.
 fn printed(user: &User<'_>, id: i64) -> Vec<String> {
     let log = user.read(&format!("work/.steroids/invocations/{id}.log"));

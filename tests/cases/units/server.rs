@@ -5,7 +5,7 @@ use serde_json::Value;
 use steroids_tests::lab::User;
 use steroids_tests::{Lab, eventually};
 
-use super::{WORK, ended, printed, start};
+use super::{agents_can_work, ended, printed, start};
 
 const UNIT: &str = "steroidsd@alice.service";
 
@@ -28,7 +28,8 @@ async fn a_server_runs_agents_of_a_user_who_never_logs_in() {
     let status = user.ctl("", &["--json", "status"]).await.json();
     assert_eq!(status["launcher"], "fork", "{status}");
     assert_eq!(status["launcherWhy"], "as was asked for", "{status}");
-    agents_can_work(&user).await;
+    // Locked up as the unit is, it leaves them what they live by.
+    agents_can_work(&user, &["NoNewPrivs:1"]).await;
 
     let mut agent = lab.puppet("agent");
     let id = start(&user, "T1", &agent).await;
@@ -76,22 +77,6 @@ async fn a_server_runs_agents_of_a_user_who_never_logs_in() {
     lab.power_off().await;
     let asked = std::fs::read_to_string(lab.shared().join("asked"));
     assert_eq!(asked.unwrap(), "asked\nasked\n");
-}
-
-/// Locked up as the unit is, it leaves them what they live by.
-async fn agents_can_work(user: &User<'_>) {
-    let follow = ["start", "--task", "work", "--follow", "--"];
-    let run = [&follow[..], &["bash", "-c", WORK]].concat();
-    let shown = user.ctl("work", &run).await.ok();
-    for words in [
-        "git: first",
-        "a listener",
-        "a user namespace",
-        "NoNewPrivs:1",
-        "no variable of the service's",
-    ] {
-        assert!(shown.contains(words), "`{words}` is not in {shown}");
-    }
 }
 
 async fn polite(lab: &Lab, user: &User<'_>, task: &str) -> i64 {

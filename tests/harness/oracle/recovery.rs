@@ -8,7 +8,7 @@ use std::sync::Arc;
 use steroids_provider::kind::{Format, Kind};
 use steroids_shim::exit::{End, ExitRecord, Reason};
 use steroids_shim::paths::InvDir;
-use steroids_shim::spec::{Life, Limits, PROTOCOL, Spec, Turn};
+use steroids_shim::spec::{PROTOCOL, Spec};
 use steroids_shim::spool::{Control, Writer};
 use steroidsd::activity_log::{ActivityLogs, MAX_LINE, Recovered, Step as Read, Tail, is_valid};
 use steroidsd::domain::{InvocationId, Offset};
@@ -18,6 +18,7 @@ use super::script::{Piece, Script};
 use super::spool::tamper;
 use super::{log_line, scratch};
 use crate::reproject::reprojected;
+use crate::spec::plain_spec;
 
 /// Recovery cuts a log to its whole lines and says what the last ones are; a projection makes of
 /// any log the one that its spool says, whatever was done to it before and meanwhile, and leaves
@@ -251,42 +252,9 @@ impl Bench<'_> {
             Format::Text
         };
         Spec {
-            redaction: None,
             mapping,
-            zone: None,
-            proto: PROTOCOL,
-            uuid: "5d0e3c1a-0000-4000-8000-000000000001".into(),
             invocation: self.id.get(),
-            project: self.root.join("project"),
-            task: "t".into(),
-            role: "coder".into(),
-            provider: kind.as_str().into(),
-            kind,
-            format,
-            model: String::new(),
-            resume: None,
-            request_id: "r".into(),
-            request_hash: String::new(),
-            argv: vec!["/bin/true".into()],
-            env: Vec::new(),
-            cwd: "/nowhere/at/all".into(),
-            prompt: String::new(),
-            interactive: false,
-            leave_background: false,
-            limits: Limits {
-                silence_ms: None,
-                tool_silence_ms: None,
-                wall_ms: None,
-                post_result_ms: None,
-                grace_ms: 1,
-                life: Life::default(),
-            },
-            budget: None,
-            resources: steroids_shim::spec::Resources::default(),
-            created_ms: 1_700_000_000_000,
-            boot_id: String::new(),
-            socket: "/nowhere".into(),
-            turn: Turn::default(),
+            ..plain_spec(&self.root.join("project"), kind, format)
         }
     }
 }

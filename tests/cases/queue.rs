@@ -246,6 +246,8 @@ async fn a_daemon_killed_on_the_way_through_the_line_starts_it_once() {
         assert_eq!(again.state(), v1::State::Queued, "{point}: {again:?}");
         ends.push(again);
     }
+    // One that is not started yet would find no strings once they are dropped.
+    let mut pulled = Vec::new();
     for point in ["queue.turn-taken", "start.spec-stored"] {
         points.set(&[&format!("{point} kill")]);
         full.puppet.exits(0);
@@ -253,7 +255,7 @@ async fn a_daemon_killed_on_the_way_through_the_line_starts_it_once() {
         points.clear();
         full.daemon.start_again().await;
         let next = Puppet::new(&full.home, point);
-        full.puppet = next;
+        pulled.push(std::mem::replace(&mut full.puppet, next));
         let request = full.request(point, &full.puppet.args());
         let rpc = full.daemon.rpc().await;
         let high = rpc.start(of_priority(9, request)).await.unwrap();

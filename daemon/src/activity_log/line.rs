@@ -19,6 +19,22 @@ pub fn is_terminal(kind: &str) -> bool {
     kind == "complete" || kind == "error"
 }
 
+/// True if the line's type ends a log. As [`peek`] says, but of most lines that begin as ours do it is
+/// seen at a glance that theirs does not: of a replay each line is asked.
+pub fn ends_log(line: &[u8]) -> bool {
+    const TYPE: &[u8] = b",\"type\":\"";
+    // Behind a time of 13 digits, which it has from 2001 to 2286.
+    let rest = line
+        .strip_prefix(b"{\"ts\":")
+        .and_then(|rest| rest.get(13..));
+    if let Some([first, ..]) = rest.and_then(|rest| rest.strip_prefix(TYPE))
+        && !matches!(first, b'c' | b'e' | b'\\' | b'"')
+    {
+        return false;
+    }
+    peek(line).is_some_and(|(_, kind)| is_terminal(&kind))
+}
+
 /// True if the line begins and ends as every line of our own logs does. It is no proof, but what
 /// somebody else wrote into a log by mistake looks otherwise.
 pub fn is_ours(line: &[u8]) -> bool {
@@ -73,6 +89,26 @@ pub(super) fn raw_of_end(end: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_glance_says_what_a_look_does() {
+        for line in [
+            r#"{"ts":1795721931892,"type":"complete","success":true}"#,
+            r#"{"ts":1795721931892,"type":"error","error":"no"}"#,
+            r#"{"ts":1795721931892,"type":"output","msg":"\"type\":\"complete\""}"#,
+            r#"{"ts":1795721931892,"type":"\u0063omplete"}"#,
+            r#"{"ts":1795721931892,"type":"errors"}"#,
+            r#"{"ts":17957219318920,"type":"complete"}"#,
+            r#"{"ts":179572193189,"type":"error"}"#,
+            r#"{"ts":1795721931892, "type":"error"}"#,
+            r#"{"type":"complete","ts":1}"#,
+            r#"{"ts":1795721931892"#,
+            "",
+        ] {
+            let looked = peeked(line).is_some_and(|(_, kind)| is_terminal(&kind));
+            assert_eq!(ends_log(line.as_bytes()), looked, "{line}");
+        }
+    }
 
     fn peeked(line: &str) -> Option<(i64, String)> {
         peek(line.as_bytes()).map(|(ts, kind)| (ts, kind.into_owned()))

@@ -9,6 +9,7 @@
 //! Everything here blocks on the disk: callers are on a thread that may. What an agent may put in
 //! a log's place is `paths`'s concern; what the lines mean is the projection's and the reader's.
 
+mod cached;
 mod compare;
 mod error;
 mod line;
@@ -30,9 +31,10 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{FileType, OFlags, Stat};
 
+pub use cached::Cached;
 pub use compare::{Compared, LogComparer};
 pub use error::LogError;
-pub use line::{is_ours, is_terminal, is_valid, peek};
+pub use line::{ends_log, is_ours, is_terminal, is_valid, peek};
 pub use pack::Saved;
 pub use reader::{Batch, Break, LogReader, MAX_LINE, Step};
 pub use recover::{Recovered, Tail};

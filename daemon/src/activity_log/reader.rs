@@ -5,14 +5,12 @@
 //! rest is there. Where the file is no longer the one that was opened, or no longer holds the line
 //! that ended at the position, the reader says so instead of giving other data.
 
-use std::io::IoSliceMut;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes};
 use rustix::buffer::spare_capacity;
-use rustix::fs::{AtFlags, Stat, StatxFlags};
-use rustix::io::ReadWriteFlags;
+use rustix::fs::Stat;
 
 use super::LogError;
 use super::packed::Stored;
@@ -31,10 +29,10 @@ pub struct LogReader {
     place: Arc<Place>,
     id: InvocationId,
     path: PathBuf,
-    stored: Stored,
-    at: u64,
+    pub(super) stored: Stored,
+    pub(super) at: u64,
     // No newline stands between `at` and here.
-    scanned: u64,
+    pub(super) scanned: u64,
 }
 
 /// What there is at the position.
@@ -171,38 +169,6 @@ impl LogReader {
         self.read_lines(len, max)
     }
 
-    /// As [`next_batch`](LogReader::next_batch), but without waiting for a disk or a file server:
-    /// whole lines that the page cache holds, or the end. `None` where that cannot be told without
-    /// waiting, or where there is more to it than reading on.
-    pub fn next_cached(&mut self, max: usize) -> Option<Step> {
-        let Stored::Plain(file) = &self.stored else {
-            return None;
-        };
-        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
-        let wanted = StatxFlags::SIZE | StatxFlags::NLINK;
-        let stat = rustix::fs::statx(file, "", flags, wanted).ok()?;
-        let len = stat.stx_size;
-        if stat.stx_nlink == 0 || len < self.at {
-            return None;
-        }
-        if len == self.scanned {
-            return Some(Step::End);
-        }
-        let want = max.min(usize::try_from(len - self.at).unwrap_or(max));
-        let before = usize::from(self.at > 0);
-        let mut bytes = vec![0; want + before];
-        let from = self.at - before as u64;
-        let into = &mut [IoSliceMut::new(&mut bytes)];
-        let read = rustix::io::preadv2(file, into, from, ReadWriteFlags::NOWAIT).ok()?;
-        bytes.truncate(read);
-        if before == 1 && bytes.first() != Some(&b'\n') {
-            return None;
-        }
-        let last = memchr::memrchr(b'\n', bytes.get(before..)?)?;
-        bytes.truncate(before + last + 1);
-        Some(self.batch(Bytes::from(bytes).slice(before..)))
-    }
-
     fn read_lines(&mut self, len: u64, max: usize) -> Result<Step, LogError> {
         let want = max.min(usize::try_from(len - self.at).unwrap_or(max));
         // With the newline before, which must still be there.
@@ -263,7 +229,7 @@ impl LogReader {
         Ok(Step::End)
     }
 
-    fn batch(&mut self, bytes: Bytes) -> Step {
+    pub(super) fn batch(&mut self, bytes: Bytes) -> Step {
         let batch = Batch {
             bytes,
             first: self.position(),
@@ -281,18 +247,6 @@ impl LogReader {
             return Ok(Some(Break::Truncated));
         }
         self.broken_name(&stat)
-    }
-
-    /// The beginning of the log, up to its first newline or `max` bytes, and the file's inode;
-    /// `None` while there is neither.
-    pub fn head(&self, max: usize) -> Result<Option<(u64, Vec<u8>)>, LogError> {
-        let mut head = self.read_at(0, max)?;
-        match memchr::memchr(b'\n', &head) {
-            Some(end) => head.truncate(end),
-            None if head.len() < max => return Ok(None),
-            None => {}
-        }
-        Ok(Some((self.stat()?.st_ino, head)))
     }
 
     fn broken_name(&self, ours: &Stat) -> Result<Option<Break>, LogError> {
@@ -324,12 +278,12 @@ impl LogReader {
         }
     }
 
-    fn stat(&self) -> Result<Stat, LogError> {
+    pub(super) fn stat(&self) -> Result<Stat, LogError> {
         rustix::fs::fstat(self.stored.file()).map_err(|errno| failed("look at", &self.path, errno))
     }
 
     // As many of the bytes as are there, into memory that was not zeroed first.
-    fn read_at(&self, at: u64, max: usize) -> Result<Vec<u8>, LogError> {
+    pub(super) fn read_at(&self, at: u64, max: usize) -> Result<Vec<u8>, LogError> {
         let file = match &self.stored {
             Stored::Plain(file) => file,
             Stored::Packed(packed) => return packed.read_at(at, max),

@@ -5,7 +5,7 @@ use crate::domain::cursor::{Generation, Position, head_hash};
 use crate::domain::{InvocationId, Offset};
 
 /// How much of a foreign log's first line tells it from another.
-const HEAD: usize = 4096;
+pub(super) const HEAD: usize = 4096;
 
 /// What opening came to.
 #[derive(Debug)]
@@ -72,10 +72,19 @@ impl ActivityLogs {
 impl LogReader {
     /// The generation of a foreign log; `None` while it has no first line.
     pub fn file_generation(&self) -> Result<Option<Generation>, LogError> {
-        let head = self.head(HEAD)?;
-        Ok(head.map(|(inode, head)| Generation::File {
-            inode,
-            head: head_hash(&head),
-        }))
+        let head = self.read_at(0, HEAD)?;
+        Ok(generation(self.stat()?.st_ino, head))
     }
+}
+
+/// The generation of a foreign log that begins with these bytes, [`HEAD`] of them where it has as many;
+/// `None` while it has no first line.
+pub(super) fn generation(inode: u64, mut head: Vec<u8>) -> Option<Generation> {
+    match memchr::memchr(b'\n', &head) {
+        Some(end) => head.truncate(end),
+        None if head.len() < HEAD => return None,
+        None => {}
+    }
+    let head = head_hash(&head);
+    Some(Generation::File { inode, head })
 }

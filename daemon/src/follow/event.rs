@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::BATCH;
-use crate::activity_log::{Batch, is_ours, is_terminal, peek};
+use crate::activity_log::{Batch, ends_log, is_ours, is_terminal, peek};
 use crate::domain::cursor::{Position, Template};
 use crate::domain::{InvocationId, Offset};
 
@@ -87,7 +87,7 @@ impl Pending {
         for newline in memchr::memchr_iter(b'\n', &all) {
             last = &all[upto..newline];
             upto = newline + 1;
-            if self.is_ours && peek(last).is_some_and(|(_, kind)| is_terminal(&kind)) {
+            if self.is_ours && ends_log(last) {
                 end = End::Terminal;
                 break;
             }

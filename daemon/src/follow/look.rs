@@ -1,11 +1,11 @@
-//! One read of a tail, as it is done on a thread that may block.
+//! One read of a tail: on the spot where the page cache has it, else on a thread that may block.
 
-use crate::activity_log::{Break, LogError, LogReader, Step};
+use crate::activity_log::{Break, Cached, LogError, LogReader, Step};
 use crate::domain::cursor::Generation;
 
 use super::FollowError;
 
-/// One read, as it is done on a thread that may block.
+/// One read.
 pub(super) struct Look {
     pub(super) max: usize,
     /// Look whether the file is still the log, too.
@@ -24,12 +24,13 @@ pub(super) struct Looked {
 }
 
 impl Looked {
-    /// Of our own log, where the length matters no more.
-    pub(super) fn cached(step: Step) -> Looked {
-        Looked {
-            step,
-            generation: None,
-            len: 0,
+    /// True if what is given is all there was.
+    pub(super) fn is_all(&self) -> bool {
+        match &self.step {
+            Step::Batch(batch) => batch.next().get() >= self.len,
+            Step::TooLong { next, .. } => next.get() >= self.len,
+            Step::End => true,
+            Step::Broken(_) => false,
         }
     }
 }
@@ -48,6 +49,19 @@ impl Look {
         Ok((reader, looked?))
     }
 
+    /// Reads on the spot, if nothing has to be waited for.
+    pub(super) fn cached(&self, reader: &mut LogReader) -> Option<Looked> {
+        if self.is_check {
+            return None;
+        }
+        let Cached {
+            step,
+            len,
+            generation,
+        } = reader.next_cached(self.max, self.foreign.is_some())?;
+        Some(self.looked(step, generation, len))
+    }
+
     fn at(&self, reader: &mut LogReader) -> Result<Looked, LogError> {
         let len = reader.file_len()?;
         let mut step = reader.next_batch(self.max)?;
@@ -57,23 +71,29 @@ impl Look {
         {
             step = Step::Broken(broken);
         }
-        let Some(before) = self.foreign else {
-            return Ok(Looked {
-                step,
-                generation: None,
-                len,
-            });
+        let generation = match self.foreign {
+            Some(_) => reader.file_generation()?,
+            None => None,
         };
+        Ok(self.looked(step, generation, len))
+    }
+
+    fn looked(&self, step: Step, generation: Option<Generation>, len: u64) -> Looked {
         // Written anew in place, it has another beginning.
-        let generation = reader.file_generation()?;
-        if before.is_some() && before != generation && !matches!(step, Step::Broken(_)) {
-            step = Step::Broken(Break::Replaced);
-        }
-        Ok(Looked {
+        let is_another = self
+            .foreign
+            .flatten()
+            .is_some_and(|before| Some(before) != generation);
+        let step = match step {
+            Step::Broken(broken) => Step::Broken(broken),
+            _ if is_another => Step::Broken(Break::Replaced),
+            step => step,
+        };
+        Looked {
             step,
             generation,
             len,
-        })
+        }
     }
 }
 

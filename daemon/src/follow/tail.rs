@@ -8,7 +8,7 @@
 //!
 //! Our own log ends with its terminal line, which the follower reports back; a log without one
 //! ends when the row has and the file is read to its end. What the page cache holds is read on the
-//! spot. Any other read is a `spawn_blocking` that takes the reader along and brings it back: the
+//! spot, and one read that had all there was is not followed by another before a hint. Any other read is a `spawn_blocking` that takes the reader along and brings it back: the
 //! disk may be slow, and whoever drops the wait loses a descriptor, not a line, because the
 //! position moves only when the bytes have arrived.
 
@@ -23,7 +23,7 @@ use crate::watch::{Hint, Hints};
 
 use super::FollowError;
 use super::gap::{Gap, Why};
-use super::look::{Look, Looked, blocking};
+use super::look::{Look, blocking};
 use super::row::Row;
 use super::source::Source;
 use super::trust::Trust;
@@ -203,21 +203,16 @@ impl Tail {
     }
 
     async fn read(&mut self, mut reader: LogReader, max: usize) -> Result<Told, FollowError> {
-        let cached = self
-            .is_plain_read()
-            .then(|| reader.next_cached(max))
-            .flatten();
-        let (reader, read) = match cached {
-            Some(step) => (reader, Looked::cached(step)),
-            None => {
-                let look = Look {
-                    max,
-                    is_check: self.is_unchecked,
-                    foreign: (!self.is_ours()).then_some(self.position.map(|at| at.generation)),
-                };
-                look.waiting(reader).await?
-            }
+        let look = Look {
+            max,
+            is_check: self.is_unchecked,
+            foreign: (!self.is_ours()).then_some(self.position.map(|at| at.generation)),
         };
+        let (reader, read) = match look.cached(&mut reader) {
+            Some(read) => (reader, read),
+            None => look.waiting(reader).await?,
+        };
+        let is_all = read.is_all();
         self.is_unchecked = false;
         if let Extent::Present = self.extent {
             self.extent = Extent::UpTo(read.len);
@@ -233,6 +228,8 @@ impl Tail {
                 });
                 self.reader = Some(reader);
                 self.told = Progress::Some;
+                // Whatever is written from here on is hinted, so nothing is to be looked at before.
+                self.is_fresh = !(is_all && self.is_open_ended());
                 Ok(Told::Lines(batch))
             }
             Step::TooLong { first, next } => {
@@ -263,9 +260,9 @@ impl Tail {
         }
     }
 
-    /// What is in memory can be read where we are; whatever else is to be looked at can not.
-    fn is_plain_read(&self) -> bool {
-        self.is_ours() && !self.is_unchecked && !matches!(self.extent, Extent::Present)
+    /// True where the end of what is there is not the end of the stream.
+    fn is_open_ended(&self) -> bool {
+        !self.row.is_ended && matches!(self.extent, Extent::Whole)
     }
 
     /// A line of our own log is none of ours: nothing from there on is taken for the log.

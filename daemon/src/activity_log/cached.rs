@@ -1,0 +1,85 @@
+//! Reading what the page cache holds, for those who must not wait: a disk may be slow, a file server
+//! gone.
+
+use std::fs::File;
+use std::io::IoSliceMut;
+
+use bytes::Bytes;
+use rustix::fs::{AtFlags, Statx, StatxFlags};
+use rustix::io::ReadWriteFlags;
+
+use super::packed::Stored;
+use super::resume::{HEAD, generation};
+use super::{LogReader, Step};
+use crate::domain::cursor::Generation;
+
+/// What the page cache had of a log.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Cached {
+    /// Whole lines, or the end.
+    pub step: Step,
+    /// The file's length before the read.
+    pub len: u64,
+    /// Of a foreign log, where that was asked for; read after the lines.
+    pub generation: Option<Generation>,
+}
+
+impl LogReader {
+    /// As [`next_batch`](LogReader::next_batch), but without waiting for a disk or a file server:
+    /// whole lines that the page cache holds, or the end; with the generation of a foreign log.
+    /// `None` where that cannot be told without waiting, or where there is more to it than reading
+    /// on; the position is where it was then.
+    pub fn next_cached(&mut self, max: usize, is_foreign: bool) -> Option<Cached> {
+        let Stored::Plain(file) = &self.stored else {
+            return None;
+        };
+        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+        let wanted = StatxFlags::SIZE | StatxFlags::NLINK | StatxFlags::INO;
+        let stat = rustix::fs::statx(file, "", flags, wanted).ok()?;
+        let len = stat.stx_size;
+        if stat.stx_nlink == 0 || len < self.at {
+            return None;
+        }
+        let lines = match len == self.scanned {
+            true => None,
+            false => Some(self.cached_lines(file, len, max)?),
+        };
+        let generation = match is_foreign {
+            true => Some(cached_generation(file, &stat)?),
+            false => None,
+        };
+        let step = lines.map_or(Step::End, |lines| self.batch(lines));
+        Some(Cached {
+            step,
+            len,
+            generation,
+        })
+    }
+
+    fn cached_lines(&self, file: &File, len: u64, max: usize) -> Option<Bytes> {
+        let want = max.min(usize::try_from(len - self.at).unwrap_or(max));
+        // With the newline before, which must still be there.
+        let before = usize::from(self.at > 0);
+        let mut bytes = read(file, self.at - before as u64, want + before)?;
+        if before == 1 && bytes.first() != Some(&b'\n') {
+            return None;
+        }
+        let last = memchr::memrchr(b'\n', bytes.get(before..)?)?;
+        bytes.truncate(before + last + 1);
+        Some(Bytes::from(bytes).slice(before..))
+    }
+}
+
+fn cached_generation(file: &File, stat: &Statx) -> Option<Generation> {
+    let want = HEAD.min(usize::try_from(stat.stx_size).unwrap_or(HEAD));
+    generation(stat.stx_ino, read(file, 0, want)?)
+}
+
+/// As many of the bytes as the page cache has.
+fn read(file: &File, at: u64, max: usize) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; max];
+    let into = &mut [IoSliceMut::new(&mut bytes)];
+    let read = rustix::io::preadv2(file, into, at, ReadWriteFlags::NOWAIT).ok()?;
+    bytes.truncate(read);
+    Some(bytes)
+}

@@ -20,6 +20,8 @@ struct Table {
     folders: HashMap<PathBuf, Weak<Folder>>,
     // Two paths may lead to one folder, which has one descriptor.
     watched: HashMap<WatchDescriptor, Vec<PathBuf>>,
+    // The same the other way round: whoever waits asks each time.
+    descriptors: HashMap<PathBuf, WatchDescriptor>,
 }
 
 /// One folder somebody waits for; the watch goes when the last of them does.
@@ -73,7 +75,10 @@ impl Folders {
     /// The folder is gone, or no longer where it was: what its descriptor tells is of no use.
     pub(super) fn forget(&self, watch: &WatchDescriptor) {
         let mut table = self.table();
-        if table.watched.remove(watch).is_some() {
+        if let Some(paths) = table.watched.remove(watch) {
+            for path in paths {
+                table.descriptors.remove(&path);
+            }
             table.unwatch(watch.clone());
         }
     }
@@ -116,7 +121,7 @@ impl Drop for Folder {
 
 impl Table {
     fn has(&self, path: &Path) -> bool {
-        self.watched.values().flatten().any(|known| known == path)
+        self.descriptors.contains_key(path)
     }
 
     fn add(&mut self, path: &Path) {
@@ -134,7 +139,10 @@ impl Table {
             | WatchMask::DONT_FOLLOW
             | WatchMask::EXCL_UNLINK;
         match watches.add(path, mask) {
-            Ok(watch) => self.watched.entry(watch).or_default().push(path.to_owned()),
+            Ok(watch) => {
+                self.descriptors.insert(path.to_owned(), watch.clone());
+                self.watched.entry(watch).or_default().push(path.to_owned());
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 tracing::debug!(path = %path.display(), %error, "folder not watched, but polled");
@@ -143,11 +151,7 @@ impl Table {
     }
 
     fn remove(&mut self, path: &Path) {
-        let Some(watch) = self
-            .watched
-            .iter()
-            .find_map(|(watch, paths)| paths.iter().any(|p| p == path).then(|| watch.clone()))
-        else {
+        let Some(watch) = self.descriptors.remove(path) else {
             return;
         };
         let Some(paths) = self.watched.get_mut(&watch) else {

@@ -8,7 +8,7 @@
 //! > {"v":1,"op":"stat"}                     < {"v":1,"op":"stat","phase":"running",…}   also pushed,
 //!                                             when writing stops or goes on
 //! > {"v":1,"op":"input","id":"m1"}        < {"v":1,"op":"input","id":"m1"}   pushed, after a hello
-//!                                           < {"spool":4096}      pushed, after a hello
+//!                                           < {"spool":4096}      pushed, after a hello without `"hints":false`
 //!                                           < {"v":1,"op":"ending","what":"draining"}   pushed
 //! ```
 //!
@@ -28,8 +28,13 @@ pub const LONGEST_LINE: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum Request {
-    /// Who it is; from then on it pushes hints.
-    Hello,
+    /// Who it is; from then on it pushes what changes. The last one counts.
+    Hello {
+        /// With hints of what was written: for who is not told by the kernel, which is sooner and costs
+        /// the shim nothing.
+        #[serde(default = "wanted", skip_serializing_if = "is_true")]
+        hints: bool,
+    },
     /// Ask the provider to end, and kill it after the grace. Again: with a shorter grace.
     Stop {
         /// The limits' grace if not given.
@@ -139,6 +144,18 @@ fn is_false(flag: &bool) -> bool {
     !*flag
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+fn is_true(flag: &bool) -> bool {
+    *flag
+}
+
+fn wanted() -> bool {
+    true
+}
+
 /// A line that is no message of this protocol.
 #[derive(Debug, thiserror::Error)]
 #[error("not a line of the shim protocol")]
@@ -206,7 +223,11 @@ mod tests {
     #[test]
     fn requests_read_as_documented() {
         for (request, text) in [
-            (Request::Hello, r#"{"v":1,"op":"hello"}"#),
+            (Request::Hello { hints: true }, r#"{"v":1,"op":"hello"}"#),
+            (
+                Request::Hello { hints: false },
+                r#"{"v":1,"op":"hello","hints":false}"#,
+            ),
             (
                 Request::Stop {
                     grace_ms: Some(10000),

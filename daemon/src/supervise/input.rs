@@ -152,7 +152,8 @@ async fn deliver(socket: &Path, name: &str) -> Option<Message> {
         id: name.to_owned(),
     };
     // Who has said hello is told what becomes of a message.
-    let lines = [Request::Hello, input].map(|request| protocol::encode(&request));
+    let hello = Request::Hello { hints: false };
+    let lines = [hello, input].map(|request| protocol::encode(&request));
     stream.write_all(lines.concat().as_bytes()).await.ok()?;
     let mut said = BufReader::new(stream.take(HEARD)).lines();
     while let Ok(Some(line)) = said.next_line().await {
@@ -194,7 +195,7 @@ mod tests {
         });
         let answer = deliver(&socket, "m").await;
         let (hello, input) = shim.await.unwrap();
-        assert_eq!(hello, r#"{"v":1,"op":"hello"}"#);
+        assert_eq!(hello, r#"{"v":1,"op":"hello","hints":false}"#);
         assert_eq!(input, r#"{"v":1,"op":"input","id":"m"}"#);
         answer
     }

@@ -205,7 +205,7 @@ impl Job {
 
     async fn next_event(&mut self, hint: &mut Hint, link: &mut ShimLink) -> Event {
         let is_watched = hint.is_watched();
-        link.heed(!is_watched);
+        link.heed(!is_watched).await;
         let poll = match is_watched {
             true => SAFETY_POLL,
             false => UNWATCHED_POLL,

@@ -159,9 +159,21 @@ impl ShimLink {
         self.meter.place.clone()
     }
 
-    /// Gives its hints too, or passes over them: the kernel tells of the spool sooner, where it does.
-    pub(super) fn heed(&mut self, hints: bool) {
-        self.is_heeded = hints;
+    /// Asks for its hints, or for none: the kernel tells of the spool sooner, where it does, and each
+    /// of them wakes both ends.
+    pub(super) async fn heed(&mut self, hints: bool) {
+        let is_news = std::mem::replace(&mut self.is_heeded, hints) != hints;
+        let State::Connected { writer, .. } = &mut self.state else {
+            return;
+        };
+        if !is_news {
+            return;
+        }
+        let line = protocol::encode(&Request::Hello { hints });
+        match timeout(ANSWER, writer.write_all(line.as_bytes())).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => self.lose(),
+        }
     }
 
     /// Why it cannot write what it keeps, as far as it has said.
@@ -208,8 +220,9 @@ impl ShimLink {
                             self.asked = None;
                             let was_mute = std::mem::take(&mut self.mute);
                             match protocol::decode(&String::from_utf8_lossy(&line)) {
-                                // A hint is passed over where the kernel tells of the spool
-                                // sooner; who was told of a silence is told of its end.
+                                // One that it began to say before it was asked for none, or that a
+                                // release before ours says; who was told of a silence is told of its
+                                // end.
                                 Ok(Message::Spool { .. }) if !self.is_heeded && !was_mute => {}
                                 Ok(message) => {
                                     self.said.hear(&message);
@@ -340,7 +353,9 @@ impl ShimLink {
             .ok()?;
         let (reader, mut writer) = stream.into_split();
         // It pushes what changes; how it is now, it must be asked.
-        let hello = [Request::Hello, Request::Stat].map(|request| protocol::encode(&request));
+        let hints = self.is_heeded;
+        let hello = [Request::Hello { hints }, Request::Stat];
+        let hello = hello.map(|request| protocol::encode(&request));
         let hello = hello.concat();
         timeout(ANSWER, writer.write_all(hello.as_bytes()))
             .await

@@ -17,7 +17,7 @@ impl Keeper {
     pub(super) fn obey(&mut self, request: Request) -> Option<Message> {
         let now = mono_ms();
         Some(match request {
-            Request::Hello => Message::Hello {
+            Request::Hello { hints: _ } => Message::Hello {
                 proto: PROTOCOL,
                 uuid: self.uuid.clone(),
                 shim_pid: std::process::id() as i32,

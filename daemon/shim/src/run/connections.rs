@@ -41,8 +41,10 @@ struct Connection {
     input: Vec<u8>,
     /// What could not be sent yet.
     output: Vec<u8>,
-    /// It has said hello and gets hints.
+    /// It has said hello, and is told what changes,
     greeted: bool,
+    /// and of what was written, too.
+    hinted: bool,
     /// It is to go once everything was sent.
     leaving: bool,
     /// It is to go.
@@ -100,7 +102,7 @@ impl Connections {
 
     /// True if somebody wants to hear of writes.
     pub(crate) fn is_watched(&self) -> bool {
-        self.open.iter().any(|connection| connection.greeted)
+        self.open.iter().any(Connection::is_hinted)
     }
 
     /// Takes who is waiting.
@@ -149,7 +151,7 @@ impl Connections {
     /// Hints at the spool's length, wherever the last hint has been taken.
     pub(crate) fn hint(&mut self, length: u64) {
         let listening =
-            |connection: &&mut Connection| connection.greeted && connection.output.is_empty();
+            |connection: &&mut Connection| connection.is_hinted() && connection.output.is_empty();
         for connection in self.open.iter_mut().filter(listening) {
             connection.say(&Message::Spool { length });
         }
@@ -190,9 +192,14 @@ impl Connection {
             input: Vec::new(),
             output: Vec::new(),
             greeted: false,
+            hinted: false,
             leaving: false,
             gone: false,
         }
+    }
+
+    fn is_hinted(&self) -> bool {
+        self.greeted && self.hinted
     }
 
     /// Receives once, and takes what lines that makes.
@@ -211,7 +218,12 @@ impl Connection {
         while let Some(end) = self.input.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.input.drain(..=end).collect();
             match protocol::decode_request(&String::from_utf8_lossy(&line)) {
-                Ok(request) => requests.push(request),
+                Ok(request) => {
+                    if let Request::Hello { hints } = request {
+                        self.hinted = hints;
+                    }
+                    requests.push(request);
+                }
                 Err(error) => self.say(&Message::Error {
                     error: error.to_string(),
                 }),

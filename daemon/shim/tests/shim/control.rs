@@ -8,6 +8,8 @@ use steroids_shim::protocol::{Message, Request};
 
 use crate::harness::{Case, until};
 
+const HELLO: Request = Request::Hello { hints: true };
+
 fn idle() -> Case {
     let mut case = Case::script(": > $OUT/up; exec sleep 60");
     case.start_until("up");
@@ -20,7 +22,7 @@ fn it_says_who_it_is_and_how() {
     let mut client = case.connect();
     let state = case.state();
     assert_eq!(
-        client.ask(&Request::Hello),
+        client.ask(&HELLO),
         Message::Hello {
             proto: 1,
             uuid: case.spec.uuid.clone(),
@@ -43,7 +45,7 @@ fn who_said_hello_gets_hints_up_to_the_last_byte_and_then_the_end() {
     let mut fifo = case.fifo();
     case.start();
     let mut client = case.connect();
-    client.ask(&Request::Hello);
+    client.ask(&HELLO);
     fifo.write_all(b"go\n").unwrap();
     let mut last = 0;
     let mut endings = Vec::new();
@@ -98,6 +100,23 @@ fn nonsense_is_answered_and_harms_nobody() {
 }
 
 #[test]
+fn who_wants_no_hints_hears_the_end_alone() {
+    let mut case = Case::script("read x < $OUT/fifo; seq 1 50000; exit 0");
+    let mut fifo = case.fifo();
+    case.start();
+    let mut client = case.connect();
+    client.ask(&HELLO);
+    client.ask(&Request::Hello { hints: false });
+    fifo.write_all(b"go\n").unwrap();
+    let heard: Vec<_> = std::iter::from_fn(|| client.hear()).collect();
+    let endings = ["draining", "recording"].map(|what| Message::Ending {
+        what: what.to_owned(),
+    });
+    assert_eq!(heard, endings);
+    case.exit();
+}
+
+#[test]
 fn one_that_never_reads_is_dropped_and_the_number_is_bounded() {
     let case = idle();
     let mut deaf = case.connect();
@@ -110,11 +129,9 @@ fn one_that_never_reads_is_dropped_and_the_number_is_bounded() {
     });
     let mut clients: Vec<_> = (0..8).map(|_| case.connect()).collect();
     for client in &mut clients {
-        client.ask(&Request::Hello);
+        client.ask(&HELLO);
     }
     assert_eq!(case.connect().hear(), None);
     drop(clients);
-    until("room for another one", || {
-        case.connect().try_ask(&Request::Hello)
-    });
+    until("room for another one", || case.connect().try_ask(&HELLO));
 }

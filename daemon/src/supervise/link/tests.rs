@@ -185,3 +185,19 @@ async fn a_shim_that_falls_silent_is_mute_until_it_speaks_again_on_the_same_conn
     link.ask().await;
     assert!(line(&mut stream).await.contains("stat"));
 }
+
+#[tokio::test]
+async fn hints_are_asked_for_while_the_kernel_tells_nothing() {
+    let shim = Shim::new();
+    let mut link = shim.link();
+    let (mut stream, said) = tokio::join!(shim.greeted(), link.next());
+    assert_eq!(said, Some(Message::Killed));
+    for (hints, said) in [(true, r#""op":"hello"}"#), (false, r#""hints":false}"#)] {
+        link.heed(hints).await;
+        link.heed(hints).await;
+        let asked = line(&mut stream).await;
+        assert!(asked.ends_with(&format!("{said}\n")), "{asked}");
+    }
+    drop(link);
+    assert_eq!(line(&mut stream).await, "", "each was asked for once");
+}

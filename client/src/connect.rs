@@ -19,8 +19,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// answer. A daemon that was killed is noticed at once; this is for one that is frozen.
 const PING_EVERY: Duration = Duration::from_secs(60);
 const PING_WITHIN: Duration = Duration::from_secs(20);
-/// A batch is at most 256 KiB, a longer line 1 MiB; the rest is for other streams beside it.
-const WINDOW: u32 = 2 * 1024 * 1024;
+/// What the daemon sends ahead on a stream that nobody takes from: a batch, or a part of a longer line,
+/// which passes all the same. That much is kept in memory here.
+const WINDOW: u32 = 256 * 1024;
+/// The same for all streams of a connection: a few that nobody takes from must not stop the others.
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 /// A message of a log's lines in one frame or two, where 16 KiB are usual.
 const FRAME: u32 = 128 * 1024;
 
@@ -147,7 +150,7 @@ fn endpoint() -> Endpoint {
         .http2_keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_WITHIN)
         .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW * 2)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(FRAME)
 }
 

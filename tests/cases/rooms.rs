@@ -135,11 +135,12 @@ const BELOW_RUN: [&str; 17] = [
 ];
 
 /// The gateway's.
-const GATEWAY_ROOMS: [Room; 13] = [
+const GATEWAY_ROOMS: [Room; 14] = [
+    ("together", &[], &[]),
     ("config", &[], &["steroids_client", "steroids_keys"]),
     ("logging", &[], &["steroids_journal"]),
     ("metrics", &[], &["steroids_client"]),
-    ("daemon", &[], &["steroids_client"]),
+    ("daemon", &["together"], &["steroids_client"]),
     ("answer", &[], &["steroids_client"]),
     ("headers", &[], &[]),
     ("access", &[], &[]),
@@ -153,7 +154,7 @@ const GATEWAY_ROOMS: [Room; 13] = [
     ),
     (
         "stream",
-        &["metrics", "daemon", "answer"],
+        &["metrics", "daemon", "answer", "together"],
         &["steroids_client"],
     ),
     (

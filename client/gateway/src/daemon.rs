@@ -12,7 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use steroids_client::{Backoff, Client, ConnectError, Item, Refusal, v1};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
+
+use crate::together::Together;
 
 /// Streams that one connection carries: below the daemon's default of 64, as a call that finds no
 /// room waits without a word.
@@ -47,6 +50,22 @@ struct Shared {
     places: Arc<Semaphore>,
     /// Held by the one who asks whether it is back.
     asking: tokio::sync::Mutex<()>,
+    /// Which invocations are asked for just now.
+    invocations: Together<Which, Invocation>,
+}
+
+/// An invocation, if there is such a one.
+type Invocation = Result<Option<Arc<v1::Invocation>>, Status>;
+
+/// Which invocation is meant.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Which {
+    /// A certain one of a project, by path and id.
+    One(Arc<str>, i64),
+    /// The newest one of a task.
+    Newest(Arc<str>, String),
+    /// The newest running one of a task.
+    Running(Arc<str>, String),
 }
 
 #[derive(Debug)]
@@ -77,6 +96,7 @@ impl Daemon {
             carriers: Mutex::default(),
             places: Arc::new(Semaphore::new(STREAMS_EACH * CONNECTIONS)),
             asking: tokio::sync::Mutex::default(),
+            invocations: Together::new(),
         }))
     }
 
@@ -97,6 +117,45 @@ impl Daemon {
         let client = self.connect().await?;
         *calls = Some(client.clone());
         Ok(client)
+    }
+
+    /// The invocation that is meant; `None` if a task has none such. Asked once for all who ask at
+    /// the same time.
+    pub(crate) async fn invocation(&self, which: Which) -> Invocation {
+        let daemon = self.clone();
+        // A task of its own, as who asks may be a stream that is not polled while its client reads
+        // nothing, and others wait for the same answer.
+        let asking = tokio::spawn(async move {
+            let asked = &daemon.0.invocations;
+            asked.ask(&which, daemon.fetch(&which)).await
+        });
+        match AbortOnDropHandle::new(asking).await {
+            Ok(answer) => answer,
+            Err(error) => Err(Status::unavailable(error.to_string())),
+        }
+    }
+
+    async fn fetch(&self, which: &Which) -> Invocation {
+        let client = self.client().await;
+        let client = client.map_err(|error| Status::unavailable(error.to_string()))?;
+        let (project, task, state) = match which {
+            Which::One(project, id) => {
+                let (project, id) = (project.to_string(), *id);
+                let answer = self.noted(client.get(v1::GetRequest { project, id }).await)?;
+                return Ok(answer.invocation.map(Arc::new));
+            }
+            Which::Newest(project, task) => (project, task, None),
+            Which::Running(project, task) => (project, task, Some(v1::State::Running)),
+        };
+        let request = v1::ListRequest {
+            project: project.to_string(),
+            task_id: task.clone(),
+            states: state.map(i32::from).into_iter().collect(),
+            page_size: 1,
+            ..Default::default()
+        };
+        let page = self.noted(client.list(request).await)?;
+        Ok(page.invocations.into_iter().next().map(Arc::new))
     }
 
     /// What is thought of it, and every change of that.

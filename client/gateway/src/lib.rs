@@ -22,6 +22,7 @@ mod headers;
 mod listen;
 mod metrics;
 mod page;
+mod together;
 
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -29,6 +29,13 @@ use crate::{Rooms, api, page, stream};
 
 /// For requests under way and the last words of streams.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// What the kernel keeps for a client that does not read, in bytes: about what is read at a time. Left to
+/// itself it takes some megabytes for each. Clients are on this machine, so no more is ever on its way.
+const UNREAD: u32 = 256 * 1024;
+
+/// Connections that wait to be accepted, as the standard library has it where there may be many.
+const BACKLOG: u32 = 1024;
 
 /// A file that another gateway is still writing is no older.
 const DRAFT: Duration = Duration::from_secs(60);
@@ -106,10 +113,21 @@ async fn open_access(folder: &Path, auth: Auth) -> anyhow::Result<Access> {
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let bound = TcpListener::bind(address).await;
-    bound.with_context(|| {
+    listen_at(address).with_context(|| {
         format!("cannot listen on {address}; end what listens there, or choose another with --listen 127.0.0.1:PORT")
     })
+}
+
+fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.set_reuseaddr(true)?;
+    // Those accepted have it from this one.
+    socket.set_send_buffer_size(UNREAD)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 fn router(

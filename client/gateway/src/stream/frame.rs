@@ -5,6 +5,8 @@
 //! holds a newline; a carriage return can stand between the tokens of another tool's JSON, where a
 //! space means the same.
 
+use std::sync::Arc;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use steroids_client::splice_invocation;
 use steroids_client::v1::{Event, Piece};
@@ -20,7 +22,8 @@ const SEGMENT_FRAMES: usize = 512;
 pub(super) struct Segment {
     /// The frames, one behind the other.
     pub(super) bytes: Bytes,
-    marks: Vec<Mark>,
+    // Shared, as the bytes are, by all who are given the segment.
+    marks: Arc<Vec<Mark>>,
 }
 
 /// Where a frame ends, how long its id is, and what is known of its line.
@@ -165,7 +168,7 @@ impl Maker {
     fn cut(&mut self) {
         self.segments.push(Segment {
             bytes: std::mem::take(&mut self.bytes).freeze(),
-            marks: std::mem::take(&mut self.marks),
+            marks: Arc::new(std::mem::take(&mut self.marks)),
         });
     }
 

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::absent::LOG_WITHIN;
 use super::hub::{Joined, Upstream};
 use super::query::Asked;
-use super::read::{Batch, ReadError, Size};
+use super::read::{Batch, ReadError};
 use super::target::{Found, Target};
 use super::task::Opened;
 use super::viewer::Begin;
@@ -124,9 +124,8 @@ impl<'a> Poll<'a> {
             let read = match first.take() {
                 Some(read) => read,
                 None => {
-                    let reads = &self.streams.reads;
-                    let (key, is_ended) = (&self.found.key, self.found.is_ended);
-                    reads.read(key, &self.cursor, is_ended, Size::FIRST).await
+                    let part = self.found.part(&self.cursor);
+                    self.streams.reads.read(part).await
                 }
             };
             match read {

@@ -1,5 +1,10 @@
 //! A bounded read of a log from a viewer's own cursor: what there is, as much of it as was asked for.
-//! The stream it is read from is gone before anybody waits for a client.
+//! The stream it is read from is gone before anybody waits for a client. A read is a task of its own:
+//! a viewer is not polled while its client reads nothing, and must then hold neither a turn nor those
+//! who read the same with it.
+//!
+//! Who has taken a whole part is one who reads: it gets the rest as a [`Run`], in which the next pieces are
+//! read while it takes those before. A run ends when it has waited for its taker for too long in all.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,24 +12,52 @@ use std::time::Duration;
 use steroids_client::v1::follow_request::Selector;
 use steroids_client::v1::{Event, FollowRequest, FollowResponse, InvocationSelector};
 use steroids_client::{Item, Refusal};
-use tokio::sync::Semaphore;
-use tonic::{Code, Status};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+use tonic::{Code, Status, Streaming};
 
 use super::frame::{Segment, cursor_behind, encode, encode_piece};
 use super::hub::Key;
 use crate::Daemon;
+use crate::together::Together;
 
 /// A daemon that takes a connection and then says nothing is as one that is away.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How much is read at a time. A stream of the daemon's is opened for each read, so who reads much
-/// reads more at a time; one that stalls holds no more than that. One more message of the daemon's may
-/// come on top.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Size(usize);
+/// What is read at once for who has not shown yet that it reads: enough for a socket's buffer.
+const FIRST: usize = 64 * 1024;
+/// What a run reads: a stream of the daemon's is opened for it, which must not count.
+const RUN: usize = 8 * 1024 * 1024;
+/// Batches of a run that wait for being taken, of 64 KiB mostly.
+const AHEAD: usize = 2;
+/// How long a run waits for being taken, in all: who reads more slowly than that gives its turn to others
+/// now and then.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// What is to be read.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Part {
+    /// Of which log.
+    pub(super) key: Key,
+    /// What comes after this cursor.
+    pub(super) after: String,
+    /// Its invocation has ended, so that the daemon tells what is missing at its end.
+    pub(super) is_ended: bool,
+}
+
+/// Batches, one behind the other, for who takes them as they come; dropping it ends it.
+pub(super) struct Run {
+    batches: mpsc::Receiver<Read>,
+    _task: AbortOnDropHandle<()>,
+}
+
+pub(super) type Read = Result<Batch, ReadError>;
+
+type Opened = Streaming<FollowResponse>;
 
 /// What was there.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Batch {
     /// The frames.
     pub(super) segments: Vec<Segment>,
@@ -37,7 +70,7 @@ pub(super) struct Batch {
 }
 
 /// Why nothing could be read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum ReadError {
     /// The daemon is away, or asks to come again.
     Away,
@@ -52,24 +85,19 @@ pub(super) enum ReadError {
 pub(super) struct Reads {
     daemon: Daemon,
     turns: Arc<Semaphore>,
-}
-
-// === impl Size ===
-
-impl Size {
-    /// Enough for a socket's buffer, and soon there.
-    pub(super) const FIRST: Size = Size(64 * 1024);
-    const MOST: Size = Size(512 * 1024);
-
-    /// For the read that follows on one of this size, all of which was taken.
-    pub(super) fn more(self) -> Size {
-        Size((self.0 * 2).min(Size::MOST.0))
-    }
+    parts: Together<Part, Read>,
 }
 
 // === impl Batch ===
 
 impl Batch {
+    fn behind(cursor: &str) -> Batch {
+        Batch {
+            cursor: cursor.to_owned(),
+            ..Batch::default()
+        }
+    }
+
     /// True if there was nothing, to the end.
     pub(super) fn is_over(&self) -> bool {
         self.at_end && self.segments.is_empty()
@@ -109,38 +137,46 @@ impl Reads {
         Reads {
             daemon,
             turns: Arc::new(Semaphore::new(at_once)),
+            parts: Together::new(),
         }
     }
 
-    /// Reads what comes after the cursor, in its turn.
-    pub(super) async fn read(
-        &self,
-        key: &Key,
-        after: &str,
-        is_ended: bool,
-        enough: Size,
-    ) -> Result<Batch, ReadError> {
+    /// Reads the first of a part, in its turn; once for all who ask for it at the same time.
+    pub(super) async fn read(&self, part: Part) -> Read {
+        let reads = self.clone();
+        let reading = tokio::spawn(async move {
+            let asked = reads.parts.clone();
+            asked.ask(&part, reads.fetch(&part)).await
+        });
+        match AbortOnDropHandle::new(reading).await {
+            Ok(read) => read,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime is going down.
+                Err(_) => Err(ReadError::Away),
+            },
+        }
+    }
+
+    /// Begins to read what comes next, in its turn.
+    pub(super) fn run(&self, part: Part) -> Run {
+        let (out, batches) = mpsc::channel(AHEAD);
+        let reads = self.clone();
+        let task = tokio::spawn(async move { reads.hand_on(part, out).await });
+        Run {
+            batches,
+            _task: AbortOnDropHandle::new(task),
+        }
+    }
+
+    async fn fetch(&self, part: &Part) -> Read {
         let Ok(_turn) = self.turns.acquire().await else {
             return Err(ReadError::Away);
         };
-        // On the connection for calls, which has room for all turns: streams that stay open must
-        // not keep a read waiting.
-        let client = self.daemon.client().await.map_err(|_| ReadError::Away)?;
-        // Of an ended one the daemon tells also what is missing at its end.
-        let request = FollowRequest {
-            limit_bytes: enough.0 as u64,
-            pieces: true,
-            ..request(key, after, is_ended)
-        };
-        let opened = tokio::time::timeout(OPEN_TIMEOUT, client.follow_once(request)).await;
-        let silent = || Err(Status::unavailable("the daemon does not answer"));
-        let mut stream = self.heard(opened.unwrap_or_else(|_| silent()))?;
-        let mut batch = Batch {
-            cursor: after.to_owned(),
-            ..Batch::default()
-        };
+        let mut stream = self.open(part, FIRST).await?;
+        let mut batch = Batch::behind(&part.after);
         let mut size = 0;
-        while size < enough.0 {
+        while size < FIRST {
             match self.heard(stream.message().await) {
                 Ok(Some(answer)) => size += batch.take(answer),
                 Ok(None) => {
@@ -155,6 +191,58 @@ impl Reads {
         Ok(batch)
     }
 
+    async fn hand_on(&self, part: Part, out: mpsc::Sender<Read>) {
+        let Ok(_turn) = self.turns.acquire().await else {
+            return;
+        };
+        let mut stream = match self.open(&part, RUN).await {
+            Ok(stream) => stream,
+            Err(error) => {
+                // One who does not look any more wants no error either.
+                let _ = out.send(Err(error)).await;
+                return;
+            }
+        };
+        let (mut cursor, mut size, mut patience) = (part.after, 0, PATIENCE);
+        while size < RUN {
+            let mut batch = Batch::behind(&cursor);
+            let read = match self.heard(stream.message().await) {
+                Ok(Some(answer)) => {
+                    size += batch.take(answer);
+                    batch.cursor.clone_into(&mut cursor);
+                    Ok(batch)
+                }
+                Ok(None) => {
+                    batch.at_end = true;
+                    Ok(batch)
+                }
+                Err(error) => Err(error),
+            };
+            let is_last = read.as_ref().map_or(true, |batch| batch.at_end);
+            let begun = Instant::now();
+            let taken = tokio::time::timeout(patience, out.send(read)).await;
+            if is_last || !matches!(taken, Ok(Ok(()))) {
+                return;
+            }
+            patience = patience.saturating_sub(begun.elapsed());
+        }
+    }
+
+    async fn open(&self, part: &Part, limit: usize) -> Result<Opened, ReadError> {
+        // On the connection for calls, which has room for all turns: streams that stay open must
+        // not keep a read waiting.
+        let client = self.daemon.client().await.map_err(|_| ReadError::Away)?;
+        // Of an ended one the daemon tells also what is missing at its end.
+        let request = FollowRequest {
+            limit_bytes: limit as u64,
+            pieces: true,
+            ..request(&part.key, &part.after, part.is_ended)
+        };
+        let opened = tokio::time::timeout(OPEN_TIMEOUT, client.follow_once(request)).await;
+        let silent = || Err(Status::unavailable("the daemon does not answer"));
+        self.heard(opened.unwrap_or_else(|_| silent()))
+    }
+
     /// Notes what an answer says of the daemon.
     fn heard<T>(&self, answer: Result<T, Status>) -> Result<T, ReadError> {
         match answer {
@@ -167,6 +255,15 @@ impl Reads {
                 Err(why(Box::new(status)))
             }
         }
+    }
+}
+
+// === impl Run ===
+
+impl Run {
+    /// The next batch; `None` where the rest is to be asked for anew. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Option<Read> {
+        self.batches.recv().await
     }
 }
 
@@ -209,20 +306,5 @@ pub(super) fn request(key: &Key, after: &str, follow: bool) -> FollowRequest {
         skip_ended: false,
         limit_bytes: 0,
         pieces: false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_reads_on_reads_more_at_a_time_and_never_more_than_the_bound() {
-        let mut sizes = vec![Size::FIRST];
-        for _ in 0..5 {
-            sizes.push(sizes[sizes.len() - 1].more());
-        }
-        let kib: Vec<_> = sizes.iter().map(|size| size.0 / 1024).collect();
-        assert_eq!(kib, [64, 128, 256, 512, 512, 512]);
     }
 }

@@ -6,8 +6,9 @@ use steroids_client::{ConnectError, Refusal, v1};
 use tonic::Status;
 
 use super::hub::Key;
-use super::read::{ReadError, why};
+use super::read::{Part, ReadError, why};
 use crate::Daemon;
+use crate::daemon::Which;
 
 /// Longer than any cursor.
 const LONGEST_CURSOR: usize = 4096;
@@ -55,6 +56,19 @@ pub(super) enum TargetError {
     OtherTask(i64),
     /// The cursor is malformed, or of something else.
     Cursor(&'static str),
+}
+
+// === impl Found ===
+
+impl Found {
+    /// A part of its log.
+    pub(super) fn part(&self, after: &str) -> Part {
+        Part {
+            key: self.key.clone(),
+            after: after.to_owned(),
+            is_ended: self.is_ended,
+        }
+    }
 }
 
 // === impl Target ===
@@ -130,34 +144,20 @@ impl Target {
 
     /// The newest invocation of the task, whatever became of it.
     pub(super) async fn newest(&self, daemon: &Daemon) -> Result<Option<Found>, TargetError> {
-        self.first(daemon, Vec::new()).await
+        let which = Which::Newest(Arc::clone(&self.project), self.task.clone());
+        let found = daemon.invocation(which).await.map_err(refused)?;
+        Ok(found.map(|it| self.found(&it)))
     }
 
     async fn running(&self, daemon: &Daemon) -> Result<Option<Found>, TargetError> {
-        self.first(daemon, vec![v1::State::Running.into()]).await
-    }
-
-    async fn first(&self, daemon: &Daemon, states: Vec<i32>) -> Result<Option<Found>, TargetError> {
-        let client = daemon.client().await.map_err(away)?;
-        let request = v1::ListRequest {
-            project: self.project.to_string(),
-            task_id: self.task.clone(),
-            states,
-            page_size: 1,
-            ..Default::default()
-        };
-        let page = daemon.noted(client.list(request).await).map_err(refused)?;
-        Ok(page.invocations.first().map(|it| self.found(it)))
+        let which = Which::Running(Arc::clone(&self.project), self.task.clone());
+        let found = daemon.invocation(which).await.map_err(refused)?;
+        Ok(found.map(|it| self.found(&it)))
     }
 
     async fn get(&self, daemon: &Daemon, id: i64) -> Result<Found, TargetError> {
-        let client = daemon.client().await.map_err(away)?;
-        let request = v1::GetRequest {
-            project: self.project.to_string(),
-            id,
-        };
-        let answer = daemon.noted(client.get(request).await);
-        let invocation = answer.map_err(refused)?.invocation;
+        let which = Which::One(Arc::clone(&self.project), id);
+        let invocation = daemon.invocation(which).await.map_err(refused)?;
         let invocation = invocation.ok_or(TargetError::NoInvocation(id))?;
         if invocation.task_id != self.task {
             return Err(TargetError::OtherTask(id));

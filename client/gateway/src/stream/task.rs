@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use super::body::EventBody;
 use super::frame::object;
 use super::query::Asked;
-use super::read::{ReadError, Size, is_malformed};
+use super::read::{ReadError, is_malformed};
 use super::target::{Target, TargetError};
 use super::viewer::{Begin, Viewer};
 use super::{Streams, special};
@@ -65,10 +65,7 @@ impl Streams {
         if target.after.is_empty() || is_in_ring {
             return Ok(Opened::Begin(Begin::At(found, None)));
         }
-        let first = self
-            .reads
-            .read(&found.key, &target.after, found.is_ended, Size::FIRST)
-            .await;
+        let first = self.reads.read(found.part(&target.after)).await;
         match &first {
             Err(ReadError::Cursor(status)) if is_malformed(status) => {
                 return Err(bad_request("the cursor is malformed"));

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::absent::Log;
 use super::body::Outlet;
 use super::hub::{Joined, Upstream};
-use super::read::{Batch, ReadError, Size};
+use super::read::{Batch, ReadError, Run};
 use super::ring::Taken;
 use super::target::{Found, Target, TargetError};
 use super::{Streams, special};
@@ -191,7 +191,8 @@ impl Viewer {
         let mut log = Log::new(&found, &cursor);
         // Holds the upstream between two turns.
         let mut fresh = None;
-        let mut size = Size::FIRST;
+        // Of who has taken a whole part: what comes next, read while it takes what it has.
+        let mut run: Option<Run> = None;
         loop {
             let mut joined = fresh.take().or_else(|| streams.hubs.peek(&found.key));
             if let Some(there) = &mut joined
@@ -199,29 +200,39 @@ impl Viewer {
             {
                 // Of an earlier place by the time the ring is left.
                 first = None;
-                size = Size::FIRST;
+                run = None;
                 match self.in_ring(there, &found, &mut cursor, &mut log).await {
                     Some(end) => return end,
                     None => continue,
                 }
             }
-            let is_early = first.is_some();
-            let read = match first.take() {
-                Some(read) => read,
-                None => {
-                    let (key, is_ended) = (&found.key, found.is_ended);
-                    streams.reads.read(key, &cursor, is_ended, size).await
-                }
+            let is_early = first.is_some() || run.is_some();
+            let read = match (first.take(), &mut run) {
+                (Some(read), _) => Some(read),
+                (None, Some(run)) => run.next().await,
+                (None, None) => Some(streams.reads.read(found.part(&cursor)).await),
+            };
+            let Some(read) = read else {
+                run = Some(streams.reads.run(found.part(&cursor)));
+                continue;
             };
             let at_end = match read {
                 Ok(batch) => {
-                    size = size.more();
-                    self.give(batch, &found, &mut cursor, &mut log).await
+                    let is_more = !batch.at_end;
+                    let at_end = self.give(batch, &found, &mut cursor, &mut log).await;
+                    run = match is_more {
+                        true => run.or_else(|| Some(streams.reads.run(found.part(&cursor)))),
+                        false => None,
+                    };
+                    at_end
                 }
-                Err(error) => match self.read_failed(error, &found, &mut cursor).await {
-                    Some(end) => return end,
-                    None => continue,
-                },
+                Err(error) => {
+                    run = None;
+                    match self.read_failed(error, &found, &mut cursor).await {
+                        Some(end) => return end,
+                        None => continue,
+                    }
+                }
             };
             match (at_end, joined) {
                 (AtEnd::No, _) => {}

@@ -89,7 +89,7 @@ pub(crate) struct Unread(axum::body::Body);
 
 impl Unread {
     /// Reads until it says this.
-    pub(crate) async fn until(mut self, words: &str) -> String {
+    pub(crate) async fn until(&mut self, words: &str) -> String {
         let mut text = String::new();
         let reading = async {
             while !text.contains(words) {

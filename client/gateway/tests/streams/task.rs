@@ -143,7 +143,7 @@ async fn what_comes_between_a_viewers_first_look_and_its_first_frame_is_not_wait
     let fake = running(3);
     let gateway = Gateway::start(&fake).await;
     // It was looked at up to its end, to know that its cursor is good.
-    let late = gateway.unread("&after=1:0:1").await;
+    let mut late = gateway.unread("&after=1:0:1").await;
     fake.world(|world| world.line(1, line(3)));
     let mut other = gateway.task("", "").await;
     expect(&mut other, 0..4).await;
@@ -206,6 +206,33 @@ async fn a_reader_that_does_not_read_holds_no_upstream_and_misses_nothing() {
     }
     assert_eq!(slow.rest().await, [COMPLETE]);
     assert_eq!(quick.rest().await, [COMPLETE]);
+}
+
+#[tokio::test]
+async fn those_who_stop_reading_hold_no_turn_and_miss_nothing() {
+    let fake = running(0);
+    let long = |n: usize| format!("{}{}", line(n), " ".repeat(4000));
+    fake.world(|world| (0..500).for_each(|n| world.line(1, long(n))));
+    fake.world(|world| world.end(1));
+    let gateway = Gateway::start(&fake).await;
+    let mut slow = Vec::new();
+    // More than there are turns; each has taken a whole part, and so gets the rest as it comes.
+    for _ in 0..20 {
+        let mut viewer = gateway.unread("&invocation=1").await;
+        let seen = viewer.until("line 20\"").await;
+        slow.push((viewer, seen));
+    }
+    fake.until(|world| world.open == 0).await;
+    let mut quick = gateway.task("&invocation=1", "").await;
+    assert_eq!(quick.rest().await.len(), 501);
+    for (mut viewer, mut seen) in slow {
+        seen += &viewer.until("complete").await;
+        let lines = seen.split("\"msg\":\"line ").skip(1);
+        let numbers: Vec<usize> = lines
+            .map(|rest| rest.split('"').next().unwrap().parse().unwrap())
+            .collect();
+        assert!(numbers.into_iter().eq(0..500));
+    }
 }
 
 #[tokio::test]

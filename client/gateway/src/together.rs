@@ -1,0 +1,188 @@
+//! One answer for all who ask the same at once: a page that everybody loads again, a gateway that is
+//! back. An answer is never older than the question: who comes while one is being fetched shares the
+//! next one with all who came meanwhile.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What is being asked just now. Cheap to clone.
+#[derive(Debug)]
+pub(crate) struct Together<Q, A> {
+    // Held for a look or a change, never while waiting.
+    rounds: Arc<Mutex<HashMap<Q, Arc<Rounds<A>>>>>,
+}
+
+/// The rounds of one question.
+#[derive(Debug)]
+struct Rounds<A> {
+    /// How many have asked.
+    asked: AtomicU64,
+    /// Held by who fetches; the others wait for it, in turn.
+    told: tokio::sync::Mutex<Told<A>>,
+}
+
+#[derive(Debug)]
+struct Told<A> {
+    answer: Option<A>,
+    /// It was fetched after so many had asked.
+    asked: u64,
+}
+
+/// Somebody's part in a question; the last one takes it away.
+struct Part<'a, Q: Hash + Eq, A> {
+    together: &'a Together<Q, A>,
+    question: &'a Q,
+    rounds: Arc<Rounds<A>>,
+}
+
+impl<Q: Hash + Eq + Clone, A: Clone> Together<Q, A> {
+    pub(crate) fn new() -> Self {
+        Together {
+            rounds: Arc::default(),
+        }
+    }
+
+    /// The answer: fetched by this caller, or by another one since this one has asked. Cancel-safe:
+    /// where the one who fetches goes away, another one does. Whoever waits here must be polled
+    /// without conditions, as others wait for the same.
+    pub(crate) async fn ask(&self, question: &Q, fetch: impl Future<Output = A>) -> A {
+        let part = self.join(question);
+        let mine = part.rounds.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut told = part.rounds.told.lock().await;
+        if told.asked >= mine
+            && let Some(answer) = &told.answer
+        {
+            return answer.clone();
+        }
+        let asked = part.rounds.asked.load(Ordering::Relaxed);
+        let answer = fetch.await;
+        *told = Told {
+            answer: Some(answer.clone()),
+            asked,
+        };
+        answer
+    }
+
+    fn join<'a>(&'a self, question: &'a Q) -> Part<'a, Q, A> {
+        let mut all = self.rounds();
+        let rounds = match all.get(question) {
+            Some(rounds) => Arc::clone(rounds),
+            None => {
+                let rounds = Arc::new(Rounds::new());
+                all.insert(question.clone(), Arc::clone(&rounds));
+                rounds
+            }
+        };
+        Part {
+            together: self,
+            question,
+            rounds,
+        }
+    }
+}
+
+impl<Q, A> Together<Q, A> {
+    fn rounds(&self) -> MutexGuard<'_, HashMap<Q, Arc<Rounds<A>>>> {
+        // Each change is one call, so a panic elsewhere leaves nothing half done.
+        self.rounds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<Q, A> Clone for Together<Q, A> {
+    fn clone(&self) -> Self {
+        Together {
+            rounds: Arc::clone(&self.rounds),
+        }
+    }
+}
+
+impl<A> Rounds<A> {
+    fn new() -> Self {
+        Rounds {
+            asked: AtomicU64::new(0),
+            told: tokio::sync::Mutex::new(Told {
+                answer: None,
+                asked: 0,
+            }),
+        }
+    }
+}
+
+impl<Q: Hash + Eq, A> Drop for Part<'_, Q, A> {
+    fn drop(&mut self) {
+        let mut all = self.together.rounds();
+        // The table's, and this one: whoever joins holds the lock for it.
+        if Arc::strong_count(&self.rounds) == 2 {
+            all.remove(self.question);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::pin::Pin;
+    use std::task::{Context, Waker};
+
+    use tokio::sync::Semaphore;
+
+    type Asking<'a, A> = Pin<Box<dyn Future<Output = A> + 'a>>;
+
+    /// Each is polled once, in this order.
+    fn begun<'a, A>(asking: impl IntoIterator<Item = Asking<'a, A>>) -> Vec<Asking<'a, A>> {
+        let mut all: Vec<_> = asking.into_iter().collect();
+        for one in &mut all {
+            let mut now = Context::from_waker(Waker::noop());
+            assert!(one.as_mut().poll(&mut now).is_pending());
+        }
+        all
+    }
+
+    #[tokio::test]
+    async fn who_asks_while_an_answer_is_fetched_gets_the_next_one_with_the_others() {
+        let together = Together::new();
+        let (gate, fetched) = (Semaphore::new(0), AtomicU64::new(0));
+        let ask = |question: &'static &'static str| -> Asking<'_, u64> {
+            let (gate, fetched) = (&gate, &fetched);
+            Box::pin(together.ask(question, async move {
+                let number = fetched.fetch_add(1, Ordering::Relaxed) + 1;
+                gate.acquire().await.unwrap().forget();
+                number
+            }))
+        };
+        let first = begun([ask(&"a")]);
+        let later = begun((0..50).map(|_| ask(&"a")));
+        gate.add_permits(2);
+        for (asking, answer) in first
+            .into_iter()
+            .zip([1])
+            .chain(later.into_iter().zip([2; 50]))
+        {
+            assert_eq!(asking.await, answer);
+        }
+        gate.add_permits(2);
+        assert_eq!(
+            tokio::join!(ask(&"b"), ask(&"a")),
+            (3, 4),
+            "not from before"
+        );
+        assert!(together.rounds().is_empty());
+    }
+
+    #[tokio::test]
+    async fn where_the_one_who_fetches_goes_away_another_one_does() {
+        let together = Together::new();
+        let gone: Asking<'_, _> = Box::pin(together.ask(&1, std::future::pending()));
+        let gone = begun([gone]);
+        let others =
+            begun((0..3).map(|_| -> Asking<'_, _> { Box::pin(together.ask(&1, async { "it" })) }));
+        drop(gone);
+        for other in others {
+            assert_eq!(other.await, "it");
+        }
+        assert!(together.rounds().is_empty());
+    }
+}

@@ -1,13 +1,19 @@
 //! Where in the tree of control groups a process is, what the service manager has delegated to it
 //! there, and which bounds can be held.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::getxattr;
 
+use crate::procfs::text;
+
 /// By these the service manager marks what it has delegated: for users, and for root.
 const MARKS: [&str; 2] = ["user.delegate", "trusted.delegate"];
+
+const MOUNTS: &str = "/proc/self/mounts";
+
+/// The groups that this process is in.
+const OWN: &str = "/proc/self/cgroup";
 
 /// The nearest delegated group that this process is in. `None` where there is none.
 pub fn delegated() -> Option<PathBuf> {
@@ -20,7 +26,13 @@ pub fn delegated() -> Option<PathBuf> {
 
 /// The group of this unit, if this process is in it.
 pub fn of_unit(unit: &str) -> Option<PathBuf> {
-    let (_, own) = own()?;
+    // Mostly it is in none, and a path tells that.
+    let groups = text(OWN);
+    let is_below = |group: &str| Path::new(group).ancestors().any(|it| it.ends_with(unit));
+    if !unified(&groups).is_some_and(is_below) {
+        return None;
+    }
+    let (_, own) = own_group(&text(MOUNTS), &groups)?;
     let mut groups = own.ancestors();
     groups
         .find(|group| group.ends_with(unit))
@@ -29,8 +41,7 @@ pub fn of_unit(unit: &str) -> Option<PathBuf> {
 
 /// The folder of a group, by its path within the hierarchy.
 pub fn folder(group: &str) -> Option<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-    Some(mount(&mounts)?.join(group.trim_start_matches('/')))
+    Some(mount(&text(MOUNTS))?.join(group.trim_start_matches('/')))
 }
 
 /// The controllers that a group has: those that can bound it.
@@ -44,22 +55,23 @@ pub fn handed_on(group: &Path) -> Vec<String> {
 }
 
 fn words(file: &Path) -> Vec<String> {
-    let text = fs::read_to_string(file).unwrap_or_default();
-    text.split_whitespace().map(str::to_owned).collect()
+    text(file).split_whitespace().map(str::to_owned).collect()
 }
 
 fn own() -> Option<(PathBuf, PathBuf)> {
-    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    own_group(&mounts, &groups)
+    own_group(&text(MOUNTS), &text(OWN))
 }
 
 /// The mount of the unified hierarchy, and this process's group below it.
 fn own_group(mounts: &str, groups: &str) -> Option<(PathBuf, PathBuf)> {
     let mount = mount(mounts)?;
-    let group = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let own = mount.join(group);
+    let own = mount.join(unified(groups)?);
     Some((mount, own))
+}
+
+/// The group in the unified hierarchy, without the slash in front.
+fn unified(groups: &str) -> Option<&str> {
+    groups.lines().find_map(|line| line.strip_prefix("0::/"))
 }
 
 fn mount(mounts: &str) -> Option<PathBuf> {

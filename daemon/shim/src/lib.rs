@@ -8,6 +8,7 @@ pub mod exit;
 pub mod input;
 pub mod lock;
 pub mod paths;
+mod procfs;
 pub mod protocol;
 pub mod spec;
 pub mod spool;

@@ -61,21 +61,23 @@ impl Keeper {
         if !at_end && now < quiet.min(until) {
             return Some(quiet.min(until));
         }
-        let unsettled = now < since + SETTLE_MS && !self.leave_background;
-        if unsettled && !self.tree().alive(&[self.pid]).is_empty() {
+        let spared = [self.pid];
+        let leftovers = if self.leave_background {
+            self.tree().alive(&spared)
+        } else if now >= since + SETTLE_MS {
+            self.tree().kill_all(&spared).found
+        } else if self.tree().alive(&spared).is_empty() {
+            // To kill what is left would begin, and end, with the same look.
+            Vec::new()
+        } else {
             return Some(now + LOOK_MS);
-        }
-        self.end();
+        };
+        self.end(&leftovers);
         None
     }
 
-    /// Clears up after the provider and hands in the exit record.
-    fn end(&mut self) {
-        let spared = [self.pid];
-        let leftovers = match self.leave_background {
-            true => self.tree().alive(&spared),
-            false => self.tree().kill_all(&spared).found,
-        };
+    /// Hands in the exit record, after the provider has been cleared up after.
+    fn end(&mut self, leftovers: &[Process]) {
         for index in 0..self.pipes.len() {
             self.take_output(index, LAST_READS);
             self.pipes[index] = None;
@@ -87,7 +89,7 @@ impl Keeper {
         if !leftovers.is_empty() {
             self.record(&Control::Notice {
                 level: Level::Info,
-                msg: left_over(&leftovers, self.leave_background),
+                msg: left_over(leftovers, self.leave_background),
             });
         }
         self.tell_over_memory();

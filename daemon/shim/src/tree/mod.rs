@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use processes::Seen;
 pub use processes::{MARKER, Process, start_ticks};
 pub use usage::{
     Load, Usage, Used, group_cpu_us, group_memory, group_memory_peak, group_oom_kills,
@@ -61,19 +62,27 @@ impl Tree<'_> {
 
     /// What its processes have used so far, as far as the kernel tells.
     pub fn usage(&self, with_disk: bool) -> Usage {
-        let mut usage = processes::usage(self, with_disk);
+        let mut usage = Seen::of(self).usage(with_disk);
         usage.of_group(self.cgroup);
         usage
     }
 
     /// What it uses now. `accounts` is the control group whose memory is counted, where there is one.
     pub fn load(&self, accounts: Option<&Path>) -> Load {
-        let of_group = self.cgroup.and_then(group_cpu_us);
-        let cpu_us = of_group.unwrap_or_else(|| self.usage(false).cpu_us());
-        let counted = accounts.and_then(group_memory);
-        let (memory_bytes, processes) = match (counted, self.cgroup) {
-            (Some(bytes), Some(cgroup)) => (bytes, processes::group_size(cgroup)),
-            _ => processes::residents(self),
+        let counted = (
+            self.cgroup.and_then(group_cpu_us),
+            accounts.and_then(group_memory),
+            self.cgroup.map(processes::group_size),
+        );
+        let (cpu_us, memory_bytes, processes) = match counted {
+            (Some(cpu_us), Some(bytes), Some(size)) => (cpu_us, bytes, size),
+            (cpu_us, bytes, _) => {
+                // One look at the host's processes tells both.
+                let seen = Seen::of(self);
+                let (resident, count) = seen.residents();
+                let cpu_us = cpu_us.unwrap_or_else(|| seen.usage(false).cpu_us());
+                (cpu_us, bytes.unwrap_or(resident), count)
+            }
         };
         Load {
             cpu_ms: cpu_us / 1000,

@@ -1,24 +1,27 @@
 //! `/proc`, read for the one question which processes belong to an invocation.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::Path;
 
 use rustix::param::page_size;
 
 use super::Tree;
 use super::usage::Usage;
+use crate::procfs::Room;
 
 /// Name of the variable by which a provider's processes are known.
 pub const MARKER: &str = "STEROIDS_INVOCATION";
 
 /// Bytes of an environment that are looked at. The marker comes first where the shim wrote it, and
 /// programs that rebuild their environment rarely make it longer than this.
-const LONGEST_ENVIRONMENT: u64 = 1024 * 1024;
+const LONGEST_ENVIRONMENT: usize = 1024 * 1024;
 
 /// Bytes of `/proc/PID/stat` that are looked at; it has about 300.
-const LONGEST_STAT: u64 = 4096;
+const LONGEST_STAT: usize = 4096;
+
+/// Among a process's flags: it is a thread of the kernel's, which has no environment.
+const PF_KTHREAD: u64 = 0x0020_0000;
 
 /// A process that cannot be mistaken for a later one with its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +48,7 @@ struct Stat {
     state: u8,
     parent: i32,
     session: i32,
+    flags: u64,
     /// Clock ticks of CPU time: its own,
     ticks: u64,
     /// and of the children it has waited for.
@@ -62,7 +66,7 @@ impl Stat {
 
 /// When a process started, in clock ticks since boot; `None` if there is none.
 pub fn start_ticks(pid: i32) -> Option<u64> {
-    Some(stat(pid)?.start_ticks)
+    Some(stat(pid, &mut Room::default())?.start_ticks)
 }
 
 /// All live members of a tree. Never this process itself.
@@ -71,8 +75,11 @@ pub(super) fn members(tree: &Tree<'_>, spared: &[i32]) -> Vec<Process> {
     let own = std::process::id() as i32;
     let related = Related::of(tree, &all);
     let marker = format!("{MARKER}={}", tree.uuid);
-    let belongs =
-        |pid: i32, stat: &Stat| related.has(pid, stat) || is_marked(pid, marker.as_bytes());
+    let mut room = Room::default();
+    let mut belongs = |pid: i32, stat: &Stat| {
+        related.has(pid, stat)
+            || (related.may_be_marked(stat) && is_marked(pid, marker.as_bytes(), &mut room))
+    };
     all.iter()
         .filter(|(pid, stat)| **pid != own && stat.is_alive() && !spared.contains(pid))
         .filter(|(pid, stat)| belongs(**pid, stat))
@@ -84,41 +91,53 @@ pub(super) fn members(tree: &Tree<'_>, spared: &[i32]) -> Vec<Process> {
         .collect()
 }
 
-/// What the members of a tree have used, but for those that only their marker tells: to read every
-/// environment on the host would cost more than they are worth. Zombies count until somebody has
-/// waited for them, and afterwards with who did.
-pub(super) fn usage(tree: &Tree<'_>, with_disk: bool) -> Usage {
-    let all = everything();
-    let own = std::process::id() as i32;
-    let related = Related::of(tree, &all);
-    let mut usage = Usage::default();
-    for (pid, stat) in &all {
-        if *pid == own {
-            // It waits for orphans; what it does itself is none of the tree's.
-            usage.add(stat.child_ticks);
-        } else if related.has(*pid, stat) {
-            usage.add(stat.ticks + stat.child_ticks);
-            if let Some(bytes) = with_disk.then(|| disk_bytes(*pid)).flatten() {
-                usage.moved((*pid, stat.start_ticks), bytes);
-            }
-        }
-    }
-    usage
+/// The members of a tree at a moment, but for those that only their marker tells: to read every
+/// environment on the host would cost more than what is asked here is worth.
+pub(super) struct Seen {
+    all: HashMap<i32, Stat>,
+    related: Related,
+    own: i32,
 }
 
-/// What the members of a tree hold in memory, in bytes, and how many they are; but for those that only
-/// their marker tells.
-pub(super) fn residents(tree: &Tree<'_>) -> (u64, u32) {
-    let all = everything();
-    let own = std::process::id() as i32;
-    let related = Related::of(tree, &all);
-    let members = all
-        .iter()
-        .filter(|(pid, stat)| **pid != own && stat.is_alive() && related.has(**pid, stat));
-    let (pages, count) = members.fold((0_u64, 0_u32), |(pages, count), (_, stat)| {
-        (pages.saturating_add(stat.resident), count + 1)
-    });
-    (pages.saturating_mul(page_size() as u64), count)
+impl Seen {
+    pub(super) fn of(tree: &Tree<'_>) -> Seen {
+        let all = everything();
+        Seen {
+            related: Related::of(tree, &all),
+            all,
+            own: std::process::id() as i32,
+        }
+    }
+
+    /// What they have used. Zombies count until somebody has waited for them, and afterwards with who
+    /// did.
+    pub(super) fn usage(&self, with_disk: bool) -> Usage {
+        let mut usage = Usage::default();
+        let mut room = Room::default();
+        for (pid, stat) in &self.all {
+            if *pid == self.own {
+                // It waits for orphans; what it does itself is none of the tree's.
+                usage.add(stat.child_ticks);
+            } else if self.related.has(*pid, stat) {
+                usage.add(stat.ticks + stat.child_ticks);
+                if with_disk && let Some(bytes) = disk_bytes(*pid, &mut room) {
+                    usage.moved((*pid, stat.start_ticks), bytes);
+                }
+            }
+        }
+        usage
+    }
+
+    /// What they hold in memory, in bytes, and how many they are.
+    pub(super) fn residents(&self) -> (u64, u32) {
+        let members = self.all.iter().filter(|(pid, stat)| {
+            **pid != self.own && stat.is_alive() && self.related.has(**pid, stat)
+        });
+        let (pages, count) = members.fold((0_u64, 0_u32), |(pages, count), (_, stat)| {
+            (pages.saturating_add(stat.resident), count + 1)
+        });
+        (pages.saturating_mul(page_size() as u64), count)
+    }
 }
 
 /// How many processes are in a control group.
@@ -131,6 +150,8 @@ struct Related {
     below: HashSet<i32>,
     grouped: HashSet<i32>,
     session: Option<i32>,
+    /// When the one began that made the marker.
+    since: u64,
 }
 
 impl Related {
@@ -140,7 +161,16 @@ impl Related {
             below: below.unwrap_or_default(),
             grouped: tree.cgroup.map(group_members).unwrap_or_default(),
             session: tree.session,
+            since: tree
+                .below
+                .and_then(|root| all.get(&root))
+                .map_or(0, |root| root.start_ticks),
         }
+    }
+
+    /// A look into its environment is worth it: it is a program's, and no older than the marker.
+    fn may_be_marked(&self, stat: &Stat) -> bool {
+        stat.flags & PF_KTHREAD == 0 && stat.start_ticks >= self.since
     }
 
     fn has(&self, pid: i32, stat: &Stat) -> bool {
@@ -154,10 +184,11 @@ fn everything() -> HashMap<i32, Stat> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return HashMap::new();
     };
+    let mut room = Room::default();
     entries
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter_map(|pid| Some((pid, stat(pid)?)))
+        .filter_map(|pid| Some((pid, stat(pid, &mut room)?)))
         .collect()
 }
 
@@ -185,26 +216,18 @@ fn group_members(cgroup: &Path) -> HashSet<i32> {
     text.lines().filter_map(|line| line.parse().ok()).collect()
 }
 
-fn is_marked(pid: i32, marker: &[u8]) -> bool {
+fn is_marked(pid: i32, marker: &[u8], room: &mut Room) -> bool {
     // Only the environments of the user's own processes can be read, and only theirs matter.
-    let Ok(file) = File::open(format!("/proc/{pid}/environ")) else {
-        return false;
-    };
-    let mut environment = Vec::new();
-    let _ = file.take(LONGEST_ENVIRONMENT).read_to_end(&mut environment);
-    environment
-        .split(|byte| *byte == 0)
-        .any(|variable| variable == marker)
+    let environment = room.read(&format!("/proc/{pid}/environ"), LONGEST_ENVIRONMENT);
+    environment.is_some_and(|environment| {
+        environment
+            .split(|byte| *byte == 0)
+            .any(|variable| variable == marker)
+    })
 }
 
-fn stat(pid: i32) -> Option<Stat> {
-    let mut text = Vec::new();
-    File::open(format!("/proc/{pid}/stat"))
-        .ok()?
-        .take(LONGEST_STAT)
-        .read_to_end(&mut text)
-        .ok()?;
-    parse_stat(&text)
+fn stat(pid: i32, room: &mut Room) -> Option<Stat> {
+    parse_stat(room.read(&format!("/proc/{pid}/stat"), LONGEST_STAT)?)
 }
 
 /// The program's name stands in parentheses and may itself hold any byte, so what follows is
@@ -220,8 +243,10 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
         parent: fields.next()?.parse().ok()?,
         // Past the process group.
         session: fields.nth(1)?.parse().ok()?,
-        // Fields 14 to 17 of all.
-        ticks: ticks(fields.nth(7)?)?.saturating_add(ticks(fields.next()?)?),
+        // Field 9 of all.
+        flags: fields.nth(2)?.parse().ok()?,
+        // Fields 14 to 17.
+        ticks: ticks(fields.nth(4)?)?.saturating_add(ticks(fields.next()?)?),
         child_ticks: ticks(fields.next()?)?.saturating_add(ticks(fields.next()?)?),
         // Field 22.
         start_ticks: fields.nth(4)?.parse().ok()?,
@@ -239,14 +264,9 @@ fn ticks(field: &str) -> Option<u64> {
 /// What a process and the children it has waited for had disks read and write; `None` where that is
 /// not to be known: of another user's, of one that has changed its identity, in a kernel that does
 /// not count.
-fn disk_bytes(pid: i32) -> Option<u64> {
-    let mut text = String::new();
-    File::open(format!("/proc/{pid}/io"))
-        .ok()?
-        .take(LONGEST_STAT)
-        .read_to_string(&mut text)
-        .ok()?;
-    parse_io(&text)
+fn disk_bytes(pid: i32, room: &mut Room) -> Option<u64> {
+    let text = room.read(&format!("/proc/{pid}/io"), LONGEST_STAT)?;
+    parse_io(std::str::from_utf8(text).ok()?)
 }
 
 fn parse_io(text: &str) -> Option<u64> {
@@ -277,13 +297,14 @@ mod tests {
                 state: b'S',
                 parent: 7,
                 session: 9,
+                flags: 4,
                 ticks: 15,
                 child_ticks: 320,
                 start_ticks: 4711,
                 resident: 2
             })
         );
-        let text = b"12 (\x1b[2J\xff) S 1 7 12 9 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 4711 1 2 3\n";
+        let text = b"12 (\x1b[2J\xff) S 7 12 9 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 4711 1 2 3\n";
         assert_eq!(parse_stat(text).unwrap().name, "?[2J\u{fffd}");
         assert_eq!(parse_stat(b"12 (a"), None);
         assert_eq!(parse_stat(b"12 )a( S"), None);
@@ -297,7 +318,7 @@ mod tests {
         assert_eq!(parse_io(text), Some(12_288));
         assert_eq!(parse_io(""), None);
         assert_eq!(parse_io("read_bytes: 1\nwrite_bytes: x\n"), None);
-        assert_eq!(disk_bytes(0), None);
+        assert_eq!(disk_bytes(0, &mut Room::default()), None);
     }
 
     #[test]

@@ -136,19 +136,25 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Reserves the room.
+    /// Reserves the room: nobody else gets it any more.
     pub fn reserve(dir: &InvDir) -> Result<Draft, FileError> {
         let path = durable::draft_of(&dir.exit());
         let file = durable::create(&path)?;
         // Zeros, not fallocate: blocks that were written once can be written again on every file
         // system that writes in place, and one page costs nothing.
         file.write_all_at(&[0; RESERVED], 0)
-            .and_then(|()| file.sync_all())
             .map_err(|source| FileError::io("reserve", &path, source))?;
         Ok(Draft {
             file,
             dir: dir.clone(),
         })
+    }
+
+    /// Has the file system choose the blocks, which it may put off. Waits for the disk, so it is for
+    /// when nobody waits for a start.
+    pub fn settle(&self) {
+        // A refusal shows when the record is written, which is tried again.
+        let _ = self.file.sync_all();
     }
 
     /// Writes the record durably. After an error it may be called again.
@@ -278,6 +284,7 @@ mod tests {
         let dir = InvDir::at(folder.path());
         assert_eq!(ExitRecord::load(&dir).unwrap(), None);
         let draft = Draft::reserve(&dir).unwrap();
+        draft.settle();
         assert_eq!(ExitRecord::load(&dir).unwrap(), None);
         draft.commit(&record("claude: gone")).unwrap();
         draft.commit(&record("claude: gone")).unwrap();

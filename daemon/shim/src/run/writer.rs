@@ -55,6 +55,13 @@ struct Dirty {
 }
 
 impl Dirty {
+    fn now() -> Dirty {
+        Dirty {
+            bytes: 0,
+            since: Some(Instant::now()),
+        }
+    }
+
     fn add(&mut self, bytes: usize) {
         self.bytes += bytes;
         self.since.get_or_insert_with(Instant::now);
@@ -90,7 +97,9 @@ pub(crate) fn start(mut files: Files, queue: Arc<Queue>) -> io::Result<()> {
 
 /// Writes until the exit record is handed in.
 fn write_records(files: &mut Files, queue: &Queue) -> ExitRecord {
-    let mut dirty = Dirty::default();
+    // What stands in no file yet is the room for the record.
+    let mut dirty = Dirty::now();
+    let mut is_settled = false;
     let mut used = Vec::new();
     // Whether there is memory to give back once it is quiet.
     let mut burst = false;
@@ -123,6 +132,9 @@ fn write_records(files: &mut Files, queue: &Queue) -> ExitRecord {
             // A refusal shows at the next write, or at the end, where it is tried again.
             let _ = files.spool.sync();
             dirty = Dirty::default();
+            if !mem::replace(&mut is_settled, true) {
+                files.draft.settle();
+            }
         }
     }
 }

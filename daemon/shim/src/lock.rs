@@ -39,7 +39,21 @@ pub fn acquire(path: &Path) -> Result<Lock, LockError> {
         path: path.to_owned(),
         source,
     };
-    let file = OpenOptions::new()
+    let file = open(path).map_err(refused)?;
+    match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole_file())) {
+        Ok(_) => Ok(Lock { _file: file }),
+        Err(Errno::EAGAIN | Errno::EACCES) => Err(LockError::Held(path.to_owned())),
+        Err(errno) => Err(refused(errno.into())),
+    }
+}
+
+/// Makes its file, for whoever will take the lock.
+pub fn provide(path: &Path) -> io::Result<()> {
+    open(path).map(drop)
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
@@ -47,12 +61,6 @@ pub fn acquire(path: &Path) -> Result<Lock, LockError> {
         .mode(0o600)
         .custom_flags(libc::O_NOFOLLOW)
         .open(path)
-        .map_err(refused)?;
-    match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole_file())) {
-        Ok(_) => Ok(Lock { _file: file }),
-        Err(Errno::EAGAIN | Errno::EACCES) => Err(LockError::Held(path.to_owned())),
-        Err(errno) => Err(refused(errno.into())),
-    }
 }
 
 /// Asks whether somebody holds it, without taking it. No file, nobody.
@@ -89,6 +97,8 @@ mod tests {
     fn one_holder_at_a_time_and_asking_takes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
+        assert!(!is_held(&path).unwrap());
+        provide(&path).unwrap();
         assert!(!is_held(&path).unwrap());
         let lock = acquire(&path).unwrap();
         assert!(is_held(&path).unwrap());

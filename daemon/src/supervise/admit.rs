@@ -2,9 +2,10 @@
 //! on the same files undo each other's work; a row can be closed, deleted or put back by another
 //! program while its agent lives, so what is asked is who lives.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use steroids_shim::durable::FileError;
@@ -14,6 +15,7 @@ use steroids_shim::paths::InvDir;
 use steroids_shim::spec::Spec;
 
 use super::StartError;
+use super::reconcile::{STARTING, uuid_of};
 use super::supervisor::Inner;
 use crate::domain::InvocationId;
 use crate::launch::is_exhausted;
@@ -25,28 +27,15 @@ use crate::store::{self, Runner};
 const SLACK: Duration = Duration::from_secs(60);
 
 /// Refuses a start for a task that has a living shim, unless it is to wait for that; or in a project
-/// where a runner of the older tool is at work.
+/// where one of these runners of the older tool is at work.
 pub(super) async fn admit(
     inner: &Arc<Inner>,
     project: &Project,
     task: &str,
     waits_for_task: bool,
+    runners: Vec<Runner>,
 ) -> Result<(), StartError> {
-    let (root, wanted) = (project.root.clone(), task.to_owned());
-    let (inv_root, neighbour) = (inner.inv_root(), inner.settings().older_tool.clone());
-    let looked = tokio::task::spawn_blocking(move || {
-        let live = live_shim(&inv_root, &root, &wanted).map_err(|source| StartError::StateDir {
-            path: inv_root,
-            source,
-        });
-        // The project's own database, of a project that is the home folder, is not that tool's.
-        let neighbour = neighbour.filter(|db| *db != root.join(".steroids/steroids.db"));
-        let runners = neighbour.map_or_else(Vec::new, |db| at_work(&db));
-        (live, runners)
-    });
-    // Only a panic, or the runtime's end.
-    let (live, runners) = looked.await.map_err(|_| StartError::Draining)?;
-    let live = live?;
+    let live = live(inner, &project.root, task).await?;
     let id = match live.id {
         None => row_of(&live.foreign, project, task).await,
         id => id,
@@ -71,6 +60,37 @@ pub(super) async fn admit(
     Ok(())
 }
 
+/// Those runners of the older tool, in the user's home, whose process lives. Blocks.
+pub(super) fn runners(inner: &Inner, project: &Path) -> Vec<Runner> {
+    let neighbour = inner.settings().older_tool.clone();
+    // The project's own database, of a project that is the home folder, is not that tool's.
+    let neighbour = neighbour.filter(|db| *db != project.join(".steroids/steroids.db"));
+    neighbour.map_or_else(Vec::new, |db| at_work(&db))
+}
+
+/// Who lives that is the task's.
+async fn live(inner: &Inner, project: &Path, task: &str) -> Result<Live, StartError> {
+    let inv_root = inner.inv_root();
+    let known = who_may_live(inner, project, task);
+    if known.as_ref().is_some_and(Vec::is_empty) {
+        return Ok(Live::default());
+    }
+    let (root, project, task) = (inv_root.clone(), project.to_path_buf(), task.to_owned());
+    let looked = tokio::task::spawn_blocking(move || {
+        let dirs = match known {
+            Some(uuids) => uuids.iter().map(|uuid| root.join(uuid)).collect(),
+            None => folders(&root)?,
+        };
+        live_shim(dirs, &project, &task)
+    });
+    // Only a panic, or the runtime's end.
+    let looked = looked.await.map_err(|_| StartError::Draining)?;
+    looked.map_err(|source| StartError::StateDir {
+        path: inv_root,
+        source,
+    })
+}
+
 /// Whose shims live.
 #[derive(Default)]
 struct Live {
@@ -80,20 +100,56 @@ struct Live {
     foreign: Vec<String>,
 }
 
-/// Who has a shim that lives and has not recorded an end. A shim writes its record when nothing of
-/// its provider is left, and holds its lock for a moment longer.
+/// Those whose shims live though their rows say that they are over: they have no job, and no place.
+#[derive(Default)]
+pub(super) struct Outlived {
+    // By the names of their folders. Held for an insertion or a copy.
+    uuids: Mutex<HashSet<String>>,
+}
+
+impl Outlived {
+    /// Notes one that a reconcile has come upon.
+    pub(super) fn note(&self, uuid: String) {
+        self.all().insert(uuid);
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.uuids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Those of whom one may have a living shim and be this task's, by the names of their folders. Whoever's
+/// shim lives has a place; but for those that have outlived their rows, and for shims that we cannot
+/// talk to, of which the task is not known. `None` before all have been looked at: then it may be any.
+///
+/// All that ever ran are not asked: their folders stay for days, and each would cost three calls.
+fn who_may_live(inner: &Inner, project: &Path, task: &str) -> Option<Vec<String>> {
+    if inner.line.is_closed(STARTING) {
+        return None;
+    }
+    let mut uuids = inner.line.placed(project, task);
+    uuids.extend(inner.foreign.uuids());
+    uuids.extend(inner.outlived.all().iter().cloned());
+    Some(uuids)
+}
+
+/// All state folders.
+fn folders(inv_root: &Path) -> io::Result<Vec<PathBuf>> {
+    match std::fs::read_dir(inv_root) {
+        Ok(folders) => Ok(folders.flatten().map(|entry| entry.path()).collect()),
+        Err(error) if is_exhausted(&error) => Err(error),
+        // Nobody lives in a folder that is not there; the start itself says what is wrong with it.
+        Err(_) => Ok(Vec::new()),
+    }
+}
+
+/// Who of these has a shim that lives and has not recorded an end. A shim writes its record when
+/// nothing of its provider is left, and holds its lock for a moment longer.
 ///
 /// Where the machine has run out of what it takes to ask, nobody is taken for dead.
-fn live_shim(inv_root: &Path, project: &Path, task: &str) -> io::Result<Live> {
+fn live_shim(dirs: Vec<PathBuf>, project: &Path, task: &str) -> io::Result<Live> {
     let mut live = Live::default();
-    let folders = match std::fs::read_dir(inv_root) {
-        Ok(folders) => folders,
-        Err(error) if is_exhausted(&error) => return Err(error),
-        // Nobody lives in a folder that is not there; the start itself says what is wrong with it.
-        Err(_) => return Ok(live),
-    };
-    for entry in folders.flatten() {
-        let dir = InvDir::at(entry.path());
+    for dir in dirs.into_iter().map(InvDir::at) {
         match lock::is_held(&dir.lock()) {
             Ok(true) => {}
             Err(error) if is_exhausted(&error) => return Err(error),
@@ -104,8 +160,7 @@ fn live_shim(inv_root: &Path, project: &Path, task: &str) -> io::Result<Live> {
             Ok(spec) => spec,
             Err(FileError::Io { source, .. }) if is_exhausted(&source) => return Err(source),
             Err(FileError::Foreign { .. }) if !has_ended(&dir) => {
-                live.foreign
-                    .push(entry.file_name().to_string_lossy().into_owned());
+                live.foreign.push(uuid_of(&dir));
                 continue;
             }
             Err(_) => continue,

@@ -9,9 +9,9 @@ use steroids_shim::paths::InvDir;
 use tracing::warn;
 
 use super::again::{self, Next};
+use super::floors::floor;
 use super::holds;
 use super::job::Job;
-use super::start::floor;
 use crate::domain::Invocation;
 use crate::projection::{Projection, Step};
 use crate::store::{Ending, Store};

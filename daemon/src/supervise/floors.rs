@@ -3,7 +3,11 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::supervisor::Inner;
+use crate::domain::InvocationId;
+use crate::projects::Project;
 
 /// The highest id seen of each project.
 #[derive(Debug, Default)]
@@ -29,6 +33,21 @@ impl Floors {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.get(project).copied().unwrap_or(0)
     }
+}
+
+/// No id up to this one may be given: it has a log or a state folder, whatever the database says.
+pub(super) async fn floor(inner: &Inner, project: &Arc<Project>) -> i64 {
+    let asked = Arc::clone(project);
+    let highest = tokio::task::spawn_blocking(move || highest(&asked)).await;
+    inner.floors.raise(&project.root, highest.unwrap_or(0));
+    inner.floors.of(&project.root)
+}
+
+/// The highest id that has a log. Asked each time, as another tool adds to them too. Blocks.
+pub(super) fn highest(project: &Project) -> i64 {
+    // No logs, or a folder that cannot be read: then the log cannot be written either.
+    let highest = project.logs().highest().ok().flatten();
+    highest.map_or(0, InvocationId::get)
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ impl Supervisor {
             Phase::Queued => return Err(InputError::Queued { id }),
             Phase::Running => {}
         }
-        if let Some(proto) = self.inner.foreign(&managed.uuid) {
+        if let Some(proto) = self.inner.foreign.protocol(&managed.uuid) {
             return Err(InputError::Foreign { id, proto });
         }
         // One after the other: their order is that of their calls, and a shim has few connections.

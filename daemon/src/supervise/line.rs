@@ -271,6 +271,21 @@ impl Line {
         self.look_again();
     }
 
+    /// Whether nothing is started for this reason.
+    pub(super) fn is_closed(&self, why: &str) -> bool {
+        self.state().closed.contains(&why)
+    }
+
+    /// Those of a task that have a place.
+    pub(super) fn placed(&self, project: &Path, task: &str) -> Vec<String> {
+        let state = self.state();
+        let placed = state
+            .placed
+            .iter()
+            .filter(|(_, holder)| holder.placed.task == task && *holder.placed.project == *project);
+        placed.map(|(uuid, _)| uuid.clone()).collect()
+    }
+
     /// Those whose turn has come, with their places. For each `enter` is called under the lock; where
     /// it gives nothing, somebody else has it in care, and it waits.
     pub(super) fn turns<T>(

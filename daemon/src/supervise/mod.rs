@@ -22,6 +22,7 @@ mod ends;
 mod error;
 mod finish;
 mod floors;
+mod foreign;
 mod holds;
 mod input;
 mod job;

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
 use super::StartError;
-use super::admit::admit;
+use super::admit::{admit, runners};
 use super::dependents::Dependents;
 use super::reconcile::end_without_folder;
 use super::start::{Launched, check_disks, launch, note_pid};
@@ -227,7 +227,12 @@ async fn ready(
     // It may be another one than was there when it was asked for, and hold nothing.
     let held = resources::hold(&*launcher, &mut spec.resources);
     held.map_err(|error| blocked(&error))?;
-    let admitted = admit(inner, &project, &spec.task, false).await;
+    let asked = {
+        let (inner, root) = (Arc::clone(inner), project.root.clone());
+        tokio::task::spawn_blocking(move || runners(&inner, &root)).await
+    };
+    let asked = asked.map_err(|error| blocked(&error))?;
+    let admitted = admit(inner, &project, &spec.task, false, asked).await;
     admitted.map_err(|error| blocked(&error))?;
     let affordable = inner.admit_by_budget(&project, &spec.task).await;
     affordable.map_err(|error| match error {

@@ -38,7 +38,7 @@ use crate::store::{NewEvent, NewInvocation, StoreError};
 const READY_WITHIN: Duration = Duration::from_secs(10);
 
 /// Why nothing that waits is started at first.
-const STARTING: &str = "the daemon looks at what runs first";
+pub(super) const STARTING: &str = "the daemon looks at what runs first";
 
 /// When a reconcile happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,7 +183,13 @@ impl Inner {
             .take_up_known(spec, &dir, &mut entry, &mut place, found)
             .await
         {
-            Ok(ending) => ending,
+            Ok(ending) => {
+                if place.is_some() {
+                    // Over by its row, and alive all the same.
+                    self.outlived.note(uuid);
+                }
+                ending
+            }
             Err(why) => {
                 // Before its entry is given back: nobody else makes it a second place meanwhile.
                 self.keep_stray(before, dir, project, place, why);
@@ -262,7 +268,7 @@ impl Inner {
     /// An invocation of another protocol gets no job; one that is over needs none.
     async fn leave_alone(&self, dir: InvDir, uuid: String, proto: u32) -> Option<JobHandle> {
         if !was_final(&dir).await {
-            self.note_foreign(uuid, proto);
+            self.foreign.note(uuid, proto);
         }
         None
     }

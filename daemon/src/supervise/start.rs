@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use super::admit::admit;
+use super::admit::{admit, runners};
 use super::job::{JobHandle, Progress};
 use super::line::{self, Coming, Stands};
 use super::prepare::{Surroundings, prepare};
@@ -29,11 +29,11 @@ use super::troubles::low_disk;
 use super::waiting::{self, now_ms, write_down};
 use super::withdraw::withdraw;
 use super::work::Work;
-use super::{StartError, Supervisor, dependency, lost, resume, zone};
+use super::{StartError, Supervisor, dependency, floors, lost, resume, zone};
 use crate::domain::{Invocation, InvocationId, Queueing, StartRequest};
 use crate::launch::{LaunchError, Order};
 use crate::projects::Project;
-use crate::store::{Begun, NewInvocation};
+use crate::store::{Begun, NewInvocation, Runner};
 
 /// A provider that could not be started is final within milliseconds; the answer then says so.
 const EARLY_END: Duration = Duration::from_secs(5);
@@ -65,11 +65,11 @@ async fn start(
     draining: bool,
 ) -> Result<(Invocation, bool), StartError> {
     let session = resume::session(inner, &project, &request).await?;
-    let (Work { spec, redactor, .. }, request) = {
+    let (Work { spec, redactor, .. }, around, request) = {
         let (inner, project) = (Arc::clone(inner), Arc::clone(&project));
         let prepared = move || {
             let work = prepared(&inner, &project, &request, session.as_deref())?;
-            Ok::<_, StartError>((work, request))
+            Ok::<_, StartError>((work, Around::look(&inner, &project), request))
         };
         // Only a panic, or the runtime's end, keeps it from answering.
         let prepared = tokio::task::spawn_blocking(prepared).await;
@@ -87,7 +87,7 @@ async fn start(
     let after = dependency::check(&project, &request.after).await?;
     // Who is told what to wait for may wait for its own task, too; anybody else would do its work twice.
     let may_share_task = !request.after.is_empty();
-    admit(inner, &project, &spec.task, may_share_task).await?;
+    admit(inner, &project, &spec.task, may_share_task, around.runners).await?;
     inner.admit_by_budget(&project, &spec.task).await?;
     // Before there is a row: whoever finds that finds who takes care of it.
     let entry = inner.enter(&spec.uuid).ok_or(StartError::Draining)?;
@@ -96,7 +96,8 @@ async fn start(
         may_wait: !request.no_queue,
         may_share_task,
     };
-    let floor = floor(inner, &project).await;
+    inner.floors.raise(&project.root, around.highest);
+    let floor = inner.floors.of(&project.root);
     let came = line::candidate(&spec, None);
     let came = inner.line.come(came, after, coming, now_ms());
     let (stands, order) = match came {
@@ -117,7 +118,14 @@ async fn start(
     }
     let place = Place::of(inner, &spec.uuid);
     let new = row(&spec, &request.prompt);
-    let invocation = match project.store.begin(new, InvocationId::new(floor)).await {
+    let dir = InvDir::new(&inner.settings().state_dir, &spec.uuid);
+    let begun = project.store.begin(new, InvocationId::new(floor));
+    // While the row waits for the disk; whoever finds only this finds nothing that was started.
+    let (begun, ()) = tokio::join!(begun, furnish(&dir));
+    if !matches!(begun, Ok(Begun::New(_))) {
+        waiting::discard(&dir).await;
+    }
+    let invocation = match begun {
         Ok(Begun::New(invocation)) => invocation,
         Ok(Begun::Existing(invocation)) => return Ok((invocation, true)),
         Err(error) => {
@@ -142,6 +150,34 @@ async fn start(
     // Given up meanwhile, a project answers no more; who has its place knows the row.
     let project = inner.projects.get(&project.root).await.unwrap_or(project);
     answer(&project, invocation, launched).await
+}
+
+/// What a start has to know of others, as one look at the disks tells it.
+struct Around {
+    runners: Vec<Runner>,
+    /// The highest id that has a log.
+    highest: i64,
+}
+
+impl Around {
+    /// Blocks.
+    fn look(inner: &Inner, project: &Project) -> Around {
+        Around {
+            runners: runners(inner, &project.root),
+            highest: floors::highest(project),
+        }
+    }
+}
+
+/// Makes the state folder with the file that a shim locks. What cannot be made is made, and told of, by
+/// who comes to need it.
+async fn furnish(dir: &InvDir) {
+    let dir = dir.clone();
+    // Only a panic, or the runtime's end.
+    let _ = tokio::task::spawn_blocking(move || {
+        lost::folder(&dir).and_then(|()| lock::provide(&dir.lock()))
+    })
+    .await;
 }
 
 /// Lays out the spec from what the request and this moment say.
@@ -349,8 +385,10 @@ fn store_spec(spec: &Spec, dir: &InvDir) -> io::Result<()> {
             .mode(0o700)
             .create(sockets)?;
     }
-    durable::sync_folder_of(dir.path())
-        .and_then(|()| spec.store(dir))
+    // The folder's own name last: most file systems have written it with what is in it by then, and
+    // need not be waited for again.
+    spec.store(dir)
+        .and_then(|()| durable::sync_folder_of(dir.path()))
         .map_err(io::Error::other)
 }
 
@@ -412,18 +450,4 @@ impl From<&Spec> for NewInvocation {
             },
         }
     }
-}
-
-/// No id up to this one may be given: it has a log or a state folder, whatever the database says.
-/// The logs are asked each time, as another tool adds to them too.
-pub(super) async fn floor(inner: &Inner, project: &Project) -> i64 {
-    let logs = project.logs().clone();
-    let highest = tokio::task::spawn_blocking(move || logs.highest()).await;
-    let highest = match highest {
-        Ok(Ok(Some(id))) => id.get(),
-        // No logs, or a folder that cannot be read: then the log cannot be written either.
-        _ => 0,
-    };
-    inner.floors.raise(&project.root, highest);
-    inner.floors.of(&project.root)
 }

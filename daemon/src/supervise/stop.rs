@@ -62,7 +62,7 @@ impl Supervisor {
                 _ => break,
             }
         }
-        if let Some(proto) = self.inner.foreign(&managed.uuid) {
+        if let Some(proto) = self.inner.foreign.protocol(&managed.uuid) {
             return Err(StopError::Foreign { id, proto });
         }
         // It ended between the two look-ups, could not be started, or waits for a reconcile.

@@ -12,9 +12,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info_span, warn};
 
+use super::admit::Outlived;
 use super::budget::Told;
 use super::ends::{EndedRun, KEPT};
 use super::floors::Floors;
+use super::foreign::Foreign;
 use super::holds;
 use super::job::{Job, JobHandle, Progress, REQUESTS, Request};
 use super::line::Line;
@@ -60,8 +62,8 @@ pub(super) struct Inner {
     troubles: Troubles,
     pub(super) told: Told,
     pub(super) strays: Strays,
-    // Invocations whose shims speak a protocol that we do not, and which; by uuid.
-    foreign: Mutex<HashMap<String, u32>>,
+    pub(super) foreign: Foreign,
+    pub(super) outlived: Outlived,
     /// Who runs and who waits.
     pub(super) line: Line,
     /// Held while the holds are written down.
@@ -228,7 +230,8 @@ impl Supervisor {
                 troubles: Troubles::default(),
                 told: Told::default(),
                 strays: Strays::default(),
-                foreign: Mutex::default(),
+                foreign: Foreign::default(),
+                outlived: Outlived::default(),
                 draining: AtomicBool::new(false),
                 unknown: Counted::default(),
                 counts: Invocations::default(),
@@ -323,13 +326,7 @@ impl Supervisor {
     pub fn degraded(&self) -> Vec<String> {
         let mut lines = self.inner.troubles.lines();
         lines.extend(self.inner.strays.lines());
-        let foreign = lock(&self.inner.foreign);
-        lines.extend(foreign.iter().map(|(uuid, proto)| {
-            format!(
-                "the shim of {uuid} speaks protocol {proto}, which this steroidsd does not know"
-            )
-        }));
-        drop(foreign);
+        lines.extend(self.inner.foreign.lines());
         lines.extend(self.inner.settings().launcher.degraded());
         lines.sort();
         lines
@@ -440,19 +437,6 @@ impl Inner {
         } else if self.troubles.note(&key, project, id, Why::Mute) {
             warn!(invocation.id = %id, "its shim does not answer");
         }
-    }
-
-    /// Notes that a shim speaks a protocol that we do not; logs it when it is new.
-    pub(super) fn note_foreign(&self, uuid: String, proto: u32) {
-        let mut foreign = lock(&self.foreign);
-        if foreign.insert(uuid.clone(), proto).is_none() {
-            warn!(invocation.uuid = %uuid, proto, "left alone: a shim of another protocol");
-        }
-    }
-
-    /// The protocol of an invocation's shim, if that is not ours.
-    pub(super) fn foreign(&self, uuid: &str) -> Option<u32> {
-        lock(&self.foreign).get(uuid).copied()
     }
 
     /// What went wrong is over.

@@ -79,7 +79,7 @@ impl Supervisor {
         let handle = self.inner.job(uuid);
         let vitals = handle.and_then(|handle| handle.vitals());
         vitals.unwrap_or_else(|| Vitals {
-            alarm: self.inner.foreign(uuid).map(foreign),
+            alarm: self.inner.foreign.protocol(uuid).map(foreign),
             live: None,
             waits: self.inner.line.waits(uuid),
             held: None,

@@ -280,7 +280,7 @@ impl Inner {
                 return None;
             }
             Ok(Ok(Found::Foreign(proto))) => {
-                self.note_foreign(uuid, proto);
+                self.foreign.note(uuid, proto);
                 return None;
             }
             Ok(Ok(Found::Nothing)) => {

@@ -183,6 +183,33 @@ async fn a_task_whose_shim_is_of_another_release_is_not_started_again_while_that
     assert_ne!(other.id, started.id);
 }
 
+/// Folders of what ended stay for days, and there may be ten thousand of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn once_all_were_looked_at_a_start_asks_those_alone_that_have_a_place() {
+    let bench = Bench::new(8, 8).await;
+    let first = bench.start("r1").await;
+    let dir = bench.dir(&first);
+    let unknown = InvDir::new(bench.supervisor.state_dir(), "unknown");
+    fs::create_dir(unknown.path()).unwrap();
+    fs::copy(dir.spec(), unknown.spec()).unwrap();
+    let _lives = lock::acquire(&unknown.lock()).unwrap();
+    bench.stage.end(&dir);
+    bench.ended(1).await;
+    let again = |name: &str| StartRequest {
+        task: first.task.as_str().to_owned(),
+        ..bench.request(name)
+    };
+    let line = &bench.supervisor.inner.line;
+    line.close(reconcile::STARTING, true);
+    let refused = bench.supervisor.start(again("r2")).await;
+    assert!(
+        matches!(refused, Err(StartError::TaskBusy { .. })),
+        "{refused:?}"
+    );
+    line.close(reconcile::STARTING, false);
+    bench.supervisor.start(again("r3")).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_start_whose_database_never_comes_back_is_given_up_after_a_while() {
     let bench = Bench::new(0, 8).await;

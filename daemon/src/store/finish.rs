@@ -13,7 +13,7 @@ use super::{locks, query, schema, usage};
 use crate::domain::{Cause, Invocation, InvocationId, Phase, RowStatus};
 
 /// The event of a row that another program closed while its invocation ran.
-pub(super) const OVERRIDDEN: &str = "row_overridden";
+const OVERRIDDEN: &str = "row_overridden";
 
 /// What `finish` found.
 #[derive(Debug, Clone, PartialEq)]
@@ -162,7 +162,7 @@ fn overridden_by(word: &str) -> String {
 }
 
 /// Whether there is an event that says so already.
-fn is_told(connection: &Connection, id: InvocationId) -> Result<bool, Failure> {
+pub(super) fn is_told(connection: &Connection, id: InvocationId) -> Result<bool, Failure> {
     Ok(connection
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM steroidsd_events WHERE kind = ?2 AND invocation_id = ?1)",

@@ -25,16 +25,31 @@ const CHECKED_BYTES: u64 = 16 << 20;
 /// How thoroughly damage is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Depth {
-    /// Before anything is built on the file: also a large one that was not closed cleanly.
-    AtOpening,
+    /// A file that was not closed cleanly, before anything is built on it: also a large one.
+    AfterCrash,
+    /// One that was.
+    AfterClose,
     /// While it is in use: of a large one only what every statement needs.
     InPassing,
+}
+
+impl Depth {
+    /// As the file was left: who closes it last empties its -wal into it.
+    fn at_opening(db: &Path) -> Depth {
+        let wal = std::fs::symlink_metadata(place::beside(db, "-wal"));
+        match wal.is_ok_and(|wal| wal.len() > 0) {
+            true => Depth::AfterCrash,
+            false => Depth::AfterClose,
+        }
+    }
 }
 
 /// A look for damage is given up after this.
 const CHECK_TIME: Duration = Duration::from_secs(5);
 
 pub(super) fn open(db: &Path) -> Result<Store, StoreError> {
+    // Before any connection of ours, as each makes a -wal, and leaves it where it may only read.
+    let depth = Depth::at_opening(db);
     let schema = schema::inspect(db)?;
     if schema.needs_migration() {
         return Err(StoreError::NeedsMigration {
@@ -44,7 +59,7 @@ pub(super) fn open(db: &Path) -> Result<Store, StoreError> {
     }
     // Before the look, so that what is written during it is looked at later.
     let looked = Stamp::of(db);
-    look_for_damage(db, Depth::AtOpening)?;
+    look_for_damage(db, depth)?;
     let newer = schema.newer();
     let (reading, mut writing) = connect(db, newer.is_some())?;
     if let Some(writing) = &mut writing
@@ -129,8 +144,8 @@ pub(super) fn look_for_damage(db: &Path, depth: Depth) -> Result<(), StoreError>
     let bytes = std::fs::symlink_metadata(db).map_or(0, |entry| entry.len());
     if bytes > CHECKED_BYTES {
         match depth {
-            Depth::AtOpening if place::beside(db, "-wal").exists() => {}
-            Depth::AtOpening => return Ok(()),
+            Depth::AfterCrash => {}
+            Depth::AfterClose => return Ok(()),
             Depth::InPassing => return connection::reading(db).map(|_connection| ()),
         }
     }

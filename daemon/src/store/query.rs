@@ -4,15 +4,17 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::error::{Failure, StoreError};
-use super::finish::OVERRIDDEN;
+use super::finish;
 use super::rows::{self, COLUMNS, Detail, JOINED};
 use crate::domain::{Evidence, Invocation, InvocationId};
 
-/// Ids of invocations that are not over: ours by our word, the older tool's by its own.
-pub(super) const OPEN_IDS: &str =
-    "SELECT invocation_id FROM steroidsd_invocations WHERE state IN ('queued', 'running')
-     UNION ALL
-     SELECT i.id FROM tasks t CROSS JOIN task_invocations i
+/// Ids of ours that are not over, by our word.
+pub(super) const OWN_OPEN_IDS: &str =
+    "SELECT invocation_id FROM steroidsd_invocations WHERE state IN ('queued', 'running')";
+
+/// Ids of the older tool's that are not over, by its own word: looked for task by task, as its index
+/// is over tasks.
+pub(super) const FOREIGN_OPEN_IDS: &str = "SELECT i.id FROM tasks t CROSS JOIN task_invocations i
      WHERE i.task_id = t.id AND i.status = 'running'
        AND NOT EXISTS (SELECT 1 FROM steroidsd_invocations s WHERE s.invocation_id = i.id)";
 
@@ -105,31 +107,33 @@ pub(super) enum Whose {
 
 /// Those that are not over, oldest first.
 pub(super) fn open(connection: &Connection, whose: Whose) -> Result<Vec<Invocation>, Failure> {
-    let own = match whose {
-        Whose::Ours => "s.uuid IS NOT NULL",
-        Whose::Foreign => "s.uuid IS NULL",
+    let ids = match whose {
+        Whose::Ours => OWN_OPEN_IDS,
+        Whose::Foreign => FOREIGN_OPEN_IDS,
     };
-    let sql = format!(
-        "SELECT {COLUMNS} FROM {JOINED} WHERE i.id IN ({OPEN_IDS}) AND {own} ORDER BY i.id"
-    );
+    let sql = format!("SELECT {COLUMNS} FROM {JOINED} WHERE i.id IN ({ids}) ORDER BY i.id");
     select(connection, &sql, Vec::new())
 }
 
-/// Ours that run by our word, and not by the row's: another program has closed it.
+/// Ours that run by our word, and not by the row's: another program has closed it, and nobody was told.
 pub(super) fn overridden(connection: &Connection) -> Result<Vec<InvocationId>, Failure> {
     let ids = connection
         .prepare_cached(
             "SELECT s.invocation_id FROM steroidsd_invocations s
              JOIN task_invocations i ON i.id = s.invocation_id
              WHERE s.state = 'running'
-               AND (i.status IS NOT 'running' OR i.completed_at_ms IS NOT NULL)
-               AND NOT EXISTS (SELECT 1 FROM steroidsd_events e
-                               WHERE e.kind = ?1
-                                 AND e.invocation_id = s.invocation_id)",
+               AND (i.status IS NOT 'running' OR i.completed_at_ms IS NOT NULL)",
         )?
-        .query_map([OVERRIDDEN], |row| row.get(0))?
+        .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<Vec<i64>>>()?;
-    Ok(ids.into_iter().filter_map(InvocationId::new).collect())
+    let mut overridden = Vec::new();
+    for id in ids.into_iter().filter_map(InvocationId::new) {
+        // Of these few alone: it takes a walk through all events, and SQLite would begin with it.
+        if !finish::is_told(connection, id)? {
+            overridden.push(id);
+        }
+    }
+    Ok(overridden)
 }
 
 /// The highest id there is, and which invocations up to it are not over, ascending; of one task, or
@@ -144,7 +148,8 @@ pub(super) fn standing(
         .query_row([], |row| row.get(0))?;
     let sql = format!(
         "SELECT i.id FROM task_invocations i
-         WHERE i.id IN ({OPEN_IDS}) AND i.id <= ?1 AND (?2 IS NULL OR i.task_id = ?2)
+         WHERE i.id IN ({OWN_OPEN_IDS} UNION ALL {FOREIGN_OPEN_IDS})
+           AND i.id <= ?1 AND (?2 IS NULL OR i.task_id = ?2)
          ORDER BY i.id"
     );
     let ids = connection
@@ -157,7 +162,7 @@ pub(super) fn standing(
 
 /// How many are not over.
 pub(super) fn open_count(connection: &Connection) -> Result<i64, Failure> {
-    let sql = format!("SELECT count(*) FROM ({OPEN_IDS})");
+    let sql = format!("SELECT count(*) FROM ({OWN_OPEN_IDS} UNION ALL {FOREIGN_OPEN_IDS})");
     Ok(connection
         .prepare_cached(&sql)?
         .query_row([], |row| row.get(0))?)

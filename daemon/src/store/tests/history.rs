@@ -286,8 +286,10 @@ async fn lists_are_answered_by_indexes() {
                 assert!(!is_slow(&plan), "{query:?}\n{sql}\n{plan}");
             }
         }
-        let open = plan(&connection, query::OPEN_IDS, vec![]);
-        assert!(!is_slow(&open), "{open}");
+        for ids in [query::OWN_OPEN_IDS, query::FOREIGN_OPEN_IDS] {
+            let open = plan(&connection, ids, vec![]);
+            assert!(!is_slow(&open), "{open}");
+        }
         let counted = plan(
             &connection,
             tasks::PAGE,

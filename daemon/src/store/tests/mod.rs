@@ -1,6 +1,7 @@
 //! A database in a temporary folder, in whichever shape a claim needs it.
 
 mod concurrency;
+mod flat;
 mod history;
 mod life;
 mod migrating;

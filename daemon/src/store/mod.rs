@@ -7,6 +7,7 @@
 //!
 //! All async methods may be dropped: what they ask for is then done wholly or not at all.
 
+mod access;
 mod backup;
 mod begin;
 mod budgets;
@@ -59,10 +60,9 @@ pub use spend::Used;
 pub use transaction::latency;
 
 use crate::domain::{Invocation, InvocationId, Page, Query, SpendQuery, Task, Zone};
-use error::Failure;
+use access::Access;
 use footing::Footing;
 use query::Whose;
-use transaction::transact;
 use worker::Worker;
 
 /// An open database; clones share it.
@@ -78,13 +78,6 @@ struct Shared {
     writer: Access,
     changes: Arc<watch::Sender<u64>>,
     written: watch::Sender<u64>,
-}
-
-/// Whether the file may be written.
-enum Access {
-    Writes(Worker),
-    /// Its tables have this version, which is newer than ours.
-    ReadsOnly(u32),
 }
 
 impl Store {
@@ -163,9 +156,11 @@ impl Store {
         self.write(move |tx| begin::begin(tx, &new, floor)).await
     }
 
-    /// Notes that the provider runs, with its process id where it is known.
+    /// Notes that the provider runs, with its process id where it is known. That means nothing after
+    /// a power loss, so nothing waits for the disk.
     pub async fn launched(&self, id: InvocationId, pid: Option<i64>) -> Result<(), StoreError> {
-        self.write(move |tx| finish::launched(tx, id, pid)).await
+        let change = move |tx: &Connection| finish::launched(tx, id, pid);
+        self.write_with(transaction::unsynced, change).await
     }
 
     /// Writes how an invocation of ours ended; a second time changes nothing.
@@ -418,70 +413,6 @@ impl Store {
         // Who waits for changes comes to see that there will be none.
         bump(&self.shared.changes);
         bump(&self.shared.written);
-    }
-
-    async fn read<T: Send + 'static>(
-        &self,
-        ask: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let shared = Arc::clone(&self.shared);
-        let answer = self
-            .shared
-            .reader
-            .run(move |connection| {
-                shared.footing.check()?;
-                ask(connection).map_err(|failure| shared.sorted(failure))
-            })
-            .await;
-        answer.unwrap_or_else(|_gone| Err(self.closed()))
-    }
-
-    async fn write<T: Send + 'static>(
-        &self,
-        change: impl Fn(&Connection) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let writer = match &self.shared.writer {
-            Access::Writes(writer) => writer,
-            Access::ReadsOnly(version) => {
-                return Err(StoreError::Newer {
-                    path: self.shared.path.clone(),
-                    version: *version,
-                    known: migrations::OWN_VERSION,
-                });
-            }
-        };
-        let shared = Arc::clone(&self.shared);
-        let answer = writer
-            .run(move |connection| {
-                shared.footing.check()?;
-                let answer = transact(connection, change);
-                if answer.is_ok() {
-                    steroids_failpoint::reach("store.committed");
-                    // Replaced in just this moment: then nobody will ever see what was written.
-                    shared.footing.check()?;
-                    bump(&shared.changes);
-                    bump(&shared.written);
-                }
-                answer.map_err(|failure| shared.sorted(failure))
-            })
-            .await;
-        answer.unwrap_or_else(|_gone| Err(self.closed()))
-    }
-
-    /// One that was given up says why.
-    fn closed(&self) -> StoreError {
-        let path = self.shared.path.clone();
-        let why = self.shared.footing.why_closed();
-        why.unwrap_or(StoreError::Closed { path })
-    }
-}
-
-impl Shared {
-    /// The error as callers see it; damage is remembered.
-    fn sorted(&self, failure: Failure) -> StoreError {
-        let error = failure.at(&self.path);
-        self.footing.notice(&error);
-        error
     }
 }
 

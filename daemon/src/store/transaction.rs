@@ -36,6 +36,18 @@ pub(super) fn transact<T>(
     answer
 }
 
+/// As [`transact`], but for what may be lost with the host's power: it is committed for everybody
+/// and survives any program's end, and is on the disk with the next commit that waits for that.
+pub(super) fn unsynced<T>(
+    connection: &mut Connection,
+    change: impl Fn(&Connection) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    let answer = transact(connection, change);
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    answer
+}
+
 fn repeated<T>(
     connection: &mut Connection,
     change: impl Fn(&Connection) -> Result<T, Failure>,
@@ -62,4 +74,40 @@ fn once<T>(
     let answer = change(&transaction)?;
     transaction.commit()?;
     Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn level(connection: &Connection) -> i64 {
+        let asked = connection.query_row("PRAGMA synchronous", [], |row| row.get(0));
+        asked.unwrap()
+    }
+
+    #[test]
+    fn what_comes_after_an_unsynced_transaction_is_synced_again_whatever_became_of_it() {
+        const FULL: i64 = 2;
+        let folder = tempfile::tempdir().unwrap();
+        let mut db = Connection::open(folder.path().join("db")).unwrap();
+        db.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE t (n)",
+        )
+        .unwrap();
+        unsynced(&mut db, |tx| {
+            assert!(level(tx) < FULL);
+            Ok(tx.execute("INSERT INTO t VALUES (1)", [])?)
+        })
+        .unwrap();
+        assert_eq!(level(&db), FULL);
+        unsynced(&mut db, |tx| {
+            Ok(tx.execute("INSERT INTO no_such_table VALUES (1)", [])?)
+        })
+        .unwrap_err();
+        assert_eq!(level(&db), FULL);
+        let kept: i64 = db
+            .query_row("SELECT count(*) FROM t", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(kept, 1);
+    }
 }

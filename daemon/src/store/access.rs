@@ -1,0 +1,96 @@
+//! How a question or a change comes to the thread that owns the connection, and back as what callers
+//! see of it.
+
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+use super::error::{Failure, StoreError};
+use super::transaction::transact;
+use super::worker::Worker;
+use super::{Shared, Store, bump, migrations};
+
+/// Whether the file may be written.
+pub(super) enum Access {
+    Writes(Worker),
+    /// Its tables have this version, which is newer than ours.
+    ReadsOnly(u32),
+}
+
+impl Store {
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        let answer = self
+            .shared
+            .reader
+            .run(move |connection| {
+                shared.footing.check()?;
+                ask(connection).map_err(|failure| shared.sorted(failure))
+            })
+            .await;
+        answer.unwrap_or_else(|_gone| Err(self.closed()))
+    }
+
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        change: impl Fn(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.write_with(transact, change).await
+    }
+
+    pub(super) async fn write_with<T, C>(
+        &self,
+        transact: fn(&mut Connection, C) -> Result<T, Failure>,
+        change: C,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        C: Fn(&Connection) -> Result<T, Failure> + Send + 'static,
+    {
+        let writer = match &self.shared.writer {
+            Access::Writes(writer) => writer,
+            Access::ReadsOnly(version) => {
+                return Err(StoreError::Newer {
+                    path: self.shared.path.clone(),
+                    version: *version,
+                    known: migrations::OWN_VERSION,
+                });
+            }
+        };
+        let shared = Arc::clone(&self.shared);
+        let answer = writer
+            .run(move |connection| {
+                shared.footing.check()?;
+                let answer = transact(connection, change);
+                if answer.is_ok() {
+                    steroids_failpoint::reach("store.committed");
+                    // Replaced in just this moment: then nobody will ever see what was written.
+                    shared.footing.check()?;
+                    bump(&shared.changes);
+                    bump(&shared.written);
+                }
+                answer.map_err(|failure| shared.sorted(failure))
+            })
+            .await;
+        answer.unwrap_or_else(|_gone| Err(self.closed()))
+    }
+
+    /// One that was given up says why.
+    pub(super) fn closed(&self) -> StoreError {
+        let path = self.shared.path.clone();
+        let why = self.shared.footing.why_closed();
+        why.unwrap_or(StoreError::Closed { path })
+    }
+}
+
+impl Shared {
+    /// The error as callers see it; damage is remembered.
+    pub(super) fn sorted(&self, failure: Failure) -> StoreError {
+        let error = failure.at(&self.path);
+        self.footing.notice(&error);
+        error
+    }
+}

@@ -220,6 +220,8 @@ async fn history(rows: u64) -> (std::sync::Arc<Home>, Daemon, Ctl) {
     let db = Connection::open(old_database::path(ctl.folder())).expect("nobody has it open");
     multiplied(&db, rows).expect("the tables are known");
     drop(db);
+    // A history has long been on the disk; what was written a second ago would be written out meanwhile.
+    rustix::fs::sync();
     daemon.start_again().await;
     (home, daemon, ctl)
 }

@@ -69,5 +69,10 @@ mod tests {
             std::fs::read_to_string("/proc/self/mounts").unwrap()
         );
         assert_eq!(text("/proc/self/no-such-file"), "");
+        // Longer than what the kernel gives at a time.
+        let symbols = std::fs::read("/proc/kallsyms").unwrap();
+        let most = symbols.len().min(100_000);
+        let mut room = Room::default();
+        assert_eq!(room.read("/proc/kallsyms", most), symbols.get(..most));
     }
 }

@@ -238,3 +238,24 @@ impl Pulse for Checkpoint {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Room;
+    use super::*;
+
+    #[test]
+    fn a_file_that_somebody_has_only_read_since_was_closed_cleanly() {
+        let room = Room::new();
+        room.migrate().unwrap();
+        let writing = connection::writing(&room.db()).unwrap();
+        writing.execute("CREATE TABLE t (n)", []).unwrap();
+        assert_eq!(Depth::at_opening(&room.db()), Depth::AfterCrash);
+        drop(writing);
+        assert_eq!(Depth::at_opening(&room.db()), Depth::AfterClose);
+        // Leaves a -wal with nothing in it.
+        drop(connection::reading(&room.db()).unwrap());
+        assert!(place::beside(&room.db(), "-wal").exists());
+        assert_eq!(Depth::at_opening(&room.db()), Depth::AfterClose);
+    }
+}

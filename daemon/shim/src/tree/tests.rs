@@ -95,3 +95,63 @@ fn a_process_number_that_was_given_again_is_not_hit() {
     assert_eq!(echo, "alive");
     child.wait().unwrap();
 }
+
+#[test]
+fn what_is_older_than_the_shim_is_not_looked_into_and_what_is_younger_is_found_by_its_marker() {
+    let uuid = uuid("age");
+    let mut older = marked(&uuid, "exec sleep 60");
+    // The clock that tells them apart ticks a hundred times a second.
+    let mut root = loop {
+        let mut root = Command::new("sleep").arg("60").spawn().unwrap();
+        if start_ticks(root.id() as i32) > start_ticks(older.id() as i32) {
+            break root;
+        }
+        root.kill().unwrap();
+        root.wait().unwrap();
+    };
+    let mut younger = marked(&uuid, "exec sleep 60");
+    let tree = Tree {
+        uuid: &uuid,
+        below: Some(root.id() as i32),
+        session: None,
+        cgroup: None,
+    };
+    // It is marked once it was executed.
+    let found = loop {
+        let found = tree.alive(&[]);
+        if !found.is_empty() {
+            break found;
+        }
+        thread::yield_now();
+    };
+    let pids: Vec<i32> = found.iter().map(|process| process.pid).collect();
+    assert_eq!(pids, [younger.id() as i32]);
+    for child in [&mut older, &mut root, &mut younger] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+#[test]
+fn what_a_tree_uses_is_told_of_all_that_is_in_it() {
+    let mut child = Command::new("sh")
+        .args(["-c", "sleep 60 & echo begun; wait"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut begun = [0; 6];
+    let mut output = child.stdout.take().unwrap();
+    output.read_exact(&mut begun).unwrap();
+    let uuid = uuid("load");
+    let tree = Tree {
+        uuid: &uuid,
+        below: Some(child.id() as i32),
+        session: None,
+        cgroup: None,
+    };
+    let load = tree.load(None);
+    assert_eq!(load.processes, 1);
+    assert!(load.memory_bytes > 0);
+    tree.kill_all(&[]);
+    child.wait().unwrap();
+}

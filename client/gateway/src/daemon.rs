@@ -158,6 +158,15 @@ impl Daemon {
         Ok(page.invocations.into_iter().next().map(Arc::new))
     }
 
+    /// A connection of its own, for a stream that a client may leave unread: what waits on it holds
+    /// up nobody.
+    ///
+    /// # Errors
+    /// [`ConnectError`] where none can be made now.
+    pub(crate) async fn connection(&self) -> Result<Client, ConnectError> {
+        self.connect().await
+    }
+
     /// What is thought of it, and every change of that.
     pub fn state(&self) -> watch::Receiver<DaemonState> {
         self.0.state.subscribe()

@@ -190,21 +190,22 @@ impl v1::invocations_server::Invocations for Shared {
     ) -> Answer<Self::TimelineStream> {
         self.refused("timeline")?;
         let task = request.into_inner().task_id;
-        let world = self.world();
+        let mut world = self.world();
+        let is_broken = world.break_after.pop().is_some();
         let entries: Vec<_> = world
             .lines
             .iter()
             .filter(|(id, _)| world.find(*id).is_some_and(|it| it.task_id == task))
             .map(|(id, line)| format!("{{\"invocationId\":{id},{}", &line[1..]).into())
             .collect();
-        let chunks = vec![
-            Ok(v1::TimelineResponse {
-                entries: entries.clone().into_iter().take(1).collect(),
-            }),
-            Ok(v1::TimelineResponse {
-                entries: entries.into_iter().skip(1).collect(),
-            }),
-        ];
+        let mut parts = entries.into_iter();
+        let first = parts.by_ref().take(1).collect();
+        let rest = match is_broken {
+            true => Err(Status::unavailable("broken")),
+            false => Ok(parts.collect()),
+        };
+        let chunk = |entries| v1::TimelineResponse { entries };
+        let chunks = [Ok(chunk(first)), rest.map(chunk)];
         Ok(Response::new(Box::pin(tokio_stream::iter(chunks))))
     }
 }

@@ -1,99 +1,14 @@
-//! What is logged: a task's story, where the lines of a log are, and some of them. Lines go through
-//! byte for byte; where several invocations are mixed, theirs is put in first.
-
-use std::sync::Arc;
-use std::time::Duration;
+//! What is logged: where the lines of a log are, and some of them. Lines go through byte for byte;
+//! where several invocations are mixed, theirs is put in first.
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use http::StatusCode;
 use steroids_client::{Splice, splice, v1};
-use tokio::sync::Semaphore;
 
 use super::asked::{Asked, Place, of_project, place};
 use super::invocations::find;
 use crate::Rooms;
-use crate::answer::{Answer, bad_request, in_place_of};
-
-/// A story that is longer is sampled too finely to be read, and would have to be held here.
-const LONGEST_STORY: usize = 64 * 1024 * 1024;
-
-/// Told at a time: each is held twice, as it came and as it goes.
-const STORIES: usize = 2;
-
-/// The longest story takes a second or two; a daemon that stops in the middle is not waited for.
-const STORY_WITHIN: Duration = Duration::from_secs(60);
-
-/// Turns at telling a story. Clones share them.
-#[derive(Debug, Clone)]
-pub(crate) struct Stories(Arc<Semaphore>);
-
-impl Default for Stories {
-    fn default() -> Self {
-        Stories(Arc::new(Semaphore::new(STORIES)))
-    }
-}
-
-/// A task's story over all its invocations.
-pub(super) async fn timeline(
-    State(rooms): State<Rooms>,
-    Path(task): Path<String>,
-    asked: Asked,
-) -> Result<Answer, Answer> {
-    let project = asked.project()?;
-    let sample: i32 = asked.value("sample")?.unwrap_or(10);
-    if sample < 1 {
-        return Err(bad_request("Invalid query parameter: sample"));
-    }
-    let request = v1::TimelineRequest {
-        project: project.to_owned(),
-        task_id: task,
-        sample,
-    };
-    let told = async {
-        // Never closed, so there is always a turn to wait for.
-        let _turn = rooms.stories.0.acquire().await;
-        tell(&rooms, request).await
-    };
-    let late = "the timeline was not told in time; ask with a larger sample";
-    tokio::time::timeout(STORY_WITHIN, told)
-        .await
-        .unwrap_or_else(|_| Err(Answer::bad(StatusCode::GATEWAY_TIMEOUT, late)))
-}
-
-async fn tell(rooms: &Rooms, request: v1::TimelineRequest) -> Result<Answer, Answer> {
-    let project = request.project.clone();
-    let client = rooms.daemon.client().await?;
-    let mut entries = Vec::new();
-    let mut size = 0;
-    let mut chunks = match client.timeline(request).await {
-        // A task nobody knows has no story; that is no error.
-        Err(status) if is_no_task(&status) => {
-            return Ok(story(entries));
-        }
-        chunks => chunks.map_err(of_project(&project))?,
-    };
-    while let Some(chunk) = chunks.message().await.map_err(of_project(&project))? {
-        size += chunk.entries.iter().map(|it| it.len()).sum::<usize>();
-        if size > LONGEST_STORY {
-            let error = "the timeline is too long; ask with a larger sample";
-            return Err(bad_request(error));
-        }
-        entries.extend(chunk.entries);
-    }
-    Ok(story(entries))
-}
-
-fn story(entries: Vec<bytes::Bytes>) -> Answer {
-    Answer::good().with_list("timeline", entries, |entry, out| {
-        out.extend_from_slice(entry);
-    })
-}
-
-fn is_no_task(status: &tonic::Status) -> bool {
-    let refusal = steroids_client::Refusal::of(status);
-    refusal.reason.as_deref() == Some("NO_TASK")
-}
+use crate::answer::{Answer, in_place_of};
 
 /// Where the lines are.
 pub(super) async fn outline(

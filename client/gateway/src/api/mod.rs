@@ -8,6 +8,7 @@ mod invocations;
 mod log;
 mod projects;
 mod session;
+mod timeline;
 mod usage;
 
 use axum::Router;
@@ -17,7 +18,7 @@ use http::StatusCode;
 
 use crate::Rooms;
 use crate::answer::Answer;
-pub(crate) use log::Stories;
+pub(crate) use timeline::Stories;
 
 /// Its paths.
 pub(crate) fn routes() -> Router<Rooms> {
@@ -31,7 +32,7 @@ pub(crate) fn routes() -> Router<Rooms> {
         .route("/api/tasks", get(projects::tasks))
         .route("/api/usage", get(usage::sums))
         .route(task, get(projects::task))
-        .route(&format!("{task}/timeline"), get(log::timeline))
+        .route(&format!("{task}/timeline"), get(timeline::timeline))
         .route(&format!("{task}/invocations"), post(control::start))
         .route(invocation, get(invocations::show))
         .route(&format!("{invocation}/outline"), get(log::outline))

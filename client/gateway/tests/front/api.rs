@@ -292,3 +292,39 @@ fn what_is_counted_is_shown_to_whoever_has_the_token() {
     );
     assert!(answer.body.contains("\nsteroids_gateway_connections_open "));
 }
+
+#[test]
+fn a_story_comes_in_parts_and_one_that_breaks_off_has_no_end() {
+    let (fake, gateway) = with_daemon(&[]);
+    fake.world(|world| (1..4).for_each(|n| world.line(1, format!("{{\"ts\":{n}}}"))));
+    let ask = || get(&gateway, &format!("{TASK}/timeline?{PROJECT}"));
+    let begin = r#"{"success":true,"timeline":[{"invocationId":1,"ts":1}"#;
+    let rest = r#",{"invocationId":1,"ts":2},{"invocationId":1,"ts":3}"#;
+    let part = |text: &str| format!("{:X}\r\n{text}\r\n", text.len());
+    let whole = ask();
+    assert!(whole.head.contains("transfer-encoding: chunked\r\n"));
+    assert_eq!(
+        whole.body,
+        [part(begin), part(rest), part("]}"), part("")].concat()
+    );
+    fake.world(|world| world.break_after = vec![1]);
+    let token = gateway.token();
+    let host = &gateway.host;
+    // How much of it was written by then is another matter.
+    let broken = gateway.raw(
+        format!(
+            "GET {TASK}/timeline?{PROJECT} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n"
+        )
+        .as_bytes(),
+    );
+    assert!(!broken.ends_with(&part("")), "{broken}");
+    // Another's connection is none the worse.
+    assert_eq!(ask().body, whole.body);
+    fake.world(|world| world.lines.clear());
+    let empty = [
+        part(r#"{"success":true,"timeline":["#),
+        part("]}"),
+        part(""),
+    ];
+    assert_eq!(ask().body, empty.concat());
+}

@@ -2,6 +2,7 @@
 //! the connection broke the next call opens a new one.
 
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::time::Duration;
 
 use tonic::codec::Streaming;
@@ -48,7 +49,9 @@ macro_rules! calls {
             /// The daemon's status; see [`Refusal`](crate::Refusal).
             pub async fn $name(&self, request: $request) -> Answer<$response> {
                 let request = within($deadline, request);
-                Ok(self.$service.clone().$method(request).await?.into_inner())
+                let mut service = self.$service.clone();
+                let call = boxed(async move { service.$method(request).await });
+                Ok(call.await?.into_inner())
             }
         )*
     };
@@ -180,8 +183,18 @@ impl Client {
         &self,
         request: v1::FollowRequest,
     ) -> Answer<Streaming<v1::FollowResponse>> {
-        Ok(self.invocations.clone().follow(request).await?.into_inner())
+        let mut service = self.invocations.clone();
+        let call = boxed(async move { service.follow(request).await });
+        Ok(call.await?.into_inner())
     }
+}
+
+/// A call takes kilobytes while it is under way. Whoever makes one now and then, and otherwise waits
+/// for hours, has no room for it meanwhile.
+fn boxed<T>(
+    call: impl Future<Output = Answer<T>> + Send,
+) -> Pin<Box<impl Future<Output = Answer<T>> + Send>> {
+    Box::pin(call)
 }
 
 /// The deadline travels with the call, so that the daemon gives up when we do.

@@ -2,8 +2,9 @@
 //! has room for them, and what makes them runs only then, so that a client that reads nothing costs
 //! what its socket holds. Heartbeats and the end are put in here, whatever the maker waits for.
 
+use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,7 +12,6 @@ use bytes::Bytes;
 use http::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http_body::{Body, Frame};
-use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep};
 
 use super::frame::comment;
@@ -28,9 +28,14 @@ const RETRY: &str = "retry: 2000\n\n";
 /// At a stop: whoever starts the gateway again is soon done.
 const STOP: &str = "retry: 1000\n\n";
 
-/// Where the maker puts what it made.
+/// Where the maker puts what it made. It is for the maker's own task: who waits here for room is
+/// polled with the body, and nobody else makes any.
 #[derive(Debug)]
-pub(super) struct Outlet(mpsc::Sender<Made>);
+pub(super) struct Outlet(Slot);
+
+/// Room for one, shared by maker and body. A channel would have room for 32, or two kilobytes.
+#[derive(Debug, Clone, Default)]
+struct Slot(Arc<Mutex<Option<Made>>>);
 
 #[derive(Debug)]
 struct Made {
@@ -43,7 +48,7 @@ struct Made {
 /// A stream's body; dropping it ends the maker.
 pub(super) struct EventBody {
     maker: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    made: mpsc::Receiver<Made>,
+    made: Slot,
     stop: Pin<Box<dyn Future<Output = ()> + Send>>,
     heartbeat: Pin<Box<Sleep>>,
     written: Instant,
@@ -78,15 +83,35 @@ impl Outlet {
     }
 
     async fn put(&self, bytes: Bytes, events: u64, fresh: Option<i64>) {
-        // The receiver is gone only with the body, and the maker with it.
-        let _ = self
-            .0
-            .send(Made {
-                bytes,
-                events,
-                fresh,
-            })
-            .await;
+        let mut made = Some(Made {
+            bytes,
+            events,
+            fresh,
+        });
+        poll_fn(|_| self.0.poll_put(&mut made)).await;
+    }
+}
+
+// === impl Slot ===
+
+impl Slot {
+    /// Pending, without a wake, where the last one was not taken yet.
+    fn poll_put(&self, made: &mut Option<Made>) -> Poll<()> {
+        let mut slot = self.lock();
+        if slot.is_some() {
+            return Poll::Pending;
+        }
+        *slot = made.take();
+        Poll::Ready(())
+    }
+
+    fn take(&self) -> Option<Made> {
+        self.lock().take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Made>> {
+        // Each change is one move, so a panic elsewhere leaves nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -102,9 +127,9 @@ impl EventBody {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let (sender, made) = mpsc::channel(1);
+        let made = Slot::default();
         EventBody {
-            maker: Some(Box::pin(maker(Outlet(sender)))),
+            maker: Some(Box::pin(maker(Outlet(made.clone())))),
             made,
             stop: Box::pin(stop),
             heartbeat: Box::pin(tokio::time::sleep_until(due(Instant::now()))),
@@ -126,17 +151,21 @@ impl EventBody {
     }
 
     fn poll_made(&mut self, cx: &mut Context<'_>) -> Poll<Option<Made>> {
-        if let Poll::Ready(made) = self.made.poll_recv(cx) {
-            return Poll::Ready(made);
+        if let Some(made) = self.made.take() {
+            return Poll::Ready(Some(made));
         }
-        if let Some(maker) = &mut self.maker {
-            if maker.as_mut().poll(cx).is_ready() {
-                // Its outlet goes with it, so that what it made last is followed by the end.
-                self.maker = None;
-            }
-            return self.made.poll_recv(cx);
+        let Some(maker) = &mut self.maker else {
+            return Poll::Ready(None);
+        };
+        if maker.as_mut().poll(cx).is_ready() {
+            // What it made last is followed by the end.
+            self.maker = None;
+            return Poll::Ready(self.made.take());
         }
-        Poll::Pending
+        match self.made.take() {
+            Some(made) => Poll::Ready(Some(made)),
+            None => Poll::Pending,
+        }
     }
 
     fn poll_heartbeat(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -2,16 +2,21 @@
 //! lets go of whoever is slow. What it hands up is a head within bounds; what it does with an
 //! answer is to write it.
 //!
+//! Streams are written without hyper once they have begun: [`apart`].
+//!
 //! hyper answers a head it cannot read by itself, before anything of ours is asked: 400, 414, or
 //! 431. [`socket`] words those answers as all others are.
 
+mod apart;
 mod cap;
 mod socket;
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -28,8 +33,9 @@ use tracing::{Instrument as _, debug, warn};
 
 use crate::guard::MOST_HEADERS;
 use crate::metrics::Metrics;
+use apart::{Aside, Sent};
 pub(crate) use cap::allow_descriptors;
-use socket::{Guarded, Phase};
+use socket::{Answering, Guarded, Phase};
 
 /// A request's line and headers together.
 const LARGEST_HEAD: usize = 16 * 1024;
@@ -124,33 +130,72 @@ where
     F: Future<Output = Response<B>> + Send + 'static,
     B: http_body::Body<Data = bytes::Bytes, Error: Into<axum::BoxError>> + Send + 'static,
 {
+    // In a box, so that a stream, which comes last, is not kept in a room of this size.
+    let exchanged = Box::pin(exchange(stream, answer, stop, metrics)).await;
+    let ended = match exchanged {
+        Ok(Some((socket, body))) => apart::send(socket, body).await,
+        Ok(None) => Ok(()),
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = ended {
+        debug!(%error, "connection broke");
+    }
+}
+
+/// Requests and their answers, to the end of the connection, or to a stream whose body is to follow.
+async fn exchange<S, A, F, B>(
+    stream: S,
+    answer: A,
+    stop: CancellationToken,
+    metrics: Metrics,
+) -> hyper::Result<Option<(Guarded<S>, Answering<B>)>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    A: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: http_body::Body<Data = bytes::Bytes, Error: Into<axum::BoxError>> + Send + 'static,
+{
     let phase = Arc::new(Phase::default());
+    let aside = Aside::new();
     let io = TokioIo::new(Guarded::new(stream, Arc::clone(&phase), metrics));
     let service = service_fn(|request| {
         let asked = socket::Asked::new(&phase);
-        let answering = answer(request);
+        let may_be_stream = apart::may_be(&request);
+        // hyper keeps room for this future while the connection lasts.
+        let answering = Box::pin(answer(request));
+        let (aside, phase) = (&aside, &phase);
         async move {
-            let answer = answering.await;
-            Ok::<_, Infallible>(answer.map(|body| asked.with(body)))
+            let answer = answering.await.map(|body| asked.with(body));
+            Ok::<_, Infallible>(match may_be_stream {
+                true => aside.put(answer, phase),
+                false => answer.map(Sent::Whole),
+            })
         }
     });
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .max_headers(MOST_HEADERS)
         .max_buf_size(LARGEST_HEAD)
         // The socket counts by itself, as hyper's clock also runs between two requests.
         .header_read_timeout(None)
         .half_close(false)
         .serve_connection(io, service);
-    let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
+    let mut is_told = false;
+    let mut stopped = pin!(stop.cancelled());
+    let ended = poll_fn(|context| {
+        if !is_told && stopped.as_mut().poll(context).is_ready() {
+            is_told = true;
             phase.stop();
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            Pin::new(&mut connection).graceful_shutdown();
         }
-    };
-    if let Err(error) = ended {
-        debug!(%error, "connection broke");
-    }
+        match Pin::new(&mut connection).poll(context) {
+            Poll::Pending if phase.has_left() => Poll::Ready(Ok(())),
+            ended => ended,
+        }
+    });
+    ended.await?;
+    let socket = connection.into_parts().io.into_inner();
+    Ok(aside
+        .take()
+        .filter(|_| phase.has_left())
+        .map(|body| (socket, body)))
 }

@@ -43,11 +43,15 @@ const IDLING: u8 = 1;
 const READING: u8 = 2;
 const BUSY: u8 = 3;
 
+const LEAVING: u8 = 1;
+const LEFT: u8 = 2;
+
 /// Where a connection stands, known to its socket and to its requests. Both are polled by one task.
 #[derive(Debug, Default)]
 pub(super) struct Phase {
     now: AtomicU8,
     stopping: AtomicBool,
+    leaving: AtomicU8,
     /// The connection's task. hyper does not look at a socket again that had nothing to read when an
     /// answer was begun; the time until the next request has to begin all the same.
     task: AtomicWaker,
@@ -57,6 +61,25 @@ impl Phase {
     /// Has a connection end as soon as no request is being answered.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Has the connection left, for a stream whose head is in hyper's hands.
+    pub(super) fn leave_once_flushed(&self) {
+        // hyper may ask for the body more than once, and flush only after the first time.
+        if !self.has_left() {
+            self.leaving.store(LEAVING, Ordering::Relaxed);
+        }
+    }
+
+    /// True once hyper has nothing more to write.
+    pub(super) fn has_left(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed) == LEFT
+    }
+
+    fn flushed(&self) {
+        if self.leaving.load(Ordering::Relaxed) == LEAVING {
+            self.leaving.store(LEFT, Ordering::Relaxed);
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -302,7 +325,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        if matches!(flushed, Poll::Ready(Ok(()))) {
+            // hyper asks for it when its own buffers are empty.
+            self.phase.flushed();
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

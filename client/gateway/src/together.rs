@@ -11,7 +11,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Debug)]
 pub(crate) struct Together<Q, A> {
     // Held for a look or a change, never while waiting.
-    rounds: Arc<Mutex<HashMap<Q, Arc<Rounds<A>>>>>,
+    rounds: Arc<Mutex<HashMap<Q, Asked<A>>>>,
+}
+
+/// A question that somebody asks.
+#[derive(Debug)]
+struct Asked<A> {
+    /// So many do. Counted here, as two who leave together must not each leave it to the other.
+    parts: usize,
+    rounds: Arc<Rounds<A>>,
 }
 
 /// The rounds of one question.
@@ -67,24 +75,21 @@ impl<Q: Hash + Eq + Clone, A: Clone> Together<Q, A> {
 
     fn join<'a>(&'a self, question: &'a Q) -> Part<'a, Q, A> {
         let mut all = self.rounds();
-        let rounds = match all.get(question) {
-            Some(rounds) => Arc::clone(rounds),
-            None => {
-                let rounds = Arc::new(Rounds::new());
-                all.insert(question.clone(), Arc::clone(&rounds));
-                rounds
-            }
-        };
+        let asked = all.entry(question.clone()).or_insert_with(|| Asked {
+            parts: 0,
+            rounds: Arc::new(Rounds::new()),
+        });
+        asked.parts += 1;
         Part {
             together: self,
             question,
-            rounds,
+            rounds: Arc::clone(&asked.rounds),
         }
     }
 }
 
 impl<Q, A> Together<Q, A> {
-    fn rounds(&self) -> MutexGuard<'_, HashMap<Q, Arc<Rounds<A>>>> {
+    fn rounds(&self) -> MutexGuard<'_, HashMap<Q, Asked<A>>> {
         // Each change is one call, so a panic elsewhere leaves nothing half done.
         self.rounds.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -113,8 +118,11 @@ impl<A> Rounds<A> {
 impl<Q: Hash + Eq, A> Drop for Part<'_, Q, A> {
     fn drop(&mut self) {
         let mut all = self.together.rounds();
-        // The table's, and this one: whoever joins holds the lock for it.
-        if Arc::strong_count(&self.rounds) == 2 {
+        let Some(asked) = all.get_mut(self.question) else {
+            return;
+        };
+        asked.parts -= 1;
+        if asked.parts == 0 {
             all.remove(self.question);
         }
     }

@@ -103,8 +103,8 @@ pub struct Follower {
     streams: Vec<Stream>,
     extent: Extent,
     pending: Option<Pending>,
-    // Whose turn it is among the open logs.
-    turn: usize,
+    // Who had the last turn among the open logs, as (stream, log); the next one behind it has the next.
+    turn: Option<(usize, InvocationId)>,
     polled: Instant,
     // The streams are those of the projects there are.
     is_matched: bool,
@@ -203,14 +203,15 @@ impl Follower {
         self.notice().await?;
         loop {
             let fresh = self.fresh();
-            let Some(&(at, id)) = fresh.get(self.turn) else {
-                self.turn = 0;
+            let is_behind = |it: &&(usize, InvocationId)| self.turn.is_none_or(|turn| **it > turn);
+            let Some(&(at, id)) = fresh.iter().find(is_behind) else {
+                self.turn = None;
                 if !self.take_up().await? && fresh.is_empty() {
                     return Ok(Advance::Nothing);
                 }
                 continue;
             };
-            self.turn += 1;
+            self.turn = Some((at, id));
             let Some(tail) = self.streams[at].tail(id) else {
                 continue;
             };

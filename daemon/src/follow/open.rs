@@ -157,7 +157,7 @@ impl Opening<'_> {
             streams,
             extent: self.extent,
             pending: None,
-            turn: 0,
+            turn: None,
             polled: Instant::now(),
             is_matched: true,
             is_done: false,

@@ -77,7 +77,10 @@ impl Folders {
         let mut table = self.table();
         if let Some(paths) = table.watched.remove(watch) {
             for path in paths {
-                table.descriptors.remove(&path);
+                // Another folder may stand there, and be watched, by now.
+                if table.descriptors.get(&path) == Some(watch) {
+                    table.descriptors.remove(&path);
+                }
             }
             table.unwatch(watch.clone());
         }

@@ -103,11 +103,11 @@ impl Batch {
         self.at_end && self.segments.is_empty()
     }
 
-    /// Adds what came next; how many bytes of lines that were.
-    fn take(&mut self, answer: FollowResponse) -> usize {
+    /// Adds what came next, which is the stream's first if so; how many bytes of lines that were.
+    fn take(&mut self, answer: FollowResponse, is_first: bool) -> usize {
         let mut events = answer.events;
         let mut size: usize = events.iter().map(|it| it.line.len()).sum();
-        if self.segments.is_empty() {
+        if is_first {
             forget_told(&mut events, &self.cursor);
         }
         if let Some(last) = events.iter().rev().find(|it| !it.cursor.is_empty()) {
@@ -178,7 +178,10 @@ impl Reads {
         let mut size = 0;
         while size < FIRST {
             match self.heard(stream.message().await) {
-                Ok(Some(answer)) => size += batch.take(answer),
+                Ok(Some(answer)) => {
+                    let is_first = batch.segments.is_empty();
+                    size += batch.take(answer, is_first);
+                }
                 Ok(None) => {
                     batch.at_end = true;
                     break;
@@ -204,11 +207,12 @@ impl Reads {
             }
         };
         let (mut cursor, mut size, mut patience) = (part.after, 0, PATIENCE);
+        let mut is_first = true;
         while size < RUN {
             let mut batch = Batch::behind(&cursor);
             let read = match self.heard(stream.message().await) {
                 Ok(Some(answer)) => {
-                    size += batch.take(answer);
+                    size += batch.take(answer, std::mem::take(&mut is_first));
                     batch.cursor.clone_into(&mut cursor);
                     Ok(batch)
                 }
@@ -306,5 +310,29 @@ pub(super) fn request(key: &Key, after: &str, follow: bool) -> FollowRequest {
         skip_ended: false,
         limit_bytes: 0,
         pieces: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_is_forgotten_only_where_a_stream_begins_with_it() {
+        let gap = Event {
+            cursor: "1:0:10".to_owned(),
+            r#type: "gap".to_owned(),
+            line: br#"{"type":"gap"}"#.to_vec().into(),
+            ..Event::default()
+        };
+        let answer = FollowResponse {
+            events: vec![gap],
+            ..FollowResponse::default()
+        };
+        for (is_first, segments) in [(true, 0), (false, 1)] {
+            let mut batch = Batch::behind("1:0:10");
+            batch.take(answer.clone(), is_first);
+            assert_eq!(batch.segments.len(), segments);
+        }
     }
 }

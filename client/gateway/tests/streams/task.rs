@@ -211,27 +211,27 @@ async fn a_reader_that_does_not_read_holds_no_upstream_and_misses_nothing() {
 #[tokio::test]
 async fn those_who_stop_reading_hold_no_turn_and_miss_nothing() {
     let fake = running(0);
-    let long = |n: usize| format!("{}{}", line(n), " ".repeat(4000));
-    fake.world(|world| (0..500).for_each(|n| world.line(1, long(n))));
+    let long = |n: usize| format!("{}{}", line(n), " ".repeat(1000));
+    fake.world(|world| (0..2000).for_each(|n| world.line(1, long(n))));
     fake.world(|world| world.end(1));
     let gateway = Gateway::start(&fake).await;
     let mut slow = Vec::new();
     // More than there are turns; each has taken a whole part, and so gets the rest as it comes.
     for _ in 0..20 {
         let mut viewer = gateway.unread("&invocation=1").await;
-        let seen = viewer.until("line 20\"").await;
+        let seen = viewer.until("line 120\"").await;
         slow.push((viewer, seen));
     }
     fake.until(|world| world.open == 0).await;
     let mut quick = gateway.task("&invocation=1", "").await;
-    assert_eq!(quick.rest().await.len(), 501);
+    assert_eq!(quick.rest().await.len(), 2001);
     for (mut viewer, mut seen) in slow {
         seen += &viewer.until("complete").await;
         let lines = seen.split("\"msg\":\"line ").skip(1);
         let numbers: Vec<usize> = lines
             .map(|rest| rest.split('"').next().unwrap().parse().unwrap())
             .collect();
-        assert!(numbers.into_iter().eq(0..500));
+        assert!(numbers.into_iter().eq(0..2000));
     }
 }
 

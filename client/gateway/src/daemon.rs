@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use steroids_client::{Backoff, Client, ConnectError, Item, Refusal, v1};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 
 use crate::together::Together;
@@ -122,17 +121,9 @@ impl Daemon {
     /// The invocation that is meant; `None` if a task has none such. Asked once for all who ask at
     /// the same time.
     pub(crate) async fn invocation(&self, which: Which) -> Invocation {
-        let daemon = self.clone();
-        // A task of its own, as who asks may be a stream that is not polled while its client reads
-        // nothing, and others wait for the same answer.
-        let asking = tokio::spawn(async move {
-            let asked = &daemon.0.invocations;
-            asked.ask(&which, daemon.fetch(&which)).await
-        });
-        match AbortOnDropHandle::new(asking).await {
-            Ok(answer) => answer,
-            Err(error) => Err(Status::unavailable(error.to_string())),
-        }
+        let (daemon, asked) = (self.clone(), which.clone());
+        let fetch = async move { daemon.fetch(&asked).await };
+        self.0.invocations.ask(which, fetch).await
     }
 
     async fn fetch(&self, which: &Which) -> Invocation {

@@ -7,6 +7,8 @@ use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio_util::task::AbortOnDropHandle;
+
 /// What is being asked just now. Cheap to clone.
 #[derive(Debug)]
 pub(crate) struct Together<Q, A> {
@@ -53,9 +55,28 @@ impl<Q: Hash + Eq + Clone, A: Clone> Together<Q, A> {
     }
 
     /// The answer: fetched by this caller, or by another one since this one has asked. Cancel-safe:
-    /// where the one who fetches goes away, another one does. Whoever waits here must be polled
-    /// without conditions, as others wait for the same.
-    pub(crate) async fn ask(&self, question: &Q, fetch: impl Future<Output = A>) -> A {
+    /// where the one who fetches goes away, another one does.
+    pub(crate) async fn ask<F>(&self, question: Q, fetch: F) -> A
+    where
+        Q: Send + Sync + 'static,
+        A: Send + 'static,
+        F: Future<Output = A> + Send + 'static,
+    {
+        let together = self.clone();
+        // A task of its own: who asks may be a stream that is not polled while its client reads
+        // nothing, and others wait for the same answer.
+        let asking = tokio::spawn(async move { together.share(&question, fetch).await });
+        match AbortOnDropHandle::new(asking).await {
+            Ok(answer) => answer,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime is going down, and who asks with it.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+
+    async fn share(&self, question: &Q, fetch: impl Future<Output = A>) -> A {
         let part = self.join(question);
         let mine = part.rounds.asked.fetch_add(1, Ordering::Relaxed) + 1;
         let mut told = part.rounds.told.lock().await;
@@ -129,6 +150,18 @@ impl<Q: Hash + Eq, A> Drop for Part<'_, Q, A> {
 }
 
 #[cfg(test)]
+impl<Q: Clone, A> Together<Q, A> {
+    /// What is asked just now, and by how many.
+    pub(crate) fn asked(&self) -> Vec<(Q, usize)> {
+        let all = self.rounds();
+        let asked = all
+            .iter()
+            .map(|(question, it)| (question.clone(), it.parts));
+        asked.collect()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -155,7 +188,7 @@ mod tests {
         let (gate, fetched) = (Semaphore::new(0), AtomicU64::new(0));
         let ask = |question: &'static &'static str| -> Asking<'_, u64> {
             let (gate, fetched) = (&gate, &fetched);
-            Box::pin(together.ask(question, async move {
+            Box::pin(together.share(question, async move {
                 let number = fetched.fetch_add(1, Ordering::Relaxed) + 1;
                 gate.acquire().await.unwrap().forget();
                 number
@@ -183,10 +216,11 @@ mod tests {
     #[tokio::test]
     async fn where_the_one_who_fetches_goes_away_another_one_does() {
         let together = Together::new();
-        let gone: Asking<'_, _> = Box::pin(together.ask(&1, std::future::pending()));
+        let gone: Asking<'_, _> = Box::pin(together.share(&1, std::future::pending()));
         let gone = begun([gone]);
-        let others =
-            begun((0..3).map(|_| -> Asking<'_, _> { Box::pin(together.ask(&1, async { "it" })) }));
+        let others = begun(
+            (0..3).map(|_| -> Asking<'_, _> { Box::pin(together.share(&1, async { "it" })) }),
+        );
         drop(gone);
         for other in others {
             assert_eq!(other.await, "it");

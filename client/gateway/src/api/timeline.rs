@@ -17,6 +17,7 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use steroids_client::{Client, Refusal, v1};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use super::asked::{Asked, of_project};
@@ -27,9 +28,12 @@ use crate::answer::{Answer, bad_request};
 /// its windows full, and would hold up whoever shares them.
 const STORIES: usize = 4;
 
-/// For a turn and the beginning of a story, and then for each part of it: a daemon that stops in the
+/// For a turn, for the beginning of a story, and then for each part of it: a daemon that stops in the
 /// middle is not waited for.
 const WITHIN: Duration = Duration::from_secs(60);
+
+/// For all of it: who reads more slowly than that would keep others from their turns.
+const WHOLE_WITHIN: Duration = Duration::from_secs(300);
 
 const BEGIN: &[u8] = br#"{"success":true,"timeline":["#;
 const END: &[u8] = b"]}";
@@ -45,6 +49,7 @@ struct Story {
     part: Option<v1::TimelineResponse>,
     is_begun: bool,
     has_entries: bool,
+    until: Instant,
     _client: Client,
     _turn: OwnedSemaphorePermit,
 }
@@ -64,14 +69,11 @@ pub(super) async fn timeline(
         task_id: task,
         sample,
     };
-    let begun = tokio::time::timeout(WITHIN, Story::begin(&rooms, request));
-    let late = || {
-        Answer::bad(
-            StatusCode::GATEWAY_TIMEOUT,
-            "the daemon did not answer in time",
-        )
-    };
-    match begun.await.unwrap_or_else(|_| Err(late()))? {
+    let turn = rooms.stories.turn().await?;
+    let begun = tokio::time::timeout(WITHIN, Story::begin(&rooms, request, turn));
+    let late = "the daemon did not answer in time";
+    let late = || Err(Answer::bad(StatusCode::GATEWAY_TIMEOUT, late));
+    match begun.await.unwrap_or_else(|_| late())? {
         Some(story) => Ok(story.into_answer()),
         None => Ok(Answer::good().with("timeline", [(); 0]).into_response()),
     }
@@ -86,12 +88,14 @@ impl Default for Stories {
 }
 
 impl Stories {
-    async fn turn(&self) -> OwnedSemaphorePermit {
-        match Arc::clone(&self.0).acquire_owned().await {
-            Ok(turn) => turn,
-            // Never closed, so there is always a turn to wait for.
-            Err(_) => std::future::pending().await,
-        }
+    /// A turn, once one is free.
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, Answer> {
+        let turn = Arc::clone(&self.0).acquire_owned();
+        // Never closed, so all that can go wrong is that it takes too long.
+        let turn = tokio::time::timeout(WITHIN, turn).await.ok();
+        let busy = "other timelines are still being read; try again";
+        let busy = || Answer::bad(StatusCode::TOO_MANY_REQUESTS, busy).with("max", STORIES);
+        turn.and_then(Result::ok).ok_or_else(busy)
     }
 }
 
@@ -99,9 +103,12 @@ impl Stories {
 
 impl Story {
     /// `None` where there is nothing to tell: of a task that nobody knows, too.
-    async fn begin(rooms: &Rooms, request: v1::TimelineRequest) -> Result<Option<Story>, Answer> {
+    async fn begin(
+        rooms: &Rooms,
+        request: v1::TimelineRequest,
+        turn: OwnedSemaphorePermit,
+    ) -> Result<Option<Story>, Answer> {
         let project = request.project.clone();
-        let turn = rooms.stories.turn().await;
         let client = rooms.daemon.connection().await?;
         let mut parts = match client.timeline(request).await {
             Err(status) if is_no_task(&status) => return Ok(None),
@@ -113,6 +120,7 @@ impl Story {
             part: Some(part),
             is_begun: false,
             has_entries: false,
+            until: Instant::now() + WHOLE_WITHIN,
             _client: client,
             _turn: turn,
         }))
@@ -150,7 +158,12 @@ impl Story {
     }
 
     async fn more(&mut self) -> io::Result<Option<v1::TimelineResponse>> {
-        let more = tokio::time::timeout(WITHIN, self.parts.message()).await;
+        let now = Instant::now();
+        if self.until <= now {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let until = self.until.min(now + WITHIN);
+        let more = tokio::time::timeout_at(until, self.parts.message()).await;
         more.map_err(io::Error::from)?.map_err(io::Error::other)
     }
 

@@ -143,19 +143,9 @@ impl Reads {
 
     /// Reads the first of a part, in its turn; once for all who ask for it at the same time.
     pub(super) async fn read(&self, part: Part) -> Read {
-        let reads = self.clone();
-        let reading = tokio::spawn(async move {
-            let asked = reads.parts.clone();
-            asked.ask(&part, reads.fetch(&part)).await
-        });
-        match AbortOnDropHandle::new(reading).await {
-            Ok(read) => read,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime is going down.
-                Err(_) => Err(ReadError::Away),
-            },
-        }
+        let (reads, asked) = (self.clone(), part.clone());
+        let fetch = async move { reads.fetch(&asked).await };
+        self.parts.ask(part, fetch).await
     }
 
     /// Begins to read what comes next, in its turn.
@@ -316,6 +306,40 @@ pub(super) fn request(key: &Key, after: &str, follow: bool) -> FollowRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn who_reads_the_same_asks_together() {
+        // Takes connections, and answers nobody.
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("s");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let reads = Reads::new(Daemon::new(socket), 16);
+        let part = |after: &str| Part {
+            key: Key {
+                project: "/p".into(),
+                id: 1,
+            },
+            after: after.to_owned(),
+            is_ended: false,
+        };
+        let asking: Vec<_> = ["", "", "1:0:5", ""]
+            .map(|after| {
+                let (reads, part) = (reads.clone(), part(after));
+                tokio::spawn(async move { reads.read(part).await })
+            })
+            .into();
+        // Each asks before it waits for anything.
+        while reads.parts.asked().iter().map(|(_, by)| by).sum::<usize>() < 4 {
+            tokio::task::yield_now().await;
+        }
+        let mut asked = reads.parts.asked();
+        asked.sort_by_key(|(_, by)| *by);
+        assert_eq!(asked, [(part("1:0:5"), 1), (part(""), 3)]);
+        asking.iter().for_each(tokio::task::JoinHandle::abort);
+        while !reads.parts.asked().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
 
     #[test]
     fn a_gap_is_forgotten_only_where_a_stream_begins_with_it() {

@@ -236,6 +236,25 @@ async fn those_who_stop_reading_hold_no_turn_and_miss_nothing() {
 }
 
 #[tokio::test]
+async fn that_a_log_lacks_its_end_is_told_behind_its_last_line() {
+    // In the first part, and in the run behind it.
+    for lines in [3, 350] {
+        let fake = running(0);
+        let long = |n: usize| format!("{}{}", line(n), " ".repeat(1000));
+        fake.world(|world| (0..lines).for_each(|n| world.line(1, long(n))));
+        fake.world(|world| {
+            world.end(1);
+            world.logs.get_mut(&1).unwrap().lines.pop();
+            world.lacks_end = true;
+        });
+        let gateway = Gateway::start(&fake).await;
+        let all = gateway.task("&invocation=1", "").await.rest().await;
+        assert_eq!(all.len(), lines + 1);
+        assert!(all[lines].contains(r#""reason":"incomplete""#));
+    }
+}
+
+#[tokio::test]
 async fn streams_outlive_the_daemon_and_go_on_where_they_were() {
     let mut fake = running(3);
     let gateway = Gateway::start(&fake).await;

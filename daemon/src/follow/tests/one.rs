@@ -257,3 +257,25 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn what_is_longer_than_a_read_is_read_on_without_a_hint() {
+    let project = project();
+    project.ours(1);
+    let count = 10_000;
+    project.write(1, &lines(0..count));
+    let mut probe = project.logs.reader(id(1), crate::domain::Offset::START).unwrap();
+    if probe.next_cached(10, false).is_none() {
+        // A file system that leaves everything to a look, on another thread.
+        return;
+    }
+    let mut follower = project.follow(Whole::Invocation(1), "").await;
+    let mut seen = next(&mut follower).await.unwrap();
+    assert!(seen.len() < count);
+    // What has to be waited for here would be a hint, or a poll.
+    let mut now = std::task::Context::from_waker(std::task::Waker::noop());
+    while let Poll::Ready(more) = std::pin::pin!(follower.next()).poll(&mut now) {
+        seen.extend(more.unwrap().unwrap());
+    }
+    assert_eq!(text(&seen), lines(0..count));
+}

@@ -262,3 +262,29 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn one_between_two_that_print_without_pause_has_its_turn() {
+    let project = project();
+    for n in 1..=3 {
+        project.ours(n);
+        project.write(n, &line(0));
+    }
+    let mut follower = project.follow(ALL, "").await;
+    some(&mut follower, 3).await;
+    for n in 1..=3 {
+        project.write(n, &line(1));
+    }
+    // Each of the two prints again when the next one has had its turn.
+    let mut turns = Vec::new();
+    for _ in 0..6 {
+        let came = next(&mut follower).await.unwrap()[0].invocation.get();
+        if let Some(&before) = turns.last()
+            && before != 2
+        {
+            project.write(before, &line(2));
+        }
+        turns.push(came);
+    }
+    assert!(turns[..3].contains(&2), "{turns:?}");
+}

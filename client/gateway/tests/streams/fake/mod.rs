@@ -32,6 +32,8 @@ pub(crate) struct World {
     pub(crate) follows: Vec<v1::FollowRequest>,
     /// So many of the next lookups find the daemon busy.
     pub(crate) busy: usize,
+    /// Of what has ended it is told, behind the last line, that the end is missing.
+    pub(crate) lacks_end: bool,
     /// Streams that are open now, and the most there were.
     pub(crate) open: usize,
     pub(crate) most: usize,

@@ -125,6 +125,7 @@ struct Follower {
     selector: Selector,
     /// Of each invocation, the generation and the number of its next line.
     places: BTreeMap<i64, (u32, usize)>,
+    has_told: bool,
 }
 
 impl Follower {
@@ -148,7 +149,11 @@ impl Follower {
                 "inside a line",
             ));
         }
-        let mut follower = Follower { selector, places };
+        let mut follower = Follower {
+            selector,
+            places,
+            has_told: false,
+        };
         if request.skip_ended && request.after.is_empty() {
             let is_ended = |it: &&v1::Invocation| it.state != i32::from(v1::State::Running);
             for it in world.invocations.iter().filter(is_ended) {
@@ -234,6 +239,15 @@ impl Follower {
         }
         let is_last = matches!(&self.selector, Selector::Invocation(selector)
             if world.find(selector.id).is_some_and(|it| it.state != i32::from(v1::State::Running)));
+        if is_last && world.lacks_end && !self.has_told {
+            // By itself, as the daemon does.
+            if events.is_empty() {
+                self.has_told = true;
+                let id = self.places.keys().next().copied().unwrap_or_default();
+                events.push(self.event(id, r#"{"ts":1,"type":"gap","reason":"incomplete"}"#));
+            }
+            return (events, self.has_told);
+        }
         (events, is_last)
     }
 

@@ -328,10 +328,13 @@ mod tests {
                 tokio::spawn(async move { reads.read(part).await })
             })
             .into();
-        // Each asks before it waits for anything.
-        while reads.parts.asked().iter().map(|(_, by)| by).sum::<usize>() < 4 {
-            tokio::task::yield_now().await;
-        }
+        // Each asks before it waits for anything; the bound ends a test that would hang.
+        let all_ask = async {
+            while reads.parts.asked().iter().map(|(_, by)| by).sum::<usize>() < 4 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(OPEN_TIMEOUT, all_ask).await.unwrap();
         let mut asked = reads.parts.asked();
         asked.sort_by_key(|(_, by)| *by);
         assert_eq!(asked, [(part("1:0:5"), 1), (part(""), 3)]);

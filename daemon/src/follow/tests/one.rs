@@ -264,7 +264,10 @@ async fn what_is_longer_than_a_read_is_read_on_without_a_hint() {
     project.ours(1);
     let count = 10_000;
     project.write(1, &lines(0..count));
-    let mut probe = project.logs.reader(id(1), crate::domain::Offset::START).unwrap();
+    let mut probe = project
+        .logs
+        .reader(id(1), crate::domain::Offset::START)
+        .unwrap();
     if probe.next_cached(10, false).is_none() {
         // A file system that leaves everything to a look, on another thread.
         return;

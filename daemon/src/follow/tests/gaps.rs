@@ -180,6 +180,15 @@ async fn a_foreign_log_made_anew_is_told_by_its_beginning_and_inode() {
     let events = project.present(ONE, &cursor).await;
     assert_eq!(reasons(&events), ["replaced"]);
     assert_eq!(text(&events[1..]), lines(5..7));
+
+    // And while it is followed, with a line more, which alone would be read.
+    let mut follower = project.follow(ONE, "").await;
+    some(&mut follower, 2).await;
+    fs::write(project.path(1), lines(2..5)).unwrap();
+    project.hints.poke(&project.path(1));
+    let events = some(&mut follower, 4).await;
+    assert_eq!(reasons(&events), ["replaced"]);
+    assert_eq!(text(&events[1..]), lines(2..5));
 }
 
 #[tokio::test]

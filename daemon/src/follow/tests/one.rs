@@ -268,7 +268,7 @@ async fn what_is_longer_than_a_read_is_read_on_without_a_hint() {
         .logs
         .reader(id(1), crate::domain::Offset::START)
         .unwrap();
-    if probe.next_cached(10, false).is_none() {
+    if probe.next_cached(1000, false).is_none() {
         // A file system that leaves everything to a look, on another thread.
         return;
     }

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use crate::wait::eventually;
-use crate::{binaries, processes};
+use crate::{binaries, failure, processes};
 
 /// So many lines of the daemon's log are printed beside a failure.
 const LOG_SHOWN: usize = 60;
 
 /// The folder. Dropping the last handle ends every process that was started in it; after a panic
-/// the daemon's log is printed.
+/// the daemon's log is printed, and behind it once more what the panic said.
 #[derive(Debug)]
 pub struct Home {
     root: TempDir,
@@ -35,6 +35,7 @@ impl Home {
 
     /// As [`Home::with_config`], in another place than /tmp.
     pub fn below(folder: &Path, more: &str) -> Arc<Home> {
+        failure::remember();
         // Short, since a socket's path may have 107 bytes.
         let root = tempfile::Builder::new()
             .prefix("st-")
@@ -193,4 +194,7 @@ fn eprint_log(log: &str) {
     let lines: Vec<&str> = log.lines().collect();
     let from = lines.len().saturating_sub(LOG_SHOWN);
     eprintln!("--- daemon log ---\n{}\n---", lines[from..].join("\n"));
+    if let Some(why) = failure::last() {
+        eprintln!("{why}");
+    }
 }

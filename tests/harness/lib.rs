@@ -14,6 +14,7 @@ mod ctl;
 mod daemon;
 pub mod docs;
 pub mod failpoints;
+mod failure;
 pub mod faults;
 pub mod gateway;
 mod home;

@@ -77,8 +77,8 @@ impl Tree<'_> {
         let (cpu_us, memory_bytes, processes) = match counted {
             (Some(cpu_us), Some(bytes), Some(size)) => (cpu_us, bytes, size),
             (cpu_us, bytes, _) => {
-                // One look at the host's processes tells both.
-                let seen = Seen::of(self);
+                // One look tells both.
+                let seen = Seen::quickly(self);
                 let (resident, count) = seen.residents();
                 let cpu_us = cpu_us.unwrap_or_else(|| seen.usage(false).cpu_us());
                 (cpu_us, bytes.unwrap_or(resident), count)

@@ -20,6 +20,9 @@ const LONGEST_ENVIRONMENT: usize = 1024 * 1024;
 /// Bytes of `/proc/PID/stat` that are looked at; it has about 300.
 const LONGEST_STAT: usize = 4096;
 
+/// Bytes of a list of children that are looked at: room for as many as there may be on a host.
+const LONGEST_LIST: usize = 1024 * 1024;
+
 /// Among a process's flags: it is a thread of the kernel's, which has no environment.
 const PF_KTHREAD: u64 = 0x0020_0000;
 
@@ -101,7 +104,20 @@ pub(super) struct Seen {
 
 impl Seen {
     pub(super) fn of(tree: &Tree<'_>) -> Seen {
-        let all = everything();
+        Seen::among(tree, everything())
+    }
+
+    /// As [`Seen::of`], by the kernel's lists of children where it has them: a search through all of
+    /// the host's processes for each of a hundred agents is ten thousand times one's own. What is born
+    /// or ends meanwhile may be passed over, so this is for a figure and not for a decision.
+    pub(super) fn quickly(tree: &Tree<'_>) -> Seen {
+        match tree.below.and_then(|root| listed_below(root, tree.cgroup)) {
+            Some(all) => Seen::among(tree, all),
+            None => Seen::of(tree),
+        }
+    }
+
+    fn among(tree: &Tree<'_>, all: HashMap<i32, Stat>) -> Seen {
         Seen {
             related: Related::of(tree, &all),
             all,
@@ -190,6 +206,43 @@ fn everything() -> HashMap<i32, Stat> {
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .filter_map(|pid| Some((pid, stat(pid, &mut room)?)))
         .collect()
+}
+
+/// `root`, what the kernel lists below it, and what is in a control group; `None` where it keeps no
+/// such lists (`CONFIG_PROC_CHILDREN`).
+fn listed_below(root: i32, cgroup: Option<&Path>) -> Option<HashMap<i32, Stat>> {
+    let mut room = Room::default();
+    let mut all = HashMap::new();
+    let mut open = vec![root];
+    open.extend(cgroup.map(group_members).unwrap_or_default());
+    while let Some(pid) = open.pop() {
+        if all.contains_key(&pid) {
+            continue;
+        }
+        let Some(stat) = stat(pid, &mut room) else {
+            continue;
+        };
+        all.insert(pid, stat);
+        // A child is its thread's.
+        for thread in fs::read_dir(format!("/proc/{pid}/task"))
+            .into_iter()
+            .flatten()
+        {
+            let path = thread.ok()?.path().join("children");
+            match room.read(path.to_str()?, LONGEST_LIST) {
+                Some(list) => open.extend(numbers(list)),
+                // Gone meanwhile, or never there.
+                None if pid == root => return None,
+                None => {}
+            }
+        }
+    }
+    Some(all)
+}
+
+fn numbers(list: &[u8]) -> impl Iterator<Item = i32> {
+    let words = list.split(u8::is_ascii_whitespace);
+    words.filter_map(|word| str::from_utf8(word).ok()?.parse().ok())
 }
 
 /// Everything below `root`. Zombies still are parents: their orphans have moved on by then, but
@@ -319,6 +372,44 @@ mod tests {
         assert_eq!(parse_io(""), None);
         assert_eq!(parse_io("read_bytes: 1\nwrite_bytes: x\n"), None);
         assert_eq!(disk_bytes(0, &mut Room::default()), None);
+    }
+
+    #[test]
+    fn the_kernels_lists_tell_of_the_same_processes_as_a_search() {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        // A child of another thread than this one, and its own child.
+        let mut child = std::thread::spawn(move || {
+            std::process::Command::new("sh")
+                .args(["-c", "sh -c 'echo $$; read line'; true"])
+                .stdin(reader)
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .join()
+        .unwrap();
+        let mut said = String::new();
+        let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+        std::io::BufRead::read_line(&mut output, &mut said).unwrap();
+        let own = std::process::id() as i32;
+        let tree = Tree {
+            uuid: "",
+            below: Some(own),
+            session: None,
+            cgroup: None,
+        };
+        let both = [child.id() as i32, said.trim().parse().unwrap()];
+        for seen in [Seen::of(&tree), Seen::quickly(&tree)] {
+            for pid in both {
+                assert!(seen.all.contains_key(&pid) && seen.related.below.contains(&pid));
+            }
+        }
+        // Where the kernel has the lists, no more than what is below is looked at.
+        let listed = listed_below(own, None).unwrap();
+        assert!(listed.contains_key(&own) && !listed.contains_key(&1));
+        std::io::Write::write_all(&mut writer, b"\n").unwrap();
+        drop(writer);
+        child.wait().unwrap();
     }
 
     #[test]

@@ -67,7 +67,8 @@ const BATCH: usize = 256 * 1024;
 /// Our own logs are hinted by their writer; this finds what somebody else did to them.
 const OWN_POLL: Duration = Duration::from_secs(5);
 
-/// The older tool's logs may not be watchable.
+/// The older tool's logs may not be watchable, or be on a file server that tells of nothing. Only
+/// whether they have grown is looked at so often, on the spot; the rest as of our own.
 const FOREIGN_POLL: Duration = Duration::from_secs(1);
 
 /// What to follow.
@@ -106,6 +107,8 @@ pub struct Follower {
     // Who had the last turn among the open logs, as (stream, log); the next one behind it has the next.
     turn: Option<(usize, InvocationId)>,
     polled: Instant,
+    // When everything was looked at as if every hint had been lost.
+    distrusted: Instant,
     // The streams are those of the projects there are.
     is_matched: bool,
     is_done: bool,
@@ -360,8 +363,14 @@ impl Follower {
             }
         };
         if !is_hinted {
-            self.polled = Instant::now();
-            self.streams.iter_mut().for_each(Stream::distrust);
+            let now = Instant::now();
+            self.polled = now;
+            if now.duration_since(self.distrusted) < OWN_POLL {
+                self.streams.iter_mut().for_each(Stream::look_again);
+            } else {
+                self.distrusted = now;
+                self.streams.iter_mut().for_each(Stream::distrust);
+            }
         }
     }
 

@@ -159,6 +159,7 @@ impl Opening<'_> {
             pending: None,
             turn: None,
             polled: Instant::now(),
+            distrusted: Instant::now(),
             is_matched: true,
             is_done: false,
         }

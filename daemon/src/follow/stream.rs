@@ -182,6 +182,14 @@ impl Stream {
         }
     }
 
+    /// Looks whether files have grown without a hint.
+    pub(super) fn look_again(&mut self) {
+        for tail in &mut self.tails {
+            tail.hint().rearm();
+            tail.is_fresh = true;
+        }
+    }
+
     /// Looks at everything, as if every hint had been lost.
     pub(super) fn distrust(&mut self) {
         for tail in &mut self.tails {

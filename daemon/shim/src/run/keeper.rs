@@ -8,7 +8,8 @@ use std::sync::Arc;
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{Errno, read};
+use rustix::io::{Errno, ioctl_fionread, read};
+use rustix::pipe::fcntl_getpipe_size;
 use steroids_provider::activity::{Stamp, Stream};
 use steroids_provider::env::gentle_signal;
 use steroids_provider::input;
@@ -36,7 +37,14 @@ use super::queue::{LIMIT, Progress, Queue};
 use crate::sys;
 
 /// Reads of one pipe before others have their turn.
-const READS_IN_A_ROW: usize = 16;
+const READS_IN_A_ROW: usize = 4;
+
+/// Between two looks whether a pipe that is left has filled up meanwhile, where no writing ends
+/// sooner: the kernel does not tell how full a pipe is until it is asked.
+const LEFT_MS: u64 = 1;
+
+/// A writer that has written nothing for so long waits for the disk, and may do so for longer.
+const STUCK_MS: u64 = 100;
 
 /// Between two hints: a client that is told of each line of a burst only wakes in vain.
 const HINT_EVERY_MS: u64 = 5;
@@ -89,6 +97,10 @@ pub(super) struct Keeper {
     hinted: u64,
     hinted_at: u64,
     watched: bool,
+    /// The pipes whose output stays in them for the moment.
+    left: [bool; 2],
+    /// What the writer had written when it was last seen to get on, and when that was.
+    got_on: (u64, u64),
     pub(super) paused: bool,
     /// Since when, in epoch milliseconds.
     pub(super) paused_ms: Option<u64>,
@@ -117,6 +129,13 @@ enum Ready {
 }
 
 const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
+
+/// Whether less than half of a pipe is in use.
+fn has_room(pipe: &OwnedFd) -> bool {
+    let size = fcntl_getpipe_size(pipe);
+    let used = ioctl_fionread(pipe);
+    matches!((size, used), (Ok(size), Ok(used)) if used < size as u64 / 2)
+}
 
 impl Keeper {
     pub(super) fn new(
@@ -162,6 +181,8 @@ impl Keeper {
             hinted: 0,
             hinted_at: 0,
             watched: false,
+            left: [false; 2],
+            got_on: (0, started.mono_ms),
             paused: false,
             paused_ms: None,
             told: None,
@@ -255,10 +276,40 @@ impl Keeper {
             Phase::Draining { since, until } => self.drain(now, since, until),
             Phase::Ending => None,
         };
-        [next, self.hint(now), self.connections.wake_at(now)]
+        let left = self.leave(now);
+        [next, left, self.hint(now), self.connections.wake_at(now)]
             .into_iter()
             .flatten()
             .min()
+    }
+
+    /// While the writer is behind, leaves what comes where it is, and the shim stays small: as long as
+    /// the pipe has as much room again, which no provider notices; or, of a command, as long as the
+    /// writer gets on. A command waits at its pipe as it would at any other; of the CLIs, three lose
+    /// their end to a reader that lags. Tells when to look again.
+    fn leave(&mut self, now: u64) -> Option<u64> {
+        let behind = match self.phase {
+            Phase::Running => self.queue.behind(),
+            _ => None,
+        };
+        let Some(written) = behind else {
+            self.left = [false; 2];
+            self.got_on = (0, now);
+            return None;
+        };
+        if written != self.got_on.0 {
+            self.got_on = (written, now);
+        }
+        let gets_on = self.kind == Kind::Command && now < self.got_on.1 + STUCK_MS;
+        for (left, pipe) in self.left.iter_mut().zip(&self.pipes) {
+            *left = pipe.as_ref().is_some_and(|pipe| gets_on || has_room(pipe));
+        }
+        let is_left = self.left.contains(&true);
+        if is_left {
+            // It may have printed.
+            self.course.last_output = now;
+        }
+        is_left.then_some(now + LEFT_MS)
     }
 
     fn hint(&mut self, now: u64) -> Option<u64> {
@@ -289,7 +340,7 @@ impl Keeper {
             want(Ready::Socket, socket, PollFlags::IN);
         }
         for (index, pipe) in self.pipes.iter().enumerate() {
-            if let (Some(pipe), false) = (pipe, self.paused) {
+            if let (Some(pipe), false) = (pipe, self.paused || self.left[index]) {
                 want(Ready::Pipe(index), pipe.as_fd(), PollFlags::IN);
             }
         }

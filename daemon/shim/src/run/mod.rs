@@ -6,8 +6,8 @@
 //!            refused          never started                                                 exit.json
 //! ```
 //!
-//! Two threads: this one forks, reads, reaps and answers, and never waits for a file; `writer`
-//! writes the spool and the exit record. The kernel kills the provider when the thread that forked
+//! This thread forks, reads, reaps and answers, and never waits for a file; `writer` writes the spool
+//! and the exit record, and has `syncer` wait for the disk meanwhile. The kernel kills the provider when the thread that forked
 //! it ends, so that thread is the main one.
 
 mod answers;
@@ -27,6 +27,7 @@ mod provider;
 mod pulse;
 mod queue;
 mod said;
+mod syncer;
 mod takeover;
 mod used;
 mod writer;

@@ -1,4 +1,4 @@
-//! What passes between the two threads: encoded records one way, how writing goes the other.
+//! What passes between the threads: encoded records one way, how writing goes the other.
 //!
 //! The reading thread never waits for a file. It appends to batches that the writing thread takes
 //! one by one, so there is one write for all that came meanwhile, up to a megabyte. Both together
@@ -18,11 +18,15 @@ use steroids_shim::state::State;
 /// Bytes between the threads at most.
 pub(crate) const LIMIT: usize = 64 * 1024 * 1024;
 
-/// A batch that has grown to this is left for the writer, and a new one begun.
-const BATCH: usize = 1024 * 1024;
+/// A batch that has grown to this is left for the writer, and a new one begun: what makes a call
+/// cheap beside the bytes it writes, and no more, as each is memory of a shim.
+const BATCH: usize = 128 * 1024;
 
-/// A buffer larger than this is given back to the system when it has been written.
-const KEPT: usize = 16 * 1024;
+/// With more than this the writer is behind, and is waited for as long as that costs nobody anything.
+const AHEAD: usize = BATCH;
+
+/// A buffer larger than this is not kept while nothing comes.
+pub(super) const KEPT: usize = BATCH / 2;
 
 /// The queue, shared by both threads.
 #[derive(Debug)]
@@ -42,6 +46,8 @@ struct Inside {
     waiting: usize,
     /// A buffer to begin the next batch with.
     spare: Vec<u8>,
+    /// A sync has ended that nobody has taken note of.
+    is_synced: bool,
     /// The provider's number, until it is on record.
     state: Option<State>,
     /// What is to be recorded once everything has been written.
@@ -51,6 +57,8 @@ struct Inside {
     /// The last that was taken was one of these: records have their turn.
     has_loaded: bool,
     loaded: Vec<Loaded>,
+    /// Whether the reader waits until the writer is no longer behind.
+    is_awaited: bool,
     /// Whether the reader wants to hear of every write.
     watched: bool,
     progress: Progress,
@@ -92,6 +100,8 @@ pub(crate) enum Work {
     State(Box<State>),
     /// Read this message.
     Load(String),
+    /// Note that a sync has ended.
+    Synced,
     /// Nothing came for so long.
     Idle,
     /// Everything was taken: record the end.
@@ -139,6 +149,14 @@ impl Queue {
         self.lock().waiting
     }
 
+    /// The bytes that were written so far, where the writer is behind. When it no longer is, that is
+    /// news.
+    pub(crate) fn behind(&self) -> Option<u64> {
+        let mut inside = self.lock();
+        inside.is_awaited = inside.waiting > AHEAD;
+        inside.is_awaited.then_some(inside.progress.written)
+    }
+
     /// Hands in the state, now that there is a provider.
     pub(crate) fn introduce(&self, state: State) {
         self.lock().state = Some(state);
@@ -180,18 +198,26 @@ impl Queue {
         self.lock().watched = watched;
     }
 
+    // === the syncing thread ===
+
+    /// A sync has ended.
+    pub(super) fn synced(&self) {
+        self.lock().is_synced = true;
+        self.work.notify_one();
+    }
+
     // === the writing thread ===
 
     /// Waits for work, no longer than `patience` if given. Takes a used buffer in exchange.
     pub(super) fn take(&self, patience: Option<Duration>, mut used: Vec<u8>) -> Work {
         used.clear();
-        if used.capacity() > KEPT {
-            used = Vec::new();
-        }
         let mut inside = self.lock();
         loop {
             if let Some(state) = inside.state.take() {
                 return Work::State(Box::new(state));
+            }
+            if mem::take(&mut inside.is_synced) {
+                return Work::Synced;
             }
             // In turn: an agent that prints all the time is heard, and hears.
             let loads_first = !inside.has_loaded || inside.pending.is_empty();
@@ -219,9 +245,13 @@ impl Queue {
                     && inside.pending.is_empty()
                     && inside.loads.is_empty()
                     && inside.last.is_none()
+                    && !inside.is_synced
             });
-            let (still, timeout) = wait.unwrap_or_else(PoisonError::into_inner);
+            let (mut still, timeout) = wait.unwrap_or_else(PoisonError::into_inner);
             if timeout.timed_out() {
+                if still.spare.capacity() > KEPT {
+                    still.spare = Vec::new();
+                }
                 return Work::Idle;
             }
             inside = still;
@@ -252,7 +282,9 @@ impl Queue {
         inside.waiting = inside.waiting.saturating_sub(bytes);
         inside.progress.written += bytes as u64;
         let recovered = inside.progress.trouble.take().is_some();
-        let ring = inside.watched || was_full || recovered;
+        let caught_up = inside.is_awaited && inside.waiting <= AHEAD;
+        inside.is_awaited &= !caught_up;
+        let ring = inside.watched || was_full || recovered || caught_up;
         drop(inside);
         if ring {
             self.ring();

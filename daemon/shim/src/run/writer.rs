@@ -1,5 +1,5 @@
-//! The writing thread: the only one that waits for the disk. A full disk, or any other refusal,
-//! it meets by trying again each second; it drops nothing.
+//! The writing thread. A full disk, or any other refusal, it meets by trying again each second; it
+//! drops nothing. It waits for a sync only at the end.
 
 use std::io;
 use std::mem;
@@ -14,7 +14,8 @@ use steroids_shim::input::Input;
 use steroids_shim::paths::InvDir;
 use steroids_shim::spool::{SpoolError, Writer};
 
-use super::queue::{Queue, Trouble, Work};
+use super::queue::{KEPT, Queue, Trouble, Work};
+use super::syncer::Syncer;
 use crate::sys;
 
 /// Unsynced output of so many bytes is synced at once, unless more is waiting already…
@@ -28,9 +29,6 @@ const DIRTY_TIME: Duration = Duration::from_secs(2);
 
 /// Between two tries.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// A batch larger than this leaves the allocator with something to give back.
-const BURST: usize = 256 * 1024;
 
 /// A sync that fails for another reason than room is tried so often before the end is recorded
 /// all the same: the kernel has then dropped what it could not write.
@@ -96,18 +94,23 @@ pub(crate) fn start(mut files: Files, queue: Arc<Queue>) -> io::Result<()> {
 }
 
 /// Writes until the exit record is handed in.
-fn write_records(files: &mut Files, queue: &Queue) -> ExitRecord {
+fn write_records(files: &mut Files, queue: &Arc<Queue>) -> ExitRecord {
     // What stands in no file yet is the room for the record.
     let mut dirty = Dirty::now();
-    let mut is_settled = false;
+    let mut syncer = None;
     let mut used = Vec::new();
     // Whether there is memory to give back once it is quiet.
     let mut burst = false;
-    loop {
-        let patience = dirty.patience(false).or(burst.then_some(DIRTY_TIME));
+    let record = loop {
+        // While a sync goes on, its end is what is waited for.
+        let due = match is_at_work(&syncer) {
+            true => None,
+            false => dirty.patience(false),
+        };
+        let patience = due.or(burst.then_some(DIRTY_TIME));
         match queue.take(patience, mem::take(&mut used)) {
             Work::Records(records) => {
-                burst |= records.len() > BURST;
+                burst |= records.capacity() > KEPT;
                 write_all(files, &records, &mut dirty, queue);
                 used = records;
             }
@@ -121,20 +124,46 @@ fn write_records(files: &mut Files, queue: &Queue) -> ExitRecord {
                 let read = Input::take(&files.dir, &id).map_err(|error| error.to_string());
                 queue.has_loaded((id, read));
             }
+            Work::Synced => syncer.iter_mut().for_each(Syncer::ended),
             Work::Idle if burst => {
                 burst = false;
                 sys::give_back_memory();
             }
             Work::Idle => {}
-            Work::Last(record) => return *record,
+            Work::Last(record) => break *record,
         }
-        if dirty.patience(!queue.is_drained()) == Some(Duration::ZERO) {
-            // A refusal shows at the next write, or at the end, where it is tried again.
-            let _ = files.spool.sync();
+        let is_due = dirty.patience(!queue.is_drained()) == Some(Duration::ZERO);
+        if is_due && !is_at_work(&syncer) {
             dirty = Dirty::default();
-            if !mem::replace(&mut is_settled, true) {
-                files.draft.settle();
-            }
+            begin_sync(files, &mut syncer, queue);
+        }
+    };
+    if let Some(syncer) = syncer {
+        syncer.stop();
+    }
+    record
+}
+
+fn is_at_work(syncer: &Option<Syncer>) -> bool {
+    syncer.as_ref().is_some_and(Syncer::is_at_work)
+}
+
+/// Has everything synced that was written so far, by a thread that is started for the first time:
+/// what ends sooner needs none.
+fn begin_sync(files: &Files, syncer: &mut Option<Syncer>, queue: &Arc<Queue>) {
+    if syncer.is_none() {
+        let draft = Arc::clone(&files.draft);
+        let spool = files.spool.syncing();
+        *syncer = spool
+            .ok()
+            .and_then(|spool| Syncer::start(spool, draft, Arc::clone(queue)).ok());
+    }
+    match syncer {
+        Some(syncer) => syncer.begin(),
+        // No room for a thread or a descriptor: it is waited for, as little as that is liked.
+        None => {
+            let _ = files.spool.sync();
+            files.draft.settle();
         }
     }
 }

@@ -24,7 +24,7 @@ pub use format::{
 };
 pub use reader::Reader;
 use steroids_provider::activity::{Stamp, Stream};
-pub use writer::Writer;
+pub use writer::{Syncing, Writer};
 
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,6 +18,10 @@ pub struct Writer {
     length: u64,
 }
 
+/// Syncs a spool that another thread appends to.
+#[derive(Debug)]
+pub struct Syncing(File);
+
 impl Writer {
     /// Makes an empty spool. One that is there already is another's: an error.
     pub fn create(path: &Path) -> Result<Writer, SpoolError> {
@@ -104,9 +108,15 @@ impl Writer {
 
     /// Makes what was appended survive a power loss.
     pub fn sync(&self) -> Result<(), SpoolError> {
-        steroids_failpoint::check("spool.sync")
-            .and_then(|()| self.file.sync_data())
-            .map_err(|source| self.refused("sync", source))
+        sync(&self.file).map_err(|source| self.refused("sync", source))
+    }
+
+    /// The same for another thread, so that appending can go on meanwhile. Takes a descriptor.
+    pub fn syncing(&self) -> Result<Syncing, SpoolError> {
+        let clone = self.file.try_clone();
+        clone
+            .map(Syncing)
+            .map_err(|source| self.refused("share", source))
     }
 
     fn refused(&self, action: &'static str, source: io::Error) -> SpoolError {
@@ -116,4 +126,17 @@ impl Writer {
             source,
         }
     }
+}
+
+// === impl Syncing ===
+
+impl Syncing {
+    /// Makes what was appended before the call survive a power loss.
+    pub fn sync(&self) -> io::Result<()> {
+        sync(&self.0)
+    }
+}
+
+fn sync(file: &File) -> io::Result<()> {
+    steroids_failpoint::check("spool.sync").and_then(|()| file.sync_data())
 }

@@ -15,7 +15,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, debug, warn};
@@ -39,6 +39,12 @@ use socket::{Answering, Guarded, Phase};
 
 /// A request's line and headers together.
 const LARGEST_HEAD: usize = 16 * 1024;
+/// Connections that have had no answer yet, at a time: while one is read and answered it takes several
+/// times the room it needs as a viewer, and of a thousand that come back at once the heap would keep
+/// what they all had together.
+const OPENING: usize = 64;
+/// So long those are waited for before the next is taken: whoever hangs holds others up no more than this.
+const TURN: Duration = Duration::from_millis(1);
 /// Between two tries where the system has nothing left to accept with; no event tells when it has.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -66,6 +72,7 @@ impl Listener {
     {
         let seats = Arc::new(Semaphore::new(self.most));
         let doorsteps = Arc::new(Semaphore::new(cap::MOST_TURNED_AWAY));
+        let turns = Arc::new(Semaphore::new(OPENING));
         loop {
             let accepted = tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -93,7 +100,9 @@ impl Listener {
             let metrics = self.metrics.clone();
             // A frame of a stream is to arrive when it is written, not when the next one is.
             let _ = stream.set_nodelay(true);
-            let serving = serve(stream, answer.clone(), stop, metrics);
+            let turn = tokio::time::timeout(TURN, Arc::clone(&turns).acquire_owned()).await;
+            let turn = turn.ok().and_then(Result::ok);
+            let serving = serve(stream, answer.clone(), turn, stop, metrics);
             let span = tracing::debug_span!("connection");
             self.tasks.spawn(
                 async move {
@@ -123,15 +132,20 @@ impl Listener {
 }
 
 /// One connection, to its end.
-async fn serve<S, A, F, B>(stream: S, answer: A, stop: CancellationToken, metrics: Metrics)
-where
+async fn serve<S, A, F, B>(
+    stream: S,
+    answer: A,
+    turn: Option<OwnedSemaphorePermit>,
+    stop: CancellationToken,
+    metrics: Metrics,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     A: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: http_body::Body<Data = bytes::Bytes, Error: Into<axum::BoxError>> + Send + 'static,
 {
     // In a box, so that a stream, which comes last, is not kept in a room of this size.
-    let exchanged = Box::pin(exchange(stream, answer, stop, metrics)).await;
+    let exchanged = Box::pin(exchange(stream, answer, turn, stop, metrics)).await;
     let ended = match exchanged {
         Ok(Some((socket, body))) => apart::send(socket, body).await,
         Ok(None) => Ok(()),
@@ -143,9 +157,11 @@ where
 }
 
 /// Requests and their answers, to the end of the connection, or to a stream whose body is to follow.
+/// Its turn is over with the first answer.
 async fn exchange<S, A, F, B>(
     stream: S,
     answer: A,
+    turn: Option<OwnedSemaphorePermit>,
     stop: CancellationToken,
     metrics: Metrics,
 ) -> hyper::Result<Option<(Guarded<S>, Answering<B>)>>
@@ -157,15 +173,17 @@ where
 {
     let phase = Arc::new(Phase::default());
     let aside = Aside::new();
+    let turn = Mutex::new(turn);
     let io = TokioIo::new(Guarded::new(stream, Arc::clone(&phase), metrics));
     let service = service_fn(|request| {
         let asked = socket::Asked::new(&phase);
         let may_be_stream = apart::may_be(&request);
         // hyper keeps room for this future while the connection lasts.
         let answering = Box::pin(answer(request));
-        let (aside, phase) = (&aside, &phase);
+        let (aside, phase, turn) = (&aside, &phase, &turn);
         async move {
             let answer = answering.await.map(|body| asked.with(body));
+            drop(turn.lock().unwrap_or_else(PoisonError::into_inner).take());
             Ok::<_, Infallible>(match may_be_stream {
                 true => aside.put(answer, phase),
                 false => answer.map(Sent::Whole),
@@ -199,3 +217,6 @@ where
         .filter(|_| phase.has_left())
         .map(|body| (socket, body)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,7 +25,8 @@ use super::target::{Found, Target, TargetError};
 use super::{Streams, special};
 use crate::metrics::StreamGuard;
 
-/// One viewer.
+/// One viewer. What it seldom does is awaited in a box: its task has room for all that may ever be
+/// awaited in place, for as long as it waits for the next line.
 pub(super) struct Viewer {
     streams: Streams,
     target: Target,
@@ -92,14 +93,14 @@ impl Viewer {
         let (found, mut first) = match begin {
             Begin::At(found, first) => (Some(found), first),
             Begin::Idle => (None, None),
-            Begin::Unknown => match self.find().await {
+            Begin::Unknown => match Box::pin(self.find()).await {
                 Some(found) => (found, None),
                 None => return,
             },
         };
         let Some(mut found) = (match found {
             Some(found) => Some(found),
-            None => self.begin_later().await,
+            None => Box::pin(self.begin_later()).await,
         }) else {
             return;
         };
@@ -110,7 +111,7 @@ impl Viewer {
             if !self.target.is_following || matches!(end, End::Refused) {
                 return;
             }
-            match self.next(id).await {
+            match Box::pin(self.next(id)).await {
                 Some(next) => found = next,
                 None => return,
             }
@@ -210,7 +211,7 @@ impl Viewer {
             let read = match (first.take(), &mut run) {
                 (Some(read), _) => Some(read),
                 (None, Some(run)) => run.next().await,
-                (None, None) => Some(streams.reads.read(found.part(&cursor)).await),
+                (None, None) => Some(Box::pin(streams.reads.read(found.part(&cursor))).await),
             };
             let Some(read) = read else {
                 run = Some(streams.reads.run(found.part(&cursor)));
@@ -228,7 +229,7 @@ impl Viewer {
                 }
                 Err(error) => {
                     run = None;
-                    match self.read_failed(error, &found, &mut cursor).await {
+                    match Box::pin(self.read_failed(error, &found, &mut cursor)).await {
                         Some(end) => return end,
                         None => continue,
                     }
@@ -361,7 +362,7 @@ impl Viewer {
         }
         let until = match log.until() {
             Some(until) => until,
-            None if self.streams.has_log(found).await => {
+            None if Box::pin(self.streams.has_log(found)).await => {
                 log.came();
                 return false;
             }
@@ -376,7 +377,7 @@ impl Viewer {
             () = joined.changed() => return false,
             () = tokio::time::sleep_until(until) => {}
         }
-        if self.streams.has_log(found).await {
+        if Box::pin(self.streams.has_log(found)).await {
             // There, and nothing whole in it yet.
             log.came();
             return false;

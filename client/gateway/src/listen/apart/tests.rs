@@ -37,7 +37,7 @@ async fn ask(version: &str) -> Peer {
         std::future::ready(answer)
     };
     let stop = CancellationToken::new();
-    tokio::spawn(serve(theirs, answer, stop, metrics.clone()));
+    tokio::spawn(serve(theirs, answer, None, stop, metrics.clone()));
     let mut peer = Peer {
         pipe,
         made,

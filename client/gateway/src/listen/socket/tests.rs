@@ -38,7 +38,7 @@ where
         headers::put(answer.headers_mut());
         std::future::ready(answer)
     };
-    tokio::spawn(serve(theirs, answer, stop.clone(), metrics.clone()));
+    tokio::spawn(serve(theirs, answer, None, stop.clone(), metrics.clone()));
     Peer {
         pipe,
         stop,

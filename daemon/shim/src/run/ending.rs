@@ -24,7 +24,7 @@ const SETTLE_MS: u64 = 200;
 const LOOK_MS: u64 = 20;
 
 /// What is still read of a pipe when its writers have been killed: all that fits into one.
-const LAST_READS: usize = 1024 * 1024 / LONGEST_PAYLOAD;
+pub(super) const LAST_READS: usize = 1024 * 1024 / LONGEST_PAYLOAD;
 
 /// Left-over processes that are named; the rest is counted. A line has room for these.
 const NAMED: usize = 10;

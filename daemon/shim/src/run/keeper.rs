@@ -8,8 +8,7 @@ use std::sync::Arc;
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{Errno, ioctl_fionread, read};
-use rustix::pipe::fcntl_getpipe_size;
+use rustix::io::{Errno, read};
 use steroids_provider::activity::{Stamp, Stream};
 use steroids_provider::env::gentle_signal;
 use steroids_provider::input;
@@ -27,6 +26,7 @@ use super::cgroup::Group;
 use super::clock::{Moment, mono_ms};
 use super::connections::Connections;
 use super::detach::Report;
+use super::ending::LAST_READS;
 use super::feed::Feed;
 use super::life::Watch;
 use super::limits::{Course, Warned};
@@ -39,11 +39,7 @@ use crate::sys;
 /// Reads of one pipe before others have their turn.
 const READS_IN_A_ROW: usize = 4;
 
-/// Between two looks whether a pipe that is left has filled up meanwhile, where no writing ends
-/// sooner: the kernel does not tell how full a pipe is until it is asked.
-const LEFT_MS: u64 = 1;
-
-/// A writer that has written nothing for so long waits for the disk, and may do so for longer.
+/// A writer that has written nothing for so long waits for the disk, and may do so for hours.
 const STUCK_MS: u64 = 100;
 
 /// Between two hints: a client that is told of each line of a burst only wakes in vain.
@@ -97,8 +93,8 @@ pub(super) struct Keeper {
     hinted: u64,
     hinted_at: u64,
     watched: bool,
-    /// The pipes whose output stays in them for the moment.
-    left: [bool; 2],
+    /// What is printed stays in the pipes for the moment.
+    left: bool,
     /// What the writer had written when it was last seen to get on, and when that was.
     got_on: (u64, u64),
     pub(super) paused: bool,
@@ -129,13 +125,6 @@ enum Ready {
 }
 
 const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
-
-/// Whether less than half of a pipe is in use.
-fn has_room(pipe: &OwnedFd) -> bool {
-    let size = fcntl_getpipe_size(pipe);
-    let used = ioctl_fionread(pipe);
-    matches!((size, used), (Ok(size), Ok(used)) if used < size as u64 / 2)
-}
 
 impl Keeper {
     pub(super) fn new(
@@ -181,7 +170,7 @@ impl Keeper {
             hinted: 0,
             hinted_at: 0,
             watched: false,
-            left: [false; 2],
+            left: false,
             got_on: (0, started.mono_ms),
             paused: false,
             paused_ms: None,
@@ -259,8 +248,8 @@ impl Keeper {
 
     /// Does what is due, and tells when something will be next.
     fn tick(&mut self, now: u64) -> Option<u64> {
-        // With a margin for what one round of reading may add.
-        let margin = 2 * READS_IN_A_ROW * (LONGEST_PAYLOAD * 2);
+        // With a margin for what one round of reading may add, the last one at most.
+        let margin = 2 * LAST_READS.max(READS_IN_A_ROW) * (LONGEST_PAYLOAD * 2);
         let full = self.queue.waiting() + margin > LIMIT;
         if self.paused || full {
             // Whoever is kept from printing is not silent.
@@ -283,33 +272,27 @@ impl Keeper {
             .min()
     }
 
-    /// While the writer is behind, leaves what comes where it is, and the shim stays small: as long as
-    /// the pipe has as much room again, which no provider notices; or, of a command, as long as the
-    /// writer gets on. A command waits at its pipe as it would at any other; of the CLIs, three lose
-    /// their end to a reader that lags. Tells when to look again.
+    /// While the writer is behind and gets on, leaves what a command prints in its pipes, and the shim
+    /// stays small. A command waits there as it would at any other pipe; a CLI may lose its end to a
+    /// reader that lags. Tells when to look again, where no writing ends sooner.
     fn leave(&mut self, now: u64) -> Option<u64> {
-        let behind = match self.phase {
-            Phase::Running => self.queue.behind(),
-            _ => None,
-        };
+        let may_wait = self.kind == Kind::Command && self.phase == Phase::Running && !self.paused;
+        let behind = may_wait.then(|| self.queue.behind()).flatten();
         let Some(written) = behind else {
-            self.left = [false; 2];
+            self.left = false;
             self.got_on = (0, now);
             return None;
         };
         if written != self.got_on.0 {
             self.got_on = (written, now);
         }
-        let gets_on = self.kind == Kind::Command && now < self.got_on.1 + STUCK_MS;
-        for (left, pipe) in self.left.iter_mut().zip(&self.pipes) {
-            *left = pipe.as_ref().is_some_and(|pipe| gets_on || has_room(pipe));
-        }
-        let is_left = self.left.contains(&true);
-        if is_left {
+        let stuck_at = self.got_on.1 + STUCK_MS;
+        self.left = now < stuck_at;
+        if self.left {
             // It may have printed.
             self.course.last_output = now;
         }
-        is_left.then_some(now + LEFT_MS)
+        self.left.then_some(stuck_at)
     }
 
     fn hint(&mut self, now: u64) -> Option<u64> {
@@ -340,7 +323,7 @@ impl Keeper {
             want(Ready::Socket, socket, PollFlags::IN);
         }
         for (index, pipe) in self.pipes.iter().enumerate() {
-            if let (Some(pipe), false) = (pipe, self.paused || self.left[index]) {
+            if let (Some(pipe), false) = (pipe, self.paused || self.left) {
                 want(Ready::Pipe(index), pipe.as_fd(), PollFlags::IN);
             }
         }

@@ -1,7 +1,7 @@
 //! What passes between the threads: encoded records one way, how writing goes the other.
 //!
 //! The reading thread never waits for a file. It appends to batches that the writing thread takes
-//! one by one, so there is one write for all that came meanwhile, up to a megabyte. Both together
+//! one by one, so there is one write for all that came meanwhile, up to some 128 KiB. Together they
 //! hold at most [`LIMIT`] bytes; then reading stops, and with it the provider, which loses nothing.
 
 use std::collections::VecDeque;
@@ -28,7 +28,7 @@ const AHEAD: usize = BATCH;
 /// A buffer larger than this is not kept while nothing comes.
 pub(super) const KEPT: usize = BATCH / 2;
 
-/// The queue, shared by both threads.
+/// The queue, shared by all threads.
 #[derive(Debug)]
 pub(crate) struct Queue {
     inside: Mutex<Inside>,
@@ -208,8 +208,14 @@ impl Queue {
 
     // === the writing thread ===
 
-    /// Waits for work, no longer than `patience` if given. Takes a used buffer in exchange.
-    pub(super) fn take(&self, patience: Option<Duration>, mut used: Vec<u8>) -> Work {
+    /// Waits for work, no longer than `patience` if given. Takes a used buffer in exchange. Gives
+    /// neither records nor the end while these are held up.
+    pub(super) fn take(
+        &self,
+        patience: Option<Duration>,
+        mut used: Vec<u8>,
+        is_held_up: bool,
+    ) -> Work {
         used.clear();
         let mut inside = self.lock();
         loop {
@@ -220,18 +226,20 @@ impl Queue {
                 return Work::Synced;
             }
             // In turn: an agent that prints all the time is heard, and hears.
-            let loads_first = !inside.has_loaded || inside.pending.is_empty();
+            let loads_first = is_held_up || !inside.has_loaded || inside.pending.is_empty();
             if loads_first && let Some(id) = inside.loads.pop_front() {
                 inside.has_loaded = true;
                 return Work::Load(id);
             }
             inside.has_loaded = false;
-            if let Some(records) = inside.pending.pop_front() {
-                inside.spare = used;
-                return Work::Records(records);
-            }
-            if let Some(record) = inside.last.take() {
-                return Work::Last(Box::new(record));
+            if !is_held_up {
+                if let Some(records) = inside.pending.pop_front() {
+                    inside.spare = used;
+                    return Work::Records(records);
+                }
+                if let Some(record) = inside.last.take() {
+                    return Work::Last(Box::new(record));
+                }
             }
             let Some(patience) = patience else {
                 inside = self
@@ -242,10 +250,9 @@ impl Queue {
             };
             let wait = self.work.wait_timeout_while(inside, patience, |inside| {
                 inside.state.is_none()
-                    && inside.pending.is_empty()
                     && inside.loads.is_empty()
-                    && inside.last.is_none()
                     && !inside.is_synced
+                    && (is_held_up || inside.pending.is_empty() && inside.last.is_none())
             });
             let (mut still, timeout) = wait.unwrap_or_else(PoisonError::into_inner);
             if timeout.timed_out() {
@@ -320,6 +327,41 @@ mod tests {
     use super::*;
 
     #[test]
+    fn while_output_is_held_up_messages_are_read_and_the_end_waits() {
+        let queue = Queue::new().unwrap();
+        queue.append(|batch| batch.push(0));
+        assert!(queue.load("m".to_owned()));
+        let moment = Some(Duration::from_millis(1));
+        let take = |is_held_up| queue.take(moment, Vec::new(), is_held_up);
+        assert!(matches!(take(true), Work::Load(_)));
+        assert!(matches!(take(true), Work::Idle));
+        queue.synced();
+        assert!(matches!(take(true), Work::Synced));
+        assert!(matches!(take(false), Work::Records(_)));
+        assert!(matches!(take(false), Work::Idle));
+    }
+
+    #[test]
+    fn who_waits_for_a_writer_that_is_behind_hears_when_it_has_caught_up() {
+        let queue = Queue::new().unwrap();
+        let print = |bytes: usize| queue.append(|batch| batch.resize(batch.len() + bytes, 0));
+        let is_news = || rustix::io::read(queue.news(), &mut [0; 8]).is_ok();
+        print(AHEAD);
+        assert_eq!(queue.behind(), None);
+        print(10);
+        queue.wrote(5);
+        assert!(!is_news(), "nobody has asked yet");
+        assert_eq!(queue.behind(), Some(5));
+        queue.wrote(4);
+        assert!(!is_news(), "still behind");
+        queue.wrote(1);
+        assert!(is_news());
+        assert_eq!(queue.behind(), None);
+        queue.wrote(1);
+        assert!(!is_news(), "told once");
+    }
+
+    #[test]
     fn messages_have_their_turn_beside_output_that_never_ends() {
         let queue = Queue::new().unwrap();
         let print = || queue.append(|batch| batch.resize(batch.len() + BATCH, 0));
@@ -331,7 +373,7 @@ mod tests {
         let mut taken = Vec::new();
         for _ in 0..4 {
             print();
-            match queue.take(None, Vec::new()) {
+            match queue.take(None, Vec::new(), false) {
                 Work::Records(_) => taken.push("output".to_owned()),
                 Work::Load(id) => taken.push(id),
                 _ => taken.push("other".to_owned()),

@@ -19,6 +19,15 @@ pub(super) struct Syncer {
     is_at_work: bool,
 }
 
+/// Tells the queue that a sync is over, however it ended.
+struct Over<'a>(&'a Queue);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.synced();
+    }
+}
+
 impl Syncer {
     /// Starts the thread, which tells the queue of each sync that is over.
     pub(super) fn start(
@@ -34,13 +43,14 @@ impl Syncer {
             .spawn(move || {
                 let mut is_settled = false;
                 while asked.recv().is_ok() {
-                    // A refusal shows at the next write, or at the end, where it is tried again.
+                    let _over = Over(&queue);
+                    // That there is no room shows at the next write, or at the end; what the kernel has
+                    // dropped for another reason is lost whatever is done.
                     let _ = spool.sync();
                     if !is_settled {
                         is_settled = true;
                         draft.settle();
                     }
-                    queue.synced();
                 }
             })?;
         Ok(Syncer {
@@ -55,10 +65,10 @@ impl Syncer {
         self.is_at_work
     }
 
-    /// Has all synced that was written until now. Not while it is at work.
-    pub(super) fn begin(&mut self) {
-        // It waits for this, or is gone with the process.
+    /// Has all synced that was written until now; false if the thread is gone. Not while it is at work.
+    pub(super) fn begin(&mut self) -> bool {
         self.is_at_work = self.ask.try_send(()).is_ok();
+        self.is_at_work
     }
 
     /// The queue has said that it is over.

@@ -21,10 +21,11 @@ use crate::sys;
 /// Unsynced output of so many bytes is synced at once, unless more is waiting already…
 const DIRTY_BYTES: usize = 1024 * 1024;
 
-/// …which may be put first up to so many: a sync costs the disk about as much as these…
+/// …which may be put first up to so many: a sync costs the disk about as much as these. No more is
+/// written while one goes on, so what is not on the disk is twice as much at most…
 const MOST_DIRTY_BYTES: usize = 16 * 1024 * 1024;
 
-/// …and any output after so long: what a power loss can cost.
+/// …and any output after so long: with what is written while that is synced, what a power loss can cost.
 const DIRTY_TIME: Duration = Duration::from_secs(2);
 
 /// Between two tries.
@@ -108,7 +109,8 @@ fn write_records(files: &mut Files, queue: &Arc<Queue>) -> ExitRecord {
             false => dirty.patience(false),
         };
         let patience = due.or(burst.then_some(DIRTY_TIME));
-        match queue.take(patience, mem::take(&mut used)) {
+        let is_held_up = is_at_work(&syncer) && dirty.bytes >= MOST_DIRTY_BYTES;
+        match queue.take(patience, mem::take(&mut used), is_held_up) {
             Work::Records(records) => {
                 burst |= records.capacity() > KEPT;
                 write_all(files, &records, &mut dirty, queue);
@@ -158,13 +160,11 @@ fn begin_sync(files: &Files, syncer: &mut Option<Syncer>, queue: &Arc<Queue>) {
             .ok()
             .and_then(|spool| Syncer::start(spool, draft, Arc::clone(queue)).ok());
     }
-    match syncer {
-        Some(syncer) => syncer.begin(),
+    if !syncer.as_mut().is_some_and(Syncer::begin) {
         // No room for a thread or a descriptor: it is waited for, as little as that is liked.
-        None => {
-            let _ = files.spool.sync();
-            files.draft.settle();
-        }
+        *syncer = None;
+        let _ = files.spool.sync();
+        files.draft.settle();
     }
 }
 

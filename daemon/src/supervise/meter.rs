@@ -1,7 +1,8 @@
 //! What an invocation uses of the machine, from one answer of its shim to the next.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use rustix::thread::sched_getaffinity;
 use steroids_shim::protocol::Message;
 use steroids_shim::tree::Load;
 use tokio::time::Instant;
@@ -12,11 +13,26 @@ use super::vitals::Place;
 const APART_MS: u128 = 1000;
 
 /// The last look, and what is shown of it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Meter {
     pub(super) place: Place,
+    /// What all of the host's processors make, in tenths of a percent of one.
+    most_tenths: u128,
     /// From which the share is counted.
     since: Option<(Load, Instant)>,
+}
+
+impl Default for Meter {
+    fn default() -> Meter {
+        // Where that cannot be asked, there is no most.
+        static CORES: LazyLock<u32> =
+            LazyLock::new(|| sched_getaffinity(None).map_or(u32::MAX, |cores| cores.count()));
+        Meter {
+            place: Place::default(),
+            most_tenths: u128::from(*CORES) * 1000,
+            since: None,
+        }
+    }
 }
 
 impl Meter {
@@ -42,7 +58,8 @@ impl Meter {
         }
         // What ended without being waited for is in no sum any more.
         let used = load.cpu_ms.saturating_sub(before.cpu_ms);
-        let tenths = u128::from(used) * 1000 / passed;
+        // Nor one that a look has missed; the next has it again, with all that it ever used.
+        let tenths = (u128::from(used) * 1000 / passed).min(self.most_tenths);
         self.place.cpu_percent = Some(f64::from(u32::try_from(tenths).unwrap_or(u32::MAX)) / 10.0);
         self.since = Some((load, at));
     }
@@ -77,7 +94,10 @@ mod tests {
     #[test]
     fn a_share_is_counted_between_two_looks_that_are_far_enough_apart() {
         let begun = Instant::now();
-        let mut meter = Meter::default();
+        let mut meter = Meter {
+            most_tenths: 2000,
+            ..Meter::default()
+        };
         meter.read(&stat(Some(100)), begun);
         assert_eq!(meter.place.cpu_percent, None);
         assert_eq!(meter.place.unit.as_deref(), Some("a.service"));
@@ -90,5 +110,8 @@ mod tests {
         assert_eq!(meter.place.load.unwrap().cpu_ms, 3100);
         meter.read(&stat(Some(3000)), begun + Duration::from_secs(10));
         assert_eq!(meter.place.cpu_percent, Some(0.0));
+        // It was missed once, and is back with all it ever used.
+        meter.read(&stat(Some(99_000)), begun + Duration::from_secs(12));
+        assert_eq!(meter.place.cpu_percent, Some(200.0));
     }
 }

@@ -20,7 +20,7 @@ const LONGEST_ENVIRONMENT: usize = 1024 * 1024;
 /// Bytes of `/proc/PID/stat` that are looked at; it has about 300.
 const LONGEST_STAT: usize = 4096;
 
-/// Bytes of a list of children that are looked at: room for as many as there may be on a host.
+/// Bytes of a list of children that are looked at: room for some hundred thousand.
 const LONGEST_LIST: usize = 1024 * 1024;
 
 /// Among a process's flags: it is a thread of the kernel's, which has no environment.
@@ -228,10 +228,10 @@ fn listed_below(root: i32, cgroup: Option<&Path>) -> Option<HashMap<i32, Stat>> 
             .into_iter()
             .flatten()
         {
-            let path = thread.ok()?.path().join("children");
-            match room.read(path.to_str()?, LONGEST_LIST) {
+            // Gone meanwhile, or, of the root's, never there.
+            let list = thread.ok().map(|thread| thread.path().join("children"));
+            match list.and_then(|path| room.read(path.to_str()?, LONGEST_LIST)) {
                 Some(list) => open.extend(numbers(list)),
-                // Gone meanwhile, or never there.
                 None if pid == root => return None,
                 None => {}
             }
@@ -377,17 +377,21 @@ mod tests {
     #[test]
     fn the_kernels_lists_tell_of_the_same_processes_as_a_search() {
         let (reader, mut writer) = std::io::pipe().unwrap();
-        // A child of another thread than this one, and its own child.
-        let mut child = std::thread::spawn(move || {
-            std::process::Command::new("sh")
+        // A child of another thread than this one, which is there as long as it is looked for; and its
+        // own child.
+        let (looked, is_looked_for) = std::sync::mpsc::channel::<()>();
+        let (begun, begins) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let child = std::process::Command::new("sh")
                 .args(["-c", "sh -c 'echo $$; read line'; true"])
                 .stdin(reader)
                 .stdout(std::process::Stdio::piped())
                 .spawn()
-                .unwrap()
-        })
-        .join()
-        .unwrap();
+                .unwrap();
+            begun.send(child).unwrap();
+            is_looked_for.recv().unwrap();
+        });
+        let mut child = begins.recv().unwrap();
         let mut said = String::new();
         let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
         std::io::BufRead::read_line(&mut output, &mut said).unwrap();
@@ -407,6 +411,8 @@ mod tests {
         // Where the kernel has the lists, no more than what is below is looked at.
         let listed = listed_below(own, None).unwrap();
         assert!(listed.contains_key(&own) && !listed.contains_key(&1));
+        looked.send(()).unwrap();
+        thread.join().unwrap();
         std::io::Write::write_all(&mut writer, b"\n").unwrap();
         drop(writer);
         child.wait().unwrap();

@@ -70,8 +70,10 @@ impl Tail {
             return self.rested();
         }
         if self.row.lingers {
-            // Its writer may close the row before the log: once more, at the next poll.
+            // Its writer may close the row before the log, or put another in its place: once more, at
+            // the next poll, and with everything looked at.
             self.row.lingers = false;
+            self.is_unchecked = true;
             return self.rested();
         }
         self.finish();

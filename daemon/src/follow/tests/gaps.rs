@@ -191,6 +191,23 @@ async fn a_foreign_log_made_anew_is_told_by_its_beginning_and_inode() {
     assert_eq!(text(&events[1..]), lines(2..5));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_foreign_log_that_is_replaced_as_its_row_ends_is_seen_whole() {
+    let project = project();
+    project.foreign(1);
+    project.write(1, &lines(0..2));
+    let mut follower = project.follow(ONE, "").await;
+    some(&mut follower, 2).await;
+    let path = project.path(1);
+    // It still has a name, so that nothing but a look at the path tells.
+    fs::rename(&path, path.with_extension("old")).unwrap();
+    fs::write(&path, lines(5..8)).unwrap();
+    project.end(1);
+    let events = rest(&mut follower).await;
+    assert_eq!(reasons(&events), ["replaced"]);
+    assert_eq!(text(&events[1..]), lines(5..8));
+}
+
 #[tokio::test]
 async fn an_ended_invocation_without_its_log_or_its_last_line_says_so() {
     let project = project();

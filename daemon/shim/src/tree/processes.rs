@@ -212,6 +212,8 @@ fn everything() -> HashMap<i32, Stat> {
 /// such lists (`CONFIG_PROC_CHILDREN`).
 fn listed_below(root: i32, cgroup: Option<&Path>) -> Option<HashMap<i32, Stat>> {
     let mut room = Room::default();
+    // The first thread is there as long as its process is.
+    room.read(&format!("/proc/{root}/task/{root}/children"), LONGEST_LIST)?;
     let mut all = HashMap::new();
     let mut open = vec![root];
     open.extend(cgroup.map(group_members).unwrap_or_default());
@@ -228,12 +230,10 @@ fn listed_below(root: i32, cgroup: Option<&Path>) -> Option<HashMap<i32, Stat>> 
             .into_iter()
             .flatten()
         {
-            // Gone meanwhile, or, of the root's, never there.
-            let list = thread.ok().map(|thread| thread.path().join("children"));
-            match list.and_then(|path| room.read(path.to_str()?, LONGEST_LIST)) {
-                Some(list) => open.extend(numbers(list)),
-                None if pid == root => return None,
-                None => {}
+            let path = thread.ok().map(|thread| thread.path().join("children"));
+            // One that has ended meanwhile has left its children to another.
+            if let Some(list) = path.and_then(|path| room.read(path.to_str()?, LONGEST_LIST)) {
+                open.extend(numbers(list));
             }
         }
     }

@@ -329,10 +329,15 @@ impl Viewer {
                 Taken::Nothing | Taken::Behind => {}
             }
             match upstream {
+                // The end comes, and nothing is said behind the last line.
+                Upstream::Live if found.is_managed && joined.is_over() => {}
                 Upstream::Live => self.caught_up().await,
                 Upstream::CatchingUp => {}
                 Upstream::Away => self.went_away().await,
-                Upstream::Ended => return Some(End::Whole),
+                Upstream::Ended => {
+                    self.has_replayed();
+                    return Some(End::Whole);
+                }
                 Upstream::Lost => {
                     self.lost(found, cursor).await;
                     return None;

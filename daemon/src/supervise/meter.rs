@@ -16,7 +16,8 @@ const APART_MS: u128 = 1000;
 #[derive(Debug)]
 pub(super) struct Meter {
     pub(super) place: Place,
-    /// What all of the host's processors make, in tenths of a percent of one.
+    /// What the processors make that this daemon may run on, and with it whom it starts, in tenths of
+    /// a percent of one.
     most_tenths: u128,
     /// From which the share is counted.
     since: Option<(Load, Instant)>,

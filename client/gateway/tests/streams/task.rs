@@ -1,5 +1,7 @@
 //! The stream of a task's invocation.
 
+use steroids_proto::v1;
+
 use crate::browser::{Came, Gateway, Reader};
 use crate::fake::Fake;
 
@@ -53,6 +55,25 @@ async fn what_is_logged_comes_first_then_what_is_written_then_the_end() {
     // What a browser does then: it comes back, and is told to stop.
     let again = gateway.task("", &reader.last).await;
     assert_eq!(again.status, 204);
+}
+
+#[tokio::test]
+async fn nothing_is_said_behind_the_last_line() {
+    let fake = running(2);
+    let gateway = Gateway::start(&fake).await;
+    let mut first = gateway.task("", "").await;
+    first.comment("live").await;
+    // It is there a moment before the daemon's own stream ends.
+    fake.world(|world| world.line(1, r#"{"ts":9,"type":"complete","success":true}"#));
+    assert_eq!(first.data().await.as_deref(), Some(COMPLETE));
+    let mut late = gateway.task("", "1:0:2").await;
+    assert_eq!(late.next().await, Came::Retry("2000".to_owned()));
+    assert_eq!(late.next().await, Came::Data(COMPLETE.to_owned()));
+    // What it would say now it says before it reads of the end.
+    fake.world(|world| world.invocations[0].state = v1::State::Completed.into());
+    for mut reader in [first, late] {
+        assert_eq!(reader.next().await, Came::End);
+    }
 }
 
 #[tokio::test]

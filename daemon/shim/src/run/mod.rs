@@ -7,8 +7,8 @@
 //! ```
 //!
 //! This thread forks, reads, reaps and answers, and never waits for a file; `writer` writes the spool
-//! and the exit record, and has `syncer` wait for the disk meanwhile. The kernel kills the provider when the thread that forked
-//! it ends, so that thread is the main one.
+//! and the exit record, and has `syncer` wait for the disk meanwhile. The kernel kills the provider when
+//! the thread that forked it ends, so that thread is the main one.
 
 mod answers;
 mod cgroup;

@@ -22,7 +22,7 @@ pub(crate) const LIMIT: usize = 64 * 1024 * 1024;
 /// cheap beside the bytes it writes, and no more, as each is memory of a shim.
 const BATCH: usize = 128 * 1024;
 
-/// With more than this the writer is behind, and is waited for as long as that costs nobody anything.
+/// With more than this the writer is behind.
 const AHEAD: usize = BATCH;
 
 /// A buffer larger than this is not kept while nothing comes.
@@ -324,6 +324,8 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use steroids_shim::exit::End;
+
     use super::*;
 
     #[test]
@@ -337,8 +339,18 @@ mod tests {
         assert!(matches!(take(true), Work::Idle));
         queue.synced();
         assert!(matches!(take(true), Work::Synced));
+        queue.finish(ExitRecord {
+            proto: 1,
+            end: End::NeverStarted {
+                error: String::new(),
+            },
+            ended_ms: 0,
+            spool_length: 0,
+            rusage: None,
+        });
+        assert!(matches!(take(true), Work::Idle));
         assert!(matches!(take(false), Work::Records(_)));
-        assert!(matches!(take(false), Work::Idle));
+        assert!(matches!(take(false), Work::Last(_)));
     }
 
     #[test]
@@ -356,9 +368,9 @@ mod tests {
         assert!(!is_news(), "still behind");
         queue.wrote(1);
         assert!(is_news());
-        assert_eq!(queue.behind(), None);
         queue.wrote(1);
         assert!(!is_news(), "told once");
+        assert_eq!(queue.behind(), None);
     }
 
     #[test]

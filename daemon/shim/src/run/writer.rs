@@ -1,5 +1,5 @@
 //! The writing thread. A full disk, or any other refusal, it meets by trying again each second; it
-//! drops nothing. It waits for a sync only at the end.
+//! drops nothing. It waits for a sync at the end only, or where there is no thread to do it.
 
 use std::io;
 use std::mem;
@@ -150,8 +150,8 @@ fn is_at_work(syncer: &Option<Syncer>) -> bool {
     syncer.as_ref().is_some_and(Syncer::is_at_work)
 }
 
-/// Has everything synced that was written so far, by a thread that is started for the first time:
-/// what ends sooner needs none.
+/// Has everything synced that was written so far, by a thread that is started with the first sync: a
+/// run that ends sooner needs none.
 fn begin_sync(files: &Files, syncer: &mut Option<Syncer>, queue: &Arc<Queue>) {
     if syncer.is_none() {
         let draft = Arc::clone(&files.draft);

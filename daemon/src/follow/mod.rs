@@ -4,7 +4,8 @@
 //! more, so a subscriber that never reads costs its descriptors and nothing else, and one that
 //! reads holds one batch. Replay, catching up and live are one loop: read from where we are; at
 //! the end wait for a hint, or for the safety poll behind it (5 s for our own logs, which are
-//! hinted in this process; 1 s for the older tool's; none while no log is open).
+//! hinted in this process, and less often the longer they are silent; 1 s for the older tool's; none
+//! while no log is open).
 //!
 //! A stream of a task, a project or everything takes invocations up in the order of their ids:
 //! ended ones one after the other, each to its end before the next; running ones beside them, at
@@ -50,7 +51,7 @@ pub use open::Begin;
 
 use crate::domain::InvocationId;
 use crate::domain::cursor::{MAX_OPEN, MAX_SCOPES, Reach, Scope};
-use crate::watch::Hints;
+use crate::watch::{Hints, Pace};
 use event::{End, Pending};
 use source::Sources;
 use stream::Stream;
@@ -64,8 +65,12 @@ const READ: usize = 64 * 1024;
 /// times as long as the lines.
 const BATCH: usize = 256 * 1024;
 
-/// Our own logs are hinted by their writer; this finds what somebody else did to them.
+/// Our own logs are hinted by their writer, and by the kernel when another file has their name; this
+/// finds what somebody else wrote to them.
 const OWN_POLL: Duration = Duration::from_secs(5);
+
+/// The same of logs that have been silent for long.
+const SILENT_POLL: Duration = Duration::from_secs(60);
 
 /// The older tool's logs may not be watchable, or be on a file server that tells of nothing. Only
 /// whether they have grown is looked at so often, on the spot; the rest as of our own.
@@ -107,6 +112,7 @@ pub struct Follower {
     // Who had the last turn among the open logs, as (stream, log); the next one behind it has the next.
     turn: Option<(usize, InvocationId)>,
     polled: Instant,
+    pace: Pace,
     // When everything was looked at as if every hint had been lost.
     distrusted: Instant,
     // The streams are those of the projects there are.
@@ -228,6 +234,7 @@ impl Follower {
                         is_ours: tail.is_ours(),
                         is_held_to_ours: tail.is_held_to_ours(),
                     });
+                    self.stirred();
                     return Ok(Advance::Lines);
                 }
                 Told::Gap(gap) => return Ok(Advance::Gap(self.gap_event(at, id, &gap))),
@@ -353,7 +360,7 @@ impl Follower {
     }
 
     async fn wait(&mut self) {
-        let poll = self.poll().map(|poll| self.polled + poll);
+        let poll = self.poll();
         let hinted = self.hinted();
         let is_hinted = match poll {
             Some(at) => tokio::time::timeout_at(at, hinted).await.is_ok(),
@@ -362,9 +369,14 @@ impl Follower {
                 true
             }
         };
-        if !is_hinted {
+        if is_hinted {
+            self.stirred();
+        } else {
             let now = Instant::now();
             self.polled = now;
+            if self.is_at_rest() {
+                self.pace.slow_down();
+            }
             if now.duration_since(self.distrusted) < OWN_POLL {
                 self.streams.iter_mut().for_each(Stream::look_again);
             } else {
@@ -372,6 +384,14 @@ impl Follower {
                 self.streams.iter_mut().for_each(Stream::distrust);
             }
         }
+    }
+
+    // Something has happened: the next look comes so long after it as after any other.
+    fn stirred(&mut self) {
+        if self.pace.wait() > OWN_POLL {
+            self.polled = Instant::now();
+        }
+        self.pace.reset();
     }
 
     // Waits for any hint, and takes none.
@@ -393,17 +413,21 @@ impl Follower {
         .await;
     }
 
-    fn poll(&self) -> Option<Duration> {
-        let mut tails = self
-            .streams
-            .iter()
-            .flat_map(|stream| &stream.tails)
-            .peekable();
-        tails.peek()?;
-        Some(if tails.all(Tail::is_ours) {
-            OWN_POLL
+    fn is_at_rest(&self) -> bool {
+        let mut tails = self.streams.iter().flat_map(|stream| &stream.tails);
+        tails.all(Tail::is_at_rest)
+    }
+
+    // When to look without a hint.
+    fn poll(&self) -> Option<Instant> {
+        let tails = || self.streams.iter().flat_map(|stream| &stream.tails);
+        tails().next()?;
+        Some(if !tails().all(Tail::is_ours) {
+            self.polled + FOREIGN_POLL
+        } else if self.is_at_rest() {
+            self.pace.due(self.polled)
         } else {
-            FOREIGN_POLL
+            self.polled + OWN_POLL
         })
     }
 

@@ -8,11 +8,11 @@ use tokio::time::Instant;
 use super::source::{Source, Sources, served, unreadable};
 use super::stream::Stream;
 use super::tail::{Extent, Tail};
-use super::{FollowError, Follower, Form, Selector};
+use super::{FollowError, Follower, Form, OWN_POLL, SILENT_POLL, Selector};
 use crate::domain::InvocationId;
 use crate::domain::cursor::{AllCursor, InvocationCursor, Reach, Scope, ScopeCursor};
 use crate::projects::Projects;
-use crate::watch::Hints;
+use crate::watch::{Hints, Pace};
 
 /// Where a stream without a cursor begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,6 +159,7 @@ impl Opening<'_> {
             pending: None,
             turn: None,
             polled: Instant::now(),
+            pace: Pace::new(OWN_POLL, SILENT_POLL),
             distrusted: Instant::now(),
             is_matched: true,
             is_done: false,

@@ -176,18 +176,13 @@ impl Stream {
                 tail.is_row_stale = true;
                 tail.is_fresh = true;
             }
-            if tail.hint().take() {
-                tail.is_fresh = true;
-            }
+            tail.notice();
         }
     }
 
     /// Looks whether files have grown without a hint.
     pub(super) fn look_again(&mut self) {
-        for tail in &mut self.tails {
-            tail.hint().rearm();
-            tail.is_fresh = true;
-        }
+        self.tails.iter_mut().for_each(Tail::look_again);
     }
 
     /// Looks at everything, as if every hint had been lost.

@@ -37,6 +37,8 @@ pub(super) struct Tail {
     position: Option<Position>,
     reader: Option<LogReader>,
     hint: Hint,
+    // Of our own log, while it grows: another file has its name.
+    name: Option<Hint>,
     owed: Option<Gap>,
     trust: Trust,
     extent: Extent,
@@ -88,9 +90,9 @@ impl Tail {
         extent: Extent,
     ) -> Tail {
         let path = source.logs().path(row.id);
-        let is_foreign = row.managed.is_none();
-        let is_watched = is_foreign && !row.phase.is_ended();
-        let hint = if is_watched {
+        let (is_foreign, is_over) = (row.managed.is_none(), row.phase.is_ended());
+        let name = (!is_foreign && !is_over).then(|| hints.name(&path));
+        let hint = if is_foreign && !is_over {
             hints.file(&path)
         } else {
             hints.local(&path)
@@ -102,6 +104,7 @@ impl Tail {
             position: None,
             reader: None,
             hint,
+            name,
             owed: None,
             trust: Trust::default(),
             extent,
@@ -154,6 +157,24 @@ impl Tail {
 
     pub(super) fn hint(&mut self) -> &mut Hint {
         &mut self.hint
+    }
+
+    /// Takes word of its file, if any came.
+    pub(super) fn notice(&mut self) {
+        if !self.hint.take() {
+            return;
+        }
+        self.is_fresh = true;
+        if self.name.as_mut().is_some_and(Hint::take) {
+            self.is_unchecked = true;
+        }
+    }
+
+    /// True while it is read to its end, and whatever happens to its file is told of, except that
+    /// somebody else writes to it.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let is_watched = self.name.as_ref().is_some_and(Hint::is_watched);
+        is_watched && self.reader.is_some() && !self.trust.is_shaken()
     }
 
     /// As it goes into a cursor.
@@ -278,6 +299,8 @@ impl Tail {
         self.start_over(why, None);
         if self.is_ours() && !self.row.is_ended {
             self.trust.spoiled();
+            // Whoever can write it anew may not know yet.
+            self.name.iter_mut().for_each(Hint::doubt);
         }
         // What comes now may be of another generation, and cursors have to say of which.
         self.is_row_stale = true;
@@ -288,10 +311,16 @@ impl Tail {
         self.is_ours() && !self.row.is_ended && self.trust.is_strict()
     }
 
+    /// Looks whether it has grown without a hint.
+    pub(super) fn look_again(&mut self) {
+        self.hint.rearm();
+        self.name.iter().for_each(Hint::rearm);
+        self.is_fresh = true;
+    }
+
     /// Looks at everything, as if every hint had been lost.
     pub(super) fn distrust(&mut self, is_told_of_rows: bool) {
-        self.hint.rearm();
-        self.is_fresh = true;
+        self.look_again();
         self.is_unchecked = true;
         self.is_row_stale = !(self.row.is_ended || self.is_ours() && is_told_of_rows);
         self.trust.polled();

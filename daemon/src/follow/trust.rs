@@ -4,8 +4,9 @@
 //! as a new generation; what is there until then may be anything, so it is not sent. A log that
 //! nobody rebuilds is taken as it is in the end: better a strange line than silence.
 
-/// Safety polls until a spoiled log is looked at again without being a new generation.
-const PATIENCE: u8 = 2;
+/// Safety polls until a spoiled log is looked at again without being a new generation: ten seconds at
+/// least, twice as long as until whoever can write it anew has looked.
+const PATIENCE: u8 = 3;
 
 /// What is thought of one of our logs.
 #[derive(Debug, Default)]

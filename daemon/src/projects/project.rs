@@ -25,6 +25,11 @@ pub struct Project {
 }
 
 impl Project {
+    /// The folder with the database of a project, by the project's path.
+    pub fn database_folder(root: &Path) -> PathBuf {
+        root.join(STEROIDS)
+    }
+
     /// Its activity logs.
     pub fn logs(&self) -> &ActivityLogs {
         &self.logs

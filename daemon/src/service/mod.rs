@@ -71,8 +71,9 @@ const STREAM_WINDOW: u32 = 64 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
 /// Streams reset before we came to them: more in a row is an attack, or a client gone mad.
 const RESETS_MAX: usize = 20;
-/// A peer that is gone without a word frees its slot after both.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// A peer that has died is noticed at once; this is for one that is frozen, which frees its slot after
+/// both. As often as our own clients ask.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How many clients may do how much.

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::domain::{InvocationId, Query};
 use crate::projects::Project;
 use crate::store::StoreError;
-use crate::supervise::{Beat, Vitals};
+use crate::supervise::{Beat, Onlooker, Vitals};
 
 use super::Service;
 
@@ -31,6 +31,7 @@ pub(super) struct Pulse {
     /// Not before.
     next: Instant,
     beating: watch::Receiver<u64>,
+    _onlooker: Onlooker,
     /// There may be something to tell.
     is_due: bool,
     /// Projects of which all that runs is to be told, the last page of some of them first.
@@ -54,6 +55,7 @@ impl Pulse {
             every,
             next: Instant::now(),
             beating: service.supervisor.beating(),
+            _onlooker: service.supervisor.look_on(),
             is_due: false,
             whole: VecDeque::new(),
             told: HashMap::new(),

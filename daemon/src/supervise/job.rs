@@ -25,19 +25,12 @@ use super::link::ShimLink;
 use super::stalls::Telling;
 use super::supervisor::{Entry, Inner};
 use super::vitals::{Vitals, Whose};
+use super::wakes::{Event, Wakes};
 use super::{finish, lost};
 use crate::domain::{Invocation, InvocationId, Known, Live};
 use crate::projection::{Projection, Step};
 use crate::projects::Project;
 use crate::store::{NewEvent, NewInvocation, Store, StoreError};
-use crate::watch::Hint;
-
-/// The kernel tells of every change; this is for a hint that was lost (inotify overflow, no watches
-/// left) and for a shim that vanished while its socket was not connected.
-const SAFETY_POLL: Duration = Duration::from_secs(5);
-
-/// The same where the kernel tells nothing: who follows should not have to wait.
-const UNWATCHED_POLL: Duration = Duration::from_secs(1);
 
 /// Between attempts to write a log or row that could not be written (disk full, database locked).
 const RETRY: Duration = Duration::from_secs(1);
@@ -107,20 +100,10 @@ pub(super) struct Job {
     pub(super) telling: Telling,
 }
 
-/// What woke a job up.
-enum Event {
-    Hint,
-    Shim(Option<Message>),
-    Request(Request),
-    Poll,
-    Detach,
-}
-
 impl Job {
     /// Runs until the row is final, or the daemon lets go of it.
     pub(super) async fn run(mut self) {
-        let hint = self.inner.hints.folder(self.dir.path());
-        match self.supervise(hint).await {
+        match self.supervise().await {
             Some(ended) => {
                 info!(
                     invocation.id = %self.id,
@@ -141,7 +124,8 @@ impl Job {
         }
     }
 
-    async fn supervise(&mut self, mut hint: Hint) -> Option<Invocation> {
+    async fn supervise(&mut self) -> Option<Invocation> {
+        let mut wakes = self.wakes().await?;
         let mut link = ShimLink::new(self.spec.socket.clone());
         if self.half_published {
             self.next_generation().await?;
@@ -158,19 +142,17 @@ impl Job {
             self.obey(&mut link).await;
             link.ask_in_turn().await;
             let event = loop {
-                match self.next_event(&mut hint, &mut link).await {
+                link.heed(!wakes.is_watched()).await;
+                match wakes.next(&mut self.entry.requests, &mut link).await {
                     // How it is, and nothing of the spool: of that the kernel tells.
-                    Event::Shim(Some(Message::Stat(_))) if hint.is_watched() => self.listen(&link),
+                    Event::Shim(Some(Message::Stat(_))) if wakes.is_watched() => self.listen(&link),
                     event => break event,
                 }
             };
             asks_life = matches!(event, Event::Poll);
             match event {
                 Event::Hint => {}
-                Event::Poll => {
-                    hint.rearm();
-                    link.ask().await;
-                }
+                Event::Poll => link.ask().await,
                 Event::Shim(Some(_)) => self.listen(&link),
                 Event::Request(request) => {
                     debug!("stop asked");
@@ -203,21 +185,14 @@ impl Job {
         link.stop(grace, why.as_deref(), shutdown).await;
     }
 
-    async fn next_event(&mut self, hint: &mut Hint, link: &mut ShimLink) -> Event {
-        let is_watched = hint.is_watched();
-        link.heed(!is_watched).await;
-        let poll = match is_watched {
-            true => SAFETY_POLL,
-            false => UNWATCHED_POLL,
-        };
-        tokio::select! {
-            biased;
-            () = self.inner.stop.cancelled() => Event::Detach,
-            Some(request) = self.entry.requests.recv() => Event::Request(request),
-            () = hint.changed() => Event::Hint,
-            message = link.next() => Event::Shim(message),
-            () = tokio::time::sleep(poll), if steroids_failpoint::check("job.poll").is_ok() => Event::Poll,
-        }
+    /// On a thread that may block, as it asks the project's disk.
+    async fn wakes(&self) -> Option<Wakes> {
+        let hints = self.inner.hints.clone();
+        let (dir, log) = (self.dir.clone(), self.project.logs().path(self.id));
+        let watch = move || [hints.folder(dir.path()), hints.name(&log)];
+        let hints = tokio::task::spawn_blocking(watch).await.ok()?;
+        let (stop, audience) = (self.inner.stop.clone(), &self.inner.audience);
+        Some(Wakes::new(stop, hints, audience))
     }
 
     /// Is the shim still there? If not, and it left no record, the invocation is lost.

@@ -1,14 +1,16 @@
 //! While something runs, its project's database is looked after: other programs delete, replace or
-//! damage it, or close rows of ours, and no event tells of that.
+//! damage it, or close rows of ours. The kernel tells that something has touched its files; what,
+//! shows when it is looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use futures_util::future::select_all;
 use steroids_shim::paths::InvDir;
 use steroids_shim::spec::Spec;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use super::Supervisor;
@@ -17,12 +19,21 @@ use super::supervisor::{Inner, chain};
 use crate::domain::InvocationId;
 use crate::projects::{Project, ProjectError};
 use crate::store::{NewInvocation, StoreError};
+use crate::watch::Hint;
 
-/// Twice in the 10 s within which a database that was deleted is to be back.
+/// Between looks, where one follows another: twice in the 10 s within which a database that was
+/// deleted is to be back.
 const EVERY: Duration = Duration::from_secs(5);
+
+/// Between looks while nothing touches the files: for what the kernel does not tell, as of a project
+/// whose folder was moved, or a database that was written to through a mapping.
+const AT_THE_LATEST: Duration = Duration::from_secs(60);
 
 /// Well within the hour that a lock lasts; one write a minute in each project where something runs.
 const RENEW_EVERY: Duration = Duration::from_secs(60);
+
+/// The kernel answers at once where a disk does.
+const WATCHED_WITHIN: Duration = Duration::from_secs(1);
 
 /// One project's rows may be looked after for so long: longer than SQLite waits for a lock, and
 /// dropped anywhere it is begun anew at the next look.
@@ -41,23 +52,77 @@ impl Supervisor {
 }
 
 async fn look_after_projects(inner: &Arc<Inner>) {
-    let mut beats = inner.beats();
+    let mut hints = Watched::new();
     // None yet: what was adopted may have been without a daemon for longer than a lock lasts.
     let mut renewed: Option<Instant> = None;
+    let mut looked = Instant::now();
+    let mut is_touched = false;
     loop {
-        while inner.jobs().is_empty() && beats.changed().await.is_ok() {}
-        tokio::time::sleep(EVERY).await;
-        pass(inner).await;
-        if renewed.is_none_or(|at| at.elapsed() >= RENEW_EVERY) {
-            renew_locks(inner).await;
-            renewed = Some(Instant::now());
+        let roots = inner.roots_in_care();
+        if roots.is_empty() {
+            hints.clear();
+            inner.more_jobs.notified().await;
+            (looked, is_touched) = (Instant::now(), true);
+            continue;
+        }
+        let is_watched = |root: &Arc<Path>| {
+            hints
+                .get(root)
+                .is_some_and(|it| it.iter().all(Hint::is_watched))
+        };
+        let rest = match !is_touched && roots.iter().all(is_watched) {
+            true => AT_THE_LATEST,
+            false => EVERY,
+        };
+        tokio::select! {
+            () = touched(&mut hints), if !is_touched && !hints.is_empty() => is_touched = true,
+            () = inner.more_jobs.notified() => is_touched = true,
+            () = sleep_until(looked + rest) => {
+                // Before the look, so that what comes during it is not missed.
+                for hint in hints.values_mut().flatten() {
+                    hint.take();
+                }
+                // What could not be looked at is looked at again soon: that it can be now, nobody tells.
+                is_touched = !pass(inner, &mut hints).await;
+                if renewed.is_none_or(|at| at.elapsed() >= RENEW_EVERY) {
+                    renew_locks(inner).await;
+                    renewed = Some(Instant::now());
+                }
+                looked = Instant::now();
+            }
         }
     }
 }
 
+/// By project: whatever happens to its database, and its own folder being moved.
+type Watched = BTreeMap<Arc<Path>, [Hint; 2]>;
+
+/// Watches a project's database, or the one that stands there by now. On a thread that may block.
+async fn watch(inner: &Inner, root: &Arc<Path>, before: Option<[Hint; 2]>) -> Option<[Hint; 2]> {
+    let (hints, root) = (inner.hints.clone(), Arc::clone(root));
+    let watch = move || match before {
+        Some(watched) => {
+            watched.iter().for_each(Hint::verify);
+            watched
+        }
+        None => {
+            let database = hints.folder(&Project::database_folder(&root));
+            [database, hints.itself(&root)]
+        }
+    };
+    tokio::task::spawn_blocking(watch).await.ok()
+}
+
+/// Waits until something has touched one of them. Cancel-safe.
+async fn touched(hints: &mut Watched) {
+    let waits = hints.values_mut().flatten();
+    // Never of none, which would panic: who calls has some.
+    select_all(waits.map(|hint| Box::pin(hint.changed()))).await;
+}
+
 /// The older tool's runners keep from a task while its lock is renewed.
 async fn renew_locks(inner: &Arc<Inner>) {
-    let roots: BTreeSet<_> = inner.in_care().into_iter().map(|it| it.1.project).collect();
+    let roots = inner.roots_in_care();
     for project in inner.projects.all() {
         if roots.contains(project.root.as_path())
             && !project.store.is_read_only()
@@ -69,6 +134,11 @@ async fn renew_locks(inner: &Arc<Inner>) {
 }
 
 impl Inner {
+    /// Of all in which something runs.
+    fn roots_in_care(&self) -> BTreeSet<Arc<Path>> {
+        self.in_care().into_iter().map(|it| it.1.project).collect()
+    }
+
     /// The project as it is now. One whose database was deleted gets a new one, and all rows that
     /// can be put back are.
     pub(super) async fn project_now(
@@ -89,7 +159,10 @@ impl Inner {
     }
 }
 
-async fn pass(inner: &Arc<Inner>) {
+/// Looks after all of them; false if that could not be done.
+async fn pass(inner: &Arc<Inner>, hints: &mut Watched) -> bool {
+    let mut is_done = true;
+    let mut unwatched = std::mem::take(hints);
     let mut by_project: BTreeMap<Arc<Path>, Vec<(String, InvocationId)>> = BTreeMap::new();
     for (uuid, whose) in inner.in_care() {
         by_project
@@ -104,17 +177,27 @@ async fn pass(inner: &Arc<Inner>) {
             Ok(project) => project,
             Err(_) => match inner.project_now(&root).await {
                 Ok(project) => project,
-                Err(_) => continue,
+                Err(_) => {
+                    is_done = false;
+                    continue;
+                }
             },
         };
+        // Its disk has just answered.
+        let watching = watch(inner, &root, unwatched.remove(&root));
+        if let Ok(Some(watched)) = timeout(WATCHED_WITHIN, watching).await {
+            hints.insert(Arc::clone(&root), watched);
+        }
         match timeout(CARE_WITHIN, look_after(inner, &project, &running)).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => continue,
             Ok(Err(error)) => {
                 warn!(project = %root.display(), error = %chain(&error), "rows not looked after");
             }
             Err(_) => warn!(project = %root.display(), "its database takes long; others go on"),
         }
+        is_done = false;
     }
+    is_done
 }
 
 /// Puts back rows of what runs, and tells of those that somebody else has closed.

@@ -19,7 +19,7 @@ use super::vitals::{Held, Place};
 /// A shim answers within milliseconds; a stopped one (SIGSTOP) never does.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// As often as a silent one is asked.
+/// As often as one is asked that prints without pause.
 const ASK_EVERY: Duration = Duration::from_secs(5);
 
 /// Between attempts to reach a shim.

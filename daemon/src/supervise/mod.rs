@@ -14,6 +14,7 @@
 
 mod admit;
 mod again;
+mod audience;
 mod behind;
 mod budget;
 mod dependency;
@@ -53,10 +54,12 @@ mod turns;
 mod unknown;
 mod vitals;
 mod waiting;
+mod wakes;
 mod withdraw;
 mod work;
 mod zone;
 
+pub use audience::Onlooker;
 pub use behind::{Behind, Standings};
 pub use budget::Budgets;
 pub use ends::{EndedRun, Ends};

@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use steroids_shim::paths::InvDir;
 use steroids_shim::spec::Spec;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info_span, warn};
 
 use super::admit::Outlived;
+use super::audience::Audience;
 use super::budget::Told;
 use super::ends::{EndedRun, KEPT};
 use super::floors::Floors;
@@ -75,6 +76,9 @@ pub(super) struct Inner {
     pub(super) at_upkeep: AtUpkeep,
     // Grows whenever a job has published something.
     beats: watch::Sender<u64>,
+    pub(super) audience: Audience,
+    /// Told whenever there is a job more.
+    pub(super) more_jobs: Notify,
 }
 
 /// A place among the running; given back when dropped.
@@ -166,8 +170,9 @@ impl Entry {
             model: Arc::from(spec.model.as_str()),
             budget: spec.budget,
         });
-        // What it runs in is looked after from now on, whatever the job itself comes to.
         inner.beat();
+        // What it runs in is looked after from now on, whatever the job itself comes to.
+        inner.more_jobs.notify_one();
         let job = Job {
             id,
             _secrets: inner.settings().secrets.know(redactor.clone()),
@@ -238,6 +243,8 @@ impl Supervisor {
                 ends: broadcast::Sender::new(KEPT),
                 at_upkeep: AtUpkeep::default(),
                 beats: watch::Sender::new(0),
+                audience: Audience::default(),
+                more_jobs: Notify::new(),
             }),
         }
     }

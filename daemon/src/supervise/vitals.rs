@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::Supervisor;
+use super::audience::Onlooker;
 use super::job::{JobHandle, Progress};
 use crate::domain::queue::Waits;
 use crate::domain::{InvocationId, Live};
@@ -121,6 +122,12 @@ impl Supervisor {
             },
         });
         running.chain(waiting).collect()
+    }
+
+    /// As long as the answer is held, what they use is asked for each few seconds; otherwise less often
+    /// the longer they are silent.
+    pub fn look_on(&self) -> Onlooker {
+        self.inner.audience.join()
     }
 
     /// Grows when one of them is doing otherwise than before.

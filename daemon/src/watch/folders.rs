@@ -7,6 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use inotify::{Inotify, WatchDescriptor, WatchMask, Watches};
 
+use super::Kind;
+
+/// A folder, and what of it somebody waits for.
+type Key = (PathBuf, Kind);
+
 /// All watched folders; a cheap handle.
 #[derive(Debug, Clone)]
 pub(super) struct Folders {
@@ -17,17 +22,17 @@ pub(super) struct Folders {
 struct Table {
     // None where there is no inotify to be had.
     watches: Option<Watches>,
-    folders: HashMap<PathBuf, Weak<Folder>>,
-    // Two paths may lead to one folder, which has one descriptor.
-    watched: HashMap<WatchDescriptor, Vec<PathBuf>>,
+    folders: HashMap<Key, Weak<Folder>>,
+    // Two paths may lead to one folder, which has one descriptor, and so have both kinds.
+    watched: HashMap<WatchDescriptor, Vec<Key>>,
     // The same the other way round: whoever waits asks each time.
-    descriptors: HashMap<PathBuf, WatchDescriptor>,
+    descriptors: HashMap<Key, WatchDescriptor>,
 }
 
 /// One folder somebody waits for; the watch goes when the last of them does.
 #[derive(Debug)]
 pub(super) struct Folder {
-    path: PathBuf,
+    key: Key,
     folders: Folders,
 }
 
@@ -51,39 +56,95 @@ impl Folders {
     }
 
     /// Watches a folder, if that can be done.
-    pub(super) fn watch(&self, path: &Path) -> Arc<Folder> {
+    pub(super) fn watch(&self, path: &Path, kind: Kind) -> Arc<Folder> {
+        let key = (path.to_owned(), kind);
         let mut table = self.table();
-        if let Some(folder) = table.folders.get(path).and_then(Weak::upgrade) {
+        if let Some(folder) = table.folders.get(&key).and_then(Weak::upgrade) {
             return folder;
         }
         let folder = Arc::new(Folder {
-            path: path.to_owned(),
+            key: key.clone(),
             folders: self.clone(),
         });
-        table
-            .folders
-            .insert(path.to_owned(), Arc::downgrade(&folder));
-        table.add(path);
+        table.folders.insert(key.clone(), Arc::downgrade(&folder));
+        drop(table);
+        self.add(&key);
         folder
     }
 
     /// The paths under which a descriptor's folder is known.
     pub(super) fn paths(&self, watch: &WatchDescriptor) -> Vec<PathBuf> {
-        self.table().watched.get(watch).cloned().unwrap_or_default()
+        let table = self.table();
+        let keys = table.watched.get(watch).into_iter().flatten();
+        let mut paths: Vec<_> = keys.map(|(path, _)| path.clone()).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        paths
     }
 
     /// The folder is gone, or no longer where it was: what its descriptor tells is of no use.
     pub(super) fn forget(&self, watch: &WatchDescriptor) {
         let mut table = self.table();
-        if let Some(paths) = table.watched.remove(watch) {
-            for path in paths {
+        if let Some(keys) = table.watched.remove(watch) {
+            for key in keys {
                 // Another folder may stand there, and be watched, by now.
-                if table.descriptors.get(&path) == Some(watch) {
-                    table.descriptors.remove(&path);
+                if table.descriptors.get(&key) == Some(watch) {
+                    table.descriptors.remove(&key);
                 }
             }
             table.unwatch(watch.clone());
         }
+    }
+
+    /// Looks at each again, as after events were lost: another folder may stand there.
+    pub(super) fn rearm_all(&self) {
+        let keys: Vec<_> = self.table().folders.keys().cloned().collect();
+        keys.iter().for_each(|key| self.add(key));
+    }
+
+    /// Nobody reads events any more: nothing is watched, nor will be.
+    pub(super) fn give_up(&self) {
+        let mut table = self.table();
+        table.watches = None;
+        table.watched.clear();
+        table.descriptors.clear();
+    }
+
+    /// What was watched below a path is there no more, whatever stands in its place.
+    pub(super) fn forget_below(&self, path: &Path) {
+        let table = self.table();
+        let below = table.descriptors.iter();
+        let below = below.filter(|((folder, _), _)| folder.starts_with(path));
+        let below: Vec<_> = below.map(|(_, watch)| watch.clone()).collect();
+        drop(table);
+        for watch in below {
+            self.forget(&watch);
+        }
+    }
+
+    // Asks the folder's disk, which may hang: so never under the lock, for which others wait.
+    fn add(&self, key: &Key) {
+        let Some(mut watches) = self.table().watches.clone() else {
+            return;
+        };
+        let names = WatchMask::CREATE
+            | WatchMask::DELETE
+            | WatchMask::MOVED_TO
+            | WatchMask::MOVED_FROM
+            | WatchMask::DELETE_SELF
+            | WatchMask::MOVE_SELF;
+        let wanted = match key.1 {
+            Kind::All => names | WatchMask::MODIFY,
+            Kind::Names => names,
+            Kind::Itself => WatchMask::DELETE_SELF | WatchMask::MOVE_SELF,
+        };
+        // Beside what the other kinds want. What one wanted stays wanted until all are gone.
+        let how = WatchMask::MASK_ADD
+            | WatchMask::ONLYDIR
+            | WatchMask::DONT_FOLLOW
+            | WatchMask::EXCL_UNLINK;
+        let added = watches.add(&key.0, wanted | how);
+        self.table().noted(key, added);
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -95,14 +156,17 @@ impl Folders {
 
 impl Folder {
     pub(super) fn is_watched(&self) -> bool {
-        self.folders.table().has(&self.path)
+        self.folders.table().has(&self.key)
     }
 
     pub(super) fn rearm(&self) {
-        let mut table = self.folders.table();
-        if !table.has(&self.path) {
-            table.add(&self.path);
+        if !self.is_watched() {
+            self.folders.add(&self.key);
         }
+    }
+
+    pub(super) fn verify(&self) {
+        self.folders.add(&self.key);
     }
 }
 
@@ -111,11 +175,11 @@ impl Drop for Folder {
         let mut table = self.folders.table();
         if table
             .folders
-            .get(&self.path)
+            .get(&self.key)
             .is_some_and(|folder| folder.strong_count() == 0)
         {
-            table.folders.remove(&self.path);
-            table.remove(&self.path);
+            table.folders.remove(&self.key);
+            table.remove(&self.key);
         }
     }
 }
@@ -123,45 +187,45 @@ impl Drop for Folder {
 // === impl Table ===
 
 impl Table {
-    fn has(&self, path: &Path) -> bool {
-        self.descriptors.contains_key(path)
+    fn has(&self, key: &Key) -> bool {
+        self.descriptors.contains_key(key)
     }
 
-    fn add(&mut self, path: &Path) {
-        let Some(watches) = &mut self.watches else {
-            return;
-        };
-        let mask = WatchMask::MODIFY
-            | WatchMask::CREATE
-            | WatchMask::DELETE
-            | WatchMask::MOVED_TO
-            | WatchMask::MOVED_FROM
-            | WatchMask::DELETE_SELF
-            | WatchMask::MOVE_SELF
-            | WatchMask::ONLYDIR
-            | WatchMask::DONT_FOLLOW
-            | WatchMask::EXCL_UNLINK;
-        match watches.add(path, mask) {
-            Ok(watch) => {
-                self.descriptors.insert(path.to_owned(), watch.clone());
-                self.watched.entry(watch).or_default().push(path.to_owned());
+    fn noted(&mut self, key: &Key, added: io::Result<WatchDescriptor>) {
+        let folder = self.folders.get(key);
+        let is_wanted = folder.is_some_and(|folder| folder.strong_count() > 0);
+        match added {
+            Ok(watch) if self.descriptors.get(key) == Some(&watch) => {}
+            // Its last waiter has left meanwhile.
+            Ok(watch) if !is_wanted => {
+                if !self.watched.contains_key(&watch) {
+                    self.unwatch(watch);
+                }
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Ok(watch) => {
+                self.remove(key);
+                self.descriptors.insert(key.clone(), watch.clone());
+                self.watched.entry(watch).or_default().push(key.clone());
+            }
             Err(error) => {
-                tracing::debug!(path = %path.display(), %error, "folder not watched, but polled");
+                if error.kind() != io::ErrorKind::NotFound {
+                    let path = key.0.display();
+                    tracing::debug!(%path, %error, "folder not watched, but polled");
+                }
+                self.remove(key);
             }
         }
     }
 
-    fn remove(&mut self, path: &Path) {
-        let Some(watch) = self.descriptors.remove(path) else {
+    fn remove(&mut self, key: &Key) {
+        let Some(watch) = self.descriptors.remove(key) else {
             return;
         };
-        let Some(paths) = self.watched.get_mut(&watch) else {
+        let Some(keys) = self.watched.get_mut(&watch) else {
             return;
         };
-        paths.retain(|known| known != path);
-        if !paths.is_empty() {
+        keys.retain(|known| known != key);
+        if !keys.is_empty() {
             return;
         }
         self.watched.remove(&watch);

@@ -4,11 +4,16 @@
 //! watched with inotify. A [`Hint`] is one waiter's view of one path: any number of hints before
 //! it looks again are one. Knows paths, not meanings.
 //!
+//! There are two kinds. Most hints come with everything that happens to a file; those of
+//! [`Hints::name`] only when the file is made, replaced, moved or removed, so that a log which this
+//! process appends to all the time wakes nobody who only wants to know that it is still the log.
+//!
 //! A watch can fail (too many of them, folder gone) and events can be lost (queue overflow, which
 //! pokes everybody). So a waiter always has a safety poll behind the hint, for which
 //! [`Hint::wait`] serves; [`Hint::is_watched`] says whether it may be a slow one.
 
 mod folders;
+mod pace;
 mod watcher;
 
 use std::collections::HashMap;
@@ -19,6 +24,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use folders::Folders;
+pub use pace::Pace;
 pub use watcher::Watcher;
 
 /// Gives and takes hints; a cheap handle.
@@ -30,14 +36,33 @@ pub struct Hints {
 #[derive(Debug)]
 struct Shared {
     // Held for a look-up at a time, never while waiting.
-    entries: Mutex<HashMap<PathBuf, Weak<Entry>>>,
+    entries: Mutex<Entries>,
     folders: Folders,
+}
+
+/// What somebody waits for, by kind.
+#[derive(Debug, Default)]
+struct Entries {
+    all: HashMap<PathBuf, Weak<Entry>>,
+    names: HashMap<PathBuf, Weak<Entry>>,
+}
+
+/// What a waiter wants to hear of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    /// Whatever happens.
+    All,
+    /// What happens to names, not to what the files hold.
+    Names,
+    /// That the folder itself goes, or is moved.
+    Itself,
 }
 
 /// One path that somebody waits for.
 #[derive(Debug)]
 struct Entry {
     path: PathBuf,
+    kind: Kind,
     changed: watch::Sender<()>,
     shared: Weak<Shared>,
 }
@@ -47,7 +72,7 @@ struct Entry {
 pub struct Hint {
     changed: watch::Receiver<()>,
     folder: Option<Arc<folders::Folder>>,
-    _entry: Arc<Entry>,
+    entry: Arc<Entry>,
 }
 
 impl Hints {
@@ -69,21 +94,33 @@ impl Hints {
 
     /// A hint that only [`poke`](Hints::poke) gives.
     pub fn local(&self, path: &Path) -> Hint {
-        self.hint(path, None)
+        self.hint(path, Kind::All, None)
     }
 
     /// A hint for a file that others write, make, replace or remove; it need not exist, its
     /// folder should. Pokes count too.
     pub fn file(&self, path: &Path) -> Hint {
-        let folder = path
-            .parent()
-            .map(|folder| self.shared.folders.watch(folder));
-        self.hint(path, folder)
+        let folder = self.parent(path, Kind::All);
+        self.hint(path, Kind::All, folder)
+    }
+
+    /// A hint for a file being made, replaced, moved or removed; what is written to it is none, and
+    /// a poke neither. [`Hint::doubt`] counts.
+    pub fn name(&self, path: &Path) -> Hint {
+        let folder = self.parent(path, Kind::Names);
+        self.hint(path, Kind::Names, folder)
     }
 
     /// A hint for whatever happens to the files of a folder (not below it).
     pub fn folder(&self, path: &Path) -> Hint {
-        self.hint(path, Some(self.shared.folders.watch(path)))
+        let folder = self.shared.folders.watch(path, Kind::All);
+        self.hint(path, Kind::All, Some(folder))
+    }
+
+    /// A hint for a folder itself being moved or removed, whatever happens in it.
+    pub fn itself(&self, path: &Path) -> Hint {
+        let folder = self.shared.folders.watch(path, Kind::Itself);
+        self.hint(path, Kind::Names, Some(folder))
     }
 
     /// Hints to all who wait for the path.
@@ -96,25 +133,32 @@ impl Hints {
         self.shared.poke_all();
     }
 
-    fn hint(&self, path: &Path, folder: Option<Arc<folders::Folder>>) -> Hint {
+    fn parent(&self, path: &Path, kind: Kind) -> Option<Arc<folders::Folder>> {
+        path.parent()
+            .map(|folder| self.shared.folders.watch(folder, kind))
+    }
+
+    fn hint(&self, path: &Path, kind: Kind, folder: Option<Arc<folders::Folder>>) -> Hint {
         let mut entries = self.shared.entries();
-        let entry = entries
+        let entries_of_kind = entries.of(kind);
+        let entry = entries_of_kind
             .get(path)
             .and_then(Weak::upgrade)
             .unwrap_or_else(|| {
                 let entry = Arc::new(Entry {
                     path: path.to_owned(),
+                    kind,
                     changed: watch::Sender::new(()),
                     shared: Arc::downgrade(&self.shared),
                 });
-                entries.insert(path.to_owned(), Arc::downgrade(&entry));
+                entries_of_kind.insert(path.to_owned(), Arc::downgrade(&entry));
                 entry
             });
         drop(entries);
         Hint {
             changed: entry.changed.subscribe(),
             folder,
-            _entry: entry,
+            entry,
         }
     }
 }
@@ -153,6 +197,12 @@ impl Hint {
         changed
     }
 
+    /// Hints to all others who wait for the same: what stands there is not what it was.
+    pub fn doubt(&mut self) {
+        self.entry.changed.send_replace(());
+        self.changed.mark_unchanged();
+    }
+
     /// False if nothing but pokes can come: the waiter must poll.
     pub fn is_watched(&self) -> bool {
         self.folder
@@ -167,17 +217,33 @@ impl Hint {
             folder.rearm();
         }
     }
+
+    /// Watches the folder that has the path now: of one that was deleted nothing is told while anybody
+    /// has it open. Asks its disk, and so may block.
+    pub fn verify(&self) {
+        if let Some(folder) = &self.folder {
+            folder.verify();
+        }
+    }
 }
 
 // === impl Shared ===
 
 impl Shared {
-    fn entries(&self) -> MutexGuard<'_, HashMap<PathBuf, Weak<Entry>>> {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn poke(&self, path: &Path) {
-        let entry = self.entries().get(path).and_then(Weak::upgrade);
+        self.poke_one(path, Kind::All);
+    }
+
+    fn doubt(&self, path: &Path) {
+        self.poke_one(path, Kind::Names);
+    }
+
+    fn poke_one(&self, path: &Path, kind: Kind) {
+        let entry = self.entries().of(kind).get(path).and_then(Weak::upgrade);
         if let Some(entry) = entry {
             entry.changed.send_replace(());
         }
@@ -187,19 +253,31 @@ impl Shared {
         self.poke_those(|_| true);
     }
 
-    // The folder and the files in it.
+    // The path, and whatever somebody waits for below it.
     fn poke_below(&self, folder: &Path) {
-        self.poke_those(|path| path == folder || path.parent() == Some(folder));
+        self.poke_those(|path| path.starts_with(folder));
     }
 
     fn poke_those(&self, which: impl Fn(&Path) -> bool) {
         let entries = self.entries();
-        let those = entries.iter().filter(|(path, _)| which(path));
+        let those = entries.names.iter().chain(&entries.all);
+        let those = those.filter(|(path, _)| which(path));
         // Collected, as the last reference to an entry must not be dropped under the lock.
         let those: Vec<_> = those.filter_map(|(_, entry)| entry.upgrade()).collect();
         drop(entries);
         for entry in those {
             entry.changed.send_replace(());
+        }
+    }
+}
+
+// === impl Entries ===
+
+impl Entries {
+    fn of(&mut self, kind: Kind) -> &mut HashMap<PathBuf, Weak<Entry>> {
+        match kind {
+            Kind::All => &mut self.all,
+            Kind::Names | Kind::Itself => &mut self.names,
         }
     }
 }
@@ -212,6 +290,7 @@ impl Drop for Entry {
             return;
         };
         let mut entries = shared.entries();
+        let entries = entries.of(self.kind);
         // Another may have been made for the path since this one's last hint was dropped.
         if entries
             .get(&self.path)

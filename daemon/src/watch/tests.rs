@@ -47,7 +47,8 @@ async fn every_waiter_of_a_path_is_hinted_and_nothing_is_left_of_it() {
     hints.poke(path);
     assert!(two.take());
     drop(two);
-    assert!(hints.shared.entries().is_empty());
+    let entries = hints.shared.entries();
+    assert!(entries.all.is_empty() && entries.names.is_empty());
 }
 
 #[tokio::test]
@@ -75,6 +76,57 @@ async fn a_file_hints_when_it_is_made_written_replaced_and_removed() {
 }
 
 #[tokio::test]
+async fn a_name_hints_when_its_file_is_another_and_not_when_it_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("1.log");
+    let hints = hints();
+    let mut name = hints.name(&path);
+    // Of both kinds in one folder each gets its own.
+    let mut file = hints.file(&dir.path().join("2.log"));
+    assert!(name.is_watched());
+    let steps: [&dyn Fn(); 4] = [
+        &|| fs::write(&path, "a").unwrap(),
+        &|| {
+            fs::write(dir.path().join("new"), "b").unwrap();
+            fs::rename(dir.path().join("new"), &path).unwrap();
+        },
+        &|| fs::rename(&path, dir.path().join("old")).unwrap(),
+        &|| fs::write(&path, "c").unwrap(),
+    ];
+    for step in steps {
+        step();
+        assert!(name.wait(PATIENCE).await);
+    }
+    fs::write(&path, "cd").unwrap();
+    hints.poke(&path);
+    // What comes after it tells that it has been seen.
+    fs::write(dir.path().join("2.log"), "a").unwrap();
+    assert!(file.wait(PATIENCE).await);
+    assert!(!name.take());
+    let mut other = hints.name(&path);
+    other.doubt();
+    assert!(name.take() && !other.take());
+}
+
+#[tokio::test]
+async fn a_folder_that_is_moved_away_hints_to_all_below_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let above = dir.path().join(".steroids");
+    let folder = above.join("invocations");
+    fs::create_dir_all(&folder).unwrap();
+    let hints = hints();
+    let _above = hints.folder(&above);
+    let mut name = hints.name(&folder.join("1.log"));
+    fs::rename(&folder, above.join("elsewhere")).unwrap();
+    assert!(name.wait(PATIENCE).await);
+    fs::create_dir(&folder).unwrap();
+    assert!(name.wait(PATIENCE).await);
+    name.rearm();
+    fs::rename(&above, dir.path().join("away")).unwrap();
+    assert!(name.wait(PATIENCE).await);
+}
+
+#[tokio::test]
 async fn a_folder_that_went_is_watched_again_once_it_is_back() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("invocations");
@@ -93,6 +145,56 @@ async fn a_folder_that_went_is_watched_again_once_it_is_back() {
     hint.rearm();
     fs::write(&path, "a").unwrap();
     assert!(hint.wait(PATIENCE).await);
+}
+
+#[tokio::test]
+async fn a_deleted_folder_that_somebody_has_open_is_watched_again_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join(".steroids");
+    fs::create_dir(&folder).unwrap();
+    let hints = hints();
+    let mut hint = hints.folder(&folder);
+    // Its end is told only once this is closed.
+    let _open = fs::File::open(&folder).unwrap();
+    fs::remove_dir(&folder).unwrap();
+    fs::create_dir(&folder).unwrap();
+    hint.verify();
+    hint.take();
+    fs::write(folder.join("steroids.db"), "a").unwrap();
+    assert!(hint.wait(PATIENCE).await);
+    fs::remove_dir_all(&folder).unwrap();
+    hint.verify();
+    assert!(!hint.is_watched());
+}
+
+#[tokio::test]
+async fn a_folder_that_is_moved_is_told_of_and_nothing_that_happens_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("app");
+    let below = root.join(".steroids");
+    fs::create_dir_all(&below).unwrap();
+    let hints = hints();
+    let mut itself = hints.itself(&root);
+    let mut database = hints.folder(&below);
+    fs::write(root.join("main.rs"), "a").unwrap();
+    fs::write(below.join("steroids.db"), "a").unwrap();
+    assert!(database.wait(PATIENCE).await);
+    assert!(!itself.take());
+    database.take();
+    fs::rename(&root, dir.path().join("away")).unwrap();
+    assert!(itself.wait(PATIENCE).await);
+    assert!(database.wait(PATIENCE).await && !database.is_watched());
+}
+
+#[tokio::test]
+async fn once_events_are_read_no_more_nothing_counts_as_watched() {
+    let dir = tempfile::tempdir().unwrap();
+    let (hints, _watcher) = Hints::new();
+    let mut hint = hints.file(&dir.path().join("1.log"));
+    assert!(hint.is_watched());
+    hints.shared.folders.give_up();
+    hint.rearm();
+    assert!(!hint.is_watched() && !hint.take());
 }
 
 #[tokio::test]

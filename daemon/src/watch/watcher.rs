@@ -1,6 +1,7 @@
 //! The task that turns inotify's events into hints.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use inotify::{Event, EventMask, Inotify};
@@ -11,6 +12,12 @@ use super::Shared;
 
 /// Room for a few hundred events; what does not fit stays in the kernel's queue.
 const BUFFER: usize = 16 * 1024;
+
+/// As many fit whatever their names are. Where fewer were read, the queue was empty.
+const FIT: usize = BUFFER / LONGEST;
+
+/// An event whose name has 255 bytes and a NUL: `struct inotify_event` of inotify(7).
+const LONGEST: usize = 16 + 256;
 
 /// Reads events for as long as it runs; run it as a task.
 #[derive(Debug)]
@@ -31,8 +38,10 @@ impl Watcher {
             return;
         };
         if let Err(error) = read_all(&self.shared, inotify).await {
-            tracing::error!(%error, "inotify failed; foreign files are polled");
+            tracing::error!(%error, "inotify failed; files are polled");
         }
+        self.shared.folders.give_up();
+        self.shared.poke_all();
     }
 }
 
@@ -46,7 +55,12 @@ async fn read_all(shared: &Shared, inotify: Inotify) -> io::Result<()> {
     loop {
         let mut ready = source.readable_mut().await?;
         match ready.get_inner_mut().read_events(&mut buffer) {
-            Ok(events) => events.for_each(|event| hint(shared, &event)),
+            Ok(events) => {
+                let count = events.inspect(|event| hint(shared, event)).count();
+                if count < FIT {
+                    ready.clear_ready();
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
@@ -57,6 +71,7 @@ async fn read_all(shared: &Shared, inotify: Inotify) -> io::Result<()> {
 fn hint(shared: &Shared, event: &Event<&std::ffi::OsStr>) {
     if event.mask.contains(EventMask::Q_OVERFLOW) {
         tracing::debug!("inotify queue overflowed; all are hinted");
+        shared.folders.rearm_all();
         return shared.poke_all();
     }
     let folders = shared.folders.paths(&event.wd);
@@ -64,12 +79,28 @@ fn hint(shared: &Shared, event: &Event<&std::ffi::OsStr>) {
     if event.mask.intersects(gone) {
         // Whoever waits for a file in it looks for itself; its safety poll watches the new one.
         shared.folders.forget(&event.wd);
-        return folders.iter().for_each(|folder| shared.poke_below(folder));
+        return folders.iter().for_each(|folder| gone_below(shared, folder));
     }
+    let is_of_names = !event.mask.contains(EventMask::MODIFY);
     for folder in folders {
         if let Some(name) = event.name {
-            shared.poke(&folder.join(name));
+            let path = folder.join(name);
+            if is_of_names && event.mask.contains(EventMask::ISDIR) {
+                gone_below(shared, &path);
+            } else {
+                // Before the other: who waits for that asks whether there was this.
+                if is_of_names {
+                    shared.doubt(&path);
+                }
+                shared.poke(&path);
+            }
         }
         shared.poke(&folder);
     }
+}
+
+/// With a folder goes whatever is below it.
+fn gone_below(shared: &Shared, folder: &Path) {
+    shared.folders.forget_below(folder);
+    shared.poke_below(folder);
 }

@@ -105,6 +105,7 @@ pub(super) const FAULTS: &[Fault] = &[
         tests: &[
             "faults::database::replaced::a_database_deleted_by_its_agent_is_back_with_its_rows_and_no_restart",
             "faults::database::replaced::a_database_deleted_alone_is_back_with_its_rows",
+            "faults::database::replaced::a_database_deleted_time_and_again_is_back_though_nobody_asks",
         ],
     },
     Fault {

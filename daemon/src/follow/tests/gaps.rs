@@ -126,6 +126,58 @@ async fn a_log_deleted_cut_or_overwritten_in_place_is_not_taken_for_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn another_file_with_the_name_of_a_log_is_noticed_without_a_poll() {
+    let (hints, watcher) = Hints::new();
+    tokio::spawn(watcher.run());
+    let project = project_with(&hints);
+    project.ours(1);
+    project.write(1, &lines(0..2));
+    let mut follower = project.follow(ONE, "").await;
+    some(&mut follower, 2).await;
+    let mut job = hints.name(&project.path(1));
+    fs::write(project.path(2), "garbage\n").unwrap();
+    fs::rename(project.path(2), project.path(1)).unwrap();
+    // Time passes only where nothing else does.
+    let before = Instant::now();
+    assert_eq!(reasons(&next(&mut follower).await.unwrap()).len(), 1);
+    assert_eq!(before.elapsed(), Duration::ZERO);
+    assert!(job.take(), "whoever can write it anew hears of it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_finds_a_log_spoiled_says_so() {
+    let project = project();
+    project.ours(1);
+    project.write(1, &lines(0..2));
+    let mut follower = project.follow(ONE, "").await;
+    some(&mut follower, 2).await;
+    let mut job = project.hints.name(&project.path(1));
+    fs::write(project.path(1), "garbage\n").unwrap();
+    assert_eq!(reasons(&next(&mut follower).await.unwrap()).len(), 1);
+    assert!(job.take());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_is_silent_is_looked_at_less_often_and_as_before_once_it_is_not() {
+    let (hints, watcher) = Hints::new();
+    tokio::spawn(watcher.run());
+    let project = project_with(&hints);
+    project.ours(1);
+    project.write(1, &lines(0..1));
+    let mut follower = project.follow(ONE, "").await;
+    some(&mut follower, 1).await;
+    let silence = tokio::time::timeout(Duration::from_secs(600), follower.next()).await;
+    assert!(silence.is_err(), "{silence:?}");
+    assert_eq!(follower.pace.wait(), SILENT_POLL);
+    project.write(1, &lines(1..2));
+    some(&mut follower, 1).await;
+    fs::write(project.path(1), "garbage\n").unwrap();
+    let before = Instant::now();
+    assert_eq!(reasons(&next(&mut follower).await.unwrap()).len(), 1);
+    assert!(before.elapsed() <= OWN_POLL + Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_somebody_wrote_into_our_log_is_not_sent_before_its_rebuild() {
     let harms: [&dyn Fn(&Rows); 3] = [
         &|project| project.write(1, "garbage\n"),

@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use steroids_proto::v1;
 use steroids_tests::faults::held;
 use steroids_tests::{Ctl, Daemon, Home, Puppet, eventually, old_database, processes, rpc};
@@ -132,6 +132,39 @@ async fn a_database_deleted_alone_is_back_with_its_rows() {
     scene.ends_well().await;
     let seen = format!("only the file deleted: back after {seconds:.1} s");
     held(163, seen);
+}
+
+#[tokio::test]
+async fn a_database_deleted_time_and_again_is_back_though_nobody_asks() {
+    let mut scene = Scene::new().await;
+    let steroids = scene.ctl.folder().join(".steroids");
+    let mut seen = Vec::new();
+    // The first time looks come often by themselves; later ones the kernel has to tell of, and it must
+    // be the folder that stands there which it is asked about.
+    for _ in 0..3 {
+        eventually("all of it to be gone", async || {
+            fs::remove_dir_all(&steroids).ok()
+        })
+        .await;
+        let begun = Instant::now();
+        eventually("both rows to be back", async || {
+            (rows_in(&scene.db()) == Some(2)).then_some(())
+        })
+        .await;
+        seen.push(format!("{:.1} s", begun.elapsed().as_secs_f64()));
+    }
+    scene.ends_well().await;
+    held(
+        163,
+        format!("deleted three times: back after {}", seen.join(", ")),
+    );
+}
+
+/// Without a word to the daemon.
+fn rows_in(db: &Path) -> Option<i64> {
+    let db = Connection::open_with_flags(db, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
+    let count = "SELECT count(*) FROM task_invocations";
+    db.query_row(count, [], |row| row.get(0)).ok()
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@
 //! kernel backlog ──accept, peer?──> lobby ──first words, free slot?──> served ──closed──> slot free
 //! ```
 
+mod socket;
+
 use std::collections::VecDeque;
 use std::future::Future as _;
 use std::io;
@@ -25,6 +27,7 @@ use tokio_util::sync::{PollSemaphore, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 use tracing::{debug, warn};
 
+use self::socket::Socket;
 use super::peer::Peer;
 
 /// The first words of HTTP/2. Whoever begins otherwise is served, too: to be told so.
@@ -270,31 +273,36 @@ impl Stream for Incoming {
             this.slot = ready!(this.slots.poll_acquire(cx));
         }
         let visitor = this.lobby.remove(at);
-        Poll::Ready(
-            visitor
-                .zip(this.slot.take())
-                .map(|(visitor, slot)| Ok(Connection::new(visitor.stream, slot))),
-        )
+        let entered = visitor.zip(this.slot.take());
+        match entered.map(|(visitor, slot)| Connection::new(visitor.stream, slot)) {
+            Some(Ok(connection)) => Poll::Ready(Some(Ok(connection))),
+            Some(Err(error)) => {
+                warn!(%error, "a connection could not be served");
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            None => Poll::Ready(None),
+        }
     }
 }
 
 /// A connection that is served, and the slot it takes.
 pub(crate) struct Connection {
-    stream: UnixStream,
+    socket: Socket,
     peer: Peer,
     cut_off: Pin<Box<WaitForCancellationFutureOwned>>,
     _slot: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    fn new(stream: UnixStream, slot: OwnedSemaphorePermit) -> Connection {
+    fn new(stream: UnixStream, slot: OwnedSemaphorePermit) -> io::Result<Connection> {
         let peer = Peer::default();
-        Connection {
-            stream,
+        Ok(Connection {
+            socket: Socket::new(stream)?,
             cut_off: Box::pin(peer.cut_off()),
             peer,
             _slot: slot,
-        }
+        })
     }
 }
 
@@ -315,7 +323,7 @@ impl AsyncRead for Connection {
         if self.cut_off.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        self.socket.poll_read(cx, buf)
     }
 }
 
@@ -325,7 +333,7 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        self.socket.poll_write(cx, &[io::IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -333,19 +341,19 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        self.socket.poll_write(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.socket.shut())
     }
 }
 

@@ -13,6 +13,7 @@ mod first;
 mod launcher;
 mod notify;
 mod reload;
+mod rest;
 mod rooms;
 mod sys;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! stands in them, how a shim is talked to, and how the processes of an invocation are found.
 
 pub mod cgroup;
+pub mod code;
 pub mod durable;
 pub mod exit;
 pub mod input;

@@ -37,8 +37,6 @@ const CONNECTIONS_WITHIN: Duration = Duration::from_millis(1500);
 const TASKS_WITHIN: Duration = Duration::from_millis(300);
 /// A last transaction, a checkpoint.
 const STORES_WITHIN: Duration = Duration::from_millis(1200);
-/// Streams that rest do so together; at most once in this time is memory given back.
-const EBB_SETTLES: Duration = Duration::from_millis(500);
 
 /// There is nothing to start invocations with.
 #[derive(Debug, thiserror::Error)]
@@ -214,8 +212,8 @@ impl Rooms {
             connections: config.max_connections,
             streams: config.max_streams,
         };
-        let ebb = give_back_at_ebb(self.service.clone());
-        self.tasks.spawn(until(self.let_go.clone(), ebb));
+        let rest = super::rest::give_back(self.service.clone());
+        self.tasks.spawn(until(self.let_go.clone(), rest));
         let serving = self.service.clone().serve(listener, settings);
         tokio::spawn(serving.instrument(info_span!("server")))
     }
@@ -285,16 +283,6 @@ impl Rooms {
         if timeout(STORES_WITHIN, self.projects.close()).await.is_err() {
             warn!("databases were not closed in time");
         }
-    }
-}
-
-/// Gives memory back after each ebb; readers that come and go within a moment are one.
-async fn give_back_at_ebb(service: Service) {
-    loop {
-        service.ebb().await;
-        tokio::time::sleep(EBB_SETTLES).await;
-        // Nothing depends on it.
-        let _ = tokio::task::spawn_blocking(super::sys::give_back_memory).await;
     }
 }
 

@@ -100,8 +100,8 @@ fn write_records(files: &mut Files, queue: &Arc<Queue>) -> ExitRecord {
     let mut dirty = Dirty::now();
     let mut syncer = None;
     let mut used = Vec::new();
-    // Whether there is memory to give back once it is quiet.
-    let mut burst = false;
+    // Whether there is memory to give back once it is quiet: first what starting has taken.
+    let mut burst = true;
     let record = loop {
         // While a sync goes on, its end is what is waited for.
         let due = match is_at_work(&syncer) {

@@ -11,7 +11,14 @@ FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= provider spool recovery cursor config protocol
 
 # What ships, and what writes its manual, built without what only tests ask of the dependencies.
-SHIPPED := $(addprefix --package ,steroidsd steroids-shim steroidsctl steroids-gateway steroids-package) --bins
+SHIPPED := $(addprefix --package ,steroidsd steroidsctl steroids-gateway steroids-package) --bins
+SHIM    := --package steroids-shim --bin steroids-shim
+
+# There is a shim for each agent, for as long as that runs: with the parts of glibc it needs in it, it is
+# smaller and starts sooner. Only names of hosts and users want a shared glibc, and it looks up none.
+# Where no static one is installed (libc.a), it is linked as the others are.
+STATIC = $(shell echo 'int main(void) { return 0; }' | $(CC) -static-pie -x c -o /dev/null - 2>/dev/null && \
+	echo -C target-feature=+crt-static)
 
 # Rows and options of `make bench`; all rows without.
 BENCH ?=
@@ -33,6 +40,7 @@ run: ## try it: a demo project, one replayed agent run and one command, followed
 .PHONY: build
 build: ## release binaries in target/release
 	$(CARGO) build $(CARGOFLAGS) --release $(SHIPPED)
+	$(CARGO) rustc $(CARGOFLAGS) --release $(SHIM) -- $(STATIC)
 
 # Everything is built in one go, with one set of features: the end-to-end cases start the daemon,
 # the shim and the client, which cargo does not build for another package's tests.
@@ -142,6 +150,7 @@ ifeq ($(TARGET),$(HOST))
 	@tests/package/dist.sh target/release target/package $(TARGET)
 else
 	$(CARGO) build $(CARGOFLAGS) --release --target $(TARGET) $(SHIPPED)
+	$(CARGO) build $(CARGOFLAGS) --release --target $(TARGET) $(SHIM)
 	@tests/package/dist.sh target/$(TARGET)/release target/package $(TARGET)
 endif
 

@@ -14,7 +14,9 @@ const HEAD: &str = "\
 steroidsd, steroids-shim, steroidsctl and steroids-gateway are linked with the crates below, each under
 the licence that is named behind it; where there is a choice, the MIT licence was taken. Each text
 stands once, below all that it is of. SQLite (in libsqlite3-sys) is in the public domain. Rust's
-standard library is Copyright (c) The Rust Project Contributors, MIT OR Apache-2.0.
+standard library is Copyright (c) The Rust Project Contributors, MIT OR Apache-2.0. steroids-shim may
+hold parts of the GNU C Library (LGPL 2.1 or later): it can be linked with another one from the sources
+by `make build`.
 ";
 
 /// The texts that come with a crate.

@@ -1,5 +1,5 @@
-//! Becoming a process of its own: two forks away from the launcher, which waits for one line that
-//! says whether the invocation was taken over. In a unit of its own the service manager is told.
+//! Becoming a process of its own: a fork away from the one that was started, which waits for one line
+//! that says whether the invocation was taken over. In a unit of its own the service manager is told.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
@@ -92,6 +92,9 @@ pub(crate) fn detach(daemonize: bool) -> Result<Launch, Failure> {
 
 fn leave() -> io::Result<Launch> {
     let (answer, report) = pipe_with(PipeFlags::CLOEXEC)?;
+    // The shim is to be in a session whose leader it is not, so that it can never get a terminal. Who
+    // is started by a shell leads a group, and then no session; a daemon's child leads neither.
+    let leads = setsid().is_ok();
     match sys::fork()? {
         Side::Parent => {
             drop(report);
@@ -99,12 +102,12 @@ fn leave() -> io::Result<Launch> {
         }
         Side::Child => drop(answer),
     }
-    setsid()?;
-    if let Side::Parent = sys::fork()? {
-        // The process in between: its end makes the shim an orphan, in a session whose leader it
-        // is not, so that it can never get a terminal.
-        drop(report);
-        std::process::exit(0);
+    if !leads {
+        setsid()?;
+        if let Side::Parent = sys::fork()? {
+            drop(report);
+            std::process::exit(0);
+        }
     }
     let nothing = OpenOptions::new()
         .read(true)

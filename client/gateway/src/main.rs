@@ -25,11 +25,21 @@ fn main() -> ExitCode {
 }
 
 fn run_to_end(config: Config) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Runtime::new()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers())
+        .enable_all()
+        .build()?;
     let ended = runtime.block_on(run::until_signal(config));
     // Whoever still hangs in a system call is not waited for.
     runtime.shutdown_timeout(Duration::from_millis(300));
     ended
+}
+
+/// Threads of the runtime, as the daemon has them: what runs there is short, and the cores are the
+/// agents'; where several rest, whatever happens wakes more than one of them.
+fn workers() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (cores / 2).clamp(1, 4)
 }
 
 #[expect(clippy::print_stderr, reason = "last words, log or no log")]

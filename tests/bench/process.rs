@@ -1,13 +1,42 @@
 //! What the kernel counts for a process.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs;
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
-use steroids_tests::processes::Process;
+use steroids_tests::processes::{Process, thread_sleeps};
 
-pub(crate) use steroids_tests::processes::sleeps;
+/// How often the threads of a process go to sleep. A thread that ends takes its count along, so it has
+/// to be looked at meanwhile.
+pub(crate) struct Sleeps {
+    pid: i32,
+    known: HashMap<OsString, u64>,
+    count: u64,
+}
+
+impl Sleeps {
+    pub(crate) fn of(pid: i32) -> Sleeps {
+        Sleeps {
+            pid,
+            known: thread_sleeps(pid),
+            count: 0,
+        }
+    }
+
+    /// So many since it was made, but for the last ones of threads that have ended since the last look.
+    pub(crate) fn look(&mut self) -> u64 {
+        let now = thread_sleeps(self.pid);
+        for (thread, count) in &now {
+            let before = self.known.get(thread).copied().unwrap_or(0);
+            self.count += count.saturating_sub(before);
+        }
+        self.known = now;
+        self.count
+    }
+}
 
 /// The processor time of all its threads, ended ones too, to the nanosecond: /proc tells it in
 /// steps of 10 ms. Nothing if it is gone.

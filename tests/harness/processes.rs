@@ -1,7 +1,8 @@
 //! Processes that belong to a test's home: they name its folder in their arguments or environment,
 //! or carry the marker of one of its invocations. No other is ever touched.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -74,9 +75,16 @@ pub fn cpu(pid: i32) -> Option<Duration> {
 
 /// How often the threads of a process have gone to sleep by themselves, so far.
 pub fn sleeps(pid: i32) -> u64 {
+    thread_sleeps(pid).into_values().sum()
+}
+
+/// The same of each thread there is, by its name in `/proc`.
+pub fn thread_sleeps(pid: i32) -> HashMap<OsString, u64> {
     let threads = fs::read_dir(format!("/proc/{pid}/task"));
     let threads = threads.into_iter().flatten().flatten();
-    threads.map(|thread| sleeps_in(&thread.path())).sum()
+    threads
+        .map(|thread| (thread.file_name(), sleeps_in(&thread.path())))
+        .collect()
 }
 
 /// How often its first thread has.

@@ -9,15 +9,15 @@ use super::{Options, each, millis};
 use crate::figure::Figure;
 use crate::figure::Limit::Most;
 use crate::load::{Asked, Load};
-use crate::process::{cpu, private_dirty_kib, rss_kib, shim, sleeps};
+use crate::process::{Sleeps, cpu, private_dirty_kib, rss_kib, shim};
 use crate::scene::{Scene, Used};
 
 const VIEWERS: usize = 100;
 const AGENTS: usize = 100;
 const WATCHED: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_secs(1);
 
-/// Nothing tells when memory was given back and spools synced; two safety polls are longer than
-/// either.
+/// Nothing tells when memory was given back and spools synced; this is longer than either takes.
 const SETTLE: Duration = Duration::from_secs(10);
 
 /// What a daemon and a gateway showed.
@@ -72,17 +72,23 @@ async fn watched() -> Idle {
     load.ready().await;
     tokio::time::sleep(SETTLE).await;
     let (daemon, gateway) = (scene.daemon.pid(), scene.gateway.pid());
-    let slept = [sleeps(daemon), sleeps(gateway)];
+    let mut sleeps = [Sleeps::of(daemon), Sleeps::of(gateway)];
     let used = scene.used();
+    let until = tokio::time::Instant::now() + WATCHED;
     // The time is what is measured.
-    tokio::time::sleep(WATCHED).await;
+    while tokio::time::Instant::now() < until {
+        tokio::time::sleep(LOOK).await;
+        for it in &mut sleeps {
+            it.look();
+        }
+    }
     let used = scene.used().since(used);
-    let a_second =
-        |now: u64, before: u64| now.saturating_sub(before) as f64 / WATCHED.as_secs_f64();
+    let [wakes_daemon, wakes_gateway] =
+        sleeps.map(|mut it| it.look() as f64 / WATCHED.as_secs_f64());
     Idle {
         used,
-        wakes_daemon: a_second(sleeps(daemon), slept[0]),
-        wakes_gateway: a_second(sleeps(gateway), slept[1]),
+        wakes_daemon,
+        wakes_gateway,
         daemon_kib: rss_kib(daemon),
         gateway_kib: rss_kib(gateway),
     }

@@ -52,10 +52,10 @@ struct Growth {
 pub(crate) async fn replay(options: &Options) -> Vec<Figure> {
     let long = Long::new().await;
     let floor = long.floor().await;
-    // The first opens what the others find open.
-    long.replayed(1).await;
     let (mut replays, mut many, mut mute) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..options.repeats {
+        // Opens what the others find open, and brings back code that was given back at rest.
+        long.replayed(1).await;
         let before = long.scene.used();
         let alone = Growth::before(&long.scene);
         let ours = long.replayed(1).await;

@@ -127,21 +127,32 @@ async fn a_log_deleted_cut_or_overwritten_in_place_is_not_taken_for_the_same() {
 
 #[tokio::test(start_paused = true)]
 async fn another_file_with_the_name_of_a_log_is_noticed_without_a_poll() {
-    let (hints, watcher) = Hints::new();
-    tokio::spawn(watcher.run());
-    let project = project_with(&hints);
-    project.ours(1);
-    project.write(1, &lines(0..2));
-    let mut follower = project.follow(ONE, "").await;
-    some(&mut follower, 2).await;
-    let mut job = hints.name(&project.path(1));
-    fs::write(project.path(2), "garbage\n").unwrap();
-    fs::rename(project.path(2), project.path(1)).unwrap();
-    // Time passes only where nothing else does.
-    let before = Instant::now();
-    assert_eq!(reasons(&next(&mut follower).await.unwrap()).len(), 1);
-    assert_eq!(before.elapsed(), Duration::ZERO);
-    assert!(job.take(), "whoever can write it anew hears of it");
+    type Harm<'a> = &'a dyn Fn(&Path, &Path);
+    let harms: [Harm<'_>; 2] = [
+        &|path, other| fs::rename(other, path).unwrap(),
+        // What was opened is as whole as it was.
+        &|path, other| {
+            fs::rename(path, path.with_extension("old")).unwrap();
+            fs::rename(other, path).unwrap();
+        },
+    ];
+    for harm in harms {
+        let (hints, watcher) = Hints::new();
+        tokio::spawn(watcher.run());
+        let project = project_with(&hints);
+        project.ours(1);
+        project.write(1, &lines(0..2));
+        let mut follower = project.follow(ONE, "").await;
+        some(&mut follower, 2).await;
+        let mut job = hints.name(&project.path(1));
+        fs::write(project.path(2), "garbage\n").unwrap();
+        harm(&project.path(1), &project.path(2));
+        // Time passes only where nothing else does.
+        let before = Instant::now();
+        assert_eq!(reasons(&next(&mut follower).await.unwrap()).len(), 1);
+        assert_eq!(before.elapsed(), Duration::ZERO);
+        assert!(job.take(), "whoever can write it anew hears of it");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! How rarely something is looked at while nothing happens there.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -50,15 +51,25 @@ impl Pace {
 }
 
 fn next_on_grid(at: Instant) -> Instant {
-    static FIRST: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
-    let since = at.saturating_duration_since(*FIRST);
-    let over = since.as_nanos() % GRID.as_nanos();
-    let over = Duration::from_nanos(u64::try_from(over).unwrap_or(0));
-    if over.is_zero() {
-        at
-    } else {
-        at + (GRID - over)
+    static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
+    on_grid_of(*FIRST, at)
+}
+
+/// The first moment at or after `at` that is whole seconds from `first`, before it or after it.
+fn on_grid_of(first: Instant, at: Instant) -> Instant {
+    let Some(since) = at.checked_duration_since(first) else {
+        // A clock that tests have set.
+        return at + over(first.duration_since(at));
+    };
+    match over(since) {
+        Duration::ZERO => at,
+        over => at + (GRID - over),
     }
+}
+
+/// What is over whole seconds.
+fn over(time: Duration) -> Duration {
+    Duration::from_nanos(u64::from(time.subsec_nanos()))
 }
 
 #[cfg(test)]
@@ -87,5 +98,18 @@ mod tests {
         let dues = [1, 400, 1000].map(|ms| pace.due(first + Duration::from_millis(ms)));
         assert_eq!(dues, [first + 6 * SECOND; 3]);
         assert_eq!(pace.due(first), first + 5 * SECOND);
+    }
+
+    #[test]
+    fn the_grid_has_no_beginning() {
+        let first = Instant::now() + 10 * SECOND;
+        for at in [-2500, -2000, -1, 0, 1, 2000, 2500] {
+            let ms = Duration::from_millis(u64::from(i32::unsigned_abs(at)));
+            let at = if at < 0 { first - ms } else { first + ms };
+            let next = on_grid_of(first, at);
+            assert!(next >= at && next - at < SECOND);
+            let from_first = next.max(first) - next.min(first);
+            assert_eq!(from_first.subsec_nanos(), 0);
+        }
     }
 }

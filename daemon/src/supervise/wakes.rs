@@ -106,11 +106,12 @@ impl Wakes {
                 },
                 () = sleep_until(poll), if steroids_failpoint::check("job.poll").is_ok() => Event::Poll,
             };
+            // A look follows. After a hint, too, as that events were lost is one.
+            self.rearms = matches!(event, Event::Poll | Event::Hint);
             match &event {
                 Event::Poll => {
                     self.doubted = None;
                     self.looked = Instant::now();
-                    self.rearms = true;
                     self.pace.slow_down();
                 }
                 // It was asked how it is, and nothing has happened.

@@ -23,7 +23,7 @@ struct Table {
     // None where there is no inotify to be had.
     watches: Option<Watches>,
     folders: HashMap<Key, Weak<Folder>>,
-    // Two paths may lead to one folder, which has one descriptor, and so have both kinds.
+    // Two paths may lead to one folder, which has one descriptor, and so have all kinds.
     watched: HashMap<WatchDescriptor, Vec<Key>>,
     // The same the other way round: whoever waits asks each time.
     descriptors: HashMap<Key, WatchDescriptor>,
@@ -96,18 +96,20 @@ impl Folders {
         }
     }
 
-    /// Looks at each again, as after events were lost: another folder may stand there.
-    pub(super) fn rearm_all(&self) {
-        let keys: Vec<_> = self.table().folders.keys().cloned().collect();
-        keys.iter().for_each(|key| self.add(key));
+    /// Nothing counts as watched until it is watched again: events were lost, and another folder may stand
+    /// where one was. Asks no disk.
+    pub(super) fn forget_all(&self) {
+        let mut table = self.table();
+        table.descriptors.clear();
+        for watch in std::mem::take(&mut table.watched).into_keys() {
+            table.unwatch(watch);
+        }
     }
 
     /// Nobody reads events any more: nothing is watched, nor will be.
     pub(super) fn give_up(&self) {
-        let mut table = self.table();
-        table.watches = None;
-        table.watched.clear();
-        table.descriptors.clear();
+        self.forget_all();
+        self.table().watches = None;
     }
 
     /// What was watched below a path is there no more, whatever stands in its place.

@@ -4,12 +4,13 @@
 //! watched with inotify. A [`Hint`] is one waiter's view of one path: any number of hints before
 //! it looks again are one. Knows paths, not meanings.
 //!
-//! There are two kinds. Most hints come with everything that happens to a file; those of
+//! There are three kinds. Most hints come with everything that happens to a file; those of
 //! [`Hints::name`] only when the file is made, replaced, moved or removed, so that a log which this
-//! process appends to all the time wakes nobody who only wants to know that it is still the log.
+//! process appends to all the time wakes nobody who only wants to know that it is still the log; those of
+//! [`Hints::itself`] only when a folder is moved or removed.
 //!
 //! A watch can fail (too many of them, folder gone) and events can be lost (queue overflow, which
-//! pokes everybody). So a waiter always has a safety poll behind the hint, for which
+//! pokes everybody, and after which nothing counts as watched before its waiter watches it again). So a waiter always has a safety poll behind the hint, for which
 //! [`Hint::wait`] serves; [`Hint::is_watched`] says whether it may be a slow one.
 
 mod folders;

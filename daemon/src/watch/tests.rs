@@ -231,4 +231,10 @@ async fn after_the_queue_overflowed_everybody_is_hinted() {
     tokio::spawn(watcher.run());
     assert!(late.wait(PATIENCE).await);
     assert!(elsewhere.wait(PATIENCE).await);
+    // Where it was another folder may stand now, and nothing would tell.
+    assert!(!late.is_watched());
+    late.rearm();
+    late.take();
+    fs::write(dir.path().join("late"), "not lost").unwrap();
+    assert!(late.wait(PATIENCE).await);
 }

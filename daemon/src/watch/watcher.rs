@@ -71,7 +71,7 @@ async fn read_all(shared: &Shared, inotify: Inotify) -> io::Result<()> {
 fn hint(shared: &Shared, event: &Event<&std::ffi::OsStr>) {
     if event.mask.contains(EventMask::Q_OVERFLOW) {
         tracing::debug!("inotify queue overflowed; all are hinted");
-        shared.folders.rearm_all();
+        shared.folders.forget_all();
         return shared.poke_all();
     }
     let folders = shared.folders.paths(&event.wd);

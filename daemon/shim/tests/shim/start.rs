@@ -3,7 +3,8 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Stdio;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
 
 use steroids_shim::exit::{End, ExitRecord};
 use steroids_shim::lock;
@@ -145,9 +146,22 @@ fn a_stale_socket_is_replaced() {
 
 #[test]
 fn a_detached_shim_answers_when_it_has_taken_over_and_lives_on() {
+    lives_on(|_| {});
+}
+
+#[test]
+fn so_does_one_that_a_shell_made_the_leader_of_a_group() {
+    lives_on(|command| {
+        command.process_group(0);
+    });
+}
+
+fn lives_on(prepare: impl FnOnce(&mut Command)) {
     let case = Case::script("read line < $OUT/fifo; echo \"got $line\"");
     let mut fifo = case.fifo();
-    let output = case.command().arg("--daemonize").output().unwrap();
+    let mut command = case.command();
+    prepare(&mut command);
+    let output = command.arg("--daemonize").output().unwrap();
     assert!(output.status.success());
     assert!(lock::is_held(&case.dir.lock()).unwrap());
     let state = case.state();

@@ -5,11 +5,11 @@ use steroids_provider::activity::Level;
 use steroids_shim::exit::{End, ExitRecord};
 use steroids_shim::protocol::Message;
 use steroids_shim::spec::PROTOCOL;
-use steroids_shim::spool::{Control, LONGEST_PAYLOAD};
+use steroids_shim::spool::Control;
 use steroids_shim::tree::{Process, Tree};
 
 use super::clock::{Moment, mono_ms};
-use super::keeper::Keeper;
+use super::keeper::{Keeper, READ};
 use super::phase::Event;
 use crate::sys::{self, Ended};
 
@@ -24,7 +24,7 @@ const SETTLE_MS: u64 = 200;
 const LOOK_MS: u64 = 20;
 
 /// What is still read of a pipe when its writers have been killed: all that fits into one.
-pub(super) const LAST_READS: usize = 1024 * 1024 / LONGEST_PAYLOAD;
+pub(super) const LAST_READS: usize = 1024 * 1024 / READ;
 
 /// Left-over processes that are named; the rest is counted. A line has room for these.
 const NAMED: usize = 10;

@@ -17,9 +17,7 @@ use steroids_shim::exit::Reason;
 use steroids_shim::lock::Lock;
 use steroids_shim::protocol::Message;
 use steroids_shim::spec::Limits;
-use steroids_shim::spool::{
-    Control, LONGEST_PAYLOAD, PAYLOAD_OFFSET, append_control, append_output,
-};
+use steroids_shim::spool::{Control, PAYLOAD_OFFSET, append_control, append_output};
 
 use super::Prepared;
 use super::cgroup::Group;
@@ -35,6 +33,10 @@ use super::provider::Provider;
 use super::pulse::Pulse;
 use super::queue::{LIMIT, Progress, Queue};
 use crate::sys;
+
+/// Bytes of one read: what makes the call cheap beside them, and no more, as a shim whose agent floods
+/// it holds some of these.
+pub(super) const READ: usize = 16 * 1024;
 
 /// Reads of one pipe before others have their turn.
 const READS_IN_A_ROW: usize = 4;
@@ -175,7 +177,7 @@ impl Keeper {
             paused: false,
             paused_ms: None,
             told: None,
-            scratch: vec![0; LONGEST_PAYLOAD].into_boxed_slice(),
+            scratch: vec![0; READ].into_boxed_slice(),
         }
     }
 
@@ -249,7 +251,7 @@ impl Keeper {
     /// Does what is due, and tells when something will be next.
     fn tick(&mut self, now: u64) -> Option<u64> {
         // With a margin for what one round of reading may add, the last one at most.
-        let margin = 2 * LAST_READS.max(READS_IN_A_ROW) * (LONGEST_PAYLOAD * 2);
+        let margin = 2 * LAST_READS.max(READS_IN_A_ROW) * (READ * 2);
         let full = self.queue.waiting() + margin > LIMIT;
         if self.paused || full {
             // Whoever is kept from printing is not silent.
@@ -276,7 +278,9 @@ impl Keeper {
     /// stays small. A command waits there as it would at any other pipe; a CLI may lose its end to a
     /// reader that lags. Tells when to look again, where no writing ends sooner.
     fn leave(&mut self, now: u64) -> Option<u64> {
-        let may_wait = self.kind == Kind::Command && self.phase == Phase::Running && !self.paused;
+        // What is left when it has ended is all of a pipe, which would be read at once.
+        let phase = matches!(self.phase, Phase::Running | Phase::Draining { .. });
+        let may_wait = self.kind == Kind::Command && phase && !self.paused;
         let behind = may_wait.then(|| self.queue.behind()).flatten();
         let Some(written) = behind else {
             self.left = false;
@@ -441,7 +445,7 @@ impl Keeper {
                 }
             };
             self.keep(STREAMS[index], count);
-            if count < LONGEST_PAYLOAD {
+            if count < READ {
                 return;
             }
         }

@@ -1,7 +1,7 @@
 //! What passes between the threads: encoded records one way, how writing goes the other.
 //!
 //! The reading thread never waits for a file. It appends to batches that the writing thread takes
-//! one by one, so there is one write for all that came meanwhile, up to some 128 KiB. Together they
+//! one by one, so there is one write for all that came meanwhile, up to some 32 KiB. Together they
 //! hold at most [`LIMIT`] bytes; then reading stops, and with it the provider, which loses nothing.
 
 use std::collections::VecDeque;
@@ -20,7 +20,7 @@ pub(crate) const LIMIT: usize = 64 * 1024 * 1024;
 
 /// A batch that has grown to this is left for the writer, and a new one begun: what makes a call
 /// cheap beside the bytes it writes, and no more, as each is memory of a shim.
-const BATCH: usize = 128 * 1024;
+const BATCH: usize = 32 * 1024;
 
 /// With more than this the writer is behind.
 const AHEAD: usize = BATCH;

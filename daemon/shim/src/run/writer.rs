@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::libc;
+use steroids_shim::code;
 use steroids_shim::durable::FileError;
 use steroids_shim::exit::{Draft, ExitRecord};
 use steroids_shim::input::Input;
@@ -159,6 +160,10 @@ fn begin_sync(files: &Files, syncer: &mut Option<Syncer>, queue: &Arc<Queue>) {
         *syncer = spool
             .ok()
             .and_then(|spool| Syncer::start(spool, draft, Arc::clone(queue)).ok());
+        if syncer.is_some() {
+            // Daemon and provider have been greeted by now, which one that is flooded has no room for.
+            code::give_back();
+        }
     }
     if !syncer.as_mut().is_some_and(Syncer::begin) {
         // No room for a thread or a descriptor: it is waited for, as little as that is liked.

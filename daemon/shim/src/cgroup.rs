@@ -15,28 +15,38 @@ const MOUNTS: &str = "/proc/self/mounts";
 /// The groups that this process is in.
 const OWN: &str = "/proc/self/cgroup";
 
-/// The nearest delegated group that this process is in. `None` where there is none.
-pub fn delegated() -> Option<PathBuf> {
-    let (mount, own) = own()?;
-    own.ancestors()
-        .take_while(|group| group.starts_with(&mount))
-        .find(|group| is_delegated(group))
-        .map(Path::to_owned)
+/// Where this process is, as one look has told it.
+#[derive(Debug)]
+pub struct Own {
+    /// The unified hierarchy's mount, and the group below it, in full; none without the former.
+    place: Option<(PathBuf, PathBuf)>,
 }
 
-/// The group of this unit, if this process is in it.
-pub fn of_unit(unit: &str) -> Option<PathBuf> {
-    // Mostly it is in none, and a path tells that.
-    let groups = text(OWN);
-    let is_below = |group: &str| Path::new(group).ancestors().any(|it| it.ends_with(unit));
-    if !unified(&groups).is_some_and(is_below) {
-        return None;
+impl Own {
+    /// Looks.
+    pub fn look() -> Own {
+        Own {
+            place: own_group(&text(MOUNTS), &text(OWN)),
+        }
     }
-    let (_, own) = own_group(&text(MOUNTS), &groups)?;
-    let mut groups = own.ancestors();
-    groups
-        .find(|group| group.ends_with(unit))
-        .map(Path::to_owned)
+
+    /// The nearest delegated group that this process is in. `None` where there is none.
+    pub fn delegated(&self) -> Option<PathBuf> {
+        let (mount, own) = self.place.as_ref()?;
+        own.ancestors()
+            .take_while(|group| group.starts_with(mount))
+            .find(|group| is_delegated(group))
+            .map(Path::to_owned)
+    }
+
+    /// The group of this unit, if this process is in it.
+    pub fn of_unit(&self, unit: &str) -> Option<PathBuf> {
+        let (_, own) = self.place.as_ref()?;
+        let mut groups = own.ancestors();
+        groups
+            .find(|group| group.ends_with(unit))
+            .map(Path::to_owned)
+    }
 }
 
 /// The folder of a group, by its path within the hierarchy.
@@ -56,10 +66,6 @@ pub fn handed_on(group: &Path) -> Vec<String> {
 
 fn words(file: &Path) -> Vec<String> {
     text(file).split_whitespace().map(str::to_owned).collect()
-}
-
-fn own() -> Option<(PathBuf, PathBuf)> {
-    own_group(&text(MOUNTS), &text(OWN))
 }
 
 /// The mount of the unified hierarchy, and this process's group below it.

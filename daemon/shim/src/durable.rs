@@ -3,9 +3,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use nix::libc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -72,10 +73,11 @@ struct Versioned {
 /// # Errors
 /// When it is not there, cannot be read, or is none.
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .map_err(|source| FileError::io("open", path, source))?
-        .take(LONGEST)
+    let file = File::open(path).map_err(|source| FileError::io("open", path, source))?;
+    // At once, and not by doubling: a shim is small.
+    let length = file.metadata().map_or(0, |about| about.len().min(LONGEST));
+    let mut bytes = Vec::with_capacity(length as usize + 1);
+    file.take(LONGEST)
         .read_to_end(&mut bytes)
         .map_err(|source| FileError::io("read", path, source))?;
     serde_json::from_slice(&bytes).map_err(|source| {
@@ -139,6 +141,11 @@ pub(crate) fn draft_of(path: &Path) -> PathBuf {
 
 /// Opens an empty file for writing, readable by its owner alone.
 pub(crate) fn create(path: &Path) -> Result<File, FileError> {
+    // Only one that is empty: to cut a file is dearer than to make one.
+    let is_empty = |file: &File| file.metadata().is_ok_and(|it| it.len() == 0);
+    if let Some(file) = reuse(path).filter(is_empty) {
+        return Ok(file);
+    }
     // One that a crash left behind may have another mode, or be a link.
     match fs::remove_file(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
@@ -152,6 +159,20 @@ pub(crate) fn create(path: &Path) -> Result<File, FileError> {
         .mode(0o600)
         .open(path)
         .map_err(|source| FileError::io("create", path, source))
+}
+
+/// Opens one that is there, and is as [`create`] makes it, as it is.
+pub(crate) fn reuse(path: &Path) -> Option<File> {
+    let mut options = OpenOptions::new();
+    // A pipe that somebody has put there is not waited for.
+    options
+        .write(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let file = options.open(path).ok()?;
+    let about = file.metadata().ok()?;
+    let is_ours = about.uid() == rustix::process::geteuid().as_raw();
+    let is_private = about.mode() & 0o7777 == 0o600 && about.nlink() == 1;
+    (about.is_file() && is_ours && is_private).then_some(file)
 }
 
 /// Makes a written draft durable under its final name.

@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use steroids_provider::activity::Used;
@@ -136,14 +137,14 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Reserves the room: nobody else gets it any more.
+    /// Reserves the room, unless that was done: nobody else gets it any more.
     pub fn reserve(dir: &InvDir) -> Result<Draft, FileError> {
         let path = durable::draft_of(&dir.exit());
-        let file = durable::create(&path)?;
-        // Zeros, not fallocate: blocks that were written once can be written again on every file
-        // system that writes in place, and one page costs nothing.
-        file.write_all_at(&[0; RESERVED], 0)
-            .map_err(|source| FileError::io("reserve", &path, source))?;
+        let is_whole = |file: &File| file.metadata().is_ok_and(|it| it.len() == RESERVED as u64);
+        let file = match durable::reuse(&path).filter(is_whole) {
+            Some(file) => file,
+            None => reserved(&path)?,
+        };
         Ok(Draft {
             file,
             dir: dir.clone(),
@@ -181,6 +182,23 @@ impl Draft {
             published => published,
         }
     }
+}
+
+/// Reserves the room for whoever will write the record, and has the disk choose the blocks. Blocks.
+pub fn provide(dir: &InvDir) -> Result<(), FileError> {
+    let path = durable::draft_of(&dir.exit());
+    let file = reserved(&path)?;
+    file.sync_all()
+        .map_err(|source| FileError::io("sync", &path, source))
+}
+
+fn reserved(path: &Path) -> Result<File, FileError> {
+    let file = durable::create(path)?;
+    // Zeros, not fallocate: blocks that were written once can be written again on every file
+    // system that writes in place, and one page costs nothing.
+    file.write_all_at(&[0; RESERVED], 0)
+        .map_err(|source| FileError::io("reserve", path, source))?;
+    Ok(file)
 }
 
 impl Drop for Draft {

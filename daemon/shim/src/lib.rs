@@ -11,6 +11,7 @@ pub mod lock;
 pub mod paths;
 mod procfs;
 pub mod protocol;
+pub mod room;
 pub mod spec;
 pub mod spool;
 pub mod state;

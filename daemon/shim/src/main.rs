@@ -1,8 +1,9 @@
-//! `steroids-shim [--daemonize] INVDIR`: runs the provider that `INVDIR/spec.json` describes, keeps
+//! `steroids-shim [--daemonize] [--standby] INVDIR`: runs the provider that `INVDIR/spec.json` describes, keeps
 //! all it prints in `INVDIR/spool`, and writes `INVDIR/exit.json` when it has ended.
 //!
 //! Exits non-zero, with a message, if it could not take the invocation over; then it has started
-//! nothing. With `--daemonize` the answer comes as soon as it is known, and the shim lives on.
+//! nothing. With `--daemonize` the answer comes as soon as it is known, and the shim lives on. With
+//! `--standby` it looks at the folder when it is told to on standard input.
 //!
 //! `steroids-shim --guard PROGRAM [ARGUMENTS]` runs a program that must not outlive its asker: `guard`.
 
@@ -15,12 +16,12 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use run::detach::{self, Launch};
+use run::detach::{self, Launch, Manner};
 use steroids_shim::usage;
 
 /// What the command line asks for.
 enum Asked {
-    Run { daemonize: bool, dir: PathBuf },
+    Run { manner: Manner, dir: PathBuf },
     Guard(Vec<OsString>),
     Help,
     Version,
@@ -29,8 +30,8 @@ enum Asked {
 
 fn main() -> ExitCode {
     match asked(std::env::args_os().skip(1)) {
-        Asked::Run { daemonize, dir } => match std::path::absolute(dir) {
-            Ok(dir) => shim(daemonize, dir),
+        Asked::Run { manner, dir } => match std::path::absolute(dir) {
+            Ok(dir) => shim(manner, dir),
             Err(error) => {
                 complain(&format!("steroids-shim: no folder was given: {error}"));
                 ExitCode::from(2)
@@ -58,12 +59,13 @@ fn main() -> ExitCode {
 }
 
 fn asked(mut arguments: impl Iterator<Item = OsString>) -> Asked {
-    let mut daemonize = false;
+    let mut manner = Manner::default();
     let mut dir = None;
     while let Some(argument) = arguments.next() {
         match argument.to_str() {
             Some("--guard") => return Asked::Guard(arguments.collect()),
-            Some("--daemonize") => daemonize = true,
+            Some("--daemonize") => manner.daemonizes = true,
+            Some("--standby") => manner.stands_by = true,
             Some("--help" | "-h") => return Asked::Help,
             Some("--version") => return Asked::Version,
             Some(flag) if flag.starts_with('-') => return Asked::Usage,
@@ -72,15 +74,15 @@ fn asked(mut arguments: impl Iterator<Item = OsString>) -> Asked {
         }
     }
     match dir {
-        Some(dir) => Asked::Run { daemonize, dir },
+        Some(dir) => Asked::Run { manner, dir },
         None => Asked::Usage,
     }
 }
 
-fn shim(daemonize: bool, dir: PathBuf) -> ExitCode {
-    let outcome = detach::detach(daemonize).and_then(|launch| match launch {
+fn shim(manner: Manner, dir: PathBuf) -> ExitCode {
+    let outcome = detach::detach(manner).and_then(|launch| match launch {
         Launch::Original(answer) => answer,
-        Launch::Shim(report) => run::run(&dir, report),
+        Launch::Shim(report, call) => run::run(&dir, report, call),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

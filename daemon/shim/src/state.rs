@@ -42,6 +42,11 @@ impl State {
         }
     }
 
+    /// Makes the file that the first one is written to.
+    pub(crate) fn provide(dir: &InvDir) -> Result<(), FileError> {
+        durable::create(&durable::draft_of(&dir.state())).map(drop)
+    }
+
     /// Writes it whole. Not durably: its numbers mean nothing after the next boot, and nobody looks
     /// at them then; a start would wait four times for the disk.
     pub fn store(&self, dir: &InvDir) -> Result<(), FileError> {

@@ -12,16 +12,20 @@ and writes INVDIR/exit.json when it has ended, whether or not the daemon is ther
 
 /// Ways to call it, without its name.
 pub const FORMS: [&str; 3] = [
-    "[--daemonize] INVDIR",
+    "[--daemonize] [--standby] INVDIR",
     "--guard PROGRAM [ARGUMENTS]",
     "--help | --version",
 ];
 
 /// Its flags.
-pub const FLAGS: [(&str, &str); 4] = [
+pub const FLAGS: [(&str, &str); 5] = [
     (
         "daemonize",
         "Answer as soon as it is known whether the provider runs, and live on",
+    ),
+    (
+        "standby",
+        "Look at nothing until a byte comes on standard input; end where none does",
     ),
     (
         "guard",

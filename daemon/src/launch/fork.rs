@@ -7,8 +7,8 @@ use std::pin::Pin;
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
-use tokio::process::Command;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, ChildStdin, Command};
 
 use super::manager::Manager;
 use super::{LaunchError, Launcher, Launching, Order};
@@ -19,7 +19,15 @@ const TAKEOVER: Duration = Duration::from_secs(10);
 /// As much of a shim's last words as an error message can use.
 const MESSAGE_BYTES: u64 = 4096;
 
-/// Runs `steroids-shim --daemonize DIR`.
+/// A shim that was started and waits to be told to begin. Dropped, it ends, and has touched nothing; so
+/// it does when the daemon ends, however that comes.
+#[derive(Debug)]
+pub struct Standby {
+    child: Child,
+    call: ChildStdin,
+}
+
+/// Runs `steroids-shim --daemonize DIR`, with `--standby` where it is to wait.
 #[derive(Debug, Clone)]
 pub struct ForkLauncher {
     program: PathBuf,
@@ -38,18 +46,29 @@ impl ForkLauncher {
         }
     }
 
-    async fn run(&self, dir: &Path) -> Result<(), LaunchError> {
-        let mut child = Command::new(&self.program)
-            .arg("--daemonize")
+    fn begin(&self, flags: &[&str], dir: &Path, stdin: Stdio) -> Result<Child, LaunchError> {
+        Command::new(&self.program)
+            .args(flags)
             .arg(dir)
             // The provider's environment stands in the spec; the shim itself needs none.
             .env_clear()
             .envs(steroids_failpoint::environment())
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|source| self.spawn_error(source))?;
+            .map_err(|source| self.spawn_error(source))
+    }
+
+    async fn run(&self, dir: &Path, standby: Option<Standby>) -> Result<(), LaunchError> {
+        let mut child = match standby {
+            Some(Standby { child, mut call }) => {
+                // One that has ended says below why.
+                let _ = call.write_all(b"\n").await;
+                child
+            }
+            None => self.begin(&["--daemonize"], dir, Stdio::null())?,
+        };
         let mut message = Vec::new();
         let stderr = child.stderr.take();
         let waiting = async {
@@ -97,8 +116,16 @@ impl Launcher for ForkLauncher {
         self.why.clone()
     }
 
-    fn launch<'a>(&'a self, order: &'a Order) -> Launching<'a> {
-        Box::pin(self.run(&order.dir))
+    /// Where it cannot be run it says so when it is launched.
+    fn stand_by(&self, dir: &Path) -> Option<Standby> {
+        let flags = ["--daemonize", "--standby"];
+        let mut child = self.begin(&flags, dir, Stdio::piped()).ok()?;
+        let call = child.stdin.take()?;
+        Some(Standby { child, call })
+    }
+
+    fn launch<'a>(&'a self, order: &'a Order, standby: Option<Standby>) -> Launching<'a> {
+        Box::pin(self.run(&order.dir, standby))
     }
 
     fn is_stopping(&self) -> Pin<Box<dyn Future<Output = Option<bool>> + Send + '_>> {
@@ -108,7 +135,7 @@ impl Launcher for ForkLauncher {
     /// Those that the group hands on in which a shim makes one for its provider. In a service's own group
     /// nobody may switch them on: the service manager could start nothing in it any more.
     fn controllers(&self) -> Vec<String> {
-        let group = steroids_shim::cgroup::delegated();
+        let group = steroids_shim::cgroup::Own::look().delegated();
         group.map_or_else(Vec::new, |group| steroids_shim::cgroup::handed_on(&group))
     }
 
@@ -125,30 +152,53 @@ mod tests {
     async fn a_missing_shim_is_named() {
         let program = PathBuf::from("/nonexistent/steroids-shim");
         let launcher = ForkLauncher::new(program, Manager::new(&[]), String::new());
-        let error = launcher.run(Path::new("/tmp")).await.unwrap_err();
+        let error = launcher.run(Path::new("/tmp"), None).await.unwrap_err();
         assert!(matches!(error, LaunchError::Spawn { .. }));
         assert!(error.to_string().contains("/nonexistent/steroids-shim"));
+    }
+
+    /// A launcher of a script in this folder, which is told the shim's arguments.
+    fn of_script(folder: &Path, script: &str) -> ForkLauncher {
+        let program = folder.join("shim");
+        // Written by another process: of a file that this one had open for writing, a child that
+        // another test forks meanwhile keeps a descriptor, and the text file is busy.
+        let write = r#"printf '#!/bin/sh\n%s\n' "$1" > "$0" && chmod 700 "$0""#;
+        let mut writer = std::process::Command::new("/bin/sh");
+        writer.arg("-c").arg(write).arg(&program).arg(script);
+        assert!(writer.status().unwrap().success());
+        ForkLauncher::new(program, Manager::new(&[]), String::new())
     }
 
     #[tokio::test]
     async fn a_shim_that_gives_up_is_quoted() {
         let dir = tempfile::tempdir().unwrap();
-        let program = dir.path().join("shim");
-        // Written by another process: of a file that this one had open for writing, a child that
-        // another test forks meanwhile keeps a descriptor, and the text file is busy.
-        let script =
-            r#"printf '#!/bin/sh\necho no spec here >&2\nexit 3\n' > "$0" && chmod 700 "$0""#;
-        let mut writer = std::process::Command::new("/bin/sh");
-        let written = writer.arg("-c").arg(script).arg(&program).status();
-        assert!(written.unwrap().success());
-        let error = ForkLauncher::new(program, Manager::new(&[]), String::new())
-            .run(dir.path())
-            .await
-            .unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .ends_with("did not take over: no spec here")
-        );
+        let launcher = of_script(dir.path(), "echo no spec here >&2; exit 3");
+        for standby in [None, launcher.stand_by(dir.path())] {
+            let error = launcher.run(dir.path(), standby).await.unwrap_err();
+            assert!(
+                error
+                    .to_string()
+                    .ends_with("did not take over: no spec here")
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_stands_by_is_told_once_it_is_launched_and_ends_if_it_is_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        // It says in a file that it was told, if it was to wait for that, and that it has ended.
+        let script = r#"[ "$2" = --standby ] && shift && read line && echo told >> "$2/words"
+            echo over >> "$2/words""#;
+        let launcher = of_script(dir.path(), script);
+        let words = || std::fs::read_to_string(dir.path().join("words")).unwrap_or_default();
+        let standby = launcher.stand_by(dir.path()).unwrap();
+        launcher.run(dir.path(), Some(standby)).await.unwrap();
+        assert_eq!(words(), "told\nover\n");
+        let Standby { mut child, call } = launcher.stand_by(dir.path()).unwrap();
+        drop(call);
+        child.wait().await.unwrap();
+        assert_eq!(words(), "told\nover\nover\n");
+        launcher.run(dir.path(), None).await.unwrap();
+        assert_eq!(words(), "told\nover\nover\nover\n");
     }
 }

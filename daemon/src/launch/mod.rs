@@ -12,13 +12,13 @@ mod manager;
 mod systemd;
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::Duration;
 
 use steroids_shim::spec::Resources;
 
-pub use fork::ForkLauncher;
+pub use fork::{ForkLauncher, Standby};
 pub use manager::{Found, Manager, NoManager, OLDEST};
 pub use systemd::SystemdLauncher;
 
@@ -38,9 +38,17 @@ pub trait Launcher: Send + Sync {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    /// Starts the shim of a state folder and waits until it has taken over. Dropping the future
-    /// does not end a shim that has.
-    fn launch<'a>(&'a self, order: &'a Order) -> Launching<'a>;
+    /// Starts what will be the shim of a folder that need not be there yet, and has it wait: when all is
+    /// there, [`Launcher::launch`] finds it running. `None` where that cannot be done, or not now. Blocks
+    /// until it runs its program.
+    fn stand_by(&self, dir: &Path) -> Option<Standby> {
+        let _ = dir;
+        None
+    }
+
+    /// Starts the shim of a state folder, which may stand by for it, and waits until it has taken over.
+    /// Dropping the future does not end a shim that has.
+    fn launch<'a>(&'a self, order: &'a Order, standby: Option<Standby>) -> Launching<'a>;
 
     /// Ends all that is left in an invocation's unit, where there is one; within a bounded time.
     fn end<'a>(&'a self, unit: &'a str) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {

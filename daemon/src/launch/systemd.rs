@@ -12,7 +12,7 @@ use steroids_shim::unit;
 use tokio::io::AsyncReadExt as _;
 
 use super::manager::{Found, Manager, NoManager, one_line, run};
-use super::{LaunchError, Launcher, Launching, Order};
+use super::{LaunchError, Launcher, Launching, Order, Standby};
 
 /// All invocations' units.
 const SLICE: &str = "steroids.slice";
@@ -127,7 +127,7 @@ impl Launcher for SystemdLauncher {
         })
     }
 
-    fn launch<'a>(&'a self, order: &'a Order) -> Launching<'a> {
+    fn launch<'a>(&'a self, order: &'a Order, _standby: Option<Standby>) -> Launching<'a> {
         Box::pin(self.run(order))
     }
 
@@ -307,7 +307,7 @@ mod tests {
         let manager = Manager::new(&[]);
         let found = manager.find().await;
         let launcher = SystemdLauncher::new("/shim".into(), manager, found, String::new());
-        let error = launcher.launch(&order()).await.unwrap_err();
+        let error = launcher.launch(&order(), None).await.unwrap_err();
         assert!(error.to_string().contains("XDG_RUNTIME_DIR"), "{error}");
         assert_eq!(launcher.degraded().len(), 1);
     }

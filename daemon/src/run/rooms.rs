@@ -98,6 +98,8 @@ impl Rooms {
         jobs.spawn(supervisor.clone().keep().instrument(info_span!("keeper")));
         let queue = supervisor.clone().run_queue();
         jobs.spawn(queue.instrument(info_span!("queue")));
+        let drafts = supervisor.clone().keep_drafts();
+        jobs.spawn(drafts.instrument(info_span!("drafts")));
         jobs.spawn(
             supervisor
                 .clone()

@@ -20,16 +20,18 @@ pub enum Begun {
     Existing(Invocation),
 }
 
-/// Makes the rows of a new invocation, with an id above `floor`.
+/// Makes the rows of a new invocation, with an id above `floor`, which is told before there are any.
 pub(super) fn begin(
     connection: &Connection,
     new: &NewInvocation,
     floor: i64,
+    tell: impl Fn(InvocationId),
 ) -> Result<Begun, Failure> {
     if let Some(existing) = repeated(connection, new)? {
         return Ok(Begun::Existing(existing));
     }
     let id = next_id(connection, floor)?;
+    tell(id);
     let started = if new.queued {
         None
     } else {

@@ -152,8 +152,20 @@ impl Store {
         new: NewInvocation,
         floor: Option<InvocationId>,
     ) -> Result<Begun, StoreError> {
+        self.begin_telling(new, floor, |_| {}).await
+    }
+
+    /// As [`Store::begin`]. The id that a new one is going to have is told while nothing is committed yet,
+    /// so that others need not wait for the disk to prepare for it; again where it has become another.
+    pub async fn begin_telling(
+        &self,
+        new: NewInvocation,
+        floor: Option<InvocationId>,
+        tell: impl Fn(InvocationId) + Send + 'static,
+    ) -> Result<Begun, StoreError> {
         let floor = floor.map_or(0, InvocationId::get);
-        self.write(move |tx| begin::begin(tx, &new, floor)).await
+        self.write(move |tx| begin::begin(tx, &new, floor, &tell))
+            .await
     }
 
     /// Notes that the provider runs, with its process id where it is known. That means nothing after

@@ -83,7 +83,7 @@ pub(super) fn finish_and_retry(
         let made = made.map(|id| query::require(connection, id)).transpose()?;
         return Ok((finished, made));
     }
-    let retried = match begin::begin(connection, next, floor)? {
+    let retried = match begin::begin(connection, next, floor, |_| {})? {
         Begun::New(retried) | Begun::Existing(retried) => retried,
     };
     let number = retried.id;

@@ -14,11 +14,13 @@
 
 mod admit;
 mod again;
+mod ahead;
 mod audience;
 mod behind;
 mod budget;
 mod dependency;
 mod dependents;
+mod drafts;
 mod ends;
 mod error;
 mod finish;

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use super::StartError;
 use super::admit::{admit, runners};
+use super::ahead::Ahead;
 use super::dependents::Dependents;
 use super::reconcile::end_without_folder;
 use super::start::{Launched, check_disks, launch, note_pid};
@@ -134,7 +135,8 @@ pub(super) async fn take_turn(
     };
     steroids_failpoint::reach("queue.turn-taken");
     project.touch();
-    match launch(&inner, &project, work, entry, place).await {
+    let ahead = Ahead::default();
+    match launch(&inner, &project, work, entry, place, ahead).await {
         // Its job writes down that it never ran.
         Ok(Launched {
             refused: Some(error),

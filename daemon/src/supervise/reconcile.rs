@@ -7,6 +7,8 @@
 //! lock free, none, this boot  lost: kill what is left, then as above
 //! lock free, none, other boot lost (host restarted): kill nothing, then as above
 //! queued.json, no spec        waits, at its old place
+//! neither, and no traces      a start was cut: the folder goes
+//! a draft with a row          is named again first
 //! row of ours, no folder      never started
 //! folder, no row              the row is put back from the spec first
 //! ```
@@ -88,6 +90,7 @@ impl Supervisor {
             };
             if is_first {
                 inner.line.close(STARTING, false);
+                inner.drafts.prepare();
             }
             taken
         });
@@ -127,6 +130,9 @@ impl Inner {
 
     pub(super) async fn take_all_up(self: &Arc<Self>, scope: Scope) -> Taken {
         let mut taken = Taken::default();
+        if scope == Scope::Startup {
+            self.settle_drafts().await;
+        }
         let mut folders = self.folders(scope).await;
         let has_new = revive_projects(self, &folders).await;
         if has_new && scope == Scope::Wakeup {

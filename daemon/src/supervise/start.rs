@@ -1,32 +1,32 @@
-//! Starting an invocation. The order is the promise: row committed as running, then spec durable,
-//! then shim launched and lock held, then the answer. A crash between any two leaves something the
-//! next reconcile can name.
+//! Starting an invocation. The order is the promise: row committed as running and spec durable, beside
+//! one another, then shim launched and lock held, then the answer. A crash between any two leaves
+//! something the next reconcile can name.
 
-use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use steroids_provider::redact::Redactor;
 use steroids_shim::exit::{End, ExitRecord};
+use steroids_shim::lock;
 use steroids_shim::paths::InvDir;
 use steroids_shim::spec::{Spec, Turn};
 use steroids_shim::state::{self, State};
-use steroids_shim::{durable, lock};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{info, warn};
-use uuid::Uuid;
 
 use super::admit::{admit, runners};
+use super::ahead::Ahead;
+use super::drafts::remove_behind;
 use super::job::{JobHandle, Progress};
 use super::line::{self, Coming, Stands};
 use super::prepare::{Surroundings, prepare};
 use super::reasons::rejected_for;
 use super::supervisor::{Entry, Inner, Place, chain};
 use super::troubles::low_disk;
-use super::waiting::{self, now_ms, write_down};
+use super::waiting::{now_ms, write_down};
 use super::withdraw::withdraw;
 use super::work::Work;
 use super::{StartError, Supervisor, dependency, floors, lost, resume, zone};
@@ -49,7 +49,11 @@ impl Supervisor {
         let project = self.inner.projects.get(&request.project).await?;
         let inner = Arc::clone(&self.inner);
         let draining = self.is_draining();
-        let starting = async move { start(&inner, project, request, draining).await };
+        let starting = async move {
+            let started = start(&inner, project, request, draining).await;
+            inner.drafts.prepare();
+            started
+        };
         match self.inner.tracker.spawn(starting).await {
             Ok(answer) => answer,
             // Only a panic, or the runtime's end.
@@ -65,10 +69,11 @@ async fn start(
     draining: bool,
 ) -> Result<(Invocation, bool), StartError> {
     let session = resume::session(inner, &project, &request).await?;
+    let loan = inner.drafts.lend();
     let (Work { spec, redactor, .. }, around, request) = {
-        let (inner, project) = (Arc::clone(inner), Arc::clone(&project));
+        let (inner, project, uuid) = (Arc::clone(inner), Arc::clone(&project), loan.uuid());
         let prepared = move || {
-            let work = prepared(&inner, &project, &request, session.as_deref())?;
+            let work = prepared(&inner, &project, &request, uuid, session.as_deref())?;
             Ok::<_, StartError>((work, Around::look(&inner, &project), request))
         };
         // Only a panic, or the runtime's end, keeps it from answering.
@@ -112,18 +117,24 @@ async fn start(
         turn: turned,
         ..spec
     };
+    let draft = loan.keep();
     if stands == Stands::Waits {
+        remove_behind(draft);
         drop(task_turn);
         return write_down(inner, &project, spec, &request.prompt, entry, turn, floor).await;
     }
     let place = Place::of(inner, &spec.uuid);
     let new = row(&spec, &request.prompt);
     let dir = InvDir::new(&inner.settings().state_dir, &spec.uuid);
-    let begun = project.store.begin(new, InvocationId::new(floor));
+    let (tell, coming) = watch::channel(None);
+    let floor = InvocationId::new(floor);
+    let begun = project.store.begin_telling(new, floor, move |id| {
+        tell.send_replace(Some(id));
+    });
     // While the row waits for the disk; whoever finds only this finds nothing that was started.
-    let (begun, ()) = tokio::join!(begun, furnish(&dir));
+    let (begun, mut ahead) = tokio::join!(begun, Ahead::make(inner, &spec, &dir, draft, coming));
     if !matches!(begun, Ok(Begun::New(_))) {
-        waiting::discard(&dir).await;
+        std::mem::take(&mut ahead).discard(&dir).await;
     }
     let invocation = match begun {
         Ok(Begun::New(invocation)) => invocation,
@@ -144,7 +155,7 @@ async fn start(
         ..spec
     };
     let work = Work::new(spec, redactor);
-    let launched = launch(inner, &project, work, entry, place).await?;
+    let launched = launch(inner, &project, work, entry, place, ahead).await?;
     // Its lock is there to be seen.
     drop(task_turn);
     // Given up meanwhile, a project answers no more; who has its place knows the row.
@@ -169,28 +180,18 @@ impl Around {
     }
 }
 
-/// Makes the state folder with the file that a shim locks. What cannot be made is made, and told of, by
-/// who comes to need it.
-async fn furnish(dir: &InvDir) {
-    let dir = dir.clone();
-    // Only a panic, or the runtime's end.
-    let _ = tokio::task::spawn_blocking(move || {
-        lost::folder(&dir).and_then(|()| lock::provide(&dir.lock()))
-    })
-    .await;
-}
-
 /// Lays out the spec from what the request and this moment say.
 fn prepared(
     inner: &Inner,
     project: &Project,
     request: &StartRequest,
+    uuid: String,
     session: Option<&str>,
 ) -> Result<Work, StartError> {
     check_disks(inner, &project.root)?;
     let around = Surroundings {
         project: &project.root,
-        uuid: Uuid::new_v4().to_string(),
+        uuid,
         boot_id: state::boot_id().map_err(|source| StartError::StateDir {
             path: PathBuf::from("/proc/sys/kernel/random/boot_id"),
             source,
@@ -244,20 +245,16 @@ pub(super) async fn launch(
     Work { spec, redactor, .. }: Work,
     entry: Entry,
     place: Place,
+    ahead: Ahead,
 ) -> Result<Launched, StartError> {
     let id = InvocationId::new(spec.invocation).ok_or(StartError::Draining)?;
     let dir = InvDir::new(&inner.settings().state_dir, &spec.uuid);
     let _secrets = inner.settings().secrets.know(redactor.clone());
-    let stored = {
-        let (spec, dir) = (spec.clone(), dir.clone());
-        tokio::task::spawn_blocking(move || store_spec(&spec, &dir)).await
-    };
-    let refused = match stored {
-        Ok(Ok(())) => {
-            steroids_failpoint::reach("start.spec-stored");
-            waiting::forget(&dir);
+    let refused = match ahead.settle(inner, &spec, &dir).await {
+        Ok(Ok(standby)) => {
             let order = order(&spec, &dir);
-            let launched = inner.settings().launcher.launch(&order).await;
+            let launcher = Arc::clone(&inner.settings().launcher);
+            let launched = launcher.launch(&order, standby).await;
             launched
                 .err()
                 .map(|error| without_secrets(error, &redactor))
@@ -374,22 +371,6 @@ async fn close_unlaunched(spec: &Spec, dir: &InvDir, error: &LaunchError) -> boo
     warn!(invocation.id = id, %error, "could not record a failed launch");
     let held = tokio::task::spawn_blocking(move || lock::is_held(&lock)).await;
     !matches!(held, Ok(Ok(true)))
-}
-
-/// Makes the state folder, for the owner alone, and the spec in it, durably.
-fn store_spec(spec: &Spec, dir: &InvDir) -> io::Result<()> {
-    lost::folder(dir)?;
-    if let Some(sockets) = spec.socket.parent() {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(sockets)?;
-    }
-    // The folder's own name last: most file systems have written it with what is in it by then, and
-    // need not be waited for again.
-    spec.store(dir)
-        .and_then(|()| durable::sync_folder_of(dir.path()))
-        .map_err(io::Error::other)
 }
 
 /// The state folder could not be written, so only the row can say what happened.

@@ -15,6 +15,7 @@ use tracing::{Instrument, info_span, warn};
 use super::admit::Outlived;
 use super::audience::Audience;
 use super::budget::Told;
+use super::drafts::Drafts;
 use super::ends::{EndedRun, KEPT};
 use super::floors::Floors;
 use super::foreign::Foreign;
@@ -49,12 +50,13 @@ pub struct Supervisor {
 pub(super) struct Inner {
     // Replaced as a whole; who has begun with one goes on with it.
     settings: watch::Sender<Arc<Settings>>,
-    state_dir: PathBuf,
+    pub(super) state_dir: PathBuf,
     pub(super) projects: Projects,
     pub(super) hints: Hints,
     pub(super) stop: CancellationToken,
     pub(super) tracker: TaskTracker,
     pub(super) floors: Floors,
+    pub(super) drafts: Arc<Drafts>,
     pub(super) turns: Turns,
     /// Starts of one task, from the look at who lives until there is a shim to be seen.
     pub(super) task_turns: Turns,
@@ -222,6 +224,7 @@ impl Supervisor {
             inner: Arc::new(Inner {
                 line,
                 holds_file: tokio::sync::Mutex::default(),
+                drafts: Arc::new(Drafts::new(&settings.state_dir)),
                 state_dir: settings.state_dir.clone(),
                 settings: watch::Sender::new(Arc::new(settings)),
                 projects,

@@ -7,7 +7,7 @@
 //! stop:   exit.json ──> spec.json ──> queued.json removed ──> log and row, as any other
 //! ```
 //!
-//! No shim is given a folder before it has a `spec.json`. So one with a `queued.json` alone was never
+//! No shim begins in a folder before it has a `spec.json`. So one with a `queued.json` alone was never
 //! started, whatever its row says, and waits; unless there is a record of its end.
 
 use std::io;
@@ -28,7 +28,7 @@ use super::start::row;
 use super::supervisor::{Entry, Inner, chain};
 use super::withdraw::withdraw;
 use super::work::Work;
-use super::{StartError, lost};
+use super::{StartError, drafts, lost};
 use crate::domain::{Invocation, InvocationId, Phase};
 use crate::projects::Project;
 use crate::store::{Begun, NewInvocation};
@@ -222,6 +222,8 @@ pub(super) async fn discard(dir: &InvDir) {
 /// What is found in a folder without a specification.
 enum Found {
     Nothing,
+    /// A start was cut while its row was written: there is nothing but what is made for a shim.
+    Cut,
     Waits(Box<Spec>),
     /// There is a record of its end.
     Ended(Box<Spec>),
@@ -233,8 +235,10 @@ enum Found {
 fn look(dir: &InvDir) -> Result<Found, String> {
     let spec = match Spec::load_queued(dir) {
         Ok(spec) => Box::new(spec),
-        // A start that was cut before it was written down.
-        Err(error) if error.is_missing() => return Ok(Found::Nothing),
+        Err(error) if error.is_missing() => {
+            let is_cut = !has_begun(dir)? && drafts::is_unused(dir);
+            return Ok(if is_cut { Found::Cut } else { Found::Nothing });
+        }
         Err(FileError::Foreign { proto, .. }) => return Ok(Found::Foreign(proto)),
         Err(error) => return Err(chain(&error)),
     };
@@ -244,11 +248,17 @@ fn look(dir: &InvDir) -> Result<Found, String> {
     {
         return Ok(Found::Ended(spec));
     }
-    let traces = [dir.state(), dir.spool()].iter().any(|file| file.exists());
-    if traces || lock::is_held(&dir.lock()).map_err(|error| error.to_string())? {
-        return Ok(Found::Begun);
-    }
-    Ok(Found::Waits(spec))
+    Ok(match has_begun(dir)? {
+        true => Found::Begun,
+        false => Found::Waits(spec),
+    })
+}
+
+/// Whether a shim was at work in it, or is: it writes its state before anything else that matters.
+pub(super) fn has_begun(dir: &InvDir) -> Result<bool, String> {
+    let has_output = dir.spool().metadata().is_ok_and(|spool| spool.len() > 0);
+    let traces = has_output || dir.state().exists();
+    Ok(traces || lock::is_held(&dir.lock()).map_err(|error| error.to_string())?)
 }
 
 impl Inner {
@@ -283,7 +293,13 @@ impl Inner {
                 self.foreign.note(uuid, proto);
                 return None;
             }
-            Ok(Ok(Found::Nothing)) => {
+            // Its row, if there is one, has no folder then, and so was never started.
+            Ok(Ok(Found::Cut)) if !has_place => {
+                // Only a panic, or the runtime's end.
+                let _ = tokio::task::spawn_blocking(move || drafts::remove_unused(&dir)).await;
+                return None;
+            }
+            Ok(Ok(Found::Nothing | Found::Cut)) => {
                 // Of one that had a place its shim may live all the same.
                 if has_place {
                     let why = "its specification is gone".to_owned();

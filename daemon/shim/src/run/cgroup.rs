@@ -14,7 +14,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::libc;
-use steroids_shim::cgroup::{delegated, of_unit};
+use steroids_shim::cgroup::Own;
 use steroids_shim::spec::{Resources, Spec};
 use steroids_shim::unit;
 
@@ -37,13 +37,13 @@ impl Group {
     ///
     /// # Errors
     /// Where the bounds that are asked for cannot be held.
-    pub(crate) fn make(spec: &Spec) -> Result<Option<Group>, Failure> {
-        if let Some(own) = of_unit(&unit::name(&spec.uuid)) {
+    pub(crate) fn make(spec: &Spec, groups: &Own) -> Result<Option<Group>, Failure> {
+        if let Some(own) = groups.of_unit(&unit::name(&spec.uuid)) {
             // The service manager holds the bounds, whether or not there is a group within.
             return Ok(Group::in_unit(own));
         }
         let wanted = spec.resources.controllers();
-        let group = delegated().and_then(|base| {
+        let group = groups.delegated().and_then(|base| {
             let path = base.join(format!("inv-{}", spec.uuid));
             Group::create(path.clone(), path)
         });

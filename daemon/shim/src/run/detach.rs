@@ -22,12 +22,50 @@ const TAKEN: &[u8] = b"taken";
 /// Bytes of an answer that are read; messages are one line.
 const LONGEST_ANSWER: u64 = 4096;
 
+/// How a shim begins.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Manner {
+    /// As a process of its own, which the one that was started tells of and leaves.
+    pub(crate) daemonizes: bool,
+    /// When it is told to on its standard input, and not at all where that ends.
+    pub(crate) stands_by: bool,
+}
+
 /// Which process this is now.
 pub(crate) enum Launch {
     /// The one that was started; it ends with this answer.
     Original(Result<(), Failure>),
     /// The shim.
-    Shim(Report),
+    Shim(Report, Call),
+}
+
+/// The word to begin, which whoever started this process gives on its standard input.
+#[derive(Debug)]
+pub(crate) struct Call(Option<File>);
+
+impl Call {
+    fn expected(manner: Manner) -> io::Result<Call> {
+        if !manner.stands_by {
+            return Ok(Call(None));
+        }
+        // Standard input itself becomes another one in who leaves its launcher.
+        let input = rustix::stdio::stdin().try_clone_to_owned()?;
+        Ok(Call(Some(File::from(input))))
+    }
+
+    /// Waits for it, if it is to be waited for: for as long as the other end is held.
+    pub(crate) fn wait(self) -> Result<(), Failure> {
+        let Some(mut input) = self.0 else {
+            return Ok(());
+        };
+        match input.read_exact(&mut [0]) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(Failure::Said("it was not told to begin".to_owned()))
+            }
+            Err(source) => Err(Failure::system("wait to be told to begin", source)),
+        }
+    }
 }
 
 /// Tells the launcher how it went; dropped without a word, it tells that it went wrong.
@@ -71,17 +109,18 @@ impl Report {
 
 /// Leaves behind what the launcher gave this process without being asked, and the launcher itself
 /// if so wished.
-pub(crate) fn detach(daemonize: bool) -> Result<Launch, Failure> {
+pub(crate) fn detach(manner: Manner) -> Result<Launch, Failure> {
     sys::close_inherited();
-    let report = match daemonize {
+    let call = Call::expected(manner).map_err(|source| Failure::system("stand by", source))?;
+    let report = match manner.daemonizes {
         true => match leave().map_err(|source| Failure::system("detach", source))? {
-            Launch::Original(answer) => return Ok(Launch::Original(answer)),
-            Launch::Shim(report) => report,
+            Left::Behind(answer) => return Ok(Launch::Original(answer)),
+            Left::Alone(report) => report,
         },
         false => Report(std::env::var_os("NOTIFY_SOCKET").map(Told::Manager)),
     };
     match settle() {
-        Ok(()) => Ok(Launch::Shim(report)),
+        Ok(()) => Ok(Launch::Shim(report, call)),
         Err(source) => {
             let failure = Failure::system("set up the process", source);
             report.refused(&failure);
@@ -90,7 +129,15 @@ pub(crate) fn detach(daemonize: bool) -> Result<Launch, Failure> {
     }
 }
 
-fn leave() -> io::Result<Launch> {
+/// Which side of leaving this is.
+enum Left {
+    /// The process that was started, with the answer it waited for.
+    Behind(Result<(), Failure>),
+    /// The one that goes on.
+    Alone(Report),
+}
+
+fn leave() -> io::Result<Left> {
     let (answer, report) = pipe_with(PipeFlags::CLOEXEC)?;
     // The shim is to be in a session whose leader it is not, so that it can never get a terminal. Who
     // is started by a shell leads a group, and then no session; a daemon's child leads neither.
@@ -98,7 +145,7 @@ fn leave() -> io::Result<Launch> {
     match sys::fork()? {
         Side::Parent => {
             drop(report);
-            return Ok(Launch::Original(wait_for(answer)));
+            return Ok(Left::Behind(wait_for(answer)));
         }
         Side::Child => drop(answer),
     }
@@ -116,7 +163,7 @@ fn leave() -> io::Result<Launch> {
     rustix::stdio::dup2_stdin(&nothing)?;
     rustix::stdio::dup2_stdout(&nothing)?;
     rustix::stdio::dup2_stderr(&nothing)?;
-    Ok(Launch::Shim(Report(Some(Told::Launcher(report)))))
+    Ok(Left::Alone(Report(Some(Told::Launcher(report)))))
 }
 
 /// Tells the service manager, in its own protocol.

@@ -11,6 +11,7 @@
 //! the thread that forked it ends, so that thread is the main one.
 
 mod answers;
+mod around;
 mod cgroup;
 mod clock;
 mod connections;
@@ -39,21 +40,21 @@ use std::sync::Arc;
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use steroids_shim::cgroup::of_unit;
 use steroids_shim::durable::FileError;
 use steroids_shim::exit::{Draft, End, ExitRecord};
 use steroids_shim::lock::{Lock, LockError};
 use steroids_shim::paths::InvDir;
 use steroids_shim::spec::{PROTOCOL, Spec};
 use steroids_shim::spool::SpoolError;
-use steroids_shim::state::{self, State};
+use steroids_shim::state::State;
 use steroids_shim::tree::start_ticks;
 use steroids_shim::unit;
 
+use self::around::Around;
 use self::cgroup::Group;
 use self::clock::Moment;
 use self::connections::Connections;
-use self::detach::Report;
+use self::detach::{Call, Report};
 use self::keeper::Keeper;
 use self::provider::Provider;
 use self::queue::Queue;
@@ -114,24 +115,28 @@ struct Prepared {
     state: State,
 }
 
-/// Runs the invocation of a folder. Returns when its end is on record.
-pub(crate) fn run(dir: &Path, report: Report) -> Result<(), Failure> {
-    let owned = match takeover::take_over(dir) {
-        Ok(owned) => owned,
+/// Runs the invocation of a folder, once it is called to. Returns when its end is on record.
+pub(crate) fn run(dir: &Path, report: Report, call: Call) -> Result<(), Failure> {
+    let begun = Around::look().and_then(|around| {
+        call.wait()?;
+        Ok((around, takeover::take_over(dir)?))
+    });
+    let (around, owned) = match begun {
+        Ok(begun) => begun,
         Err(failure) => {
             report.refused(&failure);
             return Err(failure);
         }
     };
     let draft = Arc::clone(&owned.draft);
-    let prepared = match prepare(owned) {
+    let prepared = match prepare(owned, &around) {
         Ok(prepared) => prepared,
         Err(failure) => return never_started(&draft, failure.in_full(), report),
     };
     let cgroup = prepared.group.as_ref().and_then(Group::entrance);
     // Before the fork: the provider is never found to have run for less time than it did.
     let started = Moment::now();
-    match provider::start(&prepared.spec, cgroup) {
+    match provider::start(&prepared.spec, &around, cgroup) {
         Ok(provider) => keep(prepared, provider, started, report),
         Err(error) => {
             let outcome = never_started(&draft, error, report);
@@ -144,7 +149,7 @@ pub(crate) fn run(dir: &Path, report: Report) -> Result<(), Failure> {
     }
 }
 
-fn prepare(owned: Owned) -> Result<Prepared, Failure> {
+fn prepare(owned: Owned, around: &Around) -> Result<Prepared, Failure> {
     let Owned {
         dir,
         lock,
@@ -161,17 +166,16 @@ fn prepare(owned: Owned) -> Result<Prepared, Failure> {
     let queue = Arc::new(queue);
     writer::start(files, Arc::clone(&queue))
         .map_err(|source| Failure::system("start the writing thread", source))?;
-    let group = Group::make(&spec)?;
-    let own = std::process::id() as i32;
+    let group = Group::make(&spec, &around.groups)?;
     let state = State {
         proto: PROTOCOL,
-        shim_pid: own,
-        shim_start_ticks: start_ticks(own).unwrap_or(0),
+        shim_pid: around.pid,
+        shim_start_ticks: around.start_ticks,
         agent_pid: None,
         agent_start_ticks: None,
-        boot_id: state::boot_id().map_err(|source| Failure::system("read boot_id", source))?,
+        boot_id: around.boot_id.clone(),
         cgroup: group.as_ref().map(|group| group.path().to_owned()),
-        unit: own_unit(&spec.uuid),
+        unit: own_unit(&spec.uuid, around),
     };
     // Before the provider: whoever finds this must not start it a second time.
     state.store(&dir)?;
@@ -189,9 +193,9 @@ fn prepare(owned: Owned) -> Result<Prepared, Failure> {
 }
 
 /// The unit this process is in, if it is the invocation's own.
-fn own_unit(uuid: &str) -> Option<String> {
+fn own_unit(uuid: &str, around: &Around) -> Option<String> {
     let unit = unit::name(uuid);
-    of_unit(&unit).map(|_| unit)
+    around.groups.of_unit(&unit).map(|_| unit)
 }
 
 /// From here on these are read, not delivered; the provider gets an empty mask again.

@@ -14,14 +14,12 @@ use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 use steroids_shim::spec::Spec;
 use steroids_shim::tree::MARKER;
 
+use super::around::Around;
 use crate::sys::{self, ChildSetup};
 
 /// Three of the four CLIs lose the end of their output when their reader lags and the pipe is full.
 /// The smaller sizes are for a user whose other pipes have used up what is allowed.
 const PIPE_SIZES: [usize; 3] = [1024 * 1024, 256 * 1024, 128 * 1024];
-
-/// Added to the provider's badness: it goes before the shim, which can then tell what happened.
-const OOM_SCORE_ADJ: i32 = 300;
 
 /// The provider, running, and the shim's ends of its pipes.
 #[derive(Debug)]
@@ -37,7 +35,11 @@ pub(crate) struct Provider {
 }
 
 /// Starts it. The error is one line for whoever asked for it.
-pub(crate) fn start(spec: &Spec, cgroup: Option<OwnedFd>) -> Result<Provider, String> {
+pub(crate) fn start(
+    spec: &Spec,
+    around: &Around,
+    cgroup: Option<OwnedFd>,
+) -> Result<Provider, String> {
     let (program, arguments) = spec
         .argv
         .split_first()
@@ -64,8 +66,8 @@ pub(crate) fn start(spec: &Spec, cgroup: Option<OwnedFd>) -> Result<Provider, St
         .stderr(Stdio::from(stderr));
     let setup = ChildSetup {
         cwd,
-        shim: std::process::id() as i32,
-        oom_score_adj: oom_score_adj(),
+        shim: around.pid,
+        oom_score_adj: around.oom_score_adj.clone(),
         cgroup,
     };
     sys::set_up_child(&mut command, setup);
@@ -98,14 +100,6 @@ fn enlarge(pipe: &OwnedFd) {
 fn open_folder(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(open(path, flags, Mode::empty())?)
-}
-
-fn oom_score_adj() -> Vec<u8> {
-    let own = fs::read_to_string("/proc/self/oom_score_adj")
-        .ok()
-        .and_then(|text| text.trim_end().parse::<i32>().ok())
-        .unwrap_or(0);
-    (own + OOM_SCORE_ADJ).min(1000).to_string().into_bytes()
 }
 
 fn why_not(program: &str, error: &io::Error) -> String {

@@ -1,7 +1,6 @@
 //! Taking an invocation over: the lock first, then proof that nobody was here before. A shim that
 //! comes late finds an exit record, or a state, and starts nothing.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -57,10 +56,6 @@ pub(crate) fn take_over(path: &Path) -> Result<Owned, Failure> {
     }
     if !is_name(&spec.uuid) {
         return Err(Failure::Said(format!("`{}` is no uuid", spec.uuid)));
-    }
-    // One that died before it wrote its state has left an empty spool.
-    if fs::metadata(dir.spool()).is_ok_and(|spool| spool.len() == 0) {
-        fs::remove_file(dir.spool()).map_err(|source| Failure::system("remove a spool", source))?;
     }
     let draft = Arc::new(Draft::reserve(&dir)?);
     let files = Files {

@@ -1,6 +1,6 @@
 //! Appends records to a spool and leaves no torn one behind on a full disk.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use nix::libc;
 use steroids_provider::activity::Stream;
 
 use super::{Control, SpoolError, format};
+use crate::durable;
 
 /// The writing end of a spool.
 #[derive(Debug)]
@@ -23,19 +24,18 @@ pub struct Writer {
 pub struct Syncing(File);
 
 impl Writer {
-    /// Makes an empty spool. One that is there already is another's: an error.
+    /// Makes an empty spool, or takes one in which there is nothing: made beforehand, or by one who died
+    /// before it wrote. One with something in it is another's: an error.
     pub fn create(path: &Path) -> Result<Writer, SpoolError> {
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .custom_flags(libc::O_NOFOLLOW)
-            .open(path)
-            .map_err(|source| SpoolError::Io {
+        let is_empty = |file: &File| file.metadata().is_ok_and(|about| about.len() == 0);
+        let file = match durable::reuse(path).filter(is_empty) {
+            Some(file) => file,
+            None => made_anew(path).map_err(|source| SpoolError::Io {
                 action: "create",
                 path: path.to_owned(),
                 source,
-            })?;
+            })?,
+        };
         Ok(Writer {
             file,
             path: path.to_owned(),
@@ -126,6 +126,19 @@ impl Writer {
             source,
         }
     }
+}
+
+fn made_anew(path: &Path) -> io::Result<File> {
+    // Empty, and not as we make it.
+    if path.symlink_metadata().is_ok_and(|about| about.len() == 0) {
+        fs::remove_file(path)?;
+    }
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path)
 }
 
 // === impl Syncing ===

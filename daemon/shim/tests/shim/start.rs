@@ -186,6 +186,35 @@ fn lives_on(prepare: impl FnOnce(&mut Command)) {
 }
 
 #[test]
+fn one_that_stands_by_looks_at_nothing_until_it_is_told_and_ends_where_it_never_is() {
+    let case = Case::script(": > $OUT/started");
+    let names = || fs::read_dir(case.dir.path()).unwrap().count();
+    let stand_by = || {
+        let mut command = case.command();
+        fs::remove_file(case.dir.spec()).unwrap();
+        command.args(["--daemonize", "--standby"]);
+        let mut shim = command.stdin(Stdio::piped()).spawn().unwrap();
+        let call = shim.stdin.take().unwrap();
+        (shim, call)
+    };
+    let (shim, call) = stand_by();
+    drop(call);
+    let output = shim.wait_with_output().unwrap();
+    assert!(!output.status.success());
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("it was not told to begin"), "{error}");
+    assert_eq!(names(), 0);
+
+    let (shim, mut call) = stand_by();
+    // Its specification is there when it is told to begin, and no sooner.
+    case.spec.store(&case.dir).unwrap();
+    call.write_all(b"\n").unwrap();
+    assert!(shim.wait_with_output().unwrap().status.success());
+    until("the record", || ExitRecord::load(&case.dir).unwrap());
+    assert!(case.file("started").exists());
+}
+
+#[test]
 fn a_detached_shim_says_why_it_was_refused_or_that_nothing_started() {
     let case = Case::program(&["/no/such"]);
     let mut command = case.command();

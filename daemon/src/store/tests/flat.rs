@@ -92,7 +92,7 @@ fn lives(db: &Connection) {
         ..new("next")
     };
     assert_eq!(query::by_request(db, &request.request_id).unwrap(), None);
-    let Begun::New(begun) = begin::begin(db, &request, 0).unwrap() else {
+    let Begun::New(begun) = begin::begin(db, &request, 0, |_| {}).unwrap() else {
         panic!("it was there");
     };
     finish::launched(db, begun.id, Some(7)).unwrap();

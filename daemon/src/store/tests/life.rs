@@ -225,6 +225,28 @@ async fn a_repeated_request_finds_the_first_and_another_one_is_refused() {
 }
 
 #[tokio::test]
+async fn the_id_of_a_new_one_is_told_before_anybody_can_see_it() {
+    let room = Room::new();
+    let store = room.store();
+    let path = room.db();
+    let (tell, told) = std::sync::mpsc::channel();
+    let telling = tell.clone();
+    let begun = store.begin_telling(new("a"), None, move |id| {
+        let reader = rusqlite::Connection::open(&path).unwrap();
+        let seen = "SELECT count(*) FROM task_invocations";
+        let seen: i64 = reader.query_row(seen, [], |row| row.get(0)).unwrap();
+        telling.send((id, seen)).unwrap();
+    });
+    let Begun::New(row) = begun.await.unwrap() else {
+        panic!("it is new");
+    };
+    assert_eq!(told.try_recv().unwrap(), (row.id, 0));
+    let again = store.begin_telling(new("a"), None, move |id| tell.send((id, 0)).unwrap());
+    assert!(matches!(again.await.unwrap(), Begun::Existing(_)));
+    assert!(told.try_recv().is_err(), "there will be none");
+}
+
+#[tokio::test]
 async fn an_id_is_never_given_again() {
     let room = Room::new();
     let store = room.store();

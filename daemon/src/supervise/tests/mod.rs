@@ -1,6 +1,7 @@
 //! A supervisor with a database, folders and files of its own, and a shim that a test plays.
 
 mod budgets;
+mod drafting;
 mod ending;
 mod known;
 mod line;
@@ -37,7 +38,7 @@ use crate::domain::{
     Invocation, InvocationId, Limits, Phase, Prices, Secrets, StartBudget, StartRequest,
     StartResources, Zone,
 };
-use crate::launch::{LaunchError, Launcher, Launching, Order};
+use crate::launch::{LaunchError, Launcher, Launching, Order, Standby};
 use crate::projects::{Project, Projects};
 use crate::watch::Hints;
 
@@ -151,7 +152,7 @@ impl Launcher for Stage {
         })
     }
 
-    fn launch<'a>(&'a self, order: &'a Order) -> Launching<'a> {
+    fn launch<'a>(&'a self, order: &'a Order, _standby: Option<Standby>) -> Launching<'a> {
         Box::pin(async move {
             let dir = InvDir::at(&order.dir);
             held(&self.arrived).push(dir.clone());
@@ -208,6 +209,7 @@ impl Bench {
             let_go.clone(),
         );
         jobs.spawn(supervisor.clone().run_queue());
+        jobs.spawn(supervisor.clone().keep_drafts());
         Bench {
             _root: root,
             stage,
@@ -315,6 +317,7 @@ impl Bench {
             self.let_go.clone(),
         );
         self.jobs.spawn(self.supervisor.clone().run_queue());
+        self.jobs.spawn(self.supervisor.clone().keep_drafts());
     }
 }
 

@@ -44,6 +44,33 @@ async fn a_row_without_a_folder_is_ended_with_one_last_line_however_often() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_start_that_was_cut_has_left_goes_and_what_a_shim_has_used_stays() {
+    let mut bench = Bench::new(8, 8).await;
+    let (cut, used) = (bench.start("r1").await, bench.start("r2").await);
+    let (cut, used) = (bench.dir(&cut), bench.dir(&used));
+    bench.restart().await;
+    for dir in [&cut, &used] {
+        fs::remove_file(dir.spec()).unwrap();
+    }
+    bench.stage.vanish(&cut);
+    fs::remove_file(cut.state()).unwrap();
+    // Folders that are somebody else's, and one of ours with something in it.
+    let all = cut.path().parent().unwrap();
+    let own = all.join(uuid::Uuid::new_v4().to_string());
+    let others = [all.join("keep"), all.join(".removing-x"), own.clone()];
+    for folder in &others {
+        fs::create_dir(folder).unwrap();
+    }
+    fs::write(own.join("notes"), "").unwrap();
+    bench.supervisor.reconcile(Scope::Startup).await;
+    assert!(!cut.path().exists());
+    assert!(used.path().exists());
+    assert!(others.iter().all(|folder| folder.exists()));
+    assert_eq!(outcome(&bench.ended(1).await), "never_started");
+    bench.stage.vanish(&used);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_locked_database_keeps_nothing_from_being_adopted() {
     let mut bench = Bench::new(8, 8).await;
     let dir = bench.dir(&bench.start("r1").await);

@@ -118,6 +118,26 @@ async fn a_daemon_killed_before_the_launch_has_started_nothing_and_the_row_says_
 }
 
 #[tokio::test]
+async fn a_shim_that_stands_by_ends_with_the_daemon_that_never_told_it_to_begin() {
+    for point in ["start.row-committed", "start.spec-stored"] {
+        let mut scene = Scene::new(&format!("{point} stop")).await;
+        scene.points.hit(point).await;
+        let processes = scene.daemon.home().processes();
+        let stands_by = |it: &processes::Process| it.command.contains("--standby");
+        assert!(processes.iter().any(stands_by), "{processes:?}");
+        scene.daemon.kill9().await;
+        scene.restart().await;
+        scene.nothing_runs("never_started").await;
+        let inv = scene.daemon.home().state_dir().join("inv");
+        let ended = scene.only().await;
+        let left = std::fs::read_dir(inv)
+            .unwrap()
+            .map(|it| it.unwrap().file_name());
+        assert!(left.into_iter().all(|name| name == *ended.uuid));
+    }
+}
+
+#[tokio::test]
 async fn a_daemon_killed_after_the_launch_finds_its_agent_again() {
     let mut scene = Scene::new("start.launched kill").await;
     scene.points.hit("start.launched").await;

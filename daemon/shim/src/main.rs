@@ -1,5 +1,5 @@
-//! `steroids-shim [--daemonize] [--standby] INVDIR`: runs the provider that `INVDIR/spec.json` describes, keeps
-//! all it prints in `INVDIR/spool`, and writes `INVDIR/exit.json` when it has ended.
+//! `steroids-shim [--daemonize] [--standby] INVDIR`: runs the provider that `INVDIR/spec.json`
+//! describes, keeps all it prints in `INVDIR/spool`, and writes `INVDIR/exit.json` when it has ended.
 //!
 //! Exits non-zero, with a message, if it could not take the invocation over; then it has started
 //! nothing. With `--daemonize` the answer comes as soon as it is known, and the shim lives on. With

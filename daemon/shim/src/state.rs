@@ -48,7 +48,7 @@ impl State {
     }
 
     /// Writes it whole. Not durably: its numbers mean nothing after the next boot, and nobody looks
-    /// at them then; a start would wait four times for the disk.
+    /// at them then, and a start would wait for the disk once more.
     pub fn store(&self, dir: &InvDir) -> Result<(), FileError> {
         durable::store_for_this_boot(&dir.state(), self)
     }

@@ -19,8 +19,8 @@ use std::time::Duration;
 use std::{io, mem};
 
 use steroids_shim::durable::FileError;
+use steroids_shim::furnish::furnish;
 use steroids_shim::paths::InvDir;
-use steroids_shim::room;
 use steroids_shim::spec::Spec;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
@@ -35,7 +35,7 @@ use super::waiting::has_begun;
 
 /// A specification with a usual environment is some thousand bytes. One with a longer prompt is
 /// written into a folder of its own.
-const ROOM: usize = 16 * 1024;
+const CAPACITY: usize = 16 * 1024;
 
 /// Who asks for the row of one that was left waits no longer: the daemon is about to serve.
 const ROW_WITHIN: Duration = Duration::from_secs(2);
@@ -73,28 +73,29 @@ impl Draft {
         let uuid = Uuid::new_v4().to_string();
         let dir = InvDir::at(folder.join(&uuid));
         private.create(dir.path())?;
-        let made = filled_with_room(&dir).inspect_err(|_| {
+        let spec = furnished(&dir).inspect_err(|_| {
             let _ = remove(&dir);
         })?;
-        for folder in dir.path().ancestors().take(3) {
-            File::open(folder)?.sync_all()?;
-        }
-        Ok(Draft {
+        let draft = Draft {
             uuid,
             dir,
-            spec: made,
+            spec,
             is_published: false,
-        })
+        };
+        for folder in draft.dir.path().ancestors().take(3) {
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(draft)
     }
 
     /// Fills in the specification; false if there is not that much room. Blocks.
     pub(super) fn fill(&self, spec: &Spec) -> io::Result<bool> {
         let mut bytes = serde_json::to_vec(spec)?;
-        if bytes.len() >= ROOM {
+        if bytes.len() >= CAPACITY {
             return Ok(false);
         }
         // To cut the file would be a change to log.
-        bytes.resize(ROOM - 1, b' ');
+        bytes.resize(CAPACITY - 1, b' ');
         bytes.push(b'\n');
         self.spec.write_all_at(&bytes, 0)?;
         Ok(true)
@@ -122,14 +123,14 @@ impl Drop for Draft {
     }
 }
 
-/// What makes the files.
-fn filled_with_room(dir: &InvDir) -> io::Result<File> {
+/// Its files, on the disk but for their names; gives the specification's.
+fn furnished(dir: &InvDir) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
     let spec = options.open(dir.spec())?;
-    room::provide(dir).map_err(io::Error::other)?;
+    furnish(dir).map_err(io::Error::other)?;
     // Bytes that no document has, wherever they stand: what is torn while it is filled is none.
-    spec.write_all_at(&[0; ROOM], 0)?;
+    spec.write_all_at(&[0; CAPACITY], 0)?;
     spec.sync_all()?;
     Ok(spec)
 }
@@ -378,22 +379,25 @@ pub(super) fn is_unused(dir: &InvDir) -> bool {
 
 /// Removes such a folder; with anything else in it, it stays. Blocks.
 pub(super) fn remove_unused(dir: &InvDir) {
-    for name in UNUSED {
-        // What cannot be removed keeps the folder.
-        let _ = fs::remove_file(dir.path().join(name));
-    }
-    if let Err(error) = fs::remove_dir(dir.path()) {
+    if let Err(error) = remove_empty(dir) {
         debug!(dir = %dir.path().display(), %error, "what a start has left stays");
     }
 }
 
 /// Removes a draft, and nothing else. Blocks.
 fn remove(draft: &InvDir) -> io::Result<()> {
-    for name in UNUSED.iter().copied().chain(["spec.json"]) {
-        match fs::remove_file(draft.path().join(name)) {
+    match fs::remove_file(draft.spec()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => remove_empty(draft),
+    }
+}
+
+fn remove_empty(dir: &InvDir) -> io::Result<()> {
+    for name in UNUSED {
+        match fs::remove_file(dir.path().join(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
     }
-    fs::remove_dir(draft.path())
+    fs::remove_dir(dir.path())
 }

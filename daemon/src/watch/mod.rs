@@ -10,8 +10,9 @@
 //! [`Hints::itself`] only when a folder is moved or removed.
 //!
 //! A watch can fail (too many of them, folder gone) and events can be lost (queue overflow, which
-//! pokes everybody, and after which nothing counts as watched before its waiter watches it again). So a waiter always has a safety poll behind the hint, for which
-//! [`Hint::wait`] serves; [`Hint::is_watched`] says whether it may be a slow one.
+//! pokes everybody, and after which nothing counts as watched before its waiter watches it again).
+//! So a waiter always has a safety poll behind the hint, for which [`Hint::wait`] serves;
+//! [`Hint::is_watched`] says whether it may be a slow one.
 
 mod folders;
 mod pace;

@@ -101,15 +101,21 @@ async fn one_that_has_to_wait_leaves_none_and_has_a_name_of_its_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_a_power_loss_took_back_is_given_again() {
     let mut bench = Bench::new(8, 8).await;
-    let dir = bench.dir(&bench.start("r1").await);
-    let spec = Spec::load(&dir).unwrap();
+    let (runs, begun) = (bench.start("r1").await, bench.start("r2").await);
+    let (runs, begun) = (bench.dir(&runs), bench.dir(&begun));
+    let specs = [&runs, &begun].map(|dir| Spec::load(dir).unwrap());
     bench.draft().await;
     bench.restart().await;
-    bench.unname(&dir);
+    // Of the second only the row says that it was to begin.
+    bench.stage.vanish(&begun);
+    fs::remove_file(begun.state()).unwrap();
+    bench.unname(&runs);
+    bench.unname(&begun);
     bench.supervisor.reconcile(Scope::Startup).await;
-    assert_eq!(Spec::load(&dir).unwrap(), spec);
+    assert_eq!([&runs, &begun].map(|dir| Spec::load(dir).unwrap()), specs);
+    assert_eq!(outcome(&bench.ended(2).await), "never_started");
     assert_eq!(bench.supervisor.running(), 1);
-    bench.stage.end(&dir);
+    bench.stage.end(&runs);
     bench.ended(1).await;
 }
 

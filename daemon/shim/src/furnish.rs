@@ -10,7 +10,7 @@ use crate::state::State;
 
 /// Why they could not be made.
 #[derive(Debug, thiserror::Error)]
-pub enum RoomError {
+pub enum FurnishError {
     /// One of the small ones.
     #[error(transparent)]
     File(#[from] FileError),
@@ -21,7 +21,7 @@ pub enum RoomError {
 
 /// Makes them in a folder that is there: the lock's file, an empty spool, room for the exit record and
 /// for the state. On the disk once the folder was synced. Blocks.
-pub fn provide(dir: &InvDir) -> Result<(), RoomError> {
+pub fn furnish(dir: &InvDir) -> Result<(), FurnishError> {
     let path = dir.lock();
     lock::provide(&path).map_err(|source| FileError::io("create", &path, source))?;
     Writer::create(&dir.spool())?;
@@ -67,7 +67,7 @@ mod tests {
     fn who_comes_makes_no_file_anew() {
         let folder = tempfile::tempdir().unwrap();
         let dir = InvDir::at(folder.path());
-        provide(&dir).unwrap();
+        furnish(&dir).unwrap();
         let made = inodes(&dir);
         assert_eq!(made.len(), 4);
         let _lock = lock::acquire(&dir.lock()).unwrap();
@@ -99,7 +99,7 @@ mod tests {
     fn what_others_could_read_or_write_too_is_not_used() {
         let folder = tempfile::tempdir().unwrap();
         let dir = InvDir::at(folder.path());
-        provide(&dir).unwrap();
+        furnish(&dir).unwrap();
         let path = crate::durable::draft_of(&dir.exit());
         let number = || fs::metadata(&path).unwrap().ino();
         let other = folder.path().join("other");

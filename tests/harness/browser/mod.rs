@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use crate::wait::within;
+use crate::wait::{patience, within};
 use crate::{Home, processes};
 
 pub use page::{Heap, Page, Work};
@@ -58,8 +58,18 @@ impl Browser {
             "flatten": true,
             "filter": [{"type": "shared_worker"}, {"exclude": true}],
         });
-        browser.call("Target.setAutoAttach", workers).await;
-        browser
+        // It answers once it has been read from the disk, a third of a gigabyte, which takes long
+        // right after a build.
+        let call = browser.wire.call(None, "Target.setAutoAttach", workers);
+        match tokio::time::timeout(patience() * 4, call).await {
+            Ok(Ok(_)) => browser,
+            Ok(Err(e)) => panic!("starting the browser: {e}"),
+            Err(_) => panic!(
+                "waited {:?} for the browser to start; {}",
+                patience() * 4,
+                browser.wire.last_words()
+            ),
+        }
     }
 
     /// Opens a tab, in front of the others.

@@ -106,9 +106,14 @@ impl Wire {
     }
 
     fn over(&self) -> String {
+        format!("the browser has ended; {}", self.last_words())
+    }
+
+    /// What the browser said last of itself, for a failure's message.
+    pub(super) fn last_words(&self) -> String {
         let said = std::fs::read_to_string(&self.log).unwrap_or_default();
         let from = said.char_indices().rev().nth(2_000).map_or(0, |(at, _)| at);
-        format!("the browser has ended; its last words: {}", &said[from..])
+        format!("its last words: {}", &said[from..])
     }
 
     fn read(&self, from: ChildStdout) {

@@ -11,6 +11,7 @@ pub mod binaries;
 pub mod browser;
 pub mod cgroup;
 mod ctl;
+mod cut_disk;
 mod daemon;
 pub mod docs;
 pub mod failpoints;
@@ -38,6 +39,7 @@ pub mod wire;
 
 pub use browser::{Browser, Page};
 pub use ctl::{Ctl, Output, Terminal};
+pub use cut_disk::CutDisk;
 pub use daemon::{Daemon, Refused};
 pub use failpoints::FailPoints;
 pub use gateway::{Gateway, served, served_with};

@@ -4,6 +4,7 @@
 mod ending;
 mod lost;
 mod mute;
+mod power;
 mod protocol;
 mod recovery;
 mod soak;

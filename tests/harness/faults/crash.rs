@@ -193,4 +193,50 @@ pub(super) const FAULTS: &[Fault] = &[
             "faults::crash::starting::an_agent_whose_launcher_is_killed_runs_all_the_same_and_the_answer_says_so",
         ],
     },
+    Fault {
+        id: 166,
+        fault: "a power cut at each step of a start",
+        required: "one row, lost: host restarted, nothing runs, no folder is left",
+        tests: &["faults::crash::power::a_start_that_is_cut_short_has_one_row_that_says_so"],
+    },
+    Fault {
+        id: 167,
+        fault: "a power cut right behind the answer to a start",
+        required: "the row that was answered, lost: host restarted",
+        tests: &["faults::crash::power::a_start_that_was_answered_has_its_row"],
+    },
+    Fault {
+        id: 168,
+        fault: "a power cut while a start waits for its turn",
+        required: "it waits on, and runs",
+        tests: &["faults::crash::power::what_waits_for_its_turn_has_it_after_the_restart"],
+    },
+    Fault {
+        id: 169,
+        fault: "a power cut behind a sync of an agent's output",
+        required: "all that was synced, in order; who followed it goes on",
+        tests: &[
+            "faults::crash::power::output_that_was_synced_is_there_and_who_followed_it_goes_on",
+        ],
+    },
+    Fault {
+        id: 170,
+        fault: "a power cut before output is synced",
+        required: "a beginning of it, no line torn; who followed it is told of the gap",
+        tests: &[
+            "faults::crash::power::of_output_that_was_not_synced_there_is_a_beginning_and_who_followed_it_is_told",
+        ],
+    },
+    Fault {
+        id: 171,
+        fault: "a power cut at each step of an agent's end",
+        required: "the log is whole, and so is the exit code once it is recorded",
+        tests: &["faults::crash::power::an_end_is_what_it_was_at_whatever_step_it_was_cut"],
+    },
+    Fault {
+        id: 172,
+        fault: "a power cut at each step of compressing a log",
+        required: "the same bytes are read",
+        tests: &["faults::crash::power::a_log_that_was_being_compressed_is_whole"],
+    },
 ];

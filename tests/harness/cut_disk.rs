@@ -1,0 +1,171 @@
+//! A disk whose power can be cut: what no program had asked to be on it is gone, as after a power loss
+//! of the whole machine. It is an ext4 in a file, in a mount namespace of the test's own. A cut mounts a
+//! copy of the file as it is, without anything that the file system still has in memory.
+
+use std::fs::{self, File};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::processes::{is_alive, is_stopped};
+use crate::small_disk::is_alone;
+use crate::{Daemon, Home, eventually, processes};
+
+/// Enough for some invocations; sparse, and so quickly copied.
+const SIZE: u64 = 64 * 1024 * 1024;
+
+/// By default it would write by itself what was changed, every 5 s.
+const OPTIONS: &str = "loop,commit=300";
+
+/// What names the running boot.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// The disk. Dropping it takes it away.
+#[derive(Debug)]
+pub struct CutDisk {
+    files: TempDir,
+    image: PathBuf,
+    cuts: usize,
+}
+
+impl CutDisk {
+    /// A new one, empty. `None`, with a word on stderr, where the caller may not mount one. Everything
+    /// that is to see it must be started later, by the same thread.
+    pub fn mount() -> Option<CutDisk> {
+        if !is_alone() {
+            return None;
+        }
+        // Short, as a home is.
+        let files = tempfile::Builder::new().prefix("st-").tempdir_in("/tmp");
+        let files = files.expect("/tmp takes a folder");
+        let image = files.path().join("0.ext4");
+        let file = File::create_new(&image).expect("a new folder takes a file");
+        file.set_len(SIZE).expect("a sparse file takes no room");
+        fs::create_dir(files.path().join("m")).expect("a new folder takes a folder");
+        let disk = CutDisk {
+            files,
+            image,
+            cuts: 0,
+        };
+        // All of it now: nothing is to be written by the kernel later.
+        let extended = "lazy_itable_init=0,lazy_journal_init=0,nodiscard";
+        let mut format = Command::new("mkfs.ext4");
+        format.args(["-q", "-F", "-E", extended]).arg(&disk.image);
+        match run(format).and_then(|()| disk.attach()) {
+            Ok(()) => Some(disk),
+            Err(error) => {
+                explain(&error);
+                None
+            }
+        }
+    }
+
+    /// A new home, all of which is on it. `more` goes on in the table `[daemon]`.
+    pub fn home(&self, more: &str) -> Arc<Home> {
+        // The disk is small.
+        let config = format!("[daemon]\nmin_free = \"\"\n{more}");
+        let home = Home::below(&self.path(), &config);
+        self.sync();
+        home
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> PathBuf {
+        self.files.path().join("m")
+    }
+
+    /// Writes all that was changed so far.
+    pub fn sync(&self) {
+        let root = File::open(self.path()).expect("it is mounted");
+        rustix::fs::syncfs(root).expect("it takes what was written");
+    }
+
+    /// Cuts the power under a daemon and all that it has started, and starts the machine again, without
+    /// the daemon: another boot, and no `/run`.
+    pub async fn cut(&mut self, daemon: &mut Daemon) {
+        let home = Arc::clone(daemon.home());
+        stand_still(&home).await;
+        processes::end_all(home.root());
+        daemon.ended().await;
+        self.lose();
+
+        let run = home.path("run");
+        fs::remove_dir_all(&run).expect("it is ours");
+        let made = fs::DirBuilder::new().mode(0o700).create(&run);
+        made.expect("it is ours");
+        self.boot();
+    }
+
+    /// Loses what was not synced, where nothing runs any more.
+    pub fn lose(&mut self) {
+        self.cuts += 1;
+        let after = self.files.path().join(format!("{}.ext4", self.cuts));
+        fs::copy(&self.image, &after).expect("there is room for a copy");
+        umount2(&self.path(), MntFlags::MNT_DETACH).expect("it is mounted");
+        self.image = after;
+        self.attach().expect("what could be mounted can be again");
+    }
+
+    fn attach(&self) -> Result<(), String> {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "ext4", "-o", OPTIONS]);
+        mount.arg(&self.image).arg(self.path());
+        run(mount)
+    }
+
+    /// Gives the boot another name.
+    fn boot(&self) {
+        let name = self.files.path().join("boot_id");
+        fs::write(&name, format!("{}\n", uuid::Uuid::new_v4())).expect("the folder takes a file");
+        let none = None::<&str>;
+        // The one of the boot before.
+        let _ = umount2(BOOT_ID, MntFlags::MNT_DETACH);
+        mount(Some(&name), BOOT_ID, none, MsFlags::MS_BIND, none).expect("root mounts a file");
+    }
+}
+
+impl Drop for CutDisk {
+    fn drop(&mut self) {
+        // Its device goes with the mount, once nobody has a file open on it.
+        let _ = umount2(&self.path(), MntFlags::MNT_DETACH);
+        let _ = umount2(BOOT_ID, MntFlags::MNT_DETACH);
+    }
+}
+
+/// Stops all that runs there. So nobody sees another die, and no call to the kernel is under way.
+async fn stand_still(home: &Home) {
+    let running = home.processes();
+    for process in &running {
+        if let Some(pid) = Pid::from_raw(process.pid) {
+            // It may have ended by itself.
+            let _ = kill_process(pid, Signal::STOP);
+        }
+    }
+    for process in &running {
+        eventually("a process to stop", async || {
+            let is_still = !is_alive(process.pid) || is_stopped(process.pid);
+            is_still.then_some(())
+        })
+        .await;
+    }
+}
+
+fn run(mut command: Command) -> Result<(), String> {
+    let program = command.get_program().to_owned();
+    let output = command.output().map_err(|e| format!("{program:?}: {e}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{program:?}: {}", said.trim()))
+}
+
+#[expect(clippy::print_stderr, reason = "libtest shows it beside the test")]
+fn explain(error: &str) {
+    eprintln!("no disk of its own ({error}): what a power cut leaves is NOT shown");
+}

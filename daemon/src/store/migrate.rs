@@ -106,7 +106,9 @@ fn create(db: &Path) -> io::Result<()> {
 fn writing(db: &Path) -> Result<Connection, StoreError> {
     let open = || {
         let connection = connection::raw(db, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
+        // Where a transaction ends by removing its journal, a power loss could bring that back, and with it
+        // what was before the last step.
+        connection.pragma_update(None, "synchronous", "EXTRA")?;
         connection.pragma_update(None, "foreign_keys", true)?;
         Ok(connection)
     };

@@ -41,10 +41,11 @@ pub(super) const FAULTS: &[Fault] = &[
     },
     Fault {
         id: 41,
-        fault: "kill -9 at every statement of a migration",
+        fault: "kill -9, and a power cut, at every statement of a migration",
         required: "at a step each time, never half; the next start completes; backup whole",
         tests: &[
             "faults::database::migration::a_migration_killed_anywhere_is_at_a_step_and_the_next_one_completes",
+            "faults::database::migration::a_migration_ended_by_a_power_cut_is_at_a_step_and_the_next_one_completes",
         ],
     },
     Fault {

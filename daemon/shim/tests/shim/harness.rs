@@ -354,8 +354,13 @@ fn is_let_go(error: &io::Error) -> bool {
     )
 }
 
-/// True if there is a process of this number that is no zombie.
+/// True if there is a process of this number that is no zombie, and none that its parent is just taking up.
 pub(crate) fn is_alive(pid: i32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit(") ").next().unwrap_or("Z").starts_with('Z'))
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        !stat
+            .rsplit(") ")
+            .next()
+            .unwrap_or("Z")
+            .starts_with(['Z', 'X'])
+    })
 }

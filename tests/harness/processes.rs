@@ -42,9 +42,19 @@ pub fn is_alive(pid: i32) -> bool {
 
 /// True while all its threads are stopped, by SIGSTOP or the like: one after the other notices.
 pub fn is_stopped(pid: i32) -> bool {
+    threads_are(pid, &['T'])
+}
+
+/// The same of one that was told to stop, where it cannot notice before the kernel is done with it: whose
+/// child was stopped before it ran a program of its own, waits for that for ever.
+pub fn stands_still(pid: i32) -> bool {
+    threads_are(pid, &['T', 'D'])
+}
+
+fn threads_are(pid: i32, states: &[char]) -> bool {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter();
     let mut stats = threads.flatten().flatten().map(|thread| thread.path());
-    let is = |stat: &str| Some(stat.rsplit_once(") ")?.1.starts_with('T'));
+    let is = |stat: &str| Some(stat.rsplit_once(") ")?.1.starts_with(states));
     is_alive(pid)
         && stats.all(|path| {
             let stat = fs::read_to_string(path.join("stat"));

@@ -275,8 +275,11 @@ async fn make_drafts(drafts: &Drafts) {
         }
         let folder = drafts.folder.clone();
         match spawn_blocking(move || Draft::make(&folder)).await {
-            // Nobody else makes one.
-            Ok(Ok(draft)) => *drafts.next() = Next::Ready(draft),
+            Ok(Ok(draft)) => {
+                // Nobody else makes one.
+                *drafts.next() = Next::Ready(draft);
+                steroids_failpoint::reach("draft.ready");
+            }
             // The next start does without.
             Ok(Err(error)) => debug!(%error, "no draft was made"),
             Err(_) => {}

@@ -225,6 +225,7 @@ pub(super) const FAULTS: &[Fault] = &[
         required: "a beginning of it, no line torn; who followed it is told of the gap",
         tests: &[
             "faults::crash::power::of_output_that_was_not_synced_there_is_a_beginning_and_who_followed_it_is_told",
+            "faults::crash::power::of_a_record_that_is_torn_there_is_what_stands_before_it_and_who_followed_it_is_told",
         ],
     },
     Fault {
@@ -236,7 +237,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         id: 172,
         fault: "a power cut at each step of compressing a log",
-        required: "the same bytes are read",
+        required: "the same bytes are read; the packed log is named before the plain one goes, which stays gone",
         tests: &["faults::crash::power::a_log_that_was_being_compressed_is_whole"],
     },
 ];

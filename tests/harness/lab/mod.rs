@@ -6,7 +6,6 @@
 //! process ends without dropping anything. Where there is no root or no systemd a case is skipped,
 //! visibly and counted; with `CI=true` that is a failure.
 
-mod skip;
 mod user;
 
 use std::path::{Path, PathBuf};
@@ -19,7 +18,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::ctl::Output;
 use crate::wait::within;
-use crate::{Puppet, binaries};
+use crate::{Puppet, binaries, skip};
 
 pub use user::User;
 

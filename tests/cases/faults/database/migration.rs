@@ -149,7 +149,7 @@ enum Loss {
 fn killed_once(start: &Start, after: u64, loss: Loss) -> bool {
     let mut disk = match loss {
         Loss::Nothing => None,
-        Loss::Power => CutDisk::mount(),
+        Loss::Power => Some(CutDisk::mount().expect("one could be had before")),
     };
     let place = disk.as_ref().map_or(std::env::temp_dir(), CutDisk::path);
     let folder = tempfile::tempdir_in(place).unwrap();

@@ -1,6 +1,10 @@
 //! A disk whose power can be cut: what no program had asked to be on it is gone, as after a power loss
 //! of the whole machine. It is an ext4 in a file, in a mount namespace of the test's own. A cut mounts a
 //! copy of the file as it is, without anything that the file system still has in memory.
+//!
+//! What that cannot show: an fsync on ext4 commits all earlier changes of names and sizes, so of a
+//! folder's sync that is missing nothing is seen where any fsync came between; and what this disk was
+//! given it keeps, in order, while a real one may lose its cache, or half a sector.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{DirBuilderExt as _, symlink};
@@ -19,7 +23,8 @@ use crate::{Daemon, Home, eventually, processes, skip};
 /// Enough for some invocations; sparse, and so quickly copied.
 const SIZE: u64 = 64 * 1024 * 1024;
 
-/// By default it would write by itself what was changed, every 5 s.
+/// By default it would commit by itself what was changed, every 5 s. That is the journal's timer alone:
+/// the kernel still writes pages that are old, or too many.
 const OPTIONS: &str = "loop,commit=300";
 
 /// What names the running boot.

@@ -45,7 +45,11 @@ impl LogReader {
             false => Some(self.cached_lines(file, len, max)?),
         };
         let generation = match is_foreign {
-            true => Some(cached_generation(file, &stat)?),
+            true => {
+                let (generation, head) = cached_generation(file, &stat, self.head)?;
+                self.head = head;
+                Some(generation)
+            }
             false => None,
         };
         let step = lines.map_or(Step::End, |lines| self.batch(lines));
@@ -70,9 +74,13 @@ impl LogReader {
     }
 }
 
-fn cached_generation(file: &File, stat: &Statx) -> Option<Generation> {
-    let want = HEAD.min(usize::try_from(stat.stx_size).unwrap_or(HEAD));
-    generation(stat.stx_ino, read(file, 0, want)?)
+/// And how many bytes tell it. So many as did before are enough: with another first line they tell
+/// another one, or none.
+fn cached_generation(file: &File, stat: &Statx, head: usize) -> Option<(Generation, usize)> {
+    let want = head.min(usize::try_from(stat.stx_size).unwrap_or(head));
+    let head = read(file, 0, want)?;
+    let told = memchr::memchr(b'\n', &head).map_or(HEAD, |end| end + 1);
+    Some((generation(stat.stx_ino, head)?, told))
 }
 
 /// As many of the bytes as the page cache has.

@@ -15,6 +15,7 @@ use rustix::fs::Stat;
 use super::LogError;
 use super::packed::Stored;
 use super::paths::{Place, failed, file_name, packed_name};
+use super::resume::HEAD;
 use crate::domain::{InvocationId, Offset};
 
 /// The longest line that is given. Ours end at 1 MiB; of a foreign log's longer ones only the
@@ -33,6 +34,8 @@ pub struct LogReader {
     pub(super) at: u64,
     // No newline stands between `at` and here.
     pub(super) scanned: u64,
+    // How much of the file's beginning tells its generation.
+    pub(super) head: usize,
 }
 
 /// What there is at the position.
@@ -113,6 +116,7 @@ impl LogReader {
             stored,
             at: 0,
             scanned: 0,
+            head: HEAD,
         };
         reader.seek(from)?;
         Ok(reader)

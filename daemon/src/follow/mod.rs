@@ -215,7 +215,7 @@ impl Follower {
             let is_behind = |it: &&(usize, InvocationId)| self.turn.is_none_or(|turn| **it > turn);
             let Some(&(at, id)) = fresh.iter().find(is_behind) else {
                 self.turn = None;
-                if !self.take_up().await? && fresh.is_empty() {
+                if !Box::pin(self.take_up()).await? && fresh.is_empty() {
                     return Ok(Advance::Nothing);
                 }
                 continue;
@@ -299,7 +299,7 @@ impl Follower {
             self.is_matched = false;
         }
         if !self.is_matched {
-            self.match_projects().await?;
+            Box::pin(self.match_projects()).await?;
             // Only now: whoever drops the wait must find the rest undone.
             self.is_matched = true;
         }

@@ -201,7 +201,7 @@ impl Tail {
             return Ok(Told::Finished);
         }
         if self.is_row_stale || self.trust.is_shaken() {
-            self.refresh().await?;
+            Box::pin(self.refresh()).await?;
         }
         if self
             .trust
@@ -211,7 +211,7 @@ impl Tail {
         }
         let reader = match self.reader.take() {
             Some(reader) => reader,
-            None => match self.open().await? {
+            None => match Box::pin(self.open()).await? {
                 Opened::Reader(reader, None) => reader,
                 Opened::Reader(reader, Some(lost)) => {
                     self.start_over(lost.into(), Some(reader));
@@ -231,7 +231,7 @@ impl Tail {
         };
         let (reader, read) = match look.cached(&mut reader) {
             Some(read) => (reader, read),
-            None => look.waiting(reader).await?,
+            None => Box::pin(look.waiting(reader)).await?,
         };
         let is_all = read.is_all();
         self.is_unchecked = false;

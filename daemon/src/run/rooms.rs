@@ -83,7 +83,8 @@ impl Rooms {
         let (let_go, close) = (CancellationToken::new(), CancellationToken::new());
 
         let (hints, watcher) = Hints::new();
-        tasks.spawn(until(let_go.clone(), watcher.run()).instrument(info_span!("watcher")));
+        // Without a span, which would be entered and left for each line of each log.
+        tasks.spawn(until(let_go.clone(), watcher.run()));
         wakeup::ages_are_known(&config.state_dir).await;
         let projects = open_projects(&config.state_dir).await?;
         let zone = tokio::task::spawn_blocking(Zone::of_host);

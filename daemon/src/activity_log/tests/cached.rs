@@ -43,6 +43,9 @@ fn a_foreign_log_read_on_the_spot_says_which_it_is() {
     assert_eq!(bytes(cached.step), b"and more\n");
     assert_ne!(cached.generation, before, "it begins with another line");
     assert_eq!(cached.generation, reader.file_generation().unwrap());
+    // As long as it was, and no end there.
+    fs::write(room.path(), b"two and more\none\nand more\n").unwrap();
+    assert_eq!(reader.next_cached(100, true), None, "it is looked at whole");
 }
 
 #[test]

@@ -232,9 +232,7 @@ impl fmt::Display for Base36 {
                 break;
             }
         }
-        digits[at..]
-            .iter()
-            .try_for_each(|&digit| fmt::Write::write_char(f, char::from(digit)))
+        f.write_str(str::from_utf8(&digits[at..]).unwrap_or_default())
     }
 }
 

@@ -1,11 +1,15 @@
 //! The cursors of a batch of lines, made quickly: they differ in one position alone.
 
+use std::fmt::Write as _;
 use std::ops::Bound;
 
 use super::{
     AllCursor, Base36, InvocationCursor, InvocationId, OpenEntry, Position, Reach, Scope,
     ScopeCursor,
 };
+
+/// Room for a cursor of one invocation of the older tool's.
+const USUAL: usize = 48;
 
 /// The cursors of one batch, which differ in the position of one invocation alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,11 +78,17 @@ impl Template {
             Some(position) if *wide => {
                 format!("{before}.{}{after}", OpenEntry(*invocation, position))
             }
-            Some(position) => InvocationCursor {
-                invocation: *invocation,
-                position,
+            Some(position) => {
+                let mut cursor = String::with_capacity(USUAL);
+                let (invocation, position) = (*invocation, position);
+                let one = InvocationCursor {
+                    invocation,
+                    position,
+                };
+                // A string takes all that is written to it.
+                let _ = write!(cursor, "{one}");
+                cursor
             }
-            .to_string(),
             None => format!("{before}{after}"),
         }
     }

@@ -1,6 +1,7 @@
 # The one front door. `make help` lists what there is.
 
 CARGO      ?= cargo
+RUSTC      ?= rustc
 # Handed to every cargo call; CI says --locked.
 CARGOFLAGS ?=
 PREFIX     ?= /usr/local
@@ -19,6 +20,17 @@ SHIM    := --package steroids-shim --bin steroids-shim
 # Where no static one is installed (libc.a), it is linked as the others are.
 STATIC = $(shell echo 'int main(void) { return 0; }' | $(CC) -static-pie -x c -o /dev/null - 2>/dev/null && \
 	echo -C target-feature=+crt-static)
+
+# What of the programs runs how often, as `make profile` has counted it: what runs is laid out together, and what
+# does not is out of its way. A compiler that cannot read it builds without.
+PROFILE := $(CURDIR)/tests/bench/release.profdata
+RELEASE  = --release $(shell echo 'fn main() {}' | $(RUSTC) -C 'profile-use=$(PROFILE)' --emit=obj -o /dev/null - 2>/dev/null && \
+	echo "--config \"build.rustflags=['-Cprofile-use=$(PROFILE)']\"")
+
+# Of rustup's component llvm-tools; and what counts, below which programs are built that do.
+PROFDATA = $(shell $(RUSTC) --print target-libdir)/../bin/llvm-profdata
+COUNTED := $(CURDIR)/target/profile
+COUNTING = --release --target-dir '$(COUNTED)' --config "build.rustflags=['-Cprofile-generate=$(COUNTED)/counts']"
 
 # Rows and options of `make bench`; all rows without.
 BENCH ?=
@@ -39,8 +51,22 @@ run: ## try it: a demo project, one replayed agent run and one command, followed
 
 .PHONY: build
 build: ## release binaries in target/release
-	$(CARGO) build $(CARGOFLAGS) --release $(SHIPPED)
-	$(CARGO) rustc $(CARGOFLAGS) --release $(SHIM) -- $(STATIC)
+	$(CARGO) build $(CARGOFLAGS) $(RELEASE) $(SHIPPED)
+	$(CARGO) rustc $(CARGOFLAGS) $(RELEASE) $(SHIM) -- $(STATIC)
+
+# The counts are of this compiler and these sources; where a function has changed, they are of no use for it
+# until they are taken again.
+.PHONY: profile
+profile: ## count what runs how often, for `make build`; wants rustup's llvm-tools
+	@test -x "$(PROFDATA)" || { echo "profile: rustup component add llvm-tools"; exit 1; }
+	$(CARGO) build $(CARGOFLAGS) $(COUNTING) $(SHIPPED)
+	$(CARGO) build $(CARGOFLAGS) $(COUNTING) $(SHIM)
+	$(CARGO) build $(CARGOFLAGS) --release --package steroids-tests --bin bench --bin fake-provider
+	cp target/release/bench target/release/fake-provider '$(COUNTED)/release/'
+	@# What ran to build them has counted, too.
+	rm -rf '$(COUNTED)/counts'
+	STEROIDS_TESTS_BUILT=1 '$(COUNTED)/release/bench' @train
+	"$(PROFDATA)" merge --sparse -o '$(PROFILE)' '$(COUNTED)'/counts/*.profraw
 
 # Everything is built in one go, with one set of features: the end-to-end cases start the daemon,
 # the shim and the client, which cargo does not build for another package's tests.
@@ -149,8 +175,8 @@ ifeq ($(TARGET),$(HOST))
 	@$(MAKE) --no-print-directory build
 	@tests/package/dist.sh target/release target/package $(TARGET)
 else
-	$(CARGO) build $(CARGOFLAGS) --release --target $(TARGET) $(SHIPPED)
-	$(CARGO) build $(CARGOFLAGS) --release --target $(TARGET) $(SHIM)
+	$(CARGO) build $(CARGOFLAGS) $(RELEASE) --target $(TARGET) $(SHIPPED)
+	$(CARGO) build $(CARGOFLAGS) $(RELEASE) --target $(TARGET) $(SHIM)
 	@tests/package/dist.sh target/$(TARGET)/release target/package $(TARGET)
 endif
 

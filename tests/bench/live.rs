@@ -90,7 +90,9 @@ impl Live {
         let files = ids.iter().map(|id| begun(&scene.ctl.log_path(*id)));
         let files: Vec<File> = files.collect();
         let requests = ids.iter().map(|id| scene.stream("old", *id)).collect();
-        self.ours(&scene, requests, || self.append(files)).await
+        let seen = self.ours(&scene, requests, || self.append(files)).await;
+        scene.end().await;
+        seen
     }
 
     /// Ours, with providers that print.
@@ -107,8 +109,10 @@ impl Live {
             requests.push(scene.stream(&task, started.id));
             puppets.push(puppet);
         }
-        self.ours(&scene, requests, || self.print(&mut puppets))
-            .await
+        let seen = self.ours(&scene, requests, || self.print(&mut puppets));
+        let seen = seen.await;
+        scene.end().await;
+        seen
     }
 
     async fn ours(&self, scene: &Scene, requests: Vec<String>, grow: impl FnOnce()) -> Seen {

@@ -9,7 +9,7 @@
 //! counts as good stands beside both; nothing is asserted. docs/benchmarks.md tells each row.
 //!
 //! TERM or INT end it early, and every process it had started. Two words begin programs that it runs
-//! beside it: `@floor` and `@load`.
+//! beside it: `@floor` and `@load`; `@train` is what `make profile` calls.
 
 mod figure;
 mod floor;
@@ -19,6 +19,7 @@ mod machine;
 mod process;
 mod rows;
 mod scene;
+mod train;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -53,15 +54,34 @@ fn main() {
             }
             Ok(())
         }
-        _ => return measure(),
+        _ => {
+            if std::env::var_os("STEROIDS_TEST_PATIENCE").is_none() {
+                again_with_patience();
+            }
+            return match words[..] {
+                ["@train"] => until_done(train::train()),
+                _ => measure(),
+            };
+        }
     };
     done.expect("what is served and seen here can be");
 }
 
-fn measure() {
-    if std::env::var_os("STEROIDS_TEST_PATIENCE").is_none() {
-        again_with_patience();
+/// Runs the work, unless a signal comes first; with it go all homes, and with these all that was
+/// started in them.
+fn until_done(work: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime of one thread needs nothing");
+    let is_whole = runtime.block_on(unless_told_to_end(work));
+    drop(runtime);
+    if !is_whole {
+        std::process::exit(1);
     }
+}
+
+fn measure() {
     let call = match Call::of(std::env::args().skip(1)) {
         Ok(call) => call,
         Err(wrong) => {
@@ -71,16 +91,7 @@ fn measure() {
             std::process::exit(2);
         }
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime of one thread needs nothing");
-    let is_whole = runtime.block_on(unless_told_to_end(run(&call)));
-    // With it go all homes, and with these all that was started in them.
-    drop(runtime);
-    if !is_whole {
-        std::process::exit(1);
-    }
+    until_done(run(&call));
 }
 
 /// The harness takes its patience from the environment, which only a new program can be given.

@@ -12,7 +12,7 @@ use crate::process::cpu;
 
 /// Rooms for more streams and runs than any row asks for.
 const ROOM: &str = "[daemon]\nmax_running = 300\nmax_streams = 1000\nmax_connections = 256\n\
-                    [gateway]\nmax_streams = 6000\n";
+                    [gateway]\nmax_streams = 6000\n[holds]\nenabled = false\n";
 
 /// A daemon and a gateway that serve, and a folder that is or becomes a project.
 pub(crate) struct Scene {
@@ -57,6 +57,12 @@ impl Scene {
             ctl,
             home,
         }
+    }
+
+    /// Tells both to end, and waits until they have.
+    pub(crate) async fn end(mut self) {
+        self.gateway.term().await;
+        self.daemon.term().await;
     }
 
     pub(crate) async fn rpc(&self) -> Rpc {

@@ -1,5 +1,6 @@
 //! Clients that come in crowds and say nothing, or half of it.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
 async fn two_hundred_that_say_nothing_or_half_of_it_keep_nobody_out() {
     let home = Home::new();
     let daemon = Daemon::start(&home).await;
-    let base = processes::descriptors(daemon.pid());
+    let base = open_at_rest(&daemon).await;
     let crowd = connect(home.socket(), 200, |at| match at % 3 {
         0 => b"",
         1 => PREFACE.get(..1).unwrap(),
@@ -46,7 +47,7 @@ async fn two_hundred_that_say_nothing_or_half_of_it_keep_nobody_out() {
 async fn a_thousand_that_come_and_go_leave_nothing_behind() {
     let home = Home::new();
     let daemon = Daemon::start(&home).await;
-    let base = processes::descriptors(daemon.pid());
+    let base = open_at_rest(&daemon).await;
     let before = processes::resident(daemon.pid());
     let count = share(1_000, 10_000);
     // In parts, as a crowd would be refused by this process's own limit of descriptors.
@@ -76,7 +77,7 @@ async fn a_thousand_that_come_and_go_leave_nothing_behind() {
 async fn those_that_are_half_open_take_no_place() {
     let home = Home::with_config("[daemon]\nmax_connections = 4");
     let daemon = Daemon::start(&home).await;
-    let base = processes::descriptors(daemon.pid());
+    let base = open_at_rest(&daemon).await;
     let crowd = connect(
         home.socket(),
         8,
@@ -121,6 +122,20 @@ async fn is_served(home: &Home) {
     let nothing = wire::framed(0, b"");
     let answered = wire.call("Daemon/Status", "identity", nothing).await;
     assert_eq!(answered.code, Code::Ok, "{answered:?}");
+}
+
+/// How many descriptors it has once the next start's folder is made, of which it keeps one open.
+async fn open_at_rest(daemon: &Daemon) -> usize {
+    let folder = PathBuf::from(format!("/proc/{}/fd", daemon.pid()));
+    eventually("the folder of the next start", async || {
+        let entries = fs::read_dir(&folder).unwrap().flatten();
+        let links: Vec<_> = entries.map(|it| fs::read_link(it.path())).collect();
+        let drafts = daemon.home().state_dir().join("drafts");
+        let mut of_draft = links.iter().flatten().filter(|it| it.starts_with(&drafts));
+        let is_made = of_draft.next().is_some_and(|it| it.ends_with("spec.json"));
+        (is_made && of_draft.next().is_none()).then_some(links.len())
+    })
+    .await
 }
 
 async fn back_to(base: usize, daemon: &Daemon) {

@@ -22,10 +22,14 @@ STATIC = $(shell echo 'int main(void) { return 0; }' | $(CC) -static-pie -x c -o
 	echo -C target-feature=+crt-static)
 
 # What of the programs runs how often, as `make profile` has counted it: what runs is laid out together, and what
-# does not is out of its way. A compiler that cannot read it builds without.
-PROFILE := $(CURDIR)/tests/bench/release.profdata
-RELEASE  = --release $(shell echo 'fn main() {}' | $(RUSTC) -C 'profile-use=$(PROFILE)' --emit=obj -o /dev/null - 2>/dev/null && \
-	echo "--config \"build.rustflags=['-Cprofile-use=$(PROFILE)']\"")
+# does not is out of its way. A compiler that cannot read it, or has anything to say to it, builds without.
+PROFILE  := $(CURDIR)/tests/bench/release.profdata
+PROFILED  = $(shell d=$$(mktemp -d) && said=$$(echo 'fn main() {}' | \
+	$(RUSTC) -C 'profile-use=$(PROFILE)' --emit=obj --out-dir "$$d" - 2>&1) && [ -z "$$said" ] && echo yes; rm -rf "$$d")
+# A function that has changed since is built without its counts, and that is no warning.
+RELEASE   = --release $(if $(PROFILED),--config \
+	'build.rustflags=["-Cprofile-use=$(PROFILE)"$(comma) "-Cllvm-args=-no-pgo-warn-mismatch"]')
+comma    := ,
 
 # Of rustup's component llvm-tools; and what counts, below which programs are built that do.
 PROFDATA = $(shell $(RUSTC) --print target-libdir)/../bin/llvm-profdata
@@ -51,6 +55,7 @@ run: ## try it: a demo project, one replayed agent run and one command, followed
 
 .PHONY: build
 build: ## release binaries in target/release
+	@$(if $(PROFILED),,echo "build: not laid out by what runs, as $(RUSTC) does not take tests/bench/release.profdata")
 	$(CARGO) build $(CARGOFLAGS) $(RELEASE) $(SHIPPED)
 	$(CARGO) rustc $(CARGOFLAGS) $(RELEASE) $(SHIM) -- $(STATIC)
 
@@ -175,8 +180,9 @@ ifeq ($(TARGET),$(HOST))
 	@$(MAKE) --no-print-directory build
 	@tests/package/dist.sh target/release target/package $(TARGET)
 else
-	$(CARGO) build $(CARGOFLAGS) $(RELEASE) --target $(TARGET) $(SHIPPED)
-	$(CARGO) build $(CARGOFLAGS) $(RELEASE) --target $(TARGET) $(SHIM)
+	@# The counts are of crates as they are built for this machine.
+	$(CARGO) build $(CARGOFLAGS) --release --target $(TARGET) $(SHIPPED)
+	$(CARGO) build $(CARGOFLAGS) --release --target $(TARGET) $(SHIM)
 	@tests/package/dist.sh target/$(TARGET)/release target/package $(TARGET)
 endif
 

@@ -64,6 +64,7 @@ build: ## release binaries in target/release
 .PHONY: profile
 profile: ## count what runs how often, for `make build`; wants rustup's llvm-tools
 	@test -x "$(PROFDATA)" || { echo "profile: rustup component add llvm-tools"; exit 1; }
+	@test -z "$$RUSTFLAGS$$CARGO_ENCODED_RUSTFLAGS" || { echo "profile: unset RUSTFLAGS, which would take the place of ours"; exit 1; }
 	$(CARGO) build $(CARGOFLAGS) $(COUNTING) $(SHIPPED)
 	$(CARGO) build $(CARGOFLAGS) $(COUNTING) $(SHIM)
 	$(CARGO) build $(CARGOFLAGS) --release --package steroids-tests --bin bench --bin fake-provider

@@ -1,5 +1,7 @@
-//! The Debian package in a booted systemd, from its installation to its removal; and `make install`.
+//! The Debian package in a booted systemd, from its installation to its removal; `make install`, and how it is built.
 
+use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -198,6 +200,37 @@ async fn what_is_installed_is_taken_away_again_and_nothing_else() {
 }
 
 /// Where the programs under test were built.
+#[tokio::test]
+async fn programs_are_laid_out_by_what_runs_where_the_compiler_takes_the_counts() {
+    const USED: &str = "-Cprofile-use=";
+    let counts = binaries::workspace().join("tests/bench/release.profdata");
+    let build = ran(build_rule(&counts)).await;
+    assert!(build.contains(USED), "{build}");
+    assert!(!build.contains("not laid out"), "{build}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let half = folder.path().join("half.profdata");
+    let bytes = fs::read(&counts).unwrap();
+    fs::write(&half, &bytes[..bytes.len() / 2]).unwrap();
+    for unfit in [half, folder.path().join("none.profdata")] {
+        let build = ran(build_rule(&unfit)).await;
+        assert!(!build.contains(USED), "{build}");
+        assert!(build.contains("not laid out by what runs"), "{build}");
+    }
+}
+
+/// What `make build` would run, with these counts.
+fn build_rule(counts: &Path) -> Command {
+    let mut command = Command::new("make");
+    let mut given = OsString::from("PROFILE=");
+    given.push(counts);
+    command.args(["--dry-run", "build"]).arg(given);
+    command.current_dir(binaries::workspace());
+    // Of a make above this test.
+    command.env_remove("MAKEFLAGS").env_remove("MFLAGS");
+    command
+}
+
 fn programs() -> PathBuf {
     binaries::steroidsd().parent().unwrap().to_owned()
 }

@@ -33,16 +33,16 @@ mod source;
 mod stream;
 mod tail;
 mod trust;
+mod waits;
 
 use std::collections::BTreeMap;
-use std::future::Future;
+use std::future::poll_fn;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::task::coop;
 use tokio::time::Instant;
 
 pub use error::FollowError;
@@ -50,12 +50,13 @@ pub use event::{Event, Piece};
 pub use open::Begin;
 
 use crate::domain::InvocationId;
-use crate::domain::cursor::{MAX_OPEN, MAX_SCOPES, Reach, Scope};
+use crate::domain::cursor::{Generation, MAX_OPEN, MAX_SCOPES, Reach, Scope};
 use crate::watch::{Hints, Pace};
 use event::{End, Pending};
 use source::Sources;
 use stream::Stream;
 use tail::{Extent, Tail, Told};
+use waits::{Alarm, Changes};
 
 /// Bytes read at once, unless one line has more: what a subscriber that does not read holds, and
 /// about what one HTTP/2 window takes.
@@ -109,10 +110,13 @@ pub struct Follower {
     streams: Vec<Stream>,
     extent: Extent,
     pending: Option<Pending>,
+    // What cursors of an invocation's log begin with.
+    base: Option<((InvocationId, Generation), String)>,
     // Who had the last turn among the open logs, as (stream, log); the next one behind it has the next.
     turn: Option<(usize, InvocationId)>,
     polled: Instant,
     pace: Pace,
+    alarm: Alarm,
     // When everything was looked at as if every hint had been lost.
     distrusted: Instant,
     // The streams are those of the projects there are.
@@ -126,16 +130,13 @@ enum Form {
     Scope,
     All {
         sources: Box<dyn Sources>,
-        changes: watch::Receiver<u64>,
+        changes: Changes,
         // Of projects that cannot be opened now; a later cursor still speaks of them.
         absent: BTreeMap<Scope, Reach>,
         // Where projects begin that no cursor spoke of.
         begin: Begin,
     },
 }
-
-/// Any one of the things waited for.
-type Wait<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// What a follower gives where pieces are as good as events.
 #[derive(Debug)]
@@ -211,11 +212,13 @@ impl Follower {
     async fn advance(&mut self) -> Result<Advance, FollowError> {
         self.notice().await?;
         loop {
-            let fresh = self.fresh();
-            let is_behind = |it: &&(usize, InvocationId)| self.turn.is_none_or(|turn| **it > turn);
-            let Some(&(at, id)) = fresh.iter().find(is_behind) else {
+            let is_behind = |it: &(usize, InvocationId)| self.turn.is_none_or(|turn| *it > turn);
+            let Some((at, id)) = self.fresh().find(is_behind) else {
                 self.turn = None;
-                if !Box::pin(self.take_up()).await? && fresh.is_empty() {
+                let are_none = self.fresh().next().is_none();
+                let is_taken_up =
+                    self.streams.iter().any(Stream::has_more) && Box::pin(self.take_up()).await?;
+                if !is_taken_up && are_none {
                     return Ok(Advance::Nothing);
                 }
                 continue;
@@ -250,7 +253,7 @@ impl Follower {
     }
 
     // The logs that may have more.
-    fn fresh(&self) -> Vec<(usize, InvocationId)> {
+    fn fresh(&self) -> impl Iterator<Item = (usize, InvocationId)> {
         let tails = self
             .streams
             .iter()
@@ -259,7 +262,6 @@ impl Follower {
         tails
             .filter(|(_, tail)| tail.is_fresh)
             .map(|(at, tail)| (at, tail.id()))
-            .collect()
     }
 
     async fn take_up(&mut self) -> Result<bool, FollowError> {
@@ -293,9 +295,8 @@ impl Follower {
             stream.notice();
         }
         if let Form::All { changes, .. } = &mut self.form
-            && changes.has_changed().unwrap_or(false)
+            && changes.take()
         {
-            changes.mark_unchanged();
             self.is_matched = false;
         }
         if !self.is_matched {
@@ -361,14 +362,22 @@ impl Follower {
 
     async fn wait(&mut self) {
         let poll = self.poll();
-        let hinted = self.hinted();
-        let is_hinted = match poll {
-            Some(at) => tokio::time::timeout_at(at, hinted).await.is_ok(),
-            None => {
-                hinted.await;
-                true
+        let is_hinted = poll_fn(|cx| {
+            // Who is hinted without pause gives way to others now and then.
+            let budget = ready!(coop::poll_proceed(cx));
+            match (self.poll_hinted(cx), poll) {
+                (Poll::Ready(()), _) => {
+                    budget.made_progress();
+                    Poll::Ready(true)
+                }
+                (Poll::Pending, Some(at)) => self.alarm.poll(at, cx).map(|()| false),
+                (Poll::Pending, None) => {
+                    self.alarm.clear();
+                    Poll::Pending
+                }
             }
-        };
+        })
+        .await;
         if is_hinted {
             self.stirred();
         } else {
@@ -394,23 +403,15 @@ impl Follower {
         self.pace.reset();
     }
 
-    // Waits for any hint, and takes none.
-    async fn hinted(&mut self) {
-        let mut waits: Vec<Wait<'_>> = self.streams.iter_mut().flat_map(Stream::waits).collect();
-        if let Form::All { changes, .. } = &mut self.form {
-            waits.push(Box::pin(changed(changes)));
+    // Ready while there is any hint, none of which it takes.
+    fn poll_hinted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut streams = self.streams.iter_mut();
+        let is_hinted = streams.any(|stream| stream.poll_hinted(cx).is_ready());
+        match &mut self.form {
+            _ if is_hinted => Poll::Ready(()),
+            Form::All { changes, .. } => changes.poll(cx),
+            Form::Invocation | Form::Scope => Poll::Pending,
         }
-        std::future::poll_fn(|cx| {
-            let is_ready = waits
-                .iter_mut()
-                .any(|wait| wait.as_mut().poll(cx).is_ready());
-            if is_ready {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        })
-        .await;
     }
 
     fn is_at_rest(&self) -> bool {
@@ -438,8 +439,8 @@ impl Follower {
             return self.drain().map(Portion::Events);
         }
         let mut pending = self.pending.take()?;
-        let template = self.template(pending.stream, pending.id);
-        let (piece, end) = pending.take_piece(&template);
+        let base = self.cursor_base(pending.id, pending.position.generation);
+        let (piece, end) = pending.take_piece(base);
         if end == End::Terminal {
             self.end_tail(pending.stream, pending.id);
         }
@@ -473,14 +474,6 @@ fn open_logs(streams: &[Stream], absent: &BTreeMap<Scope, Reach>) -> usize {
     let open: usize = streams.iter().map(|stream| stream.tails.len()).sum();
     let absent: usize = absent.values().map(|reach| reach.open.len()).sum();
     open + absent
-}
-
-async fn changed(changes: &mut watch::Receiver<u64>) {
-    match changes.changed().await {
-        Ok(()) => changes.mark_changed(),
-        // Whoever told of changes is going down, and will end the stream.
-        Err(_) => std::future::pending().await,
-    }
 }
 
 #[cfg(test)]

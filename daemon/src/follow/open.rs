@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::source::{Source, Sources, served, unreadable};
 use super::stream::Stream;
 use super::tail::{Extent, Tail};
+use super::waits::{Alarm, Changes};
 use super::{FollowError, Follower, Form, OWN_POLL, SILENT_POLL, Selector};
 use crate::domain::InvocationId;
 use crate::domain::cursor::{AllCursor, InvocationCursor, Reach, Scope, ScopeCursor};
@@ -136,7 +137,7 @@ impl Opening<'_> {
             Begin::First
         };
         // Subscribed before the first look, so that no project comes between the two.
-        let changes = sources.changes();
+        let changes = Changes::new(sources.changes());
         let mut follower = self.follower(
             Form::All {
                 sources,
@@ -157,9 +158,11 @@ impl Opening<'_> {
             streams,
             extent: self.extent,
             pending: None,
+            base: None,
             turn: None,
             polled: Instant::now(),
             pace: Pace::new(OWN_POLL, SILENT_POLL),
+            alarm: Alarm::default(),
             distrusted: Instant::now(),
             is_matched: true,
             is_done: false,

@@ -3,12 +3,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-use tokio::sync::watch;
+use std::task::{Context, Poll};
 
 use super::FollowError;
 use super::source::Source;
 use super::tail::{Extent, Tail};
+use super::waits::Changes;
 use crate::domain::cursor::{MAX_OPEN, Reach, Scope};
 use crate::domain::{Invocation, InvocationId};
 use crate::watch::Hints;
@@ -30,14 +30,14 @@ pub(super) struct Stream {
     rows: VecDeque<Invocation>,
     more_rows: bool,
     // None where the one log tells all there is to know.
-    changes: Option<watch::Receiver<u64>>,
+    changes: Option<Changes>,
 }
 
 impl Stream {
     /// Of one invocation.
     pub(super) fn sole(source: Arc<dyn Source>, scope: Scope, tail: Tail) -> Stream {
         // Our own log tells its end itself. A receiver costs the project a poll of its database.
-        let changes = (!tail.is_ours()).then(|| source.changes());
+        let changes = (!tail.is_ours()).then(|| Changes::new(source.changes()));
         Stream {
             source,
             scope,
@@ -61,7 +61,7 @@ impl Stream {
         hints: &Hints,
         extent: Extent,
     ) -> Result<Stream, FollowError> {
-        let changes = Some(source.changes());
+        let changes = Some(Changes::new(source.changes()));
         let mut tails = Vec::new();
         for (&id, &position) in &reach.open {
             // A row that was deleted has nothing more to give.
@@ -134,6 +134,11 @@ impl Stream {
         Ok(false)
     }
 
+    /// False if [`Stream::take_up`] would find none.
+    pub(super) fn has_more(&self) -> bool {
+        self.more_rows || !(self.rows.is_empty() && self.waiting.is_empty())
+    }
+
     /// Opens the next invocation's log; false if there is none yet.
     pub(super) async fn take_up(
         &mut self,
@@ -162,11 +167,7 @@ impl Stream {
 
     /// Takes word of changed rows and files, if any came.
     pub(super) fn notice(&mut self) {
-        let changed = self.changes.as_mut().is_some_and(|changes| {
-            let changed = changes.has_changed().unwrap_or(false);
-            changes.mark_unchanged();
-            changed
-        });
+        let changed = self.changes.as_mut().is_some_and(Changes::take);
         if changed {
             self.rows.clear();
             self.more_rows = true;
@@ -192,16 +193,19 @@ impl Stream {
         }
     }
 
-    /// Waits for a hint of any kind, without taking it. Cancel-safe.
-    pub(super) fn waits(&mut self) -> impl Iterator<Item = super::Wait<'_>> {
-        let rows = self.changes.as_mut().map(|changes| -> super::Wait<'_> {
-            Box::pin(async move { super::changed(changes).await })
-        });
-        let files = self.tails.iter_mut().map(|tail| -> super::Wait<'_> {
-            let hint = tail.hint();
-            Box::pin(async move { hint.ready().await })
-        });
-        rows.into_iter().chain(files)
+    /// Ready while there is a hint of any kind, none of which it takes.
+    pub(super) fn poll_hinted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let changes = self.changes.as_mut();
+        let is_hinted = changes.is_some_and(|changes| changes.poll(cx).is_ready())
+            || self
+                .tails
+                .iter_mut()
+                .any(|tail| tail.hint().poll_ready(cx).is_ready());
+        if is_hinted {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 
     pub(super) fn reach(&self) -> Reach {

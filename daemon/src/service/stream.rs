@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Code, Status};
 
@@ -68,7 +68,7 @@ struct Slot<S> {
 
 struct Idle<S> {
     /// Absent while the next batch is made, and once given up.
-    source: Option<S>,
+    source: Option<Box<S>>,
     is_given_up: bool,
 }
 
@@ -78,11 +78,11 @@ impl<S> Slot<S> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self) -> Option<S> {
+    fn take(&self) -> Option<Box<S>> {
         self.idle().source.take()
     }
 
-    fn put(&self, source: S) {
+    fn put(&self, source: Box<S>) {
         let mut idle = self.idle();
         if !idle.is_given_up {
             idle.source = Some(source);
@@ -123,7 +123,8 @@ impl<S> Slot<S> {
 impl<S: Source> Standing for Slot<S> {
     fn places(&self) -> Vec<(PathBuf, u64)> {
         let idle = self.idle();
-        idle.source.as_ref().map(S::places).unwrap_or_default()
+        let source = idle.source.as_deref();
+        source.map(S::places).unwrap_or_default()
     }
 }
 
@@ -131,6 +132,8 @@ impl<S: Source> Standing for Slot<S> {
 struct Open<S> {
     slot: Arc<Slot<S>>,
     stop: CancellationToken,
+    // Of the same, made once: each batch is waited for beside it.
+    stopped: Pin<Box<WaitForCancellationFutureOwned>>,
     subscriber: Subscriber,
     _watchdog: AbortOnDropHandle<()>,
 }
@@ -143,7 +146,7 @@ pub(super) fn outgoing<S: Source>(
     stop: CancellationToken,
 ) -> Outgoing<S::Batch> {
     let idle = Mutex::new(Idle {
-        source: Some(source),
+        source: Some(Box::new(source)),
         is_given_up: false,
     });
     let (asked, peer) = (Arc::<Asked>::default(), peer.opened());
@@ -158,13 +161,14 @@ pub(super) fn outgoing<S: Source>(
     let standing = Arc::downgrade(&slot);
     let open = Open {
         slot,
+        stopped: Box::pin(stop.clone().cancelled_owned()),
         stop,
         subscriber: subscribers.enter(standing),
         _watchdog: AbortOnDropHandle::new(watchdog),
     };
     let stream = unfold(Some(open), |open| async {
-        let open = open?;
-        match next(&open).await {
+        let mut open = open?;
+        match next(&mut open).await {
             Ok(Some(batch)) => Some((Ok(batch), Some(open))),
             Ok(None) => None,
             Err(status) => Some((Err(status), None)),
@@ -173,14 +177,14 @@ pub(super) fn outgoing<S: Source>(
     Box::pin(Noting::new(stream, asked))
 }
 
-async fn next<S: Source>(open: &Open<S>) -> Result<Option<S::Batch>, Status> {
+async fn next<S: Source>(open: &mut Open<S>) -> Result<Option<S::Batch>, Status> {
     if open.stop.is_cancelled() {
         return Err(stopping());
     }
     let mut source = open.slot.take().ok_or_else(stalled)?;
     let next = tokio::select! {
         biased;
-        () = open.stop.cancelled() => Err(stopping()),
+        () = open.stopped.as_mut() => Err(stopping()),
         // Dropped half-way only when nobody will ask this source again.
         next = noting_rest(source.next(), &open.subscriber) => next,
     };

@@ -1,16 +1,17 @@
 //! The folders inotify watches: one watch a folder, however many wait for files in it.
 
-use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use foldhash::HashMap;
 use inotify::{Inotify, WatchDescriptor, WatchMask, Watches};
 
 use super::Kind;
 
 /// A folder, and what of it somebody waits for.
-type Key = (PathBuf, Kind);
+type Key = (Arc<OsStr>, Kind);
 
 /// All watched folders; a cheap handle.
 #[derive(Debug, Clone)]
@@ -57,7 +58,7 @@ impl Folders {
 
     /// Watches a folder, if that can be done.
     pub(super) fn watch(&self, path: &Path, kind: Kind) -> Arc<Folder> {
-        let key = (path.to_owned(), kind);
+        let key = (Arc::from(path.as_os_str()), kind);
         let mut table = self.table();
         if let Some(folder) = table.folders.get(&key).and_then(Weak::upgrade) {
             return folder;
@@ -73,10 +74,10 @@ impl Folders {
     }
 
     /// The paths under which a descriptor's folder is known.
-    pub(super) fn paths(&self, watch: &WatchDescriptor) -> Vec<PathBuf> {
+    pub(super) fn paths(&self, watch: &WatchDescriptor) -> Vec<Arc<OsStr>> {
         let table = self.table();
         let keys = table.watched.get(watch).into_iter().flatten();
-        let mut paths: Vec<_> = keys.map(|(path, _)| path.clone()).collect();
+        let mut paths: Vec<_> = keys.map(|(path, _)| Arc::clone(path)).collect();
         paths.sort_unstable();
         paths.dedup();
         paths
@@ -116,7 +117,7 @@ impl Folders {
     pub(super) fn forget_below(&self, path: &Path) {
         let table = self.table();
         let below = table.descriptors.iter();
-        let below = below.filter(|((folder, _), _)| folder.starts_with(path));
+        let below = below.filter(|((folder, _), _)| Path::new(folder).starts_with(path));
         let below: Vec<_> = below.map(|(_, watch)| watch.clone()).collect();
         drop(table);
         for watch in below {
@@ -145,7 +146,7 @@ impl Folders {
             | WatchMask::ONLYDIR
             | WatchMask::DONT_FOLLOW
             | WatchMask::EXCL_UNLINK;
-        let added = watches.add(&key.0, wanted | how);
+        let added = watches.add(Path::new(&key.0), wanted | how);
         self.table().noted(key, added);
     }
 
@@ -211,7 +212,7 @@ impl Table {
             }
             Err(error) => {
                 if error.kind() != io::ErrorKind::NotFound {
-                    let path = key.0.display();
+                    let path = Path::new(&key.0).display();
                     tracing::debug!(%path, %error, "folder not watched, but polled");
                 }
                 self.remove(key);

@@ -13,20 +13,27 @@
 //! pokes everybody, and after which nothing counts as watched before its waiter watches it again).
 //! So a waiter always has a safety poll behind the hint, for which [`Hint::wait`] serves;
 //! [`Hint::is_watched`] says whether it may be a slow one.
+//!
+//! Paths are told apart by their bytes: who waits and who pokes make them from the same root in the same
+//! way.
 
 mod folders;
 mod pace;
+mod waiters;
 mod watcher;
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::future::poll_fn;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use foldhash::HashMap;
 
 use folders::Folders;
 pub use pace::Pace;
+use waiters::{Waiter, Waiters};
 pub use watcher::Watcher;
 
 /// Gives and takes hints; a cheap handle.
@@ -45,9 +52,11 @@ struct Shared {
 /// What somebody waits for, by kind.
 #[derive(Debug, Default)]
 struct Entries {
-    all: HashMap<PathBuf, Weak<Entry>>,
-    names: HashMap<PathBuf, Weak<Entry>>,
+    all: ByPath,
+    names: ByPath,
 }
+
+type ByPath = HashMap<Arc<OsStr>, Weak<Entry>>;
 
 /// What a waiter wants to hear of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,16 +72,16 @@ enum Kind {
 /// One path that somebody waits for.
 #[derive(Debug)]
 struct Entry {
-    path: PathBuf,
+    path: Arc<OsStr>,
     kind: Kind,
-    changed: watch::Sender<()>,
+    waiters: Waiters,
     shared: Weak<Shared>,
 }
 
 /// One waiter's view of one path. Dropping the last one of a path frees what it took.
 #[derive(Debug)]
 pub struct Hint {
-    changed: watch::Receiver<()>,
+    waiter: Arc<Waiter>,
     folder: Option<Arc<folders::Folder>>,
     entry: Arc<Entry>,
 }
@@ -144,21 +153,22 @@ impl Hints {
         let mut entries = self.shared.entries();
         let entries_of_kind = entries.of(kind);
         let entry = entries_of_kind
-            .get(path)
+            .get(path.as_os_str())
             .and_then(Weak::upgrade)
             .unwrap_or_else(|| {
+                let path = Arc::<OsStr>::from(path.as_os_str());
                 let entry = Arc::new(Entry {
-                    path: path.to_owned(),
+                    path: Arc::clone(&path),
                     kind,
-                    changed: watch::Sender::new(()),
+                    waiters: Waiters::default(),
                     shared: Arc::downgrade(&self.shared),
                 });
-                entries_of_kind.insert(path.to_owned(), Arc::downgrade(&entry));
+                entries_of_kind.insert(path, Arc::downgrade(&entry));
                 entry
             });
         drop(entries);
         Hint {
-            changed: entry.changed.subscribe(),
+            waiter: entry.waiters.enter(),
             folder,
             entry,
         }
@@ -170,10 +180,8 @@ impl Hints {
 impl Hint {
     /// Waits for a hint given since the last one was taken. Cancel-safe.
     pub async fn changed(&mut self) {
-        // The sender lives in our own entry, so it cannot be gone.
-        if self.changed.changed().await.is_err() {
-            std::future::pending().await
-        }
+        poll_fn(|cx| self.poll_ready(cx)).await;
+        self.take();
     }
 
     /// Waits for a hint, but no longer than `poll`; false if there was none. Tries again to watch
@@ -186,23 +194,20 @@ impl Hint {
         hinted
     }
 
-    /// Waits as [`changed`](Hint::changed) does, but leaves the hint to be taken. Cancel-safe.
-    pub async fn ready(&mut self) {
-        self.changed().await;
-        self.changed.mark_changed();
+    /// Ready while there is a hint, which is left to be taken.
+    pub fn poll_ready(&mut self, cx: &Context<'_>) -> Poll<()> {
+        self.waiter.poll(cx)
     }
 
     /// Takes the hint if there is one.
     pub fn take(&mut self) -> bool {
-        let changed = self.changed.has_changed().unwrap_or(false);
-        self.changed.mark_unchanged();
-        changed
+        self.waiter.take()
     }
 
     /// Hints to all others who wait for the same: what stands there is not what it was.
     pub fn doubt(&mut self) {
-        self.entry.changed.send_replace(());
-        self.changed.mark_unchanged();
+        self.entry.waiters.hint();
+        self.take();
     }
 
     /// False if nothing but pokes can come: the waiter must poll.
@@ -229,6 +234,12 @@ impl Hint {
     }
 }
 
+impl Drop for Hint {
+    fn drop(&mut self) {
+        self.entry.waiters.leave(&self.waiter);
+    }
+}
+
 // === impl Shared ===
 
 impl Shared {
@@ -245,9 +256,12 @@ impl Shared {
     }
 
     fn poke_one(&self, path: &Path, kind: Kind) {
-        let entry = self.entries().of(kind).get(path).and_then(Weak::upgrade);
+        let mut entries = self.entries();
+        let entry = entries.of(kind).get(path.as_os_str());
+        let entry = entry.and_then(Weak::upgrade);
+        drop(entries);
         if let Some(entry) = entry {
-            entry.changed.send_replace(());
+            entry.waiters.hint();
         }
     }
 
@@ -263,12 +277,12 @@ impl Shared {
     fn poke_those(&self, which: impl Fn(&Path) -> bool) {
         let entries = self.entries();
         let those = entries.names.iter().chain(&entries.all);
-        let those = those.filter(|(path, _)| which(path));
+        let those = those.filter(|(path, _)| which(Path::new(path)));
         // Collected, as the last reference to an entry must not be dropped under the lock.
         let those: Vec<_> = those.filter_map(|(_, entry)| entry.upgrade()).collect();
         drop(entries);
         for entry in those {
-            entry.changed.send_replace(());
+            entry.waiters.hint();
         }
     }
 }
@@ -276,7 +290,7 @@ impl Shared {
 // === impl Entries ===
 
 impl Entries {
-    fn of(&mut self, kind: Kind) -> &mut HashMap<PathBuf, Weak<Entry>> {
+    fn of(&mut self, kind: Kind) -> &mut ByPath {
         match kind {
             Kind::All => &mut self.all,
             Kind::Names | Kind::Itself => &mut self.names,

@@ -1,7 +1,7 @@
 //! The task that turns inotify's events into hints.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use inotify::{Event, EventMask, Inotify};
@@ -52,11 +52,14 @@ async fn read_all(shared: &Shared, inotify: Inotify) -> io::Result<()> {
     )]
     let mut source = AsyncFd::with_interest(inotify, Interest::READABLE)?;
     let mut buffer = vec![0; BUFFER];
+    let mut path = PathBuf::new();
     loop {
         let mut ready = source.readable_mut().await?;
         match ready.get_inner_mut().read_events(&mut buffer) {
             Ok(events) => {
-                let count = events.inspect(|event| hint(shared, event)).count();
+                let count = events
+                    .inspect(|event| hint(shared, event, &mut path))
+                    .count();
                 if count < FIT {
                     ready.clear_ready();
                 }
@@ -68,7 +71,8 @@ async fn read_all(shared: &Shared, inotify: Inotify) -> io::Result<()> {
     }
 }
 
-fn hint(shared: &Shared, event: &Event<&std::ffi::OsStr>) {
+/// The path is there to be written to, for the memory it has.
+fn hint(shared: &Shared, event: &Event<&std::ffi::OsStr>, path: &mut PathBuf) {
     if event.mask.contains(EventMask::Q_OVERFLOW) {
         tracing::debug!("inotify queue overflowed; all are hinted");
         shared.folders.forget_all();
@@ -79,23 +83,28 @@ fn hint(shared: &Shared, event: &Event<&std::ffi::OsStr>) {
     if event.mask.intersects(gone) {
         // Whoever waits for a file in it looks for itself; its safety poll watches the new one.
         shared.folders.forget(&event.wd);
-        return folders.iter().for_each(|folder| gone_below(shared, folder));
+        return folders
+            .iter()
+            .for_each(|it| gone_below(shared, Path::new(it)));
     }
     let is_of_names = !event.mask.contains(EventMask::MODIFY);
     for folder in folders {
+        let folder = Path::new(&folder);
         if let Some(name) = event.name {
-            let path = folder.join(name);
+            path.clear();
+            path.push(folder);
+            path.push(name);
             if is_of_names && event.mask.contains(EventMask::ISDIR) {
-                gone_below(shared, &path);
+                gone_below(shared, path);
             } else {
                 // Before the other: who waits for that asks whether there was this.
                 if is_of_names {
-                    shared.doubt(&path);
+                    shared.doubt(path);
                 }
-                shared.poke(&path);
+                shared.poke(path);
             }
         }
-        shared.poke(&folder);
+        shared.poke(folder);
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use steroids_tests::{Puppet, old_database};
 
 use crate::load::{Asked, Load, Report, now};
-use crate::process::{cpu, peak_rss_kib, reset_peak, rss_kib};
+use crate::process::{peak_rss_kib, reset_peak, rss_kib};
 use crate::scene::{Floor, Scene, Used};
 
 /// Of a line as the provider prints it; a log's line has some 60 more.
@@ -64,17 +64,23 @@ impl Live {
 
     /// The floor, with as many files.
     pub(crate) async fn floor(&self) -> Seen {
+        self.at_floor(Floor::start).await
+    }
+
+    /// The floor through a second process.
+    pub(crate) async fn relayed(&self) -> Seen {
+        self.at_floor(Floor::relayed).await
+    }
+
+    async fn at_floor(&self, start: impl AsyncFnOnce(&Path) -> Floor) -> Seen {
         let folder = tempfile::tempdir_in("/tmp").expect("/tmp takes a folder");
         let files: Vec<File> = (0..self.logs)
             .map(|name| begun(&folder.path().join(name.to_string())))
             .collect();
-        let floor = Floor::start(folder.path()).await;
+        let floor = start(folder.path()).await;
         let requests = (0..self.logs).map(|name| floor.stream(&name.to_string()));
         let asked = self.asked(floor.address, requests.collect());
-        let used = || Used {
-            daemon: Duration::ZERO,
-            gateway: cpu(floor.pid()),
-        };
+        let used = || floor.used();
         self.seen(&asked, floor.pid(), used, || self.append(files))
             .await
     }

@@ -8,8 +8,8 @@
 //! least that a server can do ([`floor`]), measured in the same repeat by the same viewers. What
 //! counts as good stands beside both; nothing is asserted. docs/benchmarks.md tells each row.
 //!
-//! TERM or INT end it early, and every process it had started. Two words begin programs that it runs
-//! beside it: `@floor` and `@load`; `@train` is what `make profile` calls.
+//! TERM or INT end it early, and every process it had started. Three words begin programs that it runs
+//! beside it: `@floor`, `@relay` and `@load`; `@train` is what `make profile` calls.
 
 mod figure;
 mod floor;
@@ -47,6 +47,8 @@ fn main() {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words[..] {
         ["@floor", folder] => floor::serve(Path::new(folder)),
+        ["@floor", folder, socket] => floor::serve_unix(Path::new(folder), Path::new(socket)),
+        ["@relay", socket] => floor::relay::serve(Path::new(socket)),
         ["@load"] => load::run(),
         ["names"] => {
             for row in ROWS {

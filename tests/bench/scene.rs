@@ -1,10 +1,12 @@
 //! The programs that are measured, in a home of their own: the floor, or a daemon with a gateway.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use steroids_tests::{Ctl, Daemon, Gateway, Home, Rpc};
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -31,7 +33,10 @@ pub(crate) struct Used {
 
 /// The floor, serving the files of a folder.
 pub(crate) struct Floor {
-    child: Child,
+    server: Child,
+    relay: Option<Child>,
+    // Where the two meet.
+    _folder: Option<TempDir>,
     pub(crate) address: std::net::SocketAddr,
 }
 
@@ -114,31 +119,69 @@ impl Used {
 
 impl Floor {
     /// Serves the files that are there now.
-    pub(crate) async fn start(folder: &std::path::Path) -> Floor {
-        let own = std::env::current_exe().expect("a running program has a path");
-        let mut child = Command::new(own)
-            .arg("@floor")
-            .arg(folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("a program that runs can be run again");
-        let stdout = child.stdout.take().expect("it was asked for");
-        let mut line = String::new();
-        let read = BufReader::new(stdout).read_line(&mut line).await;
-        read.expect("a pipe can be read");
-        let address = line.trim().parse().expect("it says where it listens");
-        Floor { child, address }
+    pub(crate) async fn start(folder: &Path) -> Floor {
+        let (server, address) = own("@floor", &[folder]).await;
+        Floor {
+            server,
+            relay: None,
+            _folder: None,
+            address: address.parse().expect("it says where it listens"),
+        }
     }
 
+    /// The same, through a second process.
+    pub(crate) async fn relayed(folder: &Path) -> Floor {
+        let own_folder = tempfile::tempdir_in("/tmp").expect("/tmp takes a folder");
+        let socket = own_folder.path().join("floor.sock");
+        let (server, _) = own("@floor", &[folder, &socket]).await;
+        let (relay, address) = own("@relay", &[&socket]).await;
+        Floor {
+            server,
+            relay: Some(relay),
+            _folder: Some(own_folder),
+            address: address.parse().expect("it says where it listens"),
+        }
+    }
+
+    /// Of the process that viewers connect to.
     pub(crate) fn pid(&self) -> i32 {
-        let pid = self.child.id().expect("it has not been waited for");
-        pid.cast_signed()
+        pid(self.relay.as_ref().unwrap_or(&self.server))
+    }
+
+    /// What it has used so far.
+    pub(crate) fn used(&self) -> Used {
+        let relay = self.relay.as_ref();
+        Used {
+            daemon: cpu(pid(&self.server)),
+            gateway: relay.map_or(Duration::ZERO, |relay| cpu(pid(relay))),
+        }
     }
 
     /// The request for a file.
     pub(crate) fn stream(&self, name: &str) -> String {
         format!("GET /{name} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address)
     }
+}
+
+/// Starts this program as one that serves; and where it says that it listens.
+async fn own(word: &str, paths: &[&Path]) -> (Child, String) {
+    let own = std::env::current_exe().expect("a running program has a path");
+    let mut child = Command::new(own)
+        .arg(word)
+        .args(paths)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("a program that runs can be run again");
+    let stdout = child.stdout.take().expect("it was asked for");
+    let mut line = String::new();
+    let read = BufReader::new(stdout).read_line(&mut line).await;
+    read.expect("a pipe can be read");
+    (child, line.trim().to_owned())
+}
+
+fn pid(child: &Child) -> i32 {
+    let pid = child.id().expect("it has not been waited for");
+    pid.cast_signed()
 }

@@ -3,25 +3,30 @@
 //! written to each who has all before it; no database, no JSON, no cursors.
 //!
 //! `bench @floor FOLDER` serves every file of a folder, `GET /NAME`, from its first byte and then
-//! as it grows. It prints its address once it listens, and is ended by a signal.
+//! as it grows. It prints its address once it listens, and is ended by a signal. `bench @floor FOLDER SOCKET`
+//! serves at a Unix socket, for `bench @relay SOCKET` ([`relay`]), through which the same lines go as they
+//! do through a gateway.
 //!
 //! Who takes less than is sent keeps a rest of at most one read, and goes on from its own offset.
 
 mod log;
+pub(crate) mod relay;
 mod viewer;
 
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Write as _};
 use std::mem::MaybeUninit;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::fs::inotify;
 use rustix::io::Errno;
+use rustix::net::{SocketFlags, accept_with, sockopt};
 
 use log::Log;
 use viewer::{Step, Viewer};
@@ -30,13 +35,24 @@ const LISTENER: u64 = 0;
 const CHANGES: u64 = 1;
 const FIRST_VIEWER: u64 = 2;
 
-/// Serves until it is killed.
+/// Serves until it is killed, at a port of its own.
 pub(crate) fn serve(folder: &Path) -> io::Result<()> {
-    let mut floor = Floor::new(folder)?;
-    let address = floor.listener.local_addr()?;
-    let mut out = io::stdout();
-    writeln!(out, "{address}")?;
-    out.flush()?;
+    let listener = listener()?;
+    let address = listener.local_addr()?;
+    listener.set_nonblocking(true)?;
+    serve_at(listener.into(), &address, folder)
+}
+
+/// The same at a Unix socket.
+pub(crate) fn serve_unix(folder: &Path, socket: &Path) -> io::Result<()> {
+    let listener = UnixListener::bind(socket)?;
+    listener.set_nonblocking(true)?;
+    serve_at(listener.into(), &socket.display(), folder)
+}
+
+fn serve_at(listener: OwnedFd, address: &dyn std::fmt::Display, folder: &Path) -> io::Result<()> {
+    let mut floor = Floor::new(folder, listener)?;
+    announce(address)?;
     let mut ready = Vec::with_capacity(1024);
     loop {
         match epoll::wait(&floor.epoll, spare_capacity(&mut ready), None) {
@@ -55,7 +71,7 @@ pub(crate) fn serve(folder: &Path) -> io::Result<()> {
 
 struct Floor {
     epoll: OwnedFd,
-    listener: TcpListener,
+    listener: OwnedFd,
     inotify: OwnedFd,
     logs: HashMap<i32, Log>,
     by_name: HashMap<String, i32>,
@@ -64,10 +80,8 @@ struct Floor {
 }
 
 impl Floor {
-    fn new(folder: &Path) -> io::Result<Floor> {
+    fn new(folder: &Path, listener: OwnedFd) -> io::Result<Floor> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        let listener = listener()?;
-        listener.set_nonblocking(true)?;
         epoll::add(
             &epoll,
             &listener,
@@ -103,17 +117,18 @@ impl Floor {
 
     fn accept(&mut self) -> io::Result<()> {
         loop {
-            let socket = match self.listener.accept() {
-                Ok((socket, _)) => socket,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
+            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+            let socket = match accept_with(&self.listener, flags) {
+                Ok(socket) => socket,
+                Err(Errno::WOULDBLOCK) => return Ok(()),
+                Err(error) => return Err(error.into()),
             };
-            socket.set_nonblocking(true)?;
-            socket.set_nodelay(true)?;
+            // There is no such thing on a Unix socket.
+            let _ = sockopt::set_tcp_nodelay(&socket, true);
             let id = self.next;
             self.next += 1;
             epoll::add(&self.epoll, &socket, EventData::new_u64(id), EventFlags::IN)?;
-            self.viewers.insert(id, Viewer::new(socket));
+            self.viewers.insert(id, Viewer::new(socket.into()));
         }
     }
 
@@ -217,7 +232,14 @@ fn wants_room(epoll: &OwnedFd, viewer: &mut Viewer, id: u64, wants: bool) -> io:
 fn listener() -> io::Result<TcpListener> {
     use rustix::net::{AddressFamily, SocketType, bind, listen, socket};
     let listener = socket(AddressFamily::INET, SocketType::STREAM, None)?;
-    bind(&listener, &std::net::SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    bind(&listener, &SocketAddr::from(([127, 0, 0, 1], 0)))?;
     listen(&listener, 1024)?;
     Ok(listener.into())
+}
+
+/// Says where it listens, to who has started it.
+fn announce(address: &dyn std::fmt::Display) -> io::Result<()> {
+    let mut out = io::stdout();
+    writeln!(out, "{address}")?;
+    out.flush()
 }

@@ -1,7 +1,7 @@
 //! One who has connected.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
 
 use super::log::Log;
 
@@ -11,7 +11,8 @@ const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
 const MOST_ASKED: usize = 4096;
 
 pub(super) struct Viewer {
-    pub(super) socket: TcpStream,
+    /// A socket, of either family.
+    pub(super) socket: File,
     pub(super) log: Option<i32>,
     /// True while epoll tells of room.
     pub(super) waits: bool,
@@ -39,7 +40,7 @@ pub(super) enum Heard {
 }
 
 impl Viewer {
-    pub(super) fn new(socket: TcpStream) -> Viewer {
+    pub(super) fn new(socket: File) -> Viewer {
         Viewer {
             socket,
             log: None,

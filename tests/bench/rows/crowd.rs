@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Options, each, millis, wrong};
+use super::{Options, each, millis, of_two_processes, wrong};
 use crate::figure::Limit::{Most, Times};
 use crate::figure::{Figure, Limit};
 use crate::live::{Live, Seen};
@@ -49,11 +49,15 @@ impl Three {
     async fn measure(live: Live, options: &Options) -> Three {
         let mut three = Three::default();
         for _ in 0..options.repeats {
-            three.floor.push(live.floor().await);
-            three.appended.push(live.appended().await);
-            three.printed.push(live.printed().await);
+            three.once(live).await;
         }
         three
+    }
+
+    async fn once(&mut self, live: Live) {
+        self.floor.push(live.floor().await);
+        self.appended.push(live.appended().await);
+        self.printed.push(live.printed().await);
     }
 
     /// A figure of each way, beside the floor.
@@ -184,7 +188,11 @@ pub(crate) async fn five_thousand(options: &Options) -> Vec<Figure> {
 
 /// F.
 pub(crate) async fn two_hundred(options: &Options) -> Vec<Figure> {
-    let three = Three::measure(TWO_HUNDRED, options).await;
+    let (mut three, mut relayed) = (Three::default(), Vec::new());
+    for _ in 0..options.repeats {
+        relayed.push(TWO_HUNDRED.relayed().await);
+        three.once(TWO_HUNDRED).await;
+    }
     let p50 = |seen: &Seen| seen.report.latency_ms(|it| it.p50);
     let p99 = |seen: &Seen| seen.report.latency_ms(|it| it.p99);
     let limits = (Times(2.0), Times(1.5));
@@ -197,6 +205,7 @@ pub(crate) async fn two_hundred(options: &Options) -> Vec<Figure> {
     figures.extend(three.figures("F", "  CPU per delivery", "us", Seen::per_delivery, limits));
     figures.extend(three.by_program("F"));
     figures.extend(three.wrong("F"));
+    figures.extend(of_two_processes("F", &relayed, &three.floor));
     figures
 }
 

@@ -2,7 +2,7 @@
 
 use steroids_tests::Puppet;
 
-use super::{Options, each, wrong};
+use super::{Options, each, of_two_processes, wrong};
 use crate::figure::Figure;
 use crate::figure::Limit::{Most, Times};
 use crate::live::{Live, Seen};
@@ -11,14 +11,15 @@ use crate::scene::Scene;
 
 /// A: a log that somebody else appends to.
 pub(crate) async fn appended(options: &Options) -> Vec<Figure> {
-    let (mut floor, mut ours) = (Vec::new(), Vec::new());
+    let (mut floor, mut relayed, mut ours) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..options.repeats {
         floor.push(Live::ONE.floor().await);
+        relayed.push(Live::ONE.relayed().await);
         ours.push(Live::ONE.appended().await);
     }
     let p50 = |seen: &Seen| seen.report.latency_ms(|it| it.p50);
     let p99 = |seen: &Seen| seen.report.latency_ms(|it| it.p99);
-    vec![
+    let mut figures = vec![
         Figure::new("A", "appended line -> SSE: p50", "ms", each(&ours, p50))
             .floor(each(&floor, p50))
             .must(Times(2.0))
@@ -46,7 +47,9 @@ pub(crate) async fn appended(options: &Options) -> Vec<Figure> {
             each(&ours, |seen| seen.report.per_event(seen.used.gateway)),
         ),
         Figure::wrong("A", wrong(&ours)),
-    ]
+    ];
+    figures.extend(of_two_processes("A", &relayed, &floor));
+    figures
 }
 
 /// A': a line that a provider prints.

@@ -76,3 +76,17 @@ fn millis(duration: std::time::Duration) -> f64 {
 fn wrong(seen: &[Seen]) -> Vec<f64> {
     each(seen, |it| it.report.wrong() as f64)
 }
+
+/// What the floor comes to where its lines go through a second process: of the price that a row names, the
+/// part that two processes have whatever they do.
+fn of_two_processes(row: &'static str, relayed: &[Seen], floor: &[Seen]) -> [Figure; 2] {
+    let figure = |what, unit, of: fn(&Seen) -> f64| {
+        Figure::new(row, what, unit, each(relayed, of)).floor(each(floor, of))
+    };
+    [
+        figure("  the floor through a second process: p50", "ms", |seen| {
+            seen.report.latency_ms(|it| it.p50)
+        }),
+        figure("    CPU of both per delivery", "us", Seen::per_delivery),
+    ]
+}

@@ -2,6 +2,8 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -55,6 +57,18 @@ async fn follow_lines(daemon: &Daemon, count: u32) -> (Duration, Duration) {
     (longest, all)
 }
 
+/// True while the kernel tells the daemon of what happens in a folder: proc_pid_fdinfo(5).
+fn is_watched(daemon: &Daemon, folder: &Path) -> bool {
+    let inode = format!(" ino:{:x} ", std::fs::metadata(folder).unwrap().ino());
+    let open = std::fs::read_dir(format!("/proc/{}/fdinfo", daemon.pid())).unwrap();
+    // A descriptor may be closed meanwhile.
+    let mut said = open.filter_map(|it| std::fs::read_to_string(it.ok()?.path()).ok());
+    said.any(|said| {
+        let mut lines = said.lines();
+        lines.any(|it| it.starts_with("inotify wd:") && it.contains(&inode))
+    })
+}
+
 #[tokio::test]
 async fn without_watches_lines_are_followed_by_the_shims_own_hints() {
     let mut seen = Vec::new();
@@ -101,6 +115,11 @@ async fn more_events_than_the_queue_holds_are_made_good() {
     let mut longest = Duration::ZERO;
     let rounds = share(4, 40);
     for round in 1..=rounds {
+        // After an overflow it is not, until the one whose folder it is has had a look.
+        eventually("the noise to be watched", async || {
+            is_watched(&daemon, &noisy).then_some(())
+        })
+        .await;
         daemon.freeze().await;
         // By turns, as equal events in a row are one.
         for number in 0..limit + 100 {

@@ -120,7 +120,7 @@ impl Used {
 impl Floor {
     /// Serves the files that are there now.
     pub(crate) async fn start(folder: &Path) -> Floor {
-        let (server, address) = own("@floor", &[folder]).await;
+        let (server, address) = serving("@floor", &[folder]).await;
         Floor {
             server,
             relay: None,
@@ -133,8 +133,8 @@ impl Floor {
     pub(crate) async fn relayed(folder: &Path) -> Floor {
         let own_folder = tempfile::tempdir_in("/tmp").expect("/tmp takes a folder");
         let socket = own_folder.path().join("floor.sock");
-        let (server, _) = own("@floor", &[folder, &socket]).await;
-        let (relay, address) = own("@relay", &[&socket]).await;
+        let (server, _) = serving("@floor", &[folder, &socket]).await;
+        let (relay, address) = serving("@relay", &[&socket]).await;
         Floor {
             server,
             relay: Some(relay),
@@ -148,7 +148,7 @@ impl Floor {
         pid(self.relay.as_ref().unwrap_or(&self.server))
     }
 
-    /// What it has used so far.
+    /// What it has used so far: itself as the daemon, the relay as the gateway.
     pub(crate) fn used(&self) -> Used {
         let relay = self.relay.as_ref();
         Used {
@@ -164,7 +164,7 @@ impl Floor {
 }
 
 /// Starts this program as one that serves; and where it says that it listens.
-async fn own(word: &str, paths: &[&Path]) -> (Child, String) {
+async fn serving(word: &str, paths: &[&Path]) -> (Child, String) {
     let own = std::env::current_exe().expect("a running program has a path");
     let mut child = Command::new(own)
         .arg(word)

@@ -1,5 +1,5 @@
-//! What a follower waits for besides files: word of changed rows, and the time of the next look. Both are
-//! made once and asked again and again, as each line is waited for anew.
+//! What a follower waits for besides files: word of changed rows, and the time of the next look. Both are kept
+//! from one line to the next, and made anew only once there was word, or it has rung.
 //!
 //! What was waited for once may wake the follower's task later, while it does something else or has nothing
 //! to wait for: it finds nothing then, and waits on.

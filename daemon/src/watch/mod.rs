@@ -26,10 +26,11 @@ use std::ffi::OsStr;
 use std::future::poll_fn;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use foldhash::HashMap;
+use tokio::task::coop;
 
 use folders::Folders;
 pub use pace::Pace;
@@ -180,7 +181,14 @@ impl Hints {
 impl Hint {
     /// Waits for a hint given since the last one was taken. Cancel-safe.
     pub async fn changed(&mut self) {
-        poll_fn(|cx| self.poll_ready(cx)).await;
+        poll_fn(|cx| {
+            // Who is hinted without pause gives way to others now and then.
+            let budget = ready!(coop::poll_proceed(cx));
+            ready!(self.poll_ready(cx));
+            budget.made_progress();
+            Poll::Ready(())
+        })
+        .await;
         self.take();
     }
 

@@ -14,7 +14,8 @@ use futures_util::task::AtomicWaker;
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
     // Another list for each who comes or goes, so that nobody is woken under the lock. That costs as much as
-    // there are others: thousands who come at once take milliseconds, and no line waits for more than one.
+    // there are others, so a thousand who come at once take some milliseconds, all in all; a line waits for one
+    // of them at most.
     all: Mutex<Arc<[Arc<Waiter>]>>,
 }
 

@@ -123,8 +123,11 @@ impl Floor {
                 Err(Errno::WOULDBLOCK) => return Ok(()),
                 Err(error) => return Err(error.into()),
             };
-            // There is no such thing on a Unix socket.
-            let _ = sockopt::set_tcp_nodelay(&socket, true);
+            match sockopt::set_tcp_nodelay(&socket, true) {
+                // There is no such thing on a Unix socket.
+                Ok(()) | Err(Errno::OPNOTSUPP) => {}
+                Err(error) => return Err(error.into()),
+            }
             let id = self.next;
             self.next += 1;
             epoll::add(&self.epoll, &socket, EventData::new_u64(id), EventFlags::IN)?;

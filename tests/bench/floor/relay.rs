@@ -23,8 +23,9 @@ pub(crate) fn serve(floor: &Path) -> io::Result<()> {
     let listened = EventData::new_u64(LISTENER);
     epoll::add(&epoll, &listener, listened, EventFlags::IN)?;
     announce(&listener.local_addr()?)?;
-    // Each connection and what it is relayed to are neighbours; the number of the first is even.
-    let mut sockets: Vec<File> = Vec::new();
+    // Each connection and what it is relayed to are neighbours; the number of the first is even. Both are gone
+    // where either was.
+    let mut sockets: Vec<Option<File>> = Vec::new();
     let mut ready = Vec::with_capacity(1024);
     let mut buffer = vec![0; READ];
     loop {
@@ -40,15 +41,23 @@ pub(crate) fn serve(floor: &Path) -> io::Result<()> {
                 for socket in both {
                     let number = EventData::new_u64(sockets.len() as u64 + 1);
                     epoll::add(&epoll, socket.as_fd(), number, EventFlags::IN)?;
-                    sockets.push(socket.into());
+                    sockets.push(Some(socket.into()));
                 }
                 continue;
             };
             let at = usize::try_from(at).unwrap_or(usize::MAX);
-            match (&sockets[at]).read(&mut buffer) {
-                Ok(length) if length > 0 => (&sockets[at ^ 1]).write_all(&buffer[..length])?,
-                // One side has gone; the other is told by what it is sent, or by its own end.
-                Ok(_) | Err(_) => epoll::delete(&epoll, &sockets[at])?,
+            let (Some(mut from), Some(mut to)) = (sockets[at].as_ref(), sockets[at ^ 1].as_ref())
+            else {
+                continue;
+            };
+            let handed_on = match from.read(&mut buffer) {
+                Ok(length) if length > 0 => to.write_all(&buffer[..length]),
+                Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(error) => Err(error),
+            };
+            if handed_on.is_err() {
+                sockets[at] = None;
+                sockets[at ^ 1] = None;
             }
         }
     }

@@ -13,8 +13,8 @@ use crate::scene::Scene;
 pub(crate) async fn appended(options: &Options) -> Vec<Figure> {
     let (mut floor, mut relayed, mut ours) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..options.repeats {
-        floor.push(Live::ONE.floor().await);
         relayed.push(Live::ONE.relayed().await);
+        floor.push(Live::ONE.floor().await);
         ours.push(Live::ONE.appended().await);
     }
     let p50 = |seen: &Seen| seen.report.latency_ms(|it| it.p50);

@@ -79,7 +79,7 @@ fn wrong(seen: &[Seen]) -> Vec<f64> {
 
 /// What the floor comes to where its lines go through a second process: of the price that a row names, the
 /// part that two processes have whatever they do.
-fn of_two_processes(row: &'static str, relayed: &[Seen], floor: &[Seen]) -> [Figure; 2] {
+fn of_two_processes(row: &'static str, relayed: &[Seen], floor: &[Seen]) -> [Figure; 3] {
     let figure = |what, unit, of: fn(&Seen) -> f64| {
         Figure::new(row, what, unit, each(relayed, of)).floor(each(floor, of))
     };
@@ -88,5 +88,6 @@ fn of_two_processes(row: &'static str, relayed: &[Seen], floor: &[Seen]) -> [Fig
             seen.report.latency_ms(|it| it.p50)
         }),
         figure("    CPU of both per delivery", "us", Seen::per_delivery),
+        Figure::new(row, "    lost, repeated, out of order", "", wrong(relayed)),
     ]
 }

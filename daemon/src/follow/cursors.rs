@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::gap::Gap;
 use super::tail::Tail;
 use super::{Event, Follower, Form};
-use crate::domain::cursor::{AllCursor, Generation, Position, Reach, Scope, ScopeCursor, Template};
-use crate::domain::{InvocationId, Offset};
+use crate::domain::InvocationId;
+use crate::domain::cursor::{AllCursor, Reach, Scope, ScopeCursor, Template};
 
 impl Follower {
     /// Resumes where a stream of many invocations stands before its first event; none of one alone,
@@ -42,22 +42,6 @@ impl Follower {
             }
             Form::All { absent, .. } => {
                 Template::of_all(&self.all_cursor(absent), stream.scope, id)
-            }
-        }
-    }
-
-    /// What cursors of one invocation alone begin with, up to their offsets. Kept from one batch to the next,
-    /// of which nearly all have the same.
-    pub(super) fn cursor_base(&mut self, id: InvocationId, generation: Generation) -> String {
-        match &self.base {
-            Some((of, base)) if *of == (id, generation) => base.clone(),
-            _ => {
-                let offset = Offset::START;
-                let position = Position { generation, offset };
-                let cursor = Template::of_invocation(id).at(Some(position));
-                let base = cursor.trim_end_matches(|c: char| c.is_ascii_digit());
-                self.base = Some(((id, generation), base.to_owned()));
-                base.to_owned()
             }
         }
     }

@@ -81,7 +81,7 @@ pub(super) enum End {
 
 impl Pending {
     /// Takes all of it, to its terminal line.
-    pub(super) fn take_piece(&mut self, cursor_base: String) -> (Piece, End) {
+    pub(super) fn take_piece(&mut self, template: &Template) -> (Piece, End) {
         let (all, first) = (self.batch.bytes.clone(), self.batch.first);
         let (mut last, mut end, mut upto) = (&all[..0], End::Enough, 0);
         for newline in memchr::memchr_iter(b'\n', &all) {
@@ -94,9 +94,15 @@ impl Pending {
         }
         self.batch.advance(first.after(upto));
         let (ts, kind) = peek(last).map_or((0, String::new()), |(ts, kind)| (ts, kind.into()));
+        let cursor = template.at(Some(Position {
+            offset: first.after(upto),
+            ..self.position
+        }));
         let piece = Piece {
             lines: all.slice(..upto),
-            cursor_base,
+            cursor_base: cursor
+                .trim_end_matches(|c: char| c.is_ascii_digit())
+                .to_owned(),
             first,
             invocation: self.id,
             ts,

@@ -50,7 +50,7 @@ pub use event::{Event, Piece};
 pub use open::Begin;
 
 use crate::domain::InvocationId;
-use crate::domain::cursor::{Generation, MAX_OPEN, MAX_SCOPES, Reach, Scope};
+use crate::domain::cursor::{MAX_OPEN, MAX_SCOPES, Reach, Scope};
 use crate::watch::{Hints, Pace};
 use event::{End, Pending};
 use source::Sources;
@@ -110,8 +110,6 @@ pub struct Follower {
     streams: Vec<Stream>,
     extent: Extent,
     pending: Option<Pending>,
-    // What cursors of an invocation's log begin with.
-    base: Option<((InvocationId, Generation), String)>,
     // Who had the last turn among the open logs, as (stream, log); the next one behind it has the next.
     turn: Option<(usize, InvocationId)>,
     polled: Instant,
@@ -439,8 +437,8 @@ impl Follower {
             return self.drain().map(Portion::Events);
         }
         let mut pending = self.pending.take()?;
-        let base = self.cursor_base(pending.id, pending.position.generation);
-        let (piece, end) = pending.take_piece(base);
+        let template = self.template(pending.stream, pending.id);
+        let (piece, end) = pending.take_piece(&template);
         if end == End::Terminal {
             self.end_tail(pending.stream, pending.id);
         }

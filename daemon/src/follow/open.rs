@@ -158,7 +158,6 @@ impl Opening<'_> {
             streams,
             extent: self.extent,
             pending: None,
-            base: None,
             turn: None,
             polled: Instant::now(),
             pace: Pace::new(OWN_POLL, SILENT_POLL),

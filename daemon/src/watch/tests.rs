@@ -51,27 +51,6 @@ async fn every_waiter_of_a_path_is_hinted_and_nothing_is_left_of_it() {
     assert!(entries.all.is_empty() && entries.names.is_empty());
 }
 
-/// Waiter and poker on threads of their own, one in step with the other: a hint that comes while the
-/// waiter is about to rest is one like any other.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_hint_is_lost_to_one_who_is_about_to_wait() {
-    let hints = hints();
-    let path = Path::new("/x/1.log");
-    let (mut there, mut back) = (hints.local(path), hints.local(Path::new("/x/2.log")));
-    let answering = hints.clone();
-    let other = tokio::spawn(async move {
-        for _ in 0..20_000 {
-            there.changed().await;
-            answering.poke(Path::new("/x/2.log"));
-        }
-    });
-    for _ in 0..20_000 {
-        hints.poke(path);
-        assert!(back.wait(PATIENCE).await);
-    }
-    other.await.unwrap();
-}
-
 #[tokio::test]
 async fn a_file_hints_when_it_is_made_written_replaced_and_removed() {
     let dir = tempfile::tempdir().unwrap();

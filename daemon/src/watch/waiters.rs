@@ -114,6 +114,48 @@ mod tests {
         assert!(waiter.poll(&cx).is_ready());
     }
 
+    /// A hint at each moment of the poll, as far as two threads meet: seen by the poll, or a wake-up.
+    #[test]
+    fn no_hint_is_lost_to_one_who_is_about_to_wait() {
+        const ROUNDS: usize = 20_000;
+        let (waiters, begun, done) = (Waiters::default(), AtomicUsize::new(0), AtomicUsize::new(0));
+        let (waiter, mut lost) = (waiters.enter(), 0);
+        // Side by side where there are processors for both, and getting on where there are not.
+        let reach = |count: &AtomicUsize, round| {
+            let mut tries = 0_u64;
+            while count.load(Ordering::Acquire) != round {
+                tries += 1;
+                match tries % 1_000 {
+                    0 => std::thread::yield_now(),
+                    _ => std::hint::spin_loop(),
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 1..=ROUNDS {
+                    reach(&begun, round);
+                    waiters.hint();
+                    done.store(round, Ordering::Release);
+                }
+            });
+            for round in 1..=ROUNDS {
+                let woken = Arc::<Woken>::default();
+                let waker = Waker::from(Arc::clone(&woken));
+                begun.store(round, Ordering::Release);
+                // The other learns of it a little later.
+                for step in 0..round % 256 {
+                    std::hint::black_box(step);
+                }
+                let polled = waiter.poll(&Context::from_waker(&waker));
+                reach(&done, round);
+                lost += usize::from(polled.is_pending() && woken.0.load(Ordering::Relaxed) == 0);
+                waiter.take();
+            }
+        });
+        assert_eq!(lost, 0);
+    }
+
     #[test]
     fn who_has_left_is_hinted_no_more_and_the_others_are() {
         let waiters = Waiters::default();

@@ -14,6 +14,7 @@ mod starting;
 mod strays;
 mod taking_up;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -168,7 +169,6 @@ impl Launcher for Stage {
 }
 
 pub(crate) struct Bench {
-    _root: tempfile::TempDir,
     stage: Arc<Stage>,
     projects: Projects,
     project: Arc<Project>,
@@ -183,8 +183,7 @@ pub(crate) struct Bench {
 impl Bench {
     /// With so many shims that need no turn.
     pub(crate) async fn new(turns: usize, max_running: usize) -> Bench {
-        let root = tempfile::tempdir().unwrap();
-        let state_dir = root.path().canonicalize().unwrap().join("state");
+        let state_dir = own_folder().join("state");
         let folder = state_dir.with_file_name("project");
         fs::create_dir_all(&state_dir).unwrap();
         fs::create_dir(&folder).unwrap();
@@ -211,7 +210,6 @@ impl Bench {
         jobs.spawn(supervisor.clone().run_queue());
         jobs.spawn(supervisor.clone().keep_drafts());
         Bench {
-            _root: root,
             stage,
             projects,
             project,
@@ -319,6 +317,18 @@ impl Bench {
         self.jobs.spawn(self.supervisor.clone().run_queue());
         self.jobs.spawn(self.supervisor.clone().keep_drafts());
     }
+}
+
+/// A folder that goes with the thread of the test. The test's runtime has ended by then, and with it all that
+/// may still write there: what is removed before is made again.
+fn own_folder() -> PathBuf {
+    thread_local! {
+        static FOLDERS: RefCell<Vec<tempfile::TempDir>> = const { RefCell::new(Vec::new()) };
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().canonicalize().unwrap();
+    FOLDERS.with_borrow_mut(|folders| folders.push(folder));
+    path
 }
 
 fn settings(state_dir: &Path, stage: Arc<Stage>, max_running: usize) -> Settings {

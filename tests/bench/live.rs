@@ -4,18 +4,18 @@
 //! Two ways for a log to grow. `appended`: this program appends to a file that the server follows;
 //! with ours it is the log of an invocation that the older tool runs, which the daemon follows as
 //! it is. `printed`: a provider prints, under its shim, so that spool, parser and log lie between.
-//! The floor has one way only.
+//! The floor has both, too: where lines are printed they go through as many programs as with ours.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use steroids_tests::{Puppet, old_database};
+use steroids_tests::{Home, Puppet, binaries, old_database};
 
 use crate::load::{Asked, Load, Report, now};
 use crate::process::{peak_rss_kib, reset_peak, rss_kib};
-use crate::scene::{Floor, Scene, Used};
+use crate::scene::{Floor, Scene, Used, spooling};
 
 /// Of a line as the provider prints it; a log's line has some 60 more.
 pub(crate) const BYTES: usize = 150;
@@ -70,6 +70,37 @@ impl Live {
     /// The floor through a second process.
     pub(crate) async fn relayed(&self) -> Seen {
         self.at_floor(Floor::relayed).await
+    }
+
+    /// The floor through as many programs as a line of ours that a provider prints: one for each provider
+    /// that appends to a file, one that appends to another and sends, one that hands on.
+    pub(crate) async fn printed_at_floor(&self) -> Seen {
+        let home = Home::new();
+        let [spools, logs] = ["spools", "logs"].map(|name| home.folder(name));
+        let program = binaries::fake_provider();
+        let program = program.to_str().expect("test paths are ASCII");
+        let (mut puppets, mut shims) = (Vec::new(), Vec::new());
+        for number in 0..self.logs {
+            let name = number.to_string();
+            let spool = spools.join(&name);
+            begun(&spool);
+            let puppet = Puppet::new(&home, &name);
+            let [word, strings] = puppet.args();
+            shims.push(spooling(&spool, &[program, word, strings]));
+            puppets.push(puppet);
+        }
+        let floor = Floor::projected(&spools, &logs).await;
+        let requests = (0..self.logs).map(|name| floor.stream(&name.to_string()));
+        let asked = self.asked(floor.address, requests.collect());
+        let used = || floor.used();
+        let seen = self.seen(&asked, floor.pid(), used, || self.print(&mut puppets));
+        let seen = seen.await;
+        drop(puppets);
+        for shim in &mut shims {
+            let ended = shim.wait().await;
+            ended.expect("it was started here");
+        }
+        seen
     }
 
     async fn at_floor(&self, start: impl AsyncFnOnce(&Path) -> Floor) -> Seen {

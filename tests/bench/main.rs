@@ -8,8 +8,8 @@
 //! least that a server can do ([`floor`]), measured in the same repeat by the same viewers. What
 //! counts as good stands beside both; nothing is asserted. docs/benchmarks.md tells each row.
 //!
-//! TERM or INT end it early, and every process it had started. Three words begin programs that it runs
-//! beside it: `@floor`, `@relay` and `@load`; `@train` is what `make profile` calls.
+//! TERM or INT end it early, and every process it had started. Four words begin programs that it runs
+//! beside it: `@floor`, `@relay`, `@spool` and `@load`; `@train` is what `make profile` calls.
 
 mod figure;
 mod floor;
@@ -47,7 +47,11 @@ fn main() {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words[..] {
         ["@floor", folder] => floor::serve(Path::new(folder)),
-        ["@floor", folder, socket] => floor::serve_unix(Path::new(folder), Path::new(socket)),
+        ["@floor", folder, socket] => floor::serve_unix(Path::new(folder), Path::new(socket), None),
+        ["@floor", folder, socket, logs] => {
+            floor::serve_unix(Path::new(folder), Path::new(socket), Some(Path::new(logs)))
+        }
+        ["@spool", file, ref program @ ..] => floor::spool::serve(Path::new(file), program),
         ["@relay", socket] => floor::relay::serve(Path::new(socket)),
         ["@load"] => load::run(),
         ["names"] => {

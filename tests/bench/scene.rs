@@ -131,9 +131,19 @@ impl Floor {
 
     /// The same, through a second process.
     pub(crate) async fn relayed(folder: &Path) -> Floor {
+        Floor::through_relay(folder, None).await
+    }
+
+    /// Through a second process, from files that are copied on the way, to `logs`.
+    pub(crate) async fn projected(spools: &Path, logs: &Path) -> Floor {
+        Floor::through_relay(spools, Some(logs)).await
+    }
+
+    async fn through_relay(folder: &Path, logs: Option<&Path>) -> Floor {
         let own_folder = tempfile::tempdir_in("/tmp").expect("/tmp takes a folder");
         let socket = own_folder.path().join("floor.sock");
-        let (server, _) = serving("@floor", &[folder, &socket]).await;
+        let paths: Vec<&Path> = [folder, &socket].into_iter().chain(logs).collect();
+        let (server, _) = serving("@floor", &paths).await;
         let (relay, address) = serving("@relay", &[&socket]).await;
         Floor {
             server,
@@ -161,6 +171,19 @@ impl Floor {
     pub(crate) fn stream(&self, name: &str) -> String {
         format!("GET /{name} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address)
     }
+}
+
+/// Starts this program as the shim of one that runs `program`; it ends with that.
+pub(crate) fn spooling(file: &Path, program: &[&str]) -> Child {
+    let own = std::env::current_exe().expect("a running program has a path");
+    Command::new(own)
+        .arg("@spool")
+        .arg(file)
+        .args(program)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("a program that runs can be run again")
 }
 
 /// Starts this program as one that serves; and where it says that it listens.

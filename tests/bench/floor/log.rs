@@ -1,7 +1,7 @@
 //! One file that grows.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -13,6 +13,8 @@ pub(super) const READ: usize = 256 * 1024;
 /// A file, how far it was read, and who has asked for it.
 pub(super) struct Log {
     file: File,
+    /// What all that is read on is appended to, as a projection is.
+    copy: Option<File>,
     /// Behind the last whole line that was read.
     pub(super) end: u64,
     pub(super) viewers: Vec<u64>,
@@ -21,9 +23,10 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn open(path: &Path) -> io::Result<Log> {
+    pub(super) fn open(path: &Path, copy: Option<File>) -> io::Result<Log> {
         let mut log = Log {
             file: File::open(path)?,
+            copy,
             end: 0,
             viewers: Vec::new(),
             frames: Vec::new(),
@@ -39,7 +42,8 @@ impl Log {
         let mut frames = std::mem::take(&mut self.frames);
         frames.clear();
         loop {
-            let (after, is_all) = self.frames_at(self.end, u64::MAX, &mut frames)?;
+            let copy = self.copy.as_ref();
+            let (after, is_all) = self.read_at(self.end, u64::MAX, copy, &mut frames)?;
             self.end = after;
             if is_all {
                 break;
@@ -57,6 +61,21 @@ impl Log {
         end: u64,
         frames: &mut Vec<u8>,
     ) -> io::Result<(u64, bool)> {
+        self.read_at(offset, end, None, frames)
+    }
+
+    fn read_at(
+        &self,
+        offset: u64,
+        end: u64,
+        copy: Option<&File>,
+        frames: &mut Vec<u8>,
+    ) -> io::Result<(u64, bool)> {
+        // What a provider prints is no JSON yet.
+        let (before, behind): (&[u8], &[u8]) = match self.copy {
+            None => (b"data: ", b"\n\n"),
+            Some(_) => (b"data: {\"msg\":\"", b"\"}\n\n"),
+        };
         thread_local! {
             static BUFFER: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
         }
@@ -65,11 +84,14 @@ impl Log {
             let wanted = usize::try_from(end - offset).unwrap_or(READ).min(READ);
             let read = self.file.read_at(&mut buffer[..wanted], offset)?;
             let whole = memrchr(b'\n', &buffer[..read]).map_or(0, |at| at + 1);
+            if let Some(mut copy) = copy {
+                copy.write_all(&buffer[..whole])?;
+            }
             let mut begin = 0;
             for at in memchr_iter(b'\n', &buffer[..whole]) {
-                frames.extend_from_slice(b"data: ");
-                frames.extend_from_slice(&buffer[begin..=at]);
-                frames.push(b'\n');
+                frames.extend_from_slice(before);
+                frames.extend_from_slice(&buffer[begin..at]);
+                frames.extend_from_slice(behind);
                 begin = at + 1;
             }
             Ok((offset + whole as u64, read < READ || whole == 0))

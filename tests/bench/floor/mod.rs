@@ -5,16 +5,19 @@
 //! `bench @floor FOLDER` serves every file of a folder, `GET /NAME`, from its first byte and then
 //! as it grows. It prints its address once it listens, and is ended by a signal. `bench @floor FOLDER SOCKET`
 //! serves at a Unix socket, for `bench @relay SOCKET` ([`relay`]), through which the same lines go as they
-//! do through a gateway.
+//! do through a gateway. `bench @floor FOLDER SOCKET LOGS` appends what it reads to a file of the same name in
+//! LOGS before it sends it, and `bench @spool FILE PROGRAM` ([`spool`]) is what such a file grows by: the way of a line
+//! that a provider prints.
 //!
 //! Who takes less than is sent keeps a rest of at most one read, and goes on from its own offset.
 
 mod log;
 pub(crate) mod relay;
+pub(crate) mod spool;
 mod viewer;
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener};
@@ -40,18 +43,23 @@ pub(crate) fn serve(folder: &Path) -> io::Result<()> {
     let listener = listener()?;
     let address = listener.local_addr()?;
     listener.set_nonblocking(true)?;
-    serve_at(listener.into(), &address, folder)
+    serve_at(listener.into(), &address, folder, None)
 }
 
-/// The same at a Unix socket.
-pub(crate) fn serve_unix(folder: &Path, socket: &Path) -> io::Result<()> {
+/// The same at a Unix socket; what is read is appended to files of another folder, if there is one.
+pub(crate) fn serve_unix(folder: &Path, socket: &Path, logs: Option<&Path>) -> io::Result<()> {
     let listener = UnixListener::bind(socket)?;
     listener.set_nonblocking(true)?;
-    serve_at(listener.into(), &socket.display(), folder)
+    serve_at(listener.into(), &socket.display(), folder, logs)
 }
 
-fn serve_at(listener: OwnedFd, address: &dyn std::fmt::Display, folder: &Path) -> io::Result<()> {
-    let mut floor = Floor::new(folder, listener)?;
+fn serve_at(
+    listener: OwnedFd,
+    address: &dyn std::fmt::Display,
+    folder: &Path,
+    logs: Option<&Path>,
+) -> io::Result<()> {
+    let mut floor = Floor::new(folder, logs, listener)?;
     announce(address)?;
     let mut ready = Vec::with_capacity(1024);
     loop {
@@ -80,7 +88,7 @@ struct Floor {
 }
 
 impl Floor {
-    fn new(folder: &Path, listener: OwnedFd) -> io::Result<Floor> {
+    fn new(folder: &Path, logs: Option<&Path>, listener: OwnedFd) -> io::Result<Floor> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         epoll::add(
             &epoll,
@@ -96,19 +104,22 @@ impl Floor {
             EventData::new_u64(CHANGES),
             EventFlags::IN,
         )?;
-        let (mut logs, mut by_name) = (HashMap::new(), HashMap::new());
+        let (mut by_log, mut by_name) = (HashMap::new(), HashMap::new());
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let copy = logs
+                .map(|logs| File::create(logs.join(&*name)))
+                .transpose()?;
             let watch = inotify::add_watch(&inotify, &path, inotify::WatchFlags::MODIFY)?;
-            logs.insert(watch, Log::open(&path)?);
+            by_log.insert(watch, Log::open(&path, copy)?);
             by_name.insert(name.into_owned(), watch);
         }
         Ok(Floor {
             epoll,
             listener,
             inotify,
-            logs,
+            logs: by_log,
             by_name,
             viewers: HashMap::new(),
             next: FIRST_VIEWER,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Options, each, millis, of_two_processes, wrong};
+use super::{Options, each, millis, of_processes, wrong};
 use crate::figure::Limit::{Most, Times};
 use crate::figure::{Figure, Limit};
 use crate::live::{Live, Seen};
@@ -188,9 +188,10 @@ pub(crate) async fn five_thousand(options: &Options) -> Vec<Figure> {
 
 /// F.
 pub(crate) async fn two_hundred(options: &Options) -> Vec<Figure> {
-    let (mut three, mut relayed) = (Three::default(), Vec::new());
+    let (mut three, mut relayed, mut printed) = (Three::default(), Vec::new(), Vec::new());
     for _ in 0..options.repeats {
         relayed.push(TWO_HUNDRED.relayed().await);
+        printed.push(TWO_HUNDRED.printed_at_floor().await);
         three.once(TWO_HUNDRED).await;
     }
     let p50 = |seen: &Seen| seen.report.latency_ms(|it| it.p50);
@@ -205,7 +206,12 @@ pub(crate) async fn two_hundred(options: &Options) -> Vec<Figure> {
     figures.extend(three.figures("F", "  CPU per delivery", "us", Seen::per_delivery, limits));
     figures.extend(three.by_program("F"));
     figures.extend(three.wrong("F"));
-    figures.extend(of_two_processes("F", &relayed, &three.floor));
+    for (through, more, ours) in [
+        ("a second process (appended)", &relayed, &three.appended),
+        ("as many as ours (printed)", &printed, &three.printed),
+    ] {
+        figures.extend(of_processes("F", through, more, &three.floor, ours));
+    }
     figures
 }
 

@@ -2,7 +2,7 @@
 
 use steroids_tests::Puppet;
 
-use super::{Options, each, of_two_processes, wrong};
+use super::{Options, each, of_processes, wrong};
 use crate::figure::Figure;
 use crate::figure::Limit::{Most, Times};
 use crate::live::{Live, Seen};
@@ -48,7 +48,13 @@ pub(crate) async fn appended(options: &Options) -> Vec<Figure> {
         ),
         Figure::wrong("A", wrong(&ours)),
     ];
-    figures.extend(of_two_processes("A", &relayed, &floor));
+    figures.extend(of_processes(
+        "A",
+        "a second process",
+        &relayed,
+        &floor,
+        &ours,
+    ));
     figures
 }
 

@@ -77,17 +77,32 @@ fn wrong(seen: &[Seen]) -> Vec<f64> {
     each(seen, |it| it.report.wrong() as f64)
 }
 
-/// What the floor comes to where its lines go through a second process: of the price that a row names, the
-/// part that two processes have whatever they do.
-fn of_two_processes(row: &'static str, relayed: &[Seen], floor: &[Seen]) -> [Figure; 3] {
-    let figure = |what, unit, of: fn(&Seen) -> f64| {
-        Figure::new(row, what, unit, each(relayed, of)).floor(each(floor, of))
+/// What the floor comes to where its lines go through more processes than one: of the price that a row names,
+/// the part that so many processes have whatever they do. Then ours, beside that.
+fn of_processes(
+    row: &'static str,
+    through: &str,
+    more: &[Seen],
+    floor: &[Seen],
+    ours: &[Seen],
+) -> [Figure; 5] {
+    let p50 = |seen: &Seen| seen.report.latency_ms(|it| it.p50);
+    let figure = |what, unit, seen, beside, of: &dyn Fn(&Seen) -> f64| {
+        Figure::new(row, what, unit, each(seen, of)).floor(each(beside, of))
     };
+    let what = format!("  the floor through {through}: p50");
+    let cpu = "    CPU per delivery";
     [
-        figure("  the floor through a second process: p50", "ms", |seen| {
-            seen.report.latency_ms(|it| it.p50)
-        }),
-        figure("    CPU of both per delivery", "us", Seen::per_delivery),
-        Figure::new(row, "    lost, repeated, out of order", "", wrong(relayed)),
+        figure(what, "ms", more, floor, &p50),
+        figure(cpu.to_owned(), "us", more, floor, &Seen::per_delivery),
+        Figure::new(row, "    lost, repeated, out of order", "", wrong(more)),
+        figure(
+            "    ours beside that: p50".to_owned(),
+            "ms",
+            ours,
+            more,
+            &p50,
+        ),
+        figure(format!("  {cpu}"), "us", ours, more, &Seen::per_delivery),
     ]
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use rand::seq::SliceRandom;
-use steroids_tests::gateway::{Item, Received, Request, Sse};
+use steroids_tests::gateway::{Item, Received, Request, Sse, sse};
 use steroids_tests::{Ctl, Daemon, Gateway, Puppet, eventually, faults, patience, served, within};
 use tokio::sync::mpsc;
 
@@ -158,7 +158,7 @@ async fn what_a_browser_received_through_every_cut_is_the_log_byte_for_byte() {
         let text = String::from_utf8_lossy(&on_disk).into_owned();
         let lines = received.data.iter().zip(text.lines());
         for (number, (data, line)) in lines.enumerate() {
-            let own = steroids_tests::gateway::sse::unspliced(data, id);
+            let own = sse::unspliced(data, id);
             assert_eq!(own, line, "line {number} after {cuts:?}");
         }
         panic!("{} of {}", received.data.len(), text.lines().count());
@@ -281,4 +281,144 @@ async fn a_gateway_asked_to_end_says_when_to_come_back_and_leaves_in_order() {
     received.read(&mut again).await;
     let on_disk = std::fs::read(scene.ctl.log_path(id)).unwrap();
     assert_eq!(received.log(id), on_disk);
+}
+
+/// Of a project's stream: an invocation's lines, as they stand in its log.
+fn lines_of(received: &Received, id: i64) -> Vec<u8> {
+    let front = format!("{{\"invocationId\":{id},\"ts\"");
+    let own = received.data.iter().filter(|data| data.starts_with(&front));
+    let own: String = own.map(|data| sse::unspliced(data, id) + "\n").collect();
+    own.into_bytes()
+}
+
+#[tokio::test]
+async fn of_a_project_that_is_come_back_to_what_is_quiet_is_given_whole_as_well() {
+    let scene = Scene::new().await;
+    let home = scene.daemon.home();
+    let (mut quiet, mut loud) = (Puppet::new(home, "quiet"), Puppet::new(home, "loud"));
+    let ids = [
+        scene.ctl.start_fake("T1", &quiet.args()).await,
+        scene.ctl.start_fake("T2", &loud.args()).await,
+    ];
+    let target = format!("/api/projects/stream?project={}", scene.ctl.project());
+    let request = scene.gateway.get(&target);
+    quiet.prints("hardly anything");
+    // More than is read at once: what comes after it names the quiet one's place, or that it is at its end.
+    loud.counts(1..=2_000, 100, Duration::ZERO);
+    loud.prints("for now");
+    let log = scene.ctl.log_path(ids[1]);
+    eventually("all of it to be logged", async || {
+        let text = std::fs::read_to_string(&log).ok()?;
+        text.contains("for now").then_some(())
+    })
+    .await;
+    let mut received = Received::default();
+    for words in ["for now", "a word", "another"] {
+        let resumed = received.resumes(&request);
+        let mut stream = Sse::open(&resumed).await.unwrap();
+        within(words, async {
+            while !received.data.iter().any(|data| data.contains(words)) {
+                received.take(stream.next_of_any_length().await);
+            }
+        })
+        .await;
+        match words {
+            "for now" => quiet.prints("a word"),
+            "a word" => loud.prints("another"),
+            _ => {}
+        }
+    }
+    let mut stream = Sse::open(&received.resumes(&request)).await.unwrap();
+    quiet.exits(0);
+    loud.exits(0);
+    within("the end of both", async {
+        while !ids.iter().all(|id| ends(&lines_of(&received, *id))) {
+            received.take(stream.next_of_any_length().await);
+        }
+    })
+    .await;
+    for id in ids {
+        let on_disk = std::fs::read(scene.ctl.log_path(id)).unwrap();
+        assert!(lines_of(&received, id) == on_disk, "invocation {id}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_project_each_log_is_received_whole_through_every_cut() {
+    let cuts = cuts(&[Cut::Gateway, Cut::Daemon, Cut::Both, Cut::Client], 4);
+    let mut scene = Scene::new().await;
+    let home = scene.daemon.home().clone();
+    let mut agents = ["a", "b", "c"].map(|name| Puppet::new(&home, name));
+    let mut ids = Vec::new();
+    for (agent, task) in agents.iter().zip(["T1", "T2", "T3"]) {
+        ids.push(scene.ctl.start_fake(task, &agent.args()).await);
+    }
+    let is_over = Cell::new(false);
+    let (leave, mut leaves) = mpsc::channel(1);
+    let target = format!("/api/projects/stream?project={}", scene.ctl.project());
+    let request = scene.gateway.get(&target);
+    let cutting = async {
+        for cut in &cuts {
+            scene.cut(*cut, &leave).await;
+        }
+        is_over.set(true);
+    };
+    let reading = async {
+        let (mut received, mut heard) = (Received::default(), Instant::now());
+        while !ids.iter().all(|id| ends(&lines_of(&received, *id))) {
+            let resumed = received.resumes(&request);
+            let opened = eventually("the gateway to answer", async || {
+                Sse::try_open(&resumed).await.ok()
+            });
+            let mut stream = opened.await.expect("a stream");
+            loop {
+                let item = tokio::select! {
+                    item = within("something in a stream", stream.next_of_any_length()) => item,
+                    Some(()) = leaves.recv() => break,
+                };
+                if matches!(item, Item::End | Item::Cut) {
+                    break;
+                }
+                let is_event = matches!(item, Item::Event { .. });
+                if is_event {
+                    heard = Instant::now();
+                }
+                assert!(
+                    heard.elapsed() < patience(),
+                    "nothing more comes of {ids:?}"
+                );
+                received.take(item);
+                if is_event
+                    && received.is_complete()
+                    && ids.iter().all(|id| ends(&lines_of(&received, *id)))
+                {
+                    break;
+                }
+            }
+        }
+        received
+    };
+    let [b, c, a] = &mut agents;
+    // One that prints all the time, one that has a last word, and one that says nothing.
+    let printing = async {
+        print(a, &is_over).await;
+        b.prints("the end");
+        b.exits(0);
+        c.exits(0);
+    };
+    let (received, (), ()) = tokio::join!(reading, cutting, printing);
+    for id in ids {
+        let on_disk = std::fs::read(scene.ctl.log_path(id)).unwrap();
+        assert!(
+            lines_of(&received, id) == on_disk,
+            "invocation {id} after {cuts:?}"
+        );
+    }
+}
+
+/// Whether the last line is a terminal one.
+fn ends(lines: &[u8]) -> bool {
+    let last = lines.trim_ascii_end().rsplit(|byte| *byte == b'\n').next();
+    let last = last.unwrap_or_default();
+    memchr::memmem::find(last, b"\"type\":\"complete\"").is_some()
 }

@@ -12,6 +12,10 @@
 //! most [`MAX_OPEN`] at a time, as a cursor can list no more. Further ones wait for a place, and
 //! lose nothing by it. The lines of one invocation are always in order.
 //!
+//! A stream of what is there now ends when that was given. What still runs then keeps its place, so that the
+//! last cursor speaks of it: who goes on from there is given the rest. Where that is more than a cursor
+//! can list, the stream ends before the first that has no place.
+//!
 //! A stream may begin with what runs instead of what ended long ago. One look at the rows decides
 //! which those are; each of them is given from its first line to its last, also if it ends before
 //! its log is opened, and what starts after the look comes as ever. [`Follower::beginning`] is the
@@ -265,7 +269,7 @@ impl Follower {
     async fn take_up(&mut self) -> Result<bool, FollowError> {
         let mut tails = self.streams.iter().flat_map(|stream| &stream.tails);
         // Ended ones are replayed one after the other.
-        if tails.any(Tail::is_ended) || self.open_logs() >= MAX_OPEN {
+        if tails.any(Tail::is_replayed) || self.open_logs() >= MAX_OPEN {
             return Ok(false);
         }
         for stream in &mut self.streams {

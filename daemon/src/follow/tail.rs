@@ -53,6 +53,8 @@ pub(super) struct Tail {
     // logs that retention removed are simply not there.
     is_sole: bool,
     is_finished: bool,
+    // All that is to be given of it was, and more may come: a cursor still has to say how far that is.
+    is_given: bool,
 }
 
 /// How far to read.
@@ -62,8 +64,12 @@ pub(super) enum Extent {
     Whole,
     /// What is there now.
     Present,
-    /// Up to here, which was the end when reading began.
-    UpTo(u64),
+    /// Up to a length, which was the file's when reading began.
+    UpTo {
+        len: u64,
+        /// The invocation had ended before that: nothing is written behind it.
+        is_end: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +120,7 @@ impl Tail {
             is_unchecked: false,
             is_sole: false,
             is_finished: false,
+            is_given: false,
         }
     }
 
@@ -153,6 +160,11 @@ impl Tail {
 
     pub(super) fn is_ended(&self) -> bool {
         self.row.is_ended
+    }
+
+    /// True while one that has ended is read to its end.
+    pub(super) fn is_replayed(&self) -> bool {
+        self.row.is_ended && !self.is_given
     }
 
     pub(super) fn hint(&mut self) -> &mut Hint {
@@ -197,8 +209,11 @@ impl Tail {
         if let Some(gap) = self.owed.take() {
             return Ok(Told::Gap(gap));
         }
-        if self.is_finished || self.is_past_extent() {
+        if self.is_finished {
             return Ok(Told::Finished);
+        }
+        if self.is_given || self.is_past_extent() {
+            return Ok(self.rested());
         }
         if self.is_row_stale || self.trust.is_shaken() {
             Box::pin(self.refresh()).await?;
@@ -236,7 +251,10 @@ impl Tail {
         let is_all = read.is_all();
         self.is_unchecked = false;
         if let Extent::Present = self.extent {
-            self.extent = Extent::UpTo(read.len);
+            self.extent = Extent::UpTo {
+                len: read.len,
+                is_end: self.row.is_ended && !self.row.lingers,
+            };
         }
         // Of our own log the one it was opened with: the row's may already be the next.
         let known = read.generation.or(self.position.map(|at| at.generation));

@@ -11,7 +11,7 @@ impl Tail {
         let lost = self.position.take();
         self.reader = reader;
         self.is_fresh = true;
-        if matches!(self.extent, Extent::UpTo(_)) {
+        if matches!(self.extent, Extent::UpTo { .. }) {
             self.extent = Extent::Present;
         }
         // Who has nothing has lost nothing.
@@ -55,11 +55,19 @@ impl Tail {
         self.rested()
     }
 
-    // There is nothing more now.
+    // There is nothing more now. Of what may go on behind the extent the place is kept: all cursors to come
+    // speak of it.
     pub(super) fn rested(&mut self) -> Told {
-        if !matches!(self.extent, Extent::Whole) {
-            self.finish();
-            return Told::Finished;
+        match self.extent {
+            Extent::UpTo { is_end: true, .. } => {
+                self.finish();
+                return Told::Finished;
+            }
+            Extent::UpTo { .. } | Extent::Present => {
+                self.is_given = true;
+                self.reader = None;
+            }
+            Extent::Whole => {}
         }
         self.is_fresh = false;
         Told::Idle
@@ -90,7 +98,7 @@ impl Tail {
     // So much was given as was there when reading began.
     pub(super) fn is_past_extent(&self) -> bool {
         match self.extent {
-            Extent::UpTo(len) => self.position().offset.get() >= len,
+            Extent::UpTo { len, .. } => self.position().offset.get() >= len,
             Extent::Whole | Extent::Present => false,
         }
     }

@@ -108,6 +108,79 @@ async fn more_running_ones_than_a_cursor_lists_wait_for_a_place() {
 }
 
 #[tokio::test]
+async fn who_goes_on_after_a_look_gets_the_rest_of_what_still_ran() {
+    let project = project();
+    for n in 1..=4 {
+        project.ours(n);
+    }
+    project.foreign(5);
+    // One with little, one with more than one read, one that has ended, and two without a log yet.
+    project.write(1, &line(0));
+    project.write(2, &lines(0..5_000));
+    project.write(3, COMPLETE);
+    project.end(3);
+    let looked = project.present(ALL, "").await;
+    assert_eq!(of(&looked, 2), lines(0..5_000));
+    for cursor in looked.iter().rev().step_by(1_000).map(|it| &it.cursor) {
+        // Neither does a look at what has not changed lose anything.
+        let again = project.present(ALL, cursor).await;
+        let cursor = again.last().map_or(cursor, |it| &it.cursor);
+        assert_eq!(project.present(ALL, cursor).await, []);
+    }
+    for n in [1, 2, 4, 5] {
+        project.write(n, &(line(7) + COMPLETE));
+        project.end(n);
+    }
+    let last = &looked.last().unwrap().cursor;
+    let later = project.present(ALL, last).await;
+    for n in [1, 2, 4, 5] {
+        assert_eq!(of(&later, n), line(7) + COMPLETE, "{n}");
+    }
+    assert_eq!(later.len(), 8);
+}
+
+#[tokio::test]
+async fn a_look_ends_before_what_a_cursor_cannot_list() {
+    let project = project();
+    let most = MAX_OPEN as i64;
+    for n in 1..=most + 1 {
+        project.ours(n);
+        project.write(n, &line(0));
+    }
+    project.ours(most + 2);
+    project.write(most + 2, COMPLETE);
+    project.end(most + 2);
+    let looked = project.present(ALL, "").await;
+    assert_eq!(order(&looked), (1..=most).collect::<Vec<_>>());
+    for n in 1..=most + 1 {
+        project.write(n, COMPLETE);
+        project.end(n);
+    }
+    let later = project.present(ALL, &looked.last().unwrap().cursor).await;
+    assert_eq!(later.len(), MAX_OPEN + 3);
+    assert_eq!(of(&later, most + 1), line(0) + COMPLETE);
+}
+
+#[tokio::test]
+async fn one_that_ends_while_it_is_looked_at_is_given_to_its_end() {
+    let project = project();
+    project.ours(1);
+    project.ours(2);
+    project.write(1, &line(0));
+    project.write(2, &line(0));
+    let opened = project.open(ALL, "", Extent::Present).await;
+    let mut follower = opened.unwrap();
+    let mut got = next(&mut follower).await.unwrap();
+    // Behind what was there when its reading began.
+    project.write(1, COMPLETE);
+    project.end(1);
+    got.extend(rest(&mut follower).await);
+    let cursor = got.last().unwrap().cursor.clone();
+    got.extend(project.present(ALL, &cursor).await);
+    assert_eq!((of(&got, 1), of(&got, 2)), (line(0) + COMPLETE, line(0)));
+}
+
+#[tokio::test]
 async fn one_that_never_rests_does_not_starve_the_others() {
     let project = project();
     project.ours(1);
@@ -189,6 +262,7 @@ enum Act {
     End(usize),
     Read,
     Reopen(usize),
+    Look(usize),
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
@@ -198,6 +272,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         2 => (0usize..8).prop_map(Act::End),
         2 => Just(Act::Read),
         2 => (0usize..50).prop_map(Act::Reopen),
+        2 => (0usize..50).prop_map(Act::Look),
     ];
     prop::collection::vec(act, 1..60)
 }
@@ -247,6 +322,13 @@ proptest! {
                     Act::Reopen(back) => {
                         // Somewhere among the last events; those behind it come again.
                         got.truncate(got.len().saturating_sub(back));
+                        let cursor = got.last().map_or("", |event| &event.cursor);
+                        follower = project.follow(ALL, cursor).await;
+                    }
+                    Act::Look(back) => {
+                        got.truncate(got.len().saturating_sub(back));
+                        let cursor = got.last().map_or("", |event| &event.cursor).to_owned();
+                        got.extend(project.present(ALL, &cursor).await);
                         let cursor = got.last().map_or("", |event| &event.cursor);
                         follower = project.follow(ALL, cursor).await;
                     }

@@ -283,6 +283,35 @@ async fn a_gateway_asked_to_end_says_when_to_come_back_and_leaves_in_order() {
     assert_eq!(received.log(id), on_disk);
 }
 
+#[tokio::test]
+async fn a_log_that_was_written_anew_is_not_given_once_more_to_who_comes_back() {
+    let mut scene = Scene::new().await;
+    let mut agent = Puppet::new(scene.daemon.home(), "agent");
+    let id = scene.ctl.start_fake("T1", &agent.args()).await;
+    let request = scene.stream(id);
+    let mut stream = Sse::open(&request).await.unwrap();
+    agent.prints("before");
+    stream.until("before").await;
+    std::fs::remove_file(scene.ctl.log_path(id)).unwrap();
+    agent.prints("after");
+    let mut received = Received::default();
+    within("the log once more, and what came after", async {
+        while !received.data.iter().any(|data| data.contains("after")) {
+            received.take(stream.next_of_any_length().await);
+        }
+    })
+    .await;
+    assert!(received.data[0].contains("gap"), "{received:?}");
+    // What the gateway has in memory would hide what the daemon does.
+    scene.gateway.kill9().await;
+    scene.gateway.start_again().await;
+    agent.exits(0);
+    let mut again = Received::default();
+    let mut stream = Sse::open(&received.resumes(&request)).await.unwrap();
+    assert_eq!(again.read(&mut stream).await, Item::End);
+    assert!(again.is_complete() && again.data.len() == 1, "{again:?}");
+}
+
 /// Of a project's stream: an invocation's lines, as they stand in its log.
 fn lines_of(received: &Received, id: i64) -> Vec<u8> {
     let front = format!("{{\"invocationId\":{id},\"ts\"");

@@ -31,6 +31,12 @@ pub enum FollowError {
     /// A cursor cannot speak of so many.
     #[error("more than {MAX_SCOPES} projects; follow them one by one")]
     TooManyProjects,
+    /// The log is on its way to the place of the one before; that takes a moment.
+    #[error("the log of invocation {id} is being written anew")]
+    BeingRebuilt {
+        /// Whose it is.
+        id: InvocationId,
+    },
     /// A log cannot be read.
     #[error(transparent)]
     Log(#[from] LogError),

@@ -137,6 +137,9 @@ impl Tail {
             return Ok(());
         }
         self.position = Some(position);
+        if self.is_kept_waiting()? {
+            return Ok(());
+        }
         match self.open().await? {
             Opened::Reader(reader, None) => self.reader = Some(reader),
             Opened::Reader(reader, Some(Lost::InsideLine)) => {
@@ -218,10 +221,7 @@ impl Tail {
         if self.is_row_stale || self.trust.is_shaken() {
             Box::pin(self.refresh()).await?;
         }
-        if self
-            .trust
-            .is_awaiting(self.row.rebuilt.unwrap_or(0), self.row.is_ended)
-        {
+        if self.is_kept_waiting()? {
             return Ok(self.rested());
         }
         let reader = match self.reader.take() {
@@ -236,6 +236,25 @@ impl Tail {
             },
         };
         self.read(reader, max).await
+    }
+
+    /// True while what has the log's name is not to be read, going by what the row said last.
+    fn is_kept_waiting(&mut self) -> Result<bool, FollowError> {
+        let (generation, is_ended) = (self.row.rebuilt.unwrap_or(0), self.row.is_ended);
+        if self.trust.is_awaiting(generation, is_ended) {
+            return Ok(true);
+        }
+        let is_look = !matches!(self.extent, Extent::Whole);
+        // Of what has ended nobody might see it through, and a look does not wait.
+        if self.reader.is_some() || is_look && is_ended {
+            return Ok(false);
+        }
+        let is_kept = !self.trust.may_open(generation, is_ended);
+        if is_kept && is_look && self.is_sole {
+            // To end with nothing would say that there is nothing.
+            return Err(FollowError::BeingRebuilt { id: self.id });
+        }
+        Ok(is_kept)
     }
 
     async fn read(&mut self, mut reader: LogReader, max: usize) -> Result<Told, FollowError> {

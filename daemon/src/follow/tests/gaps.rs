@@ -64,7 +64,7 @@ async fn a_cursor_of_a_generation_that_is_gone_gets_a_gap() {
     let events = rest(&mut project.follow(ONE, &cursor).await).await;
     assert_eq!(reasons(&events), ["rebuilt"]);
     assert_eq!(text(&events[1..]), lines(0..2) + COMPLETE);
-    assert!(events[1].cursor.starts_with("1:1:"));
+    assert!(events[1].cursor.starts_with("1:2:"));
 }
 
 #[tokio::test]
@@ -82,7 +82,79 @@ async fn a_log_rebuilt_while_it_is_followed_starts_over_after_a_gap() {
     let events = rest(&mut follower).await;
     assert_eq!(reasons(&events), ["replaced"]);
     assert_eq!(text(&events[1..]), lines(0..3) + COMPLETE);
-    assert!(events[1].cursor.starts_with("1:1:"), "{}", events[1].cursor);
+    assert!(events[1].cursor.starts_with("1:2:"), "{}", events[1].cursor);
+}
+
+/// Puts another log in the place of the one there is, and says so.
+fn replace(project: &Rows, text: &str) {
+    let mut new = project.logs.replace(id(1)).unwrap();
+    new.append(text.as_bytes()).unwrap();
+    new.commit().unwrap();
+    project.hints.poke(&project.path(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_of_a_log_is_sent_between_the_two_counts_of_a_rebuild() {
+    for has_ended in [false, true] {
+        let project = project();
+        project.ours(1);
+        project.write(1, &lines(0..2));
+        let mut follower = project.follow(ONE, "").await;
+        let before = some(&mut follower, 2).await;
+        let whole = lines(0..3) + COMPLETE;
+        project.count(1);
+        replace(&project, &whole);
+        if has_ended {
+            project.end(1);
+        }
+        // Also to who comes, or comes back, just now.
+        let mut late = project.follow(ONE, "").await;
+        let mut again = project.follow(ONE, &before[0].cursor).await;
+        if !has_ended {
+            assert_eq!(reasons(&next(&mut follower).await.unwrap()), ["replaced"]);
+            let early = tokio::time::timeout(OWN_POLL / 8, follower.next()).await;
+            assert!(early.is_err(), "{early:?}");
+        }
+        for follower in [&mut late, &mut again] {
+            let early = tokio::time::timeout(OWN_POLL / 8, follower.next()).await;
+            assert!(early.is_err(), "{early:?}");
+        }
+        project.count(1);
+        project.hints.poke(&project.path(1));
+        assert_eq!(reasons(&next(&mut again).await.unwrap()), ["rebuilt"]);
+        for mut follower in [follower, late, again] {
+            let events = rest(&mut follower).await;
+            let lines: Vec<_> = events.into_iter().filter(|it| it.kind != "gap").collect();
+            assert_eq!(text(&lines), whole);
+            // Who comes back is where it was.
+            let cursor = &lines[1].cursor;
+            assert!(cursor.starts_with("1:2:"), "{cursor}");
+            let rest = rest(&mut project.follow(ONE, cursor).await).await;
+            assert_eq!(text(&rest), line(2) + COMPLETE);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_at_a_log_between_the_two_counts_is_put_off_or_takes_what_is_there() {
+    let project = project();
+    project.ours(1);
+    project.write(1, &(line(0) + COMPLETE));
+    project.count(1);
+    let looked = rest_or_error(&project, ONE).await;
+    assert!(matches!(looked, Err(FollowError::BeingRebuilt { .. })));
+    assert_eq!(project.present(Whole::Project, "").await, []);
+    // Nobody may ever count on.
+    project.end(1);
+    assert_eq!(text(&project.present(ONE, "").await), line(0) + COMPLETE);
+    let followed = rest(&mut project.follow(ONE, "").await).await;
+    assert_eq!(text(&followed), line(0) + COMPLETE);
+}
+
+async fn rest_or_error(project: &Arc<Rows>, what: Whole) -> Result<(), FollowError> {
+    let mut follower = project.open(what, "", Extent::Present).await?;
+    while follower.next().await?.is_some() {}
+    Ok(())
 }
 
 // Time runs as fast as it is waited for: the slow poll is all that can see some of this.

@@ -124,8 +124,14 @@ impl Rows {
         });
     }
 
-    fn rebuilt(&self, n: i64) {
+    /// Counts, as before a rebuilt log takes the old one's place and after that.
+    fn count(&self, n: i64) {
         self.change(n, |row| row.managed.as_mut().unwrap().log_generation += 1);
+    }
+
+    fn rebuilt(&self, n: i64) {
+        self.count(n);
+        self.count(n);
     }
 
     fn touch(&self) {

@@ -316,3 +316,31 @@ async fn what_waits_comes_back_from_its_files_when_the_database_is_gone() {
     full.puppet.exits(0);
     assert_eq!(rpc.ended(&project, waits.id).await.outcome, "success");
 }
+
+#[tokio::test]
+async fn what_runs_is_seen_however_many_wait_that_came_before_it() {
+    let mut full = Full::new("").await;
+    let rpc = full.daemon.rpc().await;
+    let mut waiting = Vec::new();
+    for n in 0..26 {
+        let request = full.request(&format!("w{n}"), &["exit", "0"]);
+        waiting.push(started(&rpc, of_priority(-1, request)).await);
+    }
+    let mut stream = full.ctl.spawn(["stream", "--all"]);
+    let mut late = Puppet::new(&full.home, "late");
+    let args = late.args();
+    let id = started(&rpc, full.request("late", &args)).await;
+    full.puppet.exits(0);
+    late.prints("seen while they wait");
+    stream.until("seen while they wait").await;
+    assert_eq!(line(&rpc, &full.ctl.project()).await, waiting);
+    // And so is each of them, once it begins.
+    late.exits(0);
+    let request = full.request("last", &["lines", "--count", "1"]);
+    let last = started(&rpc, of_priority(-9, request)).await;
+    rpc.ended(&full.ctl.project(), last).await;
+    let shown = stream.until(&format!("#{last}")).await.join("\n");
+    for one in waiting {
+        assert!(shown.contains(&format!("#{one}")), "{one} of {id}: {shown}");
+    }
+}

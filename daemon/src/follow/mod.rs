@@ -10,7 +10,8 @@
 //! A stream of a task, a project or everything takes invocations up in the order of their ids:
 //! ended ones one after the other, each to its end before the next; running ones beside them, at
 //! most [`MAX_OPEN`] at a time, as a cursor can list no more. Further ones wait for a place, and
-//! lose nothing by it. The lines of one invocation are always in order.
+//! lose nothing by it. The lines of one invocation are always in order. What is queued is passed over, and
+//! given once it begins: however many wait, what runs is seen.
 //!
 //! A stream of what is there now ends when that was given. What still runs then keeps its place, so that the
 //! last cursor speaks of it: who goes on from there is given the rest. Where that is more than a cursor
@@ -32,6 +33,7 @@ mod gap;
 mod look;
 mod open;
 mod places;
+mod queued;
 mod row;
 mod source;
 mod stream;
@@ -269,21 +271,23 @@ impl Follower {
     async fn take_up(&mut self) -> Result<bool, FollowError> {
         let mut tails = self.streams.iter().flat_map(|stream| &stream.tails);
         // Ended ones are replayed one after the other.
-        if tails.any(Tail::is_replayed) || self.open_logs() >= MAX_OPEN {
+        let taken = self.places_taken();
+        if tails.any(Tail::is_replayed) || taken >= MAX_OPEN {
             return Ok(false);
         }
         for stream in &mut self.streams {
-            if stream.take_up(&self.hints, self.extent).await? {
+            let room = MAX_OPEN - taken;
+            if stream.take_up(&self.hints, self.extent, room).await? {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    fn open_logs(&self) -> usize {
+    fn places_taken(&self) -> usize {
         match &self.form {
-            Form::All { absent, .. } => open_logs(&self.streams, absent),
-            Form::Invocation | Form::Scope => open_logs(&self.streams, &BTreeMap::new()),
+            Form::All { absent, .. } => places_taken(&self.streams, absent),
+            Form::Invocation | Form::Scope => places_taken(&self.streams, &BTreeMap::new()),
         }
     }
 
@@ -349,7 +353,7 @@ impl Follower {
                     Stream::resume(source, scope, None, &none, hints, extent).await?
                 }
                 (None, Begin::Running) => {
-                    let taken = open_logs(&self.streams, absent);
+                    let taken = places_taken(&self.streams, absent);
                     Stream::of_running(source, scope, None, hints, extent, taken).await?
                 }
             };
@@ -472,10 +476,11 @@ impl Follower {
     }
 }
 
-fn open_logs(streams: &[Stream], absent: &BTreeMap<Scope, Reach>) -> usize {
-    let open: usize = streams.iter().map(|stream| stream.tails.len()).sum();
-    let absent: usize = absent.values().map(|reach| reach.open.len()).sum();
-    open + absent
+/// Of the [`MAX_OPEN`] that a cursor can list.
+fn places_taken(streams: &[Stream], absent: &BTreeMap<Scope, Reach>) -> usize {
+    let taken: usize = streams.iter().map(Stream::places).sum();
+    let absent: usize = absent.values().map(Reach::places).sum();
+    taken + absent
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::FollowError;
 use crate::activity_log::ActivityLogs;
+use crate::domain::cursor::Span;
 use crate::domain::{Invocation, InvocationId};
 use crate::projects::{Project, Projects};
 
@@ -25,6 +26,8 @@ pub(super) trait Source: Send + Sync {
     fn invocation(&self, id: InvocationId) -> Answer<'_, Option<Invocation>>;
     /// The highest id, and those up to it that have not ended, ascending; of one task, or of all.
     fn standing<'a>(&'a self, task: Option<&'a str>) -> Answer<'a, (i64, Vec<InvocationId>)>;
+    /// The first in a range that is not queued, or the last that is; of one task, or of all.
+    fn begun<'a>(&'a self, task: Option<&'a str>, span: Span) -> Answer<'a, Option<Invocation>>;
     /// Those above an id, ascending; of one task, or of all.
     fn after<'a>(
         &'a self,
@@ -76,6 +79,14 @@ impl Source for Served {
 
     fn standing<'a>(&'a self, task: Option<&'a str>) -> Answer<'a, (i64, Vec<InvocationId>)> {
         Box::pin(async move { self.project.store.standing(task).await.map_err(unreadable) })
+    }
+
+    fn begun<'a>(&'a self, task: Option<&'a str>, span: Span) -> Answer<'a, Option<Invocation>> {
+        let store = &self.project.store;
+        Box::pin(async move {
+            let begun = store.begun(task, span.first, span.last).await;
+            begun.map_err(unreadable)
+        })
     }
 
     fn after<'a>(

@@ -6,15 +6,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::FollowError;
+use super::queued::Queued;
 use super::source::Source;
 use super::tail::{Extent, Tail};
 use super::waits::Changes;
 use crate::domain::cursor::{MAX_OPEN, Reach, Scope};
-use crate::domain::{Invocation, InvocationId};
+use crate::domain::{Invocation, InvocationId, Phase};
 use crate::watch::Hints;
 
 /// Rows fetched at once; they wait here until their turn comes.
 const ROWS: u32 = 64;
+
+/// As many places are left to what begins: of a range one takes two more at most.
+const LEFT: usize = 2;
 
 /// The open logs of one scope, in the order of their ids.
 pub(super) struct Stream {
@@ -27,6 +31,7 @@ pub(super) struct Stream {
     // What ran when the stream began and has no place yet, below what is passed over up to `floor`.
     waiting: VecDeque<InvocationId>,
     floor: i64,
+    queued: Queued,
     rows: VecDeque<Invocation>,
     more_rows: bool,
     // None where the one log tells all there is to know.
@@ -46,6 +51,7 @@ impl Stream {
             high: 0,
             waiting: VecDeque::new(),
             floor: 0,
+            queued: Queued::default(),
             rows: VecDeque::new(),
             more_rows: false,
             changes,
@@ -80,6 +86,7 @@ impl Stream {
             high: reach.high,
             waiting: VecDeque::new(),
             floor: 0,
+            queued: Queued::new(reach.queued.clone()),
             rows: VecDeque::new(),
             more_rows: true,
             changes,
@@ -101,8 +108,11 @@ impl Stream {
         let mut stream = Stream::resume(source, scope, task, &none, hints, extent).await?;
         let (floor, ids) = stream.source.standing(stream.task.as_deref()).await?;
         (stream.floor, stream.waiting) = (floor, ids.into());
-        while taken + stream.tails.len() < MAX_OPEN && stream.take_up_waiting(hints, extent).await?
-        {
+        loop {
+            let room = MAX_OPEN.saturating_sub(taken + stream.places());
+            if room == 0 || !stream.take_up_waiting(hints, extent, room).await? {
+                break;
+            }
         }
         if stream.waiting.is_empty() {
             stream.high = floor;
@@ -110,14 +120,18 @@ impl Stream {
         Ok(stream)
     }
 
-    // Opens the next log of those that ran when the stream began; false if none is left.
+    // Takes up the next of those that ran when the stream began; false if none is left, or there is no room.
     async fn take_up_waiting(
         &mut self,
         hints: &Hints,
         extent: Extent,
+        room: usize,
     ) -> Result<bool, FollowError> {
         while let Some(&id) = self.waiting.front() {
             let row = self.source.invocation(id).await?;
+            if row.as_ref().is_some_and(|row| !self.has_room(row, room)) {
+                return Ok(false);
+            }
             self.waiting.pop_front();
             self.high = if self.waiting.is_empty() {
                 self.floor
@@ -126,27 +140,82 @@ impl Stream {
             };
             // A row that was deleted has nothing more to give.
             if let Some(row) = row {
-                self.tails
-                    .push(Tail::new(&self.source, &row, hints, extent));
+                self.take(&row, hints, extent);
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// False if [`Stream::take_up`] would find none.
-    pub(super) fn has_more(&self) -> bool {
-        self.more_rows || !(self.rows.is_empty() && self.waiting.is_empty())
+    // What is queued leaves some places to what begins.
+    fn has_room(&self, row: &Invocation, room: usize) -> bool {
+        row.phase != Phase::Queued || self.queued.takes_along(row.id) || room > LEFT
     }
 
-    /// Opens the next invocation's log; false if there is none yet.
+    fn take(&mut self, row: &Invocation, hints: &Hints, extent: Extent) {
+        if row.phase == Phase::Queued {
+            self.queued.push(row.id);
+        } else {
+            self.tails.push(Tail::new(&self.source, row, hints, extent));
+        }
+    }
+
+    // Opens the log of one that was queued and is no more; false if there is none, or no room.
+    async fn take_up_begun(
+        &mut self,
+        hints: &Hints,
+        extent: Extent,
+        room: usize,
+    ) -> Result<bool, FollowError> {
+        if !self.queued.is_stale {
+            return Ok(false);
+        }
+        for span in self.queued.spans().to_vec() {
+            let row = self.source.begun(self.task.as_deref(), span).await?;
+            let Some(row) = row else {
+                // All their rows were deleted.
+                self.queued.forget(span);
+                continue;
+            };
+            if row.phase == Phase::Queued {
+                continue;
+            }
+            // It stays stale where there is none.
+            let has_room = self.queued.price(row.id) <= room;
+            if has_room {
+                self.queued.take(row.id);
+                self.take(&row, hints, extent);
+            }
+            return Ok(has_room);
+        }
+        self.queued.is_stale = false;
+        Ok(false)
+    }
+
+    /// How many of a cursor's places it takes.
+    pub(super) fn places(&self) -> usize {
+        self.tails.len() + self.queued.spans().len()
+    }
+
+    /// False if [`Stream::take_up`] would find none.
+    pub(super) fn has_more(&self) -> bool {
+        self.more_rows || self.queued.is_stale || !(self.rows.is_empty() && self.waiting.is_empty())
+    }
+
+    /// Takes up the next invocation; false if there is none yet, or no place for it among `room`.
     pub(super) async fn take_up(
         &mut self,
         hints: &Hints,
         extent: Extent,
+        room: usize,
     ) -> Result<bool, FollowError> {
-        if self.take_up_waiting(hints, extent).await? {
+        if self.take_up_begun(hints, extent, room).await?
+            || self.take_up_waiting(hints, extent, room).await?
+        {
             return Ok(true);
+        }
+        if !self.waiting.is_empty() {
+            return Ok(false);
         }
         if self.rows.is_empty() && self.more_rows {
             let rows = self
@@ -156,12 +225,15 @@ impl Stream {
             self.more_rows = rows.len() >= ROWS as usize;
             self.rows = rows.into();
         }
+        let has_room = |row: &Invocation| self.has_room(row, room);
+        if !self.rows.front().is_some_and(has_room) {
+            return Ok(false);
+        }
         let Some(row) = self.rows.pop_front() else {
             return Ok(false);
         };
         self.high = self.high.max(row.id.get());
-        self.tails
-            .push(Tail::new(&self.source, &row, hints, extent));
+        self.take(&row, hints, extent);
         Ok(true)
     }
 
@@ -171,6 +243,7 @@ impl Stream {
         if changed {
             self.rows.clear();
             self.more_rows = true;
+            self.queued.is_stale = !self.queued.spans().is_empty();
         }
         for tail in &mut self.tails {
             if changed && !tail.is_ended() {
@@ -217,6 +290,7 @@ impl Stream {
         Reach {
             high: self.high,
             open,
+            queued: self.queued.spans().to_vec(),
         }
     }
 

@@ -312,6 +312,18 @@ impl Store {
             .await
     }
 
+    /// Of those from one id to another the first that is not queued, or else one that is; of one task, or of all.
+    pub async fn begun(
+        &self,
+        task: Option<&str>,
+        first: InvocationId,
+        last: InvocationId,
+    ) -> Result<Option<Invocation>, StoreError> {
+        let task = task.map(str::to_owned);
+        self.read(move |db| query::begun(db, task.as_deref(), (first, last)))
+            .await
+    }
+
     /// Ours that are queued or running, oldest first.
     pub async fn unfinished(&self) -> Result<Vec<Invocation>, StoreError> {
         self.read(|db| query::open(db, Whose::Ours)).await

@@ -98,6 +98,25 @@ pub(super) fn after(
     select(connection, &sql, values)
 }
 
+/// Of a range of ids, the first that is not queued, or else one that is; of one task, or of all.
+pub(super) fn begun(
+    connection: &Connection,
+    task: Option<&str>,
+    (first, last): (InvocationId, InvocationId),
+) -> Result<Option<Invocation>, Failure> {
+    // By ids alone at first: the other columns are behind prompts.
+    let sql = format!(
+        "SELECT {COLUMNS} FROM {JOINED} WHERE i.id = (
+             SELECT i.id FROM {JOINED}
+             WHERE i.id BETWEEN ?1 AND ?2 AND (?3 IS NULL OR i.task_id = ?3)
+             ORDER BY s.state IS 'queued', i.id LIMIT 1)"
+    );
+    Ok(connection
+        .prepare_cached(&sql)?
+        .query_row((first.get(), last.get(), task), rows::invocation)
+        .optional()?)
+}
+
 /// Whose invocations are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Whose {

@@ -63,8 +63,8 @@ fn of_all(text: &str) {
         Ok(cursor) => {
             assert_eq!(cursor.to_string(), text);
             assert!(cursor.reaches.len() <= MAX_SCOPES);
-            let open = cursor.reaches.values().map(|reach| reach.open.len());
-            assert!(open.sum::<usize>() <= MAX_OPEN);
+            let places = cursor.reaches.values().map(Reach::places);
+            assert!(places.sum::<usize>() <= MAX_OPEN);
         }
         Err(error) => refused(text, &error),
     }

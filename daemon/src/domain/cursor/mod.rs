@@ -4,11 +4,11 @@
 //! one invocation   <invocation>:<generation>:<offset of the next line>             12:0:4096
 //! task, project    w1.<scope>.<reach>                                     w1.4z8k….c.b:0:35s
 //! all projects     a1_<scope>.<reach>_<scope>.<reach>…
-//! reach            <high>[.<invocation>:<generation>:<offset>]…
+//! reach            <high>[.<invocation>:<generation>:<offset>]…[.<first>[-<last>]]…
 //! ```
 //!
 //! A reach says: of every invocation up to id `high` all lines, but of those listed only the lines
-//! before the offset. Scopes are short hashes of a project's path (and the task), so that a cursor
+//! before the offset, and of those in a range none. Scopes are short hashes of a project's path (and the task), so that a cursor
 //! of something else is recognised. Numbers of the wide forms are in base 36. What is read is
 //! exactly what would be written, anything else is refused; nothing in a text can make this panic.
 //! Cursors stay within [`MAX_CURSOR`] because followers keep to [`MAX_OPEN`] and [`MAX_SCOPES`].
@@ -28,7 +28,7 @@ use super::{InvocationId, Offset};
 
 /// The longest cursor, in bytes.
 pub const MAX_CURSOR: usize = 4096;
-/// How many invocations a cursor can list as open, in all its scopes.
+/// How many invocations and ranges of them a cursor can list, in all its scopes.
 pub const MAX_OPEN: usize = 24;
 /// How many projects a cursor can speak of.
 pub const MAX_SCOPES: usize = 100;
@@ -76,6 +76,17 @@ pub struct Reach {
     pub high: i64,
     /// Those of them that are not at their end.
     pub open: BTreeMap<InvocationId, Position>,
+    /// Those of which nothing was given, as they were queued; ascending, none next to another.
+    pub queued: Vec<Span>,
+}
+
+/// A range of ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// The lowest.
+    pub first: InvocationId,
+    /// The highest.
+    pub last: InvocationId,
 }
 
 /// Resumes a task or a project.
@@ -130,6 +141,24 @@ pub enum CursorError {
 /// Hash of a log's first line (or as much of it as is looked at), for [`Generation::File`].
 pub fn head_hash(head: &[u8]) -> u64 {
     first_u64(Sha256::digest(head).as_slice())
+}
+
+// === impl Reach ===
+
+impl Reach {
+    /// How many of [`MAX_OPEN`] places it takes.
+    pub fn places(&self) -> usize {
+        self.open.len() + self.queued.len()
+    }
+}
+
+// === impl Span ===
+
+impl Span {
+    /// Whether an id is in it.
+    pub fn contains(&self, id: InvocationId) -> bool {
+        (self.first..=self.last).contains(&id)
+    }
 }
 
 // === impl Scope ===
@@ -187,7 +216,18 @@ impl fmt::Display for Reach {
         for (&invocation, position) in &self.open {
             write!(f, ".{}", OpenEntry(invocation, *position))?;
         }
-        Ok(())
+        self.queued.iter().try_for_each(|span| write!(f, ".{span}"))
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [first, last] = [self.first, self.last].map(|id| Base36(id.get().unsigned_abs()));
+        first.fmt(f)?;
+        match self.first == self.last {
+            true => Ok(()),
+            false => write!(f, "-{last}"),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     AllCursor, CursorError, Generation, InvocationCursor, InvocationId, MAX_CURSOR, MAX_OPEN,
-    MAX_SCOPES, Offset, Position, Reach, Scope, ScopeCursor,
+    MAX_SCOPES, Offset, Position, Reach, Scope, ScopeCursor, Span,
 };
 
 impl InvocationCursor {
@@ -71,17 +71,25 @@ fn all_cursor(text: &str) -> Option<AllCursor> {
         let (scope, reach) = scoped_reach(part)?;
         insert_ascending(&mut reaches, scope, reach)?;
     }
-    let open: usize = reaches.values().map(|reach| reach.open.len()).sum();
-    (reaches.len() <= MAX_SCOPES && open <= MAX_OPEN).then_some(AllCursor { reaches })
+    let places: usize = reaches.values().map(Reach::places).sum();
+    (reaches.len() <= MAX_SCOPES && places <= MAX_OPEN).then_some(AllCursor { reaches })
 }
 
 pub(super) fn scoped_reach(text: &str) -> Option<(Scope, Reach)> {
     let mut parts = text.split('.');
     let scope = Scope(number(parts.next()?, 36)?);
     let high = i64::try_from(number(parts.next()?, 36)?).ok()?;
-    let mut open = BTreeMap::new();
+    let (mut open, mut queued) = (BTreeMap::new(), Vec::<Span>::new());
     for part in parts {
-        let (invocation, generation, offset) = three(part)?;
+        let Some((invocation, generation, offset)) = three(part) else {
+            let span = span(part)?;
+            let is_apart = |before: &Span| before.last.get() < span.first.get() - 1;
+            let is_open = open.range(span.first..=span.last).next().is_some();
+            let is_next = queued.last().is_none_or(is_apart) && span.last.get() <= high;
+            (is_next && !is_open).then(|| queued.push(span))?;
+            continue;
+        };
+        queued.is_empty().then_some(())?;
         let invocation = id(number(invocation, 36)?)?;
         let offset = Offset::new(number(offset, 36)?);
         (invocation.get() <= high).then_some(())?;
@@ -91,13 +99,28 @@ pub(super) fn scoped_reach(text: &str) -> Option<(Scope, Reach)> {
         };
         insert_ascending(&mut open, invocation, position)?;
     }
-    (open.len() <= MAX_OPEN).then_some((scope, Reach { high, open }))
+    let reach = Reach { high, open, queued };
+    (reach.places() <= MAX_OPEN).then_some((scope, reach))
 }
 
 // In the one order in which they are written.
 fn insert_ascending<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: V) -> Option<()> {
     let ascending = map.last_key_value().is_none_or(|(last, _)| *last < key);
     ascending.then(|| map.insert(key, value)).map(|_| ())
+}
+
+fn span(text: &str) -> Option<Span> {
+    let (first, last) = match text.split_once('-') {
+        Some((first, last)) => (id(number(first, 36)?)?, id(number(last, 36)?)?),
+        None => {
+            let one = id(number(text, 36)?)?;
+            return Some(Span {
+                first: one,
+                last: one,
+            });
+        }
+    };
+    (first < last).then_some(Span { first, last })
 }
 
 fn generation_of(text: &str) -> Option<Generation> {

@@ -103,9 +103,10 @@ impl Reach {
         let higher = self
             .open
             .range((Bound::Excluded(invocation), Bound::Unbounded));
+        let queued = self.queued.iter().map(|span| format!(".{span}"));
         (
             format!("{}{lower}", Base36(self.high.unsigned_abs())),
-            higher.map(entry).collect(),
+            higher.map(entry).chain(queued).collect(),
         )
     }
 }

@@ -23,10 +23,29 @@ fn positions() -> impl Strategy<Value = Position> {
 }
 
 fn reaches() -> impl Strategy<Value = Reach> {
-    let open = btree_map((1..=i64::MAX).prop_map(id), positions(), 0..MAX_OPEN);
-    (0..=i64::MAX, open).prop_map(|(high, open)| {
-        let high = open.keys().last().map_or(high, |id| high.max(id.get()));
-        Reach { high, open }
+    let open = btree_map((1..=i64::MAX).prop_map(id), positions(), 0..MAX_OPEN / 2);
+    (0..=i64::MAX, open, queued()).prop_map(|(high, open, mut queued)| {
+        let mut is_free = |span: &Span| open.range(span.first..=span.last).next().is_none();
+        queued.retain(&mut is_free);
+        let last = open.keys().last().max(queued.last().map(|span| &span.last));
+        let high = last.map_or(high, |id| high.max(id.get()));
+        Reach { high, open, queued }
+    })
+}
+
+/// Ranges, from how far each begins behind the one before and how long it is.
+fn queued() -> impl Strategy<Value = Vec<Span>> {
+    vec((2..1000i64, 0..3i64), 0..MAX_OPEN / 2).prop_map(|pairs| {
+        let mut behind = 0;
+        let spans = pairs.into_iter().map(|(gap, length)| {
+            let first = behind + gap;
+            behind = first + length;
+            Span {
+                first: id(first),
+                last: id(behind),
+            }
+        });
+        spans.collect()
     })
 }
 
@@ -56,7 +75,7 @@ proptest! {
 
     #[test]
     fn any_text_is_read_or_refused_and_what_is_read_is_written_the_same(
-        text in prop_oneof![".{0,60}", "(w1|a1|[0-9a-z.:_-]){0,20}", "w1\\.[0-9a-z]{1,3}(\\.[0-9a-z:-]{1,9}){0,4}"],
+        text in prop_oneof![".{0,60}", "(w1|a1|[0-9a-z.:_-]){0,20}", "w1\\.[0-9a-z]{1,3}(\\.[0-9a-z:-]{1,9}){0,4}", "w1\\.1\\.z(\\.[1-9](:0:0|-[1-9])?){0,4}"],
     ) {
         if let Some(cursor) = invocation_cursor(&text) {
             prop_assert_eq!(cursor.to_string(), text.clone());
@@ -182,6 +201,16 @@ fn signs_zeros_and_excess_are_malformed() {
         "w1.1.1.2:0:0",
         "w1.1.2.2:0:0.1:0:0",
         "w1.1.2.1:0:0.1:0:0",
+        "w1.1.9.1-1",
+        "w1.1.9.2-1",
+        "w1.1.9.2-a",
+        "w1.1.9.0",
+        "w1.1.9.1.2",
+        "w1.1.9.1-3.3",
+        "w1.1.9.5.2",
+        "w1.1.9.1-3.5:0:0",
+        "w1.1.9.2:0:0.1-3",
+        "w1.1.9.1-3-5",
         "w2.1.0",
     ] {
         assert_eq!(
@@ -207,6 +236,7 @@ proptest! {
         let scope = Scope(30_000);
         let mut with = ScopeCursor { scope, reach };
         with.reach.high = with.reach.high.max(n);
+        with.reach.queued.retain(|span| !span.contains(id(n)));
         let template = Template::of_scope(&with, id(n));
         let mut all = AllCursor::default();
         all.reaches.extend(scopes.into_iter().map(|n| (Scope(n.into()), Reach::default())));

@@ -20,6 +20,7 @@ use super::source::{Answer, Source, Sources};
 use super::tail::Extent;
 use super::*;
 use crate::activity_log::ActivityLogs;
+use crate::domain::cursor::Span;
 use crate::domain::{Invocation, Managed, Outcome, Phase, Queueing, RowStatus, Used};
 
 /// Longer than any poll; what waits so long has failed.
@@ -103,6 +104,15 @@ impl Rows {
 
     fn ours(&self, n: i64) {
         self.begin(n, "T", true);
+    }
+
+    fn queued(&self, n: i64) {
+        self.ours(n);
+        self.change(n, |row| row.phase = Phase::Queued);
+    }
+
+    fn start(&self, n: i64) {
+        self.change(n, |row| row.phase = Phase::Running);
     }
 
     fn foreign(&self, n: i64) {
@@ -235,6 +245,16 @@ impl Source for Shared {
         let of_task = running.filter(|row| task.is_none_or(|task| row.task == task));
         let ids = of_task.map(|row| row.id).collect();
         Box::pin(async move { Ok((high, ids)) })
+    }
+
+    fn begun<'a>(&'a self, task: Option<&'a str>, span: Span) -> Answer<'a, Option<Invocation>> {
+        let rows = self.0.rows.lock().unwrap();
+        let those = rows.range(span.first.get()..=span.last.get());
+        let those = those.map(|(_, row)| row);
+        let mut of_task = those.filter(|row| task.is_none_or(|task| row.task == task));
+        let begun = of_task.clone().find(|row| row.phase != Phase::Queued);
+        let row = begun.or(of_task.next_back()).cloned();
+        Box::pin(async move { Ok(row) })
     }
 
     fn after<'a>(

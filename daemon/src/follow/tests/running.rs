@@ -87,6 +87,26 @@ async fn more_than_a_cursor_can_list_wait_for_a_place_and_are_not_lost() {
 }
 
 #[tokio::test]
+async fn what_is_queued_takes_no_place_from_what_runs() {
+    let project = project();
+    let most = i64::try_from(MAX_OPEN).unwrap();
+    whole(&project, 1);
+    (2..most + 9).for_each(|n| project.queued(n));
+    project.ours(most + 9);
+    project.write(most + 9, &line(0));
+    let mut follower = running(&project, Whole::Project).await;
+    let first = some(&mut follower, 1).await;
+    assert_eq!((order(&first), text(&first)), (vec![most + 9], line(0)));
+    assert!(follower.beginning().unwrap().contains('-'));
+    project.start(7);
+    project.write(7, &(line(1) + COMPLETE));
+    let later = some(&mut follower, 2).await;
+    assert_eq!(order(&later), [7]);
+    let again = project.present(Whole::Project, &first[0].cursor).await;
+    assert_eq!(text(&again), text(&later));
+}
+
+#[tokio::test]
 async fn of_all_projects_each_begins_with_what_runs_in_it() {
     let hints = pokes();
     let (one, two) = (project_with(&hints), project_with(&hints));

@@ -90,7 +90,7 @@ async fn more_running_ones_than_a_cursor_lists_wait_for_a_place() {
     let mut follower = project.follow(ALL, "").await;
     let first = some(&mut follower, MAX_OPEN).await;
     assert_eq!(order(&first), (1..=MAX_OPEN as i64).collect::<Vec<_>>());
-    assert_eq!(follower.open_logs(), MAX_OPEN);
+    assert_eq!(follower.places_taken(), MAX_OPEN);
     for n in 1..=count {
         project.write(n, COMPLETE);
     }
@@ -104,7 +104,98 @@ async fn more_running_ones_than_a_cursor_lists_wait_for_a_place() {
             .chain(&first)
             .all(|event| event.cursor.len() <= 4096)
     );
-    assert_eq!(follower.open_logs(), 0);
+    assert_eq!(follower.places_taken(), 0);
+}
+
+#[tokio::test]
+async fn what_is_queued_keeps_nobody_waiting_and_is_given_once_it_begins() {
+    let project = project();
+    let most = MAX_OPEN as i64;
+    (1..=most + 4).for_each(|n| project.queued(n));
+    project.ours(most + 5);
+    project.write(most + 5, &line(0));
+    let mut follower = project.follow(ALL, "").await;
+    let first = some(&mut follower, 1).await;
+    assert_eq!((order(&first), text(&first)), (vec![most + 5], line(0)));
+    // More come, and some of the middle begin, or are over without a beginning.
+    (most + 6..=most + 9).for_each(|n| project.queued(n));
+    for n in [5, 9, most + 7] {
+        project.start(n);
+        project.write(n, &line(1));
+    }
+    project.write(2, COMPLETE);
+    project.end(2);
+    let later = some(&mut follower, 4).await;
+    for (n, given) in [(5, line(1)), (9, line(1)), (most + 7, line(1))] {
+        assert_eq!(of(&later, n), given, "{n}");
+    }
+    assert_eq!(of(&later, 2), COMPLETE);
+    // So it is with each of the cursors.
+    let given: Vec<_> = first.iter().chain(&later).collect();
+    for (at, event) in given.iter().enumerate() {
+        let again = project.present(ALL, &event.cursor).await;
+        assert_eq!(again.len(), given.len() - at - 1, "{}", event.cursor);
+    }
+    // A task that none of them is of has none of them in its cursors.
+    project.begin(most + 10, "U", true);
+    project.write(most + 10, &line(0));
+    let other = project.present(Whole::Task("U"), "").await;
+    assert_eq!(other.len(), 1);
+    assert!(!other[0].cursor.contains('-'), "{}", other[0].cursor);
+}
+
+#[tokio::test]
+async fn queued_ones_with_others_between_them_are_all_given_in_the_end() {
+    let project = project();
+    let most = 3 * MAX_OPEN as i64;
+    for n in 1..=most {
+        match n % 3 {
+            0 => project.queued(n),
+            1 => {
+                project.ours(n);
+                project.write(n, COMPLETE);
+                project.end(n);
+            }
+            _ => {
+                project.ours(n);
+                project.write(n, &line(0));
+            }
+        }
+    }
+    let mut follower = project.follow(ALL, "").await;
+    let mut got = next(&mut follower).await.unwrap();
+    // Those that begin first are such as came last.
+    for n in (1..=most).rev().filter(|n| n % 3 != 1) {
+        project.start(n);
+        project.write(n, COMPLETE);
+        project.end(n);
+    }
+    let count = 4 * MAX_OPEN;
+    let rest = some(&mut follower, count - got.len()).await;
+    got.extend(rest);
+    assert!(got.iter().all(|event| event.cursor.len() <= 4096));
+    for n in 1..=most {
+        assert_eq!(of(&got, n), project.content(n), "{n}");
+    }
+    assert_eq!((got.len(), follower.places_taken()), (count, 0));
+}
+
+#[tokio::test]
+async fn rows_of_queued_ones_that_were_deleted_are_forgotten() {
+    let project = project();
+    project.queued(1);
+    project.ours(2);
+    project.write(2, &line(0));
+    let mut follower = project.follow(ALL, "").await;
+    some(&mut follower, 1).await;
+    assert_eq!(follower.places_taken(), 2);
+    project.rows.lock().unwrap().remove(&1);
+    project.write(2, &line(1));
+    project.touch();
+    some(&mut follower, 1).await;
+    project.write(2, COMPLETE);
+    some(&mut follower, 1).await;
+    assert_eq!(follower.places_taken(), 0);
 }
 
 #[tokio::test]
@@ -258,6 +349,8 @@ async fn projects_come_go_and_come_back_without_a_line_lost_or_twice() {
 #[derive(Debug, Clone)]
 enum Act {
     Begin(bool),
+    Queue,
+    Start(usize),
     Write(usize, usize),
     End(usize),
     Read,
@@ -268,6 +361,8 @@ enum Act {
 fn acts() -> impl Strategy<Value = Vec<Act>> {
     let act = prop_oneof![
         2 => any::<bool>().prop_map(Act::Begin),
+        2 => Just(Act::Queue),
+        2 => (0usize..4).prop_map(Act::Start),
         6 => (0usize..8, 1usize..200).prop_map(|(which, len)| Act::Write(which, len)),
         2 => (0usize..8).prop_map(Act::End),
         2 => Just(Act::Read),
@@ -287,7 +382,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let project = project();
-            let mut running = Vec::new();
+            let (mut running, mut waiting) = (Vec::new(), Vec::new());
             let mut unwritten: BTreeMap<i64, String> = BTreeMap::new();
             let mut follower = project.follow(ALL, "").await;
             let mut got: Vec<Event> = Vec::new();
@@ -297,6 +392,18 @@ proptest! {
                         let n = unwritten.len() as i64 + 1;
                         project.begin(n, "T", is_ours);
                         unwritten.insert(n, lines(0..20));
+                        running.push(n);
+                    }
+                    Act::Queue => {
+                        let n = unwritten.len() as i64 + 1;
+                        project.queued(n);
+                        unwritten.insert(n, lines(0..20));
+                        waiting.push(n);
+                    }
+                    Act::Start(which) => {
+                        if which >= waiting.len() { continue }
+                        let n = waiting.remove(which);
+                        project.start(n);
                         running.push(n);
                     }
                     Act::Write(which, len) => {

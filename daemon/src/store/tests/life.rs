@@ -412,3 +412,34 @@ async fn what_stands_is_what_has_not_ended_of_a_task_or_of_all() {
         (highest, vec![foreign])
     );
 }
+
+#[tokio::test]
+async fn of_a_range_the_first_that_has_begun_is_found_or_one_that_waits() {
+    let room = Room::new();
+    let store = room.store();
+    let mut ids = Vec::new();
+    for name in ["a", "b", "c", "d"] {
+        let mut new = new(name);
+        new.queued = name != "c";
+        ids.push(started(&store, new).await);
+    }
+    let begun = async |first: usize, last: usize| {
+        let (first, last) = (ids[first], ids[last]);
+        let task = store.invocation(first).await.unwrap().unwrap().task;
+        let row = store.begun(None, first, last).await.unwrap();
+        let of_task = store.begun(Some(&task), first, last).await.unwrap();
+        assert!(of_task.is_some_and(|it| it.task == task));
+        row.map(|it| (it.id, it.phase))
+    };
+    assert_eq!(begun(0, 3).await, Some((ids[2], Phase::Running)));
+    assert_eq!(begun(0, 1).await, Some((ids[0], Phase::Queued)));
+    let ending = ending(Outcome::Cancelled);
+    store.finish(ids[1], ending).await.unwrap();
+    assert!(begun(0, 3).await.is_some_and(|(id, _)| id == ids[1]));
+    let beyond = InvocationId::new(ids[3].get() + 1).unwrap();
+    assert_eq!(store.begun(None, beyond, beyond).await.unwrap(), None);
+    assert_eq!(
+        store.begun(Some("none"), ids[0], ids[3]).await.unwrap(),
+        None
+    );
+}

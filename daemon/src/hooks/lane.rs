@@ -15,11 +15,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::payload::{Delivery, outcome};
-use super::positions::Positions;
+use super::positions::{Done, Positions};
 use super::settings::HookSettings;
 use crate::domain::Invocation;
 use crate::projects::Project;
-use crate::store::{LifecycleEvent, StoreError};
+use crate::store::{LifecycleEvent, Store, StoreError};
 
 /// Rows read at a time.
 const BATCH: u32 = 256;
@@ -34,6 +34,8 @@ pub(super) struct Lane {
     pub(super) changes: watch::Receiver<u64>,
     /// Number of the last event that was looked at.
     seen: i64,
+    /// The last one that the hook is done with.
+    done: Done,
     batch: VecDeque<LifecycleEvent>,
     /// Events up to this number are too many.
     floor: i64,
@@ -48,7 +50,7 @@ pub(super) struct Lane {
 
 /// The event that comes next.
 struct Pending {
-    number: i64,
+    event: Done,
     attempts: u32,
     delivery: Delivery,
 }
@@ -72,17 +74,21 @@ impl Lane {
         // Before the look, so that what comes during it is not missed.
         let mut changes = project.store.written();
         changes.mark_changed();
-        let last = project.store.last_event().await?;
-        let done = positions.done(hook, &project.root);
-        let seen = match done {
-            // Past the last one it is of a database that is gone.
-            Some(done) if done <= last => done,
-            _ => project.store.event_before(positions.since_ms(hook)).await?,
+        let since_ms = positions.since_ms(hook);
+        let done = match positions.done(hook, &project.root) {
+            Some(done) if is_of(&project.store, done).await? => done,
+            // Of a database that is gone. What is in both, as in a copy that was put back, is older.
+            Some(done) => {
+                let since_ms = done.ts_ms.map_or(since_ms, |ts_ms| ts_ms.max(since_ms));
+                before(&project.store, since_ms).await?
+            }
+            None => before(&project.store, since_ms).await?,
         };
         Ok(Lane {
             project,
             changes,
-            seen,
+            seen: done.number,
+            done,
             batch: VecDeque::new(),
             floor: 0,
             skipped: 0,
@@ -140,6 +146,9 @@ impl Lane {
             // Only now: whatever failed before is looked at again.
             self.batch.pop_front();
             self.seen = event.number;
+            if self.pending.is_none() {
+                self.done = Done::of(&event);
+            }
         }
         Ok(passed_over)
     }
@@ -147,7 +156,7 @@ impl Lane {
     fn await_attempt(&mut self, event: &LifecycleEvent, invocation: Option<&Invocation>) {
         let skipped = std::mem::take(&mut self.skipped);
         self.pending = Some(Pending {
-            number: event.number,
+            event: Done::of(event),
             attempts: 0,
             delivery: Delivery::of(&self.project, event, invocation, skipped),
         });
@@ -170,23 +179,22 @@ impl Lane {
         self.pending.as_ref().map(|pending| &pending.delivery)
     }
 
-    /// The number that the hook is done with.
-    pub(super) fn done(&self) -> i64 {
-        match &self.pending {
-            Some(pending) => pending.number - 1,
-            None => self.seen,
-        }
+    /// The last event that the hook is done with.
+    pub(super) fn done(&self) -> Done {
+        self.done
     }
 
     /// The event was delivered, or there is nobody to deliver it to.
     pub(super) fn settled(&mut self) {
-        self.pending = None;
+        self.dropped();
         self.take_heart();
     }
 
     /// The event is no longer wanted.
     pub(super) fn dropped(&mut self) {
-        self.pending = None;
+        if let Some(pending) = self.pending.take() {
+            self.done = pending.event;
+        }
     }
 
     /// An attempt failed. The pauses go on growing from one event to the next: what is away for one
@@ -208,7 +216,7 @@ impl Lane {
                 After::Again
             }
             _ => {
-                self.pending = None;
+                self.dropped();
                 After::GivenUp
             }
         }
@@ -224,6 +232,41 @@ impl Lane {
     pub(super) fn rest(&mut self, until: Instant) {
         self.rests_until = Some(until);
     }
+}
+
+impl Done {
+    fn of(event: &LifecycleEvent) -> Done {
+        Done {
+            number: event.number,
+            ts_ms: Some(event.ts_ms),
+        }
+    }
+}
+
+/// Whether an event is of this database: that of its number happened when it did. One that is not
+/// kept any more cannot be told from another.
+async fn is_of(store: &Store, done: Done) -> Result<bool, StoreError> {
+    if done.number > store.last_event().await? {
+        return Ok(false);
+    }
+    let there = store.events(done.number - 1, 1).await?;
+    let same = there.first().filter(|event| event.number == done.number);
+    Ok(match (same, done.ts_ms) {
+        (Some(event), Some(ts_ms)) => event.ts_ms == ts_ms,
+        _ => true,
+    })
+}
+
+/// The event before the first of this time or later.
+async fn before(store: &Store, since_ms: i64) -> Result<Done, StoreError> {
+    let number = store.event_before(since_ms).await?;
+    let there = store.events(number - 1, 1).await?;
+    let event = there.first().filter(|event| event.number == number);
+    let unknown = Done {
+        number,
+        ts_ms: None,
+    };
+    Ok(event.map_or(unknown, Done::of))
 }
 
 impl HookSettings {

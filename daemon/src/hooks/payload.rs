@@ -163,7 +163,7 @@ impl Delivery {
         skipped: u64,
     ) -> Delivery {
         let path = project.root.to_string_lossy();
-        let id = delivery_id(&project.root, event);
+        let id = delivery_id(&project.root, event, invocation);
         let task = event.task.as_deref().unwrap_or_default();
         let text = sentence(&project.root, event, invocation);
         let shown = invocation.map(|it| {
@@ -224,15 +224,20 @@ impl Delivery {
     }
 }
 
-/// Names an event among those of all projects, and of all databases that a project has had.
-fn delivery_id(project: &Path, event: &LifecycleEvent) -> String {
+/// Names an event among those of all projects, and of all databases that a project has had. An
+/// invocation finishes once, also where a database that did not know was told once more.
+fn delivery_id(project: &Path, event: &LifecycleEvent, invocation: Option<&Invocation>) -> String {
     let hash = Sha256::digest(project.as_os_str().as_encoded_bytes());
     let mut id = String::with_capacity(48);
     for byte in hash.iter().take(6) {
         // Writing to a String cannot fail.
         let _ = write!(id, "{byte:02x}");
     }
-    let _ = write!(id, "-{}-{}", event.number, event.ts_ms);
+    let managed = invocation.and_then(|it| it.managed.as_ref());
+    let _ = match managed.filter(|_| event.kind == "finished") {
+        Some(managed) => write!(id, "-{}", managed.uuid),
+        None => write!(id, "-{}-{}", event.number, event.ts_ms),
+    };
     id
 }
 

@@ -1,5 +1,5 @@
-//! `hooks.json` in the state folder: since when each hook is known, and the number of the last event
-//! of each project that it is done with. Written durably after a delivery, not before: after a crash
+//! `hooks.json` in the state folder: since when each hook is known, and the last event of each project
+//! that it is done with, by number and time. Written durably after a delivery, not before: after a crash
 //! the last ones are made once more, with the ids they had.
 //!
 //! Deliveries that end while the file is written share the next writing of it.
@@ -51,6 +51,18 @@ struct Known {
     since_ms: i64,
     #[serde(default)]
     done: BTreeMap<PathBuf, i64>,
+    /// When those happened, as far as known.
+    #[serde(default)]
+    done_ms: BTreeMap<PathBuf, i64>,
+}
+
+/// An event that a hook is done with. By the time it is told from that of the same number in another
+/// database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Done {
+    pub(super) number: i64,
+    /// `None` where nobody knows: no such event is kept any more, or an earlier release noted it.
+    pub(super) ts_ms: Option<i64>,
 }
 
 impl Positions {
@@ -72,6 +84,7 @@ impl Positions {
             let is_new = || Known {
                 since_ms: now_ms,
                 done: BTreeMap::new(),
+                done_ms: BTreeMap::new(),
             };
             (name.to_owned(), known.remove(name).unwrap_or_else(is_new))
         });
@@ -95,10 +108,14 @@ impl Positions {
         positions
     }
 
-    /// The number of the last event of a project that a hook is done with.
-    pub(super) fn done(&self, hook: &str, project: &Path) -> Option<i64> {
+    /// The last event of a project that a hook is done with.
+    pub(super) fn done(&self, hook: &str, project: &Path) -> Option<Done> {
         let kept = self.lock();
-        kept.contents.hooks.get(hook)?.done.get(project).copied()
+        let known = kept.contents.hooks.get(hook)?;
+        Some(Done {
+            number: *known.done.get(project)?,
+            ts_ms: known.done_ms.get(project).copied(),
+        })
     }
 
     /// Since when a hook is known, in epoch milliseconds.
@@ -112,10 +129,14 @@ impl Positions {
 
     /// Notes that a hook is done with an event. With `is_settled` soon on disk; otherwise nothing was
     /// done for it, and it may be looked at again.
-    pub(super) fn note(&self, hook: &str, project: &Path, number: i64, is_settled: bool) {
+    pub(super) fn note(&self, hook: &str, project: &Path, done: Done, is_settled: bool) {
         let mut kept = self.lock();
         if let Some(known) = kept.contents.hooks.get_mut(hook) {
-            known.done.insert(project.to_owned(), number);
+            known.done.insert(project.to_owned(), done.number);
+            match done.ts_ms {
+                Some(ts_ms) => known.done_ms.insert(project.to_owned(), ts_ms),
+                None => known.done_ms.remove(project),
+            };
             kept.is_dirty = true;
         }
         drop(kept);
@@ -210,17 +231,30 @@ mod tests {
         Positions::open(dir, names.iter().copied(), now_ms)
     }
 
+    fn event(number: i64) -> Done {
+        Done {
+            number,
+            ts_ms: Some(1000 + number),
+        }
+    }
+
     #[tokio::test]
     async fn what_was_noted_is_there_again_and_a_new_hook_begins_now() {
         let dir = tempfile::tempdir().unwrap();
         let project = Path::new("/home/ada/api");
         let positions = open(dir.path(), &["a"], 100);
         assert_eq!(positions.done("a", project), None);
-        positions.note("a", project, 7, true);
-        positions.note("nobody", project, 8, true);
+        positions.note("a", project, event(7), true);
+        positions.note("nobody", project, event(8), true);
         positions.save().await;
         let positions = open(dir.path(), &["a", "b"], 200);
-        assert_eq!(positions.done("a", project), Some(7));
+        assert_eq!(positions.done("a", project), Some(event(7)));
+        let untimed = Done {
+            ts_ms: None,
+            ..event(9)
+        };
+        positions.note("a", project, untimed, true);
+        assert_eq!(positions.done("a", project), Some(untimed));
         assert_eq!(positions.done("b", project), None);
         assert_eq!(
             (positions.since_ms("a"), positions.since_ms("b")),
@@ -250,7 +284,7 @@ mod tests {
                 for n in 0..4 {
                     let positions = &positions;
                     scope.spawn(move || {
-                        positions.note("a", &project(n), round, true);
+                        positions.note("a", &project(n), event(round), true);
                         positions.save_now();
                         // Whoever comes back from it finds what it has noted.
                         let file = read(&positions.shared.file).unwrap();
@@ -268,12 +302,13 @@ mod tests {
         fs::create_dir(&folder).unwrap();
         let positions = open(&folder, &["a"], 1);
         fs::remove_dir_all(&folder).unwrap();
-        positions.note("a", Path::new("/p"), 1, true);
+        positions.note("a", Path::new("/p"), event(1), true);
         positions.save().await;
         assert!(positions.trouble().is_some());
         fs::create_dir(&folder).unwrap();
         positions.save().await;
         assert_eq!(positions.trouble(), None);
-        assert_eq!(open(&folder, &["a"], 2).done("a", Path::new("/p")), Some(1));
+        let done = open(&folder, &["a"], 2).done("a", Path::new("/p"));
+        assert_eq!(done, Some(event(1)));
     }
 }

@@ -15,6 +15,25 @@ use crate::domain::{Cause, Invocation, InvocationId, Phase, RowStatus};
 /// The event of a row that another program closed while its invocation ran.
 const OVERRIDDEN: &str = "row_overridden";
 
+/// Whether an end is news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// It is told.
+    New,
+    /// It was told once, in a database that is gone: told is that the row has it back.
+    Restored,
+}
+
+impl End {
+    /// The word of its event.
+    fn kind(self) -> &'static str {
+        match self {
+            End::New => "finished",
+            End::Restored => "restored",
+        }
+    }
+}
+
 /// What `finish` found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finished {
@@ -31,6 +50,7 @@ pub(super) fn finish(
     connection: &Connection,
     id: InvocationId,
     ending: &Ending,
+    end: End,
 ) -> Result<Finished, Failure> {
     let before = query::by_id(connection, id)?.ok_or(StoreError::NoSuchInvocation { id })?;
     if before.managed.is_none() {
@@ -64,7 +84,7 @@ pub(super) fn finish(
         Some(error) => format!("{}: {error}", ending.outcome),
         None => ending.outcome.to_string(),
     };
-    record(connection, "finished", &before, message)?;
+    record(connection, end.kind(), &before, message)?;
     Ok(Finished {
         invocation: query::require(connection, id)?,
         overridden,

@@ -48,6 +48,7 @@ pub use begin::Begun;
 pub use budgets::Notice;
 pub use error::StoreError;
 pub use events::{LifecycleEvent, NewEvent};
+use finish::End;
 pub use finish::Finished;
 pub use migrate::Migrated;
 pub use neighbour::{Runner, running as neighbours};
@@ -177,7 +178,19 @@ impl Store {
 
     /// Writes how an invocation of ours ended; a second time changes nothing.
     pub async fn finish(&self, id: InvocationId, ending: Ending) -> Result<Finished, StoreError> {
-        self.write(move |tx| finish::finish(tx, id, &ending)).await
+        self.write(move |tx| finish::finish(tx, id, &ending, End::New))
+            .await
+    }
+
+    /// The same of one whose row was final once, in a database that is gone: nobody is told again
+    /// that it has finished.
+    pub async fn finish_restored(
+        &self,
+        id: InvocationId,
+        ending: Ending,
+    ) -> Result<Finished, StoreError> {
+        self.write(move |tx| finish::finish(tx, id, &ending, End::Restored))
+            .await
     }
 
     /// Writes how an invocation of ours ended and makes the row of the next attempt, with an id
@@ -216,7 +229,7 @@ impl Store {
         self.write(move |tx| {
             let restored = begin::restore(tx, id, &new)?;
             match (&ending, restored) {
-                (Some(ending), _) => Ok(finish::finish(tx, id, ending)?.invocation),
+                (Some(ending), _) => Ok(finish::finish(tx, id, ending, End::New)?.invocation),
                 (None, Some(restored)) => Ok(restored),
                 (None, None) => query::require(tx, id),
             }

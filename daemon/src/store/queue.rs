@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use super::begin::{self, Begun};
 use super::error::{Failure, StoreError};
 use super::events::{self, record};
-use super::finish::{self, Finished};
+use super::finish::{self, End, Finished};
 use super::rows::{Ending, NewInvocation};
 use super::{locks, query};
 use crate::domain::{Invocation, InvocationId, Phase};
@@ -76,7 +76,7 @@ pub(super) fn finish_and_retry(
     next: &NewInvocation,
     floor: i64,
 ) -> Result<(Finished, Option<Invocation>), Failure> {
-    let mut finished = finish::finish(connection, id, ending)?;
+    let mut finished = finish::finish(connection, id, ending, End::New)?;
     if finished.repeated {
         // By the transaction that wrote the end, if it made one.
         let made = begin::own_id(connection, "uuid", &next.uuid)?;

@@ -24,17 +24,16 @@ pub(super) async fn finish(
 ) -> Option<Invocation> {
     let ending = finish_log(job, projection, exit.clone()).await?;
     steroids_failpoint::reach("end.logged");
-    // Its row was final once, in a database that is gone: what followed from that has followed.
-    let next = if was_final(&job.dir).await {
-        None
+    let ended = if was_final(&job.dir).await {
+        // In a database that is gone: what followed from that has followed.
+        restore_row(job, ending).await?
     } else {
         // Before its row is final: what waits for its place must not meet the same limit.
         holds::note(job, &ending).await;
-        again::prepare(job, &ending, &exit).await?
-    };
-    let ended = match next {
-        None => finish_row(job, ending).await?,
-        Some(next) => finish_and_retry(job, ending, next).await?,
+        match again::prepare(job, &ending, &exit).await? {
+            None => finish_row(job, ending).await?,
+            Some(next) => finish_and_retry(job, ending, next).await?,
+        }
     };
     steroids_failpoint::reach("end.row-committed");
     let dir = job.dir.clone();
@@ -79,10 +78,7 @@ async fn finish_log(
 }
 
 async fn finish_row(job: &Job, ending: Ending) -> Option<Invocation> {
-    let id = job.id;
-    // That of today, and from now on the row's own.
-    let price = job.inner.settings().prices.of(&job.spec.model);
-    let ending = Ending { price, ..ending };
+    let (id, ending) = (job.id, priced(job, ending));
     let change = |store: Store| {
         let ending = ending.clone();
         async move { store.finish(id, ending).await }
@@ -91,6 +87,24 @@ async fn finish_row(job: &Job, ending: Ending) -> Option<Invocation> {
     job.inner.count(&job.project, &finished);
     job.inner.well(&job.spec.uuid);
     Some(finished.invocation)
+}
+
+/// The row of one that was final once: as it was, and nobody hears of its end again.
+async fn restore_row(job: &Job, ending: Ending) -> Option<Invocation> {
+    let (id, ending) = (job.id, priced(job, ending));
+    let change = |store: Store| {
+        let ending = ending.clone();
+        async move { store.finish_restored(id, ending).await }
+    };
+    let finished = job.on_row(change).await?;
+    job.inner.well(&job.spec.uuid);
+    Some(finished.invocation)
+}
+
+/// With the price of today, which is the row's own from now on.
+fn priced(job: &Job, ending: Ending) -> Ending {
+    let price = job.inner.settings().prices.of(&job.spec.model);
+    Ending { price, ..ending }
 }
 
 /// The row, and that of the next attempt with it.

@@ -1,7 +1,9 @@
 //! What a hook is told by daemons that come and go.
 
+use std::fs;
+
 use steroids_tests::receiver::{Closed, Reply};
-use steroids_tests::{Daemon, Home};
+use steroids_tests::{Daemon, Home, old_database, rpc};
 
 use super::{delivered, insert, insert_aged, shown};
 
@@ -63,6 +65,70 @@ async fn what_happens_while_no_daemon_is_there_is_told_by_the_next() {
     assert_eq!(
         server.next().await.json()["invocation"]["outcome"],
         "failed"
+    );
+}
+
+#[tokio::test]
+async fn an_older_copy_of_the_database_has_nobody_told_of_an_end_again() {
+    let server = Closed::new();
+    let on = r#"on = ["finished", "held"]"#;
+    let config = hook("first", &server.url("/")).replace(r#"on = ["finished"]"#, on);
+    let home = Home::with_config(&config);
+    let mut server = server.open();
+    let mut daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let (db, copy) = (old_database::path(ctl.folder()), home.path("tmp/copy.db"));
+    let mut ids = Vec::new();
+    for run in 0..4 {
+        ctl.start_fake("T1", &["exit", "0"]).await;
+        ids.push(server.next().await.id().to_owned());
+        if run == 0 {
+            let db = rusqlite::Connection::open(&db).unwrap();
+            let made = format!("VACUUM INTO '{}'", copy.display());
+            db.execute_batch(&made).unwrap();
+        }
+    }
+    delivered(&ctl, "first", 4).await;
+    let rpc = daemon.rpc().await;
+    let uuid = rpc.ended(&ctl.project(), 4).await.uuid;
+    assert_eq!(daemon.term().await, 0);
+    for suffix in ["-wal", "-shm"] {
+        let _ = fs::remove_file(format!("{}{suffix}", db.display()));
+    }
+    fs::rename(&copy, &db).unwrap();
+    // As a daemon that was killed between the row and the mark leaves it.
+    fs::remove_file(home.state_dir().join("inv").join(uuid).join("projected")).unwrap();
+    // New, under numbers that others had before.
+    insert(&ctl, "held", (0..20).map(|number| number.to_string()));
+    daemon.start_again().await;
+    for number in 0..20 {
+        let held = server.next().await.json();
+        assert_eq!(
+            (&held["event"], &held["message"]),
+            (&"held".into(), &number.to_string().into())
+        );
+    }
+    let again = server.next().await;
+    assert_eq!(again.id(), ids[3]);
+    ctl.start_fake("T1", &["exit", "0"]).await;
+    let next = server.next().await;
+    assert_eq!(next.json()["invocation"]["id"], 5);
+    assert!(!ids.iter().any(|id| id == next.id()));
+    // Whoever watches is told of their ends all the same.
+    let rpc = daemon.rpc().await;
+    let told = rpc
+        .events(&ctl.project(), |events| {
+            rpc::told(events, "finished").len() == 3
+        })
+        .await;
+    let restored = told
+        .iter()
+        .filter(|event| event.kind == "restored" && event.message == "success");
+    assert_eq!(
+        restored
+            .filter_map(|event| event.invocation_id)
+            .collect::<Vec<_>>(),
+        [2, 3]
     );
 }
 

@@ -104,7 +104,7 @@ fn lives(db: &Connection) {
         session_id: Some("of its own".to_owned()),
         ..ending(Outcome::Success)
     };
-    finish::finish(db, begun.id, &ended).unwrap();
+    finish::finish(db, begun.id, &ended, finish::End::New).unwrap();
     query::last_session(db, "new", &request.provider)
         .unwrap()
         .unwrap();

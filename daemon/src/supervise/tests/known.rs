@@ -73,6 +73,11 @@ async fn a_limit_that_was_noted_holds_nobody_again() {
         assert_eq!(outcome(&bench.ended(id).await), "rate_limited");
     }
     assert_eq!(bench.supervisor.holds(), []);
+    // Nobody is told again that they have finished; who watches learns how they ended.
+    let events = bench.project().await.store.events(0, 100).await.unwrap();
+    let told: Vec<_> = events.iter().map(|it| it.kind.as_str()).collect();
+    assert_eq!(told, ["restored"; 4]);
+    assert!(events[3].message.starts_with("rate_limited"), "{events:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -71,7 +71,7 @@ const ROOMS: [Room; 19] = [
     (
         "retention",
         &["projects", "activity_log", "store", "domain"],
-        &[],
+        &["steroids_shim"],
     ),
     (
         "wakeup",

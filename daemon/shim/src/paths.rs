@@ -58,4 +58,9 @@ impl InvDir {
     pub fn exit(&self) -> PathBuf {
         self.0.join("exit.json")
     }
+
+    /// There once log and row say how it ended; the daemon makes it.
+    pub fn projected(&self) -> PathBuf {
+        self.0.join("projected")
+    }
 }

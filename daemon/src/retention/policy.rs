@@ -164,8 +164,11 @@ pub struct Spool {
     pub uuid: String,
     /// Bytes it takes on the disk.
     pub bytes: u64,
-    /// When its invocation ended, by its final row; `None` as long as there is none.
+    /// When its invocation ended, by its final row, or by its own record where its project is away;
+    /// `None` as long as that is not known.
     pub ended: Option<SystemTime>,
+    /// No open project has its row.
+    pub is_away: bool,
 }
 
 /// How long state folders are kept, and how much room they may take; `None` is no limit.
@@ -173,25 +176,29 @@ pub struct Spool {
 pub struct SpoolLimits {
     /// Since the end of the invocation.
     pub days: Option<u32>,
-    /// All folders together.
+    /// All folders together, but those of projects that are away.
     pub max_bytes: Option<u64>,
 }
 
 /// Picks the state folders to be removed, oldest end first: those that ended more than `days` ago,
-/// and then as many as it takes to come below `max_bytes`. Those without an end count, and stay.
+/// and then as many as it takes to come below `max_bytes`. Those without an end count, and stay. Those of
+/// projects that are away go by their age alone, and take no room from others.
 pub fn spools(mut all: Vec<Spool>, now: SystemTime, limits: SpoolLimits) -> Vec<(Spool, Why)> {
-    let mut left: u64 = all.iter().map(|spool| spool.bytes).sum();
+    let there = all.iter().filter(|spool| !spool.is_away);
+    let mut left: u64 = there.map(|spool| spool.bytes).sum();
     all.sort_by(|a, b| (a.ended, &a.uuid).cmp(&(b.ended, &b.uuid)));
     let why = |spool: Spool| {
         let ended = spool.ended?;
         let old = limits.days.is_some_and(|days| is_older(ended, now, days));
-        let too_much = limits.max_bytes.is_some_and(|max| left > max);
+        let too_much = !spool.is_away && limits.max_bytes.is_some_and(|max| left > max);
         let why = match (old, too_much) {
             (true, _) => Why::Age,
             (false, true) => Why::Bytes,
             (false, false) => return None,
         };
-        left = left.saturating_sub(spool.bytes);
+        if !spool.is_away {
+            left = left.saturating_sub(spool.bytes);
+        }
         Some((spool, why))
     };
     all.into_iter().filter_map(why).collect()

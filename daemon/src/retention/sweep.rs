@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use steroids_shim::exit::ExitRecord;
+use steroids_shim::paths::InvDir;
 use tokio::time::timeout;
 
 pub use self::logs::logs;
@@ -111,8 +113,8 @@ pub async fn events(project: &Project) -> Result<usize, StoreError> {
 }
 
 /// Removes state folders below `state_dir` whose invocation has its final row in one of these open
-/// projects, as far as the limits want it. What has none there (a project that is not mounted, a
-/// spool not projected yet) counts, and stays.
+/// projects, as far as the limits want it. What has none there goes by age alone: its project may be
+/// gone for ever, or back in an hour. What was not projected yet stays.
 pub async fn spools(
     state_dir: &Path,
     projects: &[Arc<Project>],
@@ -133,13 +135,20 @@ pub async fn spools(
     let mut all = Vec::with_capacity(found.len());
     let mut projects = projects.to_vec();
     for mut spool in found {
-        let row = row_of(&mut projects, &spool.uuid).await;
-        spool.ended = row.flatten();
-        if row == Some(None) {
-            swept.kept_running += 1;
+        match row_of(&mut projects, &spool.uuid).await {
+            Some(Some(ended)) => spool.ended = Some(ended),
+            Some(None) => swept.kept_running += 1,
+            None => spool.is_away = true,
         }
         all.push(spool);
     }
+    let listed = folder.clone();
+    let all = blocking(move || {
+        let away = all.iter_mut().filter(|spool| spool.is_away);
+        away.for_each(|spool| spool.ended = recorded_end(&listed.join(&spool.uuid)));
+        all
+    })
+    .await?;
     let expired = policy::spools(all, now, limits);
     if dry_run {
         let items = expired.into_iter().map(item);
@@ -192,6 +201,16 @@ async fn row_of(projects: &mut Vec<Arc<Project>>, uuid: &str) -> Option<Option<S
     None
 }
 
+/// When an invocation ended, by the record in its state folder; `None` where its row was never final.
+fn recorded_end(folder: &Path) -> Option<SystemTime> {
+    let dir = InvDir::at(folder);
+    if !dir.projected().exists() {
+        return None;
+    }
+    let record = ExitRecord::load(&dir).ok()??;
+    Some(time(i64::try_from(record.ended_ms).unwrap_or(i64::MAX)))
+}
+
 fn time(ms: i64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }
@@ -216,6 +235,7 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<Spool>> {
                 uuid: uuid.to_owned(),
                 bytes: size(&entry.path()),
                 ended: None,
+                is_away: false,
             });
         }
     }

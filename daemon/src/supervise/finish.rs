@@ -2,8 +2,6 @@
 //! complete log. Both are tried until they are done; the provider is gone and nobody waits but
 //! readers.
 
-use std::path::PathBuf;
-
 use steroids_shim::exit::ExitRecord;
 use steroids_shim::paths::InvDir;
 use tracing::warn;
@@ -127,20 +125,15 @@ async fn finish_and_retry(job: &Job, ending: Ending, next: Next) -> Option<Invoc
 
 /// Whether its log and row were final once.
 pub(super) async fn was_final(dir: &InvDir) -> bool {
-    let mark = projected_mark(dir);
+    let mark = dir.projected();
     let looked = tokio::task::spawn_blocking(move || mark.exists()).await;
     // Only a panic, or the runtime's end.
     looked.unwrap_or(false)
 }
 
-/// Stands in a state folder whose log and row are final.
-pub(super) fn projected_mark(dir: &InvDir) -> PathBuf {
-    dir.path().join("projected")
-}
-
 /// Tells the next reconcile, without a look into the database, that nothing is left to do here.
 pub(super) fn mark_projected(dir: &InvDir) {
-    if let Err(error) = std::fs::write(projected_mark(dir), b"") {
+    if let Err(error) = std::fs::write(dir.projected(), b"") {
         // The next reconcile looks once more, finds the row final, and changes nothing.
         warn!(dir = %dir.path().display(), %error, "could not mark a finished state folder");
     }

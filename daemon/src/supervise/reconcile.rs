@@ -25,7 +25,7 @@ use steroids_shim::{lock, state};
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
-use super::finish::{mark_projected, projected_mark, was_final};
+use super::finish::{mark_projected, was_final};
 use super::job::{JobHandle, Progress};
 use super::stop::is_open;
 use super::supervisor::{Entry, Inner, Place, chain};
@@ -364,7 +364,7 @@ async fn revive_projects(inner: &Inner, folders: &[InvDir]) -> bool {
     for dir in folders {
         let dir = dir.clone();
         let open = move || {
-            if projected_mark(&dir).exists() {
+            if dir.projected().exists() {
                 return None;
             }
             let spec = Spec::load(&dir).or_else(|_| Spec::load_queued(&dir));
@@ -482,6 +482,6 @@ fn list(root: &Path, scope: Scope) -> Vec<InvDir> {
     dirs.sort();
     dirs.into_iter()
         .map(|(_, path)| InvDir::at(path))
-        .filter(|dir| scope != Scope::Wakeup || !projected_mark(dir).exists())
+        .filter(|dir| scope != Scope::Wakeup || !dir.projected().exists())
         .collect()
 }

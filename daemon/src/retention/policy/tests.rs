@@ -84,6 +84,7 @@ fn spool(uuid: &str, bytes: u64, ended: Option<u64>) -> Spool {
         uuid: uuid.to_owned(),
         bytes,
         ended: ended.map(ago),
+        is_away: false,
     }
 }
 
@@ -108,6 +109,33 @@ fn spools_go_by_age_then_oldest_first_until_the_rest_fits() {
     assert_eq!(spools_going(None, Some(1159)), ["old"]);
     assert_eq!(spools_going(None, Some(0)), ["old", "middle", "new"]);
     assert_eq!(spools_going(Some(0), None), ["old", "middle", "new"]);
+}
+
+#[test]
+fn those_of_projects_that_are_away_go_by_age_and_take_no_room_from_others() {
+    let away = |uuid, bytes, ended| Spool {
+        is_away: true,
+        ..spool(uuid, bytes, ended)
+    };
+    let going = |days, max_bytes| {
+        let all = vec![
+            away("unknown", 1000, None),
+            away("old", 1000, Some(9 * DAY)),
+            away("late", 1000, Some(2 * DAY)),
+            spool("first", 60, Some(3 * DAY)),
+            spool("second", 50, Some(DAY)),
+        ];
+        let going = spools(all, now(), SpoolLimits { days, max_bytes });
+        let going = going.into_iter();
+        going
+            .map(|(spool, why)| format!("{} {}", spool.uuid, why.as_str()))
+            .collect::<Vec<_>>()
+    };
+    let (old, first) = ("old age", "first bytes");
+    assert_eq!(going(None, Some(50)), [first]);
+    assert_eq!(going(Some(7), None), [old]);
+    assert_eq!(going(Some(7), Some(110)), [old]);
+    assert_eq!(going(Some(7), Some(109)), [old, first]);
 }
 
 fn any_log() -> impl Strategy<Value = Log> {

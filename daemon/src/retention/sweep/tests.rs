@@ -1,6 +1,8 @@
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
+use steroids_shim::exit::End;
+use steroids_shim::spec::PROTOCOL;
 use tempfile::TempDir;
 
 use super::*;
@@ -212,6 +214,51 @@ async fn spools_go_once_their_row_is_final_and_no_earlier() {
     assert_eq!(sweep_spools(&room, none, false).await.files, 1);
     assert!(!room.spool(2).exists());
     assert!(room.spool(3).exists() && unknown.exists() && inv.join("not-a-uuid").exists());
+}
+
+/// The state folder of one whose project is gone, with a record of its end.
+fn left_behind(room: &Room, name: u32, days: u64) -> InvDir {
+    let dir = InvDir::at(room.spool(name));
+    fs::create_dir_all(dir.path()).unwrap();
+    fs::write(dir.spool(), [b'x'; 50_000]).unwrap();
+    let ended = now() - Duration::from_secs(days * DAY + 60);
+    let ended = ended.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let record = ExitRecord {
+        proto: PROTOCOL,
+        end: End::Lost {
+            error: "shim lost".to_owned(),
+        },
+        ended_ms: u64::try_from(ended.as_millis()).unwrap(),
+        spool_length: 0,
+        rusage: None,
+    };
+    record.store(&dir).unwrap();
+    fs::write(dir.projected(), b"").unwrap();
+    dir
+}
+
+#[tokio::test]
+async fn what_a_project_that_is_gone_has_left_goes_by_age_and_crowds_nobody_out() {
+    let room = Room::new().await;
+    room.invocation(1, 0, Some(Outcome::Success)).await;
+    let (old, late) = (left_behind(&room, 2, 9), left_behind(&room, 3, 2));
+    let unprojected = left_behind(&room, 4, 9);
+    fs::remove_file(unprojected.projected()).unwrap();
+    let limits = SpoolLimits {
+        days: Some(7),
+        max_bytes: Some(30_000),
+    };
+    let swept = sweep_spools(&room, limits, false).await;
+    let gone: Vec<_> = swept.items.iter().map(|it| (&*it.name, it.why)).collect();
+    assert_eq!(gone, [(&*uuid(2), Why::Age)]);
+    assert!(!old.path().exists() && late.path().exists());
+    // All that is over, where somebody asks for that.
+    let all = SpoolLimits {
+        days: Some(0),
+        max_bytes: None,
+    };
+    assert_eq!(sweep_spools(&room, all, false).await.files, 2);
+    assert!(!late.path().exists() && unprojected.path().exists());
 }
 
 #[tokio::test]

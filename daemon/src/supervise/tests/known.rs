@@ -6,7 +6,6 @@ use steroids_shim::spec::Spec;
 use steroids_shim::spool::Writer;
 
 use super::*;
-use crate::supervise::finish::projected_mark;
 
 /// As claude says it, without a time at which the limit is over.
 const LIMITED: &[u8] = br#"{"type":"result","subtype":"success","is_error":true,"api_error_status":429,"result":"limit"}
@@ -61,7 +60,7 @@ async fn a_limit_that_was_noted_holds_nobody_again() {
     for row in &started {
         let id = row.id.get();
         assert_eq!(outcome(&bench.ended(id).await), "rate_limited");
-        let marked = projected_mark(&bench.dir(row));
+        let marked = bench.dir(row).projected();
         eventually(async || marked.exists().then_some(())).await;
     }
     assert_eq!(bench.supervisor.holds().len(), 1);
@@ -104,7 +103,7 @@ async fn an_attempt_that_was_made_is_not_made_again() {
     for is_marked in [true, false] {
         if !is_marked {
             // As a daemon that was killed before it had made the mark leaves it.
-            fs::remove_file(projected_mark(&first)).unwrap();
+            fs::remove_file(first.projected()).unwrap();
         }
         lose_the_database(&bench).await;
         assert_eq!(outcome(&bench.ended(1).await), "failed");
@@ -113,6 +112,6 @@ async fn an_attempt_that_was_made_is_not_made_again() {
         assert_eq!(retried, InvocationId::new(2));
         assert_eq!(bench.supervisor.queued(), 0);
         assert!(!second.queued().exists());
-        eventually(async || projected_mark(&first).exists().then_some(())).await;
+        eventually(async || first.projected().exists().then_some(())).await;
     }
 }

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 use steroids_proto::v1;
-use steroids_tests::{Ctl, Daemon, Home, Puppet, Rpc, log, rpc};
+use steroids_tests::{Ctl, Daemon, Home, Puppet, Rpc, eventually, log, rpc};
 
 const BUDGETS: &str = "[budget]\ntask_tokens = 1000\nday_tokens = 3000\n";
 
@@ -115,6 +115,51 @@ async fn a_budget_is_told_twice_and_then_refuses_also_after_a_restart() {
     assert_eq!(app_told.len(), 2, "{app_told:?}");
     // Two tasks near their ends, the day near its end and there.
     assert_eq!(lib_told.len(), 4, "{lib_told:?}");
+}
+
+#[tokio::test]
+async fn what_a_project_has_used_counts_for_the_day_also_when_it_is_gone() {
+    let home = Home::with_config("[budget]\nday_tokens = 1000\n");
+    let mut daemon = Daemon::start(&home).await;
+    let (app, lib) = (daemon.project("app").await, daemon.project("lib").await);
+    let gone = daemon.project("gone").await;
+    let rpc = daemon.rpc().await;
+    run(&rpc, &home, &lib.project(), "T1", 400).await;
+    run(&rpc, &home, &gone.project(), "T1", 300).await;
+    // Moved, it counts once: 700 of 1000 are used.
+    let moved = daemon.ctl(&home.path("moved"));
+    std::fs::rename(lib.folder(), moved.folder()).unwrap();
+    app.run(["wakeup"]).await;
+    moved.run(["list"]).await.exits(0);
+    run(&rpc, &home, &app.project(), "T1", 100).await;
+    until_told(&rpc, &app.project(), "800 tokens used, 80 %").await;
+    run(&rpc, &home, &app.project(), "T2", 200).await;
+    until_told(&rpc, &app.project(), "reached: 1000 tokens used").await;
+    std::fs::remove_dir_all(gone.folder()).unwrap();
+    app.run(["wakeup"]).await;
+    let start = ["start", "--task", "T9", "--", "true"];
+    for _ in 0..2 {
+        app.run(start)
+            .await
+            .exits(4)
+            .says("reached: 1000 tokens used");
+        daemon.kill9_and_restart().await;
+    }
+    let log = home.daemon_log();
+    assert!(log.contains("what it used today counts on"), "{log}");
+    // In its place is another one, whose database gets its rows back.
+    std::fs::create_dir(gone.folder()).unwrap();
+    gone.run(["init"]).await.exits(0);
+    eventually("its rows", async || {
+        let listed = gone.run(["list", "--json"]).await.json();
+        let rows = listed["invocations"].as_array().unwrap();
+        (rows.len() == 1 && rows[0]["status"] == "failed").then_some(())
+    })
+    .await;
+    app.run(start)
+        .await
+        .exits(4)
+        .says("reached: 1000 tokens used");
 }
 
 #[tokio::test]

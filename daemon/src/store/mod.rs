@@ -280,6 +280,20 @@ impl Store {
         self.read(move |db| query::by_uuid(db, &uuid)).await
     }
 
+    /// Whether it has our row of an invocation.
+    pub async fn has(&self, uuid: &str) -> Result<bool, StoreError> {
+        let uuid = uuid.to_owned();
+        let own = self
+            .read(move |db| begin::own_id(db, "uuid", &uuid))
+            .await?;
+        Ok(own.is_some())
+    }
+
+    /// The uuid of the newest invocation of ours.
+    pub async fn newest_uuid(&self) -> Result<Option<String>, StoreError> {
+        self.read(query::newest_uuid).await
+    }
+
     /// The one that a request with this id made.
     pub async fn by_request(&self, request_id: &str) -> Result<Option<Invocation>, StoreError> {
         let request_id = request_id.to_owned();

@@ -2,8 +2,8 @@
 //! started on it, and what runs is ended if that was asked for.
 //!
 //! What was used is asked of the databases and the jobs each time, and of what was told a row is kept:
-//! a restart forgets nothing and tells nothing twice. Where the database does not answer nobody can
-//! say what was used, and a budget holds nothing.
+//! a restart forgets nothing and tells nothing twice. Of a database that does not answer, or is gone,
+//! the day goes by what it said last; a task's budget holds nothing there.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,6 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::job::{JobHandle, Request};
-use super::lost::now_ms;
 use super::supervisor::Inner;
 use super::{StartError, Supervisor};
 use crate::domain::{
@@ -152,6 +151,7 @@ impl Inner {
         }
         self.task_budget(project, &spec.task).await;
         self.day_budget(project).await;
+        self.keep_ledger().await;
         // Others run on the same budget, and may be silent: whoever stops them looks now.
         self.beat();
     }
@@ -211,19 +211,10 @@ impl Inner {
         if budget.is_none() {
             return None;
         }
-        let zone = &self.settings().zone;
-        let now = i64::try_from(now_ms()).unwrap_or(i64::MAX);
-        let query = SpendQuery {
-            since_ms: Some(zone.midnight(now)),
-            ..SpendQuery::default()
-        };
-        let spent = self
-            .account(&self.projects.all(), &query, zone)
-            .await
-            .total();
+        let (day, spent) = self.spent_today().await;
         let look = Look {
             scope: BudgetScope::Day,
-            about: day_text(zone.day(now)),
+            about: day_text(day),
             budget,
             project,
             invocation: None,

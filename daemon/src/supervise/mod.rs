@@ -30,6 +30,7 @@ mod holds;
 mod input;
 mod job;
 mod keep;
+mod ledger;
 mod line;
 mod link;
 mod listen;

@@ -21,6 +21,7 @@ use super::floors::Floors;
 use super::foreign::Foreign;
 use super::holds;
 use super::job::{Job, JobHandle, Progress, REQUESTS, Request};
+use super::ledger::Ledger;
 use super::line::Line;
 use super::reproject::AtUpkeep;
 use super::settings::Settings;
@@ -64,6 +65,7 @@ pub(super) struct Inner {
     jobs: Mutex<HashMap<String, JobHandle>>,
     troubles: Troubles,
     pub(super) told: Told,
+    pub(super) ledger: Ledger,
     pub(super) strays: Strays,
     pub(super) foreign: Foreign,
     pub(super) outlived: Outlived,
@@ -220,6 +222,7 @@ impl Supervisor {
         stop: CancellationToken,
     ) -> Self {
         let line = Line::new(settings.bounds(), holds::load(&settings));
+        let ledger = Ledger::load(&settings.state_dir);
         Supervisor {
             inner: Arc::new(Inner {
                 line,
@@ -237,6 +240,7 @@ impl Supervisor {
                 jobs: Mutex::default(),
                 troubles: Troubles::default(),
                 told: Told::default(),
+                ledger,
                 strays: Strays::default(),
                 foreign: Foreign::default(),
                 outlived: Outlived::default(),

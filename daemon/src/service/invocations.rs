@@ -72,6 +72,7 @@ impl v1::invocations_server::Invocations for Service {
         let query = convert::query(&request)?;
         let projects = self.projects_at(&request.project).await?;
         let mut merge = Merge::new(Position::read(&request.page_token)?, query.limit);
+        self.supervisor.all_settled(&projects).await;
         for project in &projects {
             let mut query = query.clone();
             query.below = merge.below(&project.root);

@@ -16,7 +16,7 @@ use crate::store::{Ending, Store};
 
 /// Writes the terminal line and the row; `None` once the daemon stops.
 pub(super) async fn finish(
-    job: &Job,
+    job: &mut Job,
     projection: Box<Projection>,
     exit: ExitRecord,
 ) -> Option<Invocation> {
@@ -33,6 +33,8 @@ pub(super) async fn finish(
             Some(next) => finish_and_retry(job, ending, next).await?,
         }
     };
+    // Whoever sees the row sees the place free.
+    job.entry.give_place_back();
     steroids_failpoint::reach("end.row-committed");
     let dir = job.dir.clone();
     // A mark that could not be made is made by the next reconcile.

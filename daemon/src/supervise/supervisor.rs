@@ -63,7 +63,7 @@ pub(super) struct Inner {
     pub(super) task_turns: Turns,
     // Held for a look-up or an insertion, never across an await.
     jobs: Mutex<HashMap<String, JobHandle>>,
-    troubles: Troubles,
+    pub(super) troubles: Troubles,
     pub(super) told: Told,
     pub(super) ledger: Ledger,
     pub(super) strays: Strays,
@@ -126,6 +126,8 @@ pub(super) struct Entry {
     inner: Arc<Inner>,
     uuid: String,
     handle: JobHandle,
+    /// Until the row is final.
+    place: Option<Place>,
     pub(super) requests: mpsc::Receiver<Request>,
     pub(super) progress: watch::Sender<Progress>,
     pub(super) reach: Arc<AtomicU64>,
@@ -144,7 +146,7 @@ impl Drop for Entry {
 impl Entry {
     /// Makes the job.
     pub(super) fn watch_over(
-        self,
+        mut self,
         id: InvocationId,
         Work {
             spec,
@@ -156,8 +158,8 @@ impl Entry {
         place: Option<Place>,
         half_published: bool,
     ) -> JobHandle {
+        self.place = place;
         let inner = Arc::clone(&self.inner);
-        let tracker = inner.tracker.clone();
         let handle = self.handle.clone();
         let span = info_span!(
             "invocation",
@@ -192,23 +194,24 @@ impl Entry {
             ends_with_host: false,
             telling: Telling::default(),
         };
-        tracker.spawn(
-            async move {
-                job.run().await;
-                drop(place);
-                // It may have been in somebody's way.
-                inner.line.unblock();
-            }
-            .instrument(span),
-        );
+        let tracker = inner.tracker.clone();
+        let watching = async move {
+            job.run().await;
+            // It may have been in somebody's way.
+            inner.line.unblock();
+        };
+        tracker.spawn(watching.instrument(span));
         handle
     }
-}
 
-impl Entry {
     /// Whose it is.
     pub(super) fn uuid(&self) -> &str {
         &self.uuid
+    }
+
+    /// Its place is somebody else's from now on.
+    pub(super) fn give_place_back(&mut self) {
+        self.place = None;
     }
 }
 
@@ -385,6 +388,7 @@ impl Inner {
             inner: Arc::clone(self),
             uuid: uuid.to_owned(),
             handle,
+            place: None,
             requests: inbox,
             progress,
             reach,

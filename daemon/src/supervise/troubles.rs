@@ -70,6 +70,11 @@ impl Troubles {
         self.known().remove(key);
     }
 
+    /// Whether something is wrong there.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.known().contains_key(key)
+    }
+
     /// One line each.
     pub(super) fn lines(&self) -> Vec<String> {
         let known = self.known();

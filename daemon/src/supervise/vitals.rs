@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use steroids_shim::spec::Budget;
 use steroids_shim::tree::Load;
 use tokio::sync::watch;
@@ -14,6 +15,7 @@ use super::audience::Onlooker;
 use super::job::{JobHandle, Progress};
 use crate::domain::queue::Waits;
 use crate::domain::{InvocationId, Live};
+use crate::projects::Project;
 
 /// A sync of the log and one transaction; longer means a disk or a database that refuses.
 const ROW_WITHIN: Duration = Duration::from_secs(2);
@@ -91,14 +93,21 @@ impl Supervisor {
     /// Waits for the row of an invocation whose log may have its last line already, for at most as
     /// long as that should take: who has seen that line is then not told that it runs.
     pub async fn settled(&self, uuid: &str) {
-        let Some(mut handle) = self.inner.job(uuid) else {
-            return;
-        };
-        let settled = handle
-            .progress
-            .wait_for(|progress| !matches!(progress, Progress::Ending(_)));
-        // In time or not, or gone with its end: the row says what is true.
-        let _ = timeout(ROW_WITHIN, settled).await;
+        if let Some(handle) = self.inner.job(uuid) {
+            // In time or not: the row says what is true.
+            let _ = timeout(ROW_WITHIN, handle.settled()).await;
+        }
+    }
+
+    /// The same of all in these projects. What is known for not being able to end keeps nobody
+    /// waiting.
+    pub async fn all_settled(&self, projects: &[Arc<Project>]) {
+        let handles = self.inner.handles().into_iter();
+        let ending = handles.filter(|(uuid, handle)| {
+            handle.is_ending() && handle.is_of(projects) && !self.inner.troubles.has(uuid)
+        });
+        let settled = ending.map(|(_, handle)| handle.settled());
+        let _ = timeout(ROW_WITHIN, join_all(settled)).await;
     }
 
     /// How all of them are doing, in no order.
@@ -146,6 +155,25 @@ pub(super) fn foreign(proto: u32) -> String {
 
 impl JobHandle {
     /// `None` once it has ended.
+    fn is_ending(&self) -> bool {
+        matches!(&*self.progress.borrow(), Progress::Ending(_))
+    }
+
+    fn is_of(&self, projects: &[Arc<Project>]) -> bool {
+        let whose = self.whose.get();
+        whose.is_some_and(|whose| projects.iter().any(|it| it.root == *whose.project))
+    }
+
+    /// Waits while it is ending.
+    async fn settled(mut self) {
+        let is_ending = |progress: &Progress| matches!(progress, Progress::Ending(_));
+        // Or it is gone with its end.
+        let _ = self
+            .progress
+            .wait_for(|progress| !is_ending(progress))
+            .await;
+    }
+
     pub(super) fn vitals(&self) -> Option<Vitals> {
         match &*self.progress.borrow() {
             Progress::Running(vitals) | Progress::Ending(vitals) => Some(vitals.clone()),

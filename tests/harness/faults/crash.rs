@@ -170,6 +170,7 @@ pub(super) const FAULTS: &[Fault] = &[
         required: "the answer waits for the row, and not without end",
         tests: &[
             "faults::crash::ending::who_has_seen_the_last_line_is_not_told_that_it_runs",
+            "faults::crash::ending::a_list_waits_for_a_row_whose_end_is_logged",
             "faults::crash::ending::a_row_that_does_not_come_is_not_waited_for_without_end",
         ],
     },

@@ -41,6 +41,29 @@ async fn each_budget_is_told_of_once_and_none_of_what_is_not_ones_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_place_is_free_once_the_row_is_final_whatever_is_told_after_it() {
+    let bench = Bench::new(8, 1).await;
+    let mut request = bench.request("r1");
+    request.budget.budget.tokens = Some(0);
+    // Whoever tells of a budget waits for this.
+    let turns = &bench.supervisor.inner.turns;
+    let telling = turns.take(Path::new(""), "budget").await;
+    let started = bench.supervisor.start(request).await.unwrap().0;
+    bench.stage.end(&bench.dir(&started));
+    bench.ended(1).await;
+    let next = StartRequest {
+        no_queue: true,
+        ..bench.request("r2")
+    };
+    let next = eventually(async || bench.supervisor.start(next.clone()).await.ok())
+        .await
+        .0;
+    drop(telling);
+    bench.stage.end(&bench.dir(&next));
+    bench.ended(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_that_waits_for_a_budget_that_only_grows_ends() {
     let mut bench = Bench::new(8, 1).await;
     let first = bench.start("r1").await;

@@ -2,7 +2,9 @@
 
 use std::fs::OpenOptions;
 
+use rustix::process::Signal;
 use steroids_proto::v1;
+use steroids_tests::processes::signal;
 use steroids_tests::{
     Ctl, Daemon, FailPoints, Home, Puppet, assert_undisturbed, faults, invocation, log, rpc, within,
 };
@@ -152,6 +154,42 @@ async fn who_has_seen_the_last_line_is_not_told_that_it_runs() {
         assert_eq!(shown.state(), v1::State::Completed, "{shown:?}");
     }
     let seen = format!("{rounds} times the row was final when the last line was seen");
+    faults::held(112, seen);
+}
+
+#[tokio::test]
+async fn a_list_waits_for_a_row_whose_end_is_logged() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let rpc = daemon.rpc().await;
+    let points = FailPoints::of(&home);
+    let rounds = faults::share(10, 100);
+    for round in 0..rounds {
+        let mut agent = Puppet::new(&home, &format!("agent-{round}"));
+        let task = format!("T{round}");
+        rpc.start_fake(&ctl.project(), &task, &agent.args()).await;
+        points.set(&["end.logged stop"]);
+        agent.exits(0);
+        let pid = points.hit("end.logged").await;
+        points.clear();
+        // Asked while the daemon stands between the last line and the row.
+        let request = v1::ListRequest {
+            project: ctl.project(),
+            page_size: 1,
+            ..v1::ListRequest::default()
+        };
+        let mut invocations = rpc.invocations();
+        let listing = tokio::spawn(async move { invocations.list(request).await });
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        signal(pid, Signal::CONT);
+        let listed = within("a list", listing).await.unwrap().unwrap();
+        let row = &listed.into_inner().invocations[0];
+        assert_eq!(row.state(), v1::State::Completed, "{row:?}");
+    }
+    let seen = format!("{rounds} times a list had the end that was logged");
     faults::held(112, seen);
 }
 

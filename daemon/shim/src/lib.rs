@@ -12,6 +12,7 @@ pub mod lock;
 pub mod paths;
 mod procfs;
 pub mod protocol;
+pub mod recall;
 pub mod spec;
 pub mod spool;
 pub mod state;

@@ -2,7 +2,7 @@
 //! that it is there; the shim puts it on record, hands it to the agent, and remembers its id. So it
 //! is delivered once, however often it is sent with that id, also if the daemon dies in between.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use steroids_provider::input::takes;
@@ -11,10 +11,10 @@ use steroids_shim::paths::InvDir;
 use steroids_shim::protocol::{self, Message, Request};
 use steroids_shim::spec::Spec;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::UnixStream;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use super::door::Door;
 use super::{InputError, Supervisor};
 use crate::domain::{InvocationId, Phase};
 
@@ -79,9 +79,12 @@ impl Supervisor {
         let turn = self.inner.turns.take(&project.root, &turn).await;
         let dir = InvDir::new(self.state_dir(), &managed.uuid);
         let name = message_id.clone();
-        let written = tokio::task::spawn_blocking(move || written(id, &dir, &name, &sent)).await;
+        let written = {
+            let dir = dir.clone();
+            tokio::task::spawn_blocking(move || written(id, &dir, &name, &sent)).await
+        };
         let spec = written.map_err(|_| InputError::Silent { id })??;
-        let answered = timeout(ANSWER, deliver(&spec.socket, &message_id)).await;
+        let answered = timeout(ANSWER, deliver(spec.socket, dir, &message_id)).await;
         drop(turn);
         match answered {
             Ok(Some(Message::Input { error: None, .. })) => Ok(message_id),
@@ -146,8 +149,8 @@ fn written(id: InvocationId, dir: &InvDir, name: &str, sent: &Sent) -> Result<Sp
 }
 
 /// Tells the shim, and waits for what becomes of it; `None` if it goes away or does not know.
-async fn deliver(socket: &Path, name: &str) -> Option<Message> {
-    let mut stream = UnixStream::connect(socket).await.ok()?;
+async fn deliver(socket: PathBuf, dir: InvDir, name: &str) -> Option<Message> {
+    let mut stream = Door::new(socket, dir).connect().await?;
     let input = Request::Input {
         id: name.to_owned(),
     };
@@ -193,7 +196,7 @@ mod tests {
             writer.write_all(lines.as_bytes()).await.unwrap();
             (hello, input)
         });
-        let answer = deliver(&socket, "m").await;
+        let answer = deliver(socket, InvDir::at(folder.path()), "m").await;
         let (hello, input) = shim.await.unwrap();
         assert_eq!(hello, r#"{"v":1,"op":"hello","hints":false}"#);
         assert_eq!(input, r#"{"v":1,"op":"input","id":"m"}"#);

@@ -126,7 +126,7 @@ impl Job {
 
     async fn supervise(&mut self) -> Option<Invocation> {
         let mut wakes = self.wakes().await?;
-        let mut link = ShimLink::new(self.spec.socket.clone());
+        let mut link = ShimLink::new(self.spec.socket.clone(), self.dir.clone());
         if self.half_published {
             self.next_generation().await?;
         }

@@ -2,22 +2,22 @@
 //! still seen, only a little later, and stopping waits until it is back.
 //!
 //! A shim that does not answer is *mute*: it was stopped, or the host stands still. Its connection is
-//! kept, as what was asked is answered once it goes on; it may be asked again at any time.
+//! kept, as what was asked is answered once it goes on; it may be asked again at any time. One that
+//! cannot be reached, as its socket is gone, is mute as well, and has it made anew ([`Door`]).
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use steroids_shim::paths::InvDir;
 use steroids_shim::protocol::{self, Message, Request, Stat};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
+use super::door::{ANSWER, Door};
 use super::meter::Meter;
+use super::troubles::Why;
 use super::vitals::{Held, Place};
-
-/// A shim answers within milliseconds; a stopped one (SIGSTOP) never does.
-const ANSWER: Duration = Duration::from_secs(2);
 
 /// As often as one is asked that prints without pause.
 const ASK_EVERY: Duration = Duration::from_secs(5);
@@ -27,7 +27,7 @@ const RECONNECT: Duration = Duration::from_secs(2);
 
 /// The connection to one shim, made when needed.
 pub(super) struct ShimLink {
-    socket: PathBuf,
+    door: Door,
     state: State,
     mute: bool,
     /// What it said last that a person should know.
@@ -123,9 +123,9 @@ impl State {
 }
 
 impl ShimLink {
-    pub(super) fn new(socket: PathBuf) -> Self {
+    pub(super) fn new(socket: PathBuf, dir: InvDir) -> Self {
         ShimLink {
-            socket,
+            door: Door::new(socket, dir),
             state: State::Unconnected,
             mute: false,
             said: Said::default(),
@@ -143,9 +143,12 @@ impl ShimLink {
     pub(super) fn alarm(&self) -> Option<String> {
         const MUTE: &str =
             "its shim does not answer; the agent may go on, but cannot be stopped gently";
-        match self.mute {
-            true => Some(MUTE.to_owned()),
-            false => self.said.alarm.clone(),
+        match (self.mute, self.door.absent()) {
+            (true, Some(why)) => Some(format!(
+                "its shim's socket is gone: {why}; the agent goes on, but cannot be stopped until it is back"
+            )),
+            (true, None) => Some(MUTE.to_owned()),
+            (false, _) => self.said.alarm.clone(),
         }
     }
 
@@ -184,6 +187,12 @@ impl ShimLink {
     /// True if it could not be reached, or has not answered in time; until it says something.
     pub(super) fn is_mute(&self) -> bool {
         self.mute
+    }
+
+    /// Why it is mute, if it is.
+    pub(super) fn silence(&self) -> Option<Why<'_>> {
+        let why = self.door.absent().map_or(Why::Mute, Why::Absent);
+        self.mute.then_some(why)
     }
 
     /// The next message; `None` when the connection was lost, or an answer did not come. Safe to
@@ -346,11 +355,8 @@ impl ShimLink {
         }
     }
 
-    async fn connect(&self) -> Option<State> {
-        let stream = timeout(ANSWER, UnixStream::connect(&self.socket))
-            .await
-            .ok()?
-            .ok()?;
+    async fn connect(&mut self) -> Option<State> {
+        let stream = self.door.connect().await?;
         let (reader, mut writer) = stream.into_split();
         // It pushes what changes; how it is now, it must be asked.
         let hints = self.is_heeded;

@@ -11,7 +11,7 @@ impl Job {
         self.publish_word(link.alarm(), link.held(), link.place());
         let project = self.project.root.as_path();
         let uuid = &self.spec.uuid;
-        self.inner.mute(uuid, project, self.id, link.is_mute());
+        self.inner.mute(uuid, project, self.id, link.silence());
         let trouble = link.trouble().map(|what| (project, self.id, what));
         self.inner.shim_trouble(uuid, trouble);
     }

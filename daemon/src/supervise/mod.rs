@@ -20,6 +20,7 @@ mod behind;
 mod budget;
 mod dependency;
 mod dependents;
+mod door;
 mod drafts;
 mod ends;
 mod error;

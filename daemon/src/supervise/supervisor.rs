@@ -448,12 +448,13 @@ impl Inner {
     }
 
     /// Notes whether a shim answers; logs it when it no longer does.
-    pub(super) fn mute(&self, uuid: &str, project: &Path, id: InvocationId, is_mute: bool) {
+    pub(super) fn mute(&self, uuid: &str, project: &Path, id: InvocationId, why: Option<Why<'_>>) {
         let key = mute_key(uuid);
-        if !is_mute {
-            self.troubles.well(&key);
-        } else if self.troubles.note(&key, project, id, Why::Mute) {
-            warn!(invocation.id = %id, "its shim does not answer");
+        let Some(why) = why else {
+            return self.troubles.well(&key);
+        };
+        if self.troubles.note(&key, project, id, why) {
+            warn!(invocation.id = %id, ?why, "its shim does not answer");
         }
     }
 

@@ -39,6 +39,8 @@ pub(super) enum Why<'a> {
     Shim(&'a str),
     /// Its shim says nothing.
     Mute,
+    /// Nobody listens at its shim's socket.
+    Absent(&'a str),
 }
 
 impl Troubles {
@@ -48,6 +50,7 @@ impl Troubles {
             Why::Failed(error) => chain(error),
             Why::Shim(trouble) => format!("its transcript cannot be written: {trouble}"),
             Why::Mute => "its shim does not answer".to_owned(),
+            Why::Absent(why) => format!("its shim's socket is gone: {why}"),
         };
         let what = format!("{}: invocation {id}: {said}", project.display());
         let mut known = self.known();
@@ -59,6 +62,7 @@ impl Troubles {
             Why::Failed(error) => todo(error),
             Why::Shim("disk full") => FREE_SPACE,
             Why::Mute => "if somebody stopped it (SIGSTOP), continue it; its agent goes on",
+            Why::Absent(_) => "it is tried again every 10 s, and its agent goes on",
             Why::Shim(_) => "make its state folder writable, and it goes on by itself",
         };
         known.insert(key.to_owned(), Trouble { what, todo, since });

@@ -1,6 +1,7 @@
 //! See `tests/harness/faults/crash.rs`. The daemon, shims and providers are killed: at each step of
 //! what they do, and at random.
 
+mod absent;
 mod ending;
 mod lost;
 mod mute;

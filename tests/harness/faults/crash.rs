@@ -145,6 +145,16 @@ pub(super) const FAULTS: &[Fault] = &[
         ],
     },
     Fault {
+        id: 210,
+        fault: "a shim's socket, or the whole runtime folder, is removed while the shim lives (logout without linger)",
+        required: "the shim binds anew; stop and send work, also after a restart of the daemon; what stands in the way is named",
+        tests: &[
+            "faults::crash::absent::an_agent_whose_shim_has_lost_its_socket_is_stopped_by_the_next_daemon",
+            "faults::crash::absent::a_message_reaches_an_agent_whose_shim_has_lost_its_socket",
+            "faults::crash::absent::what_keeps_a_socket_away_is_told_until_it_is_there",
+        ],
+    },
+    Fault {
         id: 109,
         fault: "a shim of an unknown newer protocol",
         required: "row running, shown as a foreign shim, files readable, never killed",

@@ -2,7 +2,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
 
 use super::*;
 
@@ -20,7 +20,7 @@ impl Shim {
     }
 
     fn link(&self) -> ShimLink {
-        ShimLink::new(self.folder.path().join("s"))
+        ShimLink::new(self.folder.path().join("s"), InvDir::at(self.folder.path()))
     }
 
     async fn greeted(&self) -> BufReader<UnixStream> {
@@ -56,7 +56,7 @@ async fn a_stop_reaches_a_shim_that_comes_back_however_often_waiting_is_cut_shor
     let path = shim.folder.path().join("s");
     drop(shim.socket);
     std::fs::remove_file(&path).unwrap();
-    let mut link = ShimLink::new(path.clone());
+    let mut link = ShimLink::new(path.clone(), InvDir::at(shim.folder.path()));
     link.stop(Some(Duration::from_secs(3)), None, false).await;
     assert!(link.mute);
     let socket = UnixListener::bind(&path).unwrap();

@@ -12,6 +12,7 @@ mod activation;
 mod first;
 mod launcher;
 mod notify;
+mod place;
 mod reload;
 mod rest;
 mod rooms;
@@ -22,6 +23,7 @@ mod watchdog;
 
 use std::io::IsTerminal as _;
 use std::os::unix::net::UnixListener;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
@@ -241,6 +243,7 @@ async fn serve(
         None => claim.bind()?,
     };
     let server = rooms.serve(listening.listener, config);
+    let kept = Arc::new(Mutex::new(listening.place));
     info!(
         socket = %config.socket.display(),
         state_dir = %config.state_dir.display(),
@@ -253,6 +256,7 @@ async fn serve(
         tokio::pin!(until_stopped);
         tokio::select! {
             ended = &mut until_stopped => ended,
+            () = rooms.keep_place(&kept, &config.socket), if !is_passed => Ok(()),
             () = watchdog::feed(rooms, stop) => {
                 let line = "Stopping; invocations go on".to_owned();
                 tokio::join!(until_stopped, tell(Told::Stopping, line)).0
@@ -260,6 +264,6 @@ async fn serve(
         }
     };
     // The socket's place is kept until its connections are closed.
-    drop(listening.place);
+    drop(kept);
     ended
 }

@@ -14,6 +14,7 @@ mod exit;
 mod failure;
 mod follow;
 mod format;
+mod holder;
 mod interrupt;
 mod parse;
 mod project;

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use steroids_client::paths::{self, Paths};
-use steroids_client::{Client, Refusal, v1};
+use steroids_client::{Client, ConnectError, Refusal, v1};
 use tonic::Status;
 
 use crate::clean::clean;
 use crate::cli::Global;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::holder;
 use crate::project;
 use crate::terminal::{self, Out};
 
@@ -46,7 +47,20 @@ impl Session {
 
     /// Connects to the daemon.
     pub(crate) async fn connect(&self) -> Result<Client, Failure> {
-        Ok(steroids_client::connect(&self.paths()?.socket).await?)
+        let paths = self.paths()?;
+        let error = match steroids_client::connect(&paths.socket).await {
+            Ok(client) => return Ok(client),
+            Err(error) => error,
+        };
+        let is_absent = matches!(
+            error,
+            ConnectError::NoDaemon { .. } | ConnectError::Refused { .. }
+        );
+        let failure = Failure::from(error);
+        Err(match is_absent {
+            true => failure.with_hint(holder::how_to_reach(&paths.state_dir)),
+            false => failure,
+        })
     }
 
     /// The project: the one named, else the nearest around the current folder.

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, info, info_span, warn};
 
 use super::launcher::{launcher, manager};
+use super::place::{self, Kept, Occasions};
 use super::reload::Reloader;
 use crate::config::Config;
 use crate::domain::Zone;
@@ -59,6 +60,9 @@ pub(super) struct Rooms {
     projects: Projects,
     supervisor: Supervisor,
     service: Service,
+    hints: Hints,
+    wakeups: Wakeups,
+    reload: Reload,
     /// Asked whether the host goes down, where the launcher leaves that to us.
     manager: Option<Manager>,
     /// Jobs, and requests that are seen through.
@@ -150,12 +154,12 @@ impl Rooms {
         let service = Service::new(
             projects.clone(),
             supervisor.clone(),
-            hints,
-            wakeups,
+            hints.clone(),
+            wakeups.clone(),
             hooks,
             known,
             configuration,
-            reload,
+            reload.clone(),
             service::Stops {
                 asked: stop,
                 close: close.clone(),
@@ -170,6 +174,9 @@ impl Rooms {
             projects,
             supervisor,
             service,
+            hints,
+            wakeups,
+            reload,
             jobs,
             let_go,
             tasks,
@@ -219,6 +226,16 @@ impl Rooms {
         self.tasks.spawn(until(self.let_go.clone(), rest));
         let serving = self.service.clone().serve(listener, settings);
         tokio::spawn(serving.instrument(info_span!("server")))
+    }
+
+    /// Keeps the socket's name; never ends.
+    pub(super) async fn keep_place(&self, kept: &Kept, socket: &Path) {
+        let occasions = Occasions {
+            hints: self.hints.clone(),
+            wakeups: self.wakeups.clone(),
+            reload: self.reload.clone(),
+        };
+        place::keep(kept, socket, occasions, &self.service).await;
     }
 
     /// Waits for the word to stop, or for a server that fails; then lets go of the jobs and ends

@@ -44,12 +44,21 @@ const COMPLAINT: Duration = Duration::from_secs(10);
 /// One asks at a time, and waits for the answer; a second place is for one that gave up.
 const ASKERS: usize = 2;
 
-/// Asks whether connections are still let in.
+/// Who rings.
+#[derive(Debug)]
+pub(super) enum Ring {
+    /// Asks whether connections are still let in.
+    Asks(oneshot::Sender<()>),
+    /// Has them let in here from now on.
+    Moves(UnixListener),
+}
+
+/// Reaches whoever lets connections in.
 #[derive(Debug, Clone)]
-pub(super) struct Doorbell(mpsc::Sender<oneshot::Sender<()>>);
+pub(super) struct Doorbell(mpsc::Sender<Ring>);
 
 /// The other end of a [`Doorbell`].
-pub(super) type Rings = mpsc::Receiver<oneshot::Sender<()>>;
+pub(super) type Rings = mpsc::Receiver<Ring>;
 
 impl Doorbell {
     /// A bell, and where it rings.
@@ -61,7 +70,12 @@ impl Doorbell {
     /// Returns once whoever lets connections in has said so; false if there is nobody.
     pub(super) async fn answers(&self) -> bool {
         let (answer, answered) = oneshot::channel();
-        self.0.send(answer).await.is_ok() && answered.await.is_ok()
+        self.0.send(Ring::Asks(answer)).await.is_ok() && answered.await.is_ok()
+    }
+
+    /// Has connections let in by `listener`; false if there is nobody.
+    pub(super) async fn moves(&self, listener: UnixListener) -> bool {
+        self.0.send(Ring::Moves(listener)).await.is_ok()
     }
 }
 
@@ -103,11 +117,20 @@ impl Incoming {
         }
     }
 
-    /// Tells those who ask that this is still looked at.
+    /// Tells those who ask that this is still looked at, and goes where it is sent.
     fn answer(&mut self, cx: &mut Context<'_>) {
-        while let Poll::Ready(Some(asker)) = self.rings.poll_recv(cx) {
-            // Who asked may have given up.
-            let _ = asker.send(());
+        while let Poll::Ready(Some(ring)) = self.rings.poll_recv(cx) {
+            match ring {
+                Ring::Asks(asker) => {
+                    // Who asked may have given up.
+                    let _ = asker.send(());
+                }
+                Ring::Moves(listener) => {
+                    // Who came to the old one in time is let in.
+                    self.accept(cx);
+                    self.listener = listener;
+                }
+            }
         }
     }
 

@@ -9,9 +9,7 @@
 
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{
-    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
-};
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +17,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::lock::{DaemonLock, LockError};
+use super::place::{Identity, Place};
 
 /// `sun_path` has 108 bytes, the last of them a NUL.
 const PATH_MAX: usize = 107;
@@ -170,37 +169,10 @@ pub fn claim_passed(path: &Path, holder: &str) -> Result<Claim, ListenError> {
 impl Claim {
     /// Opens the socket, in place of one that a daemon before us left behind.
     pub fn bind(self) -> Result<Listening, ListenError> {
-        vacant(&self.path)?;
-        let fault = |action| {
-            let path = self.path.clone();
-            move |source: io::Error| ListenError::Io {
-                action,
-                path,
-                source,
-            }
-        };
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(fault("remove")(error));
-            }
-            _ => {}
-        }
-        let socket = open_socket().map_err(|errno| fault("open a socket for")(errno.into()))?;
-        SocketAddrUnix::new(&self.path)
-            .and_then(|address| rustix::net::bind(&socket, &address))
-            .map_err(|errno| fault("bind")(errno.into()))?;
-        // Nobody can connect before listen, and nobody else can write to the folder anyway.
-        fs::set_permissions(&self.path, fs::Permissions::from_mode(0o600))
-            .map_err(fault("chmod"))?;
-        let made = fs::symlink_metadata(&self.path).map_err(fault("examine"))?;
-        rustix::net::listen(&socket, BACKLOG).map_err(|errno| fault("listen on")(errno.into()))?;
+        let (listener, identity) = open(&self.path)?;
         Ok(Listening {
-            listener: UnixListener::from(socket),
-            place: Place {
-                path: self.path,
-                identity: Some((made.dev(), made.ino())),
-                _lock: self.lock,
-            },
+            listener,
+            place: Place::new(self.path, Some(identity), self.lock),
         })
     }
 
@@ -208,11 +180,7 @@ impl Claim {
     pub fn take(self, passed: UnixListener) -> Listening {
         Listening {
             listener: passed,
-            place: Place {
-                path: self.path,
-                identity: None,
-                _lock: self.lock,
-            },
+            place: Place::new(self.path, None, self.lock),
         }
     }
 }
@@ -226,25 +194,31 @@ pub struct Listening {
     pub place: Place,
 }
 
-/// The socket's name in its folder. Dropped, it is removed if it is still the one we made, and
-/// another daemon may take the place.
-#[derive(Debug)]
-pub struct Place {
-    path: PathBuf,
-    /// `None` where it is another's to remove.
-    identity: Option<(u64, u64)>,
-    _lock: DaemonLock,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let is_ours = fs::symlink_metadata(&self.path)
-            .is_ok_and(|found| Some((found.dev(), found.ino())) == self.identity);
-        if is_ours {
-            // Should it stay, the next daemon finds that nobody answers there and replaces it.
-            let _ = fs::remove_file(&self.path);
+/// Listens at `path`, in place of a socket that nobody listens on. The caller holds the lock beside it.
+pub(super) fn open(path: &Path) -> Result<(UnixListener, Identity), ListenError> {
+    vacant(path)?;
+    let fault = |action| {
+        move |source: io::Error| ListenError::Io {
+            action,
+            path: path.to_owned(),
+            source,
         }
+    };
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(fault("remove")(error));
+        }
+        _ => {}
     }
+    let socket = open_socket().map_err(|errno| fault("open a socket for")(errno.into()))?;
+    SocketAddrUnix::new(path)
+        .and_then(|address| rustix::net::bind(&socket, &address))
+        .map_err(|errno| fault("bind")(errno.into()))?;
+    // Nobody can connect before listen, and nobody else can write to the folder anyway.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(fault("chmod"))?;
+    let identity = Identity::of(path).map_err(fault("examine"))?;
+    rustix::net::listen(&socket, BACKLOG).map_err(|errno| fault("listen on")(errno.into()))?;
+    Ok((UnixListener::from(socket), identity))
 }
 
 /// Passes if nothing is at `path`, or a socket that nobody listens on.

@@ -11,11 +11,16 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 
+use super::place::Identity;
+
 /// Why a lock could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Somebody has it.
-    #[error("another steroidsd is running here: {holder} holds {}", path.display())]
+    #[error(
+        "another steroidsd is running here: {holder} holds {}; if nobody answers there, its socket was removed: SIGHUP has it make that anew",
+        path.display()
+    )]
     Held {
         /// The lock file.
         path: PathBuf,
@@ -44,7 +49,9 @@ impl LockError {
 #[derive(Debug)]
 pub struct DaemonLock {
     /// Open for as long as the lock is held.
-    _file: File,
+    file: File,
+    path: PathBuf,
+    holder: String,
 }
 
 impl DaemonLock {
@@ -76,7 +83,21 @@ impl DaemonLock {
         file.set_len(0)
             .and_then(|()| writeln!(file, "{holder}"))
             .map_err(fault)?;
-        Ok(DaemonLock { _file: file })
+        Ok(DaemonLock {
+            file,
+            path: path.to_owned(),
+            holder: holder.to_owned(),
+        })
+    }
+
+    /// Takes it anew where its file has lost its name, and with it all that it kept out.
+    pub(super) fn renew(&mut self) -> Result<(), LockError> {
+        let ours = self.file.metadata().map(|found| Identity::from(&found));
+        let is_there = ours.is_ok_and(|ours| Identity::of(&self.path).is_ok_and(|it| it == ours));
+        if !is_there {
+            *self = DaemonLock::acquire(&self.path, &self.holder)?;
+        }
+        Ok(())
     }
 }
 

@@ -22,6 +22,7 @@ mod log_files;
 mod measures;
 mod page;
 mod peer;
+pub mod place;
 mod projects;
 mod pulse;
 mod refusal;
@@ -187,6 +188,15 @@ impl Service {
     /// Returns once connections are seen to be let in; false if nobody serves any more.
     pub async fn lets_in(&self) -> bool {
         self.bell.answers().await
+    }
+
+    /// Lets connections in by this from now on; false if nobody serves any more.
+    ///
+    /// # Errors
+    /// Where the runtime cannot use it.
+    pub async fn move_to(&self, listener: UnixListener) -> io::Result<bool> {
+        let listener = tokio::net::UnixListener::from_std(listener)?;
+        Ok(self.bell.moves(listener).await)
     }
 
     /// Serves until told to close, and then until the last connection has ended.

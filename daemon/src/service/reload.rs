@@ -84,6 +84,13 @@ impl Reload {
         answered.await.ok()
     }
 
+    /// Waits until it was read anew since this was told last, or tried to; for ever once nobody will.
+    pub async fn over(&mut self) {
+        if self.standing.changed().await.is_err() {
+            std::future::pending().await
+        }
+    }
+
     /// How it stands.
     pub fn standing(&self) -> Standing {
         self.standing.borrow().clone()

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +36,7 @@ pub struct Wakeups {
     stored: Arc<std::sync::Mutex<Option<Stored>>>,
     /// Held during a pass.
     pass: Arc<Mutex<()>>,
+    begun: Arc<Notify>,
 }
 
 impl Wakeups {
@@ -47,6 +48,7 @@ impl Wakeups {
             last_ms: Arc::default(),
             stored: Arc::default(),
             pass: Arc::default(),
+            begun: Arc::default(),
         }
     }
 
@@ -94,6 +96,7 @@ impl Wakeups {
     /// Makes a pass now.
     pub async fn pass(&self) -> Report {
         let _pass = self.pass.lock().await;
+        self.begun.notify_one();
         let (supervisor, projects) = &self.rooms;
         let settings = self.settings();
         let report = wakeup::pass(supervisor, projects, &settings).await;
@@ -104,6 +107,11 @@ impl Wakeups {
         let now_ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
         self.last_ms.store(now_ms, Ordering::Relaxed);
         report
+    }
+
+    /// Waits until a pass has begun that this was not told of. One waiter.
+    pub async fn begun(&self) {
+        self.begun.notified().await;
     }
 
     /// Makes one every interval, until `stop`.

@@ -65,4 +65,14 @@ pub(super) const FAULTS: &[Fault] = &[
             "faults::paths::descriptors::with_too_few_to_begin_with_it_says_so_and_ends",
         ],
     },
+    Fault {
+        id: 211,
+        fault: "the socket of a running daemon, its folder or one above is removed or moved (logout without linger)",
+        required: "bound anew by itself, or on HUP where the kernel tells nothing; steroidsctl and a second daemon say so",
+        tests: &[
+            "faults::paths::sockets::a_daemon_whose_runtime_folder_was_removed_is_reached_again",
+            "faults::paths::sockets::a_daemon_that_cannot_know_that_its_socket_is_gone_is_told_by_hup",
+            "faults::paths::sockets::what_stands_in_the_place_of_a_lost_socket_is_kept_until_it_goes",
+        ],
+    },
 ];

@@ -33,6 +33,26 @@ async fn who_speaks_is_served_and_nothing_of_it_is_lost() {
 }
 
 #[tokio::test]
+async fn who_came_to_the_old_socket_is_served_and_who_comes_to_the_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let (bell, rings) = Doorbell::new();
+    let mut incoming = Incoming::new(UnixListener::bind(&path).unwrap(), 2, rings);
+    let mut old = UnixStream::connect(&path).await.unwrap();
+    old.write_all(b"old").await.unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert!(bell.moves(UnixListener::bind(&path).unwrap()).await);
+    let mut new = UnixStream::connect(&path).await.unwrap();
+    new.write_all(b"new").await.unwrap();
+    for words in [b"old", b"new"] {
+        let mut served = incoming.next().await.unwrap().unwrap();
+        let mut said = [0; 3];
+        served.read_exact(&mut said).await.unwrap();
+        assert_eq!(&said, words);
+    }
+}
+
+#[tokio::test]
 async fn half_of_the_first_words_take_no_slot_and_the_rest_is_waited_for() {
     let (_dir, path, mut incoming) = incoming(1);
     let (half, rest) = PREFACE.split_at(10);

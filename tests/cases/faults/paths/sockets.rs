@@ -5,6 +5,7 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown, symlink}
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
+use rustix::process::Signal;
 use steroids_tests::faults::held;
 use steroids_tests::{Ctl, Daemon, Home, eventually};
 
@@ -126,4 +127,82 @@ async fn a_socket_replaced_under_a_running_daemon_is_not_removed_at_its_end() {
     assert_eq!(daemon.term().await, 0);
     assert_eq!(fs::read_to_string(home.socket()).unwrap(), "notes");
     held(64, "what took the socket's place is kept");
+}
+
+/// Once it is there again, for another's hand to find.
+async fn reached(ctl: &Ctl) {
+    eventually("the daemon to be reached", async || {
+        (ctl.run(["status"]).await.code == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_daemon_whose_runtime_folder_was_removed_is_reached_again() {
+    let home = Home::new();
+    let mut daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let run = home.path("run");
+    // As the end of the user's last session does, and the beginning of the next one.
+    fs::remove_dir_all(&run).unwrap();
+    fs::DirBuilder::new().mode(0o700).create(&run).unwrap();
+    reached(&ctl).await;
+    // And once more, in the folder that it made.
+    fs::remove_file(home.socket()).unwrap();
+    reached(&ctl).await;
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let modes = (mode(&home.socket()), mode(&run.join("steroids")));
+    assert_eq!(modes, (0o600, 0o700));
+    assert!(run.join("steroids/steroidsd.sock.lock").exists());
+    assert_eq!(daemon.term().await, 0);
+    assert!(!home.socket().exists());
+    held(
+        211,
+        "runtime folder and socket removed: bound anew, 0600 in 0700",
+    );
+}
+
+#[tokio::test]
+async fn a_daemon_that_cannot_know_that_its_socket_is_gone_is_told_by_hup() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let run = home.path("run");
+    // Of a folder above its own the kernel tells nothing.
+    fs::rename(&run, home.path("moved")).unwrap();
+    fs::DirBuilder::new().mode(0o700).create(&run).unwrap();
+    let pid = daemon.pid();
+    let refusal = ctl.run(["status"]).await.exits(69);
+    let refusal = refusal.says("a daemon runs all the same");
+    refusal.says(&format!("kill -HUP {pid}"));
+    let doctor = ctl.run(["doctor"]).await.exits(69);
+    assert!(doctor.stdout.contains("kill -HUP"), "{doctor:?}");
+    refused(&home, &[&format!("pid {pid} with socket"), "SIGHUP"]).await;
+
+    daemon.signal(Signal::HUP);
+    reached(&ctl).await;
+    let seen = "a folder above moved: steroidsctl and a second daemon say so; HUP binds anew";
+    held(211, seen);
+}
+
+#[tokio::test]
+async fn what_stands_in_the_place_of_a_lost_socket_is_kept_until_it_goes() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    fs::remove_file(home.socket()).unwrap();
+    fs::write(home.socket(), "notes").unwrap();
+    eventually("the daemon to say so", async || {
+        home.daemon_log()
+            .contains("is there and is no socket")
+            .then_some(())
+    })
+    .await;
+    assert_eq!(fs::read_to_string(home.socket()).unwrap(), "notes");
+    fs::remove_file(home.socket()).unwrap();
+    reached(&ctl).await;
+    held(
+        211,
+        "a file in its place is kept, and named in the daemon's log",
+    );
 }

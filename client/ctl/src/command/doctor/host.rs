@@ -7,8 +7,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use super::Check;
-use crate::failure::HOW_TO_START;
 use crate::format;
+use crate::holder::how_to_reach;
 
 /// Below this the daemon refuses new starts.
 const LEAST_SPACE: u64 = 200 * 1024 * 1024;
@@ -18,7 +18,7 @@ const LITTLE_SPACE: u64 = 1024 * 1024 * 1024;
 const FEW_FILES: u64 = 10_000;
 
 /// The socket, and the folder it lies in.
-pub(super) fn socket(socket: &Path) -> Vec<Check> {
+pub(super) fn socket(socket: &Path, state_dir: &Path) -> Vec<Check> {
     let shown = socket.display();
     let found = match fs::symlink_metadata(socket) {
         Ok(found) => found,
@@ -26,7 +26,7 @@ pub(super) fn socket(socket: &Path) -> Vec<Check> {
             return vec![Check::fail(
                 "socket",
                 format!("there is none at {shown}"),
-                HOW_TO_START,
+                how_to_reach(state_dir),
             )];
         }
         Err(error) => {
@@ -166,9 +166,13 @@ mod tests {
     fn what_lies_at_the_sockets_place_must_be_a_socket() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
-        assert_eq!(socket(&path)[0].status, Verdict::Fail);
+        assert_eq!(socket(&path, folder.path())[0].status, Verdict::Fail);
         fs::write(&path, "").unwrap();
-        assert!(socket(&path)[0].message.contains("no socket"));
+        assert!(
+            socket(&path, folder.path())[0]
+                .message
+                .contains("no socket")
+        );
     }
 
     #[test]

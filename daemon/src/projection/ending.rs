@@ -15,9 +15,10 @@ pub(super) fn failure(end: &End) -> (String, Outcome) {
         End::NeverStarted { error } => (error.clone(), Outcome::NeverStarted),
         End::Cancelled { error } => (error.clone(), Outcome::Cancelled),
         End::Lost { error } => (error.clone(), Outcome::Lost),
-        // Only asked where no process ran; a record that says otherwise is taken at its word.
+        // Only asked where nothing can be projected: mostly no process ran.
         End::Ran { .. } => (
-            "ended without a known reason".to_owned(),
+            "it has ended, and what it came to cannot be told: its specification is damaged"
+                .to_owned(),
             Outcome::Interrupted,
         ),
     }

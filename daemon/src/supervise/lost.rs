@@ -32,6 +32,57 @@ pub(super) async fn declare(launcher: &dyn Launcher, spec: &Spec, dir: &InvDir, 
     }
 }
 
+/// The record of an invocation whose specification cannot be read and whose shim is gone: the one that is
+/// there, or one that is written now. A failure is logged and tried again by the next look.
+pub(super) async fn declare_unreadable(
+    launcher: &dyn Launcher,
+    uuid: &str,
+    dir: &InvDir,
+) -> Option<ExitRecord> {
+    end_unit(launcher, uuid, dir).await;
+    let (uuid, dir) = (uuid.to_owned(), dir.clone());
+    let done = tokio::task::spawn_blocking(move || close_unreadable(&uuid, &dir)).await;
+    match done {
+        Ok(Ok(record)) => Some(record),
+        Ok(Err(error)) => {
+            warn!(%error, "could not declare an invocation lost");
+            None
+        }
+        Err(error) => {
+            warn!(%error, "could not declare an invocation lost");
+            None
+        }
+    }
+}
+
+fn close_unreadable(
+    uuid: &str,
+    dir: &InvDir,
+) -> Result<ExitRecord, Box<dyn std::error::Error + Send + Sync>> {
+    let _lock = lock::acquire(&dir.lock())?;
+    match ExitRecord::load(dir) {
+        Ok(Some(record)) => return Ok(record),
+        Ok(None) | Err(FileError::Malformed { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    match State::load(dir) {
+        Ok(Some(state)) => tree::kill_remains(uuid, &state),
+        Ok(None) | Err(FileError::Malformed { .. }) => tree::kill_marked(uuid),
+        Err(error) => return Err(error.into()),
+    };
+    let record = ExitRecord {
+        proto: PROTOCOL,
+        end: End::Lost {
+            error: "shim lost, and its specification is damaged".to_owned(),
+        },
+        ended_ms: now_ms(),
+        spool_length: whole_length(dir)?,
+        rusage: None,
+    };
+    record.store(dir)?;
+    Ok(record)
+}
+
 /// Has the service manager end what is left in its unit, also where no group of this daemon's own may be
 /// written to. Of another boot there is none.
 async fn end_unit(launcher: &dyn Launcher, uuid: &str, dir: &InvDir) {

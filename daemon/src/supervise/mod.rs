@@ -56,6 +56,7 @@ pub(crate) mod tests;
 mod troubles;
 mod turns;
 mod unknown;
+mod unreadable;
 mod vitals;
 mod waiting;
 mod wakes;

@@ -11,6 +11,7 @@
 //! a draft with a row          is named again first
 //! row of ours, no folder      never started
 //! folder, no row              the row is put back from the spec first
+//! damaged spec, lock free     the row ends, by the record or as lost
 //! ```
 
 use std::path::Path;
@@ -29,10 +30,10 @@ use super::finish::{mark_projected, was_final};
 use super::job::{JobHandle, Progress};
 use super::stop::is_open;
 use super::supervisor::{Entry, Inner, Place, chain};
+use super::unreadable::end_by_record;
 use super::work::Work;
 use super::{Supervisor, lost, waiting};
 use crate::domain::{Invocation, InvocationId};
-use crate::projection;
 use crate::projects::Project;
 use crate::store::{NewEvent, NewInvocation, StoreError};
 
@@ -170,6 +171,11 @@ impl Inner {
                 return self.leave_alone(dir, uuid, proto).await;
             }
             Err(error) => {
+                if matches!(error, FileError::Malformed { .. })
+                    && self.end_unreadable(&dir, &uuid, found).await
+                {
+                    return None;
+                }
                 let before = self.strays.take(&uuid);
                 self.keep_unknown(before, dir, chain(&error)).await;
                 return None;
@@ -384,14 +390,6 @@ pub(super) async fn end_without_folder(inner: &Inner, project: &Arc<Project>, id
     let Some(id) = InvocationId::new(id) else {
         return;
     };
-    let row = match project.store.invocation(id).await {
-        Ok(Some(row)) if is_open(&row) => row,
-        Ok(_) => return,
-        Err(error) => {
-            warn!(invocation.id = %id, %error, "row cannot be read");
-            return;
-        }
-    };
     let exit = ExitRecord {
         proto: PROTOCOL,
         end,
@@ -399,23 +397,7 @@ pub(super) async fn end_without_folder(inner: &Inner, project: &Arc<Project>, id
         spool_length: 0,
         rusage: None,
     };
-    let created = started(&row);
-    let ending = projection::ending_of(&exit, None, created);
-    let logs = project.logs().clone();
-    let path = logs.path(id);
-    let written =
-        tokio::task::spawn_blocking(move || projection::write_stub(&logs, &row, &exit)).await;
-    if let Ok(Err(error)) = written {
-        warn!(invocation.id = %id, error = %chain(&error), "its log could not be written");
-    }
-    steroids_failpoint::reach("stub.logged");
-    inner.hints.poke(&path);
-    match project.store.finish(id, ending).await {
-        Ok(finished) => inner.count(project, &finished),
-        Err(error) => warn!(invocation.id = %id, %error, "its row could not be ended"),
-    }
-    project.touch();
-    inner.line.look_again();
+    end_by_record(inner, project, id, exit).await;
 }
 
 /// The number goes up before a rebuilt log is published and after, so an odd one stands only between.
@@ -428,12 +410,6 @@ pub(super) fn is_half_published(row: &Invocation) -> bool {
 pub(super) fn uuid_of(dir: &InvDir) -> String {
     let name = dir.path().file_name().unwrap_or_default();
     name.to_string_lossy().into_owned()
-}
-
-fn started(row: &Invocation) -> u64 {
-    row.started_ms
-        .and_then(|started| u64::try_from(started).ok())
-        .unwrap_or(0)
 }
 
 /// Looks at lock and record, in this order, and once more at the record: a shim writes it and then

@@ -124,6 +124,34 @@ async fn a_damaged_exit_record_does_not_keep_a_row_running() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_specification_does_not_keep_a_row_running() {
+    for is_recorded in [true, false] {
+        let mut bench = Bench::new(8, 8).await;
+        let dir = bench.dir(&bench.start("r1").await);
+        bench.restart().await;
+        fs::write(dir.spec(), "{\"proto\":1,\"uuid\":").unwrap();
+        bench.supervisor.reconcile(Scope::Startup).await;
+        assert!(!bench.row(1).await.phase.is_ended(), "its shim lives");
+        match is_recorded {
+            true => bench.stage.end(&dir),
+            false => bench.stage.vanish(&dir),
+        }
+        let found = bench.supervisor.reconcile(Scope::Wakeup).await;
+        let counts = (usize::from(is_recorded), usize::from(!is_recorded));
+        assert_eq!((found.finished, found.lost), counts);
+        let ended = bench.row(1).await;
+        let wanted = if is_recorded { "interrupted" } else { "lost" };
+        assert_eq!(outcome(&ended), wanted);
+        let error = ended.error.unwrap();
+        assert!(error.contains("specification is damaged"), "{error}");
+        assert!(bench.log(1).contains("specification is damaged"));
+        assert_eq!(bench.supervisor.degraded(), Vec::<String>::new());
+        let found = bench.supervisor.reconcile(Scope::Startup).await;
+        assert_eq!(found, Reconciled::default());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_declared_lost_whose_lock_is_held() {
     let bench = Bench::new(8, 8).await;
     let dir = bench.dir(&bench.start("r1").await);

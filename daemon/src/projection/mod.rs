@@ -81,6 +81,8 @@ pub struct Projection {
     dir: InvDir,
     logs: ActivityLogs,
     log_path: PathBuf,
+    /// The log that is open is another folder's.
+    is_moved: bool,
     /// `None` until the shim has made the spool.
     spool: Option<spool::Reader>,
     decoder: Decoder,
@@ -130,6 +132,7 @@ impl Projection {
         Projection {
             rebuilt_for: None,
             log_path: logs.path(id),
+            is_moved: false,
             decoder: decoder(&spec),
             lines: Lines::new(&spec, &redactor),
             spec,
@@ -148,6 +151,13 @@ impl Projection {
     /// Where the log stands, for hints.
     pub fn log_path(&self) -> &Path {
         &self.log_path
+    }
+
+    /// Has the log written anew among those of another folder.
+    pub fn move_to(&mut self, logs: ActivityLogs) {
+        self.log_path = logs.path(self.id);
+        self.logs = logs;
+        self.is_moved = true;
     }
 
     /// How many bytes of the spool have been decoded.
@@ -183,6 +193,9 @@ impl Projection {
     /// # Errors
     /// When the spool cannot be read or the log cannot be written.
     pub fn advance(&mut self) -> Result<Step, ProjectionError> {
+        if std::mem::take(&mut self.is_moved) {
+            self.restart(Output::Broken);
+        }
         if self.output.is_closed() {
             let output = Output::open_or_rebuild(&self.logs, self.id)?;
             if output.is_rebuilding() {

@@ -130,6 +130,18 @@ impl ProjectError {
         }
     }
 
+    /// Whether the path leads to no project any more, or not yet.
+    pub fn is_gone(&self) -> bool {
+        matches!(
+            self,
+            Self::NotAProject { .. }
+                | Self::NotRegistered { .. }
+                | Self::Missing { .. }
+                | Self::NotAFolder { .. }
+                | Self::Symlink { .. }
+        )
+    }
+
     /// What a person can do about it, where the message does not say so itself.
     pub fn todo(&self) -> Option<&'static str> {
         match self {

@@ -1,6 +1,7 @@
 //! One project, open: its folder, its database, its logs.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -22,6 +23,7 @@ pub struct Project {
     steroids: Folder,
     /// None where nothing may be written: a newer daemon's project. Also once it is given up.
     ownership: Mutex<Option<Ownership>>,
+    is_given_up: AtomicBool,
 }
 
 impl Project {
@@ -46,12 +48,24 @@ impl Project {
         self.store.touch();
     }
 
+    /// Device and number of its folder, by which one made anew under the same path is told from it.
+    pub fn folder(&self) -> (u64, u64) {
+        self.folder.id()
+    }
+
+    /// True once its path leads elsewhere, or its database was replaced: another is opened in its place,
+    /// if there is one.
+    pub fn is_given_up(&self) -> bool {
+        self.is_given_up.load(Ordering::Acquire)
+    }
+
     /// Closes its database and lets go of its lock, for whoever opens the folder anew; those who
     /// still hold this are told that it is closed. Blocks.
     ///
     /// SQLite keeps one view of a -shm for all connections of a process to one database: a new
     /// connection beside an old one would read a new -wal by the old one's index.
     pub(super) fn give_up(&self) {
+        self.is_given_up.store(true, Ordering::Release);
         self.store.shut();
         let mut ownership = self
             .ownership
@@ -138,6 +152,7 @@ impl Site {
             folder: self.folder,
             steroids: self.steroids,
             ownership: Mutex::new(ownership),
+            is_given_up: AtomicBool::new(false),
         };
         if project.is_in_place() {
             return Ok(project);

@@ -103,9 +103,11 @@ impl v1::invocations_server::Invocations for Service {
         let request = request.into_inner();
         let id = convert::id(request.id)?;
         let grace = convert::grace(request.grace)?;
-        let project = self.project_at(&request.project).await?;
-        let stopped = self.supervisor.stop(&project.root, id, grace).await;
+        // What runs is stopped whether or not its project is there.
+        let root = convert::project(&request.project, "project")?;
+        let stopped = self.supervisor.stop(&root, id, grace).await;
         let (invocation, already_ended) = stopped.map_err(status::stop)?;
+        let project = self.project(&root).await?;
         let invocation = Some(self.shown(&project, invocation));
         Ok(Response::new(v1::StopResponse {
             invocation,

@@ -20,7 +20,7 @@ use crate::follow::FollowError;
 use crate::launch::is_exhausted;
 use crate::projects::ProjectError;
 use crate::store::StoreError;
-use crate::supervise::{InputError, NoSuchProvider, StartError, StopError};
+use crate::supervise::{InputError, NoSuchProvider, PUT_BACK, StartError, StopError};
 
 pub(super) use reproject::reproject;
 
@@ -274,6 +274,7 @@ pub(super) fn stop(error: StopError) -> Status {
         StopError::NotFound { .. } => said(Code::NotFound, "NO_INVOCATION"),
         StopError::NotManaged { .. } => said(Code::FailedPrecondition, "NOT_MANAGED"),
         StopError::Foreign { .. } => said(Code::FailedPrecondition, "FOREIGN_SHIM"),
+        StopError::Homeless { .. } => said(Code::FailedPrecondition, "PROJECT_GONE").todo(PUT_BACK),
         StopError::Slow { .. } => said(Code::DeadlineExceeded, "STILL_ENDING"),
         StopError::Project(error) => return project(error),
         StopError::Store(error) => return store(error),

@@ -31,8 +31,12 @@ pub(super) struct Next {
 }
 
 /// Writes the next attempt down, if there is to be one; tried until it works, as all that is done at
-/// an end. The outer `None`: the daemon stops.
-pub(super) async fn prepare(job: &Job, ending: &Ending, exit: &ExitRecord) -> Option<Option<Next>> {
+/// an end. The outer `None`: the daemon stops, or it goes astray.
+pub(super) async fn prepare(
+    job: &mut Job,
+    ending: &Ending,
+    exit: &ExitRecord,
+) -> Option<Option<Next>> {
     let Some(not_before_ms) = when(job, ending, was_stopped(job, exit)) else {
         return Some(None);
     };
@@ -123,7 +127,7 @@ fn when(job: &Job, ending: &Ending, was_stopped: bool) -> Option<i64> {
 
 /// What was asked for, as the row of the first attempt has it; where that cannot be had, what the
 /// provider was given.
-async fn first_prompt(job: &Job) -> Option<String> {
+async fn first_prompt(job: &mut Job) -> Option<String> {
     let id = job.id;
     let found = job
         .on_row(move |store| async move { store.detail(id).await })

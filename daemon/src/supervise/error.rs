@@ -299,6 +299,14 @@ pub enum StopError {
         /// What its folder says.
         proto: u32,
     },
+    /// It has ended, and there is no project to keep its end in.
+    #[error("invocation {id} has ended, but {} is no project now: its log and row cannot be kept there", project.display())]
+    Homeless {
+        /// Its id.
+        id: InvocationId,
+        /// Where the project was.
+        project: PathBuf,
+    },
     /// It did not end in time.
     #[error("invocation {id} has not ended yet; it goes on ending by itself")]
     Slow {

@@ -14,7 +14,7 @@ use crate::domain::Invocation;
 use crate::projection::{Projection, Step};
 use crate::store::{Ending, Store};
 
-/// Writes the terminal line and the row; `None` once the daemon stops.
+/// Writes the terminal line and the row; `None` once the daemon stops, or if it goes astray.
 pub(super) async fn finish(
     job: &mut Job,
     projection: Box<Projection>,
@@ -44,7 +44,7 @@ pub(super) async fn finish(
 }
 
 async fn finish_log(
-    job: &Job,
+    job: &mut Job,
     mut projection: Box<Projection>,
     exit: ExitRecord,
 ) -> Option<Ending> {
@@ -69,15 +69,12 @@ async fn finish_log(
                 job.inner.hints.poke(projection.log_path());
                 return Some(ending);
             }
-            Err(error) => {
-                job.trouble(&error);
-                job.pause().await?;
-            }
+            Err(error) => job.bear(&error, Some(&mut projection)).await?,
         }
     }
 }
 
-async fn finish_row(job: &Job, ending: Ending) -> Option<Invocation> {
+async fn finish_row(job: &mut Job, ending: Ending) -> Option<Invocation> {
     let (id, ending) = (job.id, priced(job, ending));
     let change = |store: Store| {
         let ending = ending.clone();
@@ -90,7 +87,7 @@ async fn finish_row(job: &Job, ending: Ending) -> Option<Invocation> {
 }
 
 /// The row of one that was final once: as it was, and nobody hears of its end again.
-async fn restore_row(job: &Job, ending: Ending) -> Option<Invocation> {
+async fn restore_row(job: &mut Job, ending: Ending) -> Option<Invocation> {
     let (id, ending) = (job.id, priced(job, ending));
     let change = |store: Store| {
         let ending = ending.clone();
@@ -108,7 +105,7 @@ fn priced(job: &Job, ending: Ending) -> Ending {
 }
 
 /// The row, and that of the next attempt with it.
-async fn finish_and_retry(job: &Job, ending: Ending, next: Next) -> Option<Invocation> {
+async fn finish_and_retry(job: &mut Job, ending: Ending, next: Next) -> Option<Invocation> {
     let (id, row) = (job.id, next.row());
     let floor = floor(&job.inner, &job.project).await;
     let change = |store: Store| {

@@ -10,7 +10,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use steroids_provider::redact::Redactor;
 use steroids_shim::exit::ExitRecord;
@@ -26,6 +26,7 @@ use super::stalls::Telling;
 use super::supervisor::{Entry, Inner};
 use super::vitals::{Vitals, Whose};
 use super::wakes::{Event, Wakes};
+use super::whereabouts::Whereabouts;
 use super::{finish, lost};
 use crate::domain::{Invocation, InvocationId, Known, Live};
 use crate::projection::{Projection, Step};
@@ -33,7 +34,7 @@ use crate::projects::Project;
 use crate::store::{NewEvent, NewInvocation, Store, StoreError};
 
 /// Between attempts to write a log or row that could not be written (disk full, database locked).
-const RETRY: Duration = Duration::from_secs(1);
+pub(super) const RETRY: Duration = Duration::from_secs(1);
 
 /// Somebody stopping, and somebody stopping harder; more wait their turn.
 pub(super) const REQUESTS: usize = 8;
@@ -81,9 +82,17 @@ pub(super) struct Job {
     pub(super) id: InvocationId,
     pub(super) spec: Arc<Spec>,
     pub(super) dir: InvDir,
+    /// Where its row is, as far as is known: the one that its path leads to.
     pub(super) project: Arc<Project>,
+    /// The folder in which its log is.
+    pub(super) log_folder: (u64, u64),
+    /// When it was asked last what its path leads to.
+    pub(super) sought: Option<Instant>,
+    /// Its path leads to no project now.
+    pub(super) lacks_project: bool,
     pub(super) inner: Arc<Inner>,
     pub(super) entry: Entry,
+    pub(super) link: ShimLink,
     /// Its row counts a rebuilt log that a daemon before us may have published, or not.
     pub(super) half_published: bool,
     /// Somebody asked for its end, of this daemon.
@@ -92,6 +101,10 @@ pub(super) struct Job {
     pub(super) ends_with_host: bool,
     /// Of its end this daemon knows by the record alone.
     pub(super) had_ended: bool,
+    /// There is a record of its end, and all of its spool is in its log.
+    pub(super) is_ending: bool,
+    /// What keeps it from its end, which is left to whoever takes it up next.
+    pub(super) stray: Option<String>,
     /// Takes its secrets out of its log and row,
     pub(super) redactor: Redactor,
     /// and they stand in no log of ours while there is a job.
@@ -101,7 +114,7 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Runs until the row is final, or the daemon lets go of it.
+    /// Runs until the row is final, or the daemon lets go of it. Its place is given back then.
     pub(super) async fn run(mut self) {
         match self.supervise().await {
             Some(ended) => {
@@ -120,45 +133,47 @@ impl Job {
                 drop(self);
                 inner.budgets_after(&project, id, &spec, usage).await;
             }
-            None => debug!(invocation.id = %self.id, "job let go"),
+            None => match self.stray.take() {
+                Some(why) => self.go_astray(why),
+                None => debug!(invocation.id = %self.id, "job let go"),
+            },
         }
     }
 
     async fn supervise(&mut self) -> Option<Invocation> {
         let mut wakes = self.wakes().await?;
-        let mut link = ShimLink::new(self.spec.socket.clone(), self.dir.clone());
         if self.half_published {
             self.next_generation().await?;
         }
-        let mut projection = self.open_projection(&mut link).await?;
+        let mut projection = self.open_projection().await?;
         let mut asks_life = false;
         loop {
-            let (back, exit) = self.project(projection, &mut link, asks_life).await?;
+            let (back, exit) = self.project(projection, asks_life).await?;
             projection = back;
             if let Some(exit) = exit {
                 self.publish_ending();
                 return finish::finish(self, projection, exit).await;
             }
-            self.obey(&mut link).await;
-            link.ask_in_turn().await;
+            self.obey().await;
+            self.link.ask_in_turn().await;
             let event = loop {
-                link.heed(!wakes.is_watched()).await;
-                match wakes.next(&mut self.entry.requests, &mut link).await {
+                self.link.heed(!wakes.is_watched()).await;
+                match wakes.next(&mut self.entry.requests, &mut self.link).await {
                     // How it is, and nothing of the spool: of that the kernel tells.
-                    Event::Shim(Some(Message::Stat(_))) if wakes.is_watched() => self.listen(&link),
+                    Event::Shim(Some(Message::Stat(_))) if wakes.is_watched() => self.listen(),
                     event => break event,
                 }
             };
             asks_life = matches!(event, Event::Poll);
             match event {
                 Event::Hint => {}
-                Event::Poll => link.ask().await,
-                Event::Shim(Some(_)) => self.listen(&link),
+                Event::Poll => self.link.ask().await,
+                Event::Shim(Some(_)) => self.listen(),
                 Event::Request(request) => {
                     debug!("stop asked");
-                    self.stop(request, &mut link).await;
+                    self.stop(request).await;
                 }
-                Event::Shim(None) => self.check_life(&link).await,
+                Event::Shim(None) => self.check_life().await,
                 Event::Detach => return None,
             }
         }
@@ -166,14 +181,14 @@ impl Job {
 
     /// Passes on what is asked for, between two parts of work that may go on for long: catching up
     /// with a provider that prints faster than lines are made of it, or with a disk that refuses.
-    async fn obey(&mut self, link: &mut ShimLink) {
+    pub(super) async fn obey(&mut self) {
         while let Ok(request) = self.entry.requests.try_recv() {
-            self.stop(request, link).await;
+            self.stop(request).await;
         }
-        link.catch_up().await;
+        self.link.catch_up().await;
     }
 
-    async fn stop(&mut self, request: Request, link: &mut ShimLink) {
+    async fn stop(&mut self, request: Request) {
         let Request::Stop {
             grace,
             why,
@@ -182,7 +197,7 @@ impl Job {
         // Who ends with the host was not meant.
         self.is_stopped |= !shutdown;
         self.ends_with_host |= shutdown;
-        link.stop(grace, why.as_deref(), shutdown).await;
+        self.link.stop(grace, why.as_deref(), shutdown).await;
     }
 
     /// On a thread that may block, as it asks the project's disk.
@@ -192,21 +207,22 @@ impl Job {
         let watch = move || [hints.folder(dir.path()), hints.name(&log)];
         let hints = tokio::task::spawn_blocking(watch).await.ok()?;
         let (stop, audience) = (self.inner.stop.clone(), &self.inner.audience);
-        Some(Wakes::new(stop, hints, audience))
+        let projects = self.inner.projects.changed();
+        Some(Wakes::new(stop, hints, projects, audience))
     }
 
     /// Is the shim still there? If not, and it left no record, the invocation is lost.
-    async fn check_life(&self, link: &ShimLink) {
+    async fn check_life(&self) {
         let path = self.dir.lock();
         let held = tokio::task::spawn_blocking(move || lock::is_held(&path)).await;
         let held = held.unwrap_or_else(|panicked| Err(std::io::Error::other(panicked)));
-        self.is_alive(held, link).await;
+        self.is_alive(held).await;
     }
 
     /// By its lock. False if there is a record now that it was lost.
-    async fn is_alive(&self, held: std::io::Result<bool>, link: &ShimLink) -> bool {
+    pub(super) async fn is_alive(&self, held: std::io::Result<bool>) -> bool {
         match held {
-            Ok(true) => self.listen(link),
+            Ok(true) => self.listen(),
             Ok(false) => {
                 lost::declare(
                     &*self.inner.settings().launcher,
@@ -223,7 +239,8 @@ impl Job {
     }
 
     /// From now on whoever asks for the row waits for its end.
-    fn publish_ending(&self) {
+    fn publish_ending(&mut self) {
+        self.is_ending = true;
         self.entry.progress.send_if_modified(|progress| {
             if let Progress::Running(vitals) = progress {
                 *progress = Progress::Ending(std::mem::take(vitals));
@@ -257,8 +274,9 @@ impl Job {
     }
 
     /// Opens the projection, however long the log's disk refuses; `None` once the daemon stops.
-    async fn open_projection(&mut self, link: &mut ShimLink) -> Option<Box<Projection>> {
+    async fn open_projection(&mut self) -> Option<Box<Projection>> {
         loop {
+            self.log_folder = self.project.folder();
             let (spec, redactor) = (Arc::clone(&self.spec), self.redactor.clone());
             let (dir, logs) = (self.dir.clone(), self.project.logs().clone());
             let opened = tokio::task::spawn_blocking(move || {
@@ -267,12 +285,11 @@ impl Job {
             .await;
             match opened {
                 Ok(Ok(projection)) => return Some(projection),
-                Ok(Err(error)) => self.trouble(&error),
+                Ok(Err(error)) => self.bear(&error, None).await?,
                 // Only a panic or the runtime's end: neither gets better by trying again.
                 Err(_) => return None,
             }
-            self.obey(link).await;
-            self.pause().await?;
+            self.obey().await;
         }
     }
 
@@ -282,10 +299,12 @@ impl Job {
     async fn project(
         &mut self,
         mut projection: Box<Projection>,
-        link: &mut ShimLink,
         mut asks_life: bool,
     ) -> Option<(Box<Projection>, Option<ExitRecord>)> {
         loop {
+            if self.is_to_look_around() {
+                self.look_around(Some(&mut projection)).await;
+            }
             let dir = self.dir.clone();
             let (back, held, exit, step) = tokio::task::spawn_blocking(move || {
                 // Before the record, which a shim writes before it lets go.
@@ -313,14 +332,16 @@ impl Job {
                     self.telling
                         .tell(projection.stalls(), id, project, &self.inner.tracker);
                     if let (Some(held), Ok(None)) = (held, &exit)
-                        && !self.is_alive(held, link).await
+                        && !self.is_alive(held).await
                     {
                         asks_life = false;
                         continue;
                     }
                     return match exit {
                         Ok(exit) => {
-                            self.inner.well(&self.spec.uuid);
+                            if !self.lacks_project {
+                                self.inner.well(&self.spec.uuid);
+                            }
                             Some((projection, exit))
                         }
                         Err(error) => {
@@ -337,12 +358,9 @@ impl Job {
                     }
                 }
                 Ok(Step::Rebuilt) => projection = self.publish_rebuilt(projection).await?,
-                Err(error) => {
-                    self.trouble(&error);
-                    self.pause().await?;
-                }
+                Err(error) => self.bear(&error, Some(&mut projection)).await?,
             }
-            self.obey(link).await;
+            self.obey().await;
             if self.inner.stop.is_cancelled() {
                 return None;
             }
@@ -353,7 +371,7 @@ impl Job {
     /// before and after: what a follower reads between the two, of either file, has a number that
     /// nothing has later.
     pub(super) async fn publish_rebuilt(
-        &self,
+        &mut self,
         mut projection: Box<Projection>,
     ) -> Option<Box<Projection>> {
         steroids_failpoint::reach("rebuild.written");
@@ -392,7 +410,7 @@ impl Job {
         self.inner.unknown.add(&self.spec.provider, met);
     }
 
-    async fn next_generation(&self) -> Option<u32> {
+    async fn next_generation(&mut self) -> Option<u32> {
         let id = self.id;
         self.on_row(move |store| async move { store.bump_generation(id).await })
             .await
@@ -400,17 +418,29 @@ impl Job {
 
     /// Does something to the row, as often as it takes: one that was deleted is put back first, and
     /// another file with the database's name is the project's database from then on. `None` once
-    /// the daemon stops, or if the id is another invocation's now.
-    pub(super) async fn on_row<T, Done>(&self, change: impl Fn(Store) -> Done) -> Option<T>
+    /// the daemon stops, if the id is another invocation's now, or if it goes astray.
+    pub(super) async fn on_row<T, Done>(&mut self, change: impl Fn(Store) -> Done) -> Option<T>
     where
         Done: Future<Output = Result<T, StoreError>>,
     {
-        let mut project = self.project_now().await;
         loop {
-            let mut done = change(project.store.clone()).await.map(Some);
+            match self.find_project().await {
+                Whereabouts::Gone(why) => {
+                    self.miss_project(why).await?;
+                    continue;
+                }
+                // Its row is final where its log is complete, and nowhere else.
+                Whereabouts::Elsewhere if self.is_ending => {
+                    self.stray = Some("its project was made anew as it ended".to_owned());
+                    return None;
+                }
+                Whereabouts::Here | Whereabouts::Elsewhere | Whereabouts::Unknown => {}
+            }
+            let store = &self.project.store;
+            let mut done = change(store.clone()).await.map(Some);
             if let Err(StoreError::RowDeleted { .. } | StoreError::NoSuchInvocation { .. }) = done {
                 let row = NewInvocation::from(self.spec.as_ref());
-                let restored = project.store.restore(self.id, row, None).await;
+                let restored = store.restore(self.id, row, None).await;
                 done = restored.map(|_| None);
             }
             match done {
@@ -423,14 +453,7 @@ impl Job {
                 Err(error) => self.trouble(&error),
             }
             self.pause().await?;
-            project = self.project_now().await;
         }
-    }
-
-    /// The project as it is now; while that cannot be had, as it was.
-    async fn project_now(&self) -> Arc<Project> {
-        let now = self.inner.project_now(&self.project.root).await;
-        now.unwrap_or_else(|_| Arc::clone(&self.project))
     }
 
     /// Something could not be written: said once, shown in `status`, tried again.
@@ -447,12 +470,9 @@ impl Job {
             task: Some(self.spec.task.clone()),
             message,
         };
-        let project = Arc::clone(&self.project);
+        let (inner, spec) = (Arc::clone(&self.inner), Arc::clone(&self.spec));
         self.inner.tracker.spawn(async move {
-            if let Err(error) = project.store.record(event).await {
-                warn!(%error, "lifecycle event not recorded");
-            }
-            project.touch();
+            inner.record(&spec.project, event).await;
         });
     }
 

@@ -175,7 +175,7 @@ async fn pass(inner: &Arc<Inner>, hints: &mut Watched) -> bool {
         let looked = inner.projects.look_at(&root).await;
         let project = match looked {
             Ok(project) => project,
-            Err(_) => match inner.project_now(&root).await {
+            Err(_) => match inner.project_of(&root).await {
                 Ok(project) => project,
                 Err(_) => {
                     is_done = false;

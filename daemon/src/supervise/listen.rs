@@ -2,12 +2,12 @@
 //! it is one.
 
 use super::job::Job;
-use super::link::ShimLink;
 use super::vitals::{Held, Place};
 
 impl Job {
     /// Passes on what the shim says of itself, or that it says nothing.
-    pub(super) fn listen(&self, link: &ShimLink) {
+    pub(super) fn listen(&self) {
+        let link = &self.link;
         self.publish_word(link.alarm(), link.held(), link.place());
         let project = self.project.root.as_path();
         let uuid = &self.spec.uuid;

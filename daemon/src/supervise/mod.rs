@@ -60,6 +60,7 @@ mod unreadable;
 mod vitals;
 mod waiting;
 mod wakes;
+mod whereabouts;
 mod withdraw;
 mod work;
 mod zone;
@@ -81,5 +82,6 @@ pub use settings::{
 };
 pub use spend::Account;
 pub use supervisor::Supervisor;
+pub use troubles::PUT_BACK;
 pub use unknown::UnknownEvents;
 pub use vitals::{Beat, Held, Place, Vitals};

@@ -223,8 +223,7 @@ impl Inner {
         self.floors.raise(&spec.project, spec.invocation);
         let id = InvocationId::new(spec.invocation)
             .ok_or_else(|| "its spec names no invocation".to_owned())?;
-        let project = self.projects.get(&spec.project).await;
-        let project = project.map_err(|error| chain(&error))?;
+        let project = self.home(&spec.project).await?;
         let row = self.row_of(&project, &spec, id).await;
         let row = row.map_err(|error| chain(&error))?;
         if !is_open(&row) {

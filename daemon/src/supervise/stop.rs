@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::job::{JobHandle, Progress, Request};
+use super::vitals::Whose;
 use super::{StopError, Supervisor, waiting};
 use crate::domain::{Invocation, InvocationId, Phase};
 use crate::projects::Project;
@@ -33,8 +34,23 @@ impl Supervisor {
     /// Ends an invocation and waits until its row is final. True: it had ended before.
     ///
     /// # Errors
-    /// When it does not exist, is not ours, or has not ended in time (it goes on ending).
+    /// When it does not exist, is not ours, has not ended in time (it goes on ending), or has ended and
+    /// has no project any more.
     pub async fn stop(
+        &self,
+        project: &Path,
+        id: InvocationId,
+        grace: Option<Duration>,
+    ) -> Result<(Invocation, bool), StopError> {
+        match self.stop_by_row(project, id, grace).await {
+            Err(
+                error @ (StopError::Project(_) | StopError::NotFound { .. } | StopError::Store(_)),
+            ) => self.stop_without_row(project, id, grace, error).await,
+            stopped => stopped,
+        }
+    }
+
+    async fn stop_by_row(
         &self,
         project: &Path,
         id: InvocationId,
@@ -65,10 +81,44 @@ impl Supervisor {
         if let Some(proto) = self.inner.foreign.protocol(&managed.uuid) {
             return Err(StopError::Foreign { id, proto });
         }
+        if self.inner.strays.has(&managed.uuid) {
+            let project = project.root.clone();
+            return Err(StopError::Homeless { id, project });
+        }
         // It ended between the two look-ups, could not be started, or waits for a reconcile.
         match project.store.invocation(id).await? {
             Some(ended) if ended.phase.is_ended() => Ok((ended, true)),
             _ => Err(StopError::Slow { id }),
+        }
+    }
+
+    /// Ends one that runs and whose row is not to be had, for want of its project or its database;
+    /// `error` says why, where nothing of that id runs.
+    async fn stop_without_row(
+        &self,
+        project: &Path,
+        id: InvocationId,
+        grace: Option<Duration>,
+        error: StopError,
+    ) -> Result<(Invocation, bool), StopError> {
+        let mut running = self.inner.in_care().into_iter();
+        let is_meant = |whose: &Whose| whose.id == id && *whose.project == *project;
+        let Some((uuid, _)) = running.find(|(_, whose)| is_meant(whose)) else {
+            return Err(error);
+        };
+        let Some(handle) = self.inner.job(&uuid) else {
+            return Err(error);
+        };
+        let dir = InvDir::new(self.state_dir(), &uuid);
+        let ended = stop_one(handle, grace, Some(dir)).await;
+        let is_stray = self.inner.strays.has(&uuid);
+        match ended {
+            Some(ended) => Ok((ended, false)),
+            None if is_stray => Err(StopError::Homeless {
+                id,
+                project: project.to_owned(),
+            }),
+            None => Err(StopError::Slow { id }),
         }
     }
 

@@ -38,6 +38,7 @@ pub(super) struct Strays {
     // Held for a look-up or a change, never across an await.
     by_uuid: Mutex<HashMap<String, Stray>>,
     came: Notify,
+    again: Notify,
 }
 
 impl Strays {
@@ -57,6 +58,16 @@ impl Strays {
         }
         self.all().insert(uuid, stray);
         self.came.notify_one();
+    }
+
+    /// Has all of them looked at again, as one can be taken up.
+    pub(super) fn look_again(&self) {
+        self.again.notify_one();
+    }
+
+    /// Whether it is one of them.
+    pub(super) fn has(&self, uuid: &str) -> bool {
+        self.all().contains_key(uuid)
     }
 
     fn dirs(&self) -> Vec<InvDir> {
@@ -109,6 +120,7 @@ async fn look_after(inner: &Arc<Inner>) {
                 inner.take_all_up(Scope::Wakeup).await;
             }
             () = inner.strays.came.notified(), if !has_strays => {}
+            () = inner.strays.again.notified() => inner.take_strays_up().await,
             () = tokio::time::sleep(EVERY), if has_strays => inner.take_strays_up().await,
         }
     }

@@ -10,7 +10,7 @@ use steroids_shim::spec::Spec;
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument, info_span, warn};
+use tracing::{Instrument, info_span};
 
 use super::admit::Outlived;
 use super::audience::Audience;
@@ -23,11 +23,12 @@ use super::holds;
 use super::job::{Job, JobHandle, Progress, REQUESTS, Request};
 use super::ledger::Ledger;
 use super::line::Line;
+use super::link::ShimLink;
 use super::reproject::AtUpkeep;
 use super::settings::Settings;
 use super::stalls::Telling;
 use super::strays::Strays;
-use super::troubles::{Troubles, Why, low_disk};
+use super::troubles::{Troubles, low_disk, mute_key};
 use super::turns::Turns;
 use super::unknown::{Counted, UnknownEvents};
 use super::vitals::{Vitals, Whose};
@@ -183,14 +184,20 @@ impl Entry {
             id,
             _secrets: inner.settings().secrets.know(redactor.clone()),
             redactor,
+            link: ShimLink::new(spec.socket.clone(), dir.clone()),
             spec: Arc::new(spec),
             dir,
+            log_folder: project.folder(),
+            sought: None,
+            lacks_project: false,
             project,
             inner: Arc::clone(&inner),
             entry: self,
             half_published,
             is_stopped: false,
             had_ended: has_ended,
+            is_ending: false,
+            stray: None,
             ends_with_host: false,
             telling: Telling::default(),
         };
@@ -433,48 +440,6 @@ impl Inner {
     pub(super) fn inv_root(&self) -> PathBuf {
         self.state_dir.join("inv")
     }
-
-    /// Notes what went wrong; logs it when it is new.
-    pub(super) fn trouble(
-        &self,
-        key: &str,
-        project: &Path,
-        id: InvocationId,
-        error: &(dyn std::error::Error + 'static),
-    ) {
-        if self.troubles.note(key, project, id, Why::Failed(error)) {
-            warn!(invocation.id = %id, error = %chain(error), "tried again until it works");
-        }
-    }
-
-    /// Notes whether a shim answers; logs it when it no longer does.
-    pub(super) fn mute(&self, uuid: &str, project: &Path, id: InvocationId, why: Option<Why<'_>>) {
-        let key = mute_key(uuid);
-        let Some(why) = why else {
-            return self.troubles.well(&key);
-        };
-        if self.troubles.note(&key, project, id, why) {
-            warn!(invocation.id = %id, ?why, "its shim does not answer");
-        }
-    }
-
-    /// What went wrong is over.
-    pub(super) fn well(&self, key: &str) {
-        self.troubles.well(key);
-    }
-
-    /// What a shim says it cannot do, beside what we cannot.
-    pub(super) fn shim_trouble(&self, uuid: &str, trouble: Option<(&Path, InvocationId, &str)>) {
-        let key = format!("{uuid} shim");
-        match trouble {
-            None => self.troubles.well(&key),
-            Some((project, id, what)) => {
-                if self.troubles.note(&key, project, id, Why::Shim(what)) {
-                    warn!(invocation.id = %id, what, "a shim cannot write; it keeps what comes");
-                }
-            }
-        }
-    }
 }
 
 /// An error with its causes, on one line.
@@ -492,9 +457,4 @@ pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 /// A map is valid whatever panicked while it was held: every change to it is one call.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Under what a silent shim stands among the troubles.
-fn mute_key(uuid: &str) -> String {
-    format!("{uuid} mute")
 }

@@ -8,13 +8,19 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use steroids_shim::spec::Spec;
+use tracing::warn;
 
-use super::supervisor::chain;
+use super::supervisor::{Inner, chain};
 use crate::domain::InvocationId;
 use crate::store::StoreError;
 
 /// What a person does about a full disk; the rest is done here.
 const FREE_SPACE: &str = "free some space, and it goes on by itself";
+
+/// What a person does about a project that is not there.
+pub const PUT_BACK: &str = "put the folder back, or make it anew and run `steroidsctl init` in it: \
+     log and row are then made from its transcript";
 
 /// Every trouble there is, each under whoever has it.
 #[derive(Debug, Default)]
@@ -41,6 +47,8 @@ pub(super) enum Why<'a> {
     Mute,
     /// Nobody listens at its shim's socket.
     Absent(&'a str),
+    /// Its path leads to no project.
+    Homeless(&'a str),
 }
 
 impl Troubles {
@@ -51,6 +59,7 @@ impl Troubles {
             Why::Shim(trouble) => format!("its transcript cannot be written: {trouble}"),
             Why::Mute => "its shim does not answer".to_owned(),
             Why::Absent(why) => format!("its shim's socket is gone: {why}"),
+            Why::Homeless(why) => format!("it goes on, but its log and row cannot be kept: {why}"),
         };
         let what = format!("{}: invocation {id}: {said}", project.display());
         let mut known = self.known();
@@ -63,6 +72,7 @@ impl Troubles {
             Why::Shim("disk full") => FREE_SPACE,
             Why::Mute => "if somebody stopped it (SIGSTOP), continue it; its agent goes on",
             Why::Absent(_) => "it is tried again every 10 s, and its agent goes on",
+            Why::Homeless(_) => PUT_BACK,
             Why::Shim(_) => "make its state folder writable, and it goes on by itself",
         };
         known.insert(key.to_owned(), Trouble { what, todo, since });
@@ -91,6 +101,63 @@ impl Troubles {
     fn known(&self) -> MutexGuard<'_, BTreeMap<String, Trouble>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Inner {
+    /// Notes what went wrong; logs it when it is new.
+    pub(super) fn trouble(
+        &self,
+        key: &str,
+        project: &Path,
+        id: InvocationId,
+        error: &(dyn std::error::Error + 'static),
+    ) {
+        if self.troubles.note(key, project, id, Why::Failed(error)) {
+            warn!(invocation.id = %id, error = %chain(error), "tried again until it works");
+        }
+    }
+
+    /// Notes that the project is not there of one that goes on; logs it when it is new.
+    pub(super) fn homeless(&self, spec: &Spec, id: InvocationId, why: &str) {
+        let why = Why::Homeless(why);
+        if self.troubles.note(&spec.uuid, &spec.project, id, why) {
+            warn!(invocation.id = %id, "its project is gone; it goes on, and is not logged");
+        }
+    }
+
+    /// Notes whether a shim answers; logs it when it no longer does.
+    pub(super) fn mute(&self, uuid: &str, project: &Path, id: InvocationId, why: Option<Why<'_>>) {
+        let key = mute_key(uuid);
+        let Some(why) = why else {
+            return self.troubles.well(&key);
+        };
+        if self.troubles.note(&key, project, id, why) {
+            warn!(invocation.id = %id, ?why, "its shim does not answer");
+        }
+    }
+
+    /// What went wrong is over.
+    pub(super) fn well(&self, key: &str) {
+        self.troubles.well(key);
+    }
+
+    /// What a shim says it cannot do, beside what we cannot.
+    pub(super) fn shim_trouble(&self, uuid: &str, trouble: Option<(&Path, InvocationId, &str)>) {
+        let key = format!("{uuid} shim");
+        match trouble {
+            None => self.troubles.well(&key),
+            Some((project, id, what)) => {
+                if self.troubles.note(&key, project, id, Why::Shim(what)) {
+                    warn!(invocation.id = %id, what, "a shim cannot write; it keeps what comes");
+                }
+            }
+        }
+    }
+}
+
+/// Under what a silent shim stands among the troubles.
+pub(super) fn mute_key(uuid: &str) -> String {
+    format!("{uuid} mute")
 }
 
 impl Trouble {

@@ -26,6 +26,7 @@ use super::line::candidate;
 use super::reconcile::{Reconciled, end_without_folder};
 use super::start::row;
 use super::supervisor::{Entry, Inner, chain};
+use super::whereabouts::homeless;
 use super::withdraw::withdraw;
 use super::work::Work;
 use super::{StartError, drafts, lost};
@@ -336,7 +337,7 @@ impl Inner {
         found: &mut Reconciled,
     ) -> Result<Option<JobHandle>, String> {
         let project = self.projects.get(&spec.project).await;
-        let project = project.map_err(|error| chain(&error))?;
+        let project = project.map_err(|error| homeless(&error))?;
         let row = self.row_of_waiting(&project, &spec).await;
         let Some(row) = row.map_err(|error| chain(&error))? else {
             // Nobody was told of it: its start was cut before there was a row.

@@ -48,6 +48,8 @@ pub(super) struct Wakes {
     hint: Hint,
     /// Of its log's name.
     log: Hint,
+    /// Of projects that come and go: its log may be in another folder from then on.
+    projects: watch::Receiver<u64>,
     audience: watch::Receiver<usize>,
     pace: Pace,
     /// When to look at the latest, as the log may be another file than it was.
@@ -59,12 +61,18 @@ pub(super) struct Wakes {
 
 impl Wakes {
     /// `hints` are those of its state folder and of its log's name.
-    pub(super) fn new(stop: CancellationToken, hints: [Hint; 2], audience: &Audience) -> Wakes {
+    pub(super) fn new(
+        stop: CancellationToken,
+        hints: [Hint; 2],
+        projects: watch::Receiver<u64>,
+        audience: &Audience,
+    ) -> Wakes {
         let [hint, log] = hints;
         Wakes {
             stop,
             hint,
             log,
+            projects,
             audience: audience.watched(),
             pace: Pace::new(SAFETY_POLL, SILENT_POLL),
             doubted: None,
@@ -96,6 +104,10 @@ impl Wakes {
                 Some(request) = requests.recv() => Event::Request(request),
                 () = self.hint.changed() => Event::Hint,
                 () = self.log.changed() => {
+                    self.doubt();
+                    continue;
+                }
+                Ok(()) = self.projects.changed() => {
                     self.doubt();
                     continue;
                 }

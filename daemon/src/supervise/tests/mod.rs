@@ -13,6 +13,7 @@ mod stalls;
 mod starting;
 mod strays;
 mod taking_up;
+mod whereabouts;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

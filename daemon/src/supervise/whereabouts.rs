@@ -1,0 +1,196 @@
+//! Where a job's project is now. Whoever deletes its folder, makes it anew or moves it leaves the agent
+//! alone, and so do we: the job goes on where its path leads to. Where that is nowhere, the agent is
+//! supervised all the same, and cannot be logged; once it has ended its job goes astray, as after a
+//! restart, and whoever finds the project back makes log and row from the transcript.
+//!
+//! ```text
+//! same folder     ──> goes on in it; its database may be another one
+//! another folder  ──> the log is written anew in it, the row is put back
+//! none            ──> told; it is asked again each second ──(has ended)──> a stray, its place is free
+//! ```
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use steroids_shim::durable::FileError;
+use steroids_shim::exit::ExitRecord;
+use steroids_shim::lock;
+use tracing::{info, warn};
+
+use super::job::{Job, RETRY};
+use super::stalls::Telling;
+use super::supervisor::{Inner, chain};
+use super::troubles::PUT_BACK;
+use crate::projection::Projection;
+use crate::projects::{Project, ProjectError};
+use crate::store::NewEvent;
+
+/// Where a job's path leads to.
+pub(super) enum Whereabouts {
+    /// To the folder in which its log is.
+    Here,
+    /// To a project in another folder.
+    Elsewhere,
+    /// To none, and why.
+    Gone(String),
+    /// Nobody can say just now, or the project cannot be used.
+    Unknown,
+}
+
+impl Job {
+    /// Asks where its project is now, and goes on with that one.
+    pub(super) async fn find_project(&mut self) -> Whereabouts {
+        self.sought = Some(Instant::now());
+        let found = self.inner.project_of(&self.spec.project).await;
+        self.lacks_project = found.as_ref().is_err_and(ProjectError::is_gone);
+        match found {
+            Ok(now) => {
+                if !Arc::ptr_eq(&now, &self.project) {
+                    self.project = now;
+                    // Another database may know nothing of what was told.
+                    self.telling = Telling::default();
+                }
+                match self.project.folder() == self.log_folder {
+                    true => Whereabouts::Here,
+                    false => Whereabouts::Elsewhere,
+                }
+            }
+            Err(error) if error.is_gone() => Whereabouts::Gone(chain(&error)),
+            Err(_) => Whereabouts::Unknown,
+        }
+    }
+
+    /// Whether it is known that the project is not where it was, and not asked for just now.
+    pub(super) fn is_to_look_around(&self) -> bool {
+        let has_left = self.project.is_given_up() || self.project.folder() != self.log_folder;
+        has_left && self.sought.is_none_or(|at| at.elapsed() >= RETRY)
+    }
+
+    /// As [`Job::find_project`]; the log follows.
+    pub(super) async fn look_around(&mut self, projection: Option<&mut Projection>) -> Whereabouts {
+        let found = self.find_project().await;
+        match &found {
+            Whereabouts::Elsewhere => {
+                info!(invocation.id = %self.id, "its project was made anew; it goes on there");
+                self.log_folder = self.project.folder();
+                if let Some(projection) = projection {
+                    projection.move_to(self.project.logs().clone());
+                }
+            }
+            Whereabouts::Gone(why) => self.tell_homeless(why),
+            Whereabouts::Here | Whereabouts::Unknown => {}
+        }
+        found
+    }
+
+    /// The log cannot be written: perhaps for want of its project. Waits before another attempt; `None`
+    /// once the daemon stops, or if it goes astray.
+    pub(super) async fn bear(
+        &mut self,
+        error: &(dyn std::error::Error + Sync + 'static),
+        projection: Option<&mut Projection>,
+    ) -> Option<()> {
+        match self.look_around(projection).await {
+            Whereabouts::Elsewhere => Some(()),
+            Whereabouts::Gone(why) => self.miss_project(why).await,
+            Whereabouts::Here | Whereabouts::Unknown => {
+                self.trouble(error);
+                self.pause().await
+            }
+        }
+    }
+
+    /// There is no project. Waits before another look while it runs; `None` once it has ended, and goes
+    /// astray.
+    pub(super) async fn miss_project(&mut self, why: String) -> Option<()> {
+        if self.has_ended().await {
+            self.stray = Some(format!("{why}; {PUT_BACK}"));
+            return None;
+        }
+        self.tell_homeless(&why);
+        self.obey().await;
+        self.pause().await
+    }
+
+    /// Whether there is a record of its end. One whose shim is gone gets one, and has it at the next look.
+    async fn has_ended(&self) -> bool {
+        let dir = self.dir.clone();
+        // In this order: a shim writes the record before it lets go.
+        let look = move || (lock::is_held(&dir.lock()), ExitRecord::load(&dir));
+        match tokio::task::spawn_blocking(look).await {
+            Ok((_, Ok(Some(_)))) => true,
+            Ok((held, Ok(None) | Err(FileError::Malformed { .. }))) => {
+                self.is_alive(held).await;
+                false
+            }
+            // The disk does not say; or only a panic, or the runtime's end.
+            Ok((_, Err(_))) | Err(_) => false,
+        }
+    }
+
+    fn tell_homeless(&self, why: &str) {
+        self.inner.homeless(&self.spec, self.id, why);
+    }
+
+    /// Ends as one that cannot be taken up. Its place is given back before anybody can give it another.
+    pub(super) fn go_astray(mut self, why: String) {
+        let (inner, dir) = (Arc::clone(&self.inner), self.dir.clone());
+        self.entry.give_place_back();
+        inner.keep_stray(None, dir, Some(self.spec.project.clone()), None, why);
+        let is_there = !self.lacks_project;
+        drop(self);
+        if is_there {
+            inner.strays.look_again();
+        }
+    }
+}
+
+impl Inner {
+    /// The project of one that runs, as it is now: that of its path.
+    pub(super) async fn project_of(
+        self: &Arc<Self>,
+        root: &Path,
+    ) -> Result<Arc<Project>, ProjectError> {
+        self.project_now(root).await
+    }
+
+    /// The project of one that is to be taken up, or why there is none.
+    pub(super) async fn home(&self, root: &Path) -> Result<Arc<Project>, String> {
+        let project = self.projects.get(root).await;
+        project.map_err(|error| homeless(&error))
+    }
+
+    /// Records an event of one that is in our care, in the database that is there now.
+    pub(super) async fn record(self: &Arc<Self>, root: &Path, event: NewEvent) {
+        let mut tried = self.try_record(root, event.clone()).await;
+        if tried.as_ref().is_err_and(|(_, is_given_up)| *is_given_up) {
+            // It was replaced in between.
+            tried = self.try_record(root, event).await;
+        }
+        if let Err((error, _)) = tried {
+            warn!(%error, "lifecycle event not recorded");
+        }
+    }
+
+    async fn try_record(
+        self: &Arc<Self>,
+        root: &Path,
+        event: NewEvent,
+    ) -> Result<(), (String, bool)> {
+        let project = self.project_of(root).await;
+        let project = project.map_err(|error| (chain(&error), false))?;
+        let recorded = project.store.record(event).await;
+        recorded.map_err(|error| (chain(&error), project.is_given_up()))?;
+        project.touch();
+        Ok(())
+    }
+}
+
+/// Why one cannot be taken up, and what to do.
+pub(super) fn homeless(error: &ProjectError) -> String {
+    match error.is_gone() {
+        true => format!("{}; {PUT_BACK}", chain(error)),
+        false => chain(error),
+    }
+}

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use super::ask::ANSWER_WITHIN;
 use super::error::ProjectError;
 use super::project::{Project, Site};
+use super::refills::Refill;
 use super::{Projects, Shared, Standing, folder, locked};
 use crate::store::{Stamp, StoreError};
 
@@ -41,8 +42,12 @@ impl Projects {
     }
 
     /// A registered project; if its database was deleted, with a new one, which holds nothing yet.
-    /// Tells whether it was made. For a project in which something of ours runs.
-    pub async fn revive(&self, path: &Path) -> Result<(Arc<Project>, bool), ProjectError> {
+    /// Tells whether it was made: until that is dropped, its rows are not all back. For a project in
+    /// which something of ours runs.
+    pub async fn revive(
+        &self,
+        path: &Path,
+    ) -> Result<(Arc<Project>, Option<Refill>), ProjectError> {
         self.at(path, Some(ANSWER_WITHIN), Shared::revive).await
     }
 
@@ -72,7 +77,7 @@ impl Shared {
         self.get(path)
     }
 
-    fn revive(&self, path: &Path) -> Result<(Arc<Project>, bool), ProjectError> {
+    fn revive(&self, path: &Path) -> Result<(Arc<Project>, Option<Refill>), ProjectError> {
         if !self.is_registered(path) {
             return Err(ProjectError::NotRegistered {
                 path: path.to_owned(),
@@ -80,7 +85,7 @@ impl Shared {
         }
         match self.open_project(path) {
             Err(ProjectError::NotAProject { .. }) => {}
-            opened => return opened.map(|project| (project, false)),
+            opened => return opened.map(|project| (project, None)),
         }
         // Another folder that has taken its place is none of ours to put something into. That is known
         // of what this daemon has had open; after a restart the folder that has the path is the project.
@@ -97,10 +102,11 @@ impl Shared {
         if site.id() != here.id() {
             return Err(not_ours());
         }
+        let refill = self.refill(path);
         site.migrate(&self.owner)?;
         let project = self.open_project(path)?;
         tracing::warn!(project = %path.display(), "database was deleted; a new one was made");
-        Ok((project, true))
+        Ok((project, Some(refill)))
     }
 }
 

@@ -13,6 +13,7 @@ mod folder;
 mod open;
 mod owner;
 mod project;
+mod refills;
 mod registry;
 #[cfg(test)]
 mod tests;
@@ -30,11 +31,13 @@ use tokio::time::timeout;
 
 pub use error::ProjectError;
 pub use project::Project;
+pub use refills::Refill;
 pub use turns::Turns;
 
 use crate::store::{Migrated, StoreError};
 use ask::{ANSWER_WITHIN, TOGETHER};
 use care::Troubles;
+use refills::Refills;
 use registry::Registry;
 
 /// So long does a daemon that starts wait for its projects; those that are late are served when
@@ -59,6 +62,7 @@ struct Shared {
     open: Mutex<BTreeMap<PathBuf, Arc<Project>>>,
     /// Which folder each project was when it was opened last.
     last_seen: Mutex<BTreeMap<PathBuf, (u64, u64)>>,
+    refills: Arc<Refills>,
     changed: watch::Sender<u64>,
     closed: AtomicBool,
     troubles: Troubles,
@@ -121,6 +125,7 @@ impl Projects {
                 turns: Turns::default(),
                 mute: Mutex::default(),
                 open: Mutex::new(BTreeMap::new()),
+                refills: Arc::default(),
                 changed: watch::Sender::new(0),
                 closed: AtomicBool::new(false),
                 troubles: Troubles::default(),

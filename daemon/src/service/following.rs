@@ -9,7 +9,8 @@ use tonic::Status;
 use super::refusal::invalid;
 use super::stream::Source;
 use super::{Service, convert, status};
-use crate::follow::{Begin, Event, Follower, Piece, Portion, Selector};
+use crate::follow::{Begin, Event, FollowError, Follower, Piece, Portion, Selector};
+use crate::supervise::Cared;
 
 /// Longer than any cursor of ours.
 const CURSOR_MAX: usize = 4096;
@@ -43,6 +44,12 @@ impl Following {
         })?;
         let names_project = matches!(asked, Asked::All(_));
         let selector = selector(asked)?;
+        let cared = match &selector {
+            Selector::Invocation { project, .. }
+            | Selector::Task { project, .. }
+            | Selector::Project { project } => Some(service.supervisor.cared(project)),
+            Selector::All => None,
+        };
         let after = Some(request.after.as_str()).filter(|after| !after.is_empty());
         let begin = if request.skip_ended {
             Begin::Running
@@ -58,7 +65,7 @@ impl Following {
             request.follow,
         )
         .await
-        .map_err(status::follow)?;
+        .map_err(|error| refusal(error, cared.as_ref()))?;
         let is_new = request.skip_ended && request.after.is_empty();
         let beginning = follower.beginning().filter(|_| is_new);
         Ok(Following {
@@ -84,6 +91,21 @@ impl Following {
             line: event.line,
             project,
         }
+    }
+}
+
+/// What is told to who follows something that is not there. `cared` is what was in our care before it was
+/// looked for.
+fn refusal(error: FollowError, cared: Option<&Cared>) -> Status {
+    let is_put_back = cared.is_some_and(|cared| match &error {
+        FollowError::Project(error) => error.is_gone() && cared.has_project(),
+        FollowError::NoInvocation { id } => cared.has(*id),
+        FollowError::NoTask { task } => cared.has_task(task),
+        _ => false,
+    });
+    match is_put_back {
+        true => status::put_back(&error.to_string()),
+        false => status::follow(error),
     }
 }
 

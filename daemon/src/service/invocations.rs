@@ -42,13 +42,18 @@ impl v1::invocations_server::Invocations for Service {
     ) -> Result<Response<v1::GetResponse>, Status> {
         let request = request.into_inner();
         let id = convert::id(request.id)?;
-        let project = self.project_at(&request.project).await?;
+        let root = convert::project(&request.project, "project")?;
+        let cared = self.supervisor.cared(&root);
+        let project = self.project(&root).await?;
         let mut found = project.store.detail(id).await.map_err(status::store)?;
         if let Some(uuid) = found.as_ref().and_then(|it| uuid_of_open(&it.invocation)) {
             self.supervisor.settled(uuid).await;
             found = project.store.detail(id).await.map_err(status::store)?;
         }
-        let found = found.ok_or_else(|| absent(id))?;
+        let found = found.ok_or_else(|| match cared.has(id) {
+            true => status::put_back(&format!("there is no invocation {id} in this project")),
+            false => absent(id),
+        })?;
         let response = found.response.unwrap_or_default();
         let (prompt, response) = convert::texts(found.prompt, response);
         let mut shown = [v1::Invocation {
@@ -241,7 +246,12 @@ impl Service {
     }
 
     async fn project(&self, path: &Path) -> Result<Arc<Project>, Status> {
-        self.projects.get(path).await.map_err(status::project)
+        let cared = self.supervisor.cared(path);
+        let project = self.projects.get(path).await;
+        project.map_err(|error| match error.is_gone() && cared.has_project() {
+            true => status::put_back(&error.to_string()),
+            false => status::project(error),
+        })
     }
 
     /// The project at a path, or all that can be served where a request named none.

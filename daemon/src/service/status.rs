@@ -114,6 +114,14 @@ pub(super) fn project(error: ProjectError) -> Status {
     .into()
 }
 
+/// What is not there, and will be again: something of ours runs in it.
+pub(super) fn put_back(missing: &str) -> Status {
+    let text = format!("{missing} (something runs there: it is put back as soon as can be)");
+    Refusal::new(Code::Unavailable, "PUT_BACK", text)
+        .todo(RETRY)
+        .into()
+}
+
 pub(super) fn store(error: StoreError) -> Status {
     let text = chain(&error);
     if let Some(short) = shortage(&error, &text) {

@@ -226,7 +226,12 @@ impl Store {
         new: NewInvocation,
         ending: Option<Ending>,
     ) -> Result<Invocation, StoreError> {
+        let path = self.shared.path.clone();
         self.write(move |tx| {
+            steroids_failpoint::check("store.restore").map_err(|source| {
+                let path = path.clone();
+                StoreError::Io { path, source }
+            })?;
             let restored = begin::restore(tx, id, &new)?;
             match (&ending, restored) {
                 (Some(ending), _) => Ok(finish::finish(tx, id, ending, End::New)?.invocation),

@@ -145,14 +145,15 @@ impl Inner {
         self: &Arc<Self>,
         root: &Path,
     ) -> Result<Arc<Project>, ProjectError> {
-        let (project, is_new) = self.projects.revive(root).await?;
-        if is_new {
+        let (project, refill) = self.projects.revive(root).await?;
+        if let Some(refill) = refill {
             let inner = Arc::clone(self);
             self.tracker.spawn(async move {
                 tokio::select! {
                     () = inner.stop.cancelled() => {}
                     _ = inner.take_all_up(Scope::Registered) => {}
                 }
+                drop(refill);
             });
         }
         Ok(project)

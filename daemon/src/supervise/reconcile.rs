@@ -34,7 +34,7 @@ use super::unreadable::end_by_record;
 use super::work::Work;
 use super::{Supervisor, lost, waiting};
 use crate::domain::{Invocation, InvocationId};
-use crate::projects::Project;
+use crate::projects::{Project, Refill};
 use crate::store::{NewEvent, NewInvocation, StoreError};
 
 /// Readiness waits so long for invocations that have ended to be finished; the rest goes on behind.
@@ -135,8 +135,9 @@ impl Inner {
             self.settle_drafts().await;
         }
         let mut folders = self.folders(scope).await;
-        let has_new = revive_projects(self, &folders).await;
-        if has_new && scope == Scope::Wakeup {
+        // Until all are taken up.
+        let refills = revive_projects(self, &folders).await;
+        if !refills.is_empty() && scope == Scope::Wakeup {
             folders = self.folders(Scope::Registered).await;
         }
         for dir in folders {
@@ -363,9 +364,9 @@ impl Inner {
 }
 
 /// A project whose database is gone gets a new one if something of ours in it is not over. Tells
-/// whether one was made: it has lost the rows of what is over, too.
-async fn revive_projects(inner: &Inner, folders: &[InvDir]) -> bool {
-    let mut has_new = false;
+/// which were made: they have lost the rows of what is over, too.
+async fn revive_projects(inner: &Inner, folders: &[InvDir]) -> Vec<Refill> {
+    let mut refills = Vec::new();
     for dir in folders {
         let dir = dir.clone();
         let open = move || {
@@ -378,10 +379,10 @@ async fn revive_projects(inner: &Inner, folders: &[InvDir]) -> bool {
         if let Ok(Some(project)) = tokio::task::spawn_blocking(open).await {
             // Where it cannot be had, what is to be taken up says so.
             let revived = inner.projects.revive(&project).await;
-            has_new |= revived.is_ok_and(|(_, is_new)| is_new);
+            refills.extend(revived.ok().and_then(|(_, refill)| refill));
         }
     }
-    has_new
+    refills
 }
 
 /// Ends a row that has no folder to take the facts from: its two lines, then the row.

@@ -102,11 +102,13 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         id: 163,
         fault: "the database deleted by the agent (git clean -xdf) while it runs",
-        required: "rows back without a restart, ids not given again, agent undisturbed",
+        required: "rows back without a restart, ids not given again, agent undisturbed; nobody is told that there is no such run",
         tests: &[
             "faults::database::replaced::a_database_deleted_by_its_agent_is_back_with_its_rows_and_no_restart",
             "faults::database::replaced::a_database_deleted_alone_is_back_with_its_rows",
             "faults::database::replaced::a_database_deleted_time_and_again_is_back_though_nobody_asks",
+            "faults::database::deleted::who_asks_while_it_is_gone_is_never_told_that_there_is_no_such_thing",
+            "faults::database::deleted::a_new_database_that_has_no_rows_yet_tells_nobody_that_there_are_none",
         ],
     },
     Fault {

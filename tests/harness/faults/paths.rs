@@ -12,6 +12,7 @@ pub(super) const FAULTS: &[Fault] = &[
             "faults::paths::projects::a_path_that_cannot_be_a_line_of_text_is_refused",
             "faults::paths::projects::a_path_that_is_not_utf_8_is_refused",
             "faults::paths::projects::an_invocation_stays_with_the_folder_it_was_started_in",
+            "faults::paths::projects::folders_deleted_under_their_runs_keep_no_place_and_both_ends_are_kept_when_they_are_back",
             "project_paths::a_symlink_anywhere_in_the_path_is_refused",
             "project_paths::a_project_that_went_away_is_told_and_the_others_go_on",
             "project_paths::a_folder_everybody_may_write_to_is_refused",

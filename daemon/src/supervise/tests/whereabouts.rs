@@ -185,6 +185,32 @@ async fn one_goes_on_in_a_project_that_was_made_anew_under_its_path() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_a_database_is_refilled_nobody_can_say_what_it_does_not_have() {
+    let mut bench = Bench::new(8, 8).await;
+    let dir = bench.dir(&bench.start("r1").await);
+    let root = bench.project.root.clone();
+    let (running, other) = (InvocationId::new(1).unwrap(), InvocationId::new(7).unwrap());
+    let cared = bench.supervisor.cared(&root);
+    assert!(cared.has_project() && cared.has(running) && cared.has_task("task-r1"));
+    assert!(!cared.has(other) && !cared.has_task("another"));
+    let elsewhere = bench.supervisor.cared(&root.with_file_name("another"));
+    assert!(!elsewhere.has_project() && !elsewhere.has(running));
+
+    bench.stage.end(&dir);
+    bench.ended(1).await;
+    bench.restart().await;
+    let before = bench.supervisor.cared(&root);
+    assert!(!before.has_project());
+    fs::remove_dir_all(root.join(".steroids")).unwrap();
+    let (_project, refill) = bench.projects.revive(&root).await.unwrap();
+    assert!(bench.supervisor.cared(&root).has(running));
+    drop(refill.expect("it was made anew"));
+    assert!(!bench.supervisor.cared(&root).has(running));
+    // What was looked for in between may have been put back since.
+    assert!(before.has(running) && before.has_task("task-r1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_it_tells_reaches_the_database_that_took_the_place_of_a_deleted_one() {
     let mut scene = Scene::new().await;
     let before = scene.bench.project().await;

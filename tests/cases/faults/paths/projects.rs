@@ -68,6 +68,83 @@ async fn a_path_that_is_not_utf_8_is_refused() {
     held(62, "not UTF-8: refused by steroidsctl and by the daemon");
 }
 
+/// No line of `status` speaks of a place any more that nobody has, and each says what to do.
+#[tokio::test]
+async fn folders_deleted_under_their_runs_keep_no_place_and_both_ends_are_kept_when_they_are_back()
+{
+    let home = Home::with_config("[daemon]\nmax_running = 2");
+    let daemon = Daemon::start(&home).await;
+    let rpc = daemon.rpc().await;
+    let mut runs = Vec::new();
+    for name in ["one", "two"] {
+        let ctl = daemon.project(name).await;
+        let mut agent = Puppet::new(&home, name);
+        let started = rpc.start_fake(&ctl.project(), "T1", &agent.args()).await;
+        agent.prints("before");
+        let selector = rpc::invocation(&ctl.project(), started.id);
+        rpc.follow(selector, "", true).await.until("before").await;
+        runs.push((ctl, agent, started));
+    }
+    for (ctl, agent, _) in &mut runs {
+        steroids_tests::eventually("the folder to be gone", async || {
+            fs::remove_dir_all(ctl.folder()).ok()
+        })
+        .await;
+        agent.prints("after");
+    }
+    let is_said = async |words: &str| {
+        let what = format!("`{words}` in `status`, twice");
+        steroids_tests::eventually(&what, async || {
+            let lines = rpc.degraded().await;
+            let todo = "run `steroidsctl init` in it";
+            let said = |line: &&String| line.contains(words) && line.contains(todo);
+            (lines.iter().filter(said).count() == 2).then_some(())
+        })
+        .await;
+    };
+    is_said("it goes on").await;
+    // What runs can be stopped all the same, and whoever stops it is told what was not kept.
+    let stop = v1::StopRequest {
+        project: runs[0].0.project(),
+        id: runs[0].2.id,
+        grace: None,
+    };
+    let stopped = rpc.invocations().stop(stop).await.unwrap_err();
+    assert_eq!(stopped.code(), Code::FailedPrecondition, "{stopped:?}");
+    runs[1].1.exits(3);
+    is_said("cannot be taken up").await;
+    let third = daemon.project("three").await;
+    let next = third.start_fake("T1", &["exit", "0"]).await;
+    rpc.ended(&third.project(), next).await;
+
+    for ((ctl, _, started), code) in runs.iter().zip([None, Some(3)]) {
+        fs::create_dir(ctl.folder()).unwrap();
+        ctl.run(["init"]).await.ok();
+        steroids_tests::eventually("the row to be back, and final", async || {
+            let request = v1::GetRequest {
+                project: ctl.project(),
+                id: started.id,
+            };
+            let row = rpc.invocations().get(request).await.ok()?;
+            let row = row.into_inner().invocation?;
+            let is_over = row.state() != v1::State::Running;
+            let is_final = is_over && code.is_none_or(|it| row.exit_code == Some(it));
+            is_final.then_some(())
+        })
+        .await;
+        let text = fs::read_to_string(ctl.log_path(started.id)).unwrap();
+        assert!(
+            text.contains(r#""before""#) && text.contains(r#""after""#),
+            "{text}"
+        );
+    }
+    assert_eq!(rpc.degraded().await, Vec::<String>::new());
+    held(
+        62,
+        "deleted under two runs: no place lost, and logs and rows made once it is back",
+    );
+}
+
 /// What was opened stays what is used; what took its place is not, until it is asked for.
 #[tokio::test]
 async fn an_invocation_stays_with_the_folder_it_was_started_in() {

@@ -1,0 +1,146 @@
+//! A database that is deleted under a run, and who asks for that run meanwhile: it is told to come again,
+//! and never that there is no such thing.
+
+use std::fs;
+use std::path::PathBuf;
+
+use steroids_proto::v1;
+use steroids_proto::v1::follow_request::Selector;
+use steroids_tests::faults::held;
+use steroids_tests::{Ctl, Daemon, FailPoints, Home, Puppet, Rpc, eventually, rpc};
+use tonic::{Code, Status};
+
+struct Scene {
+    rpc: Rpc,
+    ctl: Ctl,
+    agent: Puppet,
+    running: v1::Invocation,
+}
+
+impl Scene {
+    async fn new(daemon: &Daemon) -> Scene {
+        let ctl = daemon.project("app").await;
+        let rpc = daemon.rpc().await;
+        let agent = Puppet::new(daemon.home(), "agent");
+        let running = rpc.start_fake(&ctl.project(), "T1", &agent.args()).await;
+        let mut scene = Scene {
+            rpc,
+            ctl,
+            agent,
+            running,
+        };
+        scene.agent.prints("before");
+        for selector in scene.selectors() {
+            let mut followed = scene.rpc.follow(selector, "", true).await;
+            followed.until("before").await;
+        }
+        scene
+    }
+
+    fn selectors(&self) -> [Selector; 3] {
+        let project = self.ctl.project();
+        [
+            rpc::invocation(&project, self.running.id),
+            rpc::task(&project, "T1"),
+            Selector::Project(v1::ProjectSelector { project }),
+        ]
+    }
+
+    fn steroids(&self) -> PathBuf {
+        self.ctl.folder().join(".steroids")
+    }
+
+    async fn is_deleted(&self) {
+        eventually("all of it to be gone", async || {
+            fs::remove_dir_all(self.steroids()).ok()
+        })
+        .await;
+    }
+
+    /// What is told to who asks for its row, and who follows it in any way.
+    async fn answers(&self) -> Vec<Result<(), Status>> {
+        let request = v1::GetRequest {
+            project: self.ctl.project(),
+            id: self.running.id,
+        };
+        let got = self.rpc.invocations().get(request).await;
+        let mut answers = vec![got.map(drop)];
+        for selector in self.selectors() {
+            let followed = self.rpc.try_follow(selector, "", true).await;
+            answers.push(followed.map(drop));
+        }
+        answers
+    }
+}
+
+/// True if all were served; panics if one was told what no client comes back after.
+fn all_served(answers: Vec<Result<(), Status>>) -> bool {
+    let mut served = true;
+    for answer in answers {
+        if let Err(status) = answer {
+            assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+            served = false;
+        }
+    }
+    served
+}
+
+#[tokio::test]
+async fn who_asks_while_it_is_gone_is_never_told_that_there_is_no_such_thing() {
+    let daemon = Daemon::start(&Home::new()).await;
+    let mut scene = Scene::new(&daemon).await;
+    for round in 1..=3 {
+        scene.is_deleted().await;
+        eventually("all to be served again", async || {
+            all_served(scene.answers().await).then_some(())
+        })
+        .await;
+        let line = format!("round {round}");
+        scene.agent.prints(&line);
+        for selector in scene.selectors() {
+            let mut followed = scene.rpc.follow(selector, "", true).await;
+            let seen = followed.until(&line).await;
+            let text = String::from_utf8(rpc::bytes(&seen)).unwrap();
+            assert!(text.contains("before"), "{text}");
+        }
+    }
+    scene.agent.exits(0);
+    scene
+        .rpc
+        .ended(&scene.ctl.project(), scene.running.id)
+        .await;
+    held(
+        163,
+        "whoever asks for what runs meanwhile is told to come again, deleted three times",
+    );
+}
+
+#[tokio::test]
+async fn a_new_database_that_has_no_rows_yet_tells_nobody_that_there_are_none() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let mut scene = Scene::new(&daemon).await;
+    let points = FailPoints::of(&home);
+    points.set(&["store.restore errno 5"]);
+    scene.is_deleted().await;
+    points.hit("store.restore").await;
+    let answers = scene.answers().await;
+    let codes: Vec<_> = answers
+        .iter()
+        .map(|answer| answer.as_ref().map_err(Status::code).err())
+        .collect();
+    let refused = Some(Code::Unavailable);
+    // Of a project no more is asked than that it is there.
+    assert_eq!(codes, [refused, refused, refused, None], "{answers:?}");
+    points.clear();
+    eventually("all to be served again", async || {
+        all_served(scene.answers().await).then_some(())
+    })
+    .await;
+    scene.agent.exits(0);
+    scene
+        .rpc
+        .ended(&scene.ctl.project(), scene.running.id)
+        .await;
+    held(163, "while its rows are not back, what runs is not denied");
+}

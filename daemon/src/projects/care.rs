@@ -51,6 +51,16 @@ impl Projects {
         self.at(path, Some(ANSWER_WITHIN), Shared::revive).await
     }
 
+    /// The project that was at a path where there is none now, registered under another one since this
+    /// daemon had it open. Known by its folder.
+    pub async fn moved(&self, path: &Path) -> Option<Arc<Project>> {
+        let folder = locked(&self.shared.last_seen).get(path).copied()?;
+        let all = self.all().into_iter();
+        let there = all.filter(|project| project.root != path && project.folder() == folder);
+        let project = self.get(&there.last()?.root).await.ok()?;
+        (project.folder() == folder && !project.store.is_read_only()).then_some(project)
+    }
+
     /// Projects that cannot be served and that somebody has to look at, one line each, as far as
     /// known.
     pub fn degraded(&self) -> Vec<String> {

@@ -4,7 +4,7 @@
 //! restart, and whoever finds the project back makes log and row from the transcript.
 //!
 //! ```text
-//! same folder     ──> goes on in it; its database may be another one
+//! same folder     ──> goes on in it; its database may be another one, its path too
 //! another folder  ──> the log is written anew in it, the row is put back
 //! none            ──> told; it is asked again each second ──(has ended)──> a stray, its place is free
 //! ```
@@ -147,18 +147,28 @@ impl Job {
 }
 
 impl Inner {
-    /// The project of one that runs, as it is now: that of its path.
+    /// The project of one that runs, as it is now: that of its path, or where that leads to none, the
+    /// same folder under another one.
     pub(super) async fn project_of(
         self: &Arc<Self>,
         root: &Path,
     ) -> Result<Arc<Project>, ProjectError> {
-        self.project_now(root).await
+        match self.project_now(root).await {
+            Err(error) if error.is_gone() => self.projects.moved(root).await.ok_or(error),
+            found => found,
+        }
     }
 
     /// The project of one that is to be taken up, or why there is none.
     pub(super) async fn home(&self, root: &Path) -> Result<Arc<Project>, String> {
-        let project = self.projects.get(root).await;
-        project.map_err(|error| homeless(&error))
+        match self.projects.get(root).await {
+            Ok(project) => Ok(project),
+            Err(error) if error.is_gone() => {
+                let moved = self.projects.moved(root).await;
+                moved.ok_or_else(|| homeless(&error))
+            }
+            Err(error) => Err(homeless(&error)),
+        }
     }
 
     /// Records an event of one that is in our care, in the database that is there now.

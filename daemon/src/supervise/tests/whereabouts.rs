@@ -211,6 +211,49 @@ async fn while_a_database_is_refilled_nobody_can_say_what_it_does_not_have() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_in_a_folder_that_was_moved_ends_there_once_that_is_registered() {
+    let mut scene = Scene::new().await;
+    let moved = scene.root().with_file_name("moved");
+    fs::rename(scene.root(), &moved).unwrap();
+    scene.prints("after");
+    scene.bench.stage.end(&scene.dir);
+    scene.is_told("cannot be taken up").await;
+    let (project, _) = scene.bench.projects.register(&moved, false).await.unwrap();
+    let id = InvocationId::new(1).unwrap();
+    eventually(async || {
+        let row = project.store.invocation(id).await.ok()??;
+        row.phase.is_ended().then_some(())
+    })
+    .await;
+    let log = fs::read_to_string(project.logs().path(id)).unwrap();
+    let has = |words| log.contains(words);
+    assert!(has("before") && has("after") && has("complete"), "{log}");
+    assert_eq!(scene.bench.supervisor.degraded(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_in_a_folder_that_was_moved_and_registered_ends_there() {
+    let mut scene = Scene::new().await;
+    let moved = scene.root().with_file_name("moved");
+    fs::rename(scene.root(), &moved).unwrap();
+    let (project, _) = scene.bench.projects.register(&moved, false).await.unwrap();
+    scene.prints("after");
+    let id = InvocationId::new(1).unwrap();
+    eventually(async || {
+        let log = fs::read_to_string(project.logs().path(id)).ok()?;
+        log.contains("after").then_some(())
+    })
+    .await;
+    scene.bench.stage.end(&scene.dir);
+    eventually(async || {
+        let row = project.store.invocation(id).await.ok()??;
+        row.phase.is_ended().then_some(())
+    })
+    .await;
+    assert!(!scene.root().exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_it_tells_reaches_the_database_that_took_the_place_of_a_deleted_one() {
     let mut scene = Scene::new().await;
     let before = scene.bench.project().await;

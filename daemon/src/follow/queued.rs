@@ -24,17 +24,18 @@ impl Queued {
         &self.spans
     }
 
-    /// True if another one, with an id above all of them, takes no place of its own.
-    pub(super) fn takes_along(&self, id: InvocationId) -> bool {
+    /// True if the next one, with an id above all of them, takes no place of its own. `behind` is an id behind
+    /// which there is nothing of the scope up to that one.
+    pub(super) fn takes_along(&self, behind: i64) -> bool {
         self.spans
             .last()
-            .is_some_and(|span| span.last.get() == id.get() - 1)
+            .is_some_and(|span| span.last.get() == behind)
     }
 
-    /// Adds one whose id is above all of them.
-    pub(super) fn push(&mut self, id: InvocationId) {
+    /// Adds the next one.
+    pub(super) fn push(&mut self, behind: i64, id: InvocationId) {
         match self.spans.last_mut() {
-            Some(span) if span.last.get() == id.get() - 1 => span.last = id,
+            Some(span) if span.last.get() == behind => span.last = id,
             _ => self.spans.push(Span {
                 first: id,
                 last: id,
@@ -88,9 +89,9 @@ mod tests {
     #[test]
     fn neighbours_share_a_place_and_one_of_them_leaves_the_others_theirs() {
         let mut queued = Queued::default();
-        for n in [3, 4, 5, 6, 9] {
-            assert_eq!(queued.takes_along(id(n)), (4..=6).contains(&n), "{n}");
-            queued.push(id(n));
+        for (behind, n) in [(2, 3), (3, 4), (4, 6), (8, 9)] {
+            assert_eq!(queued.takes_along(behind), matches!(n, 4 | 6), "{n}");
+            queued.push(behind, id(n));
         }
         assert_eq!(pairs(&queued), [(3, 6), (9, 9)]);
         for (n, price, left) in [

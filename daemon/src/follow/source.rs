@@ -26,7 +26,7 @@ pub(super) trait Source: Send + Sync {
     fn invocation(&self, id: InvocationId) -> Answer<'_, Option<Invocation>>;
     /// The highest id, and those up to it that have not ended, ascending; of one task, or of all.
     fn standing<'a>(&'a self, task: Option<&'a str>) -> Answer<'a, (i64, Vec<InvocationId>)>;
-    /// The first in a range that is not queued, or the last that is; of one task, or of all.
+    /// The first in a range that is not queued, or else one that is; of one task, or of all.
     fn begun<'a>(&'a self, task: Option<&'a str>, span: Span) -> Answer<'a, Option<Invocation>>;
     /// Those above an id, ascending; of one task, or of all.
     fn after<'a>(

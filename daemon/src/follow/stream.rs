@@ -129,7 +129,10 @@ impl Stream {
     ) -> Result<bool, FollowError> {
         while let Some(&id) = self.waiting.front() {
             let row = self.source.invocation(id).await?;
-            if row.as_ref().is_some_and(|row| !self.has_room(row, room)) {
+            // What has ended between two of these is passed over.
+            let behind = id.get() - 1;
+            let has_room = |row| self.has_room(behind, row, room);
+            if !row.as_ref().is_none_or(has_room) {
                 return Ok(false);
             }
             self.waiting.pop_front();
@@ -140,7 +143,7 @@ impl Stream {
             };
             // A row that was deleted has nothing more to give.
             if let Some(row) = row {
-                self.take(&row, hints, extent);
+                self.take(behind, &row, hints, extent);
                 return Ok(true);
             }
         }
@@ -148,13 +151,13 @@ impl Stream {
     }
 
     // What is queued leaves some places to what begins.
-    fn has_room(&self, row: &Invocation, room: usize) -> bool {
-        row.phase != Phase::Queued || self.queued.takes_along(row.id) || room > LEFT
+    fn has_room(&self, behind: i64, row: &Invocation, room: usize) -> bool {
+        row.phase != Phase::Queued || self.queued.takes_along(behind) || room > LEFT
     }
 
-    fn take(&mut self, row: &Invocation, hints: &Hints, extent: Extent) {
+    fn take(&mut self, behind: i64, row: &Invocation, hints: &Hints, extent: Extent) {
         if row.phase == Phase::Queued {
-            self.queued.push(row.id);
+            self.queued.push(behind, row.id);
         } else {
             self.tails.push(Tail::new(&self.source, row, hints, extent));
         }
@@ -184,7 +187,8 @@ impl Stream {
             let has_room = self.queued.price(row.id) <= room;
             if has_room {
                 self.queued.take(row.id);
-                self.take(&row, hints, extent);
+                self.tails
+                    .push(Tail::new(&self.source, &row, hints, extent));
             }
             return Ok(has_room);
         }
@@ -225,15 +229,15 @@ impl Stream {
             self.more_rows = rows.len() >= ROWS as usize;
             self.rows = rows.into();
         }
-        let has_room = |row: &Invocation| self.has_room(row, room);
+        let has_room = |row: &Invocation| self.has_room(self.high, row, room);
         if !self.rows.front().is_some_and(has_room) {
             return Ok(false);
         }
         let Some(row) = self.rows.pop_front() else {
             return Ok(false);
         };
-        self.high = self.high.max(row.id.get());
-        self.take(&row, hints, extent);
+        let behind = std::mem::replace(&mut self.high, row.id.get());
+        self.take(behind, &row, hints, extent);
         Ok(true)
     }
 

@@ -136,6 +136,17 @@ async fn what_is_queued_keeps_nobody_waiting_and_is_given_once_it_begins() {
         let again = project.present(ALL, &event.cursor).await;
         assert_eq!(again.len(), given.len() - at - 1, "{}", event.cursor);
     }
+    // Those of a task share a place also where others stand between them.
+    for n in most + 11..most + 11 + 2 * most {
+        project.begin(n, if n % 2 == 0 { "V" } else { "W" }, true);
+        project.change(n, |row| row.phase = Phase::Queued);
+    }
+    let mut follower = project.follow(Whole::Task("V"), "").await;
+    let last = most + 12 + 2 * most;
+    project.begin(last, "V", true);
+    project.write(last, COMPLETE);
+    assert_eq!(order(&some(&mut follower, 1).await), [last]);
+    assert_eq!(follower.places_taken(), 1);
     // A task that none of them is of has none of them in its cursors.
     project.begin(most + 10, "U", true);
     project.write(most + 10, &line(0));

@@ -67,8 +67,8 @@ struct Look<'a> {
     /// The invocation, the task, or the day, in words.
     about: String,
     budget: Budget,
-    /// Where it is told.
-    project: &'a Arc<Project>,
+    /// Where it is told, if that can be.
+    project: Option<&'a Arc<Project>>,
     invocation: Option<InvocationId>,
     task: Option<String>,
 }
@@ -101,36 +101,38 @@ impl Inner {
         if budgets.task.is_none() && budgets.day.is_none() && !jobs.iter().any(has_own) {
             return;
         }
-        let mut of_tasks: HashMap<(Arc<Path>, Arc<str>), Vec<JobHandle>> = HashMap::new();
+        let mut of_tasks: HashMap<_, (Arc<Project>, Vec<JobHandle>)> = HashMap::new();
         let (mut all, mut first) = (Vec::new(), None);
         for job in jobs {
             let Some(whose) = job.whose.get() else {
                 continue;
             };
-            let Ok(project) = self.projects.get(&whose.project).await else {
-                continue;
-            };
+            // Without its project it goes on, and uses what it uses.
+            let project = self.home(&whose.project).await.ok();
             let usage = job.vitals().and_then(|vitals| vitals.live?.usage);
             if let Some(budget) = whose.budget {
-                let look = of_invocation(&project, whose.id, &whose.task, &budget);
+                let look = of_invocation(project.as_ref(), whose.id, &whose.task, &budget);
                 let usage = usage.filter(|usage| !usage.cumulative);
                 let usage = usage.map(|usage| self.settings().prices.priced(&whose.model, usage));
                 let reached = self.look(&look, &Spent::running(usage.as_ref())).await;
                 self.end(reached.filter(|_| budget.stops), std::slice::from_ref(&job));
             }
-            let key = (Arc::clone(&whose.project), Arc::clone(&whose.task));
-            of_tasks.entry(key).or_default().push(job.clone());
-            first.get_or_insert(project);
+            if let Some(project) = project {
+                let key = (project.root.clone(), Arc::clone(&whose.task));
+                let of_task = of_tasks
+                    .entry(key)
+                    .or_insert_with(|| (Arc::clone(&project), Vec::new()));
+                of_task.1.push(job.clone());
+                first.get_or_insert(project);
+            }
             all.push(job);
         }
-        for ((root, task), jobs) in of_tasks {
-            if let Ok(project) = self.projects.get(&root).await {
-                let reached = self.task_budget(&project, &task).await;
-                self.end(reached.filter(|_| budgets.stops), &jobs);
-            }
+        for ((_, task), (project, jobs)) in of_tasks {
+            let reached = self.task_budget(&project, &task).await;
+            self.end(reached.filter(|_| budgets.stops), &jobs);
         }
-        if let Some(project) = first {
-            let reached = self.day_budget(&project).await;
+        if !all.is_empty() {
+            let reached = self.day_budget(first.as_ref()).await;
             self.end(reached.filter(|_| budgets.stops), &all);
         }
     }
@@ -146,11 +148,11 @@ impl Inner {
         if let Some(budget) = &spec.budget {
             // Of a sum over a session whose runs before are not known, nobody can say what is its own.
             let usage = usage.filter(|usage| !usage.cumulative);
-            let look = of_invocation(project, id, &spec.task, budget);
+            let look = of_invocation(Some(project), id, &spec.task, budget);
             self.look(&look, &Spent::running(usage.as_ref())).await;
         }
         self.task_budget(project, &spec.task).await;
-        self.day_budget(project).await;
+        self.day_budget(Some(project)).await;
         self.keep_ledger().await;
         // Others run on the same budget, and may be silent: whoever stops them looks now.
         self.beat();
@@ -165,7 +167,7 @@ impl Inner {
         let reached = match self.task_budget(project, task).await {
             Some(reached) => Some((BudgetScope::Task, reached)),
             None => {
-                let reached = self.day_budget(project).await;
+                let reached = self.day_budget(Some(project)).await;
                 reached.map(|reached| (BudgetScope::Day, reached))
             }
         };
@@ -199,14 +201,17 @@ impl Inner {
             scope: BudgetScope::Task,
             about: task.to_owned(),
             budget,
-            project,
+            project: Some(project),
             invocation: None,
             task: Some(task.to_owned()),
         };
         self.look(&look, &spent).await
     }
 
-    async fn day_budget(self: &Arc<Self>, project: &Arc<Project>) -> Option<(Standing, String)> {
+    async fn day_budget(
+        self: &Arc<Self>,
+        project: Option<&Arc<Project>>,
+    ) -> Option<(Standing, String)> {
         let budget = self.settings().budgets.day;
         if budget.is_none() {
             return None;
@@ -246,6 +251,9 @@ impl Inner {
         level: BudgetLevel,
         said: &str,
     ) {
+        let Some(told_in) = look.project else {
+            return;
+        };
         let notice = Notice {
             scope: look.scope.as_str(),
             about: look.about.clone(),
@@ -255,7 +263,7 @@ impl Inner {
         // A day has one budget for all projects, and is told in one of them.
         let place = match look.scope {
             BudgetScope::Day => PathBuf::new(),
-            BudgetScope::Invocation | BudgetScope::Task => look.project.root.clone(),
+            BudgetScope::Invocation | BudgetScope::Task => told_in.root.clone(),
         };
         let key = (place, notice);
         if self.told.has(&key) {
@@ -280,11 +288,11 @@ impl Inner {
             task: look.task.clone(),
             message: said.to_owned(),
         };
-        match look.project.store.tell_budget(key.1.clone(), event).await {
+        match told_in.store.tell_budget(key.1.clone(), event).await {
             Ok(is_new) => {
                 if is_new {
                     info!(budget = %said, "budget");
-                    look.project.touch();
+                    told_in.touch();
                 }
                 self.told.note(key);
             }
@@ -316,7 +324,7 @@ impl Inner {
 }
 
 fn of_invocation<'a>(
-    project: &'a Arc<Project>,
+    project: Option<&'a Arc<Project>>,
     id: InvocationId,
     task: &str,
     budget: &steroids_shim::spec::Budget,

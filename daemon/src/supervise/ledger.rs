@@ -45,11 +45,12 @@ struct Used {
 }
 
 impl Used {
-    /// As a sum.
-    fn spent(&self) -> Spent {
+    /// What it had beyond what was counted elsewhere.
+    fn beyond(&self, counted: Option<&Spent>) -> Spent {
+        let (tokens, cost) = counted.map_or((0, 0.0), |it| (it.all_tokens(), it.cost_usd));
         Spent {
-            input_tokens: self.tokens,
-            cost_usd: self.cost_usd,
+            input_tokens: self.tokens.saturating_sub(tokens),
+            cost_usd: (self.cost_usd - cost).max(0.0),
             ..Spent::default()
         }
     }
@@ -167,7 +168,10 @@ impl Inner {
         let mut away = Vec::new();
         for known in self.ledger.of(day) {
             if !is_in_one(&known, &asked).await {
-                total.add(&known.spent());
+                // A new database in its place, or an older copy, has part of it again.
+                let home = asked.iter().find(|project| project.root == known.project);
+                let there = home.and_then(|home| sums.get(&*home.root.to_string_lossy()));
+                total.add(&known.beyond(there));
                 away.push(known);
             }
         }
@@ -220,4 +224,31 @@ async fn is_in_one(known: &Used, asked: &[Arc<Project>]) -> bool {
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_new_database_has_of_an_old_one_counts_once() {
+        let known = Used {
+            project: PathBuf::from("/p"),
+            uuid: "u".to_owned(),
+            tokens: 500,
+            cost_usd: 6.0,
+        };
+        let counted = |tokens, cost_usd| Spent {
+            input_tokens: tokens,
+            cost_usd,
+            ..Spent::default()
+        };
+        let beyond = |there: Option<Spent>| {
+            let beyond = known.beyond(there.as_ref());
+            (beyond.all_tokens(), beyond.cost_usd)
+        };
+        assert_eq!(beyond(None), (500, 6.0));
+        assert_eq!(beyond(Some(counted(400, 5.0))), (100, 1.0));
+        assert_eq!(beyond(Some(counted(700, 7.0))), (0, 0.0));
+    }
 }

@@ -55,10 +55,21 @@ impl Projects {
     /// daemon had it open. Known by its folder.
     pub async fn moved(&self, path: &Path) -> Option<Arc<Project>> {
         let folder = locked(&self.shared.last_seen).get(path).copied()?;
+        self.in_folder(folder).await
+    }
+
+    /// The project in a folder, whatever its path is now.
+    pub async fn in_folder(&self, folder: (u64, u64)) -> Option<Arc<Project>> {
         let all = self.all().into_iter();
-        let there = all.filter(|project| project.root != path && project.folder() == folder);
-        let project = self.get(&there.last()?.root).await.ok()?;
-        (project.folder() == folder && !project.store.is_read_only()).then_some(project)
+        let there = all.filter(|project| project.folder() == folder);
+        for project in there {
+            let project = self.get(&project.root).await.ok();
+            let is_it = |it: &Arc<Project>| it.folder() == folder && !it.store.is_read_only();
+            if let Some(project) = project.filter(is_it) {
+                return Some(project);
+            }
+        }
+        None
     }
 
     /// Projects that cannot be served and that somebody has to look at, one line each, as far as

@@ -143,13 +143,32 @@ pub(super) fn launched(
     Ok(())
 }
 
-/// The log is about to be rebuilt: cursors into the one before must not fit it.
-pub(super) fn bump_generation(connection: &Connection, id: InvocationId) -> Result<u32, Failure> {
+/// Where a log is that is written anew. Cursors into the one before must not fit it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rebuild {
+    /// About to take the old one's place: the next odd generation.
+    Written,
+    /// In its place, or given up: the next even one.
+    Published,
+}
+
+/// Counts the generation of a log. Not simply by one: the row may be another one than at the count
+/// before, put back in a new database.
+pub(super) fn count_generation(
+    connection: &Connection,
+    id: InvocationId,
+    rebuild: Rebuild,
+) -> Result<u32, Failure> {
+    let by = match rebuild {
+        Rebuild::Written => "1 + log_generation % 2",
+        Rebuild::Published => "2 - log_generation % 2",
+    };
+    let sql = format!(
+        "UPDATE steroidsd_invocations SET log_generation = log_generation + {by}
+         WHERE invocation_id = ?1 RETURNING log_generation"
+    );
     let generation = connection
-        .prepare_cached(
-            "UPDATE steroidsd_invocations SET log_generation = log_generation + 1
-             WHERE invocation_id = ?1 RETURNING log_generation",
-        )?
+        .prepare_cached(&sql)?
         .query_row([id.get()], |row| row.get(0))
         .optional()?;
     Ok(generation.ok_or(StoreError::NoSuchInvocation { id })?)

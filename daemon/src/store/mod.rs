@@ -49,7 +49,7 @@ pub use budgets::Notice;
 pub use error::StoreError;
 pub use events::{LifecycleEvent, NewEvent};
 use finish::End;
-pub use finish::Finished;
+pub use finish::{Finished, Rebuild};
 pub use migrate::Migrated;
 pub use neighbour::{Runner, running as neighbours};
 pub use place::Stamp;
@@ -258,9 +258,14 @@ impl Store {
         self.write(locks::renew).await
     }
 
-    /// Counts the rebuilding of a log, and tells the new generation.
-    pub async fn bump_generation(&self, id: InvocationId) -> Result<u32, StoreError> {
-        self.write(move |tx| finish::bump_generation(tx, id)).await
+    /// Counts where the rebuilding of a log is, and tells the new generation.
+    pub async fn count_generation(
+        &self,
+        id: InvocationId,
+        rebuild: Rebuild,
+    ) -> Result<u32, StoreError> {
+        self.write(move |tx| finish::count_generation(tx, id, rebuild))
+            .await
     }
 
     /// Appends a lifecycle event, and tells its number.

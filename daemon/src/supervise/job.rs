@@ -31,7 +31,7 @@ use super::{finish, lost};
 use crate::domain::{Invocation, InvocationId, Known, Live};
 use crate::projection::{Projection, Step};
 use crate::projects::Project;
-use crate::store::{NewEvent, NewInvocation, Store, StoreError};
+use crate::store::{NewEvent, NewInvocation, Rebuild, Store, StoreError};
 
 /// Between attempts to write a log or row that could not be written (disk full, database locked).
 pub(super) const RETRY: Duration = Duration::from_secs(1);
@@ -143,7 +143,7 @@ impl Job {
     async fn supervise(&mut self) -> Option<Invocation> {
         let mut wakes = self.wakes().await?;
         if self.half_published {
-            self.next_generation().await?;
+            self.count_generation(Rebuild::Published).await?;
         }
         let mut projection = self.open_projection().await?;
         let mut asks_life = false;
@@ -368,14 +368,14 @@ impl Job {
     }
 
     /// Puts a log written anew in the old one's place, under a new generation. The number goes up
-    /// before and after: what a follower reads between the two, of either file, has a number that
-    /// nothing has later.
+    /// before and after: while it is odd no follower opens either file, and a cursor that was made
+    /// of one all the same, as it stayed odd for long, has a number that nothing has later.
     pub(super) async fn publish_rebuilt(
         &mut self,
         mut projection: Box<Projection>,
     ) -> Option<Box<Projection>> {
         steroids_failpoint::reach("rebuild.written");
-        self.next_generation().await?;
+        self.count_generation(Rebuild::Written).await?;
         steroids_failpoint::reach("rebuild.counted");
         let (mut back, published) = tokio::task::spawn_blocking(move || {
             let published = projection.publish();
@@ -384,7 +384,7 @@ impl Job {
         .await
         .ok()?;
         steroids_failpoint::reach("rebuild.published");
-        let generation = self.next_generation().await?;
+        let generation = self.count_generation(Rebuild::Published).await?;
         match published {
             Ok(()) => {
                 let why = back.take_rebuilt_for().unwrap_or_default();
@@ -410,10 +410,10 @@ impl Job {
         self.inner.unknown.add(&self.spec.provider, met);
     }
 
-    async fn next_generation(&mut self) -> Option<u32> {
+    async fn count_generation(&mut self, rebuild: Rebuild) -> Option<u32> {
         let id = self.id;
-        self.on_row(move |store| async move { store.bump_generation(id).await })
-            .await
+        let change = move |store: Store| async move { store.count_generation(id, rebuild).await };
+        self.on_row(change).await
     }
 
     /// Does something to the row, as often as it takes: one that was deleted is put back first, and
@@ -471,8 +471,9 @@ impl Job {
             message,
         };
         let (inner, spec) = (Arc::clone(&self.inner), Arc::clone(&self.spec));
+        let project = Arc::clone(&self.project);
         self.inner.tracker.spawn(async move {
-            inner.record(&spec.project, event).await;
+            inner.record(&spec, &project, event).await;
         });
     }
 

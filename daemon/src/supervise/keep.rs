@@ -176,7 +176,7 @@ async fn pass(inner: &Arc<Inner>, hints: &mut Watched) -> bool {
         let looked = inner.projects.look_at(&root).await;
         let project = match looked {
             Ok(project) => project,
-            Err(_) => match inner.project_of(&root).await {
+            Err(_) => match inner.project_at(&root).await {
                 Ok(project) => project,
                 Err(_) => {
                     is_done = false;
@@ -220,10 +220,15 @@ async fn look_after(
         let spec = tokio::task::spawn_blocking(move || Spec::load(&dir)).await;
         // Without its spec its own job still has it, and puts the row back at the end.
         let Ok(Ok(spec)) = spec else { continue };
-        project
+        let restored = project
             .store
             .restore(*id, NewInvocation::from(&spec), None)
-            .await?;
+            .await;
+        match restored {
+            // Another project has its path: its job knows, and waits for its own.
+            Err(StoreError::IdTaken { .. }) => continue,
+            restored => restored?,
+        };
         info!(invocation.id = %id, "row put back while it runs");
         project.touch();
     }

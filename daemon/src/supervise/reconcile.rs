@@ -35,7 +35,7 @@ use super::work::Work;
 use super::{Supervisor, lost, waiting};
 use crate::domain::{Invocation, InvocationId};
 use crate::projects::{Project, Refill};
-use crate::store::{NewEvent, NewInvocation, StoreError};
+use crate::store::{NewEvent, NewInvocation, Rebuild, StoreError};
 
 /// Readiness waits so long for invocations that have ended to be finished; the rest goes on behind.
 const READY_WITHIN: Duration = Duration::from_secs(10);
@@ -288,7 +288,7 @@ impl Inner {
     /// A rebuilt log was being published when the daemon ended: of the cursors given out meanwhile
     /// nobody can say which log they are of. False if the database does not take it now.
     async fn count_on(&self, project: &Project, id: InvocationId) -> bool {
-        match project.store.bump_generation(id).await {
+        match project.store.count_generation(id, Rebuild::Published).await {
             Ok(_) => true,
             Err(error) => {
                 warn!(invocation.id = %id, %error, "tried again by whoever takes it up next");

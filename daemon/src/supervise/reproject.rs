@@ -34,7 +34,7 @@ use super::supervisor::{Entry, Inner, chain};
 use crate::domain::{Invocation, InvocationId};
 use crate::projection::{Checked, Projection, ProjectionError, Remake, RemakeError};
 use crate::projects::Project;
-use crate::store::{Change, Revision};
+use crate::store::{Change, Rebuild, Revision};
 
 /// A job lets go once its row is final; only a disk that does not answer holds that up.
 const LETS_GO_WITHIN: Duration = Duration::from_secs(10);
@@ -245,7 +245,7 @@ impl Work {
         let is_wet = !self.what.dry_run;
         if is_wet && is_half_published(row) {
             // A daemon before us was cut between the two counts.
-            self.project.store.bump_generation(self.id).await?;
+            self.count(Rebuild::Published).await?;
         }
         if is_wet && !log.is_same {
             self.rebuild(remake).await?;
@@ -281,12 +281,12 @@ impl Work {
         let written = blocking(move || remake.rebuild(&given_up)).await?;
         let mut projection: Projection = written.map_err(|error| self.refused(error))?;
         steroids_failpoint::reach("rebuild.written");
-        self.project.store.bump_generation(self.id).await?;
+        self.count(Rebuild::Written).await?;
         steroids_failpoint::reach("rebuild.counted");
         let publish = move || projection.publish().map(|()| projection);
         let published = blocking(publish).await?;
         steroids_failpoint::reach("rebuild.published");
-        self.project.store.bump_generation(self.id).await?;
+        self.count(Rebuild::Published).await?;
         let path = self.project.logs().path(self.id);
         self.inner.hints.poke(&path);
         let refused = |source| ReprojectError::Unwritable {
@@ -294,6 +294,14 @@ impl Work {
             source,
         };
         published.map(drop).map_err(refused)
+    }
+
+    async fn count(&self, rebuild: Rebuild) -> Result<(), ReprojectError> {
+        self.project
+            .store
+            .count_generation(self.id, rebuild)
+            .await?;
+        Ok(())
     }
 
     fn given_up(&self) -> impl Fn() -> bool + Send + 'static {

@@ -9,22 +9,24 @@
 //! none            ──> told; it is asked again each second ──(has ended)──> a stray, its place is free
 //! ```
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use steroids_shim::durable::FileError;
 use steroids_shim::exit::ExitRecord;
 use steroids_shim::lock;
+use steroids_shim::spec::Spec;
 use tracing::{info, warn};
 
 use super::job::{Job, RETRY};
 use super::stalls::Telling;
 use super::supervisor::{Inner, chain};
 use super::troubles::PUT_BACK;
+use crate::domain::InvocationId;
 use crate::projection::Projection;
 use crate::projects::{Project, ProjectError};
-use crate::store::NewEvent;
+use crate::store::{NewEvent, StoreError};
 
 /// Where a job's path leads to.
 pub(super) enum Whereabouts {
@@ -42,8 +44,8 @@ impl Job {
     /// Asks where its project is now, and goes on with that one.
     pub(super) async fn find_project(&mut self) -> Whereabouts {
         self.sought = Some(Instant::now());
-        let found = self.inner.project_of(&self.spec.project).await;
-        self.lacks_project = found.as_ref().is_err_and(ProjectError::is_gone);
+        let found = self.inner.project_of(&self.spec, &self.project).await;
+        self.lacks_project = found.as_ref().is_err_and(NoHome::is_gone);
         match found {
             Ok(now) => {
                 if !Arc::ptr_eq(&now, &self.project) {
@@ -147,9 +149,8 @@ impl Job {
 }
 
 impl Inner {
-    /// The project of one that runs, as it is now: that of its path, or where that leads to none, the
-    /// same folder under another one.
-    pub(super) async fn project_of(
+    /// The project that a path leads to, or where that is none, the same folder under another one.
+    pub(super) async fn project_at(
         self: &Arc<Self>,
         root: &Path,
     ) -> Result<Arc<Project>, ProjectError> {
@@ -157,6 +158,31 @@ impl Inner {
             Err(error) if error.is_gone() => self.projects.moved(root).await.ok_or(error),
             found => found,
         }
+    }
+
+    /// As [`Inner::project_at`], of one that runs: its id is its own there, or nobody's yet.
+    async fn project_of(
+        self: &Arc<Self>,
+        spec: &Spec,
+        before: &Arc<Project>,
+    ) -> Result<Arc<Project>, NoHome> {
+        let error = match self.project_now(&spec.project).await {
+            Ok(now) if Arc::ptr_eq(&now, before) => return Ok(now),
+            Ok(now) => match is_free_in(&now, spec).await {
+                Ok(true) => return Ok(now),
+                Ok(false) => NoHome::Taken {
+                    project: spec.project.clone(),
+                    id: spec.invocation,
+                },
+                Err(error) => return Err(error.into()),
+            },
+            Err(error) => error.into(),
+        };
+        if !error.is_gone() {
+            return Err(error);
+        }
+        let moved = self.projects.in_folder(before.folder()).await;
+        moved.ok_or(error)
     }
 
     /// The project of one that is to be taken up, or why there is none.
@@ -171,12 +197,18 @@ impl Inner {
         }
     }
 
-    /// Records an event of one that is in our care, in the database that is there now.
-    pub(super) async fn record(self: &Arc<Self>, root: &Path, event: NewEvent) {
-        let mut tried = self.try_record(root, event.clone()).await;
+    /// Records an event of one that is in our care, in the database that is there now. `known` is the
+    /// project in which it was last.
+    pub(super) async fn record(
+        self: &Arc<Self>,
+        spec: &Spec,
+        known: &Arc<Project>,
+        event: NewEvent,
+    ) {
+        let mut tried = self.try_record(spec, known, event.clone()).await;
         if tried.as_ref().is_err_and(|(_, is_given_up)| *is_given_up) {
             // It was replaced in between.
-            tried = self.try_record(root, event).await;
+            tried = self.try_record(spec, known, event).await;
         }
         if let Err((error, _)) = tried {
             warn!(%error, "lifecycle event not recorded");
@@ -185,16 +217,49 @@ impl Inner {
 
     async fn try_record(
         self: &Arc<Self>,
-        root: &Path,
+        spec: &Spec,
+        known: &Arc<Project>,
         event: NewEvent,
     ) -> Result<(), (String, bool)> {
-        let project = self.project_of(root).await;
+        let project = self.project_of(spec, known).await;
         let project = project.map_err(|error| (chain(&error), false))?;
         let recorded = project.store.record(event).await;
         recorded.map_err(|error| (chain(&error), project.is_given_up()))?;
         project.touch();
         Ok(())
     }
+}
+
+/// Why one that runs has no project.
+#[derive(Debug, thiserror::Error)]
+enum NoHome {
+    #[error(transparent)]
+    Project(#[from] ProjectError),
+    /// Another folder has its path, in which its id is another one's.
+    #[error("invocation {id} of {} is another one", project.display())]
+    Taken { project: PathBuf, id: i64 },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl NoHome {
+    /// It will not be there by itself.
+    fn is_gone(&self) -> bool {
+        match self {
+            NoHome::Project(error) => error.is_gone(),
+            NoHome::Taken { .. } => true,
+            NoHome::Store(_) => false,
+        }
+    }
+}
+
+/// Whether the id of one is its own in a project, or nobody's.
+async fn is_free_in(project: &Project, spec: &Spec) -> Result<bool, StoreError> {
+    let Some(id) = InvocationId::new(spec.invocation) else {
+        return Ok(false);
+    };
+    let row = project.store.invocation(id).await?;
+    Ok(row.is_none_or(|row| row.managed.is_some_and(|it| it.uuid == spec.uuid)))
 }
 
 /// Why one cannot be taken up, and what to do.

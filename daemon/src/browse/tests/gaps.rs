@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::cursor::CursorError;
 use crate::projects::Projects;
-use crate::store::{Begun, NewInvocation};
+use crate::store::{Begun, NewInvocation, Rebuild};
 
 #[test]
 fn a_cursor_is_refused_as_malformed_or_as_of_a_log_that_is_gone() {
@@ -105,7 +105,9 @@ async fn one_rebuilt_while_it_is_read_is_told() {
     };
     read(&project, before.id, query).await.unwrap();
     still(&project, &before).await.unwrap();
-    project.store.bump_generation(before.id).await.unwrap();
+    let store = &project.store;
+    let counted = store.count_generation(before.id, Rebuild::Published).await;
+    assert_eq!(counted.unwrap(), 2);
     let error = still(&project, &before).await.unwrap_err();
     assert!(matches!(error, BrowseError::Gap { .. }), "{error:?}");
 }

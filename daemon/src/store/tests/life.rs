@@ -319,7 +319,18 @@ async fn rows_of_a_lost_database_are_put_back_under_their_ids() {
     assert_eq!(store.restore(id, new("a"), None).await.unwrap(), ended);
     let taken = store.restore(id, new("b"), None).await.unwrap_err();
     assert!(matches!(taken, StoreError::IdTaken { .. }));
-    assert_eq!(store.bump_generation(id).await.unwrap(), 1);
+    for (rebuild, generation) in [
+        (Rebuild::Written, 1),
+        (Rebuild::Published, 2),
+        // The row before this one was lost in between.
+        (Rebuild::Published, 4),
+        (Rebuild::Written, 5),
+        (Rebuild::Written, 7),
+        (Rebuild::Published, 8),
+    ] {
+        let counted = store.count_generation(id, rebuild).await;
+        assert_eq!(counted.unwrap(), generation);
+    }
 
     // Only the shared row went.
     room.foreign()
@@ -355,7 +366,7 @@ async fn rows_of_the_older_tool_are_shown_and_never_changed() {
         Err(StoreError::NoSuchInvocation { .. })
     ));
     assert!(store.launched(id, Some(1)).await.is_err());
-    assert!(store.bump_generation(id).await.is_err());
+    assert!(store.count_generation(id, Rebuild::Written).await.is_err());
     assert_eq!(store.running_count().await.unwrap(), 1);
     assert!(store.unfinished().await.unwrap().is_empty());
     assert_eq!(dump(&room.foreign(), "steroidsd"), before);

@@ -134,7 +134,9 @@ impl Bench {
                 }
             }
             Step::Rebuilt => {
-                self.store.bump_generation(id).await.unwrap();
+                for rebuild in [Rebuild::Written, Rebuild::Published] {
+                    self.store.count_generation(id, rebuild).await.unwrap();
+                }
             }
             Step::Word(word) => {
                 let word = WORDS[*word];

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::projects::Upkeep;
+use crate::store::Rebuild;
 
 const RESTORE: Reproject = Reproject {
     dry_run: false,
@@ -67,7 +68,8 @@ async fn a_generation_that_a_crash_left_odd_is_counted_on() {
     let mut bench = Bench::new(8, 8).await;
     let id = ended(&bench).await.id;
     for restarts in [false, true] {
-        bench.project.store.bump_generation(id).await.unwrap();
+        let store = &bench.project.store;
+        store.count_generation(id, Rebuild::Written).await.unwrap();
         if restarts {
             bench.restart().await;
             bench.supervisor.reconcile(Scope::Startup).await;

@@ -185,6 +185,34 @@ async fn one_goes_on_in_a_project_that_was_made_anew_under_its_path() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_goes_on_in_no_project_in_which_its_id_is_another_ones() {
+    let mut scene = Scene::new().await;
+    let other = waits_elsewhere(&scene.bench).await;
+    let root = scene.root();
+    let (theirs, aside) = (root.with_file_name("another"), root.with_file_name("aside"));
+    fs::rename(&root, &aside).unwrap();
+    fs::rename(&theirs, &root).unwrap();
+    scene.prints("after");
+    scene.is_told("invocation 1 of").await;
+    let row = {
+        let project = scene.bench.projects.get(&root).await.unwrap();
+        let row = project.store.invocation(InvocationId::new(1).unwrap());
+        row.await.unwrap().unwrap()
+    };
+    let managed = row.managed.unwrap();
+    assert_eq!((row.phase, managed.log_generation), (Phase::Queued, 0));
+    assert!(other.path().ends_with(&managed.uuid));
+    assert!(!root.join(".steroids/invocations/1.log").exists());
+    // Back at its place it has all that was printed meanwhile.
+    fs::rename(&root, &theirs).unwrap();
+    fs::rename(&aside, &root).unwrap();
+    scene.logged("after").await;
+    assert!(scene.bench.log(1).contains("before"));
+    scene.bench.stage.end(&scene.dir);
+    scene.ended().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn while_a_database_is_refilled_nobody_can_say_what_it_does_not_have() {
     let mut bench = Bench::new(8, 8).await;
     let dir = bench.dir(&bench.start("r1").await);

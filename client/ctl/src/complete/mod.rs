@@ -40,6 +40,7 @@ fn command() -> clap::Command {
     let mut command = crate::command();
     // With `--help` and `--version`, which clap puts in only now.
     command.build();
+    let command = with_plain_paths(command);
     match typed::is_flag(std::env::args_os()) {
         true => command,
         false => without_flags(command),
@@ -52,6 +53,39 @@ fn without_flags(command: clap::Command) -> clap::Command {
         false => argument.hide(true),
     };
     command.mut_args(hide).mut_subcommands(without_flags)
+}
+
+/// Every path that has no completer of its own is completed by ours, which offers plain words only.
+fn with_plain_paths(command: clap::Command) -> clap::Command {
+    let plain = |argument: clap::Arg| match argument.get_value_hint() {
+        clap::ValueHint::AnyPath if argument.get::<ArgValueCompleter>().is_none() => {
+            argument.add(ArgValueCompleter::new(files))
+        }
+        _ => argument,
+    };
+    command.mut_args(plain).mut_subcommands(with_plain_paths)
+}
+
+fn files(typed: &OsStr) -> Vec<CompletionCandidate> {
+    plain(&PathCompleter::any(), typed)
+}
+
+fn folders(typed: &OsStr) -> Vec<CompletionCandidate> {
+    plain(&PathCompleter::dir(), typed)
+}
+
+/// The paths that are one plain word. One that is typed from the home folder may begin as that does.
+fn plain(paths: &PathCompleter, typed: &OsStr) -> Vec<CompletionCandidate> {
+    let is_at_home = typed.as_encoded_bytes().starts_with(b"~/");
+    let mut offered = paths.complete(typed);
+    offered.retain(|candidate| {
+        let word = candidate.get_value().to_str();
+        word.is_some_and(|word| match word.strip_prefix("~/") {
+            Some(rest) if is_at_home => is_plain(rest),
+            _ => is_plain(word),
+        })
+    });
+    offered
 }
 
 /// Invocations, newest first.
@@ -87,7 +121,7 @@ pub(crate) fn projects() -> ArgValueCompleter {
         let text = typed.to_string_lossy();
         let begun = known.iter().filter(|path| path.starts_with(&*text));
         let mut offered: Vec<_> = begun.filter_map(|path| candidate(path, "")).collect();
-        offered.extend(PathCompleter::dir().complete(typed));
+        offered.extend(folders(typed));
         offered
     })
 }
@@ -124,8 +158,7 @@ fn invocations_in(states: &'static [v1::State]) -> Vec<CompletionCandidate> {
 /// A word, with what zsh and fish show beside it. Names are other people's text, and bash puts them
 /// into the line as they are: what a shell would not read as one plain word is not offered.
 fn candidate(word: &str, about: &str) -> Option<CompletionCandidate> {
-    let is_plain = |c: char| c.is_alphanumeric() || "-_./%+,".contains(c);
-    if word.is_empty() || !word.chars().all(is_plain) {
+    if !is_plain(word) {
         return None;
     }
     let about = clean_line(about);
@@ -133,8 +166,17 @@ fn candidate(word: &str, about: &str) -> Option<CompletionCandidate> {
     Some(CompletionCandidate::new(word).help(help))
 }
 
+fn is_plain(word: &str) -> bool {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./%+,".contains(c);
+    !word.is_empty() && word.chars().all(is_plain)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
+    use clap_complete::engine::complete;
+
     use super::*;
 
     #[test]
@@ -155,5 +197,63 @@ mod tests {
         ] {
             assert!(candidate(word, "").is_none(), "{word}");
         }
+    }
+
+    #[test]
+    fn no_path_is_offered_that_a_shell_would_run() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["za", "za$(touch pwned)", "za`id`", "za;id", "za b", "za&"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        let typed = folder.path().join("z").into_os_string();
+        let only = [folder.path().join("za/").into_os_string()];
+        let words = |offered: Vec<CompletionCandidate>| -> Vec<_> {
+            let words = offered.iter().map(|candidate| candidate.get_value());
+            words.map(OsStr::to_owned).collect()
+        };
+        assert_eq!(words(folders(&typed)), only);
+
+        let mut paths = 0;
+        let mut commands = vec![(command(), Vec::new())];
+        while let Some((command, before)) = commands.pop() {
+            for argument in command.get_arguments() {
+                // This one asks the daemon too.
+                if argument.get_value_hint() != clap::ValueHint::AnyPath
+                    || argument.get_id() == "project"
+                {
+                    continue;
+                }
+                let flag = argument.get_long().unwrap();
+                let mut line = vec![OsString::from("steroidsctl")];
+                line.extend(before.iter().map(OsString::from));
+                let mut word = OsString::from(format!("--{flag}="));
+                word.push(&typed);
+                line.push(word);
+                let at = line.len() - 1;
+                let mut whole = super::command();
+                let offered = complete(&mut whole, line, at, None).unwrap();
+                let mut expected = OsString::from(format!("--{flag}="));
+                expected.push(&only[0]);
+                assert_eq!(words(offered), [expected], "{before:?} --{flag}");
+                paths += 1;
+            }
+            for below in command.get_subcommands() {
+                let mut before = before.clone();
+                before.push(below.get_name().to_owned());
+                commands.push((below.clone(), before));
+            }
+        }
+        assert!(paths > 4, "{paths}");
+    }
+
+    #[test]
+    fn a_path_from_the_home_folder_is_offered_as_it_was_begun() {
+        let home = std::env::home_dir().unwrap();
+        let offered = folders(OsStr::new("~/"));
+        let is_below = |word: &OsStr| {
+            let word = word.to_str().unwrap();
+            home.join(word.strip_prefix("~/").unwrap()).is_dir()
+        };
+        assert!(offered.iter().all(|found| is_below(found.get_value())));
     }
 }

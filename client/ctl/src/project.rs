@@ -55,6 +55,12 @@ pub(crate) fn named(path: &Path) -> Result<PathBuf, Failure> {
     Ok(canonical.unwrap_or(absolute))
 }
 
+/// Whether this is the home folder, which counts only where it is named.
+pub(crate) fn is_home(path: &Path) -> bool {
+    let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+    home.is_some_and(|home| path == Path::new(&home))
+}
+
 fn nearest(from: &Path, home: Option<&Path>) -> Option<PathBuf> {
     from.ancestors()
         .filter(|folder| Some(*folder) != home)

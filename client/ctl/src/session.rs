@@ -117,6 +117,12 @@ impl Session {
             Some(named) => project::named(named)?,
             None => project::here()?,
         };
+        if self.global.project.is_none() && project::is_home(&path) {
+            let message = "this is your home folder: no command would find that project";
+            return Err(Failure::new(Exit::Refused, "home_folder", message).with_hint(
+                "run it in a folder below; or name the home folder each time: steroidsctl --project ~ init",
+            ));
+        }
         text(path)
     }
 

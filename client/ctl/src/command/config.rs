@@ -23,7 +23,7 @@ Examples:
   steroidsctl config show                     every key, its value, and where that comes from
   steroidsctl config show retention           the keys of a table, or one key
   steroidsctl config show --set               without defaults
-  steroidsctl config show --file ./new.toml   of a file, without a daemon
+  steroidsctl config show --file=./new.toml   of a file, without a daemon
   steroidsctl config show --json | jq '.config[] | select(.changed)'
 
 Without --file the running daemon is asked, and keys are marked that the file has changed since the
@@ -86,8 +86,11 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
         shown.entries.retain(|entry| is_in(&entry.key, wanted));
         if shown.entries.is_empty() && steroids_keys::known(wanted).is_empty() {
             let message = format!("there is no key `{wanted}` that counts");
-            return Err(Failure::new(Exit::NotFound, "no_such_key", message)
-                .with_hint("`steroidsctl config show` lists them"));
+            let hint = match (&args.file, wanted.contains(['/', '~'])) {
+                (Some(None), true) => format!("a file is named in one word: --file={wanted}"),
+                _ => "`steroidsctl config show` lists them".to_owned(),
+            };
+            return Err(Failure::new(Exit::NotFound, "no_such_key", message).with_hint(hint));
         }
     }
     if args.set {
@@ -118,7 +121,11 @@ fn of_file(file: Option<PathBuf>, is_named: bool, session: &Session) -> Result<S
     let text = match file.as_deref().map(std::fs::read_to_string) {
         Some(Ok(text)) => Some(text),
         None => None,
-        Some(Err(error)) if error.kind() == std::io::ErrorKind::NotFound && !is_named => None,
+        Some(Err(error))
+            if error.kind() == std::io::ErrorKind::NotFound && !is_named && !is_in_variable() =>
+        {
+            None
+        }
         Some(Err(error)) => {
             let file = file.unwrap_or_default();
             let message = format!("{}: {error}", file.display());
@@ -146,6 +153,11 @@ fn of_file(file: Option<PathBuf>, is_named: bool, session: &Session) -> Result<S
         entries: listing.entries.iter().map(told).collect(),
         problems,
     })
+}
+
+/// Whether the environment names the file: the daemon as well would not start without it.
+fn is_in_variable() -> bool {
+    std::env::var_os("STEROIDS_CONFIG").is_some_and(|value| !value.is_empty())
 }
 
 fn elsewhere(paths: &paths::Paths) -> Vec<Set> {
@@ -275,6 +287,30 @@ fn as_json(entry: &v1::ConfigEntry) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn its_examples_name_what_there_is() {
+        #[derive(clap::Parser)]
+        struct Shows {
+            #[command(flatten)]
+            args: ShowArgs,
+            #[arg(long)]
+            json: bool,
+        }
+        let mut files = 0;
+        for line in SHOW_EXAMPLES.lines().filter(|line| line.starts_with("  ")) {
+            let example = line.trim_start().split("  ").next().unwrap();
+            let example = example.split(" | ").next().unwrap();
+            let words = example.split(' ').skip(2);
+            let shows = <Shows as clap::Parser>::try_parse_from(words).unwrap();
+            if let Some(key) = shows.args.key {
+                assert!(!steroids_keys::known(&key).is_empty(), "{line}");
+            }
+            files += usize::from(matches!(shows.args.file, Some(Some(_))));
+            assert_eq!(shows.json, line.contains("--json"));
+        }
+        assert_eq!(files, 1);
+    }
 
     #[test]
     fn a_key_is_named_whole_or_by_its_table() {

@@ -41,6 +41,38 @@ fn the_homes_own_folder_is_no_project() {
 }
 
 #[test]
+fn the_homes_own_folder_becomes_a_project_only_where_it_is_named() {
+    let fake = Fake::start();
+    let mut home = command(&fake, &["init"]);
+    home.current_dir(fake.folder());
+    let ran = finish(&fake, home);
+    assert_eq!(ran.code, 4);
+    assert!(ran.stderr.contains("--project ~ init"), "{ran:?}");
+    let named = fake.folder().to_str().unwrap();
+    assert_eq!(run(&fake, &["init", "--project", named]).code, 0);
+}
+
+#[test]
+fn a_configuration_that_the_environment_names_has_to_be_there() {
+    let fake = Fake::absent();
+    for arguments in [&["config", "show", "--file"][..], &["config", "show"]] {
+        let mut show = command(&fake, arguments);
+        show.env("STEROIDS_CONFIG", fake.folder().join("gone.toml"));
+        let ran = finish(&fake, show);
+        assert_eq!((ran.code, ran.stdout.as_str()), (78, ""), "{ran:?}");
+        assert!(ran.stderr.contains("gone.toml"), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_file_named_in_a_word_of_its_own_is_told_how_to_be_named() {
+    let fake = Fake::start();
+    let ran = run(&fake, &["config", "show", "--file", "./new.toml"]);
+    assert_eq!(ran.code, 3);
+    assert!(ran.stderr.contains("--file=./new.toml"), "{ran:?}");
+}
+
+#[test]
 fn a_socket_path_too_long_for_the_kernel_is_told_before_it_is_tried() {
     let fake = Fake::start();
     let long = format!("/tmp/{}", "x".repeat(110));

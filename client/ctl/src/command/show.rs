@@ -139,9 +139,10 @@ fn block(it: &v1::Invocation, colour: bool, now: i64) -> String {
     block.maybe("tokens", it.usage.as_ref().map(tokens));
     block.maybe(
         "left over",
-        it.leftovers
-            .filter(|n| *n > 0)
-            .map(|n| format!("{n} processes killed")),
+        it.leftovers.filter(|n| *n > 0).map(|n| match n {
+            1 => "1 process killed".to_owned(),
+            _ => format!("{n} processes killed"),
+        }),
     );
     block.maybe("pid", it.pid.map(|pid| pid.to_string()));
     block.pair("session", &it.session_id, Style::Plain);

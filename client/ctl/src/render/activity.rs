@@ -275,7 +275,10 @@ fn completed(it: Fields<'_>) -> Body {
     let leftovers = it
         .number("leftovers")
         .filter(|count| *count > 0)
-        .map(|count| format!("{count} left-over processes killed"));
+        .map(|count| match count {
+            1 => "1 left-over process killed".to_owned(),
+            _ => format!("{count} left-over processes killed"),
+        });
     let facts = join([
         Some(outcome.to_owned()),
         it.number("duration").map(format::duration),

@@ -94,6 +94,22 @@ fn a_reason_that_is_only_the_exit_code_and_tokens_that_are_none_are_left_out() {
 }
 
 #[test]
+fn one_left_over_process_is_one() {
+    let of = |count: u32| {
+        let line = r#"{"ts":0,"type":"complete","outcome":"success","duration":7,"leftovers":"#;
+        shown(&[&format!("{line}{count}}}")])
+    };
+    assert_eq!(
+        of(1),
+        "done      success · 7 ms · 1 left-over process killed\n"
+    );
+    assert_eq!(
+        of(2),
+        "done      success · 7 ms · 2 left-over processes killed\n"
+    );
+}
+
+#[test]
 fn another_day_is_named_once_before_its_first_line() {
     let mut renderer = Renderer::new(false, false, Prefix::None);
     let mut at = |ts| {

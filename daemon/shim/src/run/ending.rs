@@ -93,7 +93,11 @@ impl Keeper {
             });
         }
         self.tell_over_memory();
-        if let Some(record) = self.exit_record(leftovers.len() as u32) {
+        let killed = match self.leave_background {
+            true => 0,
+            false => leftovers.len() as u32,
+        };
+        if let Some(record) = self.exit_record(killed) {
             (self.phase, _) = self.phase.next(Event::Recorded, mono_ms());
             self.connections.push(&Message::Ending {
                 what: "recording".to_owned(),

@@ -25,10 +25,13 @@ pub(crate) fn whole<'a>(text: impl Into<Cow<'a, str>>) -> Text<'a> {
     }
 }
 
-/// The last 64 KiB of what an agent said; an answer's end says more than its beginning.
+/// The last 64 KiB of what an agent said; an answer's end says more than its beginning. One that was
+/// cut says so, and begins with a line where that leaves at least half of it.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
     text: String,
+    /// Bytes in front of it that are gone.
+    cut: usize,
 }
 
 impl Answer {
@@ -58,7 +61,7 @@ impl Answer {
 
     /// Starts over: what follows is the answer.
     pub(crate) fn clear(&mut self) {
-        self.text.clear();
+        *self = Answer::default();
     }
 
     /// Whether this was said, as far as the answer still goes back.
@@ -69,19 +72,30 @@ impl Answer {
     /// The answer, if anything was said.
     pub(crate) fn take(&mut self) -> Option<String> {
         self.trim();
-        let text = std::mem::take(&mut self.text);
-        let end = text.trim_end().len();
-        (end > 0).then(|| {
-            let mut text = text;
-            text.truncate(end);
-            text
-        })
+        let Answer { mut text, cut } = std::mem::take(self);
+        text.truncate(text.trim_end().len());
+        if text.is_empty() {
+            return None;
+        }
+        if cut == 0 {
+            return Some(text);
+        }
+        let start = match text.find('\n').map(|end| end + 1) {
+            Some(start) if start <= text.len() / 2 => start,
+            _ => 0,
+        };
+        let before = cut + start;
+        Some(format!(
+            "[{before} bytes before this] …\n{}",
+            &text[start..]
+        ))
     }
 
     fn trim(&mut self) {
         if self.text.len() > ANSWER_LIMIT {
             let start = self.text.ceil_char_boundary(self.text.len() - ANSWER_LIMIT);
             self.text.drain(..start);
+            self.cut += start;
         }
     }
 }
@@ -98,8 +112,30 @@ mod tests {
         }
         answer.push("the end\n");
         let text = answer.take().unwrap();
-        assert!(text.len() <= ANSWER_LIMIT && text.len() > ANSWER_LIMIT - 10);
-        assert!(text.ends_with("éthe end"));
+        let (mark, kept) = text.split_once('\n').unwrap();
+        assert!(kept.len() < ANSWER_LIMIT && kept.len() > ANSWER_LIMIT - 10);
+        assert!(kept.ends_with("éthe end"));
+        let cut = 50 * 100_000 + "the end\n".len() - (kept.len() + 1);
+        assert_eq!(mark, format!("[{cut} bytes before this] …"));
         assert_eq!(answer.take(), None);
+    }
+
+    #[test]
+    fn an_answer_that_was_cut_begins_with_a_line() {
+        let mut answer = Answer::default();
+        for n in 0..20_000 {
+            answer.push_line(&format!("line {n:05}"));
+        }
+        let text = answer.take().unwrap();
+        let mut lines = text.lines();
+        let mark = lines.next().unwrap();
+        assert!(mark.ends_with(" bytes before this] …"), "{mark}");
+        let kept: Vec<_> = lines.collect();
+        let first = 20_000 - kept.len();
+        assert_eq!(kept[0], format!("line {first:05}"));
+        assert_eq!(mark, format!("[{} bytes before this] …", first * 11));
+
+        answer.push("short");
+        assert_eq!(answer.take().as_deref(), Some("short"));
     }
 }

@@ -159,7 +159,7 @@ fn block(it: &v1::Invocation, colour: bool, now: i64) -> String {
     }
     block.section("evidence", &evidence(it), EVIDENCE_LINES);
     block.section("prompt", &it.prompt, PROMPT_LINES);
-    block.section("answer", &it.response, ANSWER_LINES);
+    block.end_of("answer", &it.response, ANSWER_LINES, it.id);
     block.text
 }
 
@@ -188,17 +188,43 @@ impl Block {
         if text.is_empty() {
             return;
         }
-        let title = Style::Bold.paint(self.colour, title);
-        self.text.push_str(&format!("\n{title}\n"));
+        self.title(title);
         for line in text.lines().take(most) {
-            self.text.push_str(format!("  {line}").trim_end());
-            self.text.push('\n');
+            self.line(line);
         }
         let more = text.lines().count().saturating_sub(most);
         if more > 0 {
-            self.text
-                .push_str(&format!("  … {more} more lines (--json has them all)\n"));
+            self.line(&format!("… {more} more lines (--json has them all)"));
         }
+    }
+
+    /// The same of a text whose end says more than its beginning. The row itself may have no more than
+    /// its end: it is the log that has it whole.
+    fn end_of(&mut self, title: &str, text: &str, most: usize, id: i64) {
+        let text = clean(text.trim_end());
+        if text.is_empty() {
+            return;
+        }
+        self.title(title);
+        let before = text.lines().count().saturating_sub(most);
+        if before > 0 {
+            self.line(&format!(
+                "… the last {most} lines (all of it: steroidsctl stream {id} --no-follow)"
+            ));
+        }
+        for line in text.lines().skip(before) {
+            self.line(line);
+        }
+    }
+
+    fn title(&mut self, title: &str) {
+        let title = Style::Bold.paint(self.colour, title);
+        self.text.push_str(&format!("\n{title}\n"));
+    }
+
+    fn line(&mut self, line: &str) {
+        self.text.push_str(format!("  {line}").trim_end());
+        self.text.push('\n');
     }
 }
 

@@ -209,6 +209,23 @@ fn one_invocation_is_shown_with_prompt_and_answer() {
 }
 
 #[test]
+fn of_a_long_answer_its_end_is_shown_and_where_the_rest_is() {
+    let fake = three();
+    fake.world(|world| {
+        world.invocations[1].response = (1..=300).map(|n| format!("line {n}\n")).collect();
+    });
+    let shown = run(&fake, &["show", "2"]).stdout;
+    let (_, answer) = shown.split_once("\nanswer\n").unwrap();
+    let lines: Vec<_> = answer.lines().collect();
+    assert_eq!(
+        lines[0],
+        "  … the last 100 lines (all of it: steroidsctl stream 2 --no-follow)"
+    );
+    assert_eq!(lines[1], "  line 201");
+    assert_eq!(lines[100..], ["  line 300"]);
+}
+
+#[test]
 fn a_failed_invocation_says_why_without_its_control_bytes() {
     insta::assert_snapshot!(run(&three(), &["show", "#1"]).all());
 }

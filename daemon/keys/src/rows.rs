@@ -77,7 +77,7 @@ pub const KEYS: &[Key] = keys! {
     "most": Duration, Is("\"30m\""), Reload, "The longest pause.";
 
     ["limits"]
-    "silence": Duration, Is("\"15m\""), Reload, "Without output, of claude, codex, gemini and jsonl; `\"\"` is no limit. The other kinds have none by default.";
+    "silence": Duration, Is("\"15m\""), Reload, "Without output, of claude, codex and gemini; `\"\"` is no limit. The other kinds have none by default.";
     "tool_silence": Duration, Is("\"2h\""), Reload, "The same while a tool call is open.";
     "wall": Duration, Is("\"\""), Reload, "In all.";
     "post_result": Duration, Is("\"30s\""), Reload, "Without output after the CLI's final result; it is then ended, as a success.";

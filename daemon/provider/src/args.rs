@@ -57,6 +57,23 @@ impl Settings {
             mapping: None,
         }
     }
+
+    /// The flag that its arguments lack for its CLI to print JSON; without it what it prints is read as
+    /// plain text.
+    pub fn missing_flag(&self) -> Option<&'static str> {
+        let mut args = match &self.args {
+            Some(args) => args.clone(),
+            None => {
+                let flags = Template::of(self.kind).flags.iter();
+                flags.map(|&flag| flag.to_owned()).collect()
+            }
+        };
+        args.extend_from_slice(&self.extra_args);
+        match format(self.kind, &args) {
+            Format::Json => None,
+            Format::Text => json_flag(self.kind),
+        }
+    }
 }
 
 /// What a start asks for.
@@ -292,6 +309,16 @@ fn format(kind: Kind, args: &[String]) -> Format {
         Kind::Command => false,
     };
     if asked { Format::Json } else { Format::Text }
+}
+
+/// What `format` looks for, as a person writes it.
+fn json_flag(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Claude | Kind::Gemini => Some("--output-format stream-json"),
+        Kind::Codex => Some("--json"),
+        Kind::Opencode => Some("--format json"),
+        Kind::Jsonl | Kind::Command => None,
+    }
 }
 
 /// The last value given for an option, as CLIs take it.

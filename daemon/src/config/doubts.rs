@@ -133,6 +133,16 @@ impl Config {
                     settings.command
                 ));
             }
+            if let Some(flag) = settings.missing_flag() {
+                let key = match settings.args {
+                    Some(_) => "args",
+                    None => "extra_args",
+                };
+                doubts.push(format!(
+                    "{}: without `{flag}` what it prints is read as plain text, which tells little of tools, tokens and session",
+                    self.source(&format!("providers.{name}.{key}"))
+                ));
+            }
         }
         let priceless = !self.is_set("prices.")
             && [self.budgets.task, self.budgets.day, self.budgets.invocation]
@@ -253,6 +263,14 @@ mod tests {
             (
                 "[providers.claude]\ncommand = \"no-such-claude\"",
                 "2: `providers.claude.command`: there is no program `no-such-claude` here",
+            ),
+            (
+                "[providers.own]\nkind = \"claude\"\ncommand = \"sh\"\nargs = [\"-p\", \"--verbose\"]",
+                "4: `providers.own.args`: without `--output-format stream-json` what it prints is read as plain text, which tells little of tools, tokens and session",
+            ),
+            (
+                "[providers.own]\nkind = \"opencode\"\ncommand = \"sh\"\nextra_args = [\"--format=default\"]",
+                "4: `providers.own.extra_args`: without `--format json` what it prints is read as plain text, which tells little of tools, tokens and session",
             ),
             (
                 "[[hooks]]\nname = \"a\"\non = [\"any\"]\nurl = \"http://example.org/x\"",

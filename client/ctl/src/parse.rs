@@ -23,6 +23,17 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Ok(parsed)
 }
 
+/// How long ago: `12h`, `7d`.
+pub(crate) fn back(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(before) if before > LONGEST => {
+            Err("longer than a year; name the date instead, such as 2026-11-01".to_owned())
+        }
+        Ok(before) if !before.is_zero() => Ok(before),
+        _ => Err("a time is 12h, 7d, today, or a date such as 2026-11-01".to_owned()),
+    }
+}
+
 /// An amount of money: `5`, `0.25`, `$5`.
 pub(crate) fn dollars(text: &str) -> Result<f64, String> {
     let number = text.strip_prefix('$').unwrap_or(text);

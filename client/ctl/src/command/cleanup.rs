@@ -18,7 +18,8 @@ Examples:
 const LOGS_EXAMPLES: &str = "\
 Examples:
   steroidsctl cleanup logs --dry-run        what would go, and why
-  steroidsctl cleanup logs                  what goes by the configuration
+  steroidsctl cleanup logs                  what goes of this project by the configuration
+  steroidsctl cleanup logs --all            of all, also by `max_logs` and `max_log_bytes`
   steroidsctl cleanup logs --days 30
   steroidsctl cleanup logs --days 0 --all   every ended invocation's log, in all projects
 

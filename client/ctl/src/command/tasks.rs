@@ -54,6 +54,8 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
             name: "tasks",
             items,
         })?;
+    } else if tasks.is_empty() && args.running {
+        session.note("no task has a running invocation");
     } else if tasks.is_empty() {
         session.note("no tasks; one is made by: steroidsctl start --task T1 --prompt 'what to do'");
     } else {

@@ -139,8 +139,7 @@ fn moment(text: &str, days: i64) -> Result<i64, String> {
         text => text.parse::<Date>().ok(),
     };
     let Some(date) = date else {
-        let before = parse::limit(text).ok().filter(|before| !before.is_zero());
-        let before = before.ok_or("a time is 12h, 7d, today, or a date such as 2026-11-01")?;
+        let before = parse::back(text)?;
         let before = i64::try_from(before.as_millis()).unwrap_or(i64::MAX);
         return Ok(format::now_ms().saturating_sub(before));
     };
@@ -163,7 +162,14 @@ mod tests {
         assert!((7 * DAY..8 * DAY).contains(&week));
         assert!(since("today").unwrap() <= format::now_ms());
         for wrong in ["", "none", "yesterday", "2026-13-01", "7"] {
-            assert!(since(wrong).is_err(), "{wrong}");
+            assert!(
+                since(wrong).unwrap_err().contains("a time is 12h"),
+                "{wrong}"
+            );
         }
+        assert_eq!(
+            since("400d").unwrap_err(),
+            "longer than a year; name the date instead, such as 2026-11-01"
+        );
     }
 }

@@ -4,14 +4,19 @@
 mod gateway;
 mod listener;
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::json;
+use tokio::process::Command;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
 use gateway::{Code, Gateway};
+
+/// As long is waited for xdg-open to fail.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,7 +51,7 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
         Code::NotNeeded => format!("{}/", gateway.url()),
     };
     if args.open {
-        open(&url)?;
+        open(&url).await?;
     }
     if session.json {
         let shape = match &code {
@@ -67,17 +72,24 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
     Ok(Exit::Ok)
 }
 
-/// Has the desktop open it. What that starts goes on without us.
-fn open(url: &str) -> Result<(), Failure> {
-    let started = Command::new("xdg-open")
+/// Has the desktop open it. What that starts goes on without us; only what fails at once is told, as it
+/// may last for as long as the browser does.
+async fn open(url: &str) -> Result<(), Failure> {
+    let failed = |message: String| {
+        Failure::new(Exit::Refused, "no_browser", message)
+            .with_hint("print the URL with `steroidsctl web` and open it yourself")
+    };
+    let mut started = Command::new("xdg-open")
         .arg(url)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .spawn();
-    started.map(drop).map_err(|error| {
-        let message = format!("could not start xdg-open: {error}");
-        Failure::new(Exit::Refused, "no_browser", message)
-            .with_hint("print the URL with `steroidsctl web` and open it yourself")
-    })
+        .spawn()
+        .map_err(|error| failed(format!("could not start xdg-open: {error}")))?;
+    match tokio::time::timeout(PATIENCE, started.wait()).await {
+        Ok(Ok(ended)) if !ended.success() => {
+            Err(failed(format!("xdg-open opened nothing: {ended}")))
+        }
+        _ => Ok(()),
+    }
 }

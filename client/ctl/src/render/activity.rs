@@ -112,8 +112,19 @@ impl Ending {
     }
 }
 
-/// What is shown of an activity of this type.
+/// What is shown of an activity of this type, and how much of its text the log does not have.
 pub(super) fn body(kind: &str, it: Fields<'_>) -> Body {
+    let body = whole(kind, it);
+    match it.number("truncatedBytes").filter(|cut| *cut > 0) {
+        Some(cut) => body.styled(
+            format!("… {} more were cut", format::bytes(cut)),
+            Style::Warn,
+        ),
+        None => body,
+    }
+}
+
+fn whole(kind: &str, it: Fields<'_>) -> Body {
     let msg = it.text("msg");
     match kind {
         "start" => Body::new(kind, Style::Dim).text(started(it)),

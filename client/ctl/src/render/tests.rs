@@ -94,6 +94,18 @@ fn a_reason_that_is_only_the_exit_code_and_tokens_that_are_none_are_left_out() {
 }
 
 #[test]
+fn a_text_that_was_cut_says_so() {
+    let text = shown(&[
+        r#"{"ts":0,"type":"output","stream":"stdout","msg":"the beginning","truncatedBytes":3145728}"#,
+        r#"{"ts":0,"type":"output","stream":"stdout","msg":"whole"}"#,
+    ]);
+    assert_eq!(
+        text,
+        "output    the beginning\n          … 3.0 MiB more were cut\noutput    whole\n"
+    );
+}
+
+#[test]
 fn one_left_over_process_is_one() {
     let of = |count: u32| {
         let line = r#"{"ts":0,"type":"complete","outcome":"success","duration":7,"leftovers":"#;

@@ -250,6 +250,15 @@ fn tasks_projects_and_the_daemon_are_shown() {
 }
 
 #[test]
+fn where_no_task_runs_it_is_not_said_that_there_is_none() {
+    let fake = three();
+    fake.world(|world| world.tasks[0].running = 0);
+    let ran = run(&fake, &["tasks", "--running"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, ""));
+    assert!(ran.stderr.contains("no task has a running"), "{ran:?}");
+}
+
+#[test]
 fn every_key_for_scripts_is_documented() {
     let document = include_str!("../../../../docs/cli.md");
     let fake = three();

@@ -127,3 +127,28 @@ fn where_none_runs_it_says_how_to_start_one() {
         ran.stderr
     );
 }
+
+#[test]
+fn a_browser_that_cannot_be_opened_is_not_said_to_be_open() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let fake = Fake::absent();
+    let gateway = gateway(&fake, &[CODE, CODE]);
+    let programs = fake.folder().join("bin");
+    std::fs::create_dir(&programs).unwrap();
+    let opens = |script: &str| {
+        let program = programs.join("xdg-open");
+        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let state = gateway.state.to_str().unwrap();
+        let mut web = command(&fake, &["web", "--open", "--state-dir", state]);
+        web.env("PATH", &programs);
+        finish(&fake, web)
+    };
+    let ran = opens("exit 3");
+    assert_eq!(ran.code, 4, "{ran:?}");
+    assert!(ran.stderr.contains("exit status: 3"), "{ran:?}");
+    let ran = opens("exit 0");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stderr.contains("opened in the browser"), "{ran:?}");
+}

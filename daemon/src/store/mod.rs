@@ -402,9 +402,9 @@ impl Store {
         self.read(move |db| budgets::is_told(db, &notice)).await
     }
 
-    /// How many are queued or running, whoever owns them.
+    /// How many are running, whoever owns them.
     pub async fn running_count(&self) -> Result<i64, StoreError> {
-        self.read(query::open_count).await
+        self.read(query::running_count).await
     }
 
     /// Tasks by id after `after`, and the `after` of the next page.

@@ -189,9 +189,10 @@ pub(super) fn standing(
     Ok((highest, ids))
 }
 
-/// How many are not over.
-pub(super) fn open_count(connection: &Connection) -> Result<i64, Failure> {
-    let sql = format!("SELECT count(*) FROM ({OWN_OPEN_IDS} UNION ALL {FOREIGN_OPEN_IDS})");
+/// How many run; what waits does not.
+pub(super) fn running_count(connection: &Connection) -> Result<i64, Failure> {
+    let own = "SELECT invocation_id FROM steroidsd_invocations WHERE state = 'running'";
+    let sql = format!("SELECT count(*) FROM ({own} UNION ALL {FOREIGN_OPEN_IDS})");
     Ok(connection
         .prepare_cached(&sql)?
         .query_row([], |row| row.get(0))?)

@@ -31,15 +31,15 @@ pub(super) fn page(
 }
 
 pub(super) const PAGE: &str = "
-    WITH open AS MATERIALIZED (
+    WITH running AS MATERIALIZED (
         SELECT i.task_id FROM steroidsd_invocations s JOIN task_invocations i
-        ON i.id = s.invocation_id WHERE s.state IN ('queued', 'running'))
+        ON i.id = s.invocation_id WHERE s.state = 'running')
     SELECT t.id, CAST(t.title AS TEXT), CAST(t.status AS TEXT),
         (SELECT count(*) FROM task_invocations i WHERE i.task_id = t.id),
         (SELECT count(*) FROM task_invocations i
              WHERE i.task_id = t.id AND i.status = 'running' AND NOT EXISTS (
                  SELECT 1 FROM steroidsd_invocations s WHERE s.invocation_id = i.id))
-            + (SELECT count(*) FROM open WHERE open.task_id = t.id),
+            + (SELECT count(*) FROM running WHERE running.task_id = t.id),
         (SELECT max(i.started_at_ms) FROM task_invocations i WHERE i.task_id = t.id)
     FROM tasks t WHERE t.id > ?1 ORDER BY t.id LIMIT ?2";
 

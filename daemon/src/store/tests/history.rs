@@ -180,7 +180,7 @@ async fn pages_join_without_gap_or_overlap() {
             second[0].invocations,
             second[0].running
         ),
-        ("T-1", 5, 3)
+        ("T-1", 5, 2)
     );
     assert_eq!(next, None);
     assert!(store.task_exists("T-1").await.unwrap());
@@ -191,7 +191,7 @@ async fn pages_join_without_gap_or_overlap() {
         [5, 6]
     );
     assert_eq!(store.after(5, 10).await.unwrap().len(), 2);
-    assert_eq!(store.running_count().await.unwrap(), 3);
+    assert_eq!(store.running_count().await.unwrap(), 2);
 }
 
 #[tokio::test]

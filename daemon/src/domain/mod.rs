@@ -4,6 +4,7 @@
 mod budget;
 pub mod cursor;
 mod day;
+mod escapes;
 mod evidence;
 pub mod hold;
 mod invocation;
@@ -19,6 +20,7 @@ mod stalls;
 
 pub use budget::{Amount, Budget, BudgetLevel, BudgetScope, Standing, micro_usd};
 pub use day::{Zone, day_text};
+pub use escapes::without_escapes;
 pub use evidence::Evidence;
 pub use invocation::{
     Invocation, InvocationId, Live, Managed, Page, Phase, Query, Queueing, Task, UsageTotals,

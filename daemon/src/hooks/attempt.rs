@@ -14,7 +14,7 @@ use super::notify;
 use super::payload::Delivery;
 use super::post::Poster;
 use super::settings::{Action, HookSettings};
-use crate::domain::Secrets;
+use crate::domain::{Secrets, without_escapes};
 
 /// Why nothing was delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,10 +140,12 @@ pub(super) fn too_slow(timeout: Duration) -> String {
     format!("did not end within {timeout}")
 }
 
-/// What somebody else has said, on one line, of a length to be read, and without control characters.
+/// What somebody else has said, on one line, of a length to be read, and without escape sequences and
+/// control characters.
 pub(super) fn line(said: &[u8]) -> String {
     const LONGEST: usize = 400;
     let said = String::from_utf8_lossy(said);
+    let said = without_escapes(&said);
     let mut line = String::new();
     for word in said.split(|c: char| c.is_whitespace() || c.is_control()) {
         if word.is_empty() {
@@ -183,7 +185,7 @@ mod tests {
 
     #[test]
     fn what_somebody_says_is_one_short_line() {
-        assert_eq!(line(b"  no\n\x1b[31mway\xff \t"), "no [31mway\u{fffd}");
+        assert_eq!(line(b"  no\n\x1b[31mway\xff \t"), "no way\u{fffd}");
         let long = line(&[b'x'; 5000]);
         assert!(long.len() < 410 && long.ends_with('…'), "{long}");
     }

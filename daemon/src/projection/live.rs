@@ -9,7 +9,7 @@ use steroids_provider::parser::Vitals;
 use steroids_provider::waits::{Wait, Waiting, Waits};
 use steroids_shim::spool::{Control, Limited};
 
-use crate::domain::{Live, Stall, Stalls, UsageTotals};
+use crate::domain::{Live, Stall, Stalls, UsageTotals, without_escapes};
 
 /// Bytes of the last text that are kept.
 const TEXT: usize = 200;
@@ -155,7 +155,7 @@ impl Course {
 
     fn last(&mut self, activity: &Activity<'_>, text: &str) {
         let beginning = &text[..text.floor_char_boundary(LOOK)];
-        if beginning.chars().all(is_blank) {
+        if without_escapes(beginning).chars().all(is_blank) {
             return;
         }
         self.live.last_type = type_of(activity);
@@ -198,11 +198,11 @@ fn is_blank(c: char) -> bool {
     c.is_whitespace() || c.is_control()
 }
 
-/// The beginning of a text on one line, without control characters.
+/// The beginning of a text on one line, without escape sequences and control characters.
 fn one_line(text: &str) -> String {
     let mut line = String::new();
     let mut is_apart = false;
-    for c in text.chars() {
+    for c in without_escapes(text).chars() {
         if c.is_whitespace() {
             is_apart = !line.is_empty();
         } else if !c.is_control() {

@@ -4,16 +4,26 @@ import { ApiError, get, invocationPath, post, query, taskPath } from './api.js';
 import { clean } from './clean.js';
 import { announce } from './clipboard.js';
 import { h, set } from './dom.js';
+import { onOverview } from './overview-feed.js';
 import { go, taskHref } from './router.js';
 
+/** @type {Promise<any> | null} */
 let status = null;
 
+// The daemon that tells all anew may be another one, or one that was away.
+onOverview((event) => {
+  if (event.type === 'snapshot') status = null;
+});
+
+/** The gateway's status. One without the daemon's part is asked for again by the next who wants it. */
 function known() {
-  status ??= get('/api/status').catch(() => {
-    status = null;
-    return {};
+  if (status) return status;
+  const asked = get('/api/status').catch(() => ({}));
+  status = asked;
+  asked.then(({ daemon }) => {
+    if (daemon !== 'live' && status === asked) status = null;
   });
-  return status;
+  return asked;
 }
 
 /** @returns {Promise<boolean>} whether the gateway allows control */

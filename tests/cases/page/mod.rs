@@ -1,6 +1,7 @@
 //! The page in a real browser, used as a person uses it. The marks that tests hold on to are listed
 //! at the top of the page's `main.js`. A console error or a violated policy fails a case.
 
+mod back;
 mod life;
 mod look;
 mod odd;

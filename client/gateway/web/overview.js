@@ -17,7 +17,9 @@ export class Overview {
   /** @type {Map<string, HTMLElement>} */
   #running = new Map();
   #closed = new AbortController();
+  /** Whose tasks are listed, or asked for; null where that failed. */
   #tasksOf = null;
+  #timesAsked = 0;
 
   /** @param {HTMLElement} view @param {import('./router.js').Address} address */
   constructor(view, address) {
@@ -55,6 +57,8 @@ export class Overview {
       updateRunning(known, runs);
       return;
     }
+    // What ended while nobody told of it is among the tasks alone.
+    if (event.type === 'snapshot') this.#tasksOf = null;
     this.#drawAll();
     if (event.type === 'invocation' && event.invocation.project === this.#tasksOf) this.#showTasks(this.#tasksOf);
   }
@@ -117,14 +121,17 @@ export class Overview {
 
   async #showTasks(project) {
     this.#tasksOf = project;
+    const asked = ++this.#timesAsked;
     const title = h('h3', {}, 'Tasks of ', clean(format.baseName(project)));
     try {
       const { tasks } = await get(`/api/tasks${query({ project })}`, { signal: this.#closed.signal });
-      if (project !== this.#tasksOf) return;
+      if (asked !== this.#timesAsked) return;
       tasks.sort((a, b) => (b.lastStartedAtMs ?? 0) - (a.lastStartedAtMs ?? 0));
       set(this.tasks, title, tasks.length ? h('ul', {}, tasks.map((task) => taskItem(task, project))) : h('p', { class: 'dim' }, 'It has no tasks yet.'));
     } catch (error) {
-      if (error.name === 'AbortError' || project !== this.#tasksOf) return;
+      if (error.name === 'AbortError' || asked !== this.#timesAsked) return;
+      // The next news asks again.
+      this.#tasksOf = null;
       set(this.tasks, title, h('p', { class: 'tone-warn' }, error.message), error.hint ? h('p', { class: 'dim' }, error.hint) : null);
     }
   }

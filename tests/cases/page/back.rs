@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::scene::Scene;
+use super::scene::{Scene, connection};
 
 #[tokio::test]
 async fn a_page_that_was_opened_while_the_daemon_was_away_knows_the_agents_once_it_is_back() {
@@ -22,5 +22,50 @@ async fn a_page_that_was_opened_while_the_daemon_was_away_knows_the_agents_once_
         page.eval(offered).await,
         json!(["claude", "codex", "gemini", "opencode"])
     );
+    scene.browser.end().await;
+}
+
+#[tokio::test]
+async fn tasks_that_came_while_the_gateway_was_away_are_listed_when_it_is_back() {
+    let mut scene = Scene::new().await;
+    scene.ctl.start_fake("T1", &["exit", "0"]).await;
+    scene
+        .page
+        .until_there("[data-test=tasks] [data-task=T1]")
+        .await;
+    scene.page.expect_failed_requests();
+    scene.gateway.kill9().await;
+    connection(&scene.page, "reconnecting").await;
+    let id = scene.ctl.start_fake("T2", &["exit", "0"]).await;
+    let rpc = scene.daemon.rpc().await;
+    rpc.ended(&scene.ctl.project(), id).await;
+    scene.gateway.start_again().await;
+    connection(&scene.page, "live").await;
+    scene
+        .page
+        .until_there("[data-test=tasks] [data-task=T2]")
+        .await;
+    scene.browser.end().await;
+}
+
+#[tokio::test]
+async fn tasks_that_could_not_be_read_are_asked_for_again() {
+    let scene = Scene::new().await;
+    let page = &scene.page;
+    page.before_load(
+        r#"const real = window.fetch;
+         let refused = false;
+         window.fetch = async (url, options) => {
+           if (refused || !String(url).startsWith('/api/tasks?')) return real(url, options);
+           refused = true;
+           return new Response('{"success":false,"error":"not now"}', { status: 503 });
+         };"#,
+    )
+    .await;
+    page.reload().await;
+    page.until_says("[data-test=tasks]", "not now").await;
+    // News of another project, which is not what the list is of.
+    scene.daemon.project("other").await;
+    page.until_says("[data-test=tasks]", "no tasks yet").await;
     scene.browser.end().await;
 }

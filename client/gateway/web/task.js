@@ -92,7 +92,7 @@ export class TaskView {
     this.story = new Story({ task: this.#address.task, project, onChange: () => this.#axis?.scheduleSoon() });
     this.story.put(...invocations);
     const known = this.story.invocations;
-    const chosen = known.find((it) => it.id === invocation) ?? known.findLast((it) => !isOver(it)) ?? known[known.length - 1];
+    const chosen = known.find((it) => it.id === invocation) ?? this.#next() ?? known[known.length - 1];
     const root = h('div', { class: 'task', data: { test: 'task', task: this.#address.task } });
     const axis = h('section', { class: 'axis', 'aria-label': 'Story' });
     this.activity = h('section', { class: 'activity', 'aria-label': 'Activity' });
@@ -115,6 +115,12 @@ export class TaskView {
 
   get #invocation() {
     return this.story.invocations.find((it) => it.id === this.#selected);
+  }
+
+  /** What a task's page is about: the newest that runs, else what is to start first of what waits. */
+  #next() {
+    const going = this.story.invocations.filter((it) => !isOver(it));
+    return going.findLast((it) => it.status === 'running') ?? going[0];
   }
 
   #select(id, at = null) {
@@ -179,23 +185,30 @@ export class TaskView {
     if (news.length === 0) return;
     const before = new Set(this.story.invocations.map((it) => it.id));
     this.story.put(...news);
-    const begun = news.find((it) => !before.has(it.id) && !isOver(it));
-    if (begun) this.#begun(begun.id);
-    else this.#drawHead();
+    const hasBegun = news.some((it) => !before.has(it.id) && !isOver(it));
+    if (!this.#axis) {
+      if (hasBegun) this.#openAnew();
+      return;
+    }
+    const next = this.#next();
+    if (next && next.id !== this.#selected && this.#goesOn(next)) {
+      this.#select(next.id);
+      return;
+    }
+    this.#drawHead();
+    if (hasBegun) this.story.read(this.#selected);
   }
 
-  /** A new one began: who watched the end of the one before goes on with it. */
-  #begun(id) {
-    if (!this.#axis) {
-      this.close();
-      this.#closed = new AbortController();
-      this.#open();
-    } else if (!this.#pinned && isOver(this.#invocation) && this.#panel.follows) {
-      this.#select(id);
-    } else {
-      this.#drawHead();
-      this.story.read(this.#selected);
-    }
+  #openAnew() {
+    this.close();
+    this.#closed = new AbortController();
+    this.#open();
+  }
+
+  /** Whoever watched one to its end goes on with the next, and from what waits to what runs. */
+  #goesOn(next) {
+    if (this.#pinned || !this.#panel.follows) return false;
+    return isOver(this.#invocation) || (this.#invocation.status === 'queued' && next.status === 'running');
   }
 
   #drawHead() {

@@ -1,8 +1,11 @@
 //! What changed while the page could not hear of it, or what it asked was away: it catches up by itself.
 
 use serde_json::json;
+use steroids_proto::v1;
+use steroids_tests::Puppet;
+use steroids_tests::rpc::{argv, command};
 
-use super::scene::{Scene, connection};
+use super::scene::{Scene, connection, row_says};
 
 #[tokio::test]
 async fn a_page_that_was_opened_while_the_daemon_was_away_knows_the_agents_once_it_is_back() {
@@ -67,5 +70,38 @@ async fn tasks_that_could_not_be_read_are_asked_for_again() {
     // News of another project, which is not what the list is of.
     scene.daemon.project("other").await;
     page.until_says("[data-test=tasks]", "no tasks yet").await;
+    scene.browser.end().await;
+}
+
+#[tokio::test]
+async fn the_page_of_a_task_goes_on_with_what_was_queued_behind_the_one_it_showed() {
+    let scene = Scene::new().await;
+    let mut agent = Puppet::new(&scene.home, "agent");
+    let first = scene.ctl.start_fake("T1", &agent.args()).await;
+    agent.prints("of the first.");
+    let (origin, project) = (scene.gateway.origin(), scene.ctl.project());
+    let page = &scene.page;
+    page.goto(&format!("{origin}/tasks/T1?project={project}"))
+        .await;
+    row_says(page, "of the first.").await;
+    connection(page, "live").await;
+    let mut next = Puppet::new(&scene.home, "next");
+    let queued = v1::StartRequest {
+        after: vec![first],
+        ..command(&project, "T1", argv(&next.args()))
+    };
+    let second = scene.daemon.rpc().await.start(queued).await.unwrap().id;
+    page.until_there(&format!(
+        "[data-test=invocations] [data-invocation='{second}']"
+    ))
+    .await;
+    agent.exits(0);
+    page.until_there(&format!("[data-test=task][data-invocation='{second}']"))
+        .await;
+    next.prints("of the second.");
+    row_says(page, "of the second.").await;
+    next.exits(0);
+    page.until_there("[data-test=status][data-status=completed]")
+        .await;
     scene.browser.end().await;
 }

@@ -4,11 +4,15 @@
 // recent events if its cursor is in there; else it gets a stream of its own, until that one meets
 // the shared one. Events are placed by their ids: nothing is sent twice, nothing is left out.
 // A tab that does not acknowledge is sent no more, and goes on from its own cursor when it does.
+//
+// A tab that nobody sees is like one that is not there, until it is shown; of the overview it hears
+// all the same, as its title tells whether its task still runs. Streams of tasks take turns.
 
 import { parseObject } from './line.js';
 import { Ring } from './ring.js';
 import { OverviewModel } from './overview-model.js';
 import { ResumingStream } from './stream.js';
+import { TurnStream } from './turns.js';
 
 const MOST_UNACKNOWLEDGED = 32;
 
@@ -30,7 +34,8 @@ class Shared {
     this.endsByLine = endsByLine;
     // The overview has no cursors: who joins it gets what the worker knows.
     this.overview = url.startsWith('/api/overview/stream') ? new OverviewModel() : null;
-    this.#stream = new ResumingStream({
+    const Stream = this.overview ? ResumingStream : TurnStream;
+    this.#stream = new Stream({
       url,
       after,
       endsByLine,
@@ -50,12 +55,23 @@ class Shared {
 
   add(viewer) {
     this.viewers.add(viewer);
-    viewer.join();
+    if (viewer.looks) viewer.join();
+    this.attend();
+  }
+
+  /** Is open while somebody looks. */
+  attend() {
+    if (this.overview) return;
+    if ([...this.viewers].some((viewer) => viewer.looks)) this.#stream.wake();
+    else this.#stream.rest();
   }
 
   remove(viewer) {
     this.viewers.delete(viewer);
-    if (this.viewers.size > 0) return;
+    if (this.viewers.size > 0) {
+      this.attend();
+      return;
+    }
     this.#stream.close();
     if (streams.get(this.url) === this) streams.delete(this.url);
   }
@@ -80,14 +96,37 @@ class Viewer {
   joined = false;
   #unacknowledged = 0;
   #paused = false;
-  /** @type {ResumingStream | null} */
+  /** @type {TurnStream | null} */
   #own = null;
+  #isSeen;
 
-  constructor(port, id, shared, after) {
+  constructor(port, id, shared, after, isSeen) {
     this.port = port;
     this.id = id;
     this.stream = shared;
     this.after = after;
+    this.#isSeen = isSeen;
+  }
+
+  /** Whether it wants to hear. */
+  get looks() {
+    return this.#isSeen || this.stream.overview !== null;
+  }
+
+  /** Its tab is shown, or is not any more. */
+  see(isSeen) {
+    if (this.#isSeen === isSeen) return;
+    this.#isSeen = isSeen;
+    if (this.stream.overview) return;
+    if (!isSeen) this.#part();
+    else if (!this.#paused) this.join();
+    this.stream.attend();
+  }
+
+  #part() {
+    this.joined = false;
+    this.#own?.close();
+    this.#own = null;
   }
 
   /** Goes on from its cursor, by the shortest way. */
@@ -107,7 +146,7 @@ class Viewer {
       if (missed.length) this.#give(missed);
       return;
     }
-    this.#own = new ResumingStream({
+    this.#own = new TurnStream({
       url: this.stream.url,
       after: this.after,
       endsByLine: this.stream.endsByLine,
@@ -120,6 +159,7 @@ class Viewer {
         if (!this.joined) this.tell(state, detail);
       },
     });
+    this.#own.wake();
   }
 
   /** Events of the shared stream. */
@@ -133,7 +173,7 @@ class Viewer {
     if (!this.#paused || this.#unacknowledged > MOST_UNACKNOWLEDGED / 4) return;
     this.#paused = false;
     this.joined = false;
-    this.join();
+    if (this.looks) this.join();
   }
 
   tell(state, detail) {
@@ -141,8 +181,7 @@ class Viewer {
   }
 
   leave() {
-    this.#own?.close();
-    this.#own = null;
+    this.#part();
     this.stream.remove(this);
   }
 
@@ -177,6 +216,11 @@ class Viewer {
 self.onconnect = ({ ports: [port] }) => {
   /** @type {Map<number, Viewer>} */
   const viewers = new Map();
+  let isSeen = true;
+  const see = (now) => {
+    isSeen = now;
+    for (const viewer of viewers.values()) viewer.see(now);
+  };
   const leave = () => {
     for (const viewer of viewers.values()) viewer.leave();
     viewers.clear();
@@ -187,7 +231,7 @@ self.onconnect = ({ ports: [port] }) => {
       token = fresh;
       let shared = streams.get(url);
       if (!shared) streams.set(url, (shared = new Shared(url, after, endsByLine)));
-      const viewer = new Viewer(port, id, shared, after);
+      const viewer = new Viewer(port, id, shared, after, isSeen);
       viewers.set(id, viewer);
       shared.add(viewer);
     },
@@ -197,6 +241,7 @@ self.onconnect = ({ ports: [port] }) => {
     },
     ack: ({ id }) => viewers.get(id)?.acknowledge(),
     hurry: ({ id }) => viewers.get(id)?.stream.hurry(),
+    seen: ({ isSeen: now }) => see(now),
     leave,
   };
   port.onmessage = ({ data }) => operations[data.op]?.(data);

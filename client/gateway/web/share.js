@@ -27,7 +27,7 @@ export function openStream(options) {
   const entry = { options: { ...options }, direct: null };
   open.set(id, entry);
   if (port) ask(id, entry);
-  else entry.direct = direct(id, entry);
+  else resume(id, entry);
   return {
     close() {
       if (!open.delete(id)) return;
@@ -39,6 +39,25 @@ export function openStream(options) {
       port?.postMessage({ op: 'hurry', id });
     },
   };
+}
+
+/** Opened from here, unless nobody sees this tab: each tab's connections are a host's for all. */
+function resume(id, entry) {
+  if (!document.hidden) entry.direct ??= direct(id, entry);
+}
+
+function look() {
+  port?.postMessage({ op: 'seen', isSeen: !document.hidden });
+  if (port) return;
+  for (const [id, entry] of open) {
+    if (!document.hidden) {
+      resume(id, entry);
+      continue;
+    }
+    entry.options.after = entry.direct?.after ?? entry.options.after;
+    entry.direct?.close();
+    entry.direct = null;
+  }
 }
 
 function direct(id, entry) {
@@ -53,6 +72,7 @@ function ask(id, { options: { url, after = null, endsByLine = true } }) {
 
 function connect() {
   started = true;
+  document.addEventListener('visibilitychange', look);
   if (typeof SharedWorker === 'undefined') return;
   let worker;
   try {
@@ -61,6 +81,7 @@ function connect() {
     return;
   }
   port = worker.port;
+  look();
   const timer = setTimeout(withoutWorker, READY_MS);
   worker.onerror = withoutWorker;
   port.onmessage = ({ data }) => {
@@ -129,5 +150,5 @@ function withoutWorker() {
   port.onmessage = null;
   port.close();
   port = null;
-  for (const [id, entry] of open) entry.direct ??= direct(id, entry);
+  for (const [id, entry] of open) resume(id, entry);
 }

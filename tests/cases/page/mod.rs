@@ -7,4 +7,5 @@ mod look;
 mod odd;
 mod reading;
 mod scene;
+mod tabs;
 mod usage;

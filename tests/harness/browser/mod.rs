@@ -74,7 +74,17 @@ impl Browser {
 
     /// Opens a tab, in front of the others.
     pub async fn page(&self) -> Page {
-        let created = self.call("Target.createTarget", json!({"url": "about:blank"}));
+        self.open(json!({"url": "about:blank"})).await
+    }
+
+    /// Opens a tab in a window of its own, which hides no other.
+    pub async fn window(&self) -> Page {
+        self.open(json!({"url": "about:blank", "newWindow": true}))
+            .await
+    }
+
+    async fn open(&self, what: Value) -> Page {
+        let created = self.call("Target.createTarget", what);
         let target = created.await["targetId"].clone();
         let attach = json!({"targetId": target, "flatten": true});
         let attached = self.call("Target.attachToTarget", attach).await;

@@ -1,0 +1,102 @@
+//! More tabs than a browser opens connections to one host.
+
+use steroids_tests::{Page, Puppet, eventually};
+
+use super::scene::{Scene, connection, row_says, rows};
+
+/// A running agent, and a tab on its task.
+struct Watched {
+    agent: Puppet,
+    id: i64,
+    page: Page,
+}
+
+/// As many running tasks, `T0` and on, each in a tab that `open` gives.
+async fn watched(scene: &Scene, count: usize, open: impl AsyncFn() -> Page) -> Vec<Watched> {
+    let mut all = Vec::new();
+    for number in 0..count {
+        let mut agent = Puppet::new(&scene.home, &format!("agent{number}"));
+        let task = format!("T{number}");
+        let id = scene.ctl.start_fake(&task, &agent.args()).await;
+        agent.prints("at first.");
+        let page = open().await;
+        page.goto(&scene.task(&task, id)).await;
+        row_says(&page, "at first.").await;
+        all.push(Watched { agent, id, page });
+    }
+    all
+}
+
+#[tokio::test]
+async fn six_windows_on_six_running_tasks_all_go_on_and_one_can_be_stopped() {
+    let scene = Scene::new().await;
+    let mut all = watched(&scene, 6, async || scene.browser.window().await).await;
+    for round in 0..3 {
+        for it in &mut all {
+            it.agent.prints(&format!("round {round}."));
+        }
+        for it in &all {
+            row_says(&it.page, &format!("round {round}.")).await;
+        }
+    }
+    for it in &all {
+        assert_eq!(it.page.eval("document.visibilityState").await, "visible");
+        let shown = rows(&it.page).await;
+        for said in ["at first.", "round 0.", "round 1.", "round 2."] {
+            let times = shown.iter().filter(|row| row.1.contains(said)).count();
+            assert_eq!(times, 1, "{said} in {shown:?}");
+        }
+    }
+    let Watched { page, id, .. } = &all[5];
+    page.click("[data-test=stop]").await;
+    page.click("#dialog[open] [data-test=confirm]").await;
+    page.until_there("[data-test=status][data-status=failed]")
+        .await;
+    let rpc = scene.daemon.rpc().await;
+    let ended = rpc.ended(&scene.ctl.project(), *id).await;
+    assert_eq!(ended.outcome, "cancelled");
+    // Those that were not stopped go on to their ends.
+    for it in &mut all[..5] {
+        it.agent.exits(0);
+    }
+    for it in &all[..5] {
+        it.page.until_there(".row[data-type=complete]").await;
+    }
+    scene.browser.end().await;
+}
+
+#[tokio::test]
+async fn a_tab_that_is_not_seen_holds_no_stream_and_misses_nothing() {
+    let scene = Scene::new().await;
+    let mut all = watched(&scene, 6, async || scene.browser.page().await).await;
+    let last = &all[5].page;
+    connection(last, "live").await;
+    let streams = r#"steroids_gateway_streams_open{kind="task"}"#;
+    // Closed a moment after the tab was hidden, and of that no event tells.
+    eventually("one stream for the one tab that is seen", async || {
+        let open = scene.gateway.metric(streams).await;
+        (open < 1.5).then_some(())
+    })
+    .await;
+    for it in &mut all[..5] {
+        for number in 0..3 {
+            it.agent.prints(&format!("unseen {number}."));
+        }
+    }
+    for it in &all[..5] {
+        it.page.to_front().await;
+        row_says(&it.page, "unseen 2.").await;
+        let shown = rows(&it.page).await;
+        for said in ["at first.", "unseen 0.", "unseen 1.", "unseen 2."] {
+            let times = shown.iter().filter(|row| row.1.contains(said)).count();
+            assert_eq!(times, 1, "{said} in {shown:?}");
+        }
+    }
+    for it in &mut all {
+        it.agent.exits(0);
+    }
+    let first = &all[0].page;
+    first.to_front().await;
+    first.until_there(".row[data-type=complete]").await;
+    scene.browser.end().await;
+}

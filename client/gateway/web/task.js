@@ -96,7 +96,12 @@ export class TaskView {
     const root = h('div', { class: 'task', data: { test: 'task', task: this.#address.task } });
     const axis = h('section', { class: 'axis', 'aria-label': 'Story' });
     this.activity = h('section', { class: 'activity', 'aria-label': 'Activity' });
+    const missing = invocation !== null && !known.some((it) => it.id === invocation);
     this.header = new TaskHeader({ task, id: this.#address.task, project });
+    this.missing = h('p', { class: 'task-problem tone-warn', role: 'status', data: { test: 'missing' }, hidden: !missing },
+      chosen ? `There is no invocation ${invocation} of this task; this is ${chosen.id}.` : `There is no invocation ${invocation} of this task.`);
+    this.header.element.append(this.missing);
+    if (missing) this.#pinned = false;
     this.picker = new InvocationPicker((id) => this.#choose(id));
     set(root, this.header.element, axis, this.picker.element, this.activity);
     set(this.view, root);
@@ -110,7 +115,7 @@ export class TaskView {
       return;
     }
     this.#axis = new Axis(axis, this.story, chosen.id, { onPick: (id, cursor) => this.#pick(id, cursor) });
-    this.#select(chosen.id, this.#address.at);
+    this.#select(chosen.id, missing ? null : this.#address.at);
   }
 
   get #invocation() {
@@ -126,6 +131,7 @@ export class TaskView {
   #select(id, at = null) {
     this.#panel?.close();
     report('task', 'connecting');
+    if (this.#selected) this.missing.hidden = true;
     this.#selected = id;
     this.root.dataset.invocation = id;
     this.#axis.select(id);

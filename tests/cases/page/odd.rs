@@ -310,3 +310,19 @@ async fn a_token_that_is_refused_is_given_up_only_if_there_is_no_newer_one() {
     assert_eq!(scene.page.count("[data-test=signin]").await, 0);
     scene.browser.end().await;
 }
+
+#[tokio::test]
+async fn an_address_of_an_invocation_that_is_none_of_the_task_says_so() {
+    let scene = Scene::new().await;
+    let id = scene.ctl.start_fake("T1", &["stall"]).await;
+    let page = &scene.page;
+    page.goto(&scene.task("T1", 9999)).await;
+    let words = "no invocation 9999 of this task";
+    page.until_says("[data-test=missing]:not([hidden])", words)
+        .await;
+    page.until_there(&format!("[data-test=task][data-invocation='{id}']"))
+        .await;
+    scene.open("T1", id).await;
+    assert_eq!(page.count("[data-test=missing]:not([hidden])").await, 0);
+    scene.browser.end().await;
+}

@@ -19,6 +19,10 @@ use super::viewer::Begin;
 use super::{Streams, special};
 use crate::answer::{Answer, in_place_of, stand_in};
 
+/// How much longer than it was to wait a poll may take for what is there: a daemon that is frozen
+/// takes connections, and answers nothing.
+const READS_WITHIN: Duration = Duration::from_secs(5);
+
 /// What a poll answers.
 struct Polled {
     /// How many of the events, the first, are said here and are no lines of the log.
@@ -43,6 +47,7 @@ pub(super) async fn events(
     let polled = tokio::select! {
         biased;
         () = streams.stopped() => nothing,
+        () = tokio::time::sleep_until(until + READS_WITHIN) => nothing,
         polled = streams.poll(&target, until) => polled?,
     };
     streams

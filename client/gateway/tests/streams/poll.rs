@@ -112,3 +112,14 @@ async fn a_poll_waits_for_a_daemon_that_is_away_and_says_nothing_is_new() {
     });
     assert_eq!(numbers(&answer), [1]);
 }
+
+#[tokio::test]
+async fn a_poll_of_a_daemon_that_is_frozen_is_answered_in_its_time() {
+    let mut fake = running(1);
+    let gateway = Gateway::start(&fake).await;
+    fake.freeze();
+    let answer = poll(&gateway, "&after=1:0:1&wait=0").await;
+    let nothing =
+        json!({"success": true, "events": [], "own": 0, "cursor": "1:0:1", "done": false});
+    assert_eq!(answer, nothing);
+}

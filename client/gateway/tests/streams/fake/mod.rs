@@ -106,6 +106,7 @@ pub(crate) struct Fake {
     socket: PathBuf,
     shared: Shared,
     runtime: Option<Runtime>,
+    frozen: Option<std::os::unix::net::UnixListener>,
 }
 
 impl Fake {
@@ -127,6 +128,7 @@ impl Fake {
                 changed: watch::Sender::new(0),
             },
             runtime: None,
+            frozen: None,
         }
     }
 
@@ -164,6 +166,7 @@ impl Fake {
         let listener = std::os::unix::net::UnixListener::bind(&self.socket).unwrap();
         listener.set_nonblocking(true).unwrap();
         let shared = self.shared.clone();
+        self.frozen = None;
         runtime.spawn(async move {
             let listener = UnixListener::from_std(listener).unwrap();
             Server::builder()
@@ -175,6 +178,13 @@ impl Fake {
                 .unwrap();
         });
         self.runtime = Some(runtime);
+    }
+
+    /// Takes connections from now on, and answers nothing, as one that is stopped.
+    pub(crate) fn freeze(&mut self) {
+        self.kill();
+        let _ = std::fs::remove_file(&self.socket);
+        self.frozen = Some(std::os::unix::net::UnixListener::bind(&self.socket).unwrap());
     }
 
     /// Dies as by a signal: connections break, the socket stays and refuses.

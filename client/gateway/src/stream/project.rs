@@ -28,6 +28,10 @@ use crate::daemon::Lease;
 /// takes something.
 const SLOW: Duration = Duration::from_secs(1);
 
+/// A daemon that does not answer for so long is away for a stream that begins: who asked is told so
+/// by the stream, rather than by nothing at all.
+const BEGINS_WITHIN: Duration = Duration::from_secs(5);
+
 /// What goes to the viewer.
 struct Chunk {
     bytes: Bytes,
@@ -53,10 +57,18 @@ pub(super) async fn stream(
         is_resumed: !after.is_empty(),
     };
     // Opened here once, as a bad cursor is told by a status.
-    let opened = wide.open().await;
-    if let Err(Broken::Logs(ReadError::Cursor(status))) = &opened
-        && is_malformed(status)
-    {
+    let opened = tokio::time::timeout(BEGINS_WITHIN, async {
+        let opened = wide.open().await;
+        let is_foreign = match &opened {
+            Err(Broken::Logs(ReadError::Cursor(status))) => is_malformed(status),
+            // Refused by its other half, it was not looked at.
+            Err(Broken::Lifecycle(ReadError::Cursor(_))) => wide.is_foreign().await,
+            _ => false,
+        };
+        (opened, is_foreign)
+    });
+    let (opened, is_foreign) = opened.await.unwrap_or((Err(Broken::away()), false));
+    if is_foreign {
         return Err(bad_request("the cursor is of something else"));
     }
     let guard = streams.metrics.stream_opened("project");
@@ -169,6 +181,12 @@ impl Wide {
                 },
             }
         }
+    }
+
+    /// Whether the viewer's place in the logs was never one of this project.
+    async fn is_foreign(&self) -> bool {
+        let opened = self.logs(false).await;
+        matches!(opened, Err(Broken::Logs(ReadError::Cursor(status))) if is_malformed(&status))
     }
 
     /// What a break leads to; a place that is gone is given up.

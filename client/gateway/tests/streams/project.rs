@@ -91,6 +91,8 @@ async fn a_cursor_of_something_else_is_refused() {
     for cursor in ["1:0:1", "p.1", "p.x.1:0:1", "p.0.nonsense"] {
         assert_eq!(open(&gateway, cursor).await.status, 400, "{cursor}");
     }
+    // Also where its other half, which is looked at first, is one that is gone.
+    assert_eq!(open(&gateway, "p.80.nonsense").await.status, 400);
     let mut elsewhere = gateway
         .get("/api/projects/stream?project=/elsewhere", "")
         .await;
@@ -144,6 +146,19 @@ async fn a_place_among_lifecycle_events_that_is_gone_is_told_and_it_goes_on_from
     reader.comment("live").await;
     start(&fake, 4);
     assert_eq!(reader.value().await["invocationId"], 4);
+}
+
+#[tokio::test]
+async fn a_stream_of_a_daemon_that_is_frozen_begins_and_says_that_it_is_away() {
+    let mut fake = running(1);
+    fake.freeze();
+    let gateway = Gateway::start(&fake).await;
+    let mut reader = open(&gateway, "").await;
+    assert_eq!(reader.status, 200);
+    reader.comment("daemon away").await;
+    fake.serve();
+    reader.comment("daemon back").await;
+    assert_eq!(reader.data().await, Some(data(1, 0)));
 }
 
 #[tokio::test]

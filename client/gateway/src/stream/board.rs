@@ -2,7 +2,7 @@
 //! at which it last changed, so that "what is newer than what I saw" is a look at a few numbers,
 //! and a viewer that did not look for an hour costs nothing and gets the latest of each.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use steroids_client::v1;
 
@@ -10,6 +10,9 @@ use super::shown;
 
 /// How many of those that ended are kept.
 const RECENT: usize = 50;
+
+/// The state of a project that is not where it was.
+const MISSING: &str = "missing";
 
 /// What is known.
 #[derive(Debug, Default)]
@@ -94,6 +97,39 @@ impl Board {
             self.version += 1;
             self.projects = (self.version, projects);
         }
+    }
+
+    /// Whether something ran, when it was last told of, in a project that is not there any more.
+    pub(super) fn has_lost(&self) -> bool {
+        let missing = self.missing();
+        self.running.keys().any(|(project, _)| missing(project))
+    }
+
+    /// Of what ran in projects that are not there only these still run: of an end there no event
+    /// tells.
+    pub(super) fn keep(&mut self, running: &[v1::Invocation]) {
+        let running: BTreeSet<Name> = running.iter().map(name).collect();
+        let missing = self.missing();
+        let is_gone = |it: &Name| missing(&it.0) && !running.contains(it);
+        let gone: Vec<Name> = self
+            .running
+            .keys()
+            .filter(|it| is_gone(it))
+            .cloned()
+            .collect();
+        if gone.is_empty() {
+            return;
+        }
+        gone.iter().for_each(|it| _ = self.running.remove(it));
+        // Nothing says that one is gone, but that it is not among all.
+        self.version += 1;
+        self.begun = self.version;
+    }
+
+    fn missing(&self) -> impl Fn(&str) -> bool + use<> {
+        let there = self.projects.1.iter().filter(|it| it.state != MISSING);
+        let there: BTreeSet<String> = there.map(|it| it.path.clone()).collect();
+        move |path| !there.contains(path)
     }
 
     /// One invocation, as it is now.

@@ -24,6 +24,8 @@ use crate::answer::Answer;
 const PULSE: Duration = Duration::from_secs(1);
 /// No event tells of a project that was registered; somebody looks at the list meanwhile.
 const PROJECTS_POLL: Duration = Duration::from_secs(5);
+/// What is shown as running.
+const GOING: [v1::State; 2] = [v1::State::Running, v1::State::Queued];
 /// What one page of a list holds; of running invocations there are fewer.
 const PAGE: i32 = 1000;
 /// What is kept of those that ended.
@@ -176,9 +178,7 @@ impl Upstream {
         // Open before the lists are asked for, so that nothing falls between.
         let mut watch = self.daemon.noted(lease.client.watch(request).await)?;
         let projects = self.projects().await?;
-        let running = self
-            .list(&[v1::State::Running, v1::State::Queued], PAGE)
-            .await?;
+        let running = self.list(&GOING, PAGE).await?;
         let ended = [v1::State::Completed, v1::State::Failed, v1::State::Timeout];
         let recent = self.list(&ended, RECENT).await?;
         self.change(|board| board.begin(projects, running, recent));
@@ -199,6 +199,11 @@ impl Upstream {
             if is_changed {
                 let projects = self.projects().await?;
                 self.change(|board| board.projects(projects));
+                let has_lost = lock(&self.board).has_lost();
+                if has_lost {
+                    let running = self.list(&GOING, PAGE).await?;
+                    self.change(|board| board.keep(&running));
+                }
             }
         }
     }

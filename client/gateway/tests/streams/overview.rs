@@ -42,3 +42,22 @@ async fn everything_first_then_what_changes_and_everything_again_after_a_break()
     assert_eq!(all["recent"].as_array().unwrap().len(), 2);
     reader.comment("live").await;
 }
+
+#[tokio::test]
+async fn what_ran_in_a_project_that_was_deleted_runs_no_longer() {
+    let fake = running(1);
+    let gateway = Gateway::start(&fake).await;
+    let mut reader = gateway.get("/api/overview/stream", "").await;
+    assert_eq!(reader.value().await["running"][0]["id"], 1);
+    reader.comment("live").await;
+    // Its row is gone with it: nobody tells how it ended.
+    fake.world(|world| world.is_missing = true);
+    let all = loop {
+        let told = reader.value().await;
+        if told["type"] == "snapshot" {
+            break told;
+        }
+    };
+    assert_eq!(all["running"], serde_json::json!([]));
+    assert_eq!(all["projects"][0]["state"], "missing");
+}

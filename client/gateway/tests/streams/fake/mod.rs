@@ -34,6 +34,8 @@ pub(crate) struct World {
     pub(crate) busy: usize,
     /// Of what has ended it is told, behind the last line, that the end is missing.
     pub(crate) lacks_end: bool,
+    /// The project was deleted.
+    pub(crate) is_missing: bool,
     /// Streams that are open now, and the most there were.
     pub(crate) open: usize,
     pub(crate) most: usize,

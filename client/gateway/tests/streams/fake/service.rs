@@ -61,6 +61,7 @@ impl v1::invocations_server::Invocations for Shared {
         let world = self.world();
         let newest_first = world.invocations.iter().rev();
         let matching = newest_first
+            .filter(|_| !world.is_missing)
             .filter(|it| request.states.is_empty() || request.states.contains(&it.state))
             .filter(|it| request.task_id.is_empty() || request.task_id == it.task_id);
         Ok(Response::new(v1::ListResponse {
@@ -328,7 +329,7 @@ impl v1::projects_server::Projects for Shared {
                     let world = shared.world();
                     let new = world.lifecycle.iter().filter(|it| it.number > last);
                     answer.events = new.cloned().collect();
-                    if request.pulse.is_some() {
+                    if request.pulse.is_some() && !world.is_missing {
                         let is_running =
                             |it: &&v1::Invocation| it.state == i32::from(v1::State::Running);
                         let running = world.invocations.iter().filter(is_running);
@@ -345,9 +346,11 @@ impl v1::projects_server::Projects for Shared {
     }
 
     async fn list(&self, _: Request<v1::ListProjectsRequest>) -> Answer<v1::ListProjectsResponse> {
+        let is_missing = self.world().is_missing;
+        let state = if is_missing { "missing" } else { "ready" };
         let project = v1::Project {
             path: PROJECT.to_owned(),
-            state: "ready".to_owned(),
+            state: state.to_owned(),
             ..Default::default()
         };
         Ok(Response::new(v1::ListProjectsResponse {

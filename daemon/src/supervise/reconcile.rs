@@ -29,6 +29,7 @@ use tracing::{info, warn};
 use super::finish::{mark_projected, was_final};
 use super::job::{JobHandle, Progress};
 use super::stop::is_open;
+use super::strays::{Stray, has_ended};
 use super::supervisor::{Entry, Inner, Place, chain};
 use super::unreadable::end_by_record;
 use super::work::Work;
@@ -204,8 +205,15 @@ impl Inner {
                 ending
             }
             Err(why) => {
+                let stray = Stray {
+                    project,
+                    why,
+                    place,
+                    has_ended: has_ended(&dir).await,
+                    dir,
+                };
                 // Before its entry is given back: nobody else makes it a second place meanwhile.
-                self.keep_stray(before, dir, project, place, why);
+                self.keep_stray(before, stray);
                 None
             }
         }
@@ -224,7 +232,13 @@ impl Inner {
         self.floors.raise(&spec.project, spec.invocation);
         let id = InvocationId::new(spec.invocation)
             .ok_or_else(|| "its spec names no invocation".to_owned())?;
-        let project = self.home(&spec.project).await?;
+        let project = match self.home(&spec.project).await {
+            Err(_) if was_final(dir).await => {
+                self.strays.pass_over(spec.project);
+                return Ok(None);
+            }
+            found => found?,
+        };
         let row = self.row_of(&project, &spec, id).await;
         let row = row.map_err(|error| chain(&error))?;
         if !is_open(&row) {

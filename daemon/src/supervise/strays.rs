@@ -1,9 +1,12 @@
-//! Unfinished invocations that cannot be taken up just now: their project's folder is not there, its
-//! disk or its database does not answer. One whose shim lives has its place among the running all the
+//! Invocations without a final row that cannot be taken up just now: their project's folder is not there,
+//! its disk or its database does not answer. One whose shim lives has its place among the running all the
 //! same, so that no bound is passed. They are looked at again whenever a project comes or goes, and
 //! behind that twice a minute, as no event tells of a disk that is back.
+//!
+//! One whose row and log were final once is none of them: with its project away there is nothing to do,
+//! and only when that is back may its database want the row.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,6 +20,7 @@ use tracing::warn;
 use super::Supervisor;
 use super::reconcile::{Reconciled, Scope, uuid_of};
 use super::supervisor::{Inner, Place};
+use crate::projects::Project;
 
 /// Each look asks for a file or two of each stray, and its project's folder once.
 const EVERY: Duration = Duration::from_secs(30);
@@ -30,6 +34,8 @@ pub(super) struct Stray {
     pub(super) why: String,
     /// Kept while its shim lives.
     pub(super) place: Option<Place>,
+    /// There is a record of its end.
+    pub(super) has_ended: bool,
 }
 
 /// All of them, by uuid.
@@ -37,6 +43,8 @@ pub(super) struct Stray {
 pub(super) struct Strays {
     // Held for a look-up or a change, never across an await.
     by_uuid: Mutex<HashMap<String, Stray>>,
+    /// Projects that are away, and of which something is over.
+    passed_over: Mutex<BTreeSet<PathBuf>>,
     came: Notify,
     again: Notify,
 }
@@ -70,32 +78,53 @@ impl Strays {
         self.all().contains_key(uuid)
     }
 
+    /// Notes that what is over in a project is not looked at while that is away.
+    pub(super) fn pass_over(&self, project: PathBuf) {
+        locked(&self.passed_over).insert(project);
+    }
+
+    /// Whether one of those projects is back, with rows or without. They are forgotten by that.
+    fn are_passed_over(&self, there: &[Arc<Project>]) -> bool {
+        let mut passed_over = locked(&self.passed_over);
+        let before = passed_over.len();
+        passed_over.retain(|root| there.iter().all(|project| project.root != *root));
+        passed_over.len() != before
+    }
+
     fn dirs(&self) -> Vec<InvDir> {
         self.all().values().map(|stray| stray.dir.clone()).collect()
     }
 
     /// One line for each project, and for each folder of which the project is not known.
     pub(super) fn lines(&self) -> Vec<String> {
-        let mut by_project: BTreeMap<(PathBuf, String), usize> = BTreeMap::new();
+        let mut by_project: BTreeMap<(PathBuf, String, bool), usize> = BTreeMap::new();
         for stray in self.all().values() {
             let whose = stray.project.clone();
             let whose = whose.unwrap_or_else(|| stray.dir.path().to_owned());
-            *by_project.entry((whose, stray.why.clone())).or_default() += 1;
+            let key = (whose, stray.why.clone(), stray.has_ended);
+            *by_project.entry(key).or_default() += 1;
         }
-        let lines = by_project.into_iter().map(|((whose, why), count)| {
-            let whose = whose.display();
-            match count {
-                1 => format!("{whose}: an unfinished invocation cannot be taken up: {why}"),
-                _ => format!("{whose}: {count} unfinished invocations cannot be taken up: {why}"),
-            }
-        });
+        let lines = by_project
+            .into_iter()
+            .map(|((whose, why, has_ended), count)| {
+                let whose = whose.display();
+                let state = if has_ended { "ended" } else { "unfinished" };
+                match count {
+                    1 => format!("{whose}: an {state} invocation cannot be taken up: {why}"),
+                    _ => format!("{whose}: {count} {state} invocations cannot be taken up: {why}"),
+                }
+            });
         lines.collect()
     }
 
-    /// A map is valid whatever panicked while it was held: every change to it is one call.
     fn all(&self) -> MutexGuard<'_, HashMap<String, Stray>> {
-        self.by_uuid.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.by_uuid)
     }
+}
+
+/// They are valid whatever panicked while they were held: every change to them is one call.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Supervisor {
@@ -117,7 +146,11 @@ async fn look_after(inner: &Arc<Inner>) {
         tokio::select! {
             // Rows without a folder, and what waits, are found as at any wakeup.
             Ok(()) = changed.changed() => {
-                inner.take_all_up(Scope::Wakeup).await;
+                let scope = match inner.strays.are_passed_over(&inner.projects.all()) {
+                    true => Scope::Registered,
+                    false => Scope::Wakeup,
+                };
+                inner.take_all_up(scope).await;
             }
             () = inner.strays.came.notified(), if !has_strays => {}
             () = inner.strays.again.notified() => inner.take_strays_up().await,
@@ -152,27 +185,23 @@ impl Inner {
         {
             stray.place = None;
         }
-        let project = before.as_ref().and_then(|stray| stray.project.clone());
-        self.keep_stray(before, dir, project, None, why);
+        let stray = Stray {
+            project: before.as_ref().and_then(|stray| stray.project.clone()),
+            why,
+            place: None,
+            has_ended: has_ended(&dir).await,
+            dir,
+        };
+        self.keep_stray(before, stray);
     }
 
     /// What cannot be taken up now is looked at again.
-    pub(super) fn keep_stray(
-        &self,
-        before: Option<Stray>,
-        dir: InvDir,
-        project: Option<PathBuf>,
-        place: Option<Place>,
-        why: String,
-    ) {
-        let uuid = uuid_of(&dir);
+    pub(super) fn keep_stray(&self, before: Option<Stray>, now: Stray) {
+        let uuid = uuid_of(&now.dir);
         let (said, kept) = before.map_or((None, None), |it| (Some(it.why), it.place));
-        let place = place.or(kept);
         let stray = Stray {
-            dir,
-            project,
-            why,
-            place,
+            place: now.place.or(kept),
+            ..now
         };
         self.strays.keep(uuid, stray, said.as_deref());
     }
@@ -197,4 +226,11 @@ async fn lives(dir: &InvDir) -> bool {
     let lock = dir.lock();
     let held = tokio::task::spawn_blocking(move || lock::is_held(&lock).unwrap_or(true));
     held.await.unwrap_or(true)
+}
+
+/// Whether there is a record of its end. Where the disk does not say, there is none.
+pub(super) async fn has_ended(dir: &InvDir) -> bool {
+    let record = dir.exit();
+    let looked = tokio::task::spawn_blocking(move || record.exists()).await;
+    looked.unwrap_or(false)
 }

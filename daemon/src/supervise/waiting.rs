@@ -25,6 +25,7 @@ use super::job::JobHandle;
 use super::line::candidate;
 use super::reconcile::{Reconciled, end_without_folder};
 use super::start::row;
+use super::strays::Stray;
 use super::supervisor::{Entry, Inner, chain};
 use super::whereabouts::homeless;
 use super::withdraw::withdraw;
@@ -321,7 +322,14 @@ impl Inner {
         {
             Ok(ending) => ending,
             Err(why) => {
-                self.keep_stray(before, dir, Some(root), None, why);
+                let stray = Stray {
+                    project: Some(root),
+                    why,
+                    place: None,
+                    has_ended,
+                    dir,
+                };
+                self.keep_stray(before, stray);
                 None
             }
         }

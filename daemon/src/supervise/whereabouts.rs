@@ -21,6 +21,7 @@ use tracing::{info, warn};
 
 use super::job::{Job, RETRY};
 use super::stalls::Telling;
+use super::strays::Stray;
 use super::supervisor::{Inner, chain};
 use super::troubles::PUT_BACK;
 use crate::domain::InvocationId;
@@ -139,7 +140,14 @@ impl Job {
     pub(super) fn go_astray(mut self, why: String) {
         let (inner, dir) = (Arc::clone(&self.inner), self.dir.clone());
         self.entry.give_place_back();
-        inner.keep_stray(None, dir, Some(self.spec.project.clone()), None, why);
+        let stray = Stray {
+            dir,
+            project: Some(self.spec.project.clone()),
+            why,
+            place: None,
+            has_ended: true,
+        };
+        inner.keep_stray(None, stray);
         let is_there = !self.lacks_project;
         drop(self);
         if is_there {

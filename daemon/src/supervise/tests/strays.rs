@@ -145,3 +145,59 @@ async fn a_stray_whose_specification_is_gone_has_its_place_while_its_shim_lives_
         assert_eq!(bench.launched(2).await, bench.dir(&second));
     }
 }
+
+/// One that ran in the bench's project and is over, with nothing left to do. Its project is away.
+async fn one_is_over_and_its_project_away(bench: &mut Bench) -> (InvDir, PathBuf) {
+    let dir = bench.dir(&bench.start("r1").await);
+    bench.stage.end(&dir);
+    bench.ended(1).await;
+    eventually(async || dir.projected().exists().then_some(())).await;
+    let away = move_away(bench);
+    bench.restart().await;
+    (dir, away)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_what_is_over_nothing_is_told_when_its_project_is_away() {
+    let mut bench = Bench::new(8, 8).await;
+    let (dir, _) = one_is_over_and_its_project_away(&mut bench).await;
+    bench.supervisor.reconcile(Scope::Startup).await;
+    bench.supervisor.reconcile(Scope::Registered).await;
+    assert_eq!(bench.supervisor.degraded(), Vec::<String>::new());
+
+    // Perhaps its row is not final.
+    fs::remove_file(dir.projected()).unwrap();
+    bench.supervisor.reconcile(Scope::Startup).await;
+    let said = bench.supervisor.degraded().join("\n");
+    assert!(
+        said.contains("an ended invocation cannot be taken up"),
+        "{said}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_over_is_put_back_into_the_older_database_that_its_project_comes_back_with() {
+    let mut bench = Bench::new(8, 8).await;
+    let steroids = |root: &Path| Project::database_folder(root);
+    let older = bench.project.root.with_file_name("older");
+    fs::create_dir(&older).unwrap();
+    for file in fs::read_dir(steroids(&bench.project.root)).unwrap() {
+        let file = file.unwrap();
+        if file.file_type().unwrap().is_file() {
+            fs::copy(file.path(), older.join(file.file_name())).unwrap();
+        }
+    }
+    let (_, away) = one_is_over_and_its_project_away(&mut bench).await;
+    bench.supervisor.reconcile(Scope::Startup).await;
+    let supervisor = bench.supervisor.clone();
+    bench.jobs.spawn(supervisor.look_after_strays());
+    fs::remove_dir_all(steroids(&away)).unwrap();
+    fs::rename(&older, steroids(&away)).unwrap();
+    come_back(&bench, &away);
+    eventually(async || {
+        let project = bench.projects.get(&bench.project.root).await.ok()?;
+        let row = project.store.invocation(InvocationId::new(1).unwrap());
+        row.await.ok()??.phase.is_ended().then_some(())
+    })
+    .await;
+}

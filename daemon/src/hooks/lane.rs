@@ -10,10 +10,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::RngExt as _;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
+use super::outbox::Outbox;
 use super::payload::{Delivery, outcome};
 use super::positions::{Done, Positions};
 use super::settings::HookSettings;
@@ -25,8 +24,6 @@ use crate::store::{LifecycleEvent, Store, StoreError};
 const BATCH: u32 = 256;
 /// A hook that was away for long gets no more than the newest of what it missed.
 const MOST_MISSED: i64 = 1000;
-/// No pause between attempts is longer, whatever the other side asks for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// One project's events for one hook.
 pub(super) struct Lane {
@@ -41,27 +38,8 @@ pub(super) struct Lane {
     floor: i64,
     /// Passed over since the last delivery.
     skipped: u64,
-    pending: Option<Pending>,
-    /// Failed attempts in a row, over all its events.
-    failures: u32,
-    /// Nothing is tried before.
-    rests_until: Option<Instant>,
-}
-
-/// The event that comes next.
-struct Pending {
-    event: Done,
-    attempts: u32,
-    delivery: Delivery,
-}
-
-/// What became of an event after a failed attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum After {
-    /// It is tried again.
-    Again,
-    /// It was its last attempt.
-    GivenUp,
+    /// The event that comes next.
+    pub(super) outbox: Outbox,
 }
 
 impl Lane {
@@ -92,26 +70,14 @@ impl Lane {
             batch: VecDeque::new(),
             floor: 0,
             skipped: 0,
-            pending: None,
-            failures: 0,
-            rests_until: None,
+            outbox: Outbox::default(),
         })
-    }
-
-    /// When there may be something to do here, if that is not now.
-    pub(super) fn rests_until(&self, now: Instant) -> Option<Instant> {
-        self.rests_until.filter(|until| *until > now)
-    }
-
-    /// Whether an attempt has to wait.
-    pub(super) fn is_waiting(&self) -> bool {
-        self.pending.is_some()
     }
 
     /// Events to be delivered, as far as they were read.
     pub(super) fn waiting(&self, hook: &HookSettings) -> usize {
         let is_named = |event: &&LifecycleEvent| hook.on.iter().any(|kind| *kind == event.kind);
-        usize::from(self.pending.is_some()) + self.batch.iter().filter(is_named).count()
+        usize::from(self.outbox.is_waiting()) + self.batch.iter().filter(is_named).count()
     }
 
     /// Goes on to the next event that is wanted; `None` if there is none now. Tells how many were
@@ -124,7 +90,7 @@ impl Lane {
     ) -> Result<u64, StoreError> {
         let oldest = now_ms.saturating_sub(millis(hook.max_age));
         let mut passed_over = 0;
-        while self.pending.is_none() {
+        while !self.outbox.is_waiting() {
             let Some(event) = self.front().await? else {
                 break;
             };
@@ -146,7 +112,7 @@ impl Lane {
             // Only now: whatever failed before is looked at again.
             self.batch.pop_front();
             self.seen = event.number;
-            if self.pending.is_none() {
+            if !self.outbox.is_waiting() {
                 self.done = Done::of(&event);
             }
         }
@@ -155,11 +121,8 @@ impl Lane {
 
     fn await_attempt(&mut self, event: &LifecycleEvent, invocation: Option<&Invocation>) {
         let skipped = std::mem::take(&mut self.skipped);
-        self.pending = Some(Pending {
-            event: Done::of(event),
-            attempts: 0,
-            delivery: Delivery::of(&self.project, event, invocation, skipped),
-        });
+        let delivery = Delivery::of(&self.project, event, invocation, skipped);
+        self.outbox.put(Done::of(event), delivery);
     }
 
     async fn front(&mut self) -> Result<Option<LifecycleEvent>, StoreError> {
@@ -174,63 +137,37 @@ impl Lane {
         Ok(self.batch.front().cloned())
     }
 
-    /// What is to be attempted.
-    pub(super) fn delivery(&self) -> Option<&Delivery> {
-        self.pending.as_ref().map(|pending| &pending.delivery)
-    }
-
     /// The last event that the hook is done with.
     pub(super) fn done(&self) -> Done {
         self.done
     }
 
-    /// The event was delivered, or there is nobody to deliver it to.
-    pub(super) fn settled(&mut self) {
-        self.dropped();
-        self.take_heart();
-    }
-
-    /// The event is no longer wanted.
+    /// The event on its way was delivered, or is no longer wanted.
     pub(super) fn dropped(&mut self) {
-        if let Some(pending) = self.pending.take() {
-            self.done = pending.event;
+        if let Some(event) = self.outbox.take() {
+            self.done = event;
         }
     }
 
-    /// An attempt failed. The pauses go on growing from one event to the next: what is away for one
-    /// of them is away for all.
-    pub(super) fn failed(
-        &mut self,
-        hook: &HookSettings,
-        asked: Option<Duration>,
-        now: Instant,
-    ) -> After {
-        self.failures = self.failures.saturating_add(1);
-        let pause =
-            pause(hook.retry_after, self.failures).mul_f64(rand::rng().random_range(0.5..=1.0));
-        let asked = asked.unwrap_or_default().min(LONGEST_PAUSE);
-        self.rests_until = Some(now + pause.max(asked));
-        match &mut self.pending {
-            Some(pending) if pending.attempts < hook.retries => {
-                pending.attempts += 1;
-                After::Again
-            }
-            _ => {
-                self.dropped();
-                After::GivenUp
-            }
+    /// Goes on with what was on its way when this database was given up; that must be an event of it.
+    pub(super) fn take_on(&mut self, outbox: Outbox) {
+        if let Some(event) = outbox.event() {
+            self.seen = event.number;
+            self.outbox = outbox;
         }
     }
 
-    /// What failed may go well now.
-    pub(super) fn take_heart(&mut self) {
-        self.failures = 0;
-        self.rests_until = None;
+    /// Whether an event is of this database, for certain.
+    pub(super) async fn has(&self, event: Done) -> Result<bool, StoreError> {
+        let there = self.project.store.events(event.number - 1, 1).await?;
+        let there = there.first().map(Done::of);
+        Ok(there == Some(event))
     }
 
-    /// Its database does not answer.
-    pub(super) fn rest(&mut self, until: Instant) {
-        self.rests_until = Some(until);
+    /// Ends it. Gives what is on its way, and how many were read behind it.
+    pub(super) fn end(self, hook: &HookSettings) -> (Outbox, u64) {
+        let behind = self.waiting(hook) - usize::from(self.outbox.is_waiting());
+        (self.outbox, behind as u64)
     }
 }
 
@@ -287,25 +224,6 @@ impl HookSettings {
     }
 }
 
-/// Before the attempt after so many failed ones, at most.
-fn pause(first: Duration, failures: u32) -> Duration {
-    let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
-    first.saturating_mul(doubled).min(LONGEST_PAUSE.max(first))
-}
-
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_up_to_five_minutes() {
-        let second = Duration::from_secs(1);
-        let pauses = [1, 2, 3, 9, 10, 1000].map(|failures| pause(second, failures).as_secs());
-        assert_eq!(pauses, [1, 2, 4, 256, 300, 300]);
-        assert_eq!(pause(Duration::from_secs(900), 7).as_secs(), 900);
-    }
 }

@@ -1,24 +1,25 @@
 //! One hook's task: takes the projects in turn and makes one attempt at a time, so that no hook holds
 //! up another and a project that fails holds up no other. Nobody waits for it.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use futures_util::FutureExt as _;
-use futures_util::future::{pending, select_all};
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::attempt::{Courier, Failed};
-use super::lane::{After, Lane};
+use super::lane::Lane;
+use super::outbox::After;
+use super::payload::Delivery;
 use super::positions::Positions;
+use super::round::Round;
 use super::settings::HookSettings;
 use super::standing::Board;
-use crate::projects::Projects;
+use crate::projects::{Project, Projects};
+use crate::store::StoreError;
 
 /// A database that does not answer is asked again after this.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
@@ -33,44 +34,20 @@ pub(super) struct Worker {
     pub(super) stop: CancellationToken,
 }
 
-/// What the task keeps while it runs.
-struct Round {
-    /// Grows with the list of projects.
-    roster: watch::Receiver<u64>,
-    /// Grows when a test went well.
-    cures: watch::Receiver<u64>,
-    /// By path.
-    lanes: BTreeMap<PathBuf, Lane>,
-    /// The one that was served last: the next is looked at first.
-    last: Option<PathBuf>,
-    /// When to look again at projects that could not be read.
-    look_again: Option<Instant>,
-}
-
 impl Worker {
     /// Delivers until told to stop.
     pub(super) async fn run(self) {
-        let mut roster = self.projects.changed();
-        roster.mark_changed();
-        let mut round = Round {
-            roster,
-            cures: self.board.cures(),
-            lanes: BTreeMap::new(),
-            last: None,
-            look_again: None,
-        };
+        let mut round = Round::new(self.projects.changed(), self.board.cures());
         while !self.stop.is_cancelled() {
             if round.is_stale() {
                 self.refresh(&mut round).await;
             }
             round.take_heart();
-            let next = self.next(&mut round).await;
+            self.look(&mut round).await;
             self.show_next(&round);
-            match next {
-                Some(path) => {
-                    if let Some(lane) = round.lanes.get_mut(&path) {
-                        self.deliver(lane).await;
-                    }
+            match round.next(Instant::now()) {
+                Some((path, delivery)) => {
+                    self.deliver(&mut round, &path, delivery).await;
                     round.last = Some(path);
                 }
                 None => tokio::select! {
@@ -81,20 +58,27 @@ impl Worker {
         }
     }
 
-    /// Takes up projects that were added, and lets go of those given up or opened anew.
+    /// Takes up projects that were added, and lets go of those given up or opened anew. Cancel-safe.
     async fn refresh(&self, round: &mut Round) {
+        round.is_stale = true;
         round.roster.mark_unchanged();
         round.look_again = None;
         let served = self.projects.all();
-        round
+        let ended: Vec<_> = round
             .lanes
-            .retain(|_, lane| served.iter().any(|it| Arc::ptr_eq(it, &lane.project)));
+            .extract_if(.., |_, lane| {
+                !served.iter().any(|it| Arc::ptr_eq(it, &lane.project))
+            })
+            .collect();
+        for (root, lane) in ended {
+            self.keep_left(round, root, lane);
+        }
         for project in served {
             if round.lanes.contains_key(&project.root) {
                 continue;
             }
             let root = project.root.clone();
-            match Lane::open(project, &self.hook.name, &self.positions).await {
+            match self.open(round, project).await {
                 Ok(lane) => drop(round.lanes.insert(root, lane)),
                 Err(error) => {
                     debug!(hook = self.hook.name, project = %root.display(), %error, "cannot read its events");
@@ -102,26 +86,49 @@ impl Worker {
                 }
             }
         }
+        round.is_stale = false;
     }
 
-    /// The next project in turn with an event to be delivered now.
-    async fn next(&self, round: &mut Round) -> Option<PathBuf> {
+    /// What is on its way is delivered all the same, as its body is made. What comes behind it cannot be
+    /// told without its database.
+    fn keep_left(&self, round: &mut Round, root: PathBuf, lane: Lane) {
+        let (outbox, behind) = lane.end(&self.hook);
+        let lost = behind + round.keep(root.clone(), outbox, behind);
+        if lost > 0 {
+            self.board.lock().skipped += lost;
+            warn!(hook = self.hook.name, project = %root.display(), lost, "events lost with their database, unless that comes back");
+        }
+    }
+
+    /// Opens a project's lane. With the database in which something on its way is, it goes on with that.
+    async fn open(&self, round: &mut Round, project: Arc<Project>) -> Result<Lane, StoreError> {
+        let root = project.root.clone();
+        let mut lane = Lane::open(project, &self.hook.name, &self.positions).await?;
+        for event in round.left_of(&root) {
+            if lane.has(event).await?
+                && let Some((outbox, behind)) = round.take_back(&root, event)
+            {
+                lane.take_on(outbox);
+                let mut standing = self.board.lock();
+                standing.skipped = standing.skipped.saturating_sub(behind);
+                break;
+            }
+        }
+        Ok(lane)
+    }
+
+    /// Has every project that can be read make its next event ready. Cancel-safe, if it is called again.
+    async fn look(&self, round: &mut Round) {
         let (now, now_ms) = (Instant::now(), now_ms());
         let is_off = self.board.lock().is_off;
-        let last = round.last.as_ref();
-        let (before, after): (Vec<PathBuf>, Vec<PathBuf>) = round
-            .lanes
-            .keys()
-            .cloned()
-            .partition(|path| Some(path) <= last);
-        for path in after.into_iter().chain(before) {
-            let Some(lane) = round.lanes.get_mut(&path) else {
-                continue;
-            };
-            if lane.rests_until(now).is_some() {
+        if is_off {
+            self.board.lock().skipped += round.drop_left();
+        }
+        for lane in round.lanes.values_mut() {
+            if lane.outbox.rests_until(now).is_some() {
                 continue;
             }
-            if is_off && lane.is_waiting() {
+            if is_off && lane.outbox.is_waiting() {
                 lane.dropped();
                 self.board.lock().skipped += 1;
             }
@@ -129,13 +136,9 @@ impl Worker {
             match lane.look(&self.hook, now_ms, is_off).await {
                 Ok(skipped) => self.passed_over(lane, skipped),
                 // One that was given up goes with the next look at the list.
-                Err(_) => lane.rest(now + ASK_AGAIN),
-            }
-            if lane.is_waiting() {
-                return Some(path);
+                Err(_) => lane.outbox.rest(now + ASK_AGAIN),
             }
         }
-        None
     }
 
     fn passed_over(&self, lane: &Lane, skipped: u64) {
@@ -148,24 +151,52 @@ impl Worker {
         }
     }
 
-    /// Makes one attempt.
-    async fn deliver(&self, lane: &mut Lane) {
-        let Some(delivery) = lane.delivery() else {
+    /// Makes one attempt. Meanwhile what happens elsewhere is read: its database may be gone behind it.
+    async fn deliver(&self, round: &mut Round, root: &Path, delivery: Delivery) {
+        let attempt = self.courier.attempt(&self.hook, &delivery, &self.stop);
+        let mut attempt = pin!(attempt);
+        let attempted = loop {
+            tokio::select! {
+                attempted = &mut attempt => break attempted,
+                () = self.attend(round) => {}
+            }
+        };
+        self.note(round, root, &delivery, attempted);
+    }
+
+    /// Waits for something to happen, and reads it.
+    async fn attend(&self, round: &mut Round) {
+        round.changed().await;
+        if round.is_stale() {
+            self.refresh(round).await;
+        }
+        self.look(round).await;
+        self.show_next(round);
+    }
+
+    /// Notes what an attempt came to.
+    fn note(
+        &self,
+        round: &mut Round,
+        root: &Path,
+        delivery: &Delivery,
+        attempted: Result<String, Failed>,
+    ) {
+        let hook = self.hook.name.as_str();
+        let id = delivery.id.as_str();
+        let Some(outbox) = round.outbox(id) else {
             return;
         };
-        let hook = self.hook.name.as_str();
-        let (id, event) = (delivery.id.clone(), delivery.event.clone());
-        let attempt = self.courier.attempt(&self.hook, delivery, &self.stop).await;
-        match attempt {
+        match attempted {
             Ok(said) => {
                 debug!(hook, delivery = id, said, "delivered");
-                self.board.succeeded(&event, now_ms());
-                lane.settled();
+                self.board.succeeded(&delivery.event, now_ms());
+                outbox.take_heart();
             }
             Err(Failed::Stopped) => return,
             Err(Failed::Nobody(why)) => {
                 self.board.lock().idle = Some(why);
-                lane.settled();
+                outbox.take_heart();
             }
             Err(Failed::Gone(why)) => {
                 warn!(
@@ -176,7 +207,6 @@ impl Worker {
                 );
                 self.board.failed(&why, now_ms());
                 self.board.lock().is_off = true;
-                lane.dropped();
             }
             Err(Failed::Later { why, after }) => {
                 let is_news = self.board.failed(&why, now_ms());
@@ -185,73 +215,28 @@ impl Worker {
                 } else {
                     debug!(hook, delivery = id, why, "a hook failed");
                 }
-                if lane.failed(&self.hook, after, Instant::now()) == After::GivenUp {
-                    self.board.lock().given_up += 1;
-                    warn!(hook, delivery = id, why, "given up");
+                if outbox.failed(&self.hook, after, Instant::now()) == After::Again {
+                    return;
                 }
+                self.board.lock().given_up += 1;
+                warn!(hook, delivery = id, why, "given up");
             }
         }
-        if !lane.is_waiting() {
-            let root = &lane.project.root;
-            self.positions.note(hook, root, lane.done(), true);
+        if let Some(done) = round.done(root, id) {
+            self.positions.note(hook, root, done, true);
         }
     }
 
     /// Says how much waits, and when the next attempt is made.
     fn show_next(&self, round: &Round) {
         let now = Instant::now();
-        let waiting = round.lanes.values().filter(|lane| lane.is_waiting());
-        let next = waiting.filter_map(|lane| lane.rests_until(now)).min();
+        let next = round.next_attempt(now);
         let in_ms = |at: Instant| i64::try_from(at.duration_since(now).as_millis()).unwrap_or(0);
         let waiting = round.lanes.values().map(|lane| lane.waiting(&self.hook));
-        let waiting = waiting.sum::<usize>() as u64;
+        let waiting = (waiting.sum::<usize>() + round.count_left()) as u64;
         let mut standing = self.board.lock();
         standing.waiting = waiting;
         standing.next_attempt_ms = next.map(|at| now_ms() + in_ms(at));
-    }
-}
-
-impl Round {
-    fn is_stale(&self) -> bool {
-        self.roster.has_changed().unwrap_or(false)
-            || self.look_again.is_some_and(|at| at <= Instant::now())
-    }
-
-    /// Lets nothing rest that failed before a test went well.
-    fn take_heart(&mut self) {
-        if self.cures.has_changed().unwrap_or(false) {
-            self.cures.mark_unchanged();
-            self.lanes.values_mut().for_each(Lane::take_heart);
-        }
-    }
-
-    /// Waits until there may be something to do. Cancel-safe.
-    async fn changed(&mut self) {
-        let now = Instant::now();
-        let rests = self.lanes.values().filter_map(|lane| lane.rests_until(now));
-        let due = rests.chain(self.look_again).min();
-        let due = async {
-            match due {
-                Some(due) => sleep_until(due).await,
-                None => pending().await,
-            }
-        };
-        let awake = self
-            .lanes
-            .values_mut()
-            .filter(|lane| lane.rests_until(now).is_none());
-        let awake = awake.map(|lane| next_change(&mut lane.changes).boxed());
-        let list = next_change(&mut self.roster).boxed();
-        let cure = next_change(&mut self.cures).boxed();
-        select_all(awake.chain([list, cure, due.boxed()])).await;
-    }
-}
-
-/// Waits for the next change, and leaves it to be seen. What is closed has no more.
-async fn next_change(changes: &mut watch::Receiver<u64>) {
-    match changes.changed().await {
-        Ok(()) => changes.mark_changed(),
-        Err(_) => pending().await,
     }
 }
 

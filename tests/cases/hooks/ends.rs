@@ -2,10 +2,11 @@
 
 use std::fs;
 
+use steroids_proto::v1;
 use steroids_tests::receiver::{Closed, Reply};
-use steroids_tests::{Daemon, Home, old_database, rpc};
+use steroids_tests::{Daemon, Home, eventually, old_database, rpc};
 
-use super::{delivered, insert, insert_aged, shown};
+use super::{delivered, insert, insert_aged, lines, shown};
 
 fn hook(name: &str, url: &str) -> String {
     format!("[[hooks]]\nname = \"{name}\"\non = [\"finished\"]\nurl = \"{url}\"\n")
@@ -156,4 +157,70 @@ async fn who_was_away_for_long_is_told_of_what_is_new_and_how_much_was_left_out(
     assert_eq!(server.next().await.json()["skipped"], 2);
     delivered(&ctl, "held", 2).await;
     assert_eq!(shown(&ctl, "held").await["skipped"], 302);
+}
+
+/// Events that wait for the only hook, as far as they were read.
+async fn waiting(rpc: &steroids_tests::Rpc) -> i64 {
+    let status = rpc.daemon().status(v1::StatusRequest {}).await.unwrap();
+    status.into_inner().hook_queues[0].waiting
+}
+
+#[tokio::test]
+async fn what_ended_in_folders_that_are_deleted_at_once_is_told_all_the_same() {
+    let home = Home::new();
+    let (out, gate) = (home.path("out"), home.path("gate"));
+    let script = home.script(
+        "hook",
+        &format!(
+            "#!/bin/sh\necho \"$(cat)\" >> {}\nwhile [ ! -e {} ]; do sleep 0.05; done\n",
+            out.display(),
+            gate.display()
+        ),
+    );
+    home.configure(&format!(
+        "[[hooks]]\nname = \"slow\"\non = [\"finished\", \"stalled\"]\ncommand = [{script:?}]\n\
+         timeout = \"100s\"\n"
+    ));
+    let daemon = Daemon::start(&home).await;
+    let here = daemon.project("here").await;
+    let rpc = daemon.rpc().await;
+    let mut gone = Vec::new();
+    for name in ["one", "two", "three"] {
+        let ctl = daemon.project(name).await;
+        if name == "three" {
+            insert(&ctl, "stalled", ["a", "b"].map(str::to_owned).into_iter());
+        }
+        let id = ctl.start_fake(name, &["exit", "0"]).await;
+        rpc.ended(&ctl.project(), id).await;
+        gone.push(ctl);
+    }
+    // The first is on its way, and those of the others are read meanwhile.
+    lines(&out, 1).await;
+    eventually("all to be read", async || {
+        (waiting(&rpc).await >= 4).then_some(())
+    })
+    .await;
+    for ctl in &gone {
+        eventually("the folder to go", async || {
+            fs::remove_dir_all(ctl.folder()).ok()
+        })
+        .await;
+    }
+    // Whoever asks for them finds that they are gone.
+    here.run(["projects"]).await.exits(0);
+    fs::write(&gate, "").unwrap();
+    let told = lines(&out, 3).await;
+    let told = told.iter().map(|line| {
+        let body: serde_json::Value = serde_json::from_str(line).unwrap();
+        body["project"].as_str().unwrap().to_owned()
+    });
+    let mut told: Vec<_> = told.collect();
+    told.sort();
+    let mut expected: Vec<_> = gone.iter().map(steroids_tests::Ctl::project).collect();
+    expected.sort();
+    assert_eq!(told, expected);
+    let hook = delivered(&here, "slow", 3).await;
+    assert_eq!(waiting(&rpc).await, 0);
+    // Of the third project those that came behind.
+    assert!(hook["skipped"].as_u64().unwrap() >= 1, "{hook}");
 }

@@ -4,7 +4,7 @@ use steroids_proto::v1;
 use tonic::Status;
 
 use super::refusal::invalid;
-use super::{Service, convert, status};
+use super::{Service, convert, missing};
 use crate::browse::{self, Filter, Line, OutlineQuery, Passage, ReadQuery};
 use crate::domain::InvocationId;
 use crate::domain::cursor::MAX_CURSOR;
@@ -30,9 +30,11 @@ pub(super) async fn outline(
         until: cursor(request.until, "until")?,
         max_places: most(request.max_places, "max_places", PLACES_DEFAULT, PLACES_MAX)?,
     };
-    let project = service.project_at(&request.project).await?;
+    let root = convert::project(&request.project, "project")?;
+    let cared = service.supervisor.cared(&root);
+    let project = service.project(&root).await?;
     let outline = browse::outline(&project, id, query).await;
-    let outline = outline.map_err(status::browse)?;
+    let outline = outline.map_err(|error| missing::refusal(&cared, error))?;
     let places = outline.places.into_iter().map(|place| v1::Place {
         cursor: place.cursor,
         ts: place.ts,
@@ -56,7 +58,9 @@ pub(super) async fn read(
         limit: most(request.limit, "limit", LINES_DEFAULT, LINES_MAX)?,
         with_results: request.results,
     };
-    let project = service.project_at(&request.project).await?;
+    let root = convert::project(&request.project, "project")?;
+    let cared = service.supervisor.cared(&root);
+    let project = service.project(&root).await?;
     let passage = browse::read(&project, id, query).await;
     let Passage {
         lines,
@@ -64,7 +68,7 @@ pub(super) async fn read(
         next,
         more,
         no_log,
-    } = passage.map_err(status::browse)?;
+    } = passage.map_err(|error| missing::refusal(&cared, error))?;
     Ok(v1::ReadResponse {
         events: events(id, lines),
         results: events(id, results),

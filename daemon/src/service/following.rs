@@ -8,9 +8,8 @@ use tonic::Status;
 
 use super::refusal::invalid;
 use super::stream::Source;
-use super::{Service, convert, status};
-use crate::follow::{Begin, Event, FollowError, Follower, Piece, Portion, Selector};
-use crate::supervise::Cared;
+use super::{Service, convert, missing, status};
+use crate::follow::{Begin, Event, Follower, Piece, Portion, Selector};
 
 /// Longer than any cursor of ours.
 const CURSOR_MAX: usize = 4096;
@@ -65,7 +64,10 @@ impl Following {
             request.follow,
         )
         .await
-        .map_err(|error| refusal(error, cared.as_ref()))?;
+        .map_err(|error| match &cared {
+            Some(cared) => missing::refusal(cared, error),
+            None => status::follow(error),
+        })?;
         let is_new = request.skip_ended && request.after.is_empty();
         let beginning = follower.beginning().filter(|_| is_new);
         Ok(Following {
@@ -91,21 +93,6 @@ impl Following {
             line: event.line,
             project,
         }
-    }
-}
-
-/// What is told to who follows something that is not there. `cared` is what was in our care before it was
-/// looked for.
-fn refusal(error: FollowError, cared: Option<&Cared>) -> Status {
-    let is_put_back = cared.is_some_and(|cared| match &error {
-        FollowError::Project(error) => error.is_gone() && cared.has_project(),
-        FollowError::NoInvocation { id } => cared.has(*id),
-        FollowError::NoTask { task } => cared.has_task(task),
-        _ => false,
-    });
-    match is_put_back {
-        true => status::put_back(&error.to_string()),
-        false => status::follow(error),
     }
 }
 

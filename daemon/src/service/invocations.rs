@@ -5,16 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use steroids_proto::v1;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
 use super::following::Following;
+use super::missing::{self, Absent};
 use super::page::{Merge, Position};
 use super::peer::peer;
-use super::refusal::Refusal;
 use super::stream::{Outgoing, outgoing};
 use super::telling::Telling;
 use super::{Service, browsing, convert, spending, status, upkeep};
-use crate::domain::{Invocation, InvocationId, Phase};
+use crate::domain::{Invocation, Phase};
 use crate::projects::Project;
 use crate::supervise::{Sent, Vitals};
 
@@ -50,10 +50,7 @@ impl v1::invocations_server::Invocations for Service {
             self.supervisor.settled(uuid).await;
             found = project.store.detail(id).await.map_err(status::store)?;
         }
-        let found = found.ok_or_else(|| match cared.has(id) {
-            true => status::put_back(&format!("there is no invocation {id} in this project")),
-            false => absent(id),
-        })?;
+        let found = found.ok_or_else(|| missing::refusal(&cared, Absent { id }))?;
         let response = found.response.unwrap_or_default();
         let (prompt, response) = convert::texts(found.prompt, response);
         let mut shown = [v1::Invocation {
@@ -110,8 +107,10 @@ impl v1::invocations_server::Invocations for Service {
         let grace = convert::grace(request.grace)?;
         // What runs is stopped whether or not its project is there.
         let root = convert::project(&request.project, "project")?;
+        let cared = self.supervisor.cared(&root);
         let stopped = self.supervisor.stop(&root, id, grace).await;
-        let (invocation, already_ended) = stopped.map_err(status::stop)?;
+        let stopped = stopped.map_err(|error| missing::refusal(&cared, error));
+        let (invocation, already_ended) = stopped?;
         let project = self.project(&root).await?;
         let invocation = Some(self.shown(&project, invocation));
         Ok(Response::new(v1::StopResponse {
@@ -132,8 +131,9 @@ impl v1::invocations_server::Invocations for Service {
             text: request.text,
             end: request.end,
         };
+        let cared = self.supervisor.cared(&project);
         let message_id = self.supervisor.send(&project, id, sent).await;
-        let message_id = message_id.map_err(status::input)?;
+        let message_id = message_id.map_err(|error| missing::refusal(&cared, error))?;
         Ok(Response::new(v1::SendInputResponse { message_id }))
     }
 
@@ -245,13 +245,11 @@ impl Service {
         self.project(&convert::project(path, "project")?).await
     }
 
-    async fn project(&self, path: &Path) -> Result<Arc<Project>, Status> {
+    /// The project at a path.
+    pub(super) async fn project(&self, path: &Path) -> Result<Arc<Project>, Status> {
         let cared = self.supervisor.cared(path);
         let project = self.projects.get(path).await;
-        project.map_err(|error| match error.is_gone() && cared.has_project() {
-            true => status::put_back(&error.to_string()),
-            false => status::project(error),
-        })
+        project.map_err(|error| missing::refusal(&cared, error))
     }
 
     /// The project at a path, or all that can be served where a request named none.
@@ -267,12 +265,4 @@ impl Service {
 fn uuid_of_open(row: &Invocation) -> Option<&str> {
     let managed = row.managed.as_ref()?;
     (!row.phase.is_ended()).then_some(&*managed.uuid)
-}
-
-fn absent(id: InvocationId) -> Status {
-    let message = format!("there is no invocation {id} in this project");
-    Refusal::new(Code::NotFound, "NO_INVOCATION", message)
-        .field("id")
-        .todo("see `steroidsctl list`")
-        .into()
 }

@@ -20,6 +20,7 @@ pub mod listen;
 pub mod lock;
 mod log_files;
 mod measures;
+mod missing;
 mod page;
 mod peer;
 pub mod place;

@@ -3,7 +3,7 @@
 use steroids_proto::v1;
 use tonic::Status;
 
-use super::{Service, convert, status};
+use super::{Service, convert, missing};
 use crate::supervise::{Reproject, Reprojected, UnknownEvents};
 
 /// Bytes of a column's value that are told.
@@ -22,8 +22,10 @@ pub(super) async fn reproject(
         dry_run: request.dry_run,
         restore: request.restore,
     };
+    let cared = service.supervisor.cared(&path);
     let done = service.supervisor.reproject(&path, id, what).await;
-    done.map(told).map_err(status::reproject)
+    done.map(told)
+        .map_err(|error| missing::refusal(&cared, error))
 }
 
 fn told(done: Reprojected) -> v1::ReprojectResponse {

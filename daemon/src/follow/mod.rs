@@ -269,6 +269,11 @@ impl Follower {
     }
 
     async fn take_up(&mut self) -> Result<bool, FollowError> {
+        for stream in &mut self.streams {
+            if stream.take_up_missing(&self.hints, self.extent).await? {
+                return Ok(true);
+            }
+        }
         let mut tails = self.streams.iter().flat_map(|stream| &stream.tails);
         // Ended ones are replayed one after the other.
         let taken = self.places_taken();

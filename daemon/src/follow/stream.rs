@@ -1,16 +1,19 @@
 //! One project's (or task's) part of a stream: which logs are open, and which invocations come
 //! next.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::FollowError;
 use super::queued::Queued;
 use super::source::Source;
 use super::tail::{Extent, Tail};
 use super::waits::Changes;
-use crate::domain::cursor::{MAX_OPEN, Reach, Scope};
+use crate::domain::cursor::{MAX_OPEN, Position, Reach, Scope};
 use crate::domain::{Invocation, InvocationId, Phase};
 use crate::watch::Hints;
 
@@ -19,6 +22,10 @@ const ROWS: u32 = 64;
 
 /// As many places are left to what begins: of a range one takes two more at most.
 const LEFT: usize = 2;
+
+/// A row that a cursor speaks of and that is not there may be put back: of what runs within seconds, of what
+/// is over somewhat later.
+const PUT_BACK_WITHIN: Duration = Duration::from_secs(60);
 
 /// The open logs of one scope, in the order of their ids.
 pub(super) struct Stream {
@@ -34,6 +41,11 @@ pub(super) struct Stream {
     queued: Queued,
     rows: VecDeque<Invocation>,
     more_rows: bool,
+    // What the cursor was at, and has no row: the database may have been made anew a moment ago.
+    missing: BTreeMap<InvocationId, Position>,
+    is_missing_stale: bool,
+    // Until then rows may be put back.
+    missed_until: Instant,
     // None where the one log tells all there is to know.
     changes: Option<Changes>,
 }
@@ -54,6 +66,9 @@ impl Stream {
             queued: Queued::default(),
             rows: VecDeque::new(),
             more_rows: false,
+            missing: BTreeMap::new(),
+            is_missing_stale: false,
+            missed_until: Instant::now(),
             changes,
         }
     }
@@ -68,10 +83,13 @@ impl Stream {
         extent: Extent,
     ) -> Result<Stream, FollowError> {
         let changes = Some(Changes::new(source.changes()));
-        let mut tails = Vec::new();
+        let (mut tails, mut missing) = (Vec::new(), BTreeMap::new());
         for (&id, &position) in &reach.open {
-            // A row that was deleted has nothing more to give.
             let Some(row) = source.invocation(id).await? else {
+                // Who looks at what is there does not wait for more.
+                if let Extent::Whole = extent {
+                    missing.insert(id, position);
+                }
                 continue;
             };
             let mut tail = Tail::new(&source, &row, hints, extent);
@@ -89,6 +107,12 @@ impl Stream {
             queued: Queued::new(reach.queued.clone()),
             rows: VecDeque::new(),
             more_rows: true,
+            missing,
+            is_missing_stale: false,
+            missed_until: match (extent, reach.places()) {
+                (Extent::Whole, 1..) => Instant::now() + PUT_BACK_WITHIN,
+                _ => Instant::now(),
+            },
             changes,
         })
     }
@@ -177,7 +201,9 @@ impl Stream {
             let row = self.source.begun(self.task.as_deref(), span).await?;
             let Some(row) = row else {
                 // All their rows were deleted.
-                self.queued.forget(span);
+                if Instant::now() >= self.missed_until {
+                    self.queued.forget(span);
+                }
                 continue;
             };
             if row.phase == Phase::Queued {
@@ -196,14 +222,43 @@ impl Stream {
         Ok(false)
     }
 
+    /// Goes on with one whose row was put back; false if there is none. It has its place.
+    pub(super) async fn take_up_missing(
+        &mut self,
+        hints: &Hints,
+        extent: Extent,
+    ) -> Result<bool, FollowError> {
+        if !self.is_missing_stale {
+            return Ok(false);
+        }
+        for (&id, &position) in &self.missing {
+            if let Some(row) = self.source.invocation(id).await? {
+                let mut tail = Tail::new(&self.source, &row, hints, extent);
+                tail.resume(position).await?;
+                self.missing.remove(&id);
+                self.tails.push(tail);
+                return Ok(true);
+            }
+        }
+        self.is_missing_stale = false;
+        if Instant::now() >= self.missed_until {
+            // They were deleted, and have nothing more to give.
+            self.missing.clear();
+        }
+        Ok(false)
+    }
+
     /// How many of a cursor's places it takes.
     pub(super) fn places(&self) -> usize {
-        self.tails.len() + self.queued.spans().len()
+        self.tails.len() + self.missing.len() + self.queued.spans().len()
     }
 
     /// False if [`Stream::take_up`] would find none.
     pub(super) fn has_more(&self) -> bool {
-        self.more_rows || self.queued.is_stale || !(self.rows.is_empty() && self.waiting.is_empty())
+        self.more_rows
+            || self.queued.is_stale
+            || self.is_missing_stale
+            || !(self.rows.is_empty() && self.waiting.is_empty())
     }
 
     /// Takes up the next invocation; false if there is none yet, or no place for it among `room`.
@@ -248,6 +303,7 @@ impl Stream {
             self.rows.clear();
             self.more_rows = true;
             self.queued.is_stale = !self.queued.spans().is_empty();
+            self.is_missing_stale = !self.missing.is_empty();
         }
         for tail in &mut self.tails {
             if changed && !tail.is_ended() {
@@ -290,6 +346,7 @@ impl Stream {
             .tails
             .iter()
             .map(|tail| (tail.id(), tail.position()))
+            .chain(self.missing.iter().map(|(&id, &position)| (id, position)))
             .collect();
         Reach {
             high: self.high,

@@ -109,6 +109,7 @@ pub(super) const FAULTS: &[Fault] = &[
             "faults::database::replaced::a_database_deleted_time_and_again_is_back_though_nobody_asks",
             "faults::database::deleted::who_asks_while_it_is_gone_is_never_told_that_there_is_no_such_thing",
             "faults::database::deleted::a_new_database_that_has_no_rows_yet_tells_nobody_that_there_are_none",
+            "faults::database::deleted::streams_that_go_on_from_a_cursor_get_a_gap_the_whole_log_and_the_end",
         ],
     },
     Fault {

@@ -1,6 +1,7 @@
 //! Followers over real files and made-up rows.
 
 mod gaps;
+mod missing;
 mod one;
 mod running;
 mod wide;

@@ -4,9 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 
-const ALL: Whole = Whole::Project;
+pub(super) const ALL: Whole = Whole::Project;
 
-fn of(events: &[Event], n: i64) -> String {
+pub(super) fn of(events: &[Event], n: i64) -> String {
     let those: Vec<_> = events
         .iter()
         .filter(|it| it.invocation == id(n))
@@ -15,7 +15,7 @@ fn of(events: &[Event], n: i64) -> String {
     text(&those)
 }
 
-fn order(events: &[Event]) -> Vec<i64> {
+pub(super) fn order(events: &[Event]) -> Vec<i64> {
     let mut ids: Vec<_> = events.iter().map(|event| event.invocation.get()).collect();
     ids.dedup();
     ids

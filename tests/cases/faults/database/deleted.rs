@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use steroids_proto::v1;
 use steroids_proto::v1::follow_request::Selector;
 use steroids_tests::faults::held;
-use steroids_tests::{Ctl, Daemon, FailPoints, Home, Puppet, Rpc, eventually, rpc};
+use steroids_tests::gateway::{Received, Sse};
+use steroids_tests::{Ctl, Daemon, FailPoints, Gateway, Home, Puppet, Rpc, eventually, rpc};
 use tonic::{Code, Status};
 
 struct Scene {
@@ -171,4 +172,109 @@ async fn a_new_database_that_has_no_rows_yet_tells_nobody_that_there_are_none() 
         .ended(&scene.ctl.project(), scene.running.id)
         .await;
     held(163, "while its rows are not back, what runs is not denied");
+}
+
+/// The log as a stream that goes on from a cursor gives it, to its end: it comes back whenever it is told
+/// to, as every client does.
+async fn goes_on(rpc: &Rpc, selector: &Selector, mut cursor: String) -> Vec<u8> {
+    let mut events = Vec::new();
+    loop {
+        let mut followed = eventually("the stream to be served", async || {
+            let followed = rpc.try_follow(selector.clone(), &cursor, true).await;
+            let told = followed
+                .as_ref()
+                .map_or_else(Status::code, |_| Code::Unavailable);
+            assert_eq!(told, Code::Unavailable, "{:?}", followed.err());
+            followed.ok()
+        })
+        .await;
+        loop {
+            match followed.next().await {
+                Ok(Some(event)) => {
+                    cursor.clone_from(&event.cursor);
+                    let is_last = event.r#type == "complete";
+                    events.push(event);
+                    if is_last {
+                        return rpc::bytes(&events);
+                    }
+                }
+                Ok(None) => panic!("no last line in {events:?}"),
+                Err(status) => {
+                    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn streams_that_go_on_from_a_cursor_get_a_gap_the_whole_log_and_the_end() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let gateway = Gateway::start(&home).await;
+    let mut scene = Scene::new(&daemon).await;
+    let project = scene.ctl.project();
+    let mut cursors = Vec::new();
+    for selector in scene.selectors() {
+        let mut followed = scene.rpc.follow(selector, "", true).await;
+        let seen = followed.until("before").await;
+        cursors.push(seen.last().unwrap().cursor.clone());
+    }
+    let request = gateway.get(&format!("/api/projects/stream?project={project}"));
+    let mut browser = Received::default();
+    let mut stream = Sse::open(&request).await.unwrap();
+    while !browser
+        .data
+        .last()
+        .is_some_and(|line| line.contains("before"))
+    {
+        browser.take(stream.next().await);
+    }
+    drop(stream);
+
+    let points = FailPoints::of(&home);
+    points.set(&["store.restore errno 5"]);
+    scene.is_deleted().await;
+    points.hit("store.restore").await;
+    // Of a project there is a stream already, and no row in it.
+    let [.., all] = scene.selectors();
+    let mut early = scene.rpc.follow(all, &cursors[2], true).await;
+    let mut stream = Sse::open(&browser.resumes(&request)).await.unwrap();
+    points.clear();
+    eventually("all to be served again", async || {
+        all_served(scene.answers().await).then_some(())
+    })
+    .await;
+    scene.agent.prints("after");
+    scene.agent.exits(0);
+    scene.rpc.ended(&project, scene.running.id).await;
+
+    let mut given = vec![rpc::bytes(&early.until("\"complete\"").await)];
+    for (selector, cursor) in scene.selectors().iter().zip(cursors) {
+        given.push(goes_on(&scene.rpc, selector, cursor).await);
+    }
+    browser.data.clear();
+    while !browser.is_complete() {
+        match stream.next().await {
+            steroids_tests::gateway::Item::End | steroids_tests::gateway::Item::Cut => {
+                stream = Sse::open(&browser.resumes(&request)).await.unwrap();
+            }
+            item => browser.take(item),
+        }
+    }
+    browser.data.retain(|data| !data.contains("\"lifecycle\""));
+    given.push(browser.log(scene.running.id));
+    let log = fs::read(&scene.rpc.get(&project, scene.running.id).await.log_path).unwrap();
+    for given in given {
+        let end = given.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+        let (gap, rest) = given.split_at(end);
+        let gap = String::from_utf8_lossy(gap);
+        assert!(gap.contains("\"gap\""), "{gap}");
+        assert_eq!(String::from_utf8_lossy(rest), String::from_utf8_lossy(&log));
+    }
+    held(
+        163,
+        "streams that go on from a cursor get a gap, the whole log and the end",
+    );
 }

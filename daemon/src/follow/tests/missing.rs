@@ -1,0 +1,54 @@
+//! Invocations that a cursor speaks of, and that have no row when it comes back.
+
+use super::wide::{ALL, of, order};
+use super::*;
+
+#[tokio::test]
+async fn an_invocation_whose_row_is_put_back_goes_on_where_the_cursor_was() {
+    let project = project();
+    for n in 1..=2 {
+        project.ours(n);
+        project.write(n, &line(0));
+    }
+    let cursor = project.present(ALL, "").await.pop().unwrap().cursor;
+    let rows = std::mem::take(&mut *project.rows.lock().unwrap());
+    let mut follower = project.follow(ALL, &cursor).await;
+    // What comes meanwhile has a cursor that speaks of them.
+    project.ours(3);
+    project.write(3, &line(0));
+    let other = some(&mut follower, 1).await;
+    assert_eq!(order(&other), [3]);
+    let again = project.follow(ALL, &other[0].cursor).await;
+    project.rows.lock().unwrap().extend(rows);
+    for n in 1..=2 {
+        project.write(n, &line(1));
+    }
+    project.touch();
+    for mut follower in [follower, again] {
+        let given = some(&mut follower, 2).await;
+        for n in 1..=2 {
+            assert_eq!(of(&given, n), line(1));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_nobody_puts_back_has_its_place_for_a_while() {
+    let project = project();
+    for n in 1..=2 {
+        project.ours(n);
+        project.write(n, &line(0));
+    }
+    let cursor = project.present(ALL, "").await.pop().unwrap().cursor;
+    project.rows.lock().unwrap().remove(&1);
+    let mut follower = project.follow(ALL, &cursor).await;
+    assert_eq!(follower.places_taken(), 2);
+    tokio::time::advance(Duration::from_secs(61)).await;
+    project.touch();
+    project.write(2, &line(1));
+    assert_eq!(order(&some(&mut follower, 1).await), [2]);
+    project.touch();
+    project.write(2, &line(2));
+    assert_eq!(order(&some(&mut follower, 1).await), [2]);
+    assert_eq!(follower.places_taken(), 1);
+}

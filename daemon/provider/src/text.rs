@@ -25,6 +25,9 @@ pub(crate) fn whole<'a>(text: impl Into<Cow<'a, str>>) -> Text<'a> {
     }
 }
 
+/// Room for the mark of a cut, whatever its number.
+const MARK: usize = 64;
+
 /// The last 64 KiB of what an agent said; an answer's end says more than its beginning. One that was
 /// cut says so, and begins with a line where that leaves at least half of it.
 #[derive(Debug, Default)]
@@ -80,10 +83,12 @@ impl Answer {
         if cut == 0 {
             return Some(text);
         }
-        let start = match text.find('\n').map(|end| end + 1) {
-            Some(start) if start <= text.len() / 2 => start,
-            _ => 0,
-        };
+        // With its mark it is no longer than another.
+        let least = text.ceil_char_boundary(text.len().saturating_sub(ANSWER_LIMIT - MARK));
+        let line = text[least..].find('\n').map(|end| least + end + 1);
+        let start = line
+            .filter(|start| *start <= text.len() / 2)
+            .unwrap_or(least);
         let before = cut + start;
         Some(format!(
             "[{before} bytes before this] …\n{}",
@@ -113,7 +118,7 @@ mod tests {
         answer.push("the end\n");
         let text = answer.take().unwrap();
         let (mark, kept) = text.split_once('\n').unwrap();
-        assert!(kept.len() < ANSWER_LIMIT && kept.len() > ANSWER_LIMIT - 10);
+        assert!(text.len() <= ANSWER_LIMIT && kept.len() > ANSWER_LIMIT - MARK - 10);
         assert!(kept.ends_with("éthe end"));
         let cut = 50 * 100_000 + "the end\n".len() - (kept.len() + 1);
         assert_eq!(mark, format!("[{cut} bytes before this] …"));

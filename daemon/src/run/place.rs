@@ -39,23 +39,20 @@ pub(super) async fn keep(kept: &Kept, path: &Path, occasions: Occasions, service
         wakeups,
         mut reload,
     } = occasions;
-    let (name, first) = (path.to_owned(), Arc::clone(kept));
-    let watching = move || {
-        let hint = hints.name(&name);
-        let found = look(&first, &hint);
-        (hint, found)
-    };
+    let name = path.to_owned();
+    let watching = move || (hints.name(&name), Ok(None));
     let mut looked = tokio::task::spawn_blocking(watching).await;
+    // Before its folder was watched it may have been lost.
+    let mut is_new = true;
     let mut trouble: Option<(Pace, String)> = None;
     loop {
         // Only a panic, or the runtime's end, gives nothing.
         let Ok((mut hint, found)) = looked else {
             return std::future::pending().await;
         };
-        let mut is_new = false;
         match serve(found, service).await {
             Ok(is_moved) => {
-                is_new = is_moved;
+                is_new |= is_moved;
                 trouble = None;
             }
             Err(error) => trouble = Some(told(trouble, &error)),
@@ -63,12 +60,12 @@ pub(super) async fn keep(kept: &Kept, path: &Path, occasions: Occasions, service
         let due = trouble.as_ref().map(|(pace, _)| pace.due(Instant::now()));
         tokio::select! {
             () = hint.changed() => sleep(SETTLES).await,
-            // Before its folder was watched it may have been lost again.
             () = sleep(SETTLES), if is_new => {}
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
             () = wakeups.begun() => {}
             () = reload.over() => {}
         }
+        is_new = false;
         let kept = Arc::clone(kept);
         let looking = move || {
             let found = look(&kept, &hint);

@@ -86,10 +86,7 @@ impl Stream {
         let (mut tails, mut missing) = (Vec::new(), BTreeMap::new());
         for (&id, &position) in &reach.open {
             let Some(row) = source.invocation(id).await? else {
-                // Who looks at what is there does not wait for more.
-                if let Extent::Whole = extent {
-                    missing.insert(id, position);
-                }
+                missing.insert(id, position);
                 continue;
             };
             let mut tail = Tail::new(&source, &row, hints, extent);
@@ -109,9 +106,9 @@ impl Stream {
             more_rows: true,
             missing,
             is_missing_stale: false,
-            missed_until: match (extent, reach.places()) {
-                (Extent::Whole, 1..) => Instant::now() + PUT_BACK_WITHIN,
-                _ => Instant::now(),
+            missed_until: match reach.places() {
+                0 => Instant::now(),
+                _ => Instant::now() + PUT_BACK_WITHIN,
             },
             changes,
         })

@@ -32,6 +32,34 @@ async fn an_invocation_whose_row_is_put_back_goes_on_where_the_cursor_was() {
     }
 }
 
+#[tokio::test]
+async fn a_look_while_some_rows_are_back_keeps_the_places_of_the_others() {
+    let project = project();
+    for n in 1..=2 {
+        project.ours(n);
+        project.write(n, &line(0));
+    }
+    project.queued(3);
+    project.queued(4);
+    project.ours(5);
+    project.write(5, &line(0));
+    let mut follower = project.follow(ALL, "").await;
+    let cursor = some(&mut follower, 3).await.pop().unwrap().cursor;
+    let mut rows = std::mem::take(&mut *project.rows.lock().unwrap());
+    project.rows.lock().unwrap().extend(rows.remove_entry(&2));
+    for n in 1..=2 {
+        project.write(n, &line(1));
+    }
+    let looked = project.present(ALL, &cursor).await;
+    assert_eq!((order(&looked), text(&looked)), (vec![2], line(1)));
+    project.rows.lock().unwrap().extend(rows);
+    project.start(4);
+    project.write(4, &line(1));
+    let later = project.present(ALL, &looked[0].cursor).await;
+    assert_eq!((of(&later, 1), of(&later, 4)), (line(1), line(1)));
+    assert_eq!(later.len(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_row_that_nobody_puts_back_has_its_place_for_a_while() {
     let project = project();

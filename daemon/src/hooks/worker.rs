@@ -167,6 +167,8 @@ impl Worker {
     /// Waits for something to happen, and reads it.
     async fn attend(&self, round: &mut Round) {
         round.changed().await;
+        // What is left to be seen would be news again at once.
+        round.take_heart();
         if round.is_stale() {
             self.refresh(round).await;
         }

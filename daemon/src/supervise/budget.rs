@@ -96,19 +96,20 @@ impl Inner {
     /// Of all that run.
     async fn hold_budgets(self: &Arc<Self>) {
         let budgets = &self.settings().budgets;
-        let jobs = self.jobs();
-        let has_own = |job: &JobHandle| job.whose.get().is_some_and(|it| it.budget.is_some());
+        let jobs = self.handles();
+        let has_own =
+            |(_, job): &(String, JobHandle)| job.whose.get().is_some_and(|it| it.budget.is_some());
         if budgets.task.is_none() && budgets.day.is_none() && !jobs.iter().any(has_own) {
             return;
         }
         let mut of_tasks: HashMap<_, (Arc<Project>, Vec<JobHandle>)> = HashMap::new();
         let (mut all, mut first) = (Vec::new(), None);
-        for job in jobs {
+        for (uuid, job) in jobs {
             let Some(whose) = job.whose.get() else {
                 continue;
             };
             // Without its project it goes on, and uses what it uses.
-            let project = self.home(&whose.project).await.ok();
+            let project = self.home_of(&uuid, whose).await;
             let usage = job.vitals().and_then(|vitals| vitals.live?.usage);
             if let Some(budget) = whose.budget {
                 let look = of_invocation(project.as_ref(), whose.id, &whose.task, &budget);

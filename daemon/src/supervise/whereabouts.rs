@@ -24,6 +24,7 @@ use super::stalls::Telling;
 use super::strays::Stray;
 use super::supervisor::{Inner, chain};
 use super::troubles::PUT_BACK;
+use super::vitals::Whose;
 use crate::domain::InvocationId;
 use crate::projection::Projection;
 use crate::projects::{Project, ProjectError};
@@ -176,7 +177,7 @@ impl Inner {
     ) -> Result<Arc<Project>, NoHome> {
         let error = match self.project_now(&spec.project).await {
             Ok(now) if Arc::ptr_eq(&now, before) => return Ok(now),
-            Ok(now) => match is_free_in(&now, spec).await {
+            Ok(now) => match is_free_in(&now, spec.invocation, &spec.uuid).await {
                 Ok(true) => return Ok(now),
                 Ok(false) => NoHome::Taken {
                     project: spec.project.clone(),
@@ -203,6 +204,13 @@ impl Inner {
             }
             Err(error) => Err(homeless(&error)),
         }
+    }
+
+    /// The project that one which runs can be told of in, by its path, if there is one.
+    pub(super) async fn home_of(&self, uuid: &str, whose: &Whose) -> Option<Arc<Project>> {
+        let project = self.home(&whose.project).await.ok()?;
+        let is_its = is_free_in(&project, whose.id.get(), uuid).await;
+        is_its.unwrap_or(false).then_some(project)
     }
 
     /// Records an event of one that is in our care, in the database that is there now. `known` is the
@@ -262,12 +270,12 @@ impl NoHome {
 }
 
 /// Whether the id of one is its own in a project, or nobody's.
-async fn is_free_in(project: &Project, spec: &Spec) -> Result<bool, StoreError> {
-    let Some(id) = InvocationId::new(spec.invocation) else {
+async fn is_free_in(project: &Project, id: i64, uuid: &str) -> Result<bool, StoreError> {
+    let Some(id) = InvocationId::new(id) else {
         return Ok(false);
     };
     let row = project.store.invocation(id).await?;
-    Ok(row.is_none_or(|row| row.managed.is_some_and(|it| it.uuid == spec.uuid)))
+    Ok(row.is_none_or(|row| row.managed.is_some_and(|it| it.uuid == uuid)))
 }
 
 /// Why one cannot be taken up, and what to do.

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use steroids_shim::exit::ExitRecord;
 use steroids_shim::paths::InvDir;
+use steroids_shim::spec::Spec;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::job::{JobHandle, Progress, Request};
+use super::link::ShimLink;
 use super::vitals::Whose;
 use super::{StopError, Supervisor, waiting};
 use crate::domain::{Invocation, InvocationId, Phase};
@@ -26,6 +28,9 @@ const SHUTDOWN_WITHIN: Duration = Duration::from_secs(15);
 
 /// How long an unnamed grace may be, for the wait alone: the shim knows its own.
 const LONGEST_DEFAULT: Duration = Duration::from_secs(60);
+
+/// Behind word of a record of the end.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A start passes from who writes it down to the line, and from there to its job.
 const HANDS: usize = 3;
@@ -82,8 +87,8 @@ impl Supervisor {
             return Err(StopError::Foreign { id, proto });
         }
         if self.inner.strays.has(&managed.uuid) {
-            let project = project.root.clone();
-            return Err(StopError::Homeless { id, project });
+            let dir = InvDir::new(self.state_dir(), &managed.uuid);
+            return Err(self.stop_stray(dir, id, grace).await);
         }
         // It ended between the two look-ups, could not be started, or waits for a reconcile.
         match project.store.invocation(id).await? {
@@ -104,7 +109,10 @@ impl Supervisor {
         let mut running = self.inner.in_care().into_iter();
         let is_meant = |whose: &Whose| whose.id == id && *whose.project == *project;
         let Some((uuid, _)) = running.find(|(_, whose)| is_meant(whose)) else {
-            return Err(error);
+            return Err(match self.stray(project, id).await {
+                Some(dir) => self.stop_stray(dir, id, grace).await,
+                None => error,
+            });
         };
         let Some(handle) = self.inner.job(&uuid) else {
             return Err(error);
@@ -120,6 +128,56 @@ impl Supervisor {
             }),
             None => Err(StopError::Slow { id }),
         }
+    }
+
+    /// The one of a project with this id that cannot be taken up.
+    async fn stray(&self, project: &Path, id: InvocationId) -> Option<InvDir> {
+        let dirs = self.inner.strays.of(project);
+        let is_meant = move |dir: &InvDir| {
+            let spec = Spec::load(dir);
+            spec.is_ok_and(|spec| spec.invocation == id.get())
+        };
+        let found = tokio::task::spawn_blocking(move || dirs.into_iter().find(is_meant));
+        found.await.ok().flatten()
+    }
+
+    /// Ends what cannot be taken up, for want of its project: nobody has it in care, and its shim takes a
+    /// stop all the same. What became of it, as its row cannot tell.
+    async fn stop_stray(
+        &self,
+        dir: InvDir,
+        id: InvocationId,
+        grace: Option<Duration>,
+    ) -> StopError {
+        let (hints, folder) = (self.inner.hints.clone(), dir.clone());
+        let look = move || (hints.folder(folder.path()), Spec::load(&folder));
+        let Ok((mut hint, Ok(spec))) = tokio::task::spawn_blocking(look).await else {
+            return StopError::Slow { id };
+        };
+        let mut link = ShimLink::new(spec.socket, dir.clone());
+        let until = Instant::now() + grace.unwrap_or(LONGEST_DEFAULT) + AFTER_GRACE;
+        let mut is_told = false;
+        while Instant::now() < until {
+            let folder = dir.clone();
+            let exit = tokio::task::spawn_blocking(move || ExitRecord::load(&folder)).await;
+            match exit {
+                Ok(Ok(Some(_))) => {
+                    let project = spec.project;
+                    return StopError::Homeless { id, project };
+                }
+                // Its project is back, and it is looked after again.
+                Ok(Ok(None)) if !self.inner.strays.has(&spec.uuid) => break,
+                Ok(Ok(None)) if !is_told => {
+                    link.stop(grace, None, false).await;
+                    is_told = true;
+                }
+                // It stays owed where nobody was there.
+                Ok(Ok(None)) => link.catch_up().await,
+                Ok(Err(_)) | Err(_) => {}
+            }
+            hint.wait(LOOK_AGAIN).await;
+        }
+        StopError::Slow { id }
     }
 
     /// Ends it, whether it waits or runs; `None` if nobody has it in care just now.

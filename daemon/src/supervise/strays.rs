@@ -7,7 +7,7 @@
 //! and only when that is back may its database want the row.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -76,6 +76,14 @@ impl Strays {
     /// Whether it is one of them.
     pub(super) fn has(&self, uuid: &str) -> bool {
         self.all().contains_key(uuid)
+    }
+
+    /// Those of a project.
+    pub(super) fn of(&self, project: &Path) -> Vec<InvDir> {
+        let all = self.all();
+        let those = all.values();
+        let those = those.filter(|stray| stray.project.as_deref() == Some(project));
+        those.map(|stray| stray.dir.clone()).collect()
     }
 
     /// Notes that what is over in a project is not looked at while that is away.

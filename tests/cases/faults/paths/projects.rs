@@ -68,6 +68,38 @@ async fn a_path_that_is_not_utf_8_is_refused() {
     held(62, "not UTF-8: refused by steroidsctl and by the daemon");
 }
 
+#[tokio::test]
+async fn what_runs_in_a_folder_that_was_away_as_the_daemon_began_can_be_stopped() {
+    let home = Home::new();
+    let mut daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let agent = Puppet::new(&home, "agent");
+    let rpc = daemon.rpc().await;
+    let started = rpc.start_fake(&ctl.project(), "T1", &agent.args()).await;
+    daemon.kill9().await;
+    let away = home.path("away");
+    fs::rename(ctl.folder(), &away).unwrap();
+    daemon.start_again().await;
+    let rpc = daemon.rpc().await;
+    let stop = v1::StopRequest {
+        project: ctl.project(),
+        id: started.id,
+        grace: None,
+    };
+    let stopped = rpc.invocations().stop(stop).await.unwrap_err();
+    assert_eq!(stopped.code(), Code::FailedPrecondition, "{stopped:?}");
+    assert!(stopped.message().contains("has ended"), "{stopped:?}");
+    assert!(
+        home.invocation_dir(&started.uuid)
+            .join("exit.json")
+            .exists()
+    );
+    fs::rename(&away, ctl.folder()).unwrap();
+    ctl.run(["wakeup"]).await.ok();
+    let ended = rpc.ended(&ctl.project(), started.id).await;
+    assert_eq!(ended.outcome, "cancelled");
+}
+
 /// No line of `status` speaks of a place any more that nobody has, and each says what to do.
 #[tokio::test]
 async fn folders_deleted_under_their_runs_keep_no_place_and_both_ends_are_kept_when_they_are_back()

@@ -140,7 +140,11 @@ impl Tail {
         if self.is_kept_waiting()? {
             return Ok(());
         }
-        match self.open().await? {
+        let opened = self.open().await?;
+        if self.has_moved_on().await? {
+            return Ok(());
+        }
+        match opened {
             Opened::Reader(reader, None) => self.reader = Some(reader),
             Opened::Reader(reader, Some(Lost::InsideLine)) => {
                 drop(reader);
@@ -226,14 +230,20 @@ impl Tail {
         }
         let reader = match self.reader.take() {
             Some(reader) => reader,
-            None => match Box::pin(self.open()).await? {
-                Opened::Reader(reader, None) => reader,
-                Opened::Reader(reader, Some(lost)) => {
-                    self.start_over(lost.into(), Some(reader));
-                    return Ok(self.told_gap());
+            None => {
+                let opened = Box::pin(self.open()).await?;
+                if Box::pin(self.has_moved_on()).await? {
+                    return Ok(Told::Idle);
                 }
-                Opened::Absent => return Ok(self.absent()),
-            },
+                match opened {
+                    Opened::Reader(reader, None) => reader,
+                    Opened::Reader(reader, Some(lost)) => {
+                        self.start_over(lost.into(), Some(reader));
+                        return Ok(self.told_gap());
+                    }
+                    Opened::Absent => return Ok(self.absent()),
+                }
+            }
         };
         self.read(reader, max).await
     }
@@ -378,6 +388,17 @@ impl Tail {
         }
         self.is_row_stale = false;
         Ok(())
+    }
+
+    /// Whether another log may have taken the place of what was opened as this generation: then it is opened
+    /// again. Of what has ended nobody makes another while it is followed.
+    async fn has_moved_on(&mut self) -> Result<bool, FollowError> {
+        if !self.is_ours() || self.row.is_ended {
+            return Ok(false);
+        }
+        let before = self.row.rebuilt;
+        self.refresh().await?;
+        Ok(self.row.rebuilt != before)
     }
 
     async fn open(&mut self) -> Result<Opened, FollowError> {

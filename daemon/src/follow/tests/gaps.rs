@@ -136,6 +136,42 @@ async fn nothing_of_a_log_is_sent_between_the_two_counts_of_a_rebuild() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_log_that_takes_the_place_of_one_that_is_gone_is_of_its_own_generation() {
+    let project = project();
+    project.ours(1);
+    project.write(1, &lines(0..2));
+    let cursor = format!("1:0:{}", line(0).len());
+    fs::remove_file(project.path(1)).unwrap();
+    let mut follower = project.follow(ONE, &cursor).await;
+    assert_eq!(reasons(&next(&mut follower).await.unwrap()), ["deleted"]);
+    project.rebuilt(1);
+    replace(&project, &(lines(0..3) + COMPLETE));
+    let events = rest(&mut follower).await;
+    assert_eq!(text(&events), lines(0..3) + COMPLETE);
+    assert!(events[0].cursor.starts_with("1:2:"), "{}", events[0].cursor);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_is_rebuilt_as_it_is_opened_is_of_its_new_generation() {
+    for cursor in [String::new(), format!("1:0:{}", line(0).len())] {
+        let project = project();
+        project.ours(1);
+        project.write(1, &lines(0..2));
+        // Between the look at its row and at its file.
+        let rebuild = |project: &Rows| {
+            project.rebuilt(1);
+            replace(project, &(lines(0..3) + COMPLETE));
+        };
+        *project.meanwhile.lock().unwrap() = Some(Box::new(rebuild));
+        let events = rest(&mut project.follow(ONE, &cursor).await).await;
+        let last = events.iter().rev().nth(1).unwrap();
+        assert!(last.cursor.starts_with("1:2:"), "{}", last.cursor);
+        let lines: Vec<_> = events.into_iter().filter(|it| it.kind != "gap").collect();
+        assert_eq!(text(&lines), super::lines(0..3) + COMPLETE);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_look_at_a_log_between_the_two_counts_is_put_off_or_takes_what_is_there() {
     let project = project();
     project.ours(1);

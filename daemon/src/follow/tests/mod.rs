@@ -35,7 +35,11 @@ pub(super) struct Rows {
     rows: Mutex<BTreeMap<i64, Invocation>>,
     changes: watch::Sender<u64>,
     hints: Hints,
+    /// Done once a row was looked up next.
+    meanwhile: Mutex<Option<Meanwhile>>,
 }
+
+type Meanwhile = Box<dyn FnOnce(&Rows) + Send>;
 
 fn id(n: i64) -> InvocationId {
     InvocationId::new(n).unwrap()
@@ -62,6 +66,7 @@ fn project_with(hints: &Hints) -> Arc<Rows> {
         rows: Mutex::default(),
         changes: watch::Sender::new(0),
         hints: hints.clone(),
+        meanwhile: Mutex::default(),
     })
 }
 
@@ -236,6 +241,8 @@ impl Source for Shared {
 
     fn invocation(&self, id: InvocationId) -> Answer<'_, Option<Invocation>> {
         let row = self.0.rows.lock().unwrap().get(&id.get()).cloned();
+        let meanwhile = self.0.meanwhile.lock().unwrap().take();
+        meanwhile.into_iter().for_each(|change| change(&self.0));
         Box::pin(async move { Ok(row) })
     }
 

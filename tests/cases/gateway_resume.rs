@@ -97,9 +97,13 @@ impl Scene {
     }
 }
 
-/// Reads as an EventSource would: comes back with its last id whenever a stream breaks, and gives
-/// up at any answer but a stream.
-async fn browser(request: Request, mut leaves: mpsc::Receiver<()>) -> Received {
+/// Reads as an EventSource would, until it has the whole: comes back with its last id whenever a stream
+/// breaks, and gives up at any answer but a stream.
+async fn browser(
+    request: Request,
+    mut leaves: mpsc::Receiver<()>,
+    is_whole: impl Fn(&Received) -> bool,
+) -> Received {
     let mut received = Received::default();
     let mut heard = Instant::now();
     loop {
@@ -125,12 +129,18 @@ async fn browser(request: Request, mut leaves: mpsc::Receiver<()>) -> Received {
             if matches!(item, Item::End | Item::Cut) {
                 break;
             }
-            if matches!(item, Item::Event { .. }) {
+            let is_event = matches!(item, Item::Event { .. });
+            if is_event {
                 heard = Instant::now();
             }
+            assert!(heard.elapsed() < patience(), "it waits for nothing");
             received.take(item);
+            // That of a project goes on.
+            if is_event && received.is_complete() && is_whole(&received) {
+                break;
+            }
         }
-        if received.is_complete() {
+        if is_whole(&received) {
             return received;
         }
     }
@@ -151,7 +161,7 @@ async fn what_a_browser_received_through_every_cut_is_the_log_byte_for_byte() {
         }
         is_over.set(true);
     };
-    let reading = browser(request.clone(), leaves);
+    let reading = browser(request.clone(), leaves, Received::is_complete);
     let (received, (), ()) = tokio::join!(reading, cutting, print(&mut agent, &is_over));
     let on_disk = std::fs::read(scene.ctl.log_path(id)).unwrap();
     if received.log(id) != on_disk {
@@ -383,7 +393,7 @@ async fn of_a_project_each_log_is_received_whole_through_every_cut() {
         ids.push(scene.ctl.start_fake(task, &agent.args()).await);
     }
     let is_over = Cell::new(false);
-    let (leave, mut leaves) = mpsc::channel(1);
+    let (leave, leaves) = mpsc::channel(1);
     let target = format!("/api/projects/stream?project={}", scene.ctl.project());
     let request = scene.gateway.get(&target);
     let cutting = async {
@@ -392,41 +402,8 @@ async fn of_a_project_each_log_is_received_whole_through_every_cut() {
         }
         is_over.set(true);
     };
-    let reading = async {
-        let (mut received, mut heard) = (Received::default(), Instant::now());
-        while !ids.iter().all(|id| ends(&lines_of(&received, *id))) {
-            let resumed = received.resumes(&request);
-            let opened = eventually("the gateway to answer", async || {
-                Sse::try_open(&resumed).await.ok()
-            });
-            let mut stream = opened.await.expect("a stream");
-            loop {
-                let item = tokio::select! {
-                    item = within("something in a stream", stream.next_of_any_length()) => item,
-                    Some(()) = leaves.recv() => break,
-                };
-                if matches!(item, Item::End | Item::Cut) {
-                    break;
-                }
-                let is_event = matches!(item, Item::Event { .. });
-                if is_event {
-                    heard = Instant::now();
-                }
-                assert!(
-                    heard.elapsed() < patience(),
-                    "nothing more comes of {ids:?}"
-                );
-                received.take(item);
-                if is_event
-                    && received.is_complete()
-                    && ids.iter().all(|id| ends(&lines_of(&received, *id)))
-                {
-                    break;
-                }
-            }
-        }
-        received
-    };
+    let is_whole = |received: &Received| ids.iter().all(|id| ends(&lines_of(received, *id)));
+    let reading = browser(request.clone(), leaves, is_whole);
     let [b, c, a] = &mut agents;
     // One that prints all the time, one that has a last word, and one that says nothing.
     let printing = async {

@@ -26,19 +26,21 @@ pub(crate) fn how_to_reach(state_dir: &Path) -> String {
 
 /// What the one who holds the lock says of itself.
 fn holder(state_dir: &Path) -> Option<String> {
-    let path = state_dir.join("steroidsd.lock");
+    let file = held(&state_dir.join("steroidsd.lock"))?;
+    let mut line = String::new();
+    // Enough for a pid and a path.
+    file.take(8 * 1024).read_to_string(&mut line).ok()?;
+    Some(line.trim().to_owned())
+}
+
+/// A lock's file, if somebody holds it.
+pub(crate) fn held(path: &Path) -> Option<File> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
         .open(path)
         .ok()?;
-    if !is_locked(&file) {
-        return None;
-    }
-    let mut line = String::new();
-    // Enough for a pid and a path.
-    file.take(8 * 1024).read_to_string(&mut line).ok()?;
-    Some(line.trim().to_owned())
+    is_locked(&file).then_some(file)
 }
 
 /// Takes nothing.

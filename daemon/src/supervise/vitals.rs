@@ -154,7 +154,6 @@ pub(super) fn foreign(proto: u32) -> String {
 }
 
 impl JobHandle {
-    /// `None` once it has ended.
     fn is_ending(&self) -> bool {
         matches!(&*self.progress.borrow(), Progress::Ending(_))
     }
@@ -166,14 +165,12 @@ impl JobHandle {
 
     /// Waits while it is ending.
     async fn settled(mut self) {
-        let is_ending = |progress: &Progress| matches!(progress, Progress::Ending(_));
+        let is_settled = |progress: &Progress| !matches!(progress, Progress::Ending(_));
         // Or it is gone with its end.
-        let _ = self
-            .progress
-            .wait_for(|progress| !is_ending(progress))
-            .await;
+        let _ = self.progress.wait_for(is_settled).await;
     }
 
+    /// `None` once it has ended.
     pub(super) fn vitals(&self) -> Option<Vitals> {
         match &*self.progress.borrow() {
             Progress::Running(vitals) | Progress::Ending(vitals) => Some(vitals.clone()),

@@ -1,15 +1,12 @@
 //! Asks a daemon that runs, for as long as who pressed Tab waits.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::libc;
 use steroids_client::{Client, v1};
 
 use super::typed;
+use crate::holder;
 use crate::session::Session;
 
 /// More than a screen holds; who has typed a digit or two gets those of the newest that fit.
@@ -92,27 +89,14 @@ pub(super) async fn hooks(asked: Asked) -> Option<Vec<v1::Hook>> {
 fn is_running(socket: &Path) -> bool {
     let mut lock = socket.as_os_str().to_owned();
     lock.push(".lock");
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
-        .open(lock);
-    let Ok(file) = opened else {
-        return false;
-    };
-    let mut wanted = libc::flock {
-        l_type: libc::F_WRLCK as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: 0,
-        l_len: 0,
-        // An OFD lock belongs to the open file, and the kernel wants no pid here.
-        l_pid: 0,
-    };
-    let asked = fcntl(&file, FcntlArg::F_OFD_GETLK(&mut wanted));
-    asked.is_ok() && wanted.l_type != libc::F_UNLCK as libc::c_short
+    holder::held(Path::new(&lock)).is_some()
 }
 
 #[cfg(test)]
 mod tests {
+    use nix::fcntl::{FcntlArg, fcntl};
+    use nix::libc;
+
     use super::*;
 
     #[test]

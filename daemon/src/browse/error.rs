@@ -35,6 +35,9 @@ pub enum BrowseError {
         /// What became of the log.
         why: &'static str,
     },
+    /// It was written anew time and again while it was read.
+    #[error("the log is being written anew")]
+    Unsettled,
     /// The text cannot be searched for.
     #[error("cannot search for this text")]
     Text(#[source] Box<regex::Error>),

@@ -24,6 +24,7 @@ pub struct Filter {
 }
 
 /// A filter, ready for many lines.
+#[derive(Clone)]
 pub(super) struct Matcher {
     types: Vec<String>,
     text: Option<Regex>,
@@ -31,6 +32,7 @@ pub(super) struct Matcher {
     ok: Option<bool>,
 }
 
+#[derive(Clone)]
 struct Call {
     id: String,
     // As it stands in a line: most lines do without being parsed.

@@ -7,7 +7,8 @@
 //!
 //! Nobody waits here for what is not there yet: a torn last line is no line, and the log of an
 //! invocation that has not printed is empty. A log that is not the one a cursor was given for is
-//! refused as a gap, never read as if it were.
+//! refused as a gap, never read as if it were; one that is written anew while it is read from its
+//! start is read again.
 
 mod error;
 mod filter;
@@ -101,6 +102,10 @@ pub struct Line {
     pub bytes: Bytes,
 }
 
+/// How often a log is read from its start that is written anew meanwhile: once is an accident, more
+/// is something that whoever asks had better wait out.
+const ATTEMPTS: u32 = 3;
+
 /// Tells where the lines of an invocation's log are. Who drops the wait ends the work.
 ///
 /// # Errors
@@ -110,13 +115,22 @@ pub async fn outline(
     id: InvocationId,
     query: OutlineQuery,
 ) -> Result<Outline, BrowseError> {
-    let row = row(project, id).await?;
-    let log = Log::of(project.logs(), &row);
     let after = position("after", &query.after, id)?;
     let until = position("until", &query.until, id)?;
     let matcher = query.filter.compile()?;
-    let opened = move || Survey::open(&log, after, until, matcher, query.max_places);
-    let mut survey = blocking(opened).await??;
+    let most = query.max_places;
+    let is_from_start = after.is_none() && until.is_none();
+    settled(project, id, is_from_start, |log| {
+        let matcher = matcher.clone();
+        survey(move || Survey::open(&log, after, until, matcher, most))
+    })
+    .await
+}
+
+async fn survey(
+    open: impl FnOnce() -> Result<Survey, BrowseError> + Send + 'static,
+) -> Result<Outline, BrowseError> {
+    let mut survey = blocking(open).await??;
     loop {
         let (back, is_done) = blocking(move || {
             let is_done = survey.advance();
@@ -125,11 +139,9 @@ pub async fn outline(
         .await?;
         survey = back;
         if is_done? {
-            break;
+            return Ok(survey.finish());
         }
     }
-    still(project, &row).await?;
-    Ok(survey.finish())
 }
 
 /// Reads some lines of an invocation's log.
@@ -141,15 +153,48 @@ pub async fn read(
     id: InvocationId,
     query: ReadQuery,
 ) -> Result<Passage, BrowseError> {
-    let row = row(project, id).await?;
-    let log = Log::of(project.logs(), &row);
     let after = position("after", &query.after, id)?;
     let matcher = query.filter.compile()?;
     let (limit, with_results) = (query.limit, query.with_results);
-    let passage =
-        blocking(move || passage::read(&log, after, &matcher, limit, with_results)).await??;
-    still(project, &row).await?;
-    Ok(passage)
+    settled(project, id, after.is_none(), |log| {
+        let matcher = matcher.clone();
+        let read = move || passage::read(&log, after, &matcher, limit, with_results);
+        async { blocking(read).await? }
+    })
+    .await
+}
+
+/// What was made of the log, if it was the same one all the while. From the start it is read again
+/// if it was not: who named no cursor has none to forget.
+async fn settled<T, F: Future<Output = Result<T, BrowseError>>>(
+    project: &Project,
+    id: InvocationId,
+    is_from_start: bool,
+    look: impl Fn(Log) -> F,
+) -> Result<T, BrowseError> {
+    for _ in 0..ATTEMPTS {
+        let row = row(project, id).await?;
+        let looked = match is_published(&row) {
+            true => look(Log::of(project.logs(), &row)).await,
+            false => Err(BrowseError::REBUILT),
+        };
+        let settled = match looked {
+            Ok(seen) => still(project, &row).await.map(|()| seen),
+            Err(error) => Err(error),
+        };
+        match settled {
+            Err(BrowseError::Gap { .. }) if is_from_start => {}
+            settled => return settled,
+        }
+    }
+    Err(BrowseError::Unsettled)
+}
+
+/// False while another file is about to take the log's place, when nobody can tell which one is there.
+/// Of what has ended nobody might see it through: that is taken as it is.
+fn is_published(row: &Invocation) -> bool {
+    let generation = row.managed.as_ref().map(|managed| managed.log_generation);
+    row.phase.is_ended() || generation.is_none_or(|generation| generation.is_multiple_of(2))
 }
 
 async fn row(project: &Project, id: InvocationId) -> Result<Invocation, BrowseError> {

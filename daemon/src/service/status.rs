@@ -361,6 +361,7 @@ pub(super) fn browse(error: BrowseError) -> Status {
         BrowseError::Gap { .. } => said(Code::OutOfRange, "GAP")
             .field("after")
             .todo("forget the cursors of this log, and begin at its start"),
+        BrowseError::Unsettled => said(Code::Unavailable, "LOG_UNSETTLED").todo(RETRY),
         BrowseError::Text(_) => said(Code::InvalidArgument, "INVALID_FIELD").field("filter.text"),
         BrowseError::Store(_) => said(Code::Unavailable, "DATABASE").todo(RETRY),
         BrowseError::Stopping => return stopping(),

@@ -86,30 +86,85 @@ fn a_foreign_log_written_anew_while_it_is_read_is_told() {
     assert!(open.verify().is_err());
 }
 
+/// A row of ours in a project of its own.
+struct Rowed {
+    _dir: TempDir,
+    project: std::sync::Arc<Project>,
+    id: InvocationId,
+}
+
+impl Rowed {
+    async fn new() -> Rowed {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        let (state, folder) = (root.join("state"), root.join("project"));
+        fs::create_dir(&state).unwrap();
+        fs::create_dir(&folder).unwrap();
+        let projects = Projects::open(&state, "us".to_owned()).await.unwrap();
+        let (project, _) = projects.register(&folder, true).await.unwrap();
+        let begun = project.store.begin(new(&folder), None).await.unwrap();
+        let Begun::New(row) = begun else {
+            panic!("a first request is a new one");
+        };
+        let id = row.id;
+        Rowed {
+            _dir: dir,
+            project,
+            id,
+        }
+    }
+
+    async fn counts(&self, rebuild: Rebuild) {
+        let store = &self.project.store;
+        store.count_generation(self.id, rebuild).await.unwrap();
+    }
+
+    async fn reads(&self, after: &str) -> Result<Passage, BrowseError> {
+        let query = ReadQuery {
+            after: after.to_owned(),
+            limit: 1,
+            ..ReadQuery::default()
+        };
+        read(&self.project, self.id, query).await
+    }
+
+    /// Reads a log that is rebuilt the first so many times that it is looked at; how often it was.
+    async fn unsettled(&self, times: u32, is_from_start: bool) -> Result<u32, BrowseError> {
+        let looks = std::cell::Cell::new(0);
+        let look = async || {
+            looks.set(looks.get() + 1);
+            if looks.get() <= times {
+                self.counts(Rebuild::Published).await;
+            }
+            Ok(looks.get())
+        };
+        settled(&self.project, self.id, is_from_start, |_| look()).await
+    }
+}
+
 #[tokio::test]
-async fn one_rebuilt_while_it_is_read_is_told() {
-    let dir = tempfile::tempdir().unwrap();
-    let root = dir.path().canonicalize().unwrap();
-    let (state, folder) = (root.join("state"), root.join("project"));
-    fs::create_dir(&state).unwrap();
-    fs::create_dir(&folder).unwrap();
-    let projects = Projects::open(&state, "us".to_owned()).await.unwrap();
-    let (project, _) = projects.register(&folder, true).await.unwrap();
-    let begun = project.store.begin(new(&folder), None).await.unwrap();
-    let Begun::New(before) = begun else {
-        panic!("a first request is a new one");
-    };
-    let query = ReadQuery {
-        limit: 1,
-        ..ReadQuery::default()
-    };
-    read(&project, before.id, query).await.unwrap();
-    still(&project, &before).await.unwrap();
-    let store = &project.store;
-    let counted = store.count_generation(before.id, Rebuild::Published).await;
-    assert_eq!(counted.unwrap(), 2);
-    let error = still(&project, &before).await.unwrap_err();
+async fn one_rebuilt_while_it_is_read_voids_cursors_and_is_read_again_from_the_start() {
+    let rowed = Rowed::new().await;
+    assert_eq!(rowed.unsettled(0, true).await.unwrap(), 1);
+    assert_eq!(rowed.unsettled(1, true).await.unwrap(), 2);
+    let error = rowed.unsettled(1, false).await.unwrap_err();
     assert!(matches!(error, BrowseError::Gap { .. }), "{error:?}");
+    let error = rowed.unsettled(u32::MAX, true).await.unwrap_err();
+    assert!(matches!(error, BrowseError::Unsettled), "{error:?}");
+}
+
+#[tokio::test]
+async fn one_that_is_being_published_is_not_read() {
+    let rowed = Rowed::new().await;
+    rowed.reads("").await.unwrap();
+    rowed.counts(Rebuild::Written).await;
+    let error = rowed.reads("").await.unwrap_err();
+    assert!(matches!(error, BrowseError::Unsettled), "{error:?}");
+    let cursor = format!("{}:1:0", rowed.id);
+    let error = rowed.reads(&cursor).await.unwrap_err();
+    assert!(matches!(error, BrowseError::Gap { .. }), "{error:?}");
+    rowed.counts(Rebuild::Published).await;
+    rowed.reads("").await.unwrap();
 }
 
 fn new(folder: &std::path::Path) -> NewInvocation {

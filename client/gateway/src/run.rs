@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::access::Access;
+use crate::access::{Access, TokenLock};
 use crate::config::{Auth, Config};
 use crate::daemon::Daemon;
 use crate::front::Front;
@@ -66,7 +66,7 @@ pub async fn until_signal(config: Config) -> anyhow::Result<()> {
 /// As [`until_signal`].
 pub async fn until(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let folder = config.state_dir.join("gateway");
-    let access = open_access(&folder, config.auth).await?;
+    let (access, lock) = open_access(&folder, config.auth).await?;
     let socket = bind(config.listen).await?;
     let address = socket.local_addr()?;
     allow_descriptors(config.max_connections());
@@ -95,7 +95,8 @@ pub async fn until(config: Config, stop: CancellationToken) -> anyhow::Result<()
     listener
         .run(move |request| front.clone().answer(request))
         .await;
-    drop(announced);
+    // Nobody comes in any more: the next gateway may.
+    drop((announced, lock));
     tasks.close();
     if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
         warn!(connections = tasks.len(), "connections are cut");
@@ -103,11 +104,11 @@ pub async fn until(config: Config, stop: CancellationToken) -> anyhow::Result<()
     Ok(())
 }
 
-async fn open_access(folder: &Path, auth: Auth) -> anyhow::Result<Access> {
+async fn open_access(folder: &Path, auth: Auth) -> anyhow::Result<(Access, Option<TokenLock>)> {
     let folder = folder.to_owned();
     let opening = tokio::task::spawn_blocking(move || match auth {
-        Auth::Token => Access::open(&folder),
-        Auth::None => Access::without_token(&folder),
+        Auth::Token => Access::open(&folder).map(|(access, lock)| (access, Some(lock))),
+        Auth::None => Access::without_token(&folder).map(|access| (access, None)),
     });
     Ok(opening.await??)
 }

@@ -2,9 +2,11 @@
 //! file, so that a page survives the gateway's restart. A person gets it into a browser by a code
 //! that works once: the token itself never stands in a URL.
 //!
-//! Replacing the token ends what came with the old one: every [`Grant`] is then over.
+//! Replacing the token ends what came with the old one: every [`Grant`] is then over. No other
+//! gateway knows the old one: [`TokenLock`].
 
 mod codes;
+mod lock;
 mod token;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +18,7 @@ use http::header::AUTHORIZATION;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use codes::Codes;
+pub(crate) use lock::TokenLock;
 use token::Token;
 pub(crate) use token::TokenError;
 
@@ -58,11 +61,13 @@ struct State {
 }
 
 impl Access {
-    /// Takes the token of `<state>/gateway/`, making one where there is none. Blocks.
-    pub(crate) fn open(folder: &Path) -> Result<Access, TokenError> {
+    /// Takes the token of `<state>/gateway/`, making one where there is none; it is good for as long
+    /// as the lock is held, which keeps others from it. Blocks.
+    pub(crate) fn open(folder: &Path) -> Result<(Access, TokenLock), TokenError> {
         token::prepare(folder)?;
+        let lock = TokenLock::take(folder)?;
         let token = token::read_or_make(folder)?;
-        Ok(Access::with(folder, Some(token)))
+        Ok((Access::with(folder, Some(token)), lock))
     }
 
     /// For a gateway that asks for no token.
@@ -156,7 +161,7 @@ mod tests {
 
     fn opened() -> (tempfile::TempDir, Access) {
         let folder = tempfile::tempdir().unwrap();
-        let access = Access::open(&folder.path().join("gateway")).unwrap();
+        let (access, _lock) = Access::open(&folder.path().join("gateway")).unwrap();
         (folder, access)
     }
 
@@ -213,7 +218,7 @@ mod tests {
         let kept = access.admit(&with(&format!("Bearer {new}"))).unwrap();
         assert!(!kept.0.is_cancelled());
 
-        let again = Access::open(&folder.path().join("gateway")).unwrap();
+        let (again, _lock) = Access::open(&folder.path().join("gateway")).unwrap();
         assert_eq!(traded(&again), new);
     }
 }

@@ -26,6 +26,17 @@ pub(crate) enum TokenError {
         /// What to do.
         todo: &'static str,
     },
+    /// Another gateway has it.
+    #[error(
+        "another gateway is running here: {holder} has the token of {}; `steroidsctl web` opens its page, and one beside it needs a state folder of its own (--state-dir)",
+        folder.display()
+    )]
+    Held {
+        /// The gateway's folder.
+        folder: PathBuf,
+        /// What that one says of itself.
+        holder: String,
+    },
     /// The system says no.
     #[error("{}: {source}", path.display())]
     Io {

@@ -111,6 +111,11 @@ impl Gateway {
         }
     }
 
+    /// As [`refused`], with its folder, while it runs.
+    pub(crate) fn beside(&self, flags: &[&str]) -> (i32, String) {
+        refused(self.folder.path(), flags)
+    }
+
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join("state/gateway").join(name)
     }

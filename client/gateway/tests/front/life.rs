@@ -50,6 +50,22 @@ fn a_taken_port_is_named_with_what_to_do() {
 }
 
 #[test]
+fn a_second_one_that_would_go_on_honouring_a_replaced_token_is_refused() {
+    let first = Gateway::start(&[]);
+    let (code, said) = first.beside(&["--listen", "127.0.0.1:0"]);
+    assert_eq!(code, 4, "{said}");
+    assert!(
+        said.contains("another gateway is running here: pid "),
+        "{said}"
+    );
+    assert!(said.contains("--state-dir"), "{said}");
+    let address = std::fs::read_to_string(first.file("address")).unwrap();
+    assert_eq!(address, format!("http://{}\n", first.host));
+    let (_, folder, _) = first.stop();
+    drop(Gateway::start_in(folder, &[]));
+}
+
+#[test]
 fn it_says_where_it_is_for_as_long_as_it_is() {
     let gateway = Gateway::start(&[]);
     let address = std::fs::read_to_string(gateway.file("address")).unwrap();

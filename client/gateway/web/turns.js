@@ -5,11 +5,14 @@
 //   waiting ──(a place is free)──> open ──(others wait, and it had its time)──> waiting
 //   resting (nobody looks) <──> waiting, open            over: the stream has ended, or was refused
 
+import { parseObject } from './line.js';
 import { ResumingStream } from './stream.js';
 
 /** With the overview, and two for everything else, as many as there are connections. */
 const MOST_OPEN = 3;
 const TURN_MS = 2000;
+/** Of one that waits for a log: the gateway says after 5 s that there is none, to who is still there. */
+const LOG_TURN_MS = 8000;
 
 /** Who is open, and who waits for it. Each that waits gets a place, in the order of asking. */
 class Places {
@@ -48,14 +51,25 @@ class Places {
     }
   }
 
+  /** Gives it time from now on until it must have heard whether its log comes. */
+  prolong(stream) {
+    if (!this.#open.has(stream)) return;
+    this.#forget(stream);
+    this.#open.set(stream, this.#turn(LOG_TURN_MS));
+  }
+
   #begin(stream) {
+    this.#open.set(stream, this.#turn(TURN_MS));
+    stream.begin();
+  }
+
+  #turn(time) {
     const turn = { hadItsTime: false, timer: 0 };
     turn.timer = setTimeout(() => {
       turn.hadItsTime = true;
       this.pass();
-    }, TURN_MS);
-    this.#open.set(stream, turn);
-    stream.begin();
+    }, time);
+    return turn;
   }
 
   #forget(stream) {
@@ -75,7 +89,7 @@ export class TurnStream {
   #told = 'connecting';
   /** The cursor of the last event given. */
   after;
-  /** Whether an event came in this turn, or word that there is none yet. */
+  /** Whether it got on in this turn, or had word that there is nothing yet. */
   hasHeard = false;
 
   /** @param options those of a {@link ResumingStream}; it rests until it is woken */
@@ -128,7 +142,9 @@ export class TurnStream {
     const last = events.findLast((event) => event.id !== null);
     if (last) this.after = last.id;
     this.#options.onEvents(events);
-    this.#heard();
+    // What the gateway says itself moves no cursor: the next turn would begin with the same.
+    if (last) this.#heard();
+    else if (parseObject(events.at(-1)?.data ?? '')?.type === 'waiting_for_log') places.prolong(this);
   }
 
   #become(state, detail) {

@@ -1,5 +1,6 @@
 //! More tabs than a browser opens connections to one host.
 
+use serde_json::json;
 use steroids_tests::{Page, Puppet, eventually};
 
 use super::scene::{Scene, connection, row_says, rows};
@@ -98,5 +99,63 @@ async fn a_tab_that_is_not_seen_holds_no_stream_and_misses_nothing() {
     let first = &all[0].page;
     first.to_front().await;
     first.until_there(".row[data-type=complete]").await;
+    scene.browser.end().await;
+}
+
+/// Four streams take turns on a clock of their own, and three places: `says` gives one of them bytes,
+/// `passes` lets time pass, `open` tells which have a place.
+const TURNS: &str = r#"
+    const { TurnStream } = await import('/assets/turns.js');
+    const opened = {};
+    window.fetch = async (url, { signal }) => {
+      const body = new ReadableStream({ start: (controller) => { opened[url] = controller; } });
+      signal.addEventListener('abort', () => { delete opened[url]; });
+      return new Response(body);
+    };
+    let now = 0;
+    const timers = new Map();
+    const real = window.setTimeout;
+    window.setTimeout = (work, wait) => (timers.set(timers.size + 1, { at: now + wait, work }), timers.size);
+    window.clearTimeout = (id) => { if (timers.has(id)) timers.get(id).work = () => {}; };
+    // Longer than any chain of promises between bytes and what they lead to.
+    const settles = () => new Promise((done) => real(done, 20));
+    const passes = async (wait) => {
+      now += wait;
+      for (const timer of timers.values()) if (timer.at <= now) { timer.work(); timer.work = () => {}; }
+      await settles();
+    };
+    const says = async (url, text) => { opened[url].enqueue(new TextEncoder().encode(text + '\n\n')); await settles(); };
+    const open = () => Object.keys(opened).sort().join('');
+    for (const url of ['a', 'b', 'c', 'd']) {
+      new TurnStream({ url, token: () => null, onEvents() {}, onState() {} }).wake();
+    }
+    await settles();
+"#;
+
+#[tokio::test]
+async fn a_turn_lasts_until_its_stream_got_on_or_heard_whether_its_log_comes() {
+    let scene = Scene::new().await;
+    let script = format!(
+        "(async () => {{ {TURNS}
+           const seen = [open()];
+           await says('a', ': live\\n\\ndata: {{\"type\":\"waiting_for_log\"}}');
+           await says('b', 'data: {{\"type\":\"gap\"}}');
+           await says('c', 'data: {{\"type\":\"gap\"}}');
+           await passes(2000);
+           seen.push(open());
+           await says('c', 'id: 1:0:9\\ndata: {{\"type\":\"output\"}}');
+           seen.push(open());
+           await says('d', ': live');
+           await passes(4000);
+           seen.push(open());
+           await passes(2000);
+           seen.push(open());
+           return seen;
+         }})()"
+    );
+    let seen = scene.page.eval(&script).await;
+    // The fourth gets the place of the third, which got on; that of the first, which waits for a log, is
+    // free when the gateway must have said whether there is one.
+    assert_eq!(seen, json!(["abc", "abc", "abd", "abc", "bcd"]));
     scene.browser.end().await;
 }

@@ -51,7 +51,7 @@ impl Follower {
         let position = stream
             .tails
             .iter()
-            .find(|tail| tail.id() == id)
+            .find(|tail| tail.id() == id && !tail.is_passed())
             .map(Tail::position);
         let (ts, line) = gap.line();
         Event {

@@ -33,6 +33,8 @@ pub(super) struct Stream {
     pub(super) scope: Scope,
     pub(super) tails: Vec<Tail>,
     task: Option<String>,
+    // It goes on from a cursor, which promised all of ours that came later.
+    is_resumed: bool,
     // Every invocation up to this id was taken up, or is passed over.
     high: i64,
     // What ran when the stream began and has no place yet, below what is passed over up to `floor`.
@@ -60,6 +62,7 @@ impl Stream {
             scope,
             tails: vec![tail.sole()],
             task: None,
+            is_resumed: false,
             high: 0,
             waiting: VecDeque::new(),
             floor: 0,
@@ -89,7 +92,7 @@ impl Stream {
                 missing.insert(id, position);
                 continue;
             };
-            let mut tail = Tail::new(&source, &row, hints, extent);
+            let mut tail = Tail::new(&source, &row, hints, extent).promised();
             tail.resume(position).await?;
             tails.push(tail);
         }
@@ -98,6 +101,8 @@ impl Stream {
             scope,
             tails,
             task,
+            // One at the very beginning promised no more than none does.
+            is_resumed: reach.high > 0,
             high: reach.high,
             waiting: VecDeque::new(),
             floor: 0,
@@ -180,8 +185,17 @@ impl Stream {
         if row.phase == Phase::Queued {
             self.queued.push(behind, row.id);
         } else {
-            self.tails.push(Tail::new(&self.source, row, hints, extent));
+            self.open(row, hints, extent);
         }
+    }
+
+    // Opens the log of a row. Of another tool's runs many never had one.
+    fn open(&mut self, row: &Invocation, hints: &Hints, extent: Extent) {
+        let tail = Tail::new(&self.source, row, hints, extent);
+        self.tails.push(match self.is_resumed && tail.is_ours() {
+            true => tail.promised(),
+            false => tail,
+        });
     }
 
     // Opens the log of one that was queued and is no more; false if there is none, or no room.
@@ -210,8 +224,7 @@ impl Stream {
             let has_room = self.queued.price(row.id) <= room;
             if has_room {
                 self.queued.take(row.id);
-                self.tails
-                    .push(Tail::new(&self.source, &row, hints, extent));
+                self.open(&row, hints, extent);
             }
             return Ok(has_room);
         }
@@ -230,7 +243,7 @@ impl Stream {
         }
         for (&id, &position) in &self.missing {
             if let Some(row) = self.source.invocation(id).await? {
-                let mut tail = Tail::new(&self.source, &row, hints, extent);
+                let mut tail = Tail::new(&self.source, &row, hints, extent).promised();
                 tail.resume(position).await?;
                 self.missing.remove(&id);
                 self.tails.push(tail);
@@ -342,6 +355,7 @@ impl Stream {
         let open = self
             .tails
             .iter()
+            .filter(|tail| !tail.is_passed())
             .map(|tail| (tail.id(), tail.position()))
             .chain(self.missing.iter().map(|(&id, &position)| (id, position)))
             .collect();

@@ -49,9 +49,11 @@ pub(super) struct Tail {
     pub(super) is_row_stale: bool,
     // Whether the file is still the log is to be looked at.
     is_unchecked: bool,
-    // The stream is of nothing else, so its log being gone is worth saying. In a wide stream the
-    // logs that retention removed are simply not there.
+    // The stream is of nothing else.
     is_sole: bool,
+    // Its log being gone is told: a cursor promised it, or it was seen to run. What had ended before
+    // anybody came to a wide stream is simply not there once retention removed it.
+    is_promised: bool,
     is_finished: bool,
     // All that is to be given of it was, and more may come: a cursor still has to say how far that is.
     is_given: bool,
@@ -119,6 +121,7 @@ impl Tail {
             is_row_stale: false,
             is_unchecked: false,
             is_sole: false,
+            is_promised: !is_over,
             is_finished: false,
             is_given: false,
         }
@@ -127,6 +130,12 @@ impl Tail {
     /// Makes it the only one of its stream.
     pub(super) fn sole(mut self) -> Tail {
         self.is_sole = true;
+        self.promised()
+    }
+
+    /// Has it told where its log is gone.
+    pub(super) fn promised(mut self) -> Tail {
+        self.is_promised = true;
         self
     }
 
@@ -202,6 +211,12 @@ impl Tail {
             generation: self.generation(),
             offset: Offset::START,
         })
+    }
+
+    /// True once there is nothing more of it to come: among others it is passed, or its end would be
+    /// told at each return.
+    pub(super) fn is_passed(&self) -> bool {
+        self.is_finished && self.owed.is_none() && !self.is_sole
     }
 
     /// The terminal line was given: nothing comes after it.

@@ -46,7 +46,7 @@ impl Tail {
                 why: Why::NoLog,
                 lost: None,
             };
-            return if self.is_sole {
+            return if self.is_promised {
                 Told::Gap(gap)
             } else {
                 Told::Finished

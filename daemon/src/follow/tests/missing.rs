@@ -1,4 +1,4 @@
-//! Invocations that a cursor speaks of, and that have no row when it comes back.
+//! Invocations that a cursor speaks of, and that have no row, or no log, when it comes back.
 
 use super::wide::{ALL, of, order};
 use super::*;
@@ -79,4 +79,58 @@ async fn a_row_that_nobody_puts_back_has_its_place_for_a_while() {
     project.write(2, &line(2));
     assert_eq!(order(&some(&mut follower, 1).await), [2]);
     assert_eq!(follower.places_taken(), 1);
+}
+
+#[tokio::test]
+async fn a_log_that_a_cursor_promised_and_that_is_gone_is_told_once() {
+    let project = project();
+    for n in 1..=4 {
+        project.ours(n);
+        project.write(n, &line(0));
+    }
+    project.queued(5);
+    let mut follower = project.follow(ALL, "").await;
+    let cursor = some(&mut follower, 4).await.pop().unwrap().cursor;
+    // It has one in part, and of one that comes later nothing; of another tool's nobody knows.
+    project.start(5);
+    project.ours(6);
+    project.foreign(7);
+    for n in [1, 5, 6, 7] {
+        project.end(n);
+        let _ = fs::remove_file(project.path(n));
+    }
+    for n in 2..=4 {
+        project.write(n, COMPLETE);
+        project.end(n);
+    }
+    let told = project.present(ALL, &cursor).await;
+    let (gaps, lines): (Vec<_>, Vec<_>) = told.iter().cloned().partition(|it| it.kind == "gap");
+    assert_eq!(order(&gaps), [1, 5, 6]);
+    assert_eq!(reasons(&gaps), ["no_log"; 3]);
+    assert_eq!(order(&lines), [2, 3, 4]);
+    for (at, event) in told.iter().enumerate() {
+        let rest = project.present(ALL, &event.cursor).await;
+        assert_eq!(order(&rest), order(&told[at + 1..]), "after {event:?}");
+    }
+    // Who comes with nothing was promised none of them.
+    assert_eq!(order(&project.present(ALL, "").await), [2, 3, 4]);
+}
+
+#[tokio::test]
+async fn what_is_seen_to_run_and_ends_without_a_log_is_told() {
+    let project = project();
+    for n in 1..=2 {
+        project.foreign(n);
+    }
+    project.end(1);
+    let mut follower = project.follow(ALL, "").await;
+    project.ours(3);
+    project.write(3, COMPLETE);
+    assert_eq!(order(&some(&mut follower, 1).await), [3]);
+    project.end(2);
+    let told = some(&mut follower, 1).await;
+    assert_eq!(
+        (order(&told), reasons(&told)),
+        (vec![2], vec!["no_log".to_owned()])
+    );
 }

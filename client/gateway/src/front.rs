@@ -1,6 +1,8 @@
 //! One request, from its head to an answer with everything that stands on all of them: the guard,
 //! the token, the handler, the headers.
 
+mod task;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -40,9 +42,11 @@ pub(crate) struct Front {
 impl Front {
     /// Answers a request.
     pub(crate) async fn answer(mut self, request: Request<Incoming>) -> Response<Body> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let answered = match self.admit(&head) {
             Ok(grant) => {
+                // Of the same kind as what was let in: only the task is another.
+                head.uri = task::in_place(&head.uri).unwrap_or(head.uri);
                 let request = Request::from_parts(head, Body::new(body));
                 match grant {
                     Some(grant) => self.granted(request, grant).await,

@@ -3,7 +3,7 @@
 // read from there when rows of them are wanted, and let go again, least recently used first. Lines
 // that arrive live extend it. So memory is bounded whatever the length of the log.
 
-import { get, invocationPath, query } from './api.js';
+import { get, invocationUrl } from './api.js';
 import { asLine } from './line.js';
 import { matcherOf } from './line-types.js';
 import { Row } from './row.js';
@@ -28,7 +28,8 @@ export class ActivityLog {
   #stride = 1;
   /** @type {[string, number][]} */
   #places = [];
-  #path;
+  #task;
+  #invocation;
   #project;
   #filter;
   #matches;
@@ -49,7 +50,8 @@ export class ActivityLog {
    *   onChange: () => void, onFailed: (error: Error) => void}} options
    */
   constructor({ task, invocation, project, filter, onChange, onFailed }) {
-    this.#path = invocationPath(task, invocation);
+    this.#task = task;
+    this.#invocation = invocation;
     this.#project = project;
     this.#filter = filter;
     this.#matches = matcherOf(filter);
@@ -292,7 +294,7 @@ export class ActivityLog {
   }
 
   #get(what, parameters, signal = this.#closed.signal) {
-    return get(`${this.#path}/${what}${query({ project: this.#project, ...parameters })}`, { signal });
+    return get(invocationUrl(this.#task, this.#invocation, `/${what}`, { project: this.#project, ...parameters }), { signal });
   }
 }
 

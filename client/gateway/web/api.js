@@ -50,11 +50,21 @@ export function query(parameters) {
   return text ? `?${text}` : '';
 }
 
-/** Where the endpoints of a task are. */
-export function taskPath(id) {
-  return `/api/tasks/${encodeURIComponent(id)}`;
+/**
+ * A task's place in a path, and what the query has to say of it: a segment of dots alone leads
+ * elsewhere in every browser, however it is written.
+ * @param {string} id @returns {{segment: string, task?: string}}
+ */
+export function taskPlace(id) {
+  return id === '.' || id === '..' ? { segment: '-', task: id } : { segment: encodeURIComponent(id) };
 }
 
-export function invocationPath(task, invocation) {
-  return `${taskPath(task)}/invocations/${invocation}`;
+/** The address of one of a task's endpoints: `rest` is what comes behind the task. */
+export function taskUrl(id, rest, parameters) {
+  const { segment, task } = taskPlace(id);
+  return `/api/tasks/${segment}${rest}${query({ task, ...parameters })}`;
+}
+
+export function invocationUrl(task, invocation, rest, parameters) {
+  return taskUrl(task, `/invocations/${invocation}${rest}`, parameters);
 }

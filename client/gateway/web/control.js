@@ -1,6 +1,6 @@
 // Stop and Start, where the gateway allows control; each asks before it does anything.
 
-import { ApiError, get, invocationPath, post, query, taskPath } from './api.js';
+import { ApiError, get, invocationUrl, post, taskUrl } from './api.js';
 import { clean } from './clean.js';
 import { announce } from './clipboard.js';
 import { h, set } from './dom.js';
@@ -48,7 +48,7 @@ export function confirmStop(invocation, project) {
     act: 'Stop it',
     danger: true,
     run: async () => {
-      await post(`${invocationPath(taskId, id)}/stop${query({ project })}`, {});
+      await post(invocationUrl(taskId, id, '/stop', { project }), {});
       announce(`Invocation ${id} is stopped`);
     },
   });
@@ -79,7 +79,7 @@ export async function openStart({ task, project, like }) {
       const value = (name) => form.querySelector(`[name=${name}]`).value.trim() || undefined;
       const prompt = value('prompt');
       if (!prompt) throw new ApiError(400, { error: 'An agent needs a prompt.' });
-      const started = await post(`${taskPath(task)}/invocations${query({ project })}`, { prompt, role: value('role'), provider: value('provider'), model: value('model'), requestId });
+      const started = await post(taskUrl(task, '/invocations', { project }), { prompt, role: value('role'), provider: value('provider'), model: value('model'), requestId });
       go(taskHref(task, project, started.invocationId));
     },
   });

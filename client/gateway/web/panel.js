@@ -3,7 +3,7 @@
 // stream. What is shown stays until what replaces it is there.
 
 import { ActivityLog } from './activity-log.js';
-import { query, taskPath } from './api.js';
+import { taskUrl } from './api.js';
 import { announce, copy } from './clipboard.js';
 import { h, icon, set, setText } from './dom.js';
 import { FilterBar } from './filter-bar.js';
@@ -13,6 +13,7 @@ import { parseLine } from './line.js';
 import { everything, filterOf } from './line-types.js';
 import { panelKeys } from './panel-keys.js';
 import { drawPlaceholder, drawRow } from './row-view.js';
+import { taskHref } from './router.js';
 import { openStream } from './share.js';
 import { VirtualList } from './virtual-list.js';
 
@@ -154,7 +155,7 @@ export class Panel {
     const row = this.#log?.row(index);
     if (!row) return;
     const { task, project, invocation } = this.#where;
-    const url = `${location.origin}/tasks/${encodeURIComponent(task)}${query({ project, invocation, at: row.cursor })}`;
+    const url = `${location.origin}${taskHref(task, project, invocation, row.cursor)}`;
     copy(url, button, 'Link copied');
   }
 
@@ -267,7 +268,7 @@ export class Panel {
     this.#counts();
     const { task, project, invocation, managed } = this.#where;
     this.#stream = openStream({
-      url: `${taskPath(task)}/stream${query({ project, invocation })}`,
+      url: taskUrl(task, '/stream', { project, invocation }),
       after: log.end,
       endsByLine: managed,
       onEvents: (events) => this.#take(log, events),

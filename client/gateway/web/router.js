@@ -1,7 +1,8 @@
-// The address says what is shown: `/`, `/?project=…`, `/tasks/<id>?project=…&invocation=N&at=<cursor>`,
+// The address says what is shown: `/`, `/?project=…`, `/tasks/<id>?project=…&invocation=N&at=<cursor>`
+// (of a task whose id is dots alone `/tasks/-?task=<id>&…`),
 // `/usage?days=30&by=task&unit=cost&project=…`.
 
-import { query } from './api.js';
+import { query, taskPlace } from './api.js';
 
 /**
  * @typedef {{view: 'overview' | 'task' | 'usage', days: number, by: string, unit: 'cost' | 'tokens', task: string | null, project: string | null, invocation: number | null, at: string | null}} Address
@@ -42,7 +43,7 @@ export function address() {
     days: chosen(Number(search.get('days')), [30, 7, 90, 365]),
     by: chosen(search.get('by'), ['task', 'model', 'provider', 'project', 'role']),
     unit: chosen(search.get('unit'), ['cost', 'tokens']),
-    task: path ? decoded(path[1]) : null,
+    task: path ? search.get('task') ?? decoded(path[1]) : null,
     project: search.get('project'),
     invocation: Number.isInteger(invocation) && invocation > 0 ? invocation : null,
     at: search.get('at'),
@@ -68,5 +69,6 @@ export function usageHref(shown = {}) {
 }
 
 export function taskHref(task, project, invocation, at) {
-  return `/tasks/${encodeURIComponent(task)}${query({ project, invocation, at })}`;
+  const place = taskPlace(task);
+  return `/tasks/${place.segment}${query({ task: place.task, project, invocation, at })}`;
 }

@@ -2,7 +2,7 @@
 // failed and what was tried again. Read from outlines, a bounded number of marks each, one
 // invocation after the other, the newest first; a running one goes on by its live lines.
 
-import { get, invocationPath, query } from './api.js';
+import { get, invocationUrl } from './api.js';
 
 const MOST_MARKS = 1024;
 const MOST_INVOCATIONS = 40;
@@ -79,7 +79,7 @@ export class Story {
     const marks = {};
     for (const [kind, filter] of Object.entries(MARKS)) {
       const parameters = { project: this.project, ...filter, places: MOST_MARKS };
-      marks[kind] = await get(`${invocationPath(this.task, id)}/outline${query(parameters)}`, { signal: this.#closed.signal });
+      marks[kind] = await get(invocationUrl(this.task, id, '/outline', parameters), { signal: this.#closed.signal });
     }
     this.marks.set(id, marks);
     this.onChange();
@@ -94,7 +94,7 @@ export class Story {
   /** What a mark says: the line it stands in front of. */
   async tell(id, kind, cursor, signal) {
     const parameters = { project: this.project, ...MARKS[kind], after: cursor, limit: 1, results: 1 };
-    const { events, results } = await get(`${invocationPath(this.task, id)}/lines${query(parameters)}`, { signal });
+    const { events, results } = await get(invocationUrl(this.task, id, '/lines', parameters), { signal });
     return { line: events[0]?.[1], result: results?.[0]?.[1] };
   }
 }

@@ -1,7 +1,7 @@
 // A task: its header, its story on a time axis, its invocations to choose from, and the activity of
 // the chosen one. News of its invocations comes with the overview stream, lines with the panel's.
 
-import { get, query, taskPath } from './api.js';
+import { get, query, taskUrl } from './api.js';
 import { Axis } from './axis.js';
 import { clean } from './clean.js';
 import { report } from './connection.js';
@@ -68,7 +68,7 @@ export class TaskView {
     const { task, project } = this.#address;
     try {
       const [answer, plain] = await Promise.all([
-        get(`${taskPath(task)}${query({ project })}`, { signal: this.#closed.signal }),
+        get(taskUrl(task, '', { project }), { signal: this.#closed.signal }),
         plainProviders(),
       ]);
       this.#plain = plain;

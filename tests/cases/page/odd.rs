@@ -5,7 +5,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 
 use serde_json::{Value, json};
-use steroids_tests::old_database;
+use steroids_tests::{Puppet, old_database};
 
 use super::scene::{Scene, assert_in_order, connection, row_says, rows};
 
@@ -324,5 +324,34 @@ async fn an_address_of_an_invocation_that_is_none_of_the_task_says_so() {
         .await;
     scene.open("T1", id).await;
     assert_eq!(page.count("[data-test=missing]:not([hidden])").await, 0);
+    scene.browser.end().await;
+}
+
+#[tokio::test]
+async fn a_task_of_any_name_is_opened_followed_and_stopped() {
+    let scene = Scene::new().await;
+    let page = &scene.page;
+    let names = [".", "..", "%2e", "a/b", "50 % ?#&+"];
+    for (number, task) in names.iter().enumerate() {
+        let mut agent = Puppet::new(&scene.home, &format!("agent{number}"));
+        let id = scene.ctl.start_fake(task, &agent.args()).await;
+        agent.prints("at first.");
+        page.goto(&scene.gateway.origin()).await;
+        let card = format!(".card[data-invocation=\"{id}\"]");
+        page.until_there(&card).await;
+        page.click(&card).await;
+        row_says(page, "at first.").await;
+        // The address alone leads there, too.
+        let address = page.eval("location.href").await;
+        page.goto(address.as_str().unwrap()).await;
+        row_says(page, "at first.").await;
+        connection(page, "live").await;
+        agent.prints("then.");
+        row_says(page, "then.").await;
+        page.click("[data-test=stop]").await;
+        page.click("#dialog[open] [data-test=confirm]").await;
+        page.until_there("[data-test=status][data-status=failed]")
+            .await;
+    }
     scene.browser.end().await;
 }

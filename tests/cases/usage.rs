@@ -306,6 +306,15 @@ async fn what_runs_counts_with_what_it_used_so_far_and_is_marked() {
     });
     assert_eq!(used["usage"], json!([expected]));
     assert_eq!(used["zone"], "UTC");
+    // So far to the west that nobody has the same day there as in the east.
+    let mut days = Vec::new();
+    for rule in ["WEST12", "EAST-14"] {
+        let there = ctl.with_env("TZ", rule);
+        let used = there.run(["--json", "usage", "--by", "day"]).await.json();
+        assert_eq!(used["zone"], rule);
+        days.push(used["usage"][0]["day"].clone());
+    }
+    assert_ne!(days[0], days[1]);
     let shown = ctl.run(["--json", "show", &id.to_string()]).await.json();
     assert_eq!(shown["usage"]["totalCostUsd"], 3.0);
     assert_eq!(shown["usage"]["estimated"], true);

@@ -7,7 +7,10 @@ use jiff::{SignedDuration, Timestamp, Zoned};
 
 /// Where the clock hangs.
 #[derive(Debug, Clone)]
-pub struct Zone(TimeZone);
+pub struct Zone {
+    zone: TimeZone,
+    name: String,
+}
 
 /// The day that others are counted from.
 const FIRST: Date = Date::constant(1970, 1, 1);
@@ -15,17 +18,24 @@ const FIRST: Date = Date::constant(1970, 1, 1);
 impl Zone {
     /// This host's; looks into files, at the first call.
     pub fn of_host() -> Zone {
-        Zone(TimeZone::system())
+        let zone = TimeZone::system();
+        let name = zone.iana_name().unwrap_or_default().to_owned();
+        Zone { zone, name }
     }
 
-    /// One by its name, such as `Europe/Berlin`; looks into files.
+    /// One by its name, such as `Europe/Berlin`, or by a rule, such as `CET-1CEST,M3.5.0,M10.5.0/3`; looks into
+    /// files.
     pub fn named(name: &str) -> Option<Zone> {
-        TimeZone::get(name).ok().map(Zone)
+        let zone = TimeZone::get(name)
+            .or_else(|_| TimeZone::posix(name))
+            .ok()?;
+        let name = zone.iana_name().unwrap_or(name).to_owned();
+        Some(Zone { zone, name })
     }
 
-    /// Its name; empty where it has none.
+    /// Its name, or the rule it was given by; empty where it has neither.
     pub fn name(&self) -> &str {
-        self.0.iana_name().unwrap_or_default()
+        &self.name
     }
 
     /// The day of a moment, as days since 1970-01-01.
@@ -46,7 +56,7 @@ impl Zone {
             Err(_) if ms < 0 => Timestamp::MIN,
             Err(_) => Timestamp::MAX,
         };
-        stamp.to_zoned(self.0.clone())
+        stamp.to_zoned(self.zone.clone())
     }
 }
 
@@ -79,6 +89,17 @@ mod tests {
         assert_eq!(day_text(berlin.day(MIDNIGHT + 23 * HOUR)), "2026-03-30");
         assert_eq!(berlin.midnight(MIDNIGHT + 22 * HOUR), MIDNIGHT);
         assert_eq!(berlin.midnight(MIDNIGHT), MIDNIGHT);
+    }
+
+    #[test]
+    fn a_rule_is_a_zone_as_well() {
+        let rule = "CET-1CEST,M3.5.0,M10.5.0/3";
+        let zone = Zone::named(rule).unwrap();
+        assert_eq!(zone.name(), rule);
+        assert_eq!(zone.midnight(MIDNIGHT + 22 * HOUR), MIDNIGHT);
+        assert_eq!(day_text(zone.day(MIDNIGHT + 23 * HOUR)), "2026-03-30");
+        assert!(Zone::named("CET").is_some_and(|zone| zone.name() == "CET"));
+        assert!(Zone::named("CET-1CEST,M3").is_none());
     }
 
     #[test]

@@ -108,7 +108,10 @@ async fn zone(name: String) -> Result<Option<Zone>, Status> {
     // Only a panic, or the runtime's end, gives no answer.
     match named.ok().flatten() {
         Some(zone) => Ok(Some(zone)),
-        None => Err(invalid("zone", "is no zone's name, such as Europe/Berlin")),
+        None => Err(invalid(
+            "zone",
+            "is no zone's name, such as Europe/Berlin, and no rule, such as CET-1CEST,M3.5.0,M10.5.0/3",
+        )),
     }
 }
 

@@ -117,10 +117,17 @@ fn by(word: &str) -> Result<v1::UsageKey, String> {
     })
 }
 
-/// The name of the zone here; where it has none, the daemon's own is meant, on the same machine.
+/// The name of the zone here, or the rule in TZ that it goes by; where it has neither, the daemon's own
+/// is meant, on the same machine.
 fn zone() -> String {
-    let zone = TimeZone::system();
-    zone.iana_name().unwrap_or_default().to_owned()
+    if let Some(name) = TimeZone::system().iana_name() {
+        return name.to_owned();
+    }
+    let rule = std::env::var("TZ").unwrap_or_default();
+    match TimeZone::posix(&rule) {
+        Ok(_) => rule,
+        Err(_) => String::new(),
+    }
 }
 
 fn since(text: &str) -> Result<i64, String> {

@@ -51,11 +51,23 @@ impl Projects {
         self.at(path, Some(ANSWER_WITHIN), Shared::revive).await
     }
 
-    /// The project that was at a path where there is none now, registered under another one since this
-    /// daemon had it open. Known by its folder.
-    pub async fn moved(&self, path: &Path) -> Option<Arc<Project>> {
-        let folder = locked(&self.shared.last_seen).get(path).copied()?;
-        self.in_folder(folder).await
+    /// The project that was at a path where there is none now, registered under another one. Known by its
+    /// folder, and by one of these invocations: the number of a folder that was deleted is given to another,
+    /// and the rows of a project are in its copy, too.
+    pub async fn moved(&self, path: &Path, uuids: &[&str]) -> Option<Arc<Project>> {
+        let path = path.to_owned();
+        let look = move |shared: &Shared| {
+            let seen = locked(&shared.last_seen).get(&path).copied();
+            Ok(seen.or_else(|| locked(&shared.registry).folder(&path)))
+        };
+        let folder = self.blocking(look).await.ok()??;
+        let project = self.in_folder(folder).await?;
+        for uuid in uuids {
+            if matches!(project.store.by_uuid(uuid).await, Ok(Some(_))) {
+                return Some(project);
+            }
+        }
+        None
     }
 
     /// The project in a folder, whatever its path is now.
@@ -200,4 +212,49 @@ pub(super) fn stamps(project: &Path) -> [Stamp; 2] {
     wal.push("-wal");
     // SQLite makes and removes an empty one whenever it looks.
     [Stamp::of(&db), Stamp::of_content(Path::new(&wal))]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::store::NewInvocation;
+
+    #[tokio::test]
+    async fn one_that_was_moved_is_known_after_a_restart_by_its_folder_and_what_ran_in_it() {
+        let room = tempfile::tempdir().unwrap();
+        let (old, new, copy) = (
+            room.path().join("old"),
+            room.path().join("new"),
+            room.path().join("copy"),
+        );
+        let open = || Projects::open(room.path(), "us".to_owned());
+        fs::create_dir_all(&old).unwrap();
+        let projects = open().await.unwrap();
+        let (project, _) = projects.register(&old, true).await.unwrap();
+        let run = NewInvocation {
+            task: "T".to_owned(),
+            uuid: "u".to_owned(),
+            ..NewInvocation::default()
+        };
+        project.store.begin(run, None).await.unwrap();
+        projects.close().await;
+        drop((project, projects));
+        // A copy has all of its rows, and is in another folder.
+        fs::create_dir_all(copy.join(folder::STEROIDS)).unwrap();
+        let database = |of: &Path| of.join(folder::STEROIDS).join(folder::DATABASE);
+        fs::copy(database(&old), database(&copy)).unwrap();
+        fs::rename(&old, &new).unwrap();
+
+        let projects = open().await.unwrap();
+        projects.register(&copy, false).await.unwrap();
+        assert!(projects.moved(&old, &["u"]).await.is_none());
+        projects.register(&new, false).await.unwrap();
+        let moved = projects.moved(&old, &["other", "u"]).await;
+        assert_eq!(moved.map(|it| it.root.clone()), Some(new));
+        // Its number alone may be another's by now.
+        assert!(projects.moved(&old, &["other"]).await.is_none());
+        projects.close().await;
+    }
 }

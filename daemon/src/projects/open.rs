@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::error::ProjectError;
+use super::folder::io_error;
 use super::project::{Project, Site};
 use super::{Shared, care, locked, now_ms};
 use crate::store::Migrated;
@@ -35,7 +36,8 @@ impl Shared {
 
     /// Enters a project into the list.
     pub(super) fn enlist(&self, path: &Path) -> Result<(), ProjectError> {
-        if locked(&self.registry).add(path, now_ms())? {
+        let folder = locked(&self.last_seen).get(path).copied();
+        if locked(&self.registry).add(path, now_ms(), folder)? {
             self.bump();
         }
         Ok(())
@@ -103,7 +105,7 @@ impl Shared {
         self.troubles.note(path, before, &opened);
         let project = Arc::new(opened?);
         if let Some(id) = id {
-            locked(&self.last_seen).insert(path.to_owned(), id);
+            self.saw(path, id);
         }
         {
             let mut open = locked(&self.open);
@@ -116,6 +118,15 @@ impl Shared {
         }
         self.bump();
         Ok(project)
+    }
+
+    /// Notes in which folder a project is.
+    fn saw(&self, path: &Path, folder: (u64, u64)) {
+        locked(&self.last_seen).insert(path.to_owned(), folder);
+        if let Err(error) = locked(&self.registry).note(path, folder) {
+            let error = io_error(path.to_owned(), error);
+            tracing::warn!(%error, "where the project is cannot be written down; moved, it is not known again after a restart");
+        }
     }
 
     pub(super) fn bump(&self) {

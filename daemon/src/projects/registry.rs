@@ -1,4 +1,5 @@
-//! `projects.json` in the state folder: which projects this daemon serves.
+//! `projects.json` in the state folder: which projects this daemon serves, and in which folder each was
+//! when it was opened last, by which one that was moved is known again.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,8 +18,14 @@ const NAME: &str = "projects.json";
 #[derive(Debug)]
 pub(super) struct Registry {
     file: PathBuf,
-    /// Path to epoch milliseconds of its registration.
-    projects: BTreeMap<PathBuf, i64>,
+    projects: BTreeMap<PathBuf, Known>,
+}
+
+/// What is known of a project.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    registered_at_ms: i64,
+    folder: Option<(u64, u64)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -31,6 +38,9 @@ struct Contents {
 struct Entry {
     path: PathBuf,
     registered_at_ms: i64,
+    /// Device and number. Not in what an older steroidsd has written, nor of one that was never opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    folder: Option<(u64, u64)>,
 }
 
 impl Registry {
@@ -52,19 +62,31 @@ impl Registry {
         let projects = contents
             .projects
             .into_iter()
-            .map(|entry| (entry.path, entry.registered_at_ms))
+            .map(|entry| {
+                let known = Known {
+                    registered_at_ms: entry.registered_at_ms,
+                    folder: entry.folder,
+                };
+                (entry.path, known)
+            })
             .collect();
         Ok(Registry { file, projects })
     }
 
     /// Paths and times, by path.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&Path, i64)> {
-        self.projects.iter().map(|(path, at)| (path.as_path(), *at))
+        let entries = self.projects.iter();
+        entries.map(|(path, known)| (path.as_path(), known.registered_at_ms))
     }
 
     /// When it was registered; `None` if it is not.
     pub(super) fn registered_at(&self, path: &Path) -> Option<i64> {
-        self.projects.get(path).copied()
+        self.projects.get(path).map(|known| known.registered_at_ms)
+    }
+
+    /// In which folder it was when it was opened last.
+    pub(super) fn folder(&self, path: &Path) -> Option<(u64, u64)> {
+        self.projects.get(path)?.folder
     }
 
     pub(super) fn contains(&self, path: &Path) -> bool {
@@ -72,11 +94,20 @@ impl Registry {
     }
 
     /// Adds a project, durably; false if it was there.
-    pub(super) fn add(&mut self, path: &Path, now_ms: i64) -> Result<bool, ProjectError> {
+    pub(super) fn add(
+        &mut self,
+        path: &Path,
+        now_ms: i64,
+        folder: Option<(u64, u64)>,
+    ) -> Result<bool, ProjectError> {
         if self.contains(path) {
             return Ok(false);
         }
-        self.projects.insert(path.to_owned(), now_ms);
+        let known = Known {
+            registered_at_ms: now_ms,
+            folder,
+        };
+        self.projects.insert(path.to_owned(), known);
         if let Err(error) = self.store() {
             self.projects.remove(path);
             return Err(io_error(self.file.clone(), error));
@@ -84,14 +115,26 @@ impl Registry {
         Ok(true)
     }
 
+    /// Notes, durably, in which folder a project of the list is. What cannot be written is known until the
+    /// daemon ends.
+    pub(super) fn note(&mut self, path: &Path, folder: (u64, u64)) -> io::Result<()> {
+        match self.projects.get_mut(path) {
+            Some(known) if known.folder != Some(folder) => known.folder = Some(folder),
+            _ => return Ok(()),
+        }
+        self.store()
+    }
+
     /// Replaces the file whole: a crash leaves the old one or the new one.
     fn store(&self) -> io::Result<()> {
         let contents = Contents {
             projects: self
-                .entries()
-                .map(|(path, registered_at_ms)| Entry {
-                    path: path.to_owned(),
-                    registered_at_ms,
+                .projects
+                .iter()
+                .map(|(path, known)| Entry {
+                    path: path.clone(),
+                    registered_at_ms: known.registered_at_ms,
+                    folder: known.folder,
                 })
                 .collect(),
         };

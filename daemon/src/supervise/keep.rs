@@ -176,13 +176,16 @@ async fn pass(inner: &Arc<Inner>, hints: &mut Watched) -> bool {
         let looked = inner.projects.look_at(&root).await;
         let project = match looked {
             Ok(project) => project,
-            Err(_) => match inner.project_at(&root).await {
-                Ok(project) => project,
-                Err(_) => {
-                    is_done = false;
-                    continue;
+            Err(_) => {
+                let uuids: Vec<_> = running.iter().map(|it| it.0.as_str()).collect();
+                match inner.project_at(&root, &uuids).await {
+                    Ok(project) => project,
+                    Err(_) => {
+                        is_done = false;
+                        continue;
+                    }
                 }
-            },
+            }
         };
         // Its disk has just answered.
         let watching = watch(inner, &root, unwatched.remove(&root));

@@ -232,7 +232,7 @@ impl Inner {
         self.floors.raise(&spec.project, spec.invocation);
         let id = InvocationId::new(spec.invocation)
             .ok_or_else(|| "its spec names no invocation".to_owned())?;
-        let project = match self.home(&spec.project).await {
+        let project = match self.home(&spec.project, &spec.uuid).await {
             Err(_) if was_final(dir).await => {
                 self.strays.pass_over(spec.project);
                 return Ok(None);

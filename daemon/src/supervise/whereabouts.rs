@@ -158,13 +158,15 @@ impl Job {
 }
 
 impl Inner {
-    /// The project that a path leads to, or where that is none, the same folder under another one.
+    /// The project that a path leads to, or where that is none, the same folder under another one; of these
+    /// invocations.
     pub(super) async fn project_at(
         self: &Arc<Self>,
         root: &Path,
+        uuids: &[&str],
     ) -> Result<Arc<Project>, ProjectError> {
         match self.project_now(root).await {
-            Err(error) if error.is_gone() => self.projects.moved(root).await.ok_or(error),
+            Err(error) if error.is_gone() => self.projects.moved(root, uuids).await.ok_or(error),
             found => found,
         }
     }
@@ -195,11 +197,11 @@ impl Inner {
     }
 
     /// The project of one that is to be taken up, or why there is none.
-    pub(super) async fn home(&self, root: &Path) -> Result<Arc<Project>, String> {
+    pub(super) async fn home(&self, root: &Path, uuid: &str) -> Result<Arc<Project>, String> {
         match self.projects.get(root).await {
             Ok(project) => Ok(project),
             Err(error) if error.is_gone() => {
-                let moved = self.projects.moved(root).await;
+                let moved = self.projects.moved(root, &[uuid]).await;
                 moved.ok_or_else(|| homeless(&error))
             }
             Err(error) => Err(homeless(&error)),
@@ -208,7 +210,7 @@ impl Inner {
 
     /// The project that one which runs can be told of in, by its path, if there is one.
     pub(super) async fn home_of(&self, uuid: &str, whose: &Whose) -> Option<Arc<Project>> {
-        let project = self.home(&whose.project).await.ok()?;
+        let project = self.home(&whose.project, uuid).await.ok()?;
         let is_its = is_free_in(&project, whose.id.get(), uuid).await;
         is_its.unwrap_or(false).then_some(project)
     }

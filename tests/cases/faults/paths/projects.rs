@@ -224,3 +224,36 @@ async fn an_invocation_stays_with_the_folder_it_was_started_in() {
         "another folder in its place: told, untouched; the run ends in the folder it began in";
     held(62, seen);
 }
+
+/// Whether the daemon learns of the new path before it is killed, or only after its next start.
+#[tokio::test]
+async fn what_runs_in_a_folder_that_was_moved_is_taken_up_there_by_the_next_daemon() {
+    let home = Home::new();
+    let mut daemon = Daemon::start(&home).await;
+    let rpc = daemon.rpc().await;
+    let mut runs = Vec::new();
+    for name in ["before", "after"] {
+        let ctl = daemon.project(name).await;
+        let agent = Puppet::new(&home, name);
+        let started = rpc.start_fake(&ctl.project(), "T1", &agent.args()).await;
+        runs.push((ctl, agent, started));
+    }
+    let moved = ["before", "after"].map(|name| daemon.ctl(&home.path(&format!("moved-{name}"))));
+    fs::rename(runs[0].0.folder(), moved[0].folder()).unwrap();
+    moved[0].run(["list"]).await.ok();
+    daemon.kill9().await;
+    fs::rename(runs[1].0.folder(), moved[1].folder()).unwrap();
+    daemon.start_again().await;
+    let rpc = daemon.rpc().await;
+    moved[1].run(["list"]).await.ok();
+    for ((_, mut agent, started), ctl) in runs.into_iter().zip(moved) {
+        let selector = rpc::invocation(&ctl.project(), started.id);
+        agent.prints("from its new place");
+        let mut following = rpc.follow(selector, "", true).await;
+        following.until("from its new place").await;
+        agent.exits(0);
+        let ended = rpc.ended(&ctl.project(), started.id).await;
+        assert_eq!(ended.state(), v1::State::Completed, "{ended:?}");
+    }
+    assert_eq!(rpc.degraded().await, Vec::<String>::new());
+}

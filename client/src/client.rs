@@ -102,6 +102,8 @@ impl Client {
         tasks = projects.list_tasks(v1::ListTasksRequest) -> v1::ListTasksResponse, DEADLINE;
         /// Brings a project's database up to date.
         migrate = projects.migrate(v1::MigrateRequest) -> v1::MigrateResponse, LONG_DEADLINE;
+        /// Makes the daemon serve a folder no longer.
+        forget = projects.forget(v1::ForgetRequest) -> v1::ForgetResponse, LONG_DEADLINE;
         /// Deletes old activity logs.
         cleanup_logs = projects.cleanup_logs(v1::CleanupLogsRequest) -> v1::CleanupLogsResponse, LONG_DEADLINE;
         /// Deletes old raw transcripts.

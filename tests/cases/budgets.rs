@@ -118,6 +118,30 @@ async fn a_budget_is_told_twice_and_then_refuses_also_after_a_restart() {
 }
 
 #[tokio::test]
+async fn what_a_project_has_used_counts_for_the_day_also_when_it_is_forgotten() {
+    let home = Home::new();
+    let mut daemon = Daemon::start(&home).await;
+    let (app, lib) = (daemon.project("app").await, daemon.project("lib").await);
+    let rpc = daemon.rpc().await;
+    // With no budget nobody has looked at the day's sum.
+    run(&rpc, &home, &lib.project(), "T1", 400).await;
+    eventually("it to be forgotten", async || {
+        let forgotten = app.run(["projects", "forget", &lib.project()]).await;
+        (forgotten.code == 0).then_some(())
+    })
+    .await;
+    home.configure("[budget]\nday_tokens = 300\n");
+    let start = ["start", "--task", "T9", "--", "true"];
+    for _ in 0..2 {
+        daemon.kill9_and_restart().await;
+        app.run(start)
+            .await
+            .exits(4)
+            .says("reached: 400 tokens used");
+    }
+}
+
+#[tokio::test]
 async fn what_a_project_has_used_counts_for_the_day_also_when_it_is_gone() {
     let home = Home::with_config("[budget]\nday_tokens = 1000\n");
     let mut daemon = Daemon::start(&home).await;
@@ -147,6 +171,17 @@ async fn what_a_project_has_used_counts_for_the_day_also_when_it_is_gone() {
     }
     let log = home.daemon_log();
     assert!(log.contains("what it used today counts on"), "{log}");
+    // Forgotten, one that is gone and one that is there.
+    for path in [gone.project(), moved.project()] {
+        app.run(["projects", "forget", &path]).await.exits(0);
+        for _ in 0..2 {
+            app.run(start)
+                .await
+                .exits(4)
+                .says("reached: 1000 tokens used");
+            daemon.kill9_and_restart().await;
+        }
+    }
     // In its place is another one, whose database gets its rows back.
     std::fs::create_dir(gone.folder()).unwrap();
     gone.run(["init"]).await.exits(0);

@@ -103,6 +103,8 @@ async fn tab_completes_ids_and_names_of_a_running_daemon() {
     let words = offered(&ctl, &["--project", ""]).await;
     let project = ctl.project();
     assert!(words.contains(&project), "{words:?}");
+    let words = offered(&ctl, &["projects", "forget", ""]).await;
+    assert!(words == [&*project], "{words:?}");
     // Elsewhere, with the project named in the line.
     let away = Ctl::new(&home, &home.path("home"));
     let words = offered(&away, &["--project", &project, "show", ""]).await;

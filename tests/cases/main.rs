@@ -18,6 +18,7 @@ mod fake_provider;
 mod faults;
 mod follow;
 mod foreign_bytes;
+mod forget;
 mod gateway_api;
 mod gateway_foreign;
 mod gateway_limits;

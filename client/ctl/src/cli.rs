@@ -85,7 +85,7 @@ pub(crate) enum Command {
     Tasks(tasks::Args),
     /// Show what was used, in tokens and money
     Usage(usage::Args),
-    /// List the projects the daemon serves
+    /// List the projects the daemon serves; have it forget one
     Projects(projects::Args),
     /// Bring the project's database up to date, after a backup
     Migrate(migrate::Args),

@@ -169,7 +169,8 @@ pub(crate) fn quoted(word: &str) -> String {
     }
 }
 
-fn text(path: PathBuf) -> Result<String, Failure> {
+/// A path as the daemon is told it.
+pub(crate) fn text(path: PathBuf) -> Result<String, Failure> {
     path.into_os_string().into_string().map_err(|path| {
         let shown = path.to_string_lossy().into_owned();
         Failure::new(

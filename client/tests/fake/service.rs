@@ -412,6 +412,10 @@ impl v1::projects_server::Projects for Shared {
         Ok(Response::new(v1::CleanupSpoolsResponse::default()))
     }
 
+    async fn forget(&self, _: Request<v1::ForgetRequest>) -> Answer<v1::ForgetResponse> {
+        Ok(Response::new(v1::ForgetResponse::default()))
+    }
+
     async fn cleanup_logs(
         &self,
         _: Request<v1::CleanupLogsRequest>,
@@ -421,8 +425,7 @@ impl v1::projects_server::Projects for Shared {
             files: 3,
             bytes: 1_500_000,
             kept_running: 1,
-            failures: Vec::new(),
-            items: vec![],
+            ..Default::default()
         }))
     }
 
@@ -446,9 +449,7 @@ impl v1::daemon_server::Daemon for Shared {
             bytes_removed: 4096,
             spools_removed: 3,
             spool_bytes_removed: 8192,
-            failures: Vec::new(),
-            logs_compressed: 0,
-            bytes_saved: 0,
+            ..Default::default()
         }))
     }
 

@@ -13,6 +13,7 @@ pub mod paths;
 mod procfs;
 pub mod protocol;
 pub mod recall;
+pub mod removal;
 pub mod spec;
 pub mod spool;
 pub mod state;

@@ -1,6 +1,6 @@
 //! Which folders are projects: opened safely once, and lent to everybody else.
 //!
-//! A project is registered by `init` and stays so; whether it can be served is found out when it
+//! A project is registered by `init` and stays so until it is forgotten; whether it can be served is found out when it
 //! is needed, so that one that is moved, unmounted or not migrated yet does not hold up the
 //! others, and is served again when it is back. What asks a project's disk runs on the runtime's
 //! blocking threads, one at a time for each project: a disk that hangs has one thread, and whoever
@@ -156,6 +156,19 @@ impl Projects {
         init: bool,
     ) -> Result<(Arc<Project>, bool), ProjectError> {
         self.at(path, None, move |shared, path| shared.register(path, init))
+            .await
+    }
+
+    /// Serves a folder no longer, and touches nothing in it: its database is closed, its lock free. False
+    /// if it was not registered.
+    pub async fn forget(&self, path: &Path) -> Result<bool, ProjectError> {
+        self.at(path, None, Shared::forget).await
+    }
+
+    /// Whether a folder is registered, be it there or not.
+    pub async fn is_registered(&self, path: &Path) -> Result<bool, ProjectError> {
+        let path = folder::plain(path)?;
+        self.blocking(move |shared| Ok(shared.is_registered(&path)))
             .await
     }
 

@@ -73,6 +73,21 @@ impl Shared {
         Ok(migrated)
     }
 
+    /// First out of the list, durably: what was closed before that would be opened by the next who asks.
+    pub(super) fn forget(&self, path: &Path) -> Result<bool, ProjectError> {
+        if !locked(&self.registry).remove(path)? {
+            return Ok(false);
+        }
+        let open = locked(&self.open).remove(path);
+        if let Some(open) = open {
+            open.give_up();
+        }
+        locked(&self.last_seen).remove(path);
+        self.troubles.forget(path);
+        self.bump();
+        Ok(true)
+    }
+
     /// Opens what may not be registered yet. Of a path that comes to nothing, nothing is remembered:
     /// nobody would ever look at it again.
     pub(super) fn open_given(&self, path: &Path) -> Result<Arc<Project>, ProjectError> {

@@ -125,6 +125,18 @@ impl Registry {
         self.store()
     }
 
+    /// Takes a project out, durably; false if it was not there.
+    pub(super) fn remove(&mut self, path: &Path) -> Result<bool, ProjectError> {
+        let Some(known) = self.projects.remove(path) else {
+            return Ok(false);
+        };
+        if let Err(error) = self.store() {
+            self.projects.insert(path.to_owned(), known);
+            return Err(io_error(self.file.clone(), error));
+        }
+        Ok(true)
+    }
+
     /// Replaces the file whole: a crash leaves the old one or the new one.
     fn store(&self) -> io::Result<()> {
         let contents = Contents {

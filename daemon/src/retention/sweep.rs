@@ -4,13 +4,13 @@ mod logs;
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use steroids_shim::exit::ExitRecord;
 use steroids_shim::paths::InvDir;
+use steroids_shim::removal;
 use tokio::time::timeout;
 
 pub use self::logs::logs;
@@ -26,9 +26,6 @@ const ROW_WITHIN: Duration = Duration::from_secs(10);
 
 /// Events kept of a project: months of them, at some 100 bytes each.
 const EVENTS: u32 = 100_000;
-
-/// A state folder on its way out: renamed first, so that it is there wholly or not at all.
-const REMOVING: &str = ".removing-";
 
 /// Told one by one; more are only counted. An answer with so many is some 200 KiB.
 const MOST_ITEMS: usize = 1000;
@@ -156,15 +153,17 @@ pub async fn spools(
         return Ok(swept);
     }
     // Who asked may be gone before the last of them is.
-    let alone = alone.clone();
+    let (alone, state_dir) = (alone.clone(), state_dir.to_owned());
     blocking(move || {
         for (spool, why) in expired {
-            match remove_folder(&folder, &spool.uuid) {
+            match removal::remove(&InvDir::new(&state_dir, &spool.uuid)) {
                 Ok(()) => swept.gone(item((spool, why))),
                 Err(error) => swept.failures.push(format!("{}: {error}", spool.uuid)),
             }
         }
-        finish_removals(&folder, &mut swept);
+        let left = removal::finish(&state_dir).into_iter();
+        let left = left.map(|(path, error)| format!("{}: {error}", path.display()));
+        swept.failures.extend(left);
         drop(alone);
         swept
     })
@@ -233,47 +232,13 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<Spool>> {
         {
             spools.push(Spool {
                 uuid: uuid.to_owned(),
-                bytes: size(&entry.path()),
+                bytes: removal::size(&InvDir::at(entry.path())),
                 ended: None,
                 is_away: false,
             });
         }
     }
     Ok(spools)
-}
-
-/// Bytes on the disk of the files in a folder; of one that vanishes meanwhile, none.
-fn size(folder: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return 0;
-    };
-    entries
-        .filter_map(|entry| entry.ok()?.metadata().ok())
-        .map(|file| file.blocks() * 512)
-        .sum()
-}
-
-fn remove_folder(folder: &Path, uuid: &str) -> io::Result<()> {
-    let removing = folder.join(format!("{REMOVING}{uuid}"));
-    fs::rename(folder.join(uuid), &removing)?;
-    fs::remove_dir_all(&removing)
-}
-
-/// What a crash left of removals before.
-fn finish_removals(folder: &Path, swept: &mut Swept) {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        if name.to_str().is_some_and(|name| name.starts_with(REMOVING))
-            && let Err(error) = fs::remove_dir_all(entry.path())
-        {
-            swept
-                .failures
-                .push(format!("{}: {error}", entry.path().display()));
-        }
-    }
 }
 
 pub(super) async fn blocking<T: Send + 'static>(

@@ -28,6 +28,7 @@ fn deadline(path: &str) -> Duration {
         "/steroids.v1.Daemon/Wakeup"
         | "/steroids.v1.Daemon/TestHook"
         | "/steroids.v1.Projects/Migrate"
+        | "/steroids.v1.Projects/Forget"
         | "/steroids.v1.Projects/CleanupLogs"
         | "/steroids.v1.Invocations/Reproject" => MAINTENANCE,
         _ => UNARY,

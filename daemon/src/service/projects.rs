@@ -84,6 +84,22 @@ impl v1::projects_server::Projects for Service {
         }))
     }
 
+    async fn forget(
+        &self,
+        request: Request<v1::ForgetRequest>,
+    ) -> Result<Response<v1::ForgetResponse>, Status> {
+        let request = request.into_inner();
+        let path = convert::project(&request.path, "path")?;
+        let discard = request.discard_transcripts;
+        let forgotten = self.supervisor.forget(&path, discard).await;
+        let forgotten = forgotten.map_err(status::forget)?;
+        let count = |number| i64::try_from(number).unwrap_or(i64::MAX);
+        Ok(Response::new(v1::ForgetResponse {
+            transcripts: count(forgotten.transcripts),
+            bytes: count(forgotten.bytes),
+        }))
+    }
+
     async fn cleanup_logs(
         &self,
         request: Request<v1::CleanupLogsRequest>,

@@ -2,6 +2,7 @@
 //! Each arm is written out, so that a new error asks to be thought about here. What the client can
 //! act on is told with its causes; what only a person at the machine can, is logged with them.
 
+mod forget;
 mod reproject;
 
 use std::error::Error;
@@ -22,6 +23,7 @@ use crate::projects::ProjectError;
 use crate::store::StoreError;
 use crate::supervise::{InputError, NoSuchProvider, PUT_BACK, StartError, StopError};
 
+pub(super) use forget::forget;
 pub(super) use reproject::reproject;
 
 const RETRY: &str = "try again in a moment";

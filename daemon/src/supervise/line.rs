@@ -286,6 +286,27 @@ impl Line {
         placed.map(|(uuid, _)| uuid.clone()).collect()
     }
 
+    /// Those of a project that have a place or wait for one.
+    pub(super) fn of(&self, project: &Path) -> Vec<String> {
+        let state = self.state();
+        let placed = state.placed.iter();
+        let placed = placed.filter(|(_, holder)| *holder.placed.project == *project);
+        let waiting = state.waiting.iter();
+        let waiting = waiting.filter(|(_, it)| *it.candidate.project == *project);
+        let placed = placed.map(|(uuid, _)| uuid.clone());
+        placed
+            .chain(waiting.map(|(uuid, _)| uuid.clone()))
+            .collect()
+    }
+
+    /// The one of a project with this id, while it waits.
+    pub(super) fn waiting_of(&self, project: &Path, id: InvocationId) -> Option<String> {
+        let state = self.state();
+        let is_it = |it: &Waiter| it.candidate.id == Some(id) && *it.candidate.project == *project;
+        let found = state.waiting.iter().find(|(_, it)| is_it(it));
+        found.map(|(uuid, _)| uuid.clone())
+    }
+
     /// Those whose turn has come, with their places. For each `enter` is called under the lock; where
     /// it gives nothing, somebody else has it in care, and it waits.
     pub(super) fn turns<T>(

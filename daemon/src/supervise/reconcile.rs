@@ -22,7 +22,7 @@ use steroids_shim::durable::FileError;
 use steroids_shim::exit::{End, ExitRecord};
 use steroids_shim::paths::InvDir;
 use steroids_shim::spec::{PROTOCOL, Spec};
-use steroids_shim::{lock, state};
+use steroids_shim::{lock, removal, state};
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
@@ -455,13 +455,14 @@ fn is_there(dir: &InvDir) -> bool {
     files.iter().any(|file| file.try_exists().unwrap_or(true))
 }
 
-fn list(root: &Path, scope: Scope) -> Vec<InvDir> {
+pub(super) fn list(root: &Path, scope: Scope) -> Vec<InvDir> {
     let Ok(entries) = std::fs::read_dir(root) else {
         return Vec::new();
     };
     let mut dirs: Vec<_> = entries
         .filter_map(Result::ok)
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .filter(|entry| !removal::is_begun(&entry.path()))
         .map(|entry| {
             (
                 entry.metadata().and_then(|meta| meta.modified()).ok(),

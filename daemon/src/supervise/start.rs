@@ -32,7 +32,7 @@ use super::work::Work;
 use super::{StartError, Supervisor, dependency, floors, lost, resume, zone};
 use crate::domain::{Invocation, InvocationId, Queueing, StartRequest};
 use crate::launch::{LaunchError, Order};
-use crate::projects::Project;
+use crate::projects::{Project, ProjectError};
 use crate::store::{Begun, NewInvocation, Runner};
 
 /// A provider that could not be started is final within milliseconds; the answer then says so.
@@ -46,10 +46,16 @@ impl Supervisor {
     /// # Errors
     /// Every reason of [`StartError`]; after `Launch` the row exists and has ended.
     pub async fn start(&self, request: StartRequest) -> Result<(Invocation, bool), StartError> {
+        // Before the project is had: what is had afterwards is not forgotten meanwhile.
+        let begun = self.inner.starts.begin(&request.project);
+        let begun = begun.ok_or_else(|| ProjectError::Busy {
+            path: request.project.clone(),
+        })?;
         let project = self.inner.projects.get(&request.project).await?;
         let inner = Arc::clone(&self.inner);
         let draining = self.is_draining();
         let starting = async move {
+            let _begun = begun;
             let started = start(&inner, project, request, draining).await;
             inner.drafts.prepare();
             started

@@ -10,10 +10,14 @@ use steroids_shim::spec::Spec;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
+use tracing::warn;
 
 use super::job::{JobHandle, Progress, Request};
 use super::link::ShimLink;
+use super::reconcile::uuid_of;
+use super::strays::Stray;
 use super::vitals::Whose;
+use super::whereabouts::homeless;
 use super::{StopError, Supervisor, waiting};
 use crate::domain::{Invocation, InvocationId, Phase};
 use crate::projects::Project;
@@ -111,7 +115,7 @@ impl Supervisor {
         let Some((uuid, _)) = running.find(|(_, whose)| is_meant(whose)) else {
             return Err(match self.stray(project, id).await {
                 Some(dir) => self.stop_stray(dir, id, grace).await,
-                None => error,
+                None => self.stop_waiting(project, id, error).await,
             });
         };
         let Some(handle) = self.inner.job(&uuid) else {
@@ -139,6 +143,61 @@ impl Supervisor {
         };
         let found = tokio::task::spawn_blocking(move || dirs.into_iter().find(is_meant));
         found.await.ok().flatten()
+    }
+
+    /// Ends one that waits in a project that is gone. What became of it, as its row cannot tell; `error`
+    /// where nothing of that id waits.
+    async fn stop_waiting(&self, project: &Path, id: InvocationId, error: StopError) -> StopError {
+        let gone = match &error {
+            StopError::Project(gone) if gone.is_gone() => gone,
+            _ => return error,
+        };
+        let Some(uuid) = self.waiting_without(project, id).await else {
+            return error;
+        };
+        let stray = Stray {
+            dir: InvDir::new(self.state_dir(), &uuid),
+            project: Some(project.to_owned()),
+            why: homeless(gone),
+            place: None,
+            has_ended: true,
+        };
+        let inner = Arc::clone(&self.inner);
+        // Out of the line it is seen through, whether or not this caller waits for it.
+        let ending = self.inner.tracker.spawn(async move {
+            let entry = inner.line.take_out(&uuid, || inner.enter(&uuid));
+            let _entry = entry.or_else(|| inner.enter(&uuid))?;
+            let kept = waiting::keep_end(&inner, &uuid, id, waiting::cancelled()).await;
+            if let Err(why) = &kept {
+                warn!(invocation.id = %id, why, "the end of one that waited has no record");
+            }
+            let before = inner.strays.take(&uuid);
+            inner.keep_stray(before, stray);
+            kept.ok()
+        });
+        match ending.await {
+            Ok(Some(())) => StopError::Homeless {
+                id,
+                project: project.to_owned(),
+            },
+            Ok(None) | Err(_) => StopError::Slow { id },
+        }
+    }
+
+    /// The one of a project that is away with this id, while it waits: in the line, or since before the
+    /// daemon's start.
+    async fn waiting_without(&self, project: &Path, id: InvocationId) -> Option<String> {
+        if let Some(uuid) = self.inner.line.waiting_of(project, id) {
+            return Some(uuid);
+        }
+        let dirs = self.inner.strays.of(project);
+        let is_meant = move |dir: &InvDir| {
+            let spec = Spec::load_queued(dir);
+            let is_it = spec.is_ok_and(|spec| spec.invocation == id.get());
+            is_it && !dir.spec().exists() && waiting::has_begun(dir) == Ok(false)
+        };
+        let found = tokio::task::spawn_blocking(move || dirs.into_iter().find(is_meant));
+        found.await.ok().flatten().map(|dir| uuid_of(&dir))
     }
 
     /// Ends what cannot be taken up, for want of its project: nobody has it in care, and its shim takes a

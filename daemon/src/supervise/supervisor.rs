@@ -27,6 +27,7 @@ use super::link::ShimLink;
 use super::reproject::AtUpkeep;
 use super::settings::Settings;
 use super::stalls::Telling;
+use super::starts::Starts;
 use super::strays::Strays;
 use super::troubles::{Troubles, low_disk, mute_key};
 use super::turns::Turns;
@@ -59,6 +60,7 @@ pub(super) struct Inner {
     pub(super) tracker: TaskTracker,
     pub(super) floors: Floors,
     pub(super) drafts: Arc<Drafts>,
+    pub(super) starts: Arc<Starts>,
     pub(super) turns: Turns,
     /// Starts of one task, from the look at who lives until there is a shim to be seen.
     pub(super) task_turns: Turns,
@@ -245,6 +247,7 @@ impl Supervisor {
                 stop,
                 tracker,
                 floors: Floors::default(),
+                starts: Arc::default(),
                 turns: Turns::default(),
                 task_turns: Turns::default(),
                 jobs: Mutex::default(),

@@ -20,7 +20,8 @@ const FREE_SPACE: &str = "free some space, and it goes on by itself";
 
 /// What a person does about a project that is not there.
 pub const PUT_BACK: &str = "put the folder back, or make it anew and run `steroidsctl init` in it: \
-     log and row are then made from its transcript";
+     log and row are then made from its transcript; \
+     if it is gone for good: `steroidsctl projects forget`";
 
 /// Every trouble there is, each under whoever has it.
 #[derive(Debug, Default)]

@@ -67,6 +67,16 @@ pub(super) const FAULTS: &[Fault] = &[
         ],
     },
     Fault {
+        id: 213,
+        fault: "a project that is gone is forgotten: with what ended in it kept, moved back instead, the daemon killed at each step",
+        required: "no transcript deleted unless that is said; what was cut off is done when asked again; nothing left of it in status",
+        tests: &[
+            "forget::what_ended_in_a_folder_that_is_gone_goes_only_where_that_is_said",
+            "forget::one_that_was_only_moved_loses_nothing",
+            "forget::a_daemon_killed_while_it_forgets_is_asked_again",
+        ],
+    },
+    Fault {
         id: 211,
         fault: "the socket of a running daemon, its folder or one above is removed or moved (logout without linger)",
         required: "bound anew by itself, or on HUP where the kernel tells nothing; steroidsctl and a second daemon say so",

@@ -126,6 +126,16 @@ pub(crate) fn projects() -> ArgValueCompleter {
     })
 }
 
+/// The projects that the daemon serves, be their folders there or not.
+pub(crate) fn registered() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| {
+        let known = ask::within(PATIENCE, ask::projects).unwrap_or_default();
+        let text = typed.to_string_lossy();
+        let begun = known.iter().filter(|path| path.starts_with(&*text));
+        begun.filter_map(|path| candidate(path, "")).collect()
+    })
+}
+
 /// The providers of the daemon's configuration.
 pub(crate) fn providers() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {

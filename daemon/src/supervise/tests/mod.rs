@@ -3,6 +3,7 @@
 mod budgets;
 mod drafting;
 mod ending;
+mod forgetting;
 mod known;
 mod line;
 mod orders;

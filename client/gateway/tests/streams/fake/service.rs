@@ -381,6 +381,10 @@ impl v1::projects_server::Projects for Shared {
         unasked()
     }
 
+    async fn forget(&self, _: Request<v1::ForgetRequest>) -> Answer<v1::ForgetResponse> {
+        unasked()
+    }
+
     async fn cleanup_logs(
         &self,
         _: Request<v1::CleanupLogsRequest>,

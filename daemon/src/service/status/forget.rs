@@ -1,0 +1,60 @@
+//! Why a project was not forgotten.
+
+use std::path::Path;
+
+use tonic::{Code, Status};
+
+use super::{RETRY, chain, internal, project, shortage};
+use crate::service::refusal::Refusal;
+use crate::supervise::ForgetError;
+
+pub(in crate::service) fn forget(error: ForgetError) -> Status {
+    let text = chain(&error);
+    if let Some(short) = shortage(&error, &text) {
+        return short;
+    }
+    let said = |code, reason| Refusal::new(code, reason, &text).field("path");
+    match error {
+        ForgetError::Unknown { .. } => {
+            said(Code::NotFound, "NOT_REGISTERED").todo("see `steroidsctl projects`")
+        }
+        ForgetError::Starting { .. } => said(Code::Unavailable, "BUSY").todo(RETRY),
+        ForgetError::Busy { path, ids } => {
+            let id = ids.first().map_or_else(|| "ID".to_owned(), i64::to_string);
+            let stop = format!("steroidsctl --project {} stop {id}", quoted(&path));
+            said(Code::FailedPrecondition, "PROJECT_BUSY")
+                .todo(format!("wait until all has ended, or stop it: `{stop}`"))
+        }
+        ForgetError::Transcripts { path, .. } => {
+            let path = quoted(&path);
+            let again = format!("steroidsctl projects forget {path} --discard-transcripts");
+            said(Code::FailedPrecondition, "TRANSCRIPTS_LEFT").todo(format!(
+                "was it only moved, or is it not mounted? Put it back, and log and row are made. Is it gone for good? \
+                 Delete them with it: `{again}`"
+            ))
+        }
+        ForgetError::Remove { .. } => internal("REMOVE", &text),
+        ForgetError::Project(error) => return project(error),
+    }
+    .into()
+}
+
+/// As a shell takes it.
+fn quoted(path: &Path) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@%=".contains(c);
+    match path.to_string_lossy() {
+        path if path.chars().all(plain) => path.into_owned(),
+        path => format!("'{}'", path.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_in_a_command_is_one_word() {
+        assert_eq!(quoted(Path::new("/home/ada/api")), "/home/ada/api");
+        assert_eq!(quoted(Path::new("/it's; here")), r"'/it'\''s; here'");
+    }
+}

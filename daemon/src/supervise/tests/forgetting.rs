@@ -1,0 +1,256 @@
+//! A project that is to be forgotten, with its folder there or gone.
+
+use super::*;
+use crate::projects::ProjectError;
+
+/// Looks after what cannot be taken up, as a daemon does.
+async fn bench(max_running: usize) -> Bench {
+    let bench = Bench::new(8, max_running).await;
+    look_after(&bench);
+    bench
+}
+
+fn look_after(bench: &Bench) {
+    let supervisor = bench.supervisor.clone();
+    bench.jobs.spawn(supervisor.clone().keep());
+    bench.jobs.spawn(supervisor.look_after_strays());
+}
+
+async fn forget(bench: &Bench, discard: bool) -> Result<Forget, ForgetError> {
+    bench.supervisor.forget(&bench.project.root, discard).await
+}
+
+fn busy(forgotten: Result<Forget, ForgetError>) -> Vec<i64> {
+    match forgotten {
+        Err(ForgetError::Busy { ids, .. }) => ids,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn left(forgotten: &Result<Forget, ForgetError>) -> u64 {
+    match forgotten {
+        Err(ForgetError::Transcripts { count, bytes, .. }) => {
+            assert!(*bytes > 0);
+            *count
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The project's folder moved away; gives where it is.
+fn away(bench: &Bench) -> PathBuf {
+    let away = bench.project.root.with_file_name("away");
+    fs::rename(&bench.project.root, &away).unwrap();
+    away
+}
+
+/// One that has ended, of a project whose folder went before the daemon's restart.
+async fn ended_without_its_folder(bench: &mut Bench) -> (InvDir, PathBuf) {
+    let dir = bench.dir(&bench.start("r1").await);
+    let moved = away(bench);
+    bench.restart().await;
+    bench.supervisor.reconcile(Scope::Startup).await;
+    look_after(bench);
+    bench.stage.end(&dir);
+    (dir, moved)
+}
+
+async fn degraded(bench: &Bench, words: &str) {
+    eventually(async || {
+        let said = bench.supervisor.degraded().join("\n");
+        said.contains(words).then_some(())
+    })
+    .await;
+}
+
+async fn is_forgotten(bench: &Bench) {
+    assert_eq!(bench.projects.list().await.unwrap(), []);
+    assert_eq!(bench.supervisor.degraded(), Vec::<String>::new());
+    assert!(bench.projects.all().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_files_of_one_that_is_there_stay_and_it_is_served_again() {
+    let bench = bench(1).await;
+    let dir = bench.dir(&bench.start("r1").await);
+    bench.stage.end(&dir);
+    bench.ended(1).await;
+    eventually(async || forget(&bench, false).await.ok()).await;
+    is_forgotten(&bench).await;
+    let got = bench.projects.get(&bench.project.root).await;
+    assert!(matches!(got, Err(ProjectError::NotRegistered { .. })));
+    assert!(dir.path().exists(), "what is over goes by its age");
+
+    // Its lock is free: whoever has another state folder may serve it.
+    let other = bench.project.root.with_file_name("other");
+    fs::create_dir(&other).unwrap();
+    let others = Projects::open(&other, "other".to_owned()).await.unwrap();
+    let (theirs, _) = others.register(&bench.project.root, false).await.unwrap();
+    let row = theirs.store.invocation(InvocationId::new(1).unwrap()).await;
+    assert!(row.unwrap().unwrap().phase.is_ended());
+    others.close().await;
+    drop((theirs, others));
+
+    let request = bench.request("r2");
+    let refused = bench.supervisor.start(request).await.unwrap_err();
+    assert!(refused.to_string().contains("not registered"), "{refused}");
+    let registered = bench.projects.register(&bench.project.root, true).await;
+    assert!(!registered.unwrap().1);
+    assert_eq!(bench.start("r2").await.id.get(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_or_waits_in_it_keeps_it() {
+    let bench = bench(1).await;
+    let runs = bench.start("r1").await;
+    let waits = bench.start("r2").await;
+    assert_eq!(busy(forget(&bench, true).await), [1, 2]);
+    assert_eq!(bench.row(1).await.phase, Phase::Running);
+    let supervisor = &bench.supervisor;
+    let root = &bench.project.root;
+    supervisor.stop(root, waits.id, None).await.unwrap();
+    bench.stage.end(&bench.dir(&runs));
+    bench.ended(1).await;
+    eventually(async || forget(&bench, false).await.ok()).await;
+    is_forgotten(&bench).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_started_in_one_that_is_being_forgotten_nor_the_other_way_round() {
+    let bench = bench(1).await;
+    let starts = &bench.supervisor.inner.starts;
+    let forgetting = starts.close(&bench.project.root).unwrap();
+    let refused = bench.supervisor.start(bench.request("r1")).await;
+    let refused = refused.unwrap_err();
+    assert!(
+        matches!(refused, StartError::Project(ProjectError::Busy { .. })),
+        "{refused:?}"
+    );
+    drop(forgetting);
+    let starting = starts.begin(&bench.project.root).unwrap();
+    let refused = forget(&bench, false).await;
+    assert!(matches!(refused, Err(ForgetError::Starting { .. })));
+    drop(starting);
+    forget(&bench, false).await.unwrap();
+    is_forgotten(&bench).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_without_its_folder_goes_only_where_that_is_said() {
+    let mut bench = bench(1).await;
+    let dir = bench.dir(&bench.start("r1").await);
+    away(&bench);
+    degraded(&bench, "it goes on").await;
+    assert_eq!(busy(forget(&bench, true).await), [1]);
+    bench.stage.end(&dir);
+    degraded(&bench, "cannot be taken up").await;
+    degraded(&bench, "steroidsctl projects forget").await;
+    assert_eq!(left(&forget(&bench, false).await), 1);
+    assert!(dir.path().exists());
+    assert_eq!(bench.projects.list().await.unwrap().len(), 1);
+
+    let forgotten = forget(&bench, true).await.unwrap();
+    assert_eq!(forgotten.transcripts, 1);
+    assert!(!dir.path().exists());
+    is_forgotten(&bench).await;
+    let again = forget(&bench, true).await;
+    assert!(matches!(again, Err(ForgetError::Unknown { .. })));
+
+    bench.restart().await;
+    bench.supervisor.reconcile(Scope::Startup).await;
+    is_forgotten(&bench).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_kept_is_written_down_when_the_folder_is_back() {
+    let mut bench = bench(1).await;
+    let (dir, moved) = ended_without_its_folder(&mut bench).await;
+    assert_eq!(left(&forget(&bench, false).await), 1);
+    fs::rename(&moved, &bench.project.root).unwrap();
+    bench.projects.get(&bench.project.root).await.unwrap();
+    bench.ended(1).await;
+    let forgotten = eventually(async || forget(&bench, false).await.ok()).await;
+    assert_eq!(forgotten.transcripts, 0);
+    assert!(dir.path().exists());
+    is_forgotten(&bench).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_vanished_without_a_record_counts_as_ended() {
+    let mut bench = bench(1).await;
+    let dir = bench.dir(&bench.start("r1").await);
+    away(&bench);
+    bench.restart().await;
+    bench.supervisor.reconcile(Scope::Startup).await;
+    assert_eq!(busy(forget(&bench, true).await), [1], "its shim lives");
+    bench.stage.vanish(&dir);
+    assert_eq!(left(&forget(&bench, false).await), 1);
+    assert_eq!(forget(&bench, true).await.unwrap().transcripts, 1);
+    is_forgotten(&bench).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_in_one_that_is_gone_can_be_stopped_and_then_discarded() {
+    let mut bench = bench(1).await;
+    let runs = bench.dir(&bench.start("r1").await);
+    let waits = bench.start("r2").await;
+    let after_restart = bench.start("r3").await;
+    away(&bench);
+    let root = bench.project.root.clone();
+    assert_eq!(busy(forget(&bench, true).await), [1, 2, 3]);
+    let stopped = bench.supervisor.stop(&root, waits.id, None).await;
+    assert!(matches!(stopped, Err(StopError::Homeless { .. })));
+    assert_eq!(busy(forget(&bench, true).await), [1, 3]);
+
+    bench.restart().await;
+    bench.stage.end(&runs);
+    bench.supervisor.reconcile(Scope::Startup).await;
+    assert_eq!(busy(forget(&bench, true).await), [3]);
+    let stopped = bench.supervisor.stop(&root, after_restart.id, None).await;
+    assert!(matches!(stopped, Err(StopError::Homeless { .. })));
+    assert_eq!(left(&forget(&bench, false).await), 3);
+    assert_eq!(forget(&bench, true).await.unwrap().transcripts, 3);
+    is_forgotten(&bench).await;
+    assert_eq!(
+        bench.stage.arrived().len(),
+        1,
+        "nothing that waited was started"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_stopped_while_its_project_was_gone_is_written_down_when_that_is_back() {
+    let bench = bench(1).await;
+    let runs = bench.dir(&bench.start("r1").await);
+    let waits = bench.start("r2").await;
+    let moved = away(&bench);
+    let root = bench.project.root.clone();
+    bench
+        .supervisor
+        .stop(&root, waits.id, None)
+        .await
+        .unwrap_err();
+    fs::rename(&moved, &root).unwrap();
+    bench.projects.get(&root).await.unwrap();
+    bench.supervisor.reconcile(Scope::Wakeup).await;
+    bench.ended(2).await;
+    assert!(bench.log(2).contains("stopped on request"));
+    bench.stage.end(&runs);
+    bench.ended(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_on_its_way_out_is_taken_up_by_nobody() {
+    let mut bench = bench(1).await;
+    let (dir, _) = ended_without_its_folder(&mut bench).await;
+    bench.restart().await;
+    // Killed between the two steps of a removal.
+    let name = dir.path().file_name().unwrap().to_str().unwrap();
+    let half = dir.path().with_file_name(format!(".removing-{name}"));
+    fs::rename(dir.path(), &half).unwrap();
+    bench.supervisor.reconcile(Scope::Startup).await;
+    assert_eq!(bench.supervisor.degraded(), Vec::<String>::new());
+    assert_eq!(forget(&bench, false).await.unwrap().transcripts, 0);
+    assert!(!half.exists(), "it goes with the next removal");
+    is_forgotten(&bench).await;
+}

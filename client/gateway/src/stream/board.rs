@@ -91,11 +91,24 @@ impl Board {
         told.chain(answer.running).for_each(|it| self.put(it));
     }
 
-    /// The projects, as they are now.
+    /// The projects, as they are now. What ended in one that was forgotten goes with it: nobody can
+    /// look at it any more.
     pub(super) fn projects(&mut self, projects: Vec<v1::Project>) {
-        if self.projects.1 != projects {
-            self.version += 1;
-            self.projects = (self.version, projects);
+        if self.projects.1 == projects {
+            return;
+        }
+        self.version += 1;
+        let (_, before) = std::mem::replace(&mut self.projects, (self.version, projects));
+        let now = &self.projects.1;
+        let is_listed = |path: &str| now.iter().any(|it| it.path == path);
+        let forgotten = before.into_iter().map(|it| it.path);
+        let forgotten: BTreeSet<String> = forgotten.filter(|path| !is_listed(path)).collect();
+        let had = self.recent.len();
+        self.recent
+            .retain(|entry| !forgotten.contains(&entry.invocation.project));
+        if self.recent.len() < had {
+            // Nothing says that one is gone, but that it is not among all.
+            self.begun = self.version;
         }
     }
 
@@ -269,6 +282,28 @@ mod tests {
         assert_eq!(kinds(&board, &mut told), ["1", "projects"]);
         assert!(kinds(&board, &mut told).is_empty());
         assert_eq!(board.running.len(), 1, "ended once is ended");
+    }
+
+    #[test]
+    fn what_ended_in_a_project_goes_when_that_is_forgotten() {
+        let (mut board, mut told) = (Board::default(), Told::default());
+        let project = |path: &str| v1::Project {
+            path: path.to_owned(),
+            ..Default::default()
+        };
+        let elsewhere = v1::Invocation {
+            project: "/q".to_owned(),
+            ..ended(2)
+        };
+        let recent = vec![ended(1), elsewhere.clone()];
+        board.begin(vec![project("/p"), project("/q")], Vec::new(), recent);
+        kinds(&board, &mut told);
+        board.projects(vec![project("/p"), project("/q"), project("/r")]);
+        assert_eq!(kinds(&board, &mut told), ["projects"]);
+        board.projects(vec![project("/q")]);
+        assert_eq!(kinds(&board, &mut told), ["snapshot"]);
+        let left: Vec<_> = board.recent.iter().map(|it| &it.invocation).collect();
+        assert_eq!(left, [&elsewhere]);
     }
 
     #[test]

@@ -2,14 +2,15 @@
 
 use crate::activity_log::{Break, Cached, LogError, LogReader, Step};
 use crate::domain::cursor::Generation;
+use crate::watch::Arming;
 
 use super::FollowError;
 
 /// One read.
 pub(super) struct Look {
     pub(super) max: usize,
-    /// Look whether the file is still the log, too.
-    pub(super) is_check: bool,
+    /// Look whether the file is still the log, too, and first whether it is watched.
+    pub(super) check: Option<[Option<Arming>; 2]>,
     /// Of a foreign log: the generation it had so far.
     pub(super) foreign: Option<Option<Generation>>,
 }
@@ -51,7 +52,7 @@ impl Look {
 
     /// Reads on the spot, if nothing has to be waited for.
     pub(super) fn cached(&self, reader: &mut LogReader) -> Option<Looked> {
-        if self.is_check {
+        if self.check.is_some() {
             return None;
         }
         let Cached {
@@ -63,9 +64,11 @@ impl Look {
     }
 
     fn at(&self, reader: &mut LogReader) -> Result<Looked, LogError> {
+        let armings = self.check.iter().flatten().flatten();
+        armings.for_each(Arming::arm);
         let len = reader.file_len()?;
         let mut step = reader.next_batch(self.max)?;
-        if self.is_check
+        if self.check.is_some()
             && step == Step::End
             && let Some(broken) = reader.check()?
         {

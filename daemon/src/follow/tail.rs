@@ -10,7 +10,8 @@
 //! ends when the row has and the file is read to its end. What the page cache holds is read on the
 //! spot, and one read that had all there was is not followed by another before a hint. Any other read is a `spawn_blocking` that takes the reader along and brings it back: the
 //! disk may be slow, and whoever drops the wait loses a descriptor, not a line, because the
-//! position moves only when the bytes have arrived.
+//! position moves only when the bytes have arrived. To watch a log asks its disk as well, and is done where it
+//! is opened, or looked at as if every hint had been lost.
 
 mod ends;
 
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use crate::activity_log::{Batch, Break, LogReader, Lost, Opened, Step};
 use crate::domain::cursor::{CursorError, Generation, Position};
 use crate::domain::{Invocation, InvocationId, Offset};
-use crate::watch::{Hint, Hints};
+use crate::watch::{Arming, Hint, Hints};
 
 use super::FollowError;
 use super::gap::{Gap, Why};
@@ -99,9 +100,9 @@ impl Tail {
     ) -> Tail {
         let path = source.logs().path(row.id);
         let (is_foreign, is_over) = (row.managed.is_none(), row.phase.is_ended());
-        let name = (!is_foreign && !is_over).then(|| hints.name(&path));
+        let name = (!is_foreign && !is_over).then(|| hints.name_unarmed(&path));
         let hint = if is_foreign && !is_over {
-            hints.file(&path)
+            hints.file_unarmed(&path)
         } else {
             hints.local(&path)
         };
@@ -285,7 +286,7 @@ impl Tail {
     async fn read(&mut self, mut reader: LogReader, max: usize) -> Result<Told, FollowError> {
         let look = Look {
             max,
-            is_check: self.is_unchecked,
+            check: self.is_unchecked.then(|| self.arming()),
             foreign: (!self.is_ours()).then_some(self.position.map(|at| at.generation)),
         };
         let (reader, read) = match look.cached(&mut reader) {
@@ -375,8 +376,6 @@ impl Tail {
 
     /// Looks whether it has grown without a hint.
     pub(super) fn look_again(&mut self) {
-        self.hint.rearm();
-        self.name.iter().for_each(Hint::rearm);
         self.is_fresh = true;
     }
 
@@ -394,6 +393,14 @@ impl Tail {
             // Of a file not looked at yet; an offset at the start needs no generation.
             None => Generation::File { inode: 0, head: 0 },
         }
+    }
+
+    // What is to be done where it may block: the disk of a log may hang.
+    fn arming(&self) -> [Option<Arming>; 2] {
+        [
+            Some(self.hint.arming()),
+            self.name.as_ref().map(Hint::arming),
+        ]
     }
 
     async fn refresh(&mut self) -> Result<(), FollowError> {
@@ -420,6 +427,12 @@ impl Tail {
         let logs = self.source.logs().clone();
         let (id, position, rebuilt) = (self.id, self.position, self.row.rebuilt);
         self.trust.opened(rebuilt.unwrap_or(0));
-        Ok(blocking(move || logs.resume(id, position, rebuilt)).await??)
+        let arming = self.arming();
+        // Watched before it is looked at: what happens in between is hinted.
+        let opening = move || {
+            arming.iter().flatten().for_each(Arming::arm);
+            logs.resume(id, position, rebuilt)
+        };
+        Ok(blocking(opening).await??)
     }
 }

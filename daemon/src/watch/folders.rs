@@ -58,6 +58,13 @@ impl Folders {
 
     /// Watches a folder, if that can be done.
     pub(super) fn watch(&self, path: &Path, kind: Kind) -> Arc<Folder> {
+        let folder = self.enter(path, kind);
+        folder.rearm();
+        folder
+    }
+
+    /// A folder that is to be watched. Asks no disk.
+    pub(super) fn enter(&self, path: &Path, kind: Kind) -> Arc<Folder> {
         let key = (Arc::from(path.as_os_str()), kind);
         let mut table = self.table();
         if let Some(folder) = table.folders.get(&key).and_then(Weak::upgrade) {
@@ -67,9 +74,7 @@ impl Folders {
             key: key.clone(),
             folders: self.clone(),
         });
-        table.folders.insert(key.clone(), Arc::downgrade(&folder));
-        drop(table);
-        self.add(&key);
+        table.folders.insert(key, Arc::downgrade(&folder));
         folder
     }
 

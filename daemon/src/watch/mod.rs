@@ -79,6 +79,10 @@ struct Entry {
     shared: Weak<Shared>,
 }
 
+/// Watches a hint's folder, on a thread that may block.
+#[derive(Debug)]
+pub struct Arming(Option<Arc<folders::Folder>>);
+
 /// One waiter's view of one path. Dropping the last one of a path frees what it took.
 #[derive(Debug)]
 pub struct Hint {
@@ -123,6 +127,18 @@ impl Hints {
         self.hint(path, Kind::Names, folder)
     }
 
+    /// As [`Hints::file`], but pokes are all that comes before it is [armed](Hint::arming); asks no disk.
+    pub fn file_unarmed(&self, path: &Path) -> Hint {
+        let folder = self.parent_unarmed(path, Kind::All);
+        self.hint(path, Kind::All, folder)
+    }
+
+    /// As [`Hints::name`], but nothing comes before it is [armed](Hint::arming); asks no disk.
+    pub fn name_unarmed(&self, path: &Path) -> Hint {
+        let folder = self.parent_unarmed(path, Kind::Names);
+        self.hint(path, Kind::Names, folder)
+    }
+
     /// A hint for whatever happens to the files of a folder (not below it).
     pub fn folder(&self, path: &Path) -> Hint {
         let folder = self.shared.folders.watch(path, Kind::All);
@@ -148,6 +164,11 @@ impl Hints {
     fn parent(&self, path: &Path, kind: Kind) -> Option<Arc<folders::Folder>> {
         path.parent()
             .map(|folder| self.shared.folders.watch(folder, kind))
+    }
+
+    fn parent_unarmed(&self, path: &Path, kind: Kind) -> Option<Arc<folders::Folder>> {
+        path.parent()
+            .map(|folder| self.shared.folders.enter(folder, kind))
     }
 
     fn hint(&self, path: &Path, kind: Kind, folder: Option<Arc<folders::Folder>>) -> Hint {
@@ -226,11 +247,16 @@ impl Hint {
     }
 
     /// Watches the folder again where that failed or the folder had gone; costs one system call
-    /// then, nothing otherwise.
+    /// then, which asks its disk and may block, and nothing otherwise.
     pub fn rearm(&self) {
         if let Some(folder) = &self.folder {
             folder.rearm();
         }
+    }
+
+    /// Has [`Hint::rearm`] done elsewhere.
+    pub fn arming(&self) -> Arming {
+        Arming(self.folder.clone())
     }
 
     /// Watches the folder that has the path now: of one that was deleted nothing is told while anybody
@@ -238,6 +264,15 @@ impl Hint {
     pub fn verify(&self) {
         if let Some(folder) = &self.folder {
             folder.verify();
+        }
+    }
+}
+
+impl Arming {
+    /// As [`Hint::rearm`]. Asks the folder's disk where it is not watched, and so may block.
+    pub fn arm(&self) {
+        if let Some(folder) = &self.0 {
+            folder.rearm();
         }
     }
 }

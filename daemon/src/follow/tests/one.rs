@@ -282,3 +282,28 @@ async fn what_is_longer_than_a_read_is_read_on_without_a_hint() {
     }
     assert_eq!(text(&seen), lines(0..count));
 }
+
+#[tokio::test]
+async fn a_disk_is_asked_by_whoever_reads_and_not_by_whoever_opens_the_stream() {
+    let (hints, watcher) = Hints::new();
+    tokio::spawn(watcher.run());
+    let project = project_with(&hints);
+    let path = project.path(1);
+    let mut watch = hints.name_unarmed(&path);
+    project.ours(1);
+    let mut follower = project.follow(Whole::Invocation(1), "").await;
+    assert!(!watch.is_watched());
+    project.write(1, &line(0));
+    some(&mut follower, 1).await;
+    assert!(watch.is_watched());
+    // Moved, and back again, it is watched anew at the look that follows.
+    let folder = path.parent().unwrap();
+    let elsewhere = folder.with_extension("moved");
+    fs::rename(folder, &elsewhere).unwrap();
+    watch.changed().await;
+    assert!(!watch.is_watched());
+    fs::rename(&elsewhere, folder).unwrap();
+    project.write(1, &line(1));
+    some(&mut follower, 1).await;
+    assert!(watch.is_watched());
+}

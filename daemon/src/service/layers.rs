@@ -27,9 +27,11 @@ fn deadline(path: &str) -> Duration {
         "/steroids.v1.Invocations/Stop" | "/steroids.v1.Daemon/Shutdown" => ENDING,
         "/steroids.v1.Daemon/Wakeup"
         | "/steroids.v1.Daemon/TestHook"
+        | "/steroids.v1.Projects/Register"
         | "/steroids.v1.Projects/Migrate"
         | "/steroids.v1.Projects/Forget"
         | "/steroids.v1.Projects/CleanupLogs"
+        | "/steroids.v1.Projects/CleanupSpools"
         | "/steroids.v1.Invocations/Reproject" => MAINTENANCE,
         _ => UNARY,
     }
@@ -137,6 +139,24 @@ mod tests {
     async fn an_answer_that_does_not_come_is_a_deadline_exceeded() {
         let answer = call("/steroids.v1.Invocations/Get", Duration::from_secs(31)).await;
         assert_eq!(answer.headers()["grpc-status"], "4");
+    }
+
+    /// Register may have a database to copy and migrate.
+    #[tokio::test(start_paused = true)]
+    async fn what_walks_over_all_there_is_has_the_time_for_it() {
+        for name in [
+            "Daemon/Wakeup",
+            "Projects/Register",
+            "Projects/Migrate",
+            "Projects/Forget",
+            "Projects/CleanupLogs",
+            "Projects/CleanupSpools",
+            "Invocations/Reproject",
+        ] {
+            let path = format!("/steroids.v1.{name}");
+            let answer = call(&path, Duration::from_secs(599)).await;
+            assert!(answer.headers().get("grpc-status").is_none(), "{name}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

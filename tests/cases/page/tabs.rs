@@ -102,14 +102,18 @@ async fn a_tab_that_is_not_seen_holds_no_stream_and_misses_nothing() {
     scene.browser.end().await;
 }
 
-/// Four streams take turns on a clock of their own, and three places: `says` gives one of them bytes,
-/// `passes` lets time pass, `open` tells which have a place.
+/// Four streams take turns on a clock of their own, and three places: `says` gives one of them bytes until
+/// it has heard them, `passes` lets time pass, `become` waits for those to have a place that should, and tells
+/// which have. The page has its own fetch.
 const TURNS: &str = r#"
     const { TurnStream } = await import('/assets/turns.js');
-    const opened = {};
-    window.fetch = async (url, { signal }) => {
+    const names = ['a', 'b', 'c', 'd'];
+    const opened = {}, events = {}, states = {};
+    const fetched = window.fetch;
+    window.fetch = async (url, options) => {
+      if (!names.includes(url)) return fetched(url, options);
       const body = new ReadableStream({ start: (controller) => { opened[url] = controller; } });
-      signal.addEventListener('abort', () => { delete opened[url]; });
+      options.signal.addEventListener('abort', () => { delete opened[url]; });
       return new Response(body);
     };
     let now = 0;
@@ -117,19 +121,26 @@ const TURNS: &str = r#"
     const real = window.setTimeout;
     window.setTimeout = (work, wait) => (timers.set(timers.size + 1, { at: now + wait, work }), timers.size);
     window.clearTimeout = (id) => { if (timers.has(id)) timers.get(id).work = () => {}; };
-    // Longer than any chain of promises between bytes and what they lead to.
-    const settles = () => new Promise((done) => real(done, 20));
-    const passes = async (wait) => {
+    // Ten seconds at most: then it is told as it is.
+    const until = async (is) => {
+      for (let n = 0; n < 1000 && !is(); n += 1) await new Promise((done) => real(done, 10));
+    };
+    const passes = (wait) => {
       now += wait;
       for (const timer of timers.values()) if (timer.at <= now) { timer.work(); timer.work = () => {}; }
-      await settles();
     };
-    const says = async (url, text) => { opened[url].enqueue(new TextEncoder().encode(text + '\n\n')); await settles(); };
+    const says = async (url, text, isHeard) => {
+      const before = events[url] ?? 0;
+      opened[url]?.enqueue(new TextEncoder().encode(text + '\n\n'));
+      await until(isHeard ?? (() => (events[url] ?? 0) > before));
+    };
     const open = () => Object.keys(opened).sort().join('');
-    for (const url of ['a', 'b', 'c', 'd']) {
-      new TurnStream({ url, token: () => null, onEvents() {}, onState() {} }).wake();
+    const become = async (expected) => { await until(() => open() === expected); return open(); };
+    for (const url of names) {
+      const onEvents = () => { events[url] = (events[url] ?? 0) + 1; };
+      const onState = (state) => { states[url] = state; };
+      new TurnStream({ url, token: () => null, onEvents, onState }).wake();
     }
-    await settles();
 "#;
 
 #[tokio::test]
@@ -137,19 +148,19 @@ async fn a_turn_lasts_until_its_stream_got_on_or_heard_whether_its_log_comes() {
     let scene = Scene::new().await;
     let script = format!(
         "(async () => {{ {TURNS}
-           const seen = [open()];
+           const seen = [await become('abc')];
            await says('a', ': live\\n\\ndata: {{\"type\":\"waiting_for_log\"}}');
            await says('b', 'data: {{\"type\":\"gap\"}}');
            await says('c', 'data: {{\"type\":\"gap\"}}');
-           await passes(2000);
-           seen.push(open());
+           passes(2000);
+           seen.push(await become('abc'));
            await says('c', 'id: 1:0:9\\ndata: {{\"type\":\"output\"}}');
-           seen.push(open());
-           await says('d', ': live');
-           await passes(4000);
-           seen.push(open());
-           await passes(2000);
-           seen.push(open());
+           seen.push(await become('abd'));
+           await says('d', ': live', () => states.d === 'live');
+           passes(4000);
+           seen.push(await become('abc'));
+           passes(2000);
+           seen.push(await become('bcd'));
            return seen;
          }})()"
     );

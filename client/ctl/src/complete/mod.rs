@@ -227,9 +227,10 @@ mod tests {
         let mut commands = vec![(command(), Vec::new())];
         while let Some((command, before)) = commands.pop() {
             for argument in command.get_arguments() {
-                // This one asks the daemon too.
+                // These ask the daemon: --project, and what is to be forgotten.
                 if argument.get_value_hint() != clap::ValueHint::AnyPath
                     || argument.get_id() == "project"
+                    || argument.is_positional()
                 {
                     continue;
                 }

@@ -122,14 +122,18 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Locks on a database that a process holds, as the kernel lists them.
+/// Locks on a database that a process holds, as the kernel lists them with its descriptors: while
+/// others come and go, what is held is now and then not in `/proc/locks`, which is read in pieces.
 fn locks(pid: i32, ctl: &Ctl) -> usize {
     let file = fs::metadata(old_database::path(ctl.folder())).unwrap();
     let inode = format!(":{} ", file.ino());
-    let pid = format!(" {pid} ");
-    let all = fs::read_to_string("/proc/locks").unwrap();
-    all.lines()
-        .filter(|line| line.contains("POSIX") && line.contains(&pid) && line.contains(&inode))
+    fs::read_dir(format!("/proc/{pid}/fdinfo"))
+        .unwrap()
+        .flatten()
+        .filter_map(|descriptor| fs::read_to_string(descriptor.path()).ok())
+        .flat_map(|told| told.lines().map(str::to_owned).collect::<Vec<_>>())
+        .filter(|line| line.starts_with("lock:") && line.contains("POSIX"))
+        .filter(|line| line.contains(&inode))
         .count()
 }
 

@@ -14,7 +14,6 @@ mod error;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use steroids_provider::decoder;
@@ -84,27 +83,6 @@ impl Did {
     }
 }
 
-/// Invocations that are in the jobs' list and have no job, as their logs are made anew.
-#[derive(Debug, Default)]
-pub(super) struct AtUpkeep(AtomicUsize);
-
-impl AtUpkeep {
-    pub(super) fn count(&self) -> usize {
-        self.0.load(Ordering::Acquire)
-    }
-
-    fn one(&self) -> impl Drop + '_ {
-        struct One<'a>(&'a AtomicUsize);
-        impl Drop for One<'_> {
-            fn drop(&mut self) {
-                self.0.fetch_sub(1, Ordering::AcqRel);
-            }
-        }
-        self.0.fetch_add(1, Ordering::AcqRel);
-        One(&self.0)
-    }
-}
-
 impl Supervisor {
     /// Makes the log of an ended invocation anew where it is not what its spool says, and has the
     /// row follow. Dropped before anything is replaced, it is given up; later it is seen through.
@@ -153,7 +131,6 @@ impl Work {
             alone = self.inner.projects.upkeep() => alone,
         };
         let (row, uuid) = self.row().await?;
-        let _upkeep = self.inner.at_upkeep.one();
         let _entry = self.enter(&uuid).await?;
         let remake = self.load(&uuid).await?;
         let _secrets = self.inner.settings().secrets.know(remake.redactor.clone());

@@ -24,7 +24,6 @@ use super::job::{Job, JobHandle, Progress, REQUESTS, Request};
 use super::ledger::Ledger;
 use super::line::Line;
 use super::link::ShimLink;
-use super::reproject::AtUpkeep;
 use super::settings::Settings;
 use super::stalls::Telling;
 use super::starts::Starts;
@@ -80,7 +79,6 @@ pub(super) struct Inner {
     pub(super) unknown: Counted,
     pub(super) counts: Invocations,
     pub(super) ends: broadcast::Sender<EndedRun>,
-    pub(super) at_upkeep: AtUpkeep,
     // Grows whenever a job has published something.
     beats: watch::Sender<u64>,
     pub(super) audience: Audience,
@@ -261,7 +259,6 @@ impl Supervisor {
                 unknown: Counted::default(),
                 counts: Invocations::default(),
                 ends: broadcast::Sender::new(KEPT),
-                at_upkeep: AtUpkeep::default(),
                 beats: watch::Sender::new(0),
                 audience: Audience::default(),
                 more_jobs: Notify::new(),
@@ -269,10 +266,12 @@ impl Supervisor {
         }
     }
 
-    /// Invocations in our care now.
+    /// Invocations in our care now. One whose folder is only looked at, or whose log is made anew, is none.
     pub fn running(&self) -> usize {
-        let taken_care_of = lock(&self.inner.jobs).len();
-        taken_care_of.saturating_sub(self.inner.at_upkeep.count())
+        let jobs = lock(&self.inner.jobs);
+        jobs.values()
+            .filter(|job| job.whose.get().is_some())
+            .count()
     }
 
     /// As many as may run at once.

@@ -229,3 +229,13 @@ async fn a_row_without_a_folder_ends_and_hides_no_compressed_log() {
     bench.ended(1).await;
     assert!(logs.is_packed(id), "no stub in its place");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_whose_folder_is_only_looked_at_is_not_told_to_run() {
+    let bench = Bench::new(8, 1).await;
+    bench.start("r1").await;
+    let waits = bench.start("r2").await.managed.unwrap().uuid;
+    let looked_at = bench.supervisor.inner.enter(&waits);
+    assert!(looked_at.is_some());
+    assert_eq!(bench.supervisor.running(), 1);
+}

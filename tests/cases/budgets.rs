@@ -282,3 +282,76 @@ async fn one_that_is_to_stop_at_its_budget_says_so_also_when_that_was_while_nobo
     let refused = rpc.start(request).await.unwrap_err();
     assert!(refused.message().contains("budget.usd"), "{refused:?}");
 }
+
+#[tokio::test]
+async fn a_budget_holds_also_for_one_whose_project_was_deleted() {
+    let home = Home::with_config("[budget]\nday_tokens = 100\non_reached = \"stop\"\n");
+    let mut daemon = Daemon::start(&home).await;
+    let (app, gone) = (daemon.project("app").await, daemon.project("gone").await);
+    let rpc = daemon.rpc().await;
+    let mut agent = Puppet::new(&home, "agent");
+    let started = rpc
+        .start_as(&gone.project(), "T1", "claude", &agent.args())
+        .await;
+    agent.prints(&used("little", 10));
+    let selector = rpc::invocation(&gone.project(), started.id);
+    rpc.follow(selector, "", true).await.until("little").await;
+    eventually("the folder to be gone", async || {
+        std::fs::remove_dir_all(gone.folder()).ok()
+    })
+    .await;
+    agent.prints(&used("much", 140));
+    let record = home.invocation_dir(&started.uuid).join("exit.json");
+    eventually("its end", async || record.exists().then_some(())).await;
+    let start = ["start", "--task", "T9", "--", "true"];
+    let is_refused = async |ctl: &Ctl| {
+        eventually("a refusal", async || {
+            let said = ctl.run(start).await;
+            (said.code == 4 && said.stderr.contains("150 tokens used")).then_some(())
+        })
+        .await;
+    };
+    is_refused(&app).await;
+    eventually("it to be astray", async || {
+        let lines = rpc.degraded().await;
+        let is_astray = |line: &String| line.contains("an ended invocation cannot be taken up");
+        lines.iter().any(is_astray).then_some(())
+    })
+    .await;
+    daemon.kill9_and_restart().await;
+    is_refused(&app).await;
+    std::fs::create_dir(gone.folder()).unwrap();
+    gone.run(["init"]).await.exits(0);
+    let rpc = daemon.rpc().await;
+    let ended = eventually("its row", async || {
+        let request = v1::GetRequest {
+            project: gone.project(),
+            id: started.id,
+        };
+        let row = rpc.invocations().get(request).await.ok()?.into_inner();
+        let row = row.invocation?;
+        (row.state() == v1::State::Failed).then_some(row)
+    })
+    .await;
+    assert_eq!(ended.outcome, "cancelled", "{ended:?}");
+    assert!(ended.error.contains("150 tokens used"), "{ended:?}");
+    let text = std::fs::read_to_string(gone.log_path(started.id)).unwrap();
+    assert!(text.contains("little") && text.contains("much"), "{text}");
+    is_refused(&app).await;
+}
+
+#[tokio::test]
+async fn a_project_that_takes_the_path_of_one_that_is_gone_counts_beside_it() {
+    let home = Home::with_config("[budget]\nday_tokens = 700\n");
+    let daemon = Daemon::start(&home).await;
+    let (one, two) = (daemon.project("one").await, daemon.project("two").await);
+    let rpc = daemon.rpc().await;
+    run(&rpc, &home, &one.project(), "T1", 300).await;
+    run(&rpc, &home, &two.project(), "T1", 400).await;
+    std::fs::remove_dir_all(one.folder()).unwrap();
+    std::fs::rename(two.folder(), one.folder()).unwrap();
+    one.run(["list"]).await.exits(0);
+    let start = ["start", "--task", "T9", "--", "true"];
+    let refused = one.run(start).await.exits(4);
+    refused.says("reached: 700 tokens used");
+}

@@ -160,6 +160,26 @@ impl Projection {
         self.is_moved = true;
     }
 
+    /// Goes on without a log: there is nowhere for one, and what the spool tells is wanted all the same.
+    pub fn do_without_log(&mut self) {
+        if !self.is_without_log() {
+            // What was made and not written is made again for whatever log there is next.
+            self.output = Output::Nowhere;
+        }
+    }
+
+    /// True while the lines go nowhere.
+    pub fn is_without_log(&self) -> bool {
+        matches!(self.output, Output::Nowhere)
+    }
+
+    /// Has its log opened again, and compared from its start.
+    pub fn return_to_log(&mut self) {
+        if self.is_without_log() {
+            self.output = Output::Closed;
+        }
+    }
+
     /// How many bytes of the spool have been decoded.
     pub fn position(&self) -> u64 {
         self.spool.as_ref().map_or(0, spool::Reader::position)

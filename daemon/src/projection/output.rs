@@ -23,6 +23,8 @@ pub(super) enum Output {
         comparer: Option<LogComparer>,
         tally: Tally,
     },
+    /// There is no log to write: the lines are made for what they tell alone.
+    Nowhere,
     /// Between two of the above; an error left it here, and the next look begins a new log.
     Broken,
     /// Let go of; the next look opens it again.
@@ -94,7 +96,7 @@ impl Output {
     pub(super) fn is_current(&self) -> Result<bool, LogError> {
         match self {
             Output::Comparing { writer, .. } | Output::Appending { writer } => writer.is_current(),
-            Output::Rebuilding { .. } | Output::Checking { .. } => Ok(true),
+            Output::Rebuilding { .. } | Output::Checking { .. } | Output::Nowhere => Ok(true),
             Output::Broken | Output::Closed => Ok(false),
         }
     }
@@ -174,6 +176,10 @@ impl Output {
                 lines.clear();
                 Ok(Flushed::Same)
             }
+            Output::Nowhere => {
+                lines.clear();
+                Ok(Flushed::Same)
+            }
             Output::Broken | Output::Closed => Ok(Flushed::Differs),
         }
     }
@@ -185,6 +191,7 @@ impl Output {
             // Publishing syncs.
             Output::Rebuilding { .. }
             | Output::Checking { .. }
+            | Output::Nowhere
             | Output::Broken
             | Output::Closed => Ok(()),
         }

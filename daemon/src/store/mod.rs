@@ -27,6 +27,7 @@ mod query;
 mod queue;
 mod revise;
 mod rows;
+mod runs;
 mod schema;
 mod spend;
 mod stalls;
@@ -56,6 +57,7 @@ pub use place::Stamp;
 pub use queue::Turned;
 pub use revise::{Change, Revision};
 pub use rows::{Detail, Ending, NewInvocation, Rusage};
+pub use runs::RunUsed;
 pub use schema::Schema;
 pub use spend::Used;
 pub use transaction::latency;
@@ -299,11 +301,6 @@ impl Store {
         Ok(own.is_some())
     }
 
-    /// The uuid of the newest invocation of ours.
-    pub async fn newest_uuid(&self) -> Result<Option<String>, StoreError> {
-        self.read(query::newest_uuid).await
-    }
-
     /// The one that a request with this id made.
     pub async fn by_request(&self, request_id: &str) -> Result<Option<Invocation>, StoreError> {
         let request_id = request_id.to_owned();
@@ -385,6 +382,11 @@ impl Store {
     /// What invocations used, and which are still at it. Days are those of the zone.
     pub async fn used(&self, spend: SpendQuery, zone: Zone) -> Result<Used, StoreError> {
         self.read(move |db| spend::used(db, &spend, &zone)).await
+    }
+
+    /// What each run used that has ended since, in epoch milliseconds.
+    pub async fn used_since(&self, since_ms: i64) -> Result<Vec<RunUsed>, StoreError> {
+        self.read(move |db| runs::used_since(db, since_ms)).await
     }
 
     /// Tells by an event that a budget has come to a level, once. True if that was now.

@@ -60,16 +60,6 @@ pub(super) fn detail(connection: &Connection, id: InvocationId) -> Result<Option
     }))
 }
 
-/// The uuid of the newest one of ours.
-pub(super) fn newest_uuid(connection: &Connection) -> Result<Option<String>, Failure> {
-    Ok(connection
-        .prepare_cached(
-            "SELECT uuid FROM steroidsd_invocations ORDER BY invocation_id DESC LIMIT 1",
-        )?
-        .query_row([], |row| row.get(0))
-        .optional()?)
-}
-
 /// The session of the newest invocation of a task by a provider that has ended with one.
 pub(super) fn last_session(
     connection: &Connection,

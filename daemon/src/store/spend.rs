@@ -75,7 +75,7 @@ struct Sums<'a> {
 }
 
 /// Columns in front of the keys.
-const COUNTS: usize = 11;
+pub(super) const COUNTS: usize = 11;
 
 impl Sums<'_> {
     fn read(
@@ -129,7 +129,7 @@ impl Sums<'_> {
     }
 }
 
-fn spent(row: &Row<'_>) -> rusqlite::Result<Spent> {
+pub(super) fn spent(row: &Row<'_>) -> rusqlite::Result<Spent> {
     let count = |at: usize| -> rusqlite::Result<u64> {
         // A sum of SQLite's whole numbers may overflow, and then it fails; of these a float holds
         // every one that occurs.

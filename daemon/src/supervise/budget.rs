@@ -3,7 +3,7 @@
 //!
 //! What was used is asked of the databases and the jobs each time, and of what was told a row is kept:
 //! a restart forgets nothing and tells nothing twice. Of a database that does not answer, or is gone,
-//! the day goes by what it said last; a task's budget holds nothing there.
+//! the day goes by what it said last; a task's budget by those that run there.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -103,6 +103,7 @@ impl Inner {
             return;
         }
         let mut of_tasks: HashMap<_, (Arc<Project>, Vec<JobHandle>)> = HashMap::new();
+        let mut homeless: HashMap<_, (Spent, Vec<JobHandle>)> = HashMap::new();
         let (mut all, mut first) = (Vec::new(), None);
         for (uuid, job) in jobs {
             let Some(whose) = job.whose.get() else {
@@ -110,12 +111,10 @@ impl Inner {
             };
             // Without its project it goes on, and uses what it uses.
             let project = self.home_of(&uuid, whose).await;
-            let usage = job.vitals().and_then(|vitals| vitals.live?.usage);
+            let spent = Spent::running(self.used_by(&job).as_ref());
             if let Some(budget) = whose.budget {
                 let look = of_invocation(project.as_ref(), whose.id, &whose.task, &budget);
-                let usage = usage.filter(|usage| !usage.cumulative);
-                let usage = usage.map(|usage| self.settings().prices.priced(&whose.model, usage));
-                let reached = self.look(&look, &Spent::running(usage.as_ref())).await;
+                let reached = self.look(&look, &spent).await;
                 self.end(reached.filter(|_| budget.stops), std::slice::from_ref(&job));
             }
             if let Some(project) = project {
@@ -125,11 +124,21 @@ impl Inner {
                     .or_insert_with(|| (Arc::clone(&project), Vec::new()));
                 of_task.1.push(job.clone());
                 first.get_or_insert(project);
+            } else {
+                let key = (Arc::clone(&whose.project), Arc::clone(&whose.task));
+                let of_task = homeless.entry(key).or_default();
+                of_task.0.add(&spent);
+                of_task.1.push(job.clone());
             }
             all.push(job);
         }
         for ((_, task), (project, jobs)) in of_tasks {
             let reached = self.task_budget(&project, &task).await;
+            self.end(reached.filter(|_| budgets.stops), &jobs);
+        }
+        for ((_, task), (spent, jobs)) in homeless {
+            let look = of_task(None, &task, budgets.task);
+            let reached = self.look(&look, &spent).await;
             self.end(reached.filter(|_| budgets.stops), &jobs);
         }
         if !all.is_empty() {
@@ -198,15 +207,8 @@ impl Inner {
         let zone = &self.settings().zone;
         let projects = std::slice::from_ref(project);
         let spent = self.account(projects, &query, zone).await.total();
-        let look = Look {
-            scope: BudgetScope::Task,
-            about: task.to_owned(),
-            budget,
-            project: Some(project),
-            invocation: None,
-            task: Some(task.to_owned()),
-        };
-        self.look(&look, &spent).await
+        self.look(&of_task(Some(project), task, budget), &spent)
+            .await
     }
 
     async fn day_budget(
@@ -321,6 +323,17 @@ impl Inner {
                 job.is_out_of_budget.store(true, Ordering::Release);
             }
         }
+    }
+}
+
+fn of_task<'a>(project: Option<&'a Arc<Project>>, task: &str, budget: Budget) -> Look<'a> {
+    Look {
+        scope: BudgetScope::Task,
+        about: task.to_owned(),
+        budget,
+        project,
+        invocation: None,
+        task: Some(task.to_owned()),
     }
 }
 

@@ -134,7 +134,7 @@ impl Job {
                 inner.budgets_after(&project, id, &spec, usage).await;
             }
             None => match self.stray.take() {
-                Some(why) => self.go_astray(why),
+                Some(why) => self.go_astray(why).await,
                 None => debug!(invocation.id = %self.id, "job let go"),
             },
         }
@@ -316,12 +316,17 @@ impl Job {
             .await
             .ok()?;
             projection = back;
-            if step.is_ok() {
+            if step.is_ok() && !projection.is_without_log() {
                 let reach = projection.position();
                 self.entry.reach.store(reach, Ordering::Relaxed);
             }
             self.count_unknown(&mut projection);
             match step {
+                Ok(Step::UpToDate { .. }) if projection.is_without_log() => {
+                    self.publish_live(projection.live());
+                    let has_ended = matches!(exit, Ok(Some(_)));
+                    self.sit_out(&mut projection, has_ended).await?;
+                }
                 Ok(Step::UpToDate { appended }) => {
                     if appended {
                         steroids_failpoint::reach("log.appended");
@@ -358,7 +363,7 @@ impl Job {
                     }
                 }
                 Ok(Step::Rebuilt) => projection = self.publish_rebuilt(projection).await?,
-                Err(error) => self.bear(&error, Some(&mut projection)).await?,
+                Err(error) => self.read_on(&error, &mut projection).await?,
             }
             self.obey().await;
             if self.inner.stop.is_cancelled() {

@@ -1,10 +1,8 @@
-//! What was used today, in all projects: as their databases say, and of a project that was deleted, or
-//! is away, as its database said last. Kept in `day.json` in the state folder: a restart forgets nothing.
-//!
-//! A database is known again by an invocation that it has: a project that was moved counts once, and of
-//! a new database in an old place what the one before it had counts on, until its rows are back.
+//! What was used today, in all projects: each run counts once, by its name, wherever its row is. One that has
+//! ended counts as its database says, one that runs as its job does, and one of a project that was deleted, or
+//! is away, as was known last. Kept in `day.json` in the state folder: a restart forgets nothing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,15 +12,14 @@ use tracing::{info, warn};
 
 use super::lost::now_ms;
 use super::supervisor::{Inner, chain};
-use crate::domain::{SpendKey, SpendQuery, Spent};
+use crate::domain::{Spent, UsageTotals};
 use crate::projects::Project;
-use crate::store::StoreError;
 
 const NAME: &str = "day.json";
 
-/// Databases that are remembered, those first that have used most: more than anybody has on a day, and
-/// some 200 KB.
-const MOST: usize = 1000;
+/// Runs that are remembered, those first that have used most: more agents than anybody runs on a day, and
+/// some 350 KB, which are written at each end of one.
+const MOST: usize = 2000;
 
 /// What is remembered of a day.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -30,10 +27,14 @@ const MOST: usize = 1000;
 struct Contents {
     /// As days since 1970-01-01.
     day: i64,
+    /// Of whole databases, as an older steroidsd wrote it; of those of which nothing is known run by run.
+    #[serde(default)]
     used: Vec<Used>,
+    #[serde(default)]
+    runs: Vec<Run>,
 }
 
-/// What a database had, when it was asked last.
+/// What a database had.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Used {
@@ -44,15 +45,85 @@ struct Used {
     cost_usd: f64,
 }
 
-impl Used {
-    /// What it had beyond what was counted elsewhere.
-    fn beyond(&self, counted: Option<&Spent>) -> Spent {
-        let (tokens, cost) = counted.map_or((0, 0.0), |it| (it.all_tokens(), it.cost_usd));
-        Spent {
-            input_tokens: self.tokens.saturating_sub(tokens),
-            cost_usd: (self.cost_usd - cost).max(0.0),
-            ..Spent::default()
+/// What a run used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Run {
+    project: PathBuf,
+    /// See [`crate::store::RunUsed`].
+    name: String,
+    tokens: u64,
+    cost_usd: f64,
+    /// It had not ended, as far as any row said.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_open: bool,
+}
+
+impl Run {
+    fn running(project: &Path, uuid: &str, usage: &UsageTotals) -> Run {
+        let spent = Spent::running(Some(usage));
+        Run {
+            project: project.to_owned(),
+            name: uuid.to_owned(),
+            tokens: spent.all_tokens(),
+            cost_usd: spent.cost_usd,
+            is_open: true,
         }
+    }
+}
+
+/// All runs of a day, each once.
+#[derive(Debug, Default)]
+struct Day {
+    runs: Vec<Run>,
+    /// Those of them that are in no database that answers, and in nobody's care.
+    away: Vec<usize>,
+}
+
+impl Day {
+    /// Adds them up: what databases say of those that have ended comes before what jobs say, and that
+    /// before what is remembered.
+    fn of(ended: Vec<Run>, running: Vec<Run>, remembered: Vec<Run>) -> Day {
+        let mut day = Day::default();
+        let mut by_name = HashMap::new();
+        for run in ended.into_iter().chain(running) {
+            by_name.entry(run.name.clone()).or_insert_with(|| {
+                day.runs.push(run);
+                day.runs.len() - 1
+            });
+        }
+        for run in remembered {
+            match by_name.get(&run.name) {
+                // After a restart a job knows at first less than was known before.
+                Some(at) if day.runs[*at].is_open => {
+                    let known = &mut day.runs[*at];
+                    known.tokens = known.tokens.max(run.tokens);
+                    known.cost_usd = known.cost_usd.max(run.cost_usd);
+                }
+                Some(_) => {}
+                None => {
+                    day.away.push(day.runs.len());
+                    day.runs.push(run);
+                }
+            }
+        }
+        day
+    }
+
+    fn total(&self) -> Spent {
+        let mut total = Spent::default();
+        for run in &self.runs {
+            total.add(&sum(run.tokens, run.cost_usd));
+        }
+        total
+    }
+}
+
+fn sum(tokens: u64, cost_usd: f64) -> Spent {
+    Spent {
+        input_tokens: tokens,
+        cost_usd,
+        ..Spent::default()
     }
 }
 
@@ -68,8 +139,8 @@ pub(super) struct Ledger {
 struct Kept {
     contents: Contents,
     is_dirty: bool,
-    /// Of these it was said that they are away.
-    told: Vec<String>,
+    /// Of these projects it was said that they are away.
+    told: HashSet<PathBuf>,
 }
 
 impl Ledger {
@@ -94,43 +165,55 @@ impl Ledger {
         }
     }
 
-    fn of(&self, day: i64) -> Vec<Used> {
+    fn of(&self, day: i64) -> Contents {
         let kept = self.lock();
-        if kept.contents.day != day {
-            return Vec::new();
+        match kept.contents.day == day {
+            true => kept.contents.clone(),
+            false => Contents::default(),
         }
-        kept.contents.used.clone()
     }
 
-    /// Notes what the databases have, and what those had that are away; says so of each once.
-    fn note(&self, day: i64, there: Vec<Used>, away: Vec<Used>) {
+    /// Notes what is known of a day, and what is away with how much; says so of each project once.
+    fn note(&self, day: i64, mut runs: Vec<Run>, used: Vec<Used>, away: BTreeMap<PathBuf, Spent>) {
         let mut kept = self.lock();
-        kept.told
-            .retain(|uuid| away.iter().any(|it| it.uuid == *uuid));
-        for it in &away {
-            if !kept.told.contains(&it.uuid) {
-                kept.told.push(it.uuid.clone());
+        kept.told.retain(|project| away.contains_key(project));
+        for (project, spent) in away {
+            let is_news = kept.told.insert(project.clone());
+            if is_news {
                 info!(
-                    project = %it.project.display(),
-                    tokens = it.tokens,
-                    cost_usd = it.cost_usd,
+                    project = %project.display(),
+                    tokens = spent.all_tokens(),
+                    cost_usd = spent.cost_usd,
                     "is away, or has another database; what it used today counts on"
                 );
             }
         }
-        let mut used = there;
-        used.extend(away);
-        used.sort_by(|a, b| {
+        runs.sort_by(|a, b| {
             let cost = b.cost_usd.total_cmp(&a.cost_usd);
             cost.then(b.tokens.cmp(&a.tokens))
-                .then_with(|| a.uuid.cmp(&b.uuid))
+                .then_with(|| a.name.cmp(&b.name))
         });
-        used.truncate(MOST);
-        let contents = Contents { day, used };
+        runs.truncate(MOST);
+        let contents = Contents { day, used, runs };
         if kept.contents != contents {
             kept.contents = contents;
             kept.is_dirty = true;
         }
+    }
+
+    /// Notes one that has ended, and of which no row can say so.
+    fn note_astray(&self, day: i64, run: Run) {
+        let mut kept = self.lock();
+        if kept.contents.day != day {
+            kept.contents = Contents {
+                day,
+                ..Contents::default()
+            };
+        }
+        let runs = &mut kept.contents.runs;
+        runs.retain(|it| it.name != run.name);
+        runs.push(run);
+        kept.is_dirty = true;
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -144,39 +227,105 @@ impl Inner {
     pub(super) async fn spent_today(&self) -> (i64, Spent) {
         // Of two looks at once the older one must not be what is remembered.
         let _turn = self.turns.take(Path::new(""), "day").await;
-        let zone = &self.settings().zone;
         let now = i64::try_from(now_ms()).unwrap_or(i64::MAX);
+        let zone = &self.settings().zone;
         let day = zone.day(now);
-        let query = SpendQuery {
-            since_ms: Some(zone.midnight(now)),
-            by: vec![SpendKey::Project],
-            ..SpendQuery::default()
-        };
-        let mut asked = self.projects.all();
-        let account = self.account(&asked, &query, zone).await;
-        let mut total = account.total();
-        asked.retain(|project| !account.unread.contains(&project.root));
-        let groups = account.spending.groups.into_iter();
-        let sums: HashMap<_, _> = groups
-            .filter_map(|(group, spent)| Some((group.project?, spent)))
-            .collect();
-        let mut there = Vec::new();
-        for project in &asked {
-            let spent = sums.get(&*project.root.to_string_lossy());
-            there.extend(used(project, spent).await);
+        // Before the databases: one that ends in between is in both, and counts once.
+        let running = self.used_by_running();
+        let mut asked = Vec::new();
+        let mut ended = Vec::new();
+        for project in self.projects.all() {
+            match project.store.used_since(zone.midnight(now)).await {
+                Ok(used) => ended.extend(used.into_iter().map(|it| Run {
+                    project: project.root.clone(),
+                    name: it.name,
+                    tokens: it.tokens,
+                    cost_usd: it.cost_usd,
+                    is_open: false,
+                })),
+                Err(error) => {
+                    warn!(project = %project.root.display(), %error, "what was used is not known");
+                    continue;
+                }
+            }
+            asked.push(project);
         }
-        let mut away = Vec::new();
-        for known in self.ledger.of(day) {
-            if !is_in_one(&known, &asked).await {
-                // A new database in its place, or an older copy, has part of it again.
-                let home = asked.iter().find(|project| project.root == known.project);
-                let there = home.and_then(|home| sums.get(&*home.root.to_string_lossy()));
-                total.add(&known.beyond(there));
-                away.push(known);
+        let Contents { used, runs, .. } = self.ledger.of(day);
+        let mut day_so_far = Day::of(ended, running, runs);
+        self.drop_ended(&mut day_so_far, &asked).await;
+        let mut total = day_so_far.total();
+        let mut away: BTreeMap<PathBuf, Spent> = BTreeMap::new();
+        for at in &day_so_far.away {
+            let run = &day_so_far.runs[*at];
+            // Of one that runs no job may know just now.
+            let is_served = asked.iter().any(|project| project.root == run.project);
+            if !run.is_open || !is_served {
+                let known = away.entry(run.project.clone()).or_default();
+                known.add(&sum(run.tokens, run.cost_usd));
             }
         }
-        self.ledger.note(day, there, away);
+        let mut kept = Vec::new();
+        for it in used {
+            if !is_in_one(&it.uuid, &asked).await {
+                let spent = sum(it.tokens, it.cost_usd);
+                total.add(&spent);
+                away.entry(it.project.clone()).or_default().add(&spent);
+                kept.push(it);
+            }
+        }
+        self.ledger.note(day, day_so_far.runs, kept, away);
         (day, total)
+    }
+
+    /// Of all in our care, with or without a project.
+    fn used_by_running(&self) -> Vec<Run> {
+        let jobs = self.handles().into_iter();
+        let used = jobs.filter_map(|(uuid, job)| {
+            let whose = job.whose.get()?;
+            let usage = self.used_by(&job)?;
+            Some(Run::running(&whose.project, &uuid, &usage))
+        });
+        used.filter(|run| run.tokens > 0 || run.cost_usd > 0.0)
+            .collect()
+    }
+
+    /// Drops those that ran when they were noted, and have ended by now with a row that says nothing of them.
+    async fn drop_ended(&self, day: &mut Day, asked: &[Arc<Project>]) {
+        let mut dropped = HashSet::new();
+        for at in day.away.iter().filter(|at| day.runs[**at].is_open) {
+            let name = &day.runs[*at].name;
+            for project in asked {
+                if let Ok(Some(row)) = project.store.by_uuid(name).await
+                    && row.phase.is_ended()
+                {
+                    dropped.insert(name.clone());
+                }
+            }
+        }
+        if dropped.is_empty() {
+            return;
+        }
+        let is_away: HashSet<_> = day
+            .away
+            .iter()
+            .map(|at| day.runs[*at].name.clone())
+            .collect();
+        day.runs.retain(|run| !dropped.contains(&run.name));
+        let runs = day.runs.iter().enumerate();
+        let still = runs.filter(|(_, run)| is_away.contains(&run.name));
+        day.away = still.map(|(at, _)| at).collect();
+    }
+
+    /// Notes what one used that has ended without a project, where a day has a budget.
+    pub(super) fn count_astray(&self, project: &Path, uuid: &str, usage: Option<UsageTotals>) {
+        let settings = self.settings();
+        if let Some(usage) = usage
+            && !settings.budgets.day.is_none()
+        {
+            let now = i64::try_from(now_ms()).unwrap_or(i64::MAX);
+            let run = Run::running(project, uuid, &usage);
+            self.ledger.note_astray(settings.zone.day(now), run);
+        }
     }
 
     /// Writes down what there is to remember. What cannot be written is lost with the daemon, and no
@@ -199,27 +348,10 @@ impl Inner {
     }
 }
 
-/// What is to be remembered of a project, if it has used something.
-async fn used(project: &Project, spent: Option<&Spent>) -> Option<Used> {
-    let spent = spent.filter(|spent| spent.all_tokens() > 0 || spent.cost_usd > 0.0)?;
-    // Without one of ours nobody could tell the database from another.
-    let uuid = project.store.newest_uuid().await.ok()??;
-    Some(Used {
-        project: project.root.clone(),
-        uuid,
-        tokens: spent.all_tokens(),
-        cost_usd: spent.cost_usd,
-    })
-}
-
-/// Whether a database that was asked is the one of which this is known.
-async fn is_in_one(known: &Used, asked: &[Arc<Project>]) -> bool {
-    let at_home = |project: &&Arc<Project>| project.root == known.project;
-    let home = asked.iter().find(at_home);
-    for project in home.into_iter().chain(asked) {
-        let has: Result<bool, StoreError> = project.store.has(&known.uuid).await;
-        // It was asked a moment ago: what it had then is counted.
-        if has.unwrap_or(at_home(&project)) {
+/// Whether a database that was asked has this invocation.
+async fn is_in_one(uuid: &str, asked: &[Arc<Project>]) -> bool {
+    for project in asked {
+        if matches!(project.store.has(uuid).await, Ok(true)) {
             return true;
         }
     }
@@ -227,28 +359,4 @@ async fn is_in_one(known: &Used, asked: &[Arc<Project>]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_new_database_has_of_an_old_one_counts_once() {
-        let known = Used {
-            project: PathBuf::from("/p"),
-            uuid: "u".to_owned(),
-            tokens: 500,
-            cost_usd: 6.0,
-        };
-        let counted = |tokens, cost_usd| Spent {
-            input_tokens: tokens,
-            cost_usd,
-            ..Spent::default()
-        };
-        let beyond = |there: Option<Spent>| {
-            let beyond = known.beyond(there.as_ref());
-            (beyond.all_tokens(), beyond.cost_usd)
-        };
-        assert_eq!(beyond(None), (500, 6.0));
-        assert_eq!(beyond(Some(counted(400, 5.0))), (100, 1.0));
-        assert_eq!(beyond(Some(counted(700, 7.0))), (0, 0.0));
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tracing::warn;
 
 use super::Supervisor;
+use super::job::JobHandle;
 use super::lost::now_ms;
 use super::supervisor::Inner;
 use crate::domain::{
@@ -111,9 +112,13 @@ impl Inner {
     /// Of one that runs. A sum over its session is not taken: the runs before it are in it, until it
     /// has ended.
     fn used_so_far(&self, it: &Invocation) -> Option<UsageTotals> {
-        let job = self.job(&it.managed.as_ref()?.uuid)?;
+        self.used_by(&self.job(&it.managed.as_ref()?.uuid)?)
+    }
+
+    pub(super) fn used_by(&self, job: &JobHandle) -> Option<UsageTotals> {
         let usage = job.vitals()?.live?.usage?;
-        (!usage.cumulative).then(|| self.settings().prices.priced(&it.model, usage))
+        let model = &job.whose.get()?.model;
+        (!usage.cumulative).then(|| self.settings().prices.priced(model, usage))
     }
 }
 

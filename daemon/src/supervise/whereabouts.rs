@@ -1,6 +1,6 @@
 //! Where a job's project is now. Whoever deletes its folder, makes it anew or moves it leaves the agent
 //! alone, and so do we: the job goes on where its path leads to. Where that is nowhere, the agent is
-//! supervised all the same, and cannot be logged; once it has ended its job goes astray, as after a
+//! supervised all the same, its transcript read for what it uses, and it cannot be logged; once it has ended its job goes astray, as after a
 //! restart, and whoever finds the project back makes log and row from the transcript.
 //!
 //! ```text
@@ -83,9 +83,49 @@ impl Job {
                 }
             }
             Whereabouts::Gone(why) => self.tell_homeless(why),
-            Whereabouts::Here | Whereabouts::Unknown => {}
+            Whereabouts::Here => {
+                if let Some(projection) = projection {
+                    projection.return_to_log();
+                }
+            }
+            Whereabouts::Unknown => {}
         }
         found
+    }
+
+    /// Its log cannot be written while it runs. As [`Job::bear`], but that without a project its transcript is
+    /// read on: budgets go by what it uses.
+    pub(super) async fn read_on(
+        &mut self,
+        error: &(dyn std::error::Error + Sync + 'static),
+        projection: &mut Projection,
+    ) -> Option<()> {
+        match self.look_around(Some(projection)).await {
+            Whereabouts::Elsewhere => Some(()),
+            Whereabouts::Gone(_) => {
+                projection.do_without_log();
+                Some(())
+            }
+            Whereabouts::Here | Whereabouts::Unknown => {
+                self.trouble(error);
+                self.pause().await
+            }
+        }
+    }
+
+    /// All of its transcript was read, and there is no log to write. Waits before another look at where its
+    /// project is; `None` once the daemon stops, or once it `has_ended` and goes astray.
+    pub(super) async fn sit_out(
+        &mut self,
+        projection: &mut Projection,
+        has_ended: bool,
+    ) -> Option<()> {
+        match self.look_around(Some(projection)).await {
+            Whereabouts::Gone(why) if has_ended => self.miss_project(why).await,
+            Whereabouts::Gone(_) if self.has_ended().await => Some(()),
+            Whereabouts::Gone(_) | Whereabouts::Unknown => self.pause().await,
+            Whereabouts::Here | Whereabouts::Elsewhere => Some(()),
+        }
     }
 
     /// The log cannot be written: perhaps for want of its project. Waits before another attempt; `None`
@@ -137,8 +177,14 @@ impl Job {
         self.inner.homeless(&self.spec, self.id, why);
     }
 
-    /// Ends as one that cannot be taken up. Its place is given back before anybody can give it another.
-    pub(super) fn go_astray(mut self, why: String) {
+    /// Ends as one that cannot be taken up. Its place is given back before anybody can give it another, and
+    /// what it used is written down before anybody is told.
+    pub(super) async fn go_astray(mut self, why: String) {
+        let used = self.inner.job(&self.spec.uuid);
+        let used = used.and_then(|job| self.inner.used_by(&job));
+        self.inner
+            .count_astray(&self.spec.project, &self.spec.uuid, used);
+        self.inner.keep_ledger().await;
         let (inner, dir) = (Arc::clone(&self.inner), self.dir.clone());
         self.entry.give_place_back();
         let stray = Stray {

@@ -169,8 +169,8 @@ impl From<ConnectError> for Failure {
     }
 }
 
-/// What to do where no daemon answers.
-pub(crate) const HOW_TO_START: &str = "start it with: steroidsd &";
+/// What to do where no daemon answers, for who does not know where it was looked for.
+const HOW_TO_START: &str = "start it with: steroidsd &";
 
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {

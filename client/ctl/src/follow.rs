@@ -7,6 +7,7 @@ use steroids_client::v1::{Event, FollowRequest};
 use steroids_client::{Client, FollowError, Item, Splice, splice};
 
 use crate::failure::Failure;
+use crate::holder::how_to_reach;
 use crate::interrupt::Interrupt;
 use crate::render::{Ending, Prefix, Renderer};
 use crate::session::{Session, quoted};
@@ -199,12 +200,13 @@ fn farewell(session: &Session, scope: &Scope, cursor: &str, ended: bool) -> Stri
 }
 
 fn resumable(session: &Session, error: FollowError, scope: &Scope, cursor: &str) -> Failure {
-    let away = matches!(error, FollowError::Away { .. });
+    let is_away = matches!(error, FollowError::Away { .. });
     let failure = Failure::from(error);
-    if away {
+    if is_away {
+        let how_to_reach = session.paths().map(|paths| how_to_reach(&paths));
         let hint = format!(
             "{}\nthen go on with: {}",
-            failure.hint().unwrap_or_default(),
+            how_to_reach.unwrap_or_default(),
             come_back(session, scope, cursor)
         );
         failure.with_hint(hint)

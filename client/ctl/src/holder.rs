@@ -9,12 +9,14 @@ use std::path::Path;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 
-use crate::failure::HOW_TO_START;
+use steroids_client::paths::Paths;
+
+use crate::starting;
 
 /// What to do where nobody answers at the socket.
-pub(crate) fn how_to_reach(state_dir: &Path) -> String {
-    let Some(holder) = holder(state_dir) else {
-        return HOW_TO_START.to_owned();
+pub(crate) fn how_to_reach(paths: &Paths) -> String {
+    let Some(holder) = holder(&paths.state_dir) else {
+        return starting::of_daemon(paths);
     };
     let pid = holder.strip_prefix("pid ");
     let pid = pid.and_then(|rest| rest.split(' ').next()).unwrap_or("PID");
@@ -64,10 +66,15 @@ mod tests {
     #[test]
     fn a_daemon_that_runs_is_named_and_one_that_has_gone_is_to_be_started() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(how_to_reach(dir.path()), HOW_TO_START);
+        let paths = Paths {
+            socket: dir.path().join("d.sock"),
+            state_dir: dir.path().to_owned(),
+        };
+        let how_to_start = starting::of_daemon(&paths);
+        assert_eq!(how_to_reach(&paths), how_to_start);
         let path = dir.path().join("steroidsd.lock");
         std::fs::write(&path, "pid 7 with socket /x/s\n").unwrap();
-        assert_eq!(how_to_reach(dir.path()), HOW_TO_START);
+        assert_eq!(how_to_reach(&paths), how_to_start);
         let file = File::options().write(true).open(&path).unwrap();
         let lock = libc::flock {
             l_type: libc::F_WRLCK as libc::c_short,
@@ -77,7 +84,7 @@ mod tests {
             l_pid: 0,
         };
         fcntl(&file, FcntlArg::F_OFD_SETLK(&lock)).unwrap();
-        let said = how_to_reach(dir.path());
+        let said = how_to_reach(&paths);
         assert!(
             said.contains("kill -HUP 7") && said.contains("/x/s"),
             "{said}"

@@ -22,6 +22,7 @@ mod render;
 mod resources;
 mod session;
 mod spinner;
+mod starting;
 mod table;
 mod terminal;
 mod waits;

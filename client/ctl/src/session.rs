@@ -58,7 +58,7 @@ impl Session {
         );
         let failure = Failure::from(error);
         Err(match is_absent {
-            true => failure.with_hint(holder::how_to_reach(&paths.state_dir)),
+            true => failure.with_hint(holder::how_to_reach(&paths)),
             false => failure,
         })
     }

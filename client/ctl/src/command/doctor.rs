@@ -84,7 +84,7 @@ pub(crate) async fn run(_: &Args, session: &mut Session) -> Result<Exit, Failure
     let mut checks = Vec::new();
     let (status, if_it_fails) = match session.paths() {
         Ok(paths) => {
-            checks.extend(host::socket(&paths.socket, &paths.state_dir));
+            checks.extend(host::socket(&paths));
             let status = daemon::checks(session, &mut checks).await;
             let told = status.as_ref().map(|status| status.state_dir.as_str());
             // The daemon knows best where its state is: its configuration may have moved it.

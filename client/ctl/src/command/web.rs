@@ -40,7 +40,7 @@ pub(crate) struct Args {
 
 /// Prints or opens it.
 pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Failure> {
-    let mut gateway = Gateway::find(&session.paths()?.state_dir)?;
+    let mut gateway = Gateway::find(session.paths()?)?;
     if args.rotate {
         gateway.rotate().await?;
         session.note("the token is replaced; what was opened with the old one has ended");

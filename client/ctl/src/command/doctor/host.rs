@@ -6,6 +6,8 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
+use steroids_client::paths::Paths;
+
 use super::Check;
 use crate::format;
 use crate::holder::how_to_reach;
@@ -18,7 +20,8 @@ const LITTLE_SPACE: u64 = 1024 * 1024 * 1024;
 const FEW_FILES: u64 = 10_000;
 
 /// The socket, and the folder it lies in.
-pub(super) fn socket(socket: &Path, state_dir: &Path) -> Vec<Check> {
+pub(super) fn socket(paths: &Paths) -> Vec<Check> {
+    let socket = &*paths.socket;
     let shown = socket.display();
     let found = match fs::symlink_metadata(socket) {
         Ok(found) => found,
@@ -26,7 +29,7 @@ pub(super) fn socket(socket: &Path, state_dir: &Path) -> Vec<Check> {
             return vec![Check::fail(
                 "socket",
                 format!("there is none at {shown}"),
-                how_to_reach(state_dir),
+                how_to_reach(paths),
             )];
         }
         Err(error) => {
@@ -165,14 +168,13 @@ mod tests {
     #[test]
     fn what_lies_at_the_sockets_place_must_be_a_socket() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("s");
-        assert_eq!(socket(&path, folder.path())[0].status, Verdict::Fail);
-        fs::write(&path, "").unwrap();
-        assert!(
-            socket(&path, folder.path())[0]
-                .message
-                .contains("no socket")
-        );
+        let paths = Paths {
+            socket: folder.path().join("s"),
+            state_dir: folder.path().to_owned(),
+        };
+        assert_eq!(socket(&paths)[0].status, Verdict::Fail);
+        fs::write(&paths.socket, "").unwrap();
+        assert!(socket(&paths)[0].message.contains("no socket"));
     }
 
     #[test]

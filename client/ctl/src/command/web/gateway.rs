@@ -1,7 +1,7 @@
 //! The gateway, as far as `web` speaks with it: two requests over HTTP, with the token of its file.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Empty, Limited};
@@ -9,24 +9,25 @@ use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
+use steroids_client::paths::Paths;
 use tokio::net::TcpStream;
 
 use super::listener;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::starting;
 
 /// It is on this machine; this long, and it does not answer at all.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// An answer is a line.
 const LARGEST_ANSWER: usize = 64 * 1024;
 
-const HOW_TO_START: &str = "start it with: steroids-gateway &";
-
 /// A running gateway.
 #[derive(Debug)]
 pub(super) struct Gateway {
     address: SocketAddr,
     token: Option<String>,
+    paths: Paths,
 }
 
 /// What a browser needs besides the address.
@@ -54,15 +55,17 @@ struct Answer {
 }
 
 impl Gateway {
-    /// The one that keeps its token in this state folder.
-    pub(super) fn find(state_dir: &Path) -> Result<Gateway, Failure> {
+    /// The one that keeps its token in the state folder.
+    pub(super) fn find(paths: Paths) -> Result<Gateway, Failure> {
+        let state_dir = &paths.state_dir;
         let folder = state_dir.join("gateway");
         let text = read(folder.join("address"))?.ok_or_else(|| {
             let message = format!(
                 "no gateway runs for the state folder {}",
                 state_dir.display()
             );
-            Failure::new(Exit::Unreachable, "no_gateway", message).with_hint(HOW_TO_START)
+            Failure::new(Exit::Unreachable, "no_gateway", message)
+                .with_hint(starting::of_gateway(&paths))
         })?;
         let address = text.strip_prefix("http://").and_then(|it| it.parse().ok());
         let address = address.ok_or_else(|| {
@@ -71,7 +74,11 @@ impl Gateway {
                 .with_hint("remove it and start the gateway anew")
         })?;
         let token = read(folder.join("token"))?;
-        Ok(Gateway { address, token })
+        Ok(Gateway {
+            address,
+            token,
+            paths,
+        })
     }
 
     /// Where the page is.
@@ -168,7 +175,8 @@ impl Gateway {
 
     fn unreachable(&self) -> Failure {
         let message = format!("no gateway answers at {}", self.url());
-        Failure::new(Exit::Unreachable, "no_gateway", message).with_hint(HOW_TO_START)
+        Failure::new(Exit::Unreachable, "no_gateway", message)
+            .with_hint(starting::of_gateway(&self.paths))
     }
 }
 

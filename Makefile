@@ -74,6 +74,10 @@ profile: ## count what runs how often, for `make build`; wants rustup's llvm-too
 	STEROIDS_TESTS_BUILT=1 '$(COUNTED)/release/bench' @train
 	"$(PROFDATA)" merge --sparse -o '$(PROFILE)' '$(COUNTED)'/counts/*.profraw
 
+# Most of what a test does is to wait: for processes, disks, a browser. With one thread for each of two
+# cores these have nothing to do for half of the time.
+TEST_THREADS = $(or $(RUST_TEST_THREADS),$(shell n=$$(nproc 2>/dev/null || echo 1); echo $$((n < 4 ? 4 : n))))
+
 # Everything is built in one go, with one set of features: the end-to-end cases start the daemon,
 # the shim and the client, which cargo does not build for another package's tests.
 .PHONY: test
@@ -82,7 +86,7 @@ test: ## unit, property, snapshot and end-to-end tests; those of the page want a
 	@tests/systemd.sh
 	@tests/docs.sh
 	$(CARGO) build $(CARGOFLAGS) --workspace --all-targets
-	STEROIDS_TESTS_BUILT=1 $(CARGO) test $(CARGOFLAGS) --workspace
+	STEROIDS_TESTS_BUILT=1 RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test $(CARGOFLAGS) --workspace
 
 # The cases of `make test`, in their long forms. The table is printed also when one fails.
 .PHONY: test-faults

@@ -6,6 +6,8 @@ mod daemon;
 mod host;
 mod kernel;
 mod providers;
+#[cfg(test)]
+mod script;
 mod service;
 
 use std::path::Path;

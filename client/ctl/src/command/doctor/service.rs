@@ -203,15 +203,12 @@ fn clock_check(now: i64, started: Option<i64>, synchronised: Option<&str>) -> Ch
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
     use crate::command::doctor::Verdict;
+    use crate::command::doctor::script::script;
 
     fn program(folder: &Path, name: &str, text: &str) {
-        let path = folder.join(name);
-        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        script(&folder.join(name), text);
     }
 
     #[test]

@@ -3,6 +3,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
 use crate::command::doctor::Verdict;
+use crate::command::doctor::script::script;
 
 fn provider(name: &str, kind: &str, command: &str, program: &str) -> v1::Provider {
     v1::Provider {
@@ -16,8 +17,7 @@ fn provider(name: &str, kind: &str, command: &str, program: &str) -> v1::Provide
 
 fn program(folder: &Path, name: &str, text: &str) -> String {
     let path = folder.join(name);
-    fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    script(&path, text);
     path.to_str().unwrap().to_owned()
 }
 

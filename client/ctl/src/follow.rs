@@ -203,10 +203,13 @@ fn resumable(session: &Session, error: FollowError, scope: &Scope, cursor: &str)
     let is_away = matches!(error, FollowError::Away { .. });
     let failure = Failure::from(error);
     if is_away {
-        let how_to_reach = session.paths().map(|paths| how_to_reach(&paths));
+        let how_to_reach = match session.paths() {
+            Ok(paths) => how_to_reach(&paths),
+            // What they come from has changed meanwhile.
+            Err(_) => failure.hint().unwrap_or_default().to_owned(),
+        };
         let hint = format!(
-            "{}\nthen go on with: {}",
-            how_to_reach.unwrap_or_default(),
+            "{how_to_reach}\nthen go on with: {}",
             come_back(session, scope, cursor)
         );
         failure.with_hint(hint)

@@ -8,7 +8,6 @@ use std::path::Path;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
-
 use steroids_client::paths::Paths;
 
 use crate::starting;

@@ -8,8 +8,8 @@ use steroids_client::paths::{self, Paths};
 
 use crate::session::quoted;
 
-/// Where systemd looks for units of users beside what a user has installed for itself, by systemd.unit(5)
-/// of systemd 257.
+/// Where systemd looks for units of users beside what a user has installed for itself: as `systemd-analyze
+/// --user unit-paths` of systemd 252 lists them.
 const UNITS: [&str; 6] = [
     "/etc/systemd/user",
     "/run/systemd/user",

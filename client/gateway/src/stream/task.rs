@@ -60,10 +60,19 @@ impl Streams {
             Ok(None) => return Ok(Opened::Begin(Begin::Idle)),
             Err(error) => return said(error, target),
         };
-        let joined = self.hubs.peek(&found.key);
-        let is_in_ring = joined.is_some_and(|mut it| it.is_at(&target.after));
-        if target.after.is_empty() || is_in_ring {
+        if target.after.is_empty() {
             return Ok(Opened::Begin(Begin::At(found, None)));
+        }
+        if let Some(mut joined) = self.hubs.peek(&found.key)
+            && joined.is_at(&target.after)
+        {
+            // Of a log of ours the last line is there before the upstream has heard that it ends. Another
+            // tool may write more, and what lacks its last line is told by the upstream's end.
+            let has_all = found.is_ended && found.is_managed && joined.is_over();
+            return Ok(match has_all && !target.is_following {
+                true => Opened::Complete,
+                false => Opened::Begin(Begin::At(found, None)),
+            });
         }
         let first = self.reads.read(found.part(&target.after)).await;
         match &first {

@@ -77,6 +77,48 @@ async fn nothing_is_said_behind_the_last_line() {
 }
 
 #[tokio::test]
+async fn who_has_all_is_told_to_stop_though_the_daemons_own_stream_goes_on() {
+    let fake = running(2);
+    let gateway = Gateway::start(&fake).await;
+    let mut reader = gateway.task("", "").await;
+    expect(&mut reader, 0..2).await;
+    reader.comment("live").await;
+    fake.world(|world| {
+        world.ends_late = true;
+        world.end(1);
+    });
+    assert_eq!(reader.data().await.as_deref(), Some(COMPLETE));
+    let again = gateway.task("", &reader.last).await;
+    assert_eq!(again.status, 204);
+    fake.world(|world| world.ends_late = false);
+    assert_eq!(reader.next().await, Came::End);
+}
+
+#[tokio::test]
+async fn another_tool_may_write_on_once_its_row_has_ended() {
+    let fake = running(2);
+    fake.world(|world| world.invocations[0].managed = false);
+    let gateway = Gateway::start(&fake).await;
+    let mut reader = gateway.task("", "").await;
+    expect(&mut reader, 0..2).await;
+    reader.comment("live").await;
+    fake.world(|world| {
+        world.ends_late = true;
+        world.end(1);
+    });
+    assert_eq!(reader.data().await.as_deref(), Some(COMPLETE));
+    let mut again = gateway.task("", &reader.last).await;
+    assert_eq!(again.status, 200);
+    fake.world(|world| world.line(1, line(3)));
+    expect(&mut reader, 3..4).await;
+    expect(&mut again, 3..4).await;
+    fake.world(|world| world.ends_late = false);
+    for mut reader in [reader, again] {
+        assert_eq!(reader.next().await, Came::End);
+    }
+}
+
+#[tokio::test]
 async fn every_cursor_resumes_with_exactly_what_comes_after_it() {
     let fake = running(7);
     fake.world(|world| world.end(1));

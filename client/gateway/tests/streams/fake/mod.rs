@@ -34,6 +34,8 @@ pub(crate) struct World {
     pub(crate) busy: usize,
     /// Of what has ended it is told, behind the last line, that the end is missing.
     pub(crate) lacks_end: bool,
+    /// Streams that were open before this was set have not noticed an end yet.
+    pub(crate) ends_late: bool,
     /// The project was deleted.
     pub(crate) is_missing: bool,
     /// Streams that are open now, and the most there were.

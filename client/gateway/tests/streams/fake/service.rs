@@ -173,11 +173,12 @@ impl Follower {
         tell: mpsc::Sender<Result<v1::FollowResponse, Status>>,
     ) {
         let mut changed = shared.changed.subscribe();
-        {
+        let notices = {
             let mut world = shared.world();
             world.open += 1;
             world.most = world.most.max(world.open);
-        }
+            world.ends_late
+        };
         shared.news();
         if !matches!(self.selector, Selector::Invocation(_)) {
             let begin = v1::FollowResponse {
@@ -189,7 +190,11 @@ impl Follower {
         }
         loop {
             changed.mark_unchanged();
-            let (events, is_over) = self.look(&shared.world());
+            let (events, is_over) = {
+                let world = shared.world();
+                let (events, is_over) = self.look(&world);
+                (events, is_over && (notices || !world.ends_late))
+            };
             let is_idle = events.is_empty();
             let cursor = String::new();
             let answer = v1::FollowResponse {

@@ -13,7 +13,8 @@ use tonic::{Code, Status};
 
 /// What a daemon that is away leaves to say.
 const AWAY: &str = "the daemon is away";
-const AWAY_HINT: &str = "start it with: steroidsd &";
+/// A command that looks at how it was installed, and at the paths that are set where it runs.
+const AWAY_HINT: &str = "steroidsctl doctor says why, and what starts it";
 
 /// An answer as it is put together.
 #[derive(Debug)]
@@ -279,6 +280,7 @@ mod tests {
         status.set_source(std::sync::Arc::new(std::io::Error::other("broken pipe")));
         let answer = Answer::from(status);
         assert_eq!(answer.status.as_u16(), 503);
-        assert!(text(answer).contains(AWAY));
+        let said = text(answer);
+        assert!(said.contains(AWAY) && said.contains(AWAY_HINT), "{said}");
     }
 }

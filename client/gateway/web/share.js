@@ -1,19 +1,25 @@
 // Opens event streams for this tab: through the shared worker, so that all tabs together hold one
-// connection per stream (a browser opens six per host), or directly where there is no such worker.
+// connection per stream (a browser opens six per host), or directly where there is no such worker, or
+// none yet.
 
 import { ResumingStream } from './stream.js';
 import { forget, token } from './session.js';
 
 const READY_MS = 3000;
+const OVER = new Set(['ended', 'refused']);
 
 /** @typedef {{close: () => void, hurry: () => void}} Handle */
 
-/** @type {Map<number, {options: any, direct: ResumingStream | null}>} */
+/** @type {Map<number, {id: number, options: any, direct: ResumingStream | null}>} */
 const open = new Map();
 let nextId = 1;
 /** @type {MessagePort | null} */
 let port = null;
+/** The worker did not answer in time: until it does, streams are opened from here. */
+let isLate = false;
 let started = false;
+
+const isShared = () => port !== null && !isLate;
 
 /**
  * @param {{url: string, after?: string | null, endsByLine?: boolean,
@@ -24,19 +30,19 @@ let started = false;
 export function openStream(options) {
   if (!started) connect();
   const id = nextId++;
-  const entry = { options: { ...options }, direct: null };
+  const entry = { id, options: { ...options }, direct: null };
   open.set(id, entry);
-  if (port) ask(id, entry);
+  if (isShared()) ask(id, entry);
   else resume(id, entry);
   return {
     close() {
-      if (!open.delete(id)) return;
+      if (!open.delete(entry.id)) return;
       entry.direct?.close();
-      port?.postMessage({ op: 'close', id });
+      port?.postMessage({ op: 'close', id: entry.id });
     },
     hurry() {
       entry.direct?.hurry();
-      port?.postMessage({ op: 'hurry', id });
+      port?.postMessage({ op: 'hurry', id: entry.id });
     },
   };
 }
@@ -46,17 +52,22 @@ function resume(id, entry) {
   if (!document.hidden) entry.direct ??= direct(id, entry);
 }
 
+/** Keeps the place of one that is closed. */
+function rest(entry) {
+  entry.options.after = entry.direct?.after ?? entry.options.after;
+  entry.direct?.close();
+  entry.direct = null;
+}
+
 function look() {
   port?.postMessage({ op: 'seen', isSeen: !document.hidden });
-  if (port) return;
+  if (isShared()) return;
   for (const [id, entry] of open) {
     if (!document.hidden) {
       resume(id, entry);
       continue;
     }
-    entry.options.after = entry.direct?.after ?? entry.options.after;
-    entry.direct?.close();
-    entry.direct = null;
+    rest(entry);
   }
 }
 
@@ -82,16 +93,17 @@ function connect() {
   }
   port = worker.port;
   look();
-  const timer = setTimeout(withoutWorker, READY_MS);
+  const timer = setTimeout(meanwhile, READY_MS);
   worker.onerror = withoutWorker;
   port.onmessage = ({ data }) => {
     clearTimeout(timer);
+    if (isLate) share();
     receive(data);
   };
   holdLock();
   addEventListener('pagehide', () => port?.postMessage({ op: 'leave' }));
   addEventListener('pageshow', (event) => {
-    if (event.persisted) for (const [id, entry] of open) port ? ask(id, entry) : null;
+    if (event.persisted && isShared()) for (const [id, entry] of open) ask(id, entry);
   });
 }
 
@@ -141,10 +153,31 @@ function again(id, entry) {
     return;
   }
   port?.postMessage({ op: 'close', id });
-  if (port) ask(id, entry);
+  if (isShared()) ask(id, entry);
 }
 
-/** The worker did not start: what was asked of it is opened from here, each from where it is. */
+/** The worker is not there yet: what was asked of it is opened from here, each from where it is. */
+function meanwhile() {
+  isLate = true;
+  for (const [id, entry] of open) resume(id, entry);
+}
+
+/** It is there after all, and all goes on through it: no other tab counts what is opened from here. */
+function share() {
+  isLate = false;
+  for (const [id, entry] of [...open]) {
+    // What it has sent of the one that was asked for is of an earlier place.
+    port?.postMessage({ op: 'close', id });
+    open.delete(id);
+    entry.id = nextId++;
+    open.set(entry.id, entry);
+    const isOver = OVER.has(entry.direct?.state);
+    rest(entry);
+    if (!isOver) ask(entry.id, entry);
+  }
+}
+
+/** There is no worker to come. */
 function withoutWorker() {
   if (!port) return;
   port.onmessage = null;

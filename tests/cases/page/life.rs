@@ -1,7 +1,7 @@
 //! Watching: a run from its beginning to its end, through a daemon that dies; two tabs; control.
 
 use serde_json::{Value, json};
-use steroids_tests::{Puppet, log};
+use steroids_tests::{Puppet, eventually, log};
 
 use super::scene::{Scene, assert_in_order, connection, picture, row_says, rows};
 
@@ -142,8 +142,12 @@ async fn two_tabs_share_the_token_and_one_stream() {
     second.goto(&scene.task("T1", id)).await;
     row_says(&second, "for both tabs").await;
     connection(&second, "live").await;
-    let both = scene.gateway.metric("steroids_gateway_streams_open").await;
-    assert_eq!(both, alone, "the second tab opened a stream of its own");
+    // Where the worker is slow to answer, the second begins with one of its own.
+    eventually("the tabs to share a stream", async || {
+        let both = scene.gateway.metric("steroids_gateway_streams_open").await;
+        (both < alone + 0.5).then_some(())
+    })
+    .await;
     agent.prints("and more");
     row_says(&second, "and more").await;
     scene.page.to_front().await;

@@ -102,6 +102,59 @@ async fn a_tab_that_is_not_seen_holds_no_stream_and_misses_nothing() {
     scene.browser.end().await;
 }
 
+/// What the shared worker says reaches the page once `answer` is called.
+const LATE: &str = r"
+    const Real = window.SharedWorker;
+    window.SharedWorker = class {
+      constructor(...given) {
+        const { port } = new Real(...given);
+        const held = [];
+        port.onmessage = (message) => held.push(message);
+        window.answer = () => {
+          port.onmessage = this.port.onmessage;
+          held.forEach(port.onmessage);
+        };
+        this.port = { postMessage: (message) => port.postMessage(message), close: () => port.close() };
+      }
+    };
+";
+
+#[tokio::test]
+async fn a_tab_whose_worker_is_late_reads_for_itself_and_shares_once_it_is_there() {
+    let scene = Scene::new().await;
+    let mut all = watched(&scene, 1, async || scene.browser.page().await).await;
+    let Watched { agent, id, page } = &mut all[0];
+    connection(page, "live").await;
+    let streams = r#"steroids_gateway_streams_open{kind="task"}"#;
+    let until_open = async |count: f64| {
+        eventually("as many streams", async || {
+            let open = scene.gateway.metric(streams).await;
+            ((open - count).abs() < 0.5).then_some(())
+        })
+        .await;
+    };
+    until_open(1.0).await;
+    let late = scene.browser.window().await;
+    late.before_load(LATE).await;
+    late.goto(&scene.task("T0", *id)).await;
+    row_says(&late, "at first.").await;
+    until_open(2.0).await;
+    agent.prints("meanwhile.");
+    row_says(&late, "meanwhile.").await;
+    late.eval("window.answer()").await;
+    until_open(1.0).await;
+    agent.prints("together.");
+    row_says(&late, "together.").await;
+    agent.exits(0);
+    late.until_there(".row[data-type=complete]").await;
+    let shown = rows(&late).await;
+    for said in ["at first.", "meanwhile.", "together."] {
+        let times = shown.iter().filter(|row| row.1.contains(said)).count();
+        assert_eq!(times, 1, "{said} in {shown:?}");
+    }
+    scene.browser.end().await;
+}
+
 /// Four streams take turns on a clock of their own, and three places: `says` gives one of them bytes until
 /// it has heard them, `passes` lets time pass, `become` waits for those to have a place that should, and tells
 /// which have. The page has its own fetch.

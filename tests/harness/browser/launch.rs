@@ -17,8 +17,10 @@ const NAMES: [&str; 4] = [
     "google-chrome-stable",
 ];
 
-/// No sandbox, since a container and root have none to offer; nothing of its own over the network.
-const FLAGS: [&str; 17] = [
+/// No sandbox, since a container and root have none to offer; nothing of its own over the network, and
+/// no suggestions to an address bar that nobody types into: these are two pages more, each with scripts,
+/// in each browser.
+const FLAGS: [&str; 18] = [
     "--headless",
     "--remote-debugging-pipe",
     "--no-sandbox",
@@ -33,6 +35,7 @@ const FLAGS: [&str; 17] = [
     "--disable-crash-reporter",
     "--disable-dev-shm-usage",
     "--disable-extensions",
+    "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup",
     "--hide-scrollbars",
     "--mute-audio",
     "--enable-precise-memory-info",

@@ -32,6 +32,7 @@ use crate::domain::{Invocation, InvocationId, Known, Live};
 use crate::projection::{Projection, Step};
 use crate::projects::Project;
 use crate::store::{NewEvent, NewInvocation, Rebuild, Store, StoreError};
+use crate::watch::Arming;
 
 /// Between attempts to write a log or row that could not be written (disk full, database locked).
 pub(super) const RETRY: Duration = Duration::from_secs(1);
@@ -148,7 +149,8 @@ impl Job {
         let mut projection = self.open_projection().await?;
         let mut asks_life = false;
         loop {
-            let (back, exit) = self.project(projection, asks_life).await?;
+            let armings = wakes.armings();
+            let (back, exit) = self.project(projection, asks_life, armings).await?;
             projection = back;
             if let Some(exit) = exit {
                 self.publish_ending();
@@ -300,13 +302,16 @@ impl Job {
         &mut self,
         mut projection: Box<Projection>,
         mut asks_life: bool,
+        mut armings: Option<[Arming; 2]>,
     ) -> Option<(Box<Projection>, Option<ExitRecord>)> {
         loop {
             if self.is_to_look_around() {
                 self.look_around(Some(&mut projection)).await;
             }
-            let dir = self.dir.clone();
+            let (dir, armings) = (self.dir.clone(), armings.take());
             let (back, held, exit, step) = tokio::task::spawn_blocking(move || {
+                // First of all: of what comes after this look the kernel tells.
+                armings.iter().flatten().for_each(Arming::arm);
                 // Before the record, which a shim writes before it lets go.
                 let held = asks_life.then(|| lock::is_held(&dir.lock()));
                 let exit = ExitRecord::load(&dir);

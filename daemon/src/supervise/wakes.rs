@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::audience::Audience;
 use super::job::Request;
 use super::link::ShimLink;
-use crate::watch::{Hint, Pace};
+use crate::watch::{Arming, Hint, Pace};
 
 /// Between looks at first.
 const SAFETY_POLL: Duration = Duration::from_secs(5);
@@ -55,8 +55,6 @@ pub(super) struct Wakes {
     /// When to look at the latest, as the log may be another file than it was.
     doubted: Option<Instant>,
     looked: Instant,
-    /// The folders are watched again where they are not any more, once their disks have answered.
-    rearms: bool,
 }
 
 impl Wakes {
@@ -77,7 +75,6 @@ impl Wakes {
             pace: Pace::new(SAFETY_POLL, SILENT_POLL),
             doubted: None,
             looked: Instant::now(),
-            rearms: false,
         }
     }
 
@@ -86,16 +83,18 @@ impl Wakes {
         self.hint.is_watched()
     }
 
+    /// For the next look, which may block: what watches the folders that are not watched, or no longer.
+    pub(super) fn armings(&self) -> Option<[Arming; 2]> {
+        let is_watched = self.hint.is_watched() && self.log.is_watched();
+        (!is_watched).then(|| [self.hint.arming(), self.log.arming()])
+    }
+
     /// Waits for the next of them, after a look. Cancel-safe.
     pub(super) async fn next(
         &mut self,
         requests: &mut mpsc::Receiver<Request>,
         link: &mut ShimLink,
     ) -> Event {
-        if std::mem::take(&mut self.rearms) {
-            self.hint.rearm();
-            self.log.rearm();
-        }
         loop {
             let poll = self.poll(link);
             let event = tokio::select! {
@@ -118,8 +117,6 @@ impl Wakes {
                 },
                 () = sleep_until(poll), if steroids_failpoint::check("job.poll").is_ok() => Event::Poll,
             };
-            // A look follows. After a hint, too, as that events were lost is one.
-            self.rearms = matches!(event, Event::Poll | Event::Hint);
             match &event {
                 Event::Poll => {
                     self.doubted = None;

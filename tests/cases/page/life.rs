@@ -184,6 +184,8 @@ async fn stop_and_start_ask_first_and_then_do() {
     assert_eq!(ended.outcome, "cancelled");
     page.until_there("[data-test=status][data-status=failed]")
         .await;
+    // The end may be seen before the answer, until which nothing behind the dialog can be clicked.
+    page.until("!document.querySelector('#dialog').open").await;
     page.click("[data-test=start]").await;
     page.until_there("#dialog[open] [name=prompt]").await;
     page.fill("#dialog [name=prompt]", "say hello").await;

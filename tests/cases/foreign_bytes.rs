@@ -118,6 +118,18 @@ fn a_log_comes_to_what_its_spool_says_whatever_was_done_to_it() {
 }
 
 #[test]
+fn two_lines_that_have_become_one_are_no_end_of_a_log() {
+    let lines = [
+        r#"{"ts":1700000000001,"type":"usage","raw":31700000000002,"type":"complete","raw":4}"#,
+        r#"{"ts":1700000000001,"type":"complete","raw":31700000000002,"type":"usage","raw":4}"#,
+        r#"{"ts":1700000000001,"ts":1700000000002,"type":"complete","raw":4}"#,
+    ];
+    for line in lines {
+        oracle::recovery(format!("\0{line}\n").as_bytes());
+    }
+}
+
+#[test]
 fn a_cursor_is_read_as_it_is_written_and_nothing_else_is_read() {
     hold("cursor", 2_000);
 }

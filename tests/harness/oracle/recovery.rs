@@ -1,10 +1,13 @@
 //! What a crash, or somebody, left of a log: cut to whole lines, and made again from its spool.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
 use steroids_provider::kind::{Format, Kind};
 use steroids_shim::exit::{End, ExitRecord, Reason};
 use steroids_shim::paths::InvDir;
@@ -57,7 +60,7 @@ fn expected(log: &[u8]) -> Recovered {
         .map(|line| &line[..line.len() - 1])
         .collect();
     let last = lines.last().copied().unwrap_or_default();
-    let object: Option<serde_json::Value> = serde_json::from_slice(last).ok();
+    let object: Option<Object> = serde_json::from_slice(last).ok();
     let is_whole = last.len() <= MAX_LINE && is_valid(last);
     let tail = raw(last).filter(|_| is_whole).map(|raw_of_last| Tail {
         raw: raw_of_last,
@@ -66,12 +69,64 @@ fn expected(log: &[u8]) -> Recovered {
             .rev()
             .take_while(|line| raw(line) == Some(raw_of_last))
             .count() as u64,
-        is_terminal: object.is_some_and(|it| it["type"] == "complete" || it["type"] == "error"),
+        is_terminal: object.is_some_and(|it| it.ends_log()),
     });
     Recovered {
         len: Offset::new(len as u64),
         cut: (log.len() - len) as u64,
         tail,
+    }
+}
+
+/// The keys of an object in order, with the values of those that tell its time and type.
+struct Object(Vec<(String, Value)>);
+
+impl Object {
+    /// By its type. Two lines of ours that have become one, for want of what stood between them, are of
+    /// the first one's; any other that tells its time or type twice is of none.
+    fn ends_log(&self) -> bool {
+        let begins_as_ours = self
+            .0
+            .first()
+            .is_some_and(|(key, ts)| key == "ts" && ts.is_i64())
+            && self.0.get(1).is_some_and(|(key, _)| key == "type");
+        let (times, kinds) = (self.all("ts"), self.all("type"));
+        let is_plain = kinds.len() == 1
+            && times.len() <= 1
+            && times.iter().all(|ts| ts.is_number() || ts.is_null());
+        let kind = kinds.first().and_then(|kind| kind.as_str());
+        (begins_as_ours || is_plain) && matches!(kind, Some("complete" | "error"))
+    }
+
+    fn all(&self, wanted: &str) -> Vec<&Value> {
+        let found = self.0.iter().filter(|(key, _)| key == wanted);
+        found.map(|(_, value)| value).collect()
+    }
+}
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Object, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Object, M::Error> {
+                let mut entries = Vec::new();
+                while let Some(key) = map.next_key::<String>()? {
+                    let value = match key.as_str() {
+                        "ts" | "type" => map.next_value()?,
+                        _ => map.next_value::<IgnoredAny>().map(|_| Value::Null)?,
+                    };
+                    entries.push((key, value));
+                }
+                Ok(Object(entries))
+            }
+        }
+        from.deserialize_map(Entries)
     }
 }
 

@@ -159,7 +159,7 @@ async fn what_a_project_has_used_counts_for_the_day_also_when_it_is_gone() {
     until_told(&rpc, &app.project(), "800 tokens used, 80 %").await;
     run(&rpc, &home, &app.project(), "T2", 200).await;
     until_told(&rpc, &app.project(), "reached: 1000 tokens used").await;
-    std::fs::remove_dir_all(gone.folder()).unwrap();
+    gone.delete_folder().await;
     app.run(["wakeup"]).await;
     let start = ["start", "--task", "T9", "--", "true"];
     for _ in 0..2 {
@@ -296,10 +296,7 @@ async fn a_budget_holds_also_for_one_whose_project_was_deleted() {
     agent.prints(&used("little", 10));
     let selector = rpc::invocation(&gone.project(), started.id);
     rpc.follow(selector, "", true).await.until("little").await;
-    eventually("the folder to be gone", async || {
-        std::fs::remove_dir_all(gone.folder()).ok()
-    })
-    .await;
+    gone.delete_folder().await;
     agent.prints(&used("much", 140));
     let record = home.invocation_dir(&started.uuid).join("exit.json");
     eventually("its end", async || record.exists().then_some(())).await;
@@ -348,7 +345,7 @@ async fn a_project_that_takes_the_path_of_one_that_is_gone_counts_beside_it() {
     let rpc = daemon.rpc().await;
     run(&rpc, &home, &one.project(), "T1", 300).await;
     run(&rpc, &home, &two.project(), "T1", 400).await;
-    std::fs::remove_dir_all(one.folder()).unwrap();
+    one.delete_folder().await;
     std::fs::rename(two.folder(), one.folder()).unwrap();
     one.run(["list"]).await.exits(0);
     let start = ["start", "--task", "T9", "--", "true"];

@@ -83,13 +83,13 @@ async fn a_project_that_went_away_is_told_and_the_others_go_on() {
     let daemon = Daemon::start(&home).await;
     let gone = daemon.project("gone").await;
     let stays = daemon.project("stays").await;
-    fs::remove_dir_all(gone.folder()).unwrap();
+    gone.delete_folder().await;
     fs::create_dir_all(gone.folder()).unwrap();
     let output = gone.run(["list"]).await;
     assert_ne!(output.code, 0, "{output:?}");
     stays.run(["list"]).await.ok();
     // Another folder under the old name may be made a project again.
-    fs::remove_dir_all(gone.folder()).unwrap();
+    gone.delete_folder().await;
     let again = daemon.project("gone").await;
     again.run(["start", "--task", "T", "--", "true"]).await.ok();
     held(

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-use crate::wait::within;
+use crate::wait::{eventually, within};
 use crate::{Home, Screen, binaries, processes};
 
 /// A terminal in a folder.
@@ -69,6 +69,15 @@ impl Ctl {
     /// The folder it stands in.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Deletes the folder with all that is in it. What is written there meanwhile stands in the way, so
+    /// it is tried until it is gone.
+    pub async fn delete_folder(&self) {
+        eventually("the folder to be gone", async || {
+            std::fs::remove_dir_all(&self.folder).ok()
+        })
+        .await;
     }
 
     /// The folder as text, for requests.

@@ -201,10 +201,7 @@ async fn what_ended_in_folders_that_are_deleted_at_once_is_told_all_the_same() {
     })
     .await;
     for ctl in &gone {
-        eventually("the folder to go", async || {
-            fs::remove_dir_all(ctl.folder()).ok()
-        })
-        .await;
+        ctl.delete_folder().await;
     }
     // Whoever asks for them finds that they are gone.
     here.run(["projects"]).await.exits(0);

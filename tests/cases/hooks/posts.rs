@@ -232,7 +232,7 @@ async fn two_hundred_events_at_once_come_in_order_and_a_removed_project_holds_up
     );
     gone.start_fake("T1", &["exit", "0"]).await;
     assert_eq!(server.next().await.json()["project"], gone.project());
-    std::fs::remove_dir_all(gone.folder()).unwrap();
+    gone.delete_folder().await;
     insert(&ctl, "stalled", (0..200).map(|number| number.to_string()));
     ctl.start_fake("T1", &["exit", "0"]).await;
     for number in 0..200 {

@@ -118,10 +118,7 @@ async fn folders_deleted_under_their_runs_keep_no_place_and_both_ends_are_kept_w
         runs.push((ctl, agent, started));
     }
     for (ctl, agent, _) in &mut runs {
-        steroids_tests::eventually("the folder to be gone", async || {
-            fs::remove_dir_all(ctl.folder()).ok()
-        })
-        .await;
+        ctl.delete_folder().await;
         agent.prints("after");
     }
     let is_said = async |words: &str| {

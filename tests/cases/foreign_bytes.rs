@@ -118,7 +118,7 @@ fn a_log_comes_to_what_its_spool_says_whatever_was_done_to_it() {
 }
 
 #[test]
-fn two_lines_that_have_become_one_are_no_end_of_a_log() {
+fn two_lines_that_have_become_one_are_of_the_first_ones_type() {
     let lines = [
         r#"{"ts":1700000000001,"type":"usage","raw":31700000000002,"type":"complete","raw":4}"#,
         r#"{"ts":1700000000001,"type":"complete","raw":31700000000002,"type":"usage","raw":4}"#,

@@ -296,8 +296,8 @@ impl Job {
     }
 
     /// Projects all that is in the spool now. With the exit record, if that was there before: what
-    /// it promises of the spool has then been projected. Asked for its life too, it is done in one
-    /// trip to a thread that may block: with many silent invocations the trips are what costs.
+    /// it promises of the spool has then been projected. Asked for its life too, or to watch its folders,
+    /// it is done in one trip to a thread that may block: with many silent ones the trips are what costs.
     async fn project(
         &mut self,
         mut projection: Box<Projection>,

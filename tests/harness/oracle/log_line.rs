@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
 use steroids_provider::encode::LINE_LIMIT;
 
 /// A line, taken apart.
@@ -32,24 +33,31 @@ fn line(bytes: &[u8]) -> LogLine {
     assert!(text.len() < LINE_LIMIT, "a line of {} bytes", text.len());
     let object: Object = serde_json::from_str(text)
         .unwrap_or_else(|error| panic!("not a JSON object: {error}: {text}"));
-    let keys: Vec<&str> = object.keys.iter().map(String::as_str).collect();
+    let keys: Vec<&str> = object.0.iter().map(|(key, _)| key.as_str()).collect();
     assert!(keys.starts_with(&["ts", "type"]), "{keys:?}");
     assert!(keys.ends_with(&["raw"]), "{keys:?}");
     for (at, key) in keys.iter().enumerate() {
         assert!(!keys[..at].contains(key), "`{key}` stands twice: {keys:?}");
     }
     LogLine {
-        kind: object.kind.expect("a type is a word"),
-        raw: object.raw.expect("raw is a number"),
+        kind: object.all("type")[0]
+            .as_str()
+            .expect("a type is a word")
+            .to_owned(),
+        raw: object.all("raw")[0].as_u64().expect("raw is a number"),
     }
 }
 
-/// A JSON object's keys, in their order.
-#[derive(Default)]
-struct Object {
-    keys: Vec<String>,
-    kind: Option<String>,
-    raw: Option<u64>,
+/// A JSON object's keys in their order, twice where they stand twice, each with its value if it is one
+/// that all lines have.
+pub(super) struct Object(pub(super) Vec<(String, Value)>);
+
+impl Object {
+    /// The values of a key.
+    pub(super) fn all(&self, wanted: &str) -> Vec<&Value> {
+        let found = self.0.iter().filter(|(key, _)| key == wanted);
+        found.map(|(_, value)| value).collect()
+    }
 }
 
 impl<'de> Deserialize<'de> for Object {
@@ -68,17 +76,14 @@ impl<'de> Visitor<'de> for ObjectVisitor {
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Object, M::Error> {
-        let mut object = Object::default();
+        let mut entries = Vec::new();
         while let Some(key) = map.next_key::<String>()? {
-            match key.as_str() {
-                "type" => object.kind = Some(map.next_value()?),
-                "raw" => object.raw = Some(map.next_value()?),
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-            object.keys.push(key);
+            let value = match key.as_str() {
+                "ts" | "type" | "raw" => map.next_value()?,
+                _ => map.next_value::<IgnoredAny>().map(|_| Value::Null)?,
+            };
+            entries.push((key, value));
         }
-        Ok(object)
+        Ok(Object(entries))
     }
 }

@@ -1,13 +1,10 @@
 //! What a crash, or somebody, left of a log: cut to whole lines, and made again from its spool.
 
-use std::fmt;
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::Value;
 use steroids_provider::kind::{Format, Kind};
 use steroids_shim::exit::{End, ExitRecord, Reason};
 use steroids_shim::paths::InvDir;
@@ -17,9 +14,10 @@ use steroidsd::activity_log::{ActivityLogs, MAX_LINE, Recovered, Step as Read, T
 use steroidsd::domain::{InvocationId, Offset};
 use steroidsd::projection::{Projection, Step};
 
+use super::log_line::{self, Object};
+use super::scratch;
 use super::script::{Piece, Script};
 use super::spool::tamper;
-use super::{log_line, scratch};
 use crate::reproject::reprojected;
 use crate::spec::plain_spec;
 
@@ -69,7 +67,7 @@ fn expected(log: &[u8]) -> Recovered {
             .rev()
             .take_while(|line| raw(line) == Some(raw_of_last))
             .count() as u64,
-        is_terminal: object.is_some_and(|it| it.ends_log()),
+        is_terminal: object.is_some_and(|it| ends_log(&it)),
     });
     Recovered {
         len: Offset::new(len as u64),
@@ -78,56 +76,17 @@ fn expected(log: &[u8]) -> Recovered {
     }
 }
 
-/// The keys of an object in order, with the values of those that tell its time and type.
-struct Object(Vec<(String, Value)>);
-
-impl Object {
-    /// By its type. Two lines of ours that have become one, for want of what stood between them, are of
-    /// the first one's; any other that tells its time or type twice is of none.
-    fn ends_log(&self) -> bool {
-        let begins_as_ours = self
-            .0
-            .first()
-            .is_some_and(|(key, ts)| key == "ts" && ts.is_i64())
-            && self.0.get(1).is_some_and(|(key, _)| key == "type");
-        let (times, kinds) = (self.all("ts"), self.all("type"));
-        let is_plain = kinds.len() == 1
-            && times.len() <= 1
-            && times.iter().all(|ts| ts.is_number() || ts.is_null());
-        let kind = kinds.first().and_then(|kind| kind.as_str());
-        (begins_as_ours || is_plain) && matches!(kind, Some("complete" | "error"))
-    }
-
-    fn all(&self, wanted: &str) -> Vec<&Value> {
-        let found = self.0.iter().filter(|(key, _)| key == wanted);
-        found.map(|(_, value)| value).collect()
-    }
-}
-
-impl<'de> Deserialize<'de> for Object {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Object, D::Error> {
-        struct Entries;
-        impl<'de> Visitor<'de> for Entries {
-            type Value = Object;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Object, M::Error> {
-                let mut entries = Vec::new();
-                while let Some(key) = map.next_key::<String>()? {
-                    let value = match key.as_str() {
-                        "ts" | "type" => map.next_value()?,
-                        _ => map.next_value::<IgnoredAny>().map(|_| Value::Null)?,
-                    };
-                    entries.push((key, value));
-                }
-                Ok(Object(entries))
-            }
-        }
-        from.deserialize_map(Entries)
-    }
+/// By its type. Two lines of ours that have become one, for want of what stood between them, are of the
+/// first one's; any other that tells its time or type twice is of none.
+fn ends_log(line: &Object) -> bool {
+    let first: Vec<_> = line.0.iter().take(2).map(|(key, _)| key.as_str()).collect();
+    let (times, kinds) = (line.all("ts"), line.all("type"));
+    let begins_as_ours = first == ["ts", "type"] && times[0].is_i64();
+    let is_plain = kinds.len() == 1
+        && times.len() <= 1
+        && times.iter().all(|ts| ts.is_number() || ts.is_null());
+    let kind = kinds.first().and_then(|kind| kind.as_str());
+    (begins_as_ours || is_plain) && matches!(kind, Some("complete" | "error"))
 }
 
 /// The number with which a line of ours ends.

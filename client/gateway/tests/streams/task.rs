@@ -76,10 +76,9 @@ async fn nothing_is_said_behind_the_last_line() {
     }
 }
 
-#[tokio::test]
-async fn who_has_all_is_told_to_stop_though_the_daemons_own_stream_goes_on() {
-    let fake = running(2);
-    let gateway = Gateway::start(&fake).await;
+/// A reader that has the log with its end, of which the daemon's own stream has not heard.
+async fn before_the_upstream(fake: &Fake) -> (Gateway, Reader) {
+    let gateway = Gateway::start(fake).await;
     let mut reader = gateway.task("", "").await;
     expect(&mut reader, 0..2).await;
     reader.comment("live").await;
@@ -88,6 +87,13 @@ async fn who_has_all_is_told_to_stop_though_the_daemons_own_stream_goes_on() {
         world.end(1);
     });
     assert_eq!(reader.data().await.as_deref(), Some(COMPLETE));
+    (gateway, reader)
+}
+
+#[tokio::test]
+async fn who_has_all_is_told_to_stop_though_the_daemons_own_stream_goes_on() {
+    let fake = running(2);
+    let (gateway, mut reader) = before_the_upstream(&fake).await;
     let again = gateway.task("", &reader.last).await;
     assert_eq!(again.status, 204);
     fake.world(|world| world.ends_late = false);
@@ -98,15 +104,7 @@ async fn who_has_all_is_told_to_stop_though_the_daemons_own_stream_goes_on() {
 async fn another_tool_may_write_on_once_its_row_has_ended() {
     let fake = running(2);
     fake.world(|world| world.invocations[0].managed = false);
-    let gateway = Gateway::start(&fake).await;
-    let mut reader = gateway.task("", "").await;
-    expect(&mut reader, 0..2).await;
-    reader.comment("live").await;
-    fake.world(|world| {
-        world.ends_late = true;
-        world.end(1);
-    });
-    assert_eq!(reader.data().await.as_deref(), Some(COMPLETE));
+    let (gateway, mut reader) = before_the_upstream(&fake).await;
     let mut again = gateway.task("", &reader.last).await;
     assert_eq!(again.status, 200);
     fake.world(|world| world.line(1, line(3)));

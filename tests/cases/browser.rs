@@ -38,8 +38,7 @@ async fn hands_and_eyes_reach_the_page() {
 
 #[tokio::test]
 async fn what_a_page_complains_of_is_heard() {
-    let home = Home::new();
-    let browser = Browser::start(&home).await;
+    let browser = Browser::shared().await;
     let page = browser.page().await;
     let policy = "<meta http-equiv=Content-Security-Policy content=\"img-src 'none'\">";
     for bad in [
@@ -66,6 +65,29 @@ async fn what_a_page_complains_of_is_heard() {
     })
     .await;
     let failed = tokio::spawn(async move { browser.end().await }).await;
+    assert!(failed.is_err(), "the test would have passed");
+}
+
+#[tokio::test]
+async fn tests_that_share_a_process_share_nothing_else() {
+    let (one, other) = (Browser::shared().await, Browser::shared().await);
+    let origin = serve_worker().await;
+    let (page, its) = (other.page().await, one.page().await);
+    for page in [&page, &its] {
+        page.goto(&origin).await;
+        assert_eq!(page.eval("document.hasFocus()").await, true);
+    }
+    its.eval("localStorage.setItem('key', 'of one')").await;
+    its.eval("void new SharedWorker('/worker.js')").await;
+    assert!(page.eval("localStorage.getItem('key')").await.is_null());
+    steroids_tests::eventually("the worker's error", async || {
+        (!one.complaints().is_empty()).then_some(())
+    })
+    .await;
+    // The other's pages, workers and end are its own.
+    other.end().await;
+    assert_eq!(its.eval("1 + 1").await, 2);
+    let failed = tokio::spawn(async move { one.end().await }).await;
     assert!(failed.is_err(), "the test would have passed");
 }
 

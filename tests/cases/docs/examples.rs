@@ -44,7 +44,7 @@ async fn what_the_documentation_shows_happens() {
     let world = Arc::new(World {
         gateway: Gateway::start(&home).await,
         open_gateway,
-        browser: Browser::start(&home).await,
+        browser: Browser::shared().await,
         missing: missing(&home),
         daemon,
         home,

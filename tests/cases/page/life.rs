@@ -130,7 +130,7 @@ async fn a_gateway_that_comes_back_finds_the_page_where_it_was() {
 
 #[tokio::test]
 async fn two_tabs_share_the_token_and_one_stream() {
-    let scene = Scene::new().await;
+    let scene = Scene::with_tabs().await;
     let mut agent = Puppet::new(&scene.home, "agent");
     let id = scene.ctl.start_fake("T1", &agent.args()).await;
     agent.prints("for both tabs");

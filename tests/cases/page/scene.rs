@@ -17,8 +17,17 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) async fn new() -> Scene {
+        Scene::seen_by(async |_| Browser::shared().await).await
+    }
+
+    /// With a browser alone, for cases in which one tab hides another.
+    pub(super) async fn with_tabs() -> Scene {
+        Scene::seen_by(async |home| Browser::start(home).await).await
+    }
+
+    async fn seen_by(browser: impl AsyncFnOnce(&Arc<Home>) -> Browser) -> Scene {
         let (home, daemon, gateway, ctl) = served_with("[gateway]\ncontrol = true\n").await;
-        let browser = Browser::start(&home).await;
+        let browser = browser(&home).await;
         let page = browser.page().await;
         let scene = Scene {
             home,

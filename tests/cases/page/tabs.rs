@@ -30,7 +30,7 @@ async fn watched(scene: &Scene, count: usize, open: impl AsyncFn() -> Page) -> V
 
 #[tokio::test]
 async fn six_windows_on_six_running_tasks_all_go_on_and_one_can_be_stopped() {
-    let scene = Scene::new().await;
+    let scene = Scene::with_tabs().await;
     let mut all = watched(&scene, 6, async || scene.browser.window().await).await;
     for round in 0..3 {
         for it in &mut all {
@@ -68,7 +68,7 @@ async fn six_windows_on_six_running_tasks_all_go_on_and_one_can_be_stopped() {
 
 #[tokio::test]
 async fn a_tab_that_is_not_seen_holds_no_stream_and_misses_nothing() {
-    let scene = Scene::new().await;
+    let scene = Scene::with_tabs().await;
     let mut all = watched(&scene, 6, async || scene.browser.page().await).await;
     let last = &all[5].page;
     connection(last, "live").await;
@@ -121,7 +121,7 @@ const LATE: &str = r"
 
 #[tokio::test]
 async fn a_tab_whose_worker_is_late_reads_for_itself_and_shares_once_it_is_there() {
-    let scene = Scene::new().await;
+    let scene = Scene::with_tabs().await;
     let mut all = watched(&scene, 1, async || scene.browser.page().await).await;
     let Watched { agent, id, page } = &mut all[0];
     connection(page, "live").await;

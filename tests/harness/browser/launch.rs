@@ -1,11 +1,15 @@
-//! Finds and starts a Chromium.
+//! Finds and starts a Chromium, and ends it.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use crate::Home;
+use serde_json::json;
+use tokio::sync::OnceCell;
+
+use crate::wait::patience;
+use crate::{Home, processes};
 
 use super::wire::Wire;
 
@@ -45,49 +49,105 @@ const FLAGS: [&str; 18] = [
 /// takes unsafe code.
 const PIPES_TO_3_AND_4: &str = r#"exec "$@" 3<&0 4>&1 0</dev/null 1>&2"#;
 
-/// A started browser: its process, its pipes, and the folder that all its processes name.
-pub(super) struct Launched {
-    pub(super) child: Child,
+/// The one that several use, while any of them does.
+static SHARED: Mutex<Weak<Process>> = Mutex::new(Weak::new());
+
+/// A running Chromium: its processes, which all name its folder, and its pipes. Dropping it ends it.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
     pub(super) wire: Arc<Wire>,
-    pub(super) profile: PathBuf,
+    profile: PathBuf,
+    is_ready: OnceCell<()>,
+    // Its processes name it, too.
+    _home: Arc<Home>,
 }
 
-pub(super) fn launch(home: &Arc<Home>) -> Launched {
-    let program = find();
-    let profile = tempfile::Builder::new()
-        .prefix("browser-")
-        .tempdir_in(home.path("tmp"))
-        .expect("the home takes a folder")
-        // It goes with the home.
-        .keep();
-    let log = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(home.path("browser.log"))
-        .expect("the home takes a file");
-    let mut command: Command = home.command(std::path::Path::new("/bin/sh"));
-    command
-        .args(["-c", PIPES_TO_3_AND_4, "sh"])
-        .arg(&program)
-        .args(FLAGS)
-        .arg(format!("--user-data-dir={}", profile.display()))
-        .arg("about:blank")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(log)
-        // Inherited by the crash handler too, which leaves the process group.
-        .env("XDG_CONFIG_HOME", &profile)
-        .process_group(0);
-    let mut child = command
-        .spawn()
-        .unwrap_or_else(|e| panic!("{}: {e}", program.display()));
-    let to = child.stdin.take().expect("it was asked for");
-    let from = child.stdout.take().expect("it was asked for");
-    let log = home.path("browser.log");
-    Launched {
-        child,
-        wire: Wire::new(to, from, log),
-        profile,
+impl Process {
+    /// The one that others of this test program use; a new one if none does, or if it has crashed.
+    pub(super) fn shared() -> Arc<Process> {
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = shared.upgrade().filter(|it| !it.wire.is_over()) {
+            return running;
+        }
+        let started = Arc::new(Process::start(&Home::new()));
+        *shared = Arc::downgrade(&started);
+        started
+    }
+
+    /// Starts one with a new profile in `home`.
+    pub(super) fn start(home: &Arc<Home>) -> Process {
+        let program = find();
+        let profile = tempfile::Builder::new()
+            .prefix("browser-")
+            .tempdir_in(home.path("tmp"))
+            .expect("the home takes a folder")
+            // It goes with the home.
+            .keep();
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(home.path("browser.log"))
+            .expect("the home takes a file");
+        let mut command: Command = home.command(std::path::Path::new("/bin/sh"));
+        command
+            .args(["-c", PIPES_TO_3_AND_4, "sh"])
+            .arg(&program)
+            .args(FLAGS)
+            .arg(format!("--user-data-dir={}", profile.display()))
+            .arg("about:blank")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            // Inherited by the crash handler too, which leaves the process group.
+            .env("XDG_CONFIG_HOME", &profile)
+            .process_group(0);
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|e| panic!("{}: {e}", program.display()));
+        let to = child.stdin.take().expect("it was asked for");
+        let from = child.stdout.take().expect("it was asked for");
+        Process {
+            child,
+            wire: Wire::new(to, from, home.path("browser.log")),
+            profile,
+            is_ready: OnceCell::new(),
+            _home: Arc::clone(home),
+        }
+    }
+
+    /// Waits until it answers, and tells of shared workers from then on.
+    pub(super) async fn ready(&self) {
+        let workers = json!({
+            "autoAttach": true,
+            "waitForDebuggerOnStart": false,
+            "flatten": true,
+            "filter": [{"type": "shared_worker"}, {"exclude": true}],
+        });
+        let ask = async || {
+            // It answers once it has been read from the disk, a third of a gigabyte, which takes long
+            // right after a build.
+            let call = self.wire.call(None, "Target.setAutoAttach", workers);
+            match tokio::time::timeout(patience() * 4, call).await {
+                Ok(Ok(_)) => (),
+                Ok(Err(e)) => panic!("starting the browser: {e}"),
+                Err(_) => panic!(
+                    "waited {:?} for the browser to start; {}",
+                    patience() * 4,
+                    self.wire.last_words()
+                ),
+            }
+        };
+        self.is_ready.get_or_init(ask).await;
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        processes::end_group(self.child.id().cast_signed());
+        // It has been killed; this takes its status.
+        let _ = self.child.wait();
+        processes::end_all(&self.profile);
     }
 }
 

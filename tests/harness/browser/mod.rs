@@ -3,12 +3,13 @@
 //! nothing stands between.
 //!
 //! ```text
-//! Browser (process, profile in the home) ── Wire (one pipe each way, a thread reads)
-//!    └── Page (tab) ── session ── Seen: what its console and its policies complained of
+//! Process (its pipes: Wire, a thread reads)
+//!    └── Browser (a user's profile: storage, connections, workers)
+//!           └── Page (tab) ── session ── Seen: what its console and its policies complained of
 //! ```
 //!
 //! Promises: a wait is for an event with a deadline; what a page complained of fails the test when
-//! the browser ends; and whatever happens the browser's whole process group is gone afterwards.
+//! the browser ends; and whatever happens the process group is gone when its last browser is.
 
 mod input;
 mod launch;
@@ -16,93 +17,104 @@ mod page;
 mod seen;
 mod wire;
 
-use std::path::PathBuf;
-use std::process::Child;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use crate::wait::{patience, within};
-use crate::{Home, processes};
+use crate::Home;
+use crate::wait::within;
 
+use launch::Process;
 pub use page::{Heap, Page, Work};
 use seen::Seen;
-use wire::Wire;
 
-/// A running browser. Dropping it ends it; a test that passes calls [`Browser::end`], which also
+/// Closes a profile and whatever is open in it.
+const DISPOSE: &str = "Target.disposeBrowserContext";
+
+/// A browser of one test. Dropping it ends it; a test that passes calls [`Browser::end`], which also
 /// looks at what its pages complained of.
 #[derive(Debug)]
 pub struct Browser {
-    child: Child,
-    wire: Arc<Wire>,
-    profile: PathBuf,
-    // Its processes name it.
-    _home: Arc<Home>,
+    process: Arc<Process>,
+    /// The profile of this test. What belongs to it goes with it.
+    context: String,
+    focus: Focus,
     pages: Mutex<Vec<Arc<Seen>>>,
 }
 
+/// Which of its tabs take themselves for seen, and for the one that keys go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Focus {
+    /// The one that is.
+    Real,
+    /// Each: a window of another test may lie in front.
+    Each,
+}
+
 impl Browser {
-    /// Starts one with a new profile in `home`.
+    /// One with a process of its own, in `home`, whose tabs hide one another.
     pub async fn start(home: &Arc<Home>) -> Browser {
-        let launched = launch::launch(home);
-        let browser = Browser {
-            child: launched.child,
-            wire: launched.wire,
-            profile: launched.profile,
-            _home: Arc::clone(home),
+        Browser::of(Arc::new(Process::start(home)), Focus::Real).await
+    }
+
+    /// One that shares its process with those of other tests, which spares most of its start. It shares nothing
+    /// else with them but the clipboard. Each of its tabs takes itself for the one in front.
+    pub async fn shared() -> Browser {
+        Browser::of(Process::shared(), Focus::Each).await
+    }
+
+    async fn of(process: Arc<Process>, focus: Focus) -> Browser {
+        process.ready().await;
+        let method = "Target.createBrowserContext";
+        // Whatever is in it is closed with it.
+        let made = process.wire.call(None, method, json!({}));
+        let made = within(method, made).await;
+        let made = made.unwrap_or_else(|e| panic!("{method}: {e}"));
+        Browser {
+            process,
+            context: text(&made["browserContextId"]),
+            focus,
             pages: Mutex::default(),
-        };
-        let workers = json!({
-            "autoAttach": true,
-            "waitForDebuggerOnStart": false,
-            "flatten": true,
-            "filter": [{"type": "shared_worker"}, {"exclude": true}],
-        });
-        // It answers once it has been read from the disk, a third of a gigabyte, which takes long
-        // right after a build.
-        let call = browser.wire.call(None, "Target.setAutoAttach", workers);
-        match tokio::time::timeout(patience() * 4, call).await {
-            Ok(Ok(_)) => browser,
-            Ok(Err(e)) => panic!("starting the browser: {e}"),
-            Err(_) => panic!(
-                "waited {:?} for the browser to start; {}",
-                patience() * 4,
-                browser.wire.last_words()
-            ),
         }
     }
 
     /// Opens a tab, in front of the others.
     pub async fn page(&self) -> Page {
-        self.open(json!({"url": "about:blank"})).await
+        self.open(json!({})).await
     }
 
     /// Opens a tab in a window of its own, which hides no other.
     pub async fn window(&self) -> Page {
-        self.open(json!({"url": "about:blank", "newWindow": true}))
-            .await
+        self.open(json!({"newWindow": true})).await
     }
 
-    async fn open(&self, what: Value) -> Page {
+    async fn open(&self, mut what: Value) -> Page {
+        what["url"] = "about:blank".into();
+        what["browserContextId"] = self.context.as_str().into();
         let created = self.call("Target.createTarget", what);
         let target = created.await["targetId"].clone();
         let attach = json!({"targetId": target, "flatten": true});
         let attached = self.call("Target.attachToTarget", attach).await;
         let session = text(&attached["sessionId"]);
-        let seen = self.wire.listen(&session);
+        let seen = self.process.wire.listen(&session);
         self.pages
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(Arc::clone(&seen));
-        let page = Page::new(&self.wire, session, text(&target), seen);
+        let page = Page::new(&self.process.wire, session, text(&target), seen);
         page.prepare().await;
+        if self.focus == Focus::Each {
+            page.takes_itself_for_the_one_in_front().await;
+        }
         page
     }
 
     /// Lets its pages read and write the clipboard, as they may after a click.
     pub async fn grant_clipboard(&self, origin: &str) {
         let permissions = ["clipboardReadWrite", "clipboardSanitizedWrite"];
-        let grant = json!({"origin": origin, "permissions": permissions});
+        let context = &self.context;
+        let grant =
+            json!({"origin": origin, "permissions": permissions, "browserContextId": context});
         self.call("Browser.grantPermissions", grant).await;
     }
 
@@ -111,6 +123,8 @@ impl Browser {
         // What was sent before the answer has been taken up when the answer is here.
         self.call("Browser.getVersion", json!({})).await;
         let complaints = self.complaints();
+        // What it still reads ends with it, and not with the server that is stopped next.
+        self.call(DISPOSE, self.itself()).await;
         assert!(complaints.is_empty(), "the page: {complaints:#?}");
     }
 
@@ -118,21 +132,25 @@ impl Browser {
     pub fn complaints(&self) -> Vec<String> {
         let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         let of_pages = pages.iter().flat_map(|seen| seen.complaints());
-        of_pages.chain(self.wire.complaints_of_workers()).collect()
+        let of_workers = self.process.wire.complaints_of_workers(&self.context);
+        of_pages.chain(of_workers).collect()
+    }
+
+    fn itself(&self) -> Value {
+        json!({"browserContextId": self.context})
     }
 
     async fn call(&self, method: &str, parameters: Value) -> Value {
-        let answer = within(method, self.wire.call(None, method, parameters)).await;
+        let answer = self.process.wire.call(None, method, parameters);
+        let answer = within(method, answer).await;
         answer.unwrap_or_else(|e| panic!("{method}: {e}"))
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        processes::end_group(self.child.id().cast_signed());
-        // It has been killed; this takes its status.
-        let _ = self.child.wait();
-        processes::end_all(&self.profile);
+        // It has ended, or is to: a test that fails waits for nothing more.
+        self.process.wire.tell(None, DISPOSE, self.itself());
         if !std::thread::panicking() {
             let complaints = self.complaints();
             assert!(complaints.is_empty(), "the page: {complaints:#?}");

@@ -76,6 +76,12 @@ impl Page {
         self.viewport(1280, 800).await;
     }
 
+    pub(super) async fn takes_itself_for_the_one_in_front(&self) {
+        let emulation = json!({"enabled": true});
+        self.call("Emulation.setFocusEmulationEnabled", emulation)
+            .await;
+    }
+
     /// Goes to an address and waits until it has loaded. One that differs from the present one
     /// only behind `#` loads nothing.
     pub async fn goto(&self, url: &str) {

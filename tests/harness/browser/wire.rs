@@ -29,7 +29,8 @@ pub(super) struct Wire {
 struct State {
     waiting: HashMap<u64, oneshot::Sender<Answer>>,
     sessions: HashMap<String, Arc<Seen>>,
-    workers: Vec<Arc<Seen>>,
+    /// Each with the profile that it belongs to.
+    workers: Vec<(String, Arc<Seen>)>,
     is_over: bool,
 }
 
@@ -63,11 +64,7 @@ impl Wire {
         method: &str,
         parameters: Value,
     ) -> Answer {
-        let number = self.number.fetch_add(1, Ordering::Relaxed);
-        let mut message = json!({"id": number, "method": method, "params": parameters});
-        if let Some(session) = session {
-            message["sessionId"] = session.into();
-        }
+        let (number, message) = self.message(session, method, parameters);
         let (sender, answer) = oneshot::channel();
         {
             let mut state = self.state();
@@ -81,6 +78,22 @@ impl Wire {
         answer.await.unwrap_or_else(|_| Err(self.over()))
     }
 
+    /// Says, and does not wait for an answer.
+    pub(super) fn tell(&self, session: Option<&str>, method: &str, parameters: Value) {
+        let (_, message) = self.message(session, method, parameters);
+        // What has ended wants to hear nothing more.
+        let _ = self.send(&message);
+    }
+
+    fn message(&self, session: Option<&str>, method: &str, parameters: Value) -> (u64, Value) {
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        let mut message = json!({"id": number, "method": method, "params": parameters});
+        if let Some(session) = session {
+            message["sessionId"] = session.into();
+        }
+        (number, message)
+    }
+
     fn send(&self, message: &Value) -> std::io::Result<()> {
         let mut bytes = message.to_string().into_bytes();
         bytes.push(0);
@@ -89,20 +102,25 @@ impl Wire {
     }
 
     /// Workers that pages share are nobody's tab; what they throw is collected all the same.
-    fn hear_worker(&self, session: &str) {
-        let seen = self.listen(session);
-        self.state().workers.push(seen);
-        let number = self.number.fetch_add(1, Ordering::Relaxed);
-        let enable = json!({"id": number, "method": "Runtime.enable", "sessionId": session});
-        // A worker that has ended throws nothing more.
-        let _ = self.send(&enable);
+    fn hear_worker(&self, attached: &Value) {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let session = text(&attached["sessionId"]);
+        let context = text(&attached["targetInfo"]["browserContextId"]);
+        let seen = self.listen(&session);
+        self.state().workers.push((context, seen));
+        self.tell(Some(&session), "Runtime.enable", json!({}));
     }
 
-    /// What workers complained of so far.
-    pub(super) fn complaints_of_workers(&self) -> Vec<String> {
+    /// What workers of a profile complained of so far.
+    pub(super) fn complaints_of_workers(&self, context: &str) -> Vec<String> {
         let state = self.state();
-        let workers = state.workers.iter();
-        workers.flat_map(|seen| seen.complaints()).collect()
+        let workers = state.workers.iter().filter(|worker| worker.0 == context);
+        workers.flat_map(|(_, seen)| seen.complaints()).collect()
+    }
+
+    /// Whether it has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.state().is_over
     }
 
     fn over(&self) -> String {
@@ -154,8 +172,7 @@ impl Wire {
             && message["params"]["targetInfo"]["type"] == "shared_worker"
         {
             drop(state);
-            let session = message["params"]["sessionId"].as_str();
-            self.hear_worker(session.unwrap_or_default());
+            self.hear_worker(&message["params"]);
             return;
         }
         let session = message["sessionId"].as_str().unwrap_or_default();

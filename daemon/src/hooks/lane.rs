@@ -38,6 +38,8 @@ pub(super) struct Lane {
     floor: i64,
     /// Passed over since the last delivery.
     skipped: u64,
+    /// Passed over, and not told of yet.
+    passed_over: u64,
     /// The event that comes next.
     pub(super) outbox: Outbox,
 }
@@ -70,6 +72,7 @@ impl Lane {
             batch: VecDeque::new(),
             floor: 0,
             skipped: 0,
+            passed_over: 0,
             outbox: Outbox::default(),
         })
     }
@@ -80,16 +83,16 @@ impl Lane {
         usize::from(self.outbox.is_waiting()) + self.batch.iter().filter(is_named).count()
     }
 
-    /// Goes on to the next event that is wanted; `None` if there is none now. Tells how many were
-    /// passed over on the way that would have been wanted. With `is_off` all of them are.
+    /// Goes on to the next event that is wanted, and makes it ready; with `is_off` to the end. Whoever calls it
+    /// asks [`Lane::take_passed_over`] what it came by, also where it failed or was cut. Cancel-safe, if it is
+    /// called again.
     pub(super) async fn look(
         &mut self,
         hook: &HookSettings,
         now_ms: i64,
         is_off: bool,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<(), StoreError> {
         let oldest = now_ms.saturating_sub(millis(hook.max_age));
-        let mut passed_over = 0;
         while !self.outbox.is_waiting() {
             let Some(event) = self.front().await? else {
                 break;
@@ -102,7 +105,7 @@ impl Lane {
                 };
                 if hook.wants(&self.project, &event, invocation.as_ref()) {
                     if is_off || event.number <= self.floor || event.ts_ms < oldest {
-                        passed_over += 1;
+                        self.passed_over += 1;
                         self.skipped += 1;
                     } else {
                         self.await_attempt(&event, invocation.as_ref());
@@ -116,7 +119,12 @@ impl Lane {
                 self.done = Done::of(&event);
             }
         }
-        Ok(passed_over)
+        Ok(())
+    }
+
+    /// How many events were passed over that would have been wanted, since it was asked last.
+    pub(super) fn take_passed_over(&mut self) -> u64 {
+        std::mem::take(&mut self.passed_over)
     }
 
     fn await_attempt(&mut self, event: &LifecycleEvent, invocation: Option<&Invocation>) {
@@ -226,4 +234,70 @@ impl HookSettings {
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use super::*;
+    use crate::hooks::pattern::Patterns;
+    use crate::hooks::settings::Action;
+    use crate::projects::Projects;
+
+    fn hook() -> HookSettings {
+        HookSettings {
+            name: "h".to_owned(),
+            on: vec!["held"],
+            outcome: Patterns::default(),
+            project: Patterns::default(),
+            provider: Patterns::default(),
+            task: Patterns::default(),
+            action: Action::Notify,
+            timeout: Duration::from_secs(1),
+            retries: 0,
+            retry_after: Duration::from_secs(1),
+            max_age: Duration::from_secs(1),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_look_passed_over_is_told_wherever_it_is_cut() {
+        let (state, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let projects = Projects::open(state.path(), "o".to_owned()).await.unwrap();
+        let (project, _) = projects.register(folder.path(), true).await.unwrap();
+        // Read in twelve parts: in which of them a look is cut depends on the disk.
+        let count = u64::from(BATCH) * 12 - 1;
+        let db = rusqlite::Connection::open(folder.path().join(".steroids/steroids.db")).unwrap();
+        let insert = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?1)
+             INSERT INTO steroidsd_events (ts_ms, kind, message) SELECT 1, 'held', '' FROM n";
+        db.execute(insert, [i64::try_from(count).unwrap()]).unwrap();
+        let positions = Positions::open(state.path(), ["h"].into_iter(), 0);
+        let (hook, long_after) = (hook(), i64::MAX);
+        let mut cut_within = false;
+        for polls in 0..30 {
+            let lane = Lane::open(Arc::clone(&project), "h", &positions).await;
+            let mut lane = lane.unwrap();
+            {
+                let mut look = pin!(lane.look(&hook, long_after, false));
+                let mut left = polls;
+                let cut = poll_fn(|context| match left {
+                    0 => Poll::Ready(()),
+                    _ => {
+                        left -= 1;
+                        look.as_mut().poll(context).map(|looked| looked.unwrap())
+                    }
+                });
+                cut.await;
+            }
+            let before = lane.take_passed_over();
+            cut_within |= (1..count).contains(&before);
+            lane.look(&hook, long_after, false).await.unwrap();
+            assert_eq!(before + lane.take_passed_over(), count, "{polls}");
+        }
+        assert!(cut_within, "no look was cut between two events");
+        projects.close().await;
+    }
 }

@@ -70,7 +70,8 @@ impl Worker {
                 !served.iter().any(|it| Arc::ptr_eq(it, &lane.project))
             })
             .collect();
-        for (root, lane) in ended {
+        for (root, mut lane) in ended {
+            self.passed_over(&mut lane);
             self.keep_left(round, root, lane);
         }
         for project in served {
@@ -133,15 +134,17 @@ impl Worker {
                 self.board.lock().skipped += 1;
             }
             lane.changes.mark_unchanged();
-            match lane.look(&self.hook, now_ms, is_off).await {
-                Ok(skipped) => self.passed_over(lane, skipped),
-                // One that was given up goes with the next look at the list.
-                Err(_) => lane.outbox.rest(now + ASK_AGAIN),
+            // One that was given up goes with the next look at the list.
+            if lane.look(&self.hook, now_ms, is_off).await.is_err() {
+                lane.outbox.rest(now + ASK_AGAIN);
             }
+            self.passed_over(lane);
         }
     }
 
-    fn passed_over(&self, lane: &Lane, skipped: u64) {
+    /// Notes how far a lane has come, and tells what it came by.
+    fn passed_over(&self, lane: &mut Lane) {
+        let skipped = lane.take_passed_over();
         let root = &lane.project.root;
         self.positions
             .note(&self.hook.name, root, lane.done(), skipped > 0);

@@ -54,11 +54,12 @@ enum Focus {
 impl Browser {
     /// One with a process of its own, in `home`, whose tabs hide one another.
     pub async fn start(home: &Arc<Home>) -> Browser {
-        Browser::of(Arc::new(Process::start(home)), Focus::Real).await
+        Browser::of(Arc::new(Process::start(home, &[])), Focus::Real).await
     }
 
     /// One that shares its process with those of other tests, which spares most of its start. It shares nothing
-    /// else with them but the clipboard. Each of its tabs takes itself for the one in front.
+    /// else with them but the clipboard. Each of its tabs takes itself for the one in front, and is told that
+    /// nothing is to move.
     pub async fn shared() -> Browser {
         Browser::of(Process::shared(), Focus::Each).await
     }

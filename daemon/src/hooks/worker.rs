@@ -134,24 +134,30 @@ impl Worker {
                 self.board.lock().skipped += 1;
             }
             lane.changes.mark_unchanged();
-            // One that was given up goes with the next look at the list.
-            if lane.look(&self.hook, now_ms, is_off).await.is_err() {
-                lane.outbox.rest(now + ASK_AGAIN);
+            match lane.look(&self.hook, now_ms, is_off).await {
+                Ok(()) => self.note_seen(lane, false),
+                // One that was given up goes with the next look at the list.
+                Err(_) => lane.outbox.rest(now + ASK_AGAIN),
             }
             self.passed_over(lane);
         }
     }
 
-    /// Notes how far a lane has come, and tells what it came by.
+    /// Tells what a lane came by and passed over, if anything: how far one has come that was never looked at to
+    /// its end, may be less than what is noted.
     fn passed_over(&self, lane: &mut Lane) {
         let skipped = lane.take_passed_over();
-        let root = &lane.project.root;
-        self.positions
-            .note(&self.hook.name, root, lane.done(), skipped > 0);
         if skipped > 0 {
+            self.note_seen(lane, true);
             self.board.lock().skipped += skipped;
-            warn!(hook = self.hook.name, project = %root.display(), skipped, "events passed over: too old, too many, or not wanted any more");
+            let root = lane.project.root.display();
+            warn!(hook = self.hook.name, project = %root, skipped, "events passed over: too old, too many, or not wanted any more");
         }
+    }
+
+    fn note_seen(&self, lane: &Lane, is_settled: bool) {
+        let (hook, root) = (&self.hook.name, &lane.project.root);
+        self.positions.note(hook, root, lane.done(), is_settled);
     }
 
     /// Makes one attempt. Meanwhile what happens elsewhere is read: its database may be gone behind it.

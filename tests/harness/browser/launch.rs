@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::wait::patience;
@@ -136,14 +136,40 @@ impl Process {
             match tokio::time::timeout(patience() * 4, call).await {
                 Ok(Ok(_)) => (),
                 Ok(Err(e)) => panic!("starting the browser: {e}"),
-                Err(_) => panic!(
-                    "waited {:?} for the browser to start; {}",
-                    patience() * 4,
-                    self.wire.last_words()
-                ),
+                Err(_) => {
+                    self.give_up();
+                    panic!(
+                        "waited {:?} for the browser to start; {}",
+                        patience() * 4,
+                        self.wire.last_words()
+                    )
+                }
             }
         };
         self.is_ready.get_or_init(ask).await;
+    }
+
+    /// Makes room for a profile, and names it. What is in it is closed with it.
+    pub(super) async fn profile(&self) -> Value {
+        let method = "Target.createBrowserContext";
+        let call = self.wire.call(None, method, json!({}));
+        match tokio::time::timeout(patience(), call).await {
+            Ok(Ok(mut made)) => made["browserContextId"].take(),
+            Ok(Err(e)) => panic!("{method}: {e}"),
+            Err(_) => {
+                self.give_up();
+                panic!(
+                    "waited {:?} for {method}; {}",
+                    patience(),
+                    self.wire.last_words()
+                )
+            }
+        }
+    }
+
+    /// One that does not answer is no use to the tests to come.
+    fn give_up(&self) {
+        processes::end_group(self.child.id().cast_signed());
     }
 }
 

@@ -66,14 +66,10 @@ impl Browser {
 
     async fn of(process: Arc<Process>, focus: Focus) -> Browser {
         process.ready().await;
-        let method = "Target.createBrowserContext";
-        // Whatever is in it is closed with it.
-        let made = process.wire.call(None, method, json!({}));
-        let made = within(method, made).await;
-        let made = made.unwrap_or_else(|e| panic!("{method}: {e}"));
+        let context = text(&process.profile().await);
         Browser {
             process,
-            context: text(&made["browserContextId"]),
+            context,
             focus,
             pages: Mutex::default(),
         }

@@ -143,8 +143,8 @@ impl Worker {
         }
     }
 
-    /// Tells what a lane came by and passed over, if anything: how far one has come that was never looked at to
-    /// its end, may be less than what is noted.
+    /// Tells what a lane has passed over, if anything. Where it has not, how far it has come is not noted: before
+    /// its first look that may be less far than what is noted.
     fn passed_over(&self, lane: &mut Lane) {
         let skipped = lane.take_passed_over();
         if skipped > 0 {

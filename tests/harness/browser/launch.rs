@@ -4,6 +4,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -68,7 +69,8 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// The one that others of this test program use; a new one if none does, or if it has crashed.
+    /// The one that others of this test program use; a new one if none does, or if it has crashed or was ended
+    /// since it did not answer.
     pub(super) fn shared() -> Arc<Process> {
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = shared.upgrade().filter(|it| !it.wire.is_over()) {
@@ -129,47 +131,34 @@ impl Process {
             "flatten": true,
             "filter": [{"type": "shared_worker"}, {"exclude": true}],
         });
+        // It answers once it has been read from the disk, a third of a gigabyte, which takes long
+        // right after a build.
         let ask = async || {
-            // It answers once it has been read from the disk, a third of a gigabyte, which takes long
-            // right after a build.
-            let call = self.wire.call(None, "Target.setAutoAttach", workers);
-            match tokio::time::timeout(patience() * 4, call).await {
-                Ok(Ok(_)) => (),
-                Ok(Err(e)) => panic!("starting the browser: {e}"),
-                Err(_) => {
-                    self.give_up();
-                    panic!(
-                        "waited {:?} for the browser to start; {}",
-                        patience() * 4,
-                        self.wire.last_words()
-                    )
-                }
-            }
+            self.ask("Target.setAutoAttach", workers, patience() * 4)
+                .await;
         };
         self.is_ready.get_or_init(ask).await;
     }
 
-    /// Makes room for a profile, and names it. What is in it is closed with it.
-    pub(super) async fn profile(&self) -> Value {
+    /// Makes a browser context, and tells its id.
+    pub(super) async fn new_context(&self) -> Value {
         let method = "Target.createBrowserContext";
-        let call = self.wire.call(None, method, json!({}));
-        match tokio::time::timeout(patience(), call).await {
-            Ok(Ok(mut made)) => made["browserContextId"].take(),
-            Ok(Err(e)) => panic!("{method}: {e}"),
-            Err(_) => {
-                self.give_up();
-                panic!(
-                    "waited {:?} for {method}; {}",
-                    patience(),
-                    self.wire.last_words()
-                )
-            }
-        }
+        let mut made = self.ask(method, json!({}), patience()).await;
+        made["browserContextId"].take()
     }
 
-    /// One that does not answer is no use to the tests to come.
-    fn give_up(&self) {
-        processes::end_group(self.child.id().cast_signed());
+    /// One that does not answer is no use to the tests to come: it is ended.
+    async fn ask(&self, method: &str, parameters: Value, patience: Duration) -> Value {
+        let call = self.wire.call(None, method, parameters);
+        match tokio::time::timeout(patience, call).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(e)) => panic!("{method}: {e}"),
+            Err(_) => {
+                processes::end_group(self.child.id().cast_signed());
+                let words = self.wire.last_words();
+                panic!("waited {patience:?} for the browser, {method}; {words}")
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! Process (its pipes: Wire, a thread reads)
-//!    └── Browser (a user's profile: storage, connections, workers)
+//!    └── Browser (a browser context of Chromium's: storage, connections, workers)
 //!           └── Page (tab) ── session ── Seen: what its console and its policies complained of
 //! ```
 //!
@@ -28,7 +28,7 @@ use launch::Process;
 pub use page::{Heap, Page, Work};
 use seen::Seen;
 
-/// Closes a profile and whatever is open in it.
+/// Closes a browser context and whatever is open in it.
 const DISPOSE: &str = "Target.disposeBrowserContext";
 
 /// A browser of one test. Dropping it ends it; a test that passes calls [`Browser::end`], which also
@@ -36,7 +36,7 @@ const DISPOSE: &str = "Target.disposeBrowserContext";
 #[derive(Debug)]
 pub struct Browser {
     process: Arc<Process>,
-    /// The profile of this test. What belongs to it goes with it.
+    /// Its browser context: what belongs to that goes with it.
     context: String,
     focus: Focus,
     pages: Mutex<Vec<Arc<Seen>>>,
@@ -66,7 +66,7 @@ impl Browser {
 
     async fn of(process: Arc<Process>, focus: Focus) -> Browser {
         process.ready().await;
-        let context = text(&process.profile().await);
+        let context = text(&process.new_context().await);
         Browser {
             process,
             context,

@@ -29,7 +29,7 @@ pub(super) struct Wire {
 struct State {
     waiting: HashMap<u64, oneshot::Sender<Answer>>,
     sessions: HashMap<String, Arc<Seen>>,
-    /// Each with the profile that it belongs to.
+    /// Each with the browser context that it belongs to.
     workers: Vec<(String, Arc<Seen>)>,
     is_over: bool,
 }
@@ -111,7 +111,7 @@ impl Wire {
         self.tell(Some(&session), "Runtime.enable", json!({}));
     }
 
-    /// What workers of a profile complained of so far.
+    /// What workers of a browser context complained of so far.
     pub(super) fn complaints_of_workers(&self, context: &str) -> Vec<String> {
         let state = self.state();
         let workers = state.workers.iter().filter(|worker| worker.0 == context);

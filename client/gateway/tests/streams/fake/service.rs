@@ -73,8 +73,10 @@ impl v1::invocations_server::Invocations for Shared {
     async fn follow(&self, request: Request<v1::FollowRequest>) -> Answer<Self::FollowStream> {
         let request = request.into_inner();
         self.world().follows.push(request.clone());
+        // Open by the time it is answered, so that what a test does to the world then comes after it.
+        let follower = Follower::open(&mut self.world(), &request);
         self.news();
-        let follower = Follower::open(&self.world(), &request)?;
+        let follower = follower?;
         let (tell, told) = mpsc::channel(1);
         let shared = self.clone();
         tokio::spawn(async move { follower.run(shared, request.follow, tell).await });
@@ -127,10 +129,12 @@ struct Follower {
     /// Of each invocation, the generation and the number of its next line.
     places: BTreeMap<i64, (u32, usize)>,
     has_told: bool,
+    /// Whether it notices the end of a log even where streams that were open before do not.
+    notices: bool,
 }
 
 impl Follower {
-    fn open(world: &World, request: &v1::FollowRequest) -> Result<Follower, Status> {
+    fn open(world: &mut World, request: &v1::FollowRequest) -> Result<Follower, Status> {
         let selector = request.selector.clone().expect("a selector");
         let project = match &selector {
             Selector::Invocation(it) => &it.project,
@@ -154,7 +158,10 @@ impl Follower {
             selector,
             places,
             has_told: false,
+            notices: world.ends_late,
         };
+        world.open += 1;
+        world.most = world.most.max(world.open);
         if request.skip_ended && request.after.is_empty() {
             let is_ended = |it: &&v1::Invocation| it.state != i32::from(v1::State::Running);
             for it in world.invocations.iter().filter(is_ended) {
@@ -173,13 +180,6 @@ impl Follower {
         tell: mpsc::Sender<Result<v1::FollowResponse, Status>>,
     ) {
         let mut changed = shared.changed.subscribe();
-        let notices = {
-            let mut world = shared.world();
-            world.open += 1;
-            world.most = world.most.max(world.open);
-            world.ends_late
-        };
-        shared.news();
         if !matches!(self.selector, Selector::Invocation(_)) {
             let begin = v1::FollowResponse {
                 events: Vec::new(),
@@ -193,7 +193,7 @@ impl Follower {
             let (events, is_over) = {
                 let world = shared.world();
                 let (events, is_over) = self.look(&world);
-                (events, is_over && (notices || !world.ends_late))
+                (events, is_over && (self.notices || !world.ends_late))
             };
             let is_idle = events.is_empty();
             let cursor = String::new();

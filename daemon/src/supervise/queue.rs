@@ -17,8 +17,10 @@ use super::ahead::Ahead;
 use super::dependents::Dependents;
 use super::reconcile::end_without_folder;
 use super::start::{Launched, check_disks, launch, note_pid};
+use super::strays::Stray;
 use super::supervisor::{Entry, Inner, Place, chain};
 use super::waiting::{self, begun_now, now_ms};
+use super::whereabouts::homeless;
 use super::work::Work;
 use super::{Supervisor, holds, resources};
 use crate::domain::queue::{Candidate, Waits};
@@ -179,11 +181,20 @@ async fn give_way(
     match inner.projects.get(&candidate.project).await {
         Ok(project) => drop(waiting::end(inner, project, id, entry, end).await),
         // Its log and its row are written when its project is back.
-        Err(_) => {
-            if let Err(why) = waiting::keep_end(inner, &candidate.uuid, id, end).await {
-                put_back(entry, place, candidate, why);
+        Err(gone) => match waiting::keep_end(inner, &candidate.uuid, id, end).await {
+            Ok(()) => {
+                let stray = Stray {
+                    dir: InvDir::new(&inner.settings().state_dir, &candidate.uuid),
+                    project: Some(candidate.project.to_path_buf()),
+                    why: homeless(&gone),
+                    place: None,
+                    has_ended: true,
+                };
+                let before = inner.strays.take(&candidate.uuid);
+                inner.keep_stray(before, stray);
             }
-        }
+            Err(why) => put_back(entry, place, candidate, why),
+        },
     }
 }
 

@@ -15,7 +15,7 @@ use tracing::warn;
 use super::job::{JobHandle, Progress, Request};
 use super::link::ShimLink;
 use super::reconcile::uuid_of;
-use super::strays::Stray;
+use super::strays::{Stray, has_ended};
 use super::vitals::Whose;
 use super::whereabouts::homeless;
 use super::{StopError, Supervisor, waiting};
@@ -113,10 +113,10 @@ impl Supervisor {
         let mut running = self.inner.in_care().into_iter();
         let is_meant = |whose: &Whose| whose.id == id && *whose.project == *project;
         let Some((uuid, _)) = running.find(|(_, whose)| is_meant(whose)) else {
-            return Err(match self.stray(project, id).await {
-                Some(dir) => self.stop_stray(dir, id, grace).await,
-                None => self.stop_waiting(project, id, error).await,
-            });
+            return match self.stray(project, id).await {
+                Some(dir) => Err(self.stop_stray(dir, id, grace).await),
+                None => self.stop_waiting(project, id, grace, error).await,
+            };
         };
         let Some(handle) = self.inner.job(&uuid) else {
             return Err(error);
@@ -147,18 +147,61 @@ impl Supervisor {
 
     /// Ends one that waits in a project that is gone. What became of it, as its row cannot tell; `error`
     /// where nothing of that id waits.
-    async fn stop_waiting(&self, project: &Path, id: InvocationId, error: StopError) -> StopError {
-        let gone = match &error {
-            StopError::Project(gone) if gone.is_gone() => gone,
-            _ => return error,
+    async fn stop_waiting(
+        &self,
+        project: &Path,
+        id: InvocationId,
+        grace: Option<Duration>,
+        error: StopError,
+    ) -> Result<(Invocation, bool), StopError> {
+        let why = match &error {
+            StopError::Project(gone) if gone.is_gone() => homeless(gone),
+            _ => return Err(error),
         };
         let Some(uuid) = self.waiting_without(project, id).await else {
-            return error;
+            return Err(error);
         };
+        let dir = InvDir::new(self.state_dir(), &uuid);
+        for _ in 0..HANDS {
+            let kept = self.keep_end(project, id, &uuid, &why).await;
+            // Perhaps its turn had come, and whoever had it in care has ended it, as it was asked to.
+            if kept == Some(true) || has_ended(&dir).await {
+                let project = project.to_owned();
+                return Err(StopError::Homeless { id, project });
+            }
+            if kept == Some(false) {
+                break;
+            }
+            // Somebody looks whether it can be taken up: if so there is a job now, else it waits again.
+            if let Some(handle) = self.inner.job(&uuid) {
+                let ended = stop_one(handle, grace, Some(dir.clone())).await;
+                match ended {
+                    Some(ended) => return Ok((ended, false)),
+                    None if self.inner.job(&uuid).is_some() => break,
+                    None => {}
+                }
+            }
+            if self.inner.projects.get(project).await.is_ok() {
+                return self.stop_by_row(project, id, grace).await;
+            }
+        }
+        Err(StopError::Slow { id })
+    }
+
+    /// Takes one out that waits in a project that is gone, and writes its end down beside its specification.
+    /// False if the disk does not take that; `None` if somebody else has it in care.
+    async fn keep_end(
+        &self,
+        project: &Path,
+        id: InvocationId,
+        uuid: &str,
+        why: &str,
+    ) -> Option<bool> {
+        let uuid = uuid.to_owned();
         let stray = Stray {
             dir: InvDir::new(self.state_dir(), &uuid),
             project: Some(project.to_owned()),
-            why: homeless(gone),
+            why: why.to_owned(),
             place: None,
             has_ended: true,
         };
@@ -173,15 +216,10 @@ impl Supervisor {
             }
             let before = inner.strays.take(&uuid);
             inner.keep_stray(before, stray);
-            kept.ok()
+            Some(kept.is_ok())
         });
-        match ending.await {
-            Ok(Some(())) => StopError::Homeless {
-                id,
-                project: project.to_owned(),
-            },
-            Ok(None) | Err(_) => StopError::Slow { id },
-        }
+        // Only a panic, or the runtime's end, gives no answer.
+        ending.await.unwrap_or(Some(false))
     }
 
     /// The one of a project that is away with this id, while it waits: in the line, or since before the

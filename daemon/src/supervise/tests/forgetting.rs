@@ -1,5 +1,7 @@
 //! A project that is to be forgotten, with its folder there or gone.
 
+use super::super::reconcile::uuid_of;
+use super::super::waiting;
 use super::*;
 use crate::projects::ProjectError;
 
@@ -145,7 +147,12 @@ async fn what_ended_without_its_folder_goes_only_where_that_is_said() {
     bench.stage.end(&dir);
     degraded(&bench, "cannot be taken up").await;
     degraded(&bench, "steroidsctl projects forget").await;
-    assert_eq!(left(&forget(&bench, false).await), 1);
+    let refused = eventually(async || {
+        // Its job ends a moment after that is told.
+        let forgotten = forget(&bench, false).await;
+        (!matches!(forgotten, Err(ForgetError::Busy { .. }))).then_some(forgotten)
+    });
+    assert_eq!(left(&refused.await), 1);
     assert!(dir.path().exists());
     assert_eq!(bench.projects.list().await.unwrap().len(), 1);
 
@@ -232,11 +239,44 @@ async fn what_was_stopped_while_its_project_was_gone_is_written_down_when_that_i
         .unwrap_err();
     fs::rename(&moved, &root).unwrap();
     bench.projects.get(&root).await.unwrap();
-    bench.supervisor.reconcile(Scope::Wakeup).await;
-    bench.ended(2).await;
+    eventually(async || {
+        // A wakeup passes over what somebody has in care in that moment, and another one comes.
+        bench.supervisor.reconcile(Scope::Wakeup).await;
+        bench.row(2).await.phase.is_ended().then_some(())
+    })
+    .await;
     assert!(bench.log(2).contains("stopped on request"));
     bench.stage.end(&runs);
     bench.ended(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_in_one_that_is_gone_is_stopped_also_while_it_is_looked_at() {
+    // Whoever looks lets go of it, or ends it, as its turn does.
+    for ends_it in [false, true] {
+        let bench = bench(1).await;
+        let runs = bench.dir(&bench.start("r1").await);
+        let waits = bench.start("r2").await;
+        away(&bench);
+        let (inner, uuid) = (&bench.supervisor.inner, uuid_of(&bench.dir(&waits)));
+        let mut looks = eventually(async || inner.enter(&uuid)).await;
+        let (supervisor, root) = (bench.supervisor.clone(), bench.project.root.clone());
+        let stopping = tokio::spawn(async move { supervisor.stop(&root, waits.id, None).await });
+        let asked = tokio::time::timeout(PATIENCE, looks.requests.recv()).await;
+        asked.expect("in time").expect("it is asked");
+        if ends_it {
+            let kept = waiting::keep_end(inner, &uuid, waits.id, waiting::cancelled()).await;
+            kept.unwrap();
+        }
+        drop(looks);
+        let stopped = stopping.await.unwrap();
+        assert!(
+            matches!(stopped, Err(StopError::Homeless { .. })),
+            "{ends_it}: {stopped:?}"
+        );
+        assert!(ExitRecord::load(&bench.dir(&waits)).unwrap().is_some());
+        bench.stage.end(&runs);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -199,9 +199,9 @@ fn the_wall_limit_is_warned_of() {
 
 #[test]
 fn one_whose_processes_work_goes_on_where_that_is_a_sign_of_life() {
-    // Three of them, as another test's processes may want the processors too.
-    let work = "(while :; do :; done) & (while :; do :; done) & while :; do :; done";
-    let mut case = Case::script(work);
+    // Six of them, as other tests' processes may want the processors too.
+    let work = "(while :; do :; done) & ".repeat(5) + "while :; do :; done";
+    let mut case = Case::script(&work);
     case.spec.limits.silence_ms = Some(2500);
     case.spec.limits.life = Life::ALL;
     case.start();

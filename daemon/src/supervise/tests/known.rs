@@ -89,8 +89,7 @@ async fn an_attempt_that_was_made_is_not_made_again() {
         spec.turn.retry_max = 1;
     });
     bench.supervisor.reconcile(Scope::Startup).await;
-    bench.ended(1).await;
-    let second = bench.dir(&bench.row(2).await);
+    let second = bench.dir(&bench.there(2).await);
     // Its turn comes, and it succeeds.
     bench.restart().await;
     let spec = Spec::load_queued(&second).unwrap();
@@ -105,6 +104,8 @@ async fn an_attempt_that_was_made_is_not_made_again() {
             // As a daemon that was killed before it had made the mark leaves it.
             fs::remove_file(first.projected()).unwrap();
         }
+        // Whose job is there is not put back, and that ends a moment after the row.
+        eventually(async || (bench.supervisor.running() == 0).then_some(())).await;
         lose_the_database(&bench).await;
         assert_eq!(outcome(&bench.ended(1).await), "failed");
         assert_eq!(outcome(&bench.ended(2).await), "success");

@@ -270,6 +270,13 @@ impl Bench {
         project.store.invocation(id).await.unwrap().unwrap()
     }
 
+    /// Waits until there is such a row: that of a retry comes a moment after the end of what it retries.
+    async fn there(&self, id: i64) -> Invocation {
+        let id = InvocationId::new(id).unwrap();
+        let project = self.project().await;
+        eventually(async || project.store.invocation(id).await.unwrap()).await
+    }
+
     async fn ended(&self, id: i64) -> Invocation {
         eventually(async || Some(self.row(id).await).filter(|row| row.phase.is_ended())).await
     }

@@ -255,8 +255,12 @@ impl Supervisor {
         let until = Instant::now() + grace.unwrap_or(LONGEST_DEFAULT) + AFTER_GRACE;
         let mut is_told = false;
         while Instant::now() < until {
-            let folder = dir.clone();
-            let exit = tokio::task::spawn_blocking(move || ExitRecord::load(&folder)).await;
+            let (folder, arming) = (dir.clone(), hint.arming());
+            let look = move || {
+                arming.arm();
+                ExitRecord::load(&folder)
+            };
+            let exit = tokio::task::spawn_blocking(look).await;
             match exit {
                 Ok(Ok(Some(_))) => {
                     let project = spec.project;
@@ -272,7 +276,7 @@ impl Supervisor {
                 Ok(Ok(None)) => link.catch_up().await,
                 Ok(Err(_)) | Err(_) => {}
             }
-            hint.wait(LOOK_AGAIN).await;
+            let _ = timeout(LOOK_AGAIN, hint.changed()).await;
         }
         StopError::Slow { id }
     }

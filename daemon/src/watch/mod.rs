@@ -11,8 +11,8 @@
 //!
 //! A watch can fail (too many of them, folder gone) and events can be lost (queue overflow, which
 //! pokes everybody, and after which nothing counts as watched before its waiter watches it again).
-//! So a waiter always has a safety poll behind the hint, for which [`Hint::wait`] serves;
-//! [`Hint::is_watched`] says whether it may be a slow one.
+//! So a waiter always has a safety poll behind the hint, where it [watches](Hint::arming) again what is
+//! not watched; [`Hint::is_watched`] says whether that may be a slow one.
 //!
 //! Paths are told apart by their bytes: who waits and who pokes make them from the same root in the same
 //! way.
@@ -27,7 +27,6 @@ use std::future::poll_fn;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use foldhash::HashMap;
 use tokio::task::coop;
@@ -211,16 +210,6 @@ impl Hint {
         })
         .await;
         self.take();
-    }
-
-    /// Waits for a hint, but no longer than `poll`; false if there was none. Tries again to watch
-    /// the folder if that failed before. Cancel-safe.
-    pub async fn wait(&mut self, poll: Duration) -> bool {
-        let hinted = tokio::time::timeout(poll, self.changed()).await.is_ok();
-        if !hinted {
-            self.rearm();
-        }
-        hinted
     }
 
     /// Ready while there is a hint, which is left to be taken.

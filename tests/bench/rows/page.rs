@@ -76,7 +76,7 @@ async fn page_of(events: u32) -> Figures {
     let mut agent = printed.await.expect("printing does not panic");
     all_logged(&daemon, &ctl, id, events).await;
 
-    let browser = Browser::start(&home).await;
+    let browser = Browser::whole(&home).await;
     let page = browser.page().await;
     let url = ctl.run(["web"]).await.ok();
     page.goto(

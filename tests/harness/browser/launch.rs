@@ -46,9 +46,10 @@ const FLAGS: [&str; 18] = [
     "--enable-precise-memory-info",
 ];
 
-/// Of one that several share: nothing moves by itself. Where there is no GPU, a spinner is painted again and
-/// again by the processor, a fifth of all that the page's cases take.
-const STILL: &str = "--force-prefers-reduced-motion";
+/// What spares a test most of what a browser does. What moves by itself stands still: where there is no GPU, a
+/// spinner is painted again and again by the processor, a fifth of all that the page's cases take. And a test's
+/// tabs share a process, which takes another tenth; those of different tests never do.
+pub(super) const SPARING: [&str; 2] = ["--force-prefers-reduced-motion", "--process-per-site"];
 
 /// The browser expects its pipes as descriptors 3 and 4. A shell puts them there: in Rust that
 /// takes unsafe code.
@@ -76,7 +77,7 @@ impl Process {
         if let Some(running) = shared.upgrade().filter(|it| !it.wire.is_over()) {
             return running;
         }
-        let started = Arc::new(Process::start(&Home::new(), &[STILL]));
+        let started = Arc::new(Process::start(&Home::new(), &SPARING));
         *shared = Arc::downgrade(&started);
         started
     }

@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use crate::Home;
 use crate::wait::within;
 
-use launch::Process;
+use launch::{Process, SPARING};
 pub use page::{Heap, Page, Work};
 use seen::Seen;
 
@@ -54,12 +54,16 @@ enum Focus {
 impl Browser {
     /// One with a process of its own, in `home`, whose tabs hide one another.
     pub async fn start(home: &Arc<Home>) -> Browser {
+        Browser::of(Arc::new(Process::start(home, &SPARING)), Focus::Real).await
+    }
+
+    /// As [`Browser::start`], but it does all that one does which somebody looks at: to measure.
+    pub async fn whole(home: &Arc<Home>) -> Browser {
         Browser::of(Arc::new(Process::start(home, &[])), Focus::Real).await
     }
 
     /// One that shares its process with those of other tests, which spares most of its start. It shares nothing
-    /// else with them but the clipboard. Each of its tabs takes itself for the one in front, and is told that
-    /// nothing is to move.
+    /// else with them but the clipboard. Each of its tabs takes itself for the one in front.
     pub async fn shared() -> Browser {
         Browser::of(Process::shared(), Focus::Each).await
     }

@@ -1,7 +1,10 @@
 //! Deadlines. Whatever a test awaits, it awaits with one, and says what it was.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// Between two looks at what gives no event, at least.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// How long anything may take that should take a moment. Generous, since a machine may be busy:
 /// a deadline is there to end a hang, not to measure. `STEROIDS_TEST_PATIENCE` gives other seconds.
@@ -22,15 +25,16 @@ pub async fn within<F: Future>(what: &str, future: F) -> F::Output {
 }
 
 /// Asks again and again until there is an answer. Only for what gives no event of itself: a
-/// process that goes away, a socket that begins to accept.
+/// process that goes away, a socket that begins to accept. It rests for as long as each look took, so that what
+/// is waited for has half of the time at least.
 pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     within(what, async {
-        let mut tick = tokio::time::interval(Duration::from_millis(10));
         loop {
-            tick.tick().await;
+            let began = Instant::now();
             if let Some(answer) = ask().await {
                 return answer;
             }
+            tokio::time::sleep(began.elapsed().max(LOOK_AGAIN)).await;
         }
     })
     .await

@@ -90,8 +90,9 @@ impl Footing {
     /// After our connections are closed: takes our journals away from a file that has taken the
     /// database's place. SQLite would take them for its own and write what is in them into it.
     pub(super) fn set_strays_aside(&self) {
+        let own = self.identity.database();
         for (path, id) in self.identity.strays() {
-            match sys::set_aside(path, id) {
+            match sys::set_aside(path, id, own) {
                 Ok(()) => {
                     tracing::warn!(journal = %path.display(), "set aside: not this database's")
                 }

@@ -3,6 +3,7 @@
 //! Only names are looked at here, never a descriptor opened: closing any descriptor of a database
 //! would drop the locks SQLite holds on it.
 
+use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -147,6 +148,13 @@ impl Identity {
         self.files
             .iter()
             .all(|(path, id)| id.is_none() || id_of(path) == *id)
+    }
+
+    /// The database's name in its folder, and which file it was.
+    pub(super) fn database(&self) -> (&OsStr, Option<Id>) {
+        let first = self.files.first();
+        let named = first.and_then(|(path, id)| Some((path.file_name()?, *id)));
+        named.unwrap_or_default()
     }
 
     /// Journals of ours that stand beside another database than the one they belong to.

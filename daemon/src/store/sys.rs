@@ -117,15 +117,20 @@ fn folder_through_no_link(folder: impl rustix::path::Arg) -> Result<OwnedFd, Err
     rustix::fs::openat2(CWD, folder, flags, Mode::empty(), THROUGH_NO_LINK)
 }
 
-/// Gives a file another name beside its own, if it still is the one with this id: `NAME.stray`, or with
-/// a number behind, so that what was set aside before is kept.
-pub(super) fn set_aside(path: &Path, id: Id) -> Result<(), Errno> {
+/// Gives a journal another name beside its own, if it still is the one with this id, and the database
+/// beside it is none with that of `own`: `NAME.stray`, or with a number behind, so that what was set aside
+/// before is kept. Both are looked at in one folder, whichever has its name by then.
+pub(super) fn set_aside(path: &Path, id: Id, own: (&OsStr, Option<Id>)) -> Result<(), Errno> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(Errno::INVAL);
     };
     let folder = folder_through_no_link(folder)?;
-    let stat = rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    if (stat.st_dev, stat.st_ino) != id {
+    let id_of = |name: &OsStr| {
+        let stat = rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok::<_, Errno>((stat.st_dev, stat.st_ino))
+    };
+    let (database, own) = own;
+    if id_of(name)? != id || Some(id_of(database)?) == own {
         return Err(Errno::STALE);
     }
     for number in 1..=ASIDE {
@@ -197,16 +202,37 @@ mod tests {
         use std::os::unix::fs::MetadataExt;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.db-wal");
+        let (database, other) = (dir.path().join("a.db"), (OsStr::new("a.db"), Some((0, 0))));
+        fs::write(&database, "another").unwrap();
         for (text, aside) in [("1", "a.db-wal.stray"), ("2", "a.db-wal.stray-2")] {
             fs::write(&path, text).unwrap();
             let found = fs::metadata(&path).unwrap();
-            set_aside(&path, (found.dev(), found.ino())).unwrap();
+            set_aside(&path, (found.dev(), found.ino()), other).unwrap();
             assert_eq!(fs::read_to_string(dir.path().join(aside)).unwrap(), text);
         }
         fs::write(&path, "3").unwrap();
-        assert_eq!(set_aside(&path, (0, 0)), Err(Errno::STALE));
+        assert_eq!(set_aside(&path, (0, 0), other), Err(Errno::STALE));
         assert_eq!(fs::read_to_string(&path).unwrap(), "3");
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 4);
+    }
+
+    /// As where the folder was another one for a moment, and is back.
+    #[test]
+    fn nothing_is_set_aside_from_beside_the_database_it_belongs_to_or_from_beside_none() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = tempfile::tempdir().unwrap();
+        let (path, database) = (dir.path().join("a.db-wal"), dir.path().join("a.db"));
+        let id = |path: &Path| {
+            fs::write(path, "").unwrap();
+            let found = fs::metadata(path).unwrap();
+            (found.dev(), found.ino())
+        };
+        let own = (OsStr::new("a.db"), Some(id(&database)));
+        let wal = id(&path);
+        assert_eq!(set_aside(&path, wal, own), Err(Errno::STALE));
+        fs::remove_file(&database).unwrap();
+        assert_eq!(set_aside(&path, wal, own), Err(Errno::NOENT));
+        assert!(path.exists());
     }
 
     #[test]

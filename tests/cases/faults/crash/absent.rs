@@ -30,8 +30,10 @@ async fn an_agent_whose_shim_has_lost_its_socket_is_stopped_by_the_next_daemon()
         started
     };
     let shim = home.shim(&started.uuid);
-    renew_runtime_folder(&home);
+    // Killed first: else it may see that the socket is gone and tell the shim itself, and be killed before it
+    // says so.
     daemon.kill9().await;
+    renew_runtime_folder(&home);
     daemon.start_again().await;
     let rpc = daemon.rpc().await;
     rpc.stop(&ctl.project(), started.id, Duration::from_secs(5))

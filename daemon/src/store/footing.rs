@@ -8,6 +8,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use rustix::io::Errno;
+
 use super::error::StoreError;
 use super::open::{self, Depth};
 use super::place::{Identity, Stamp};
@@ -96,6 +98,8 @@ impl Footing {
                 Ok(()) => {
                     tracing::warn!(journal = %path.display(), "set aside: not this database's")
                 }
+                // It is at home again, or may be once its database is back.
+                Err(Errno::STALE | Errno::NOENT) => {}
                 Err(error) => tracing::error!(journal = %path.display(), %error, "stays in place"),
             }
         }

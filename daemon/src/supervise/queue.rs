@@ -17,7 +17,6 @@ use super::ahead::Ahead;
 use super::dependents::Dependents;
 use super::reconcile::end_without_folder;
 use super::start::{Launched, check_disks, launch, note_pid};
-use super::strays::Stray;
 use super::supervisor::{Entry, Inner, Place, chain};
 use super::waiting::{self, begun_now, now_ms};
 use super::whereabouts::homeless;
@@ -182,17 +181,7 @@ async fn give_way(
         Ok(project) => drop(waiting::end(inner, project, id, entry, end).await),
         // Its log and its row are written when its project is back.
         Err(gone) => match waiting::keep_end(inner, &candidate.uuid, id, end).await {
-            Ok(()) => {
-                let stray = Stray {
-                    dir: InvDir::new(&inner.settings().state_dir, &candidate.uuid),
-                    project: Some(candidate.project.to_path_buf()),
-                    why: homeless(&gone),
-                    place: None,
-                    has_ended: true,
-                };
-                let before = inner.strays.take(&candidate.uuid);
-                inner.keep_stray(before, stray);
-            }
+            Ok(()) => inner.keep_ended(&candidate.uuid, &candidate.project, homeless(&gone)),
             Err(why) => put_back(entry, place, candidate, why),
         },
     }

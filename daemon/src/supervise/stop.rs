@@ -15,7 +15,7 @@ use tracing::warn;
 use super::job::{JobHandle, Progress, Request};
 use super::link::ShimLink;
 use super::reconcile::uuid_of;
-use super::strays::{Stray, has_ended};
+use super::strays::has_ended;
 use super::vitals::Whose;
 use super::whereabouts::homeless;
 use super::{StopError, Supervisor, waiting};
@@ -163,14 +163,18 @@ impl Supervisor {
         };
         let dir = InvDir::new(self.state_dir(), &uuid);
         for _ in 0..HANDS {
-            let kept = self.keep_end(project, id, &uuid, &why).await;
             // Perhaps its turn had come, and whoever had it in care has ended it, as it was asked to.
-            if kept == Some(true) || has_ended(&dir).await {
-                let project = project.to_owned();
-                return Err(StopError::Homeless { id, project });
-            }
-            if kept == Some(false) {
-                break;
+            let kept = match has_ended(&dir).await {
+                true => Some(true),
+                false => self.keep_end(project, id, &uuid, &why).await,
+            };
+            match kept {
+                Some(true) => {
+                    let project = project.to_owned();
+                    return Err(StopError::Homeless { id, project });
+                }
+                Some(false) => break,
+                None => {}
             }
             // Somebody looks whether it can be taken up: if so there is a job now, else it waits again.
             if let Some(handle) = self.inner.job(&uuid) {
@@ -197,14 +201,7 @@ impl Supervisor {
         uuid: &str,
         why: &str,
     ) -> Option<bool> {
-        let uuid = uuid.to_owned();
-        let stray = Stray {
-            dir: InvDir::new(self.state_dir(), &uuid),
-            project: Some(project.to_owned()),
-            why: why.to_owned(),
-            place: None,
-            has_ended: true,
-        };
+        let (uuid, project, why) = (uuid.to_owned(), project.to_owned(), why.to_owned());
         let inner = Arc::clone(&self.inner);
         // Out of the line it is seen through, whether or not this caller waits for it.
         let ending = self.inner.tracker.spawn(async move {
@@ -214,8 +211,7 @@ impl Supervisor {
             if let Err(why) = &kept {
                 warn!(invocation.id = %id, why, "the end of one that waited has no record");
             }
-            let before = inner.strays.take(&uuid);
-            inner.keep_stray(before, stray);
+            inner.keep_ended(&uuid, &project, why);
             Some(kept.is_ok())
         });
         // Only a panic, or the runtime's end, gives no answer.

@@ -214,6 +214,18 @@ impl Inner {
         self.strays.keep(uuid, stray, said.as_deref());
     }
 
+    /// Keeps one that waited and has ended, until its project is back.
+    pub(super) fn keep_ended(&self, uuid: &str, project: &Path, why: String) {
+        let stray = Stray {
+            dir: InvDir::new(&self.settings().state_dir, uuid),
+            project: Some(project.to_owned()),
+            why,
+            place: None,
+            has_ended: true,
+        };
+        self.keep_stray(self.strays.take(uuid), stray);
+    }
+
     /// Its place among the running, if its shim lives: the one that it has, or one more, however many
     /// there are.
     pub(super) async fn place_of(

@@ -1,5 +1,6 @@
 //! A project that is to be forgotten, with its folder there or gone.
 
+use super::super::job::Request;
 use super::super::reconcile::uuid_of;
 use super::super::waiting;
 use super::*;
@@ -277,6 +278,33 @@ async fn what_waits_in_one_that_is_gone_is_stopped_also_while_it_is_looked_at() 
         assert!(ExitRecord::load(&bench.dir(&waits)).unwrap().is_some());
         bench.stage.end(&runs);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_its_turn_ends_without_its_project_is_kept_until_that_is_back() {
+    // Nobody else looks after what cannot be taken up.
+    let bench = Bench::new(8, 1).await;
+    let runs = bench.dir(&bench.start("r1").await);
+    let waits = bench.start("r2").await;
+    let (inner, uuid) = (&bench.supervisor.inner, uuid_of(&bench.dir(&waits)));
+    let turn = inner
+        .task_turns
+        .take(&bench.project.root, &waits.task)
+        .await;
+    bench.stage.end(&runs);
+    bench.ended(1).await;
+    // Its turn has come, and waits for that of its task.
+    let stop = eventually(async || inner.job(&uuid)).await.requests;
+    away(&bench);
+    let asked = stop.send(Request::Stop {
+        grace: None,
+        why: None,
+        shutdown: false,
+    });
+    asked.await.unwrap();
+    drop(turn);
+    eventually(async || inner.strays.has(&uuid).then_some(())).await;
+    assert!(ExitRecord::load(&bench.dir(&waits)).unwrap().is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

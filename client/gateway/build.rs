@@ -1,27 +1,47 @@
 //! Makes a table of the page's files, with their bytes and a tag that changes with these.
 
-use std::collections::BTreeSet;
+#[path = "build/bundle.rs"]
+mod bundle;
+
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hasher as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{env, fs, io};
+
+/// What is made of which module and all that it imports: what the page and its worker ask for.
+const BUNDLES: [(&str, &str); 2] = [("page.js", "main.js"), ("worker.js", "share-worker.js")];
 
 fn main() -> io::Result<()> {
     let root = env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?;
-    let out = env::var("OUT_DIR").map_err(io::Error::other)?;
+    let out = PathBuf::from(env::var("OUT_DIR").map_err(io::Error::other)?);
     let web = Path::new(&root).join("web");
     println!("cargo::rerun-if-changed=web");
-    let mut names = BTreeSet::new();
+    let mut files = BTreeMap::new();
     for entry in fs::read_dir(&web)? {
         let entry = entry?;
         let name = entry.file_name().into_string().unwrap_or_default();
         if entry.file_type()?.is_file() && !name.is_empty() && !name.starts_with('.') {
-            names.insert(name);
+            files.insert(name, entry.path());
+        }
+    }
+    let read = |name: &str| {
+        fs::read_to_string(web.join(name)).map_err(|e| format!("{}: {e}", web.join(name).display()))
+    };
+    for (name, entry) in BUNDLES {
+        let path = out.join(name);
+        fs::write(
+            &path,
+            bundle::bundle(entry, &read).map_err(io::Error::other)?,
+        )?;
+        if files.insert(name.to_owned(), path).is_some() {
+            return Err(io::Error::other(format!(
+                "web/{name}: this name is taken by a bundle"
+            )));
         }
     }
     let mut table = String::from("/// The page's files.\nstatic FILES: &[File] = &[\n");
-    for name in names {
-        let path = web.join(&name);
+    for (name, path) in files {
         let mut hasher = DefaultHasher::new();
         hasher.write(&fs::read(&path)?);
         let tag = format!("\"{:016x}\"", hasher.finish());
@@ -32,5 +52,5 @@ fn main() -> io::Result<()> {
         .map_err(io::Error::other)?;
     }
     table.push_str("];\n");
-    fs::write(Path::new(&out).join("web.rs"), table)
+    fs::write(out.join("web.rs"), table)
 }

@@ -75,6 +75,11 @@ fn kind_of(name: &str) -> &'static str {
     }
 }
 
+// What the build makes bundles with; a build script's own tests would not run.
+#[cfg(test)]
+#[path = "../build/bundle.rs"]
+mod bundle;
+
 #[cfg(test)]
 mod tests {
     use super::*;

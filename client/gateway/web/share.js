@@ -87,7 +87,7 @@ function connect() {
   if (typeof SharedWorker === 'undefined') return;
   let worker;
   try {
-    worker = new SharedWorker('/assets/share-worker.js', { type: 'module', name: 'steroids' });
+    worker = new SharedWorker('/assets/worker.js', { type: 'module', name: 'steroids' });
   } catch {
     return;
   }

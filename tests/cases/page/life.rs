@@ -13,6 +13,10 @@ async fn a_run_is_watched_from_the_overview_to_its_end_through_a_daemon_that_die
     assert_eq!(page.eval("location.hash").await, "", "the code is gone");
     page.until_says("[data-test=projects]", "app").await;
     assert_eq!(page.count("[data-test=running] [data-invocation]").await, 0);
+    // Far from the gateway each further one costs a way there and back.
+    let scripts = "performance.getEntriesByType('resource')
+        .map(({ name }) => new URL(name).pathname).filter((name) => name.endsWith('.js'))";
+    assert_eq!(page.eval(scripts).await, json!(["/assets/page.js"]));
 
     let mut agent = Puppet::new(&scene.home, "agent");
     let rpc = scene.daemon.rpc().await;

@@ -14,6 +14,8 @@ export const MARKS = {
   failed: { types: 'tool_result', ok: 'false' },
 };
 
+export const isOver = (invocation) => Boolean(invocation?.outcome) || !['running', 'queued'].includes(invocation?.status);
+
 /** Marks of one kind: a place stands for `stride` lines from it on. @typedef {{stride: number, lines: number, places: [string, number][]}} Marks */
 
 export class Story {
@@ -39,7 +41,7 @@ export class Story {
   /** Takes the task's invocations, or news of one. */
   put(...invocations) {
     const byId = new Map(this.invocations.map((it) => [it.id, it]));
-    for (const it of invocations) byId.set(it.id, { ...byId.get(it.id), ...it });
+    for (const it of invocations) byId.set(it.id, withNews(byId.get(it.id), it));
     this.invocations = [...byId.values()].sort((a, b) => (a.startedAtMs ?? Infinity) - (b.startedAtMs ?? Infinity) || a.id - b.id);
     this.onChange();
   }
@@ -97,4 +99,12 @@ export class Story {
     const { events, results } = await get(invocationUrl(this.task, id, '/lines', parameters), { signal });
     return { line: events[0]?.[1], result: results?.[0]?.[1] };
   }
+}
+
+/** What has ended never runs again: news by which it does were sent before its log's last line came. */
+function withNews(known, news) {
+  const isAnother = Boolean(known?.uuid && news.uuid && known.uuid !== news.uuid);
+  if (!known || isAnother) return news;
+  const isOld = isOver(known) && news.status !== undefined && !isOver(news);
+  return isOld ? known : { ...known, ...news };
 }

@@ -12,11 +12,9 @@ import { onOverview, overview } from './overview-feed.js';
 import { Panel } from './panel.js';
 import { rename, taskHref } from './router.js';
 import { showFailure } from './sign-in.js';
-import { Story } from './story.js';
+import { isOver, Story } from './story.js';
 import { TaskHeader } from './task-header.js';
 import { InvocationPicker } from './invocation-picker.js';
-
-export const isOver = (invocation) => Boolean(invocation?.outcome) || !['running', 'queued'].includes(invocation?.status);
 
 export class TaskView {
   #address;

@@ -329,6 +329,29 @@ async fn what_a_run_waits_for_is_seen_from_afar_and_from_near() {
             "disk full · silence of its tool ends it in 4s"
         ])
     );
+    // Its log's last line may overtake what its row told before; another database counts anew.
+    let news = "import('/assets/story.js').then(({ Story }) => {
+        const story = new Story({ onChange() {} });
+        const say = (news) => {
+            story.put({ id: 1, ...news });
+            return story.invocations[0].status;
+        };
+        return [
+            say({ uuid: 'a', status: 'queued' }),
+            say({ uuid: 'a', status: 'running' }),
+            say({ status: 'failed', outcome: 'failed' }),
+            say({ uuid: 'a', status: 'running', live: { waitsFor: 'ending' } }),
+            say({ usage: { inputTokens: 1 } }),
+            say({ uuid: 'a', status: 'timeout', outcome: 'timeout_wall' }),
+            say({ uuid: 'b', status: 'running' }),
+        ];
+    })";
+    assert_eq!(
+        page.eval(news).await,
+        json!([
+            "queued", "running", "failed", "failed", "failed", "timeout", "running"
+        ])
+    );
     agent.exits(0);
     page.until_there("[data-test=status][data-status=failed]")
         .await;

@@ -47,7 +47,7 @@ pub struct Heap {
     pub nodes: u64,
 }
 
-/// The time a tab's main thread has spent so far, in seconds.
+/// The time a tab's main thread has spent since it was first asked for that, in seconds.
 #[derive(Debug, Clone, Copy)]
 pub struct Work {
     /// In scripts.
@@ -70,7 +70,7 @@ impl Page {
     }
 
     pub(super) async fn prepare(&self) {
-        for domain in ["Page", "Runtime", "Log", "Network", "Audits", "Performance"] {
+        for domain in ["Page", "Runtime", "Log", "Audits"] {
             self.call(&format!("{domain}.enable"), json!({})).await;
         }
         self.viewport(1280, 800).await;
@@ -215,11 +215,6 @@ impl Page {
         self.seen.expect_failures();
     }
 
-    /// Every request so far, as `GET URL`.
-    pub fn requests(&self) -> Vec<String> {
-        self.seen.requests()
-    }
-
     /// What its console and its policies complained of so far.
     pub fn complaints(&self) -> Vec<String> {
         self.seen.complaints()
@@ -239,6 +234,8 @@ impl Page {
 
     /// What its main thread has done.
     pub async fn work(&self) -> Work {
+        // Counts from the first time on.
+        self.call("Performance.enable", json!({})).await;
         let answer = self.call("Performance.getMetrics", json!({})).await;
         let metrics = answer["metrics"].as_array().expect("a list of metrics");
         let of = |name: &str| {

@@ -1,4 +1,4 @@
-//! What a tab said without having been asked: loads, errors, refusals, requests.
+//! What a tab said without having been asked: loads, errors, refusals.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -15,7 +15,6 @@ pub(super) struct Seen {
 #[derive(Debug, Default)]
 struct Told {
     complaints: Vec<String>,
-    requests: Vec<String>,
     failures: Failures,
 }
 
@@ -31,11 +30,6 @@ impl Seen {
     pub(super) fn take(&self, method: &str, of: &Value) {
         match method {
             "Page.loadEventFired" => self.loads.send_modify(|loads| *loads += 1),
-            "Network.requestWillBeSent" => {
-                let request = &of["request"];
-                let (method, url) = (as_text(&request["method"]), as_text(&request["url"]));
-                self.told().requests.push(format!("{method} {url}"));
-            }
             "Runtime.exceptionThrown" => {
                 let details = &of["exceptionDetails"];
                 let what = as_text(&details["exception"]["description"]);
@@ -53,11 +47,6 @@ impl Seen {
     /// Errors and refusals so far.
     pub(super) fn complaints(&self) -> Vec<String> {
         self.told().complaints.clone()
-    }
-
-    /// Every request so far, as `GET URL`.
-    pub(super) fn requests(&self) -> Vec<String> {
-        self.told().requests.clone()
     }
 
     pub(super) fn expect_failures(&self) {

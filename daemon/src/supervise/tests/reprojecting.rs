@@ -151,7 +151,9 @@ async fn who_no_longer_waits_has_given_it_up_and_a_daemon_that_stops_too() {
     assert_eq!(did(&bench).await, Did::Nothing);
     fs::write(log_path(&bench), "false\n").unwrap();
     let retention = bench.projects.upkeep().await;
-    asked(&bench).await.abort();
+    let gone = asked(&bench).await;
+    gone.abort();
+    assert!(gone.await.is_err_and(|e| e.is_cancelled()));
     drop(retention);
     wait_a_while(&bench).await;
     assert_eq!(bench.log(1), "false\n");

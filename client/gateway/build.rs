@@ -1,4 +1,5 @@
-//! Makes a table of the page's files, with their bytes and a tag that changes with these.
+//! Makes one script of the page's modules and one of its worker's, and a table of all the page's files, with their
+//! bytes and a tag that changes with these.
 
 #[path = "build/bundle.rs"]
 mod bundle;

@@ -21,7 +21,7 @@
 //! - the module that is begun with exports nothing. It alone may `await` outside of a function, which browsers see to.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 /// The module `entry` and all that it imports, as one that imports nothing; `read` gives a module's text by its name.
 ///
@@ -85,9 +85,8 @@ impl Bundle<'_> {
                         return Err(refuse("imports in a circle"));
                     }
                     let exports = self.append_once(from)?;
-                    if imported(&names).any(|name| exports.iter().all(|exported| exported != name))
-                    {
-                        return Err(refuse(&format!("{from} does not export all of it")));
+                    if let Some(name) = names.missing_in(exports) {
+                        return Err(refuse(&format!("{from} exports no {name}")));
                     }
                     let _ = writeln!(module.text, "const {names} = {};", constant(from));
                 }
@@ -131,34 +130,54 @@ fn constant(name: &str) -> String {
     format!("${}", stem.replace('-', "_"))
 }
 
-/// What an import's names are as a pattern of a constant, and the module that it names.
-fn import(statement: &str) -> Option<(String, &str)> {
-    let (what, from) = statement.strip_prefix("import ")?.rsplit_once(" from ")?;
-    let from = from.strip_prefix("'./")?.strip_suffix("';")?;
-    if let Some(all) = what.strip_prefix("* as ") {
-        return Some((whole_name(all)?.to_owned(), from));
+/// What an import takes of a module.
+enum Names<'a> {
+    /// All of it, under this name.
+    All(&'a str),
+    /// Each as it is called there and here.
+    Each(Vec<(&'a str, &'a str)>),
+}
+
+impl Names<'_> {
+    /// One of those that are not among a module's exports.
+    fn missing_in(&self, exports: &[String]) -> Option<&str> {
+        let Names::Each(names) = self else {
+            return None;
+        };
+        let mut theirs = names.iter().map(|(theirs, _)| *theirs);
+        theirs.find(|name| exports.iter().all(|exported| exported != name))
     }
-    let mut pattern = Vec::new();
-    for one in what.trim().strip_prefix('{')?.strip_suffix('}')?.split(',') {
-        match one.trim().split_once(" as ") {
-            // Behind the last comma.
-            None if one.trim().is_empty() => {}
-            None => pattern.push(whole_name(one.trim())?.to_owned()),
-            Some((theirs, ours)) => {
-                pattern.push(format!("{}: {}", whole_name(theirs)?, whole_name(ours)?));
+}
+
+/// As the pattern of a constant.
+impl fmt::Display for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Names::All(name) => f.write_str(name),
+            Names::Each(names) => {
+                let each = names.iter().map(|(theirs, ours)| match theirs == ours {
+                    true => (*ours).to_owned(),
+                    false => format!("{theirs}: {ours}"),
+                });
+                write!(f, "{{ {} }}", each.collect::<Vec<_>>().join(", "))
             }
         }
     }
-    Some((format!("{{ {} }}", pattern.join(", ")), from))
 }
 
-/// The names that a pattern of [`import`] takes from its module; none where it takes all of it.
-fn imported(pattern: &str) -> impl Iterator<Item = &str> {
-    let names = pattern
-        .strip_prefix("{ ")
-        .and_then(|names| names.strip_suffix(" }"));
-    let each = names.into_iter().flat_map(|names| names.split(", "));
-    each.map(|one| one.split_once(": ").map_or(one, |(theirs, _)| theirs))
+/// What an import takes, and the module that it names.
+fn import(statement: &str) -> Option<(Names<'_>, &str)> {
+    let (what, from) = statement.strip_prefix("import ")?.rsplit_once(" from ")?;
+    let from = from.strip_prefix("'./")?.strip_suffix("';")?;
+    if let Some(all) = what.strip_prefix("* as ") {
+        return Some((Names::All(whole_name(all)?), from));
+    }
+    let names = what.trim().strip_prefix('{')?.strip_suffix('}')?.split(',');
+    // None is behind the last comma.
+    let names = names.map(str::trim).filter(|one| !one.is_empty());
+    let pairs = names.map(|one| one.split_once(" as ").unwrap_or((one, one)));
+    let whole = pairs.map(|(theirs, ours)| Some((whole_name(theirs)?, whole_name(ours)?)));
+    Some((Names::Each(whole.collect::<Option<_>>()?), from))
 }
 
 /// The declaration in an export, and what it declares.
@@ -301,7 +320,7 @@ await a.one(mine, c);
             ("a.js", "export const a = 1;\nconst c = 2;\n"),
         ]);
         let line = "import { a, c as b } from './a.js';";
-        let refused = format!("main.js:1: a.js does not export all of it: {line}");
+        let refused = format!("main.js:1: a.js exports no c: {line}");
         assert_eq!(unknown, Err(refused));
         let missing = of(&[("main.js", "import { a } from './a.js';\n")]);
         assert_eq!(missing, Err("no a.js".to_owned()));

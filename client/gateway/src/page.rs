@@ -43,7 +43,8 @@ fn serve(name: &str, asked: &HeaderMap) -> Response<Body> {
     let mut answer = Response::new(Body::empty());
     let headers = answer.headers_mut();
     headers.insert(ETAG, HeaderValue::from_static(file.etag));
-    // Kept, and asked for again each time: the page and the program are always of one version.
+    // Who keeps it all the same (a browser may not: see `headers`) asks again each time, since the page and the
+    // program are always of one version.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     let has_it = asked
         .get(IF_NONE_MATCH)

@@ -101,10 +101,13 @@ export class Story {
   }
 }
 
-/** What has ended never runs again: news by which it does were sent before its log's last line came. */
+/**
+ * What has ended never runs again: news by which it does were sent before its log's last line came. What another
+ * tool runs ends by its row alone, and whatever that tells next is newer.
+ */
 function withNews(known, news) {
   const isAnother = Boolean(known?.uuid && news.uuid && known.uuid !== news.uuid);
   if (!known || isAnother) return news;
-  const isOld = isOver(known) && news.status !== undefined && !isOver(news);
+  const isOld = known.managed !== false && isOver(known) && news.status !== undefined && !isOver(news);
   return isOld ? known : { ...known, ...news };
 }

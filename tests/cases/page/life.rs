@@ -344,12 +344,15 @@ async fn what_a_run_waits_for_is_seen_from_afar_and_from_near() {
             say({ usage: { inputTokens: 1 } }),
             say({ uuid: 'a', status: 'timeout', outcome: 'timeout_wall' }),
             say({ uuid: 'b', status: 'running' }),
+            say({ uuid: 'c', status: 'failed', managed: false }),
+            say({ uuid: 'c', status: 'running', managed: false }),
         ];
     })";
     assert_eq!(
         page.eval(news).await,
         json!([
-            "queued", "running", "failed", "failed", "failed", "timeout", "running"
+            "queued", "running", "failed", "failed", "failed", "timeout", "running", "failed",
+            "running"
         ])
     );
     agent.exits(0);

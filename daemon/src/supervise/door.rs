@@ -87,14 +87,23 @@ impl Door {
         self.recalled = Some(Instant::now());
         self.absent = Some("it was told to make it anew".to_owned());
         let (dir, socket) = (self.dir.clone(), self.socket.clone());
-        let telling = tokio::task::spawn_blocking(move || recall(&dir, &socket));
+        let span = tracing::Span::current();
+        // Said there, as it is done whoever still waits for it.
+        let telling = tokio::task::spawn_blocking(move || {
+            let told = recall(&dir, &socket);
+            if told.is_ok() {
+                span.in_scope(|| {
+                    tracing::info!(socket = %socket.display(), "a shim was told to bind its socket anew");
+                });
+            }
+            told
+        });
         let told = match timeout(ANSWER, telling).await {
             Ok(Ok(told)) => told,
             // A disk that does not answer, a panic, the runtime's end.
             Ok(Err(_)) | Err(_) => return false,
         };
         let Err(error) = told else {
-            tracing::info!(socket = %self.socket.display(), "a shim was told to bind its socket anew");
             return true;
         };
         self.absent = match &error {

@@ -55,6 +55,8 @@ stage2() {
     mkdir -p "$r/opt/steroids"; mount --bind "$SYSTEMD_LAB_PROGRAMS" "$r/opt/steroids"
     mount -o remount,bind,ro,nosuid,nodev "$r/opt/steroids"
   fi
+  # Else each boot removes, name by name, what lies in the host's.
+  mount -t tmpfs -o mode=1777 tmpfs "$r/tmp"
   # A user's manager goes with the last session, not ten seconds after.
   mkdir -p "$r/etc/systemd/logind.conf.d"
   printf '[Login]\nUserStopDelaySec=0\n' >"$r/etc/systemd/logind.conf.d/lab.conf"

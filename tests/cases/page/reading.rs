@@ -71,12 +71,12 @@ async fn the_end_is_followed_until_one_scrolls_up_and_then_says_what_is_new() {
     for _ in 0..20 {
         page.wheel(LIST, 700.0).await;
     }
+    // Come to rest, since what comes into view on the way there is empty at first.
     page.until(&format!(
-        "document.querySelector('{LIST}').scrollTop > 5000"
-    ))
-    .await;
-    page.until(&format!(
-        "!document.querySelector('{LIST} .row-placeholder')"
+        "(() => {{ const it = document.querySelector('{LIST}');
+           const {{ bottom }} = it.getBoundingClientRect();
+           return it.scrollTop > 13999 && !it.querySelector('.row-placeholder')
+             && [...it.querySelectorAll('.row')].some((row) => row.getBoundingClientRect().bottom >= bottom); }})()"
     ))
     .await;
     let shown = rows(page).await;

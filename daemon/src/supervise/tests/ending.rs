@@ -2,7 +2,6 @@
 
 use steroids_shim::exit::Reason;
 use steroids_shim::protocol::{Message, encode_message};
-use steroids_shim::spec::Spec;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixListener;
 
@@ -66,12 +65,14 @@ async fn a_stop_is_passed_on_while_the_log_cannot_be_written() {
     let (supervisor, request) = (bench.supervisor.clone(), bench.request("r1"));
     let starting = tokio::spawn(async move { supervisor.start(request).await });
     let dir = bench.launched(1).await;
-    let socket = UnixListener::bind(Spec::load(&dir).unwrap().socket).unwrap();
     let logs = bench.project.logs().folder();
     fs::rename(logs, logs.with_file_name("away")).unwrap();
     fs::write(logs, "in the way").unwrap();
     bench.stage.turns.add_permits(1);
     starting.await.unwrap().unwrap();
+    let socket = bench.stage.door(&dir);
+    socket.set_nonblocking(true).unwrap();
+    let socket = UnixListener::from_std(socket).unwrap();
     let (supervisor, project) = (bench.supervisor.clone(), bench.project.root.clone());
     let id = InvocationId::new(1).unwrap();
     let stopping = tokio::spawn(async move { supervisor.stop(&project, id, None).await });

@@ -19,6 +19,7 @@ mod whereabouts;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +31,7 @@ use steroids_provider::kind::Kind;
 use steroids_shim::exit::{End, ExitRecord};
 use steroids_shim::lock::{self, Lock};
 use steroids_shim::paths::InvDir;
-use steroids_shim::spec::PROTOCOL;
+use steroids_shim::spec::{PROTOCOL, Spec};
 use steroids_shim::state::State;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -48,12 +49,19 @@ use crate::watch::Hints;
 /// Longer than anything here takes; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// A shim that is played, gone when dropped: its lock first, as its socket's end has the daemon look.
+struct Shim {
+    _lock: Lock,
+    /// Bound as a shim's is, but nobody answers there.
+    door: Option<UnixListener>,
+}
+
 /// Plays the shims: each launch waits for its turn, then holds the folder's lock.
 struct Stage {
     turns: Semaphore,
     /// Those that wait for their turn, or had it.
     arrived: Mutex<Vec<InvDir>>,
-    locks: Mutex<BTreeMap<PathBuf, Lock>>,
+    shims: Mutex<BTreeMap<PathBuf, Shim>>,
     /// The last words of shims that give up.
     refuses: Mutex<Option<String>>,
     /// Whoever starts shims is away.
@@ -85,13 +93,27 @@ impl Stage {
                 unit: None,
             };
             state.store(dir).unwrap();
-            held(&self.locks).insert(dir.path().to_owned(), lock);
+            let shim = Shim {
+                _lock: lock,
+                door: Spec::load(dir).ok().map(|spec| bind(&spec.socket)),
+            };
+            held(&self.shims).insert(dir.path().to_owned(), shim);
         }
+    }
+
+    /// The socket of a shim that lives, to answer at.
+    fn door(&self, dir: &InvDir) -> UnixListener {
+        held(&self.shims)
+            .get_mut(dir.path())
+            .unwrap()
+            .door
+            .take()
+            .unwrap()
     }
 
     /// The shim is gone, without a word.
     fn vanish(&self, dir: &InvDir) {
-        held(&self.locks).remove(dir.path());
+        held(&self.shims).remove(dir.path());
     }
 
     /// The provider has ended, and its shim after it.
@@ -195,22 +217,14 @@ impl Bench {
         let stage = Arc::new(Stage {
             turns: Semaphore::new(turns),
             arrived: Mutex::default(),
-            locks: Mutex::default(),
+            shims: Mutex::default(),
             refuses: Mutex::default(),
             is_away: false.into(),
             is_stopping: Some(false).into(),
             is_boundless: false.into(),
         });
-        let (jobs, let_go) = (TaskTracker::new(), CancellationToken::new());
-        let supervisor = Supervisor::new(
-            settings(&state_dir, Arc::clone(&stage), max_running),
-            projects.clone(),
-            Hints::new().0,
-            jobs.clone(),
-            let_go.clone(),
-        );
-        jobs.spawn(supervisor.clone().run_queue());
-        jobs.spawn(supervisor.clone().keep_drafts());
+        let settings = settings(&state_dir, Arc::clone(&stage), max_running);
+        let (supervisor, jobs, let_go) = supervise(settings, projects.clone());
         Bench {
             stage,
             projects,
@@ -307,25 +321,31 @@ impl Bench {
         tokio::time::timeout(PATIENCE, self.jobs.wait())
             .await
             .expect("jobs let go");
-        (self.jobs, self.let_go) = (TaskTracker::new(), CancellationToken::new());
         let settings = settings(
             self.supervisor.state_dir(),
             Arc::clone(&self.stage),
             self.max_running,
         );
-        self.supervisor = Supervisor::new(
-            Settings {
-                budgets: self.budgets,
-                ..settings
-            },
-            self.projects.clone(),
-            Hints::new().0,
-            self.jobs.clone(),
-            self.let_go.clone(),
-        );
-        self.jobs.spawn(self.supervisor.clone().run_queue());
-        self.jobs.spawn(self.supervisor.clone().keep_drafts());
+        let settings = Settings {
+            budgets: self.budgets,
+            ..settings
+        };
+        (self.supervisor, self.jobs, self.let_go) = supervise(settings, self.projects.clone());
     }
+}
+
+/// A supervisor, with a watch of its own.
+fn supervise(
+    settings: Settings,
+    projects: Projects,
+) -> (Supervisor, TaskTracker, CancellationToken) {
+    let (jobs, let_go) = (TaskTracker::new(), CancellationToken::new());
+    let (hints, watcher) = Hints::new();
+    jobs.spawn(let_go.clone().run_until_cancelled_owned(watcher.run()));
+    let supervisor = Supervisor::new(settings, projects, hints, jobs.clone(), let_go.clone());
+    jobs.spawn(supervisor.clone().run_queue());
+    jobs.spawn(supervisor.clone().keep_drafts());
+    (supervisor, jobs, let_go)
 }
 
 /// A folder that goes with the thread of the test. The test's runtime has ended by then, and with it all that
@@ -338,6 +358,12 @@ fn own_folder() -> PathBuf {
     let path = folder.path().canonicalize().unwrap();
     FOLDERS.with_borrow_mut(|folders| folders.push(folder));
     path
+}
+
+fn bind(socket: &Path) -> UnixListener {
+    fs::create_dir_all(socket.parent().unwrap()).unwrap();
+    let _ = fs::remove_file(socket);
+    UnixListener::bind(socket).unwrap()
 }
 
 fn settings(state_dir: &Path, stage: Arc<Stage>, max_running: usize) -> Settings {

@@ -112,7 +112,7 @@ impl Course {
     /// Does something to a shim that lives and has its folder.
     fn while_alive(&self, invocation: &Invocation, act: impl FnOnce(&Stage, &InvDir)) {
         let dir = self.bench.dir(invocation);
-        let lives = held(&self.bench.stage.locks).contains_key(dir.path());
+        let lives = held(&self.bench.stage.shims).contains_key(dir.path());
         if lives && dir.path().exists() {
             act(&self.bench.stage, &dir);
         }

@@ -37,7 +37,7 @@ fn spec(request: &StartRequest) -> Result<steroids_shim::spec::Spec, StartError>
         is_boundless: false.into(),
         turns: Semaphore::new(0),
         arrived: Mutex::default(),
-        locks: Mutex::default(),
+        shims: Mutex::default(),
     };
     let mut settings = settings(Path::new("/s"), Arc::new(stage), 8);
     let claude = ProviderSettings {

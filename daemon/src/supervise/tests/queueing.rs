@@ -112,7 +112,7 @@ impl Course {
             return;
         }
         let dir = self.bench.dir(&self.row(n).await);
-        let lives = held(&self.bench.stage.locks).contains_key(dir.path());
+        let lives = held(&self.bench.stage.shims).contains_key(dir.path());
         if lives {
             act(&self.bench.stage, &dir);
         }
@@ -120,7 +120,7 @@ impl Course {
 
     /// No more than may have run at once, and no folder was given to two shims.
     fn check(&self) {
-        let alive = held(&self.bench.stage.locks).len();
+        let alive = held(&self.bench.stage.shims).len();
         assert!(alive <= MOST, "{alive} shims");
         let mut arrived: Vec<_> = self.bench.stage.arrived();
         let all = arrived.len();

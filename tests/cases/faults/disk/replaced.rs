@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use nix::sys::stat::Mode;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use steroids_proto::v1;
 use steroids_tests::faults::held;
 use steroids_tests::{Ctl, Daemon, Home, Puppet, Rpc, assert_undisturbed, eventually, log, rpc};
@@ -238,13 +239,18 @@ async fn what_an_agent_puts_in_its_logs_place_is_neither_read_nor_written() {
         "folder symlink",
     ] {
         let folder = path.parent().unwrap();
+        // Put there at one stroke: what is gone in between is seen as that.
+        let put = |beside: &Path, there: &Path| {
+            renameat_with(CWD, beside, CWD, there, RenameFlags::EXCHANGE).unwrap();
+        };
+        let beside = home.path("tmp/beside");
         match what {
             "folder symlink" => {
                 let elsewhere = home.path("tmp/elsewhere");
                 fs::create_dir(&elsewhere).unwrap();
                 fs::hard_link(&target, elsewhere.join(path.file_name().unwrap())).unwrap();
-                fs::rename(folder, home.path("tmp/aside")).unwrap();
-                symlink(&elsewhere, folder).unwrap();
+                symlink(&elsewhere, &beside).unwrap();
+                put(&beside, folder);
                 // Nothing is made through it; it has to go for the log to come back.
                 scene
                     .agent
@@ -256,14 +262,15 @@ async fn what_an_agent_puts_in_its_logs_place_is_neither_read_nor_written() {
                 scene.printed += 1;
             }
             _ => {
-                fs::remove_file(&path).unwrap();
                 match what {
-                    "symlink" => symlink(&target, &path).unwrap(),
-                    "hard link" => fs::hard_link(&target, &path).unwrap(),
-                    "fifo" => nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap(),
-                    "socket" => drop(std::os::unix::net::UnixListener::bind(&path).unwrap()),
-                    _ => fs::create_dir(&path).unwrap(),
+                    "symlink" => symlink(&target, &beside).unwrap(),
+                    "hard link" => fs::hard_link(&target, &beside).unwrap(),
+                    "fifo" => nix::unistd::mkfifo(&beside, Mode::S_IRWXU).unwrap(),
+                    "socket" => drop(std::os::unix::net::UnixListener::bind(&beside).unwrap()),
+                    _ => fs::create_dir(&beside).unwrap(),
                 }
+                put(&beside, &path);
+                fs::remove_file(&beside).unwrap();
             }
         }
         scene.print().await;
@@ -271,7 +278,7 @@ async fn what_an_agent_puts_in_its_logs_place_is_neither_read_nor_written() {
         foreign.assert_untouched();
     }
     let told = rebuilt(&scene.rpc, &scene.ctl.project(), 6).await;
-    for words in ["a symlink", "second name", "fifo", "folder"] {
+    for words in ["a symlink", "second name", "fifo", "stood a folder"] {
         assert!(
             told.iter().any(|told| told.contains(words)),
             "no `{words}` in {told:?}"

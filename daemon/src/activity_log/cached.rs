@@ -5,10 +5,9 @@ use std::fs::File;
 use std::io::IoSliceMut;
 
 use bytes::Bytes;
-use rustix::fs::{AtFlags, Statx, StatxFlags};
+use rustix::fs::{AtFlags, Statx, StatxFlags, makedev};
 use rustix::io::ReadWriteFlags;
 
-use super::packed::Stored;
 use super::resume::{HEAD, generation};
 use super::{LogReader, Step};
 use crate::domain::cursor::Generation;
@@ -18,7 +17,7 @@ use crate::domain::cursor::Generation;
 pub struct Cached {
     /// Whole lines, or the end.
     pub step: Step,
-    /// The file's length before the read.
+    /// The log's length before the read.
     pub len: u64,
     /// Of a foreign log, where that was asked for; read after the lines.
     pub generation: Option<Generation>,
@@ -30,16 +29,24 @@ impl LogReader {
     /// `None` where that cannot be told without waiting, or where there is more to it than reading
     /// on; the position is where it was then.
     pub fn next_cached(&mut self, max: usize, is_foreign: bool) -> Option<Cached> {
-        let Stored::Plain(file) = &self.stored else {
+        if self.stored.is_packed() {
             return None;
-        };
+        }
         let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
         let wanted = StatxFlags::SIZE | StatxFlags::NLINK | StatxFlags::INO;
-        let stat = rustix::fs::statx(file, "", flags, wanted).ok()?;
-        let len = stat.stx_size;
+        let stat = rustix::fs::statx(self.stored.file(), "", flags, wanted).ok()?;
+        let mut len = stat.stx_size;
         if stat.stx_nlink == 0 || len < self.at {
             return None;
         }
+        let device = makedev(stat.stx_dev_major, stat.stx_dev_minor);
+        if !is_foreign && let Some(written) = self.written((device, stat.stx_ino)) {
+            len = len.min(written);
+        }
+        if len < self.at {
+            return None;
+        }
+        let file = self.stored.file();
         let lines = match len == self.scanned {
             true => None,
             false => Some(self.cached_lines(file, len, max)?),

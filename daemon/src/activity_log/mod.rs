@@ -22,6 +22,7 @@ mod replace;
 mod resume;
 mod tally;
 mod writer;
+mod written;
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;

@@ -3,7 +3,8 @@
 //! A reader holds a descriptor and a position, no bytes: a batch is read when it is asked for, and
 //! belongs to who asked. Only whole lines are given; a part of one stays in the file until the
 //! rest is there. Where the file is no longer the one that was opened, or no longer holds the line
-//! that ended at the position, the reader says so instead of giving other data.
+//! that ended at the position, the reader says so instead of giving other data. Of a log that is being
+//! written it gives what its writer has written, and nothing that somebody else added.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use super::LogError;
 use super::packed::Stored;
 use super::paths::{Place, failed, file_name, packed_name};
 use super::resume::HEAD;
+use super::written::{FileKey, Written};
 use crate::domain::{InvocationId, Offset};
 
 /// The longest line that is given. Ours end at 1 MiB; of a foreign log's longer ones only the
@@ -34,6 +36,8 @@ pub struct LogReader {
     pub(super) at: u64,
     // No newline stands between `at` and here.
     pub(super) scanned: u64,
+    // Of a log that is, or was, written while it is open.
+    written: Option<Arc<Written>>,
     // How much of the file's beginning tells its generation.
     pub(super) head: usize,
 }
@@ -116,6 +120,7 @@ impl LogReader {
             stored,
             at: 0,
             scanned: 0,
+            written: None,
             head: HEAD,
         };
         reader.seek(from)?;
@@ -125,7 +130,7 @@ impl LogReader {
     /// Goes to an offset at which a line begins; stays where it was if none does.
     pub fn seek(&mut self, to: Offset) -> Result<(), LogError> {
         let at = to.get();
-        let len = self.file_len()?;
+        let len = self.given_len()?;
         if at > len {
             return Err(LogError::PastEnd {
                 path: self.path.clone(),
@@ -144,9 +149,29 @@ impl LogReader {
         Ok(())
     }
 
-    /// The log's length now.
+    /// The log's length now; of one that is being written, as far as it was.
+    pub fn given_len(&mut self) -> Result<u64, LogError> {
+        let stat = self.stat()?;
+        Ok(self.given(&stat))
+    }
+
+    fn given(&mut self, stat: &Stat) -> u64 {
+        let len = self.length(stat);
+        let written = self.written((stat.st_dev, stat.st_ino));
+        written.map_or(len, |written| written.min(len))
+    }
+
+    /// The length of the log's file now, with what somebody may have added.
     pub fn file_len(&self) -> Result<u64, LogError> {
         Ok(self.length(&self.stat()?))
+    }
+
+    /// How far the file was written, if somebody writes it.
+    pub(super) fn written(&mut self, file: FileKey) -> Option<u64> {
+        if self.written.is_none() && !self.stored.is_packed() {
+            self.written = Written::find(file);
+        }
+        self.written.as_ref().map(|written| written.len())
     }
 
     /// Where the next line begins.
@@ -167,7 +192,9 @@ impl LogReader {
         if len < self.at {
             return Ok(Step::Broken(Break::Truncated));
         }
-        if len == self.scanned {
+        let len = self.given(&stat);
+        // What was read of it before it had a writer may have been more.
+        if len == self.scanned || len < self.at {
             return Ok(Step::End);
         }
         self.read_lines(len, max)
@@ -203,7 +230,8 @@ impl LogReader {
     // The line is longer than a batch, or not there to its end.
     fn long_line(&mut self, len: u64) -> Result<Step, LogError> {
         while self.scanned < len {
-            let piece = self.read_at(self.scanned, SCAN)?;
+            let left = usize::try_from(len - self.scanned).unwrap_or(SCAN);
+            let piece = self.read_at(self.scanned, SCAN.min(left))?;
             if piece.is_empty() {
                 break;
             }

@@ -10,6 +10,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::LogError;
 use super::paths::{Place, failed, file_name};
+use super::written::Written;
 use crate::domain::{InvocationId, Offset};
 
 /// The one writer of one log.
@@ -20,6 +21,7 @@ pub struct LogWriter {
     path: PathBuf,
     file: File,
     len: u64,
+    written: Arc<Written>,
     // The file's name in its folder may not be durable yet.
     new: bool,
 }
@@ -50,11 +52,13 @@ impl LogWriter {
             path,
             file,
             len,
+            written: Written::enter((stat.st_dev, stat.st_ino), len),
             new: len == 0,
         })
     }
 
-    /// Appends whole lines, with one write where the system takes them in one.
+    /// Appends whole lines, with one write where the system takes them in one. Who reads the log gets them
+    /// from then on.
     ///
     /// After an error the file ends with a whole line, and [`len`](LogWriter::len) tells how many
     /// of the bytes stand: a full disk may have taken the first lines and not the others.
@@ -79,7 +83,16 @@ impl LogWriter {
             }
         }
         self.len += lines.len() as u64;
+        self.reached();
         Ok(())
+    }
+
+    // Where somebody else wrote to it, too, nobody knows which bytes are ours before it is made anew.
+    fn reached(&self) {
+        let stat = rustix::fs::fstat(&self.file);
+        if stat.is_ok_and(|stat| u64::try_from(stat.st_size) == Ok(self.len)) {
+            self.written.reach(self.len);
+        }
     }
 
     // Readers never see a part of a line; a later append must not go on behind one either.
@@ -91,6 +104,7 @@ impl LogWriter {
             tracing::error!(path = %self.path.display(), error = %errno, "torn line not cut");
         }
         self.len += whole as u64;
+        self.reached();
         failed("append to", &self.path, error)
     }
 

@@ -20,7 +20,7 @@ pub(super) struct Looked {
     pub(super) step: Step,
     /// Of a foreign log that has a first line.
     pub(super) generation: Option<Generation>,
-    /// The file's length before the read.
+    /// The log's length before the read.
     pub(super) len: u64,
 }
 
@@ -66,7 +66,7 @@ impl Look {
     fn at(&self, reader: &mut LogReader) -> Result<Looked, LogError> {
         let armings = self.check.iter().flatten().flatten();
         armings.for_each(Arming::arm);
-        let len = reader.file_len()?;
+        let len = reader.given_len()?;
         let mut step = reader.next_batch(self.max)?;
         if self.check.is_some()
             && step == Step::End

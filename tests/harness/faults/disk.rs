@@ -54,6 +54,7 @@ pub(super) const FAULTS: &[Fault] = &[
         required: "followers see the log or a gap, never anything else; it is rebuilt; cursors of before get a gap or OUT_OF_RANGE; an event tells of it",
         tests: &[
             "faults::disk::replaced::a_log_that_is_deleted_cut_or_written_over_comes_back_and_nobody_sees_garbage",
+            "faults::disk::replaced::an_end_that_an_agent_adds_to_its_own_log_ends_nobodys_stream",
         ],
     },
     Fault {

@@ -3,6 +3,7 @@
 mod cached;
 mod packed;
 mod recover;
+mod written;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};

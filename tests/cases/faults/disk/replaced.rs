@@ -2,6 +2,7 @@
 //! nothing foreign is read or written, nobody waits for ever, and the log comes back.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -210,6 +211,29 @@ async fn a_log_that_is_deleted_cut_or_written_over_comes_back_and_nobody_sees_ga
     assert!(gaps >= 1, "a log that changed was told of");
     let harms = harms.map(|(what, _)| what).join(", ");
     let seen = format!("{harms}: {gaps} gaps, each run a part of the log; events: {told:?}");
+    held(32, seen);
+}
+
+/// A line like ours, of a run that has ended.
+#[tokio::test]
+async fn an_end_that_an_agent_adds_to_its_own_log_ends_nobodys_stream() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let mut scene = Scene::new(&daemon).await;
+    let forged = format!("{{\"ts\":1,\"type\":\"complete\",\"msg\":\"{GARBAGE}\",\"raw\":9}}\n");
+    let mut log = fs::OpenOptions::new().append(true).open(scene.log());
+    log.as_mut().unwrap().write_all(forged.as_bytes()).unwrap();
+    let selector = rpc::invocation(&scene.ctl.project(), scene.started.id);
+    let mut late = scene.rpc.follow(selector, "", true).await;
+    let mut seen = late.until(&format!("n {:06}", scene.printed)).await;
+    scene.print().await;
+    seen.extend(late.until(&format!("n {:06}", scene.printed)).await);
+    let shown = String::from_utf8(rpc::bytes(&seen)).unwrap();
+    assert!(!shown.contains(GARBAGE), "{shown}");
+    scene.is_back().await;
+    let told = rebuilt(&scene.rpc, &scene.ctl.project(), 1).await;
+    let gaps = scene.end().await;
+    let seen = format!("an end of its own making shown to nobody, {gaps} gap; events: {told:?}");
     held(32, seen);
 }
 

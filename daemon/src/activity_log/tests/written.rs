@@ -1,0 +1,90 @@
+//! Of a log that is being written nobody is given what somebody else added to it.
+
+use std::io::Write as _;
+
+use super::*;
+
+/// As a line of ours looks, and the last one of a log.
+const FORGED: &[u8] = b"{\"ts\":1,\"type\":\"complete\",\"raw\":9}\n";
+
+/// Not by the log's writer.
+fn add(room: &Room, bytes: &[u8]) {
+    let file = fs::OpenOptions::new().append(true).open(room.path());
+    file.unwrap().write_all(bytes).unwrap();
+}
+
+/// What a reader gives next, on the spot where that can be done; nothing at the end.
+fn next(reader: &mut LogReader) -> Vec<u8> {
+    let step = match reader.next_cached(1 << 20, false) {
+        Some(cached) => cached.step,
+        None => reader.next_batch(1 << 20).unwrap(),
+    };
+    match step {
+        Step::End => Vec::new(),
+        other => bytes(other),
+    }
+}
+
+#[test]
+fn what_somebody_adds_to_a_log_that_is_written_is_not_given() {
+    let room = room();
+    let mut before = {
+        room.put(b"");
+        room.reader()
+    };
+    let mut writer = room.logs.writer(id()).unwrap();
+    let mut after = room.reader();
+    writer.append(b"one\n").unwrap();
+    for reader in [&mut before, &mut after] {
+        assert_eq!(next(reader), b"one\n");
+    }
+    add(&room, FORGED);
+    let mut late = room.reader();
+    assert_eq!(late.given_len().unwrap(), 4);
+    assert_eq!(late.next_batch(1 << 20).unwrap(), {
+        let bytes = bytes::Bytes::from_static(b"one\n");
+        let first = Offset::START;
+        Step::Batch(Batch { bytes, first })
+    });
+    let past = room.logs.reader(id(), Offset::new(4 + FORGED.len() as u64));
+    assert!(matches!(past, Err(LogError::PastEnd { .. })), "{past:?}");
+    // What is written behind it neither: which bytes are whose is known once it is made anew.
+    assert!(!writer.is_current().unwrap());
+    writer.append(b"two\n").unwrap();
+    for reader in [&mut before, &mut after, &mut late] {
+        assert_eq!(next(reader), b"");
+        assert_eq!(reader.next_batch(1 << 20).unwrap(), Step::End);
+        assert_eq!(reader.check().unwrap(), None, "it has its name");
+    }
+    let mut anew = room.logs.replace(id()).unwrap();
+    anew.append(b"one\ntwo\n").unwrap();
+    let mut writer = anew.commit().unwrap();
+    writer.append(b"three\n").unwrap();
+    assert_eq!(next(&mut room.reader()), b"one\ntwo\nthree\n");
+    let broken = Step::Broken(Break::Replaced);
+    assert_eq!(before.next_batch(1 << 20).unwrap(), broken);
+}
+
+#[test]
+fn who_reads_on_gets_what_the_next_writer_writes() {
+    let room = room();
+    let mut writer = room.logs.writer(id()).unwrap();
+    writer.append(b"one\n").unwrap();
+    let mut reader = room.reader();
+    assert_eq!(next(&mut reader), b"one\n");
+    drop(writer);
+    assert_eq!(next(&mut reader), b"");
+    // As where its project was given up, and opened anew.
+    let root = fs::File::open(room.dir.path()).unwrap();
+    let again = ActivityLogs::open(root.into(), room.dir.path());
+    again.writer(id()).unwrap().append(b"two\n").unwrap();
+    assert_eq!(next(&mut reader), b"two\n");
+    add(&room, FORGED);
+    assert_eq!(next(&mut reader), b"");
+    // Whoever comes when nobody has it open takes it as it is.
+    drop(reader);
+    assert_eq!(
+        next(&mut room.reader()),
+        [&b"one\ntwo\n"[..], FORGED].concat()
+    );
+}

@@ -86,7 +86,7 @@ test: ## unit, property, snapshot and end-to-end tests; those of the page want a
 	@tests/systemd.sh
 	@tests/docs.sh
 	$(CARGO) build $(CARGOFLAGS) --workspace --all-targets
-	STEROIDS_TESTS_BUILT=1 RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test $(CARGOFLAGS) --workspace
+	CARGO='$(CARGO)' STEROIDS_TESTS_BUILT=1 RUST_TEST_THREADS=$(TEST_THREADS) tests/suite.sh $(CARGOFLAGS)
 
 # The cases of `make test`, in their long forms. The table is printed also when one fails.
 .PHONY: test-faults
@@ -132,7 +132,7 @@ lint: ## format, clippy, rustdoc, dependencies, scripts; warnings are errors
 		echo "lint: cargo-deny is not installed; dependencies were NOT checked"; \
 	fi
 	@if command -v shellcheck >/dev/null; then \
-		shellcheck .ci/run tests/chromium.sh tests/docs.sh tests/systemd.sh tests/systemd-lab.sh tests/demo/run.sh && \
+		shellcheck .ci/run tests/chromium.sh tests/docs.sh tests/suite.sh tests/systemd.sh tests/systemd-lab.sh tests/demo/run.sh && \
 		shellcheck tests/package/*.sh $(addprefix tests/package/debian/,managers.sh postinst prerm postrm); \
 	else \
 		echo "lint: shellcheck is not installed; scripts were NOT checked"; \

@@ -31,6 +31,13 @@ async fn kill_at_a_random_moment(daemon: &mut Daemon, most: Duration) {
     daemon.start_again().await;
 }
 
+/// Waits for the last of its lines: with many kills it prints on for longer than anything is waited for.
+async fn has_printed(daemon: &Daemon, project: &str, id: i64, count: u64) {
+    let rpc = daemon.rpc().await;
+    let mut followed = rpc.follow(rpc::invocation(project, id), "", true).await;
+    followed.until(&format!("n {count:06}")).await;
+}
+
 #[tokio::test]
 async fn numbered_lines_are_each_there_once_in_order_however_often_the_daemon_is_killed() {
     let kills = kills();
@@ -65,6 +72,7 @@ async fn numbered_lines_are_each_there_once_in_order_however_often_the_daemon_is
             "{now:?}"
         );
     }
+    has_printed(&daemon, &ctl.project(), started.id, count).await;
     let ended = daemon.rpc().await.ended(&ctl.project(), started.id).await;
     assert_eq!((ended.exit_code, &*ended.outcome), (Some(7), "failed"));
     let lines = log::lines(&ctl.log_path(started.id));
@@ -110,6 +118,7 @@ async fn split_lines_with_stderr_between_come_out_as_if_undisturbed() {
     for _ in 0..kills {
         kill_at_a_random_moment(&mut daemon, Duration::from_millis(400)).await;
     }
+    has_printed(&daemon, &ctl.project(), started.id, count).await;
     let ended = daemon.rpc().await.ended(&ctl.project(), started.id).await;
     assert_eq!(ended.outcome, "success");
     let lines = log::lines(&ctl.log_path(started.id));

@@ -36,14 +36,14 @@ impl LogReader {
         let wanted = StatxFlags::SIZE | StatxFlags::NLINK | StatxFlags::INO;
         let stat = rustix::fs::statx(self.stored.file(), "", flags, wanted).ok()?;
         let mut len = stat.stx_size;
-        if stat.stx_nlink == 0 || len < self.at {
-            return None;
-        }
         let device = makedev(stat.stx_dev_major, stat.stx_dev_minor);
         if !is_foreign && let Some(written) = self.written((device, stat.stx_ino)) {
-            len = len.min(written);
+            if len < written {
+                return None;
+            }
+            len = written;
         }
-        if len < self.at {
+        if stat.stx_nlink == 0 || len < self.at {
             return None;
         }
         let file = self.stored.file();

@@ -29,6 +29,8 @@ const SCAN: usize = 64 * 1024;
 /// One open log and how far it was read.
 #[derive(Debug)]
 pub struct LogReader {
+    // Of a log that is, or was, written while it is open. First to go: it is of the file that is open.
+    written: Option<Arc<Written>>,
     place: Arc<Place>,
     id: InvocationId,
     path: PathBuf,
@@ -36,8 +38,6 @@ pub struct LogReader {
     pub(super) at: u64,
     // No newline stands between `at` and here.
     pub(super) scanned: u64,
-    // Of a log that is, or was, written while it is open.
-    written: Option<Arc<Written>>,
     // How much of the file's beginning tells its generation.
     pub(super) head: usize,
 }
@@ -166,6 +166,12 @@ impl LogReader {
         Ok(self.length(&self.stat()?))
     }
 
+    /// It is shorter than what was read of it, or written.
+    fn is_cut(&self, stat: &Stat) -> bool {
+        let written = self.written.as_ref().map_or(0, |written| written.len());
+        self.length(stat) < self.at.max(written)
+    }
+
     /// How far the file was written, if somebody writes it.
     pub(super) fn written(&mut self, file: FileKey) -> Option<u64> {
         if self.written.is_none() && !self.stored.is_packed() {
@@ -182,17 +188,16 @@ impl LogReader {
     /// The whole lines in the next `max` bytes, or the next one alone if it is longer.
     pub fn next_batch(&mut self, max: usize) -> Result<Step, LogError> {
         let stat = self.stat()?;
-        let len = self.length(&stat);
+        let len = self.given(&stat);
         if stat.st_nlink == 0
             && let Some(broken) = self.broken_name(&stat)?
             && (broken == Break::Replaced || len <= self.at)
         {
             return Ok(Step::Broken(broken));
         }
-        if len < self.at {
+        if self.is_cut(&stat) {
             return Ok(Step::Broken(Break::Truncated));
         }
-        let len = self.given(&stat);
         // What was read of it before it had a writer may have been more.
         if len == self.scanned || len < self.at {
             return Ok(Step::End);
@@ -275,7 +280,7 @@ impl LogReader {
     /// calls more than reading at the end does, so it is for the slow safety poll.
     pub fn check(&self) -> Result<Option<Break>, LogError> {
         let stat = self.stat()?;
-        if self.length(&stat) < self.at {
+        if self.is_cut(&stat) {
             return Ok(Some(Break::Truncated));
         }
         self.broken_name(&stat)

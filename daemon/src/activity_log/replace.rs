@@ -81,7 +81,7 @@ impl Replacement {
         }
         let file = self.file.take().ok_or_else(|| self.committed())?;
         folder.sync()?;
-        LogWriter::adopt(&place, self.id, file)
+        LogWriter::adopt(&place, self.id, file, Some(self.len))
     }
 
     fn committed(&self) -> LogError {

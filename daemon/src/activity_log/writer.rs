@@ -16,12 +16,13 @@ use crate::domain::{InvocationId, Offset};
 /// The one writer of one log.
 #[derive(Debug)]
 pub struct LogWriter {
+    // First to go: what it says is of the file that is open.
+    written: Arc<Written>,
     place: Arc<Place>,
     id: InvocationId,
     path: PathBuf,
     file: File,
     len: u64,
-    written: Arc<Written>,
     // The file's name in its folder may not be durable yet.
     new: bool,
 }
@@ -30,14 +31,16 @@ impl LogWriter {
     pub(super) fn open(place: &Arc<Place>, id: InvocationId) -> Result<LogWriter, LogError> {
         let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
         let file = place.create()?.open(&file_name(id), flags)?;
-        LogWriter::adopt(place, id, file)
+        LogWriter::adopt(place, id, file, None)
     }
 
-    // The file was opened beneath the place, for appending.
+    // The file was opened beneath the place, for appending; of one that was made here it is known how much
+    // was written to it.
     pub(super) fn adopt(
         place: &Arc<Place>,
         id: InvocationId,
         file: File,
+        len: Option<u64>,
     ) -> Result<LogWriter, LogError> {
         let path = place.log_path(id);
         let stat = rustix::fs::fstat(&file).map_err(|errno| failed("look at", &path, errno))?;
@@ -45,14 +48,14 @@ impl LogWriter {
         if Mode::from_raw_mode(stat.st_mode) != wanted {
             rustix::fs::fchmod(&file, wanted).map_err(|errno| failed("chmod", &path, errno))?;
         }
-        let len = u64::try_from(stat.st_size).unwrap_or(0);
+        let len = len.unwrap_or_else(|| u64::try_from(stat.st_size).unwrap_or(0));
         Ok(LogWriter {
+            written: Written::enter((stat.st_dev, stat.st_ino), len),
             place: Arc::clone(place),
             id,
             path,
             file,
             len,
-            written: Written::enter((stat.st_dev, stat.st_ino), len),
             new: len == 0,
         })
     }
@@ -83,16 +86,22 @@ impl LogWriter {
             }
         }
         self.len += lines.len() as u64;
-        self.reached();
+        self.tell();
         Ok(())
     }
 
-    // Where somebody else wrote to it, too, nobody knows which bytes are ours before it is made anew.
-    fn reached(&self) {
+    /// Has readers given all that was written; they are after each append. False where somebody else wrote to
+    /// it, too: nobody knows which bytes are whose before it is made anew.
+    pub fn tell(&self) -> bool {
+        if self.written.len() == self.len {
+            return true;
+        }
         let stat = rustix::fs::fstat(&self.file);
-        if stat.is_ok_and(|stat| u64::try_from(stat.st_size) == Ok(self.len)) {
+        let is_ours = stat.is_ok_and(|stat| u64::try_from(stat.st_size) == Ok(self.len));
+        if is_ours {
             self.written.reach(self.len);
         }
+        is_ours
     }
 
     // Readers never see a part of a line; a later append must not go on behind one either.
@@ -104,7 +113,7 @@ impl LogWriter {
             tracing::error!(path = %self.path.display(), error = %errno, "torn line not cut");
         }
         self.len += whole as u64;
-        self.reached();
+        self.tell();
         failed("append to", &self.path, error)
     }
 

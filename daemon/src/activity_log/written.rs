@@ -24,11 +24,12 @@ static ALL: Mutex<BTreeMap<FileKey, Weak<Written>>> = Mutex::new(BTreeMap::new()
 
 impl Written {
     /// For the writer of a file that has `len` bytes, all of which are taken for the log, unless it is
-    /// still known how many are.
+    /// still known that fewer are.
     pub(super) fn enter(file: FileKey, len: u64) -> Arc<Written> {
         let mut all = all();
         all.retain(|_, written| written.strong_count() > 0);
         if let Some(known) = all.get(&file).and_then(Weak::upgrade) {
+            known.len.fetch_min(len, Ordering::Release);
             return known;
         }
         let len = AtomicU64::new(len);
@@ -47,7 +48,7 @@ impl Written {
         self.len.load(Ordering::Acquire)
     }
 
-    /// So many stand now, as the writer has seen itself. They never become fewer.
+    /// So many stand now, as the writer has seen itself.
     pub(super) fn reach(&self, len: u64) {
         self.len.fetch_max(len, Ordering::Release);
     }

@@ -16,6 +16,7 @@
 
 mod ending;
 mod error;
+mod finish;
 mod lines;
 mod live;
 mod output;
@@ -29,27 +30,26 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use steroids_provider::activity::{Activity, Completion, Level, Mode, Stamp};
+use steroids_provider::activity::{Activity, Mode, Stamp};
 use steroids_provider::decoder::Decoder;
-use steroids_provider::outcome::Outcome;
-use steroids_provider::parser::{EndedBy, Exit, Sink, Verdict};
+use steroids_provider::parser::Sink as _;
 use steroids_provider::redact::Redactor;
 use steroids_shim::exit::ExitRecord;
+use steroids_shim::lock;
 use steroids_shim::paths::InvDir;
 use steroids_shim::spec::Spec;
 use steroids_shim::spool::{self, Control, Payload, Record, SpoolError};
 
 pub use ending::ending_of;
 pub use error::ProjectionError;
-use lines::{Lines, text};
+use lines::Lines;
 use output::{Flushed, Output};
 pub use remake::{Checked, Remake, RemakeError};
 pub use stub::write_stub;
 pub use unknown::Unknown;
 
-use crate::activity_log::ActivityLogs;
+use crate::activity_log::{ActivityLogs, LogWriter};
 use crate::domain::{InvocationId, Live, Stalls};
-use crate::store::Ending;
 
 /// Spool bytes decoded before others get a turn: about 10 ms of work.
 const STEP_BYTES: u64 = 4 << 20;
@@ -88,6 +88,8 @@ pub struct Projection {
     decoder: Decoder,
     lines: Lines,
     output: Output,
+    /// Of the file that has the log's name until another one takes it: what it wrote is the log for readers.
+    superseded: Option<LogWriter>,
     started: bool,
     damage: Option<Damage>,
     /// Why it was told to end, where somebody said so.
@@ -142,6 +144,7 @@ impl Projection {
             logs,
             spool: None,
             output,
+            superseded: None,
             started: false,
             damage: None,
             stopped_for: None,
@@ -245,6 +248,15 @@ impl Projection {
         appended |= self.flush()?;
         // A flush that found a difference has begun again, and left the first line to write.
         let caught_up = caught_up && self.lines.bytes.is_empty();
+        if caught_up && self.output.holds_more() && self.goes_on() {
+            self.drop_surplus()?;
+            return Ok(Step::More);
+        }
+        // Where readers are not told, as somebody else had written to it, the next step finds that.
+        let caught_up = caught_up && self.output.tell();
+        if self.output.is_open() {
+            self.superseded = None;
+        }
         Ok(match (caught_up, self.output.is_rebuilding()) {
             (false, _) => Step::More,
             (true, true) => Step::Rebuilt,
@@ -257,7 +269,32 @@ impl Projection {
     /// # Errors
     /// When the file cannot be synced or renamed.
     pub fn publish(&mut self) -> Result<(), ProjectionError> {
-        Ok(self.output.publish()?)
+        self.output.publish()?;
+        self.superseded = None;
+        Ok(())
+    }
+
+    /// Nothing has written an end yet: its shim lives, and has said none.
+    fn goes_on(&self) -> bool {
+        let lives = self.damage.is_none() && lock::is_held(&self.dir.lock()).is_ok_and(|held| held);
+        lives && ExitRecord::load(&self.dir).is_ok_and(|exit| exit.is_none())
+    }
+
+    /// Has the log written anew, without what it holds behind all that its spool gave.
+    fn drop_surplus(&mut self) -> Result<(), ProjectionError> {
+        match Output::rebuild(&self.logs, self.id) {
+            Ok(output) => {
+                self.restart(output);
+                let why = || "somebody else had written to it".to_owned();
+                self.rebuilt_for.get_or_insert_with(why);
+                Ok(())
+            }
+            Err(error) => {
+                // What was decoded may have been judged.
+                self.restart(Output::Closed);
+                Err(error.into())
+            }
+        }
     }
 
     /// Why the log was written anew, since the last call.
@@ -268,129 +305,6 @@ impl Projection {
     /// False if what was written is not in the log, as an attempt to publish it failed.
     pub fn is_published(&self) -> bool {
         self.output.is_open()
-    }
-
-    /// Writes the terminal line and syncs the log. Call it when `advance` has caught up with a spool
-    /// whose exit record was there before. Says what the row is to hold, and whether the log must be
-    /// published first.
-    ///
-    /// # Errors
-    /// When the log cannot be written; nothing is lost by calling again.
-    pub fn finish(&mut self, exit: &ExitRecord) -> Result<(Ending, Step), ProjectionError> {
-        // A judgement consumes the decoder, so an attempt that came to nothing begins anew.
-        loop {
-            while self.advance()? == Step::More {}
-            let ending = self.judge(exit);
-            let flushed = self.flush();
-            match flushed {
-                Ok(_) if self.lines.bytes.is_empty() && self.output.holds_more() => {
-                    self.restart(Output::rebuild(&self.logs, self.id)?);
-                    let why = || "somebody else had written to it".to_owned();
-                    self.rebuilt_for.get_or_insert_with(why);
-                }
-                Ok(_) if self.lines.bytes.is_empty() => {
-                    if let Err(error) = self.output.sync() {
-                        // The kernel may have dropped what it could not write, and would not say so
-                        // a second time: only a new file is sure to hold it.
-                        self.restart(Output::Broken);
-                        self.rebuilt_for = Some("it could not be synced".to_owned());
-                        return Err(error.into());
-                    }
-                    let step = if self.output.is_rebuilding() {
-                        Step::Rebuilt
-                    } else {
-                        Step::UpToDate { appended: true }
-                    };
-                    return Ok((ending, step));
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    self.restart(Output::Closed);
-                    return Err(error);
-                }
-            }
-        }
-    }
-
-    /// Gives out what the decoder holds, and the terminal line.
-    fn judge(&mut self, exit: &ExitRecord) -> Ending {
-        let at = Stamp {
-            wall_ms: exit.ended_ms,
-            mono_ms: 0,
-            raw: exit.spool_length,
-        };
-        if let Some(Damage { offset, what }) = self.damage.or_else(|| self.missing(exit)) {
-            let said =
-                format!("the spool is damaged at byte {offset} ({what}); what follows is lost");
-            let notice = Activity::Notice {
-                level: Level::Warn,
-                msg: text(&said),
-            };
-            self.lines.activity(Stamp { raw: offset, ..at }, &notice);
-        }
-        if let Some(facts) = exit.facts() {
-            let mut verdict = self.judge_run(at, &facts);
-            self.lines.redactor.verdict(&mut verdict);
-            return ending_of(exit, Some(&verdict), self.spec.created_ms);
-        }
-        let (error, outcome) = ending::failure(&exit.end);
-        // The lines of a provider that vanished are kept; only its last line is another one.
-        let lines = &mut self.lines;
-        let mut all_but_complete = |at: Stamp, activity: &Activity<'_>| {
-            if !matches!(activity, Activity::Complete(_)) {
-                lines.activity(at, activity);
-            }
-        };
-        let mut verdict = self
-            .decoder
-            .end(at, &Exit::default(), &mut all_but_complete);
-        verdict.outcome = outcome;
-        verdict.error = Some(error.clone());
-        let terminal = Activity::Error {
-            error: error.into(),
-            outcome,
-        };
-        self.lines.activity(at, &terminal);
-        self.lines.redactor.verdict(&mut verdict);
-        ending_of(exit, Some(&verdict), self.spec.created_ms)
-    }
-
-    /// Of one that was stopped for a reason, that is the reason.
-    fn judge_run(&mut self, at: Stamp, facts: &Exit) -> Verdict {
-        let Some(why) = self.stopped_for.take() else {
-            return self.decoder.end(at, facts, &mut self.lines);
-        };
-        let is_ours = |outcome| match facts.ended_by {
-            Some(EndedBy::Stop) => outcome == Outcome::Cancelled,
-            Some(EndedBy::Shutdown) => outcome == Outcome::Interrupted,
-            _ => false,
-        };
-        let lines = &mut self.lines;
-        let mut with_reason = |at: Stamp, activity: &Activity<'_>| match activity {
-            Activity::Complete(end) if is_ours(end.outcome) => {
-                let end = Completion {
-                    error: Some(why.clone()),
-                    ..(**end).clone()
-                };
-                lines.activity(at, &Activity::Complete(Box::new(end)));
-            }
-            other => lines.activity(at, other),
-        };
-        let mut verdict = self.decoder.end(at, facts, &mut with_reason);
-        if is_ours(verdict.outcome) {
-            verdict.error = Some(why);
-        }
-        verdict
-    }
-
-    /// A spool that ends before its record says: what should follow cannot be told from a record
-    /// that is still being written, until the record of the end is there.
-    fn missing(&self, exit: &ExitRecord) -> Option<Damage> {
-        let offset = self.position();
-        (offset < exit.spool_length).then_some(Damage {
-            offset,
-            what: "it should be longer",
-        })
     }
 
     /// The first line, from the spec alone, so that it is the same whenever it is made.
@@ -482,7 +396,8 @@ impl Projection {
 
     /// Begins again at the spool's start, into another output.
     fn restart(&mut self, output: Output) {
-        self.output = output;
+        let before = std::mem::replace(&mut self.output, output);
+        self.superseded = before.into_writer().or(self.superseded.take());
         self.spool = None;
         self.decoder = decoder(&self.spec);
         let unknown = self.lines.unknown.again();

@@ -101,6 +101,23 @@ impl Output {
         }
     }
 
+    /// Tells readers of all that is known to be the log; false if that is more than they could be told.
+    pub(super) fn tell(&self) -> bool {
+        match self {
+            Output::Appending { writer } => writer.tell(),
+            Output::Comparing { comparer, writer } if comparer.is_at_end() => writer.tell(),
+            _ => true,
+        }
+    }
+
+    /// The writer of the log as it was so far.
+    pub(super) fn into_writer(self) -> Option<LogWriter> {
+        match self {
+            Output::Comparing { writer, .. } | Output::Appending { writer } => Some(writer),
+            _ => None,
+        }
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         matches!(self, Output::Closed)
     }

@@ -1,5 +1,6 @@
 mod live;
 mod remake;
+mod surplus;
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -16,6 +17,7 @@ use steroids_shim::spool::Writer;
 
 use super::*;
 use crate::domain::Outcome;
+use crate::store::Ending;
 
 /// A project folder and a state folder, with one invocation's files in them.
 struct Bench {

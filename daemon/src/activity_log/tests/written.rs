@@ -88,3 +88,39 @@ fn who_reads_on_gets_what_the_next_writer_writes() {
         [&b"one\ntwo\n"[..], FORGED].concat()
     );
 }
+
+#[test]
+fn a_log_cut_below_what_was_written_is_not_read() {
+    let room = room();
+    let mut writer = room.logs.writer(id()).unwrap();
+    writer
+        .append(b"one\ntwo\nthree\nfour\nfive\nsix\nseven\neight\nnine\nten\n")
+        .unwrap();
+    // As `echo … > 7.log` leaves it.
+    fs::write(room.path(), FORGED).unwrap();
+    let mut late = room.reader();
+    assert_eq!(late.next_cached(1 << 20, false), None);
+    let cut = Step::Broken(Break::Truncated);
+    assert_eq!(late.next_batch(1 << 20).unwrap(), cut);
+    assert_eq!(late.check().unwrap(), Some(Break::Truncated));
+    // What the next writer finds is the log then, to be compared with what it should be.
+    drop(writer);
+    let writer = room.logs.writer(id()).unwrap();
+    assert!(writer.tell());
+    assert_eq!(next(&mut late), FORGED);
+}
+
+#[test]
+fn what_somebody_adds_to_a_log_that_is_made_anew_is_no_part_of_it() {
+    let room = room();
+    room.put(b"one\n");
+    let mut anew = room.logs.replace(id()).unwrap();
+    anew.append(b"two\n").unwrap();
+    let hidden = room.path().with_extension("log.new");
+    let file = fs::OpenOptions::new().append(true).open(hidden);
+    file.unwrap().write_all(FORGED).unwrap();
+    let writer = anew.commit().unwrap();
+    assert_eq!(writer.len(), Offset::new(4));
+    assert!(!writer.is_current().unwrap());
+    assert_eq!(next(&mut room.reader()), b"two\n");
+}

@@ -167,9 +167,11 @@ impl LogReader {
     }
 
     /// It is shorter than what was read of it, or written.
-    fn is_cut(&self, stat: &Stat) -> bool {
+    fn is_cut(&self, stat: &Stat) -> Result<bool, LogError> {
         let written = self.written.as_ref().map_or(0, |written| written.len());
-        self.length(stat) < self.at.max(written)
+        let least = self.at.max(written);
+        // What was written since that look is no cut: a second one is later than what is told.
+        Ok(self.length(stat) < least && self.file_len()? < least)
     }
 
     /// How far the file was written, if somebody writes it.
@@ -195,7 +197,7 @@ impl LogReader {
         {
             return Ok(Step::Broken(broken));
         }
-        if self.is_cut(&stat) {
+        if self.is_cut(&stat)? {
             return Ok(Step::Broken(Break::Truncated));
         }
         // What was read of it before it had a writer may have been more.
@@ -280,7 +282,7 @@ impl LogReader {
     /// calls more than reading at the end does, so it is for the slow safety poll.
     pub fn check(&self) -> Result<Option<Break>, LogError> {
         let stat = self.stat()?;
-        if self.is_cut(&stat) {
+        if self.is_cut(&stat)? {
             return Ok(Some(Break::Truncated));
         }
         self.broken_name(&stat)

@@ -2,8 +2,9 @@
 //!
 //! An agent can add to its own log: lines that look like ours, and one that says that it has ended. The writer
 //! finds that with its next look, and then the log is made anew; a reader that went by the file's length would
-//! have given them by then. So it goes by this from when the file has a writer, for as long as it has the
-//! file open: who writes on after a writer that let go takes up what readers still hold.
+//! have given them by then. So it goes by this from when the file has a writer, for as long as it has the file
+//! open, and gives nothing of one that was cut to less. Who writes on after a writer that let go takes up what
+//! readers still hold.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -71,7 +71,7 @@ async fn the_end_is_followed_until_one_scrolls_up_and_then_says_what_is_new() {
     for _ in 0..20 {
         page.wheel(LIST, 700.0).await;
     }
-    // Come to rest, since what comes into view on the way there is empty at first.
+    // Come to rest after 20 times 700, since what comes into view on the way there is empty at first.
     page.until(&format!(
         "(() => {{ const it = document.querySelector('{LIST}');
            const {{ bottom }} = it.getBoundingClientRect();

@@ -124,3 +124,23 @@ fn what_somebody_adds_to_a_log_that_is_made_anew_is_no_part_of_it() {
     assert!(!writer.is_current().unwrap());
     assert_eq!(next(&mut room.reader()), b"two\n");
 }
+
+#[test]
+fn what_is_written_while_it_is_read_is_no_cut() {
+    const LINES: usize = 20_000;
+    let room = room();
+    let mut writer = room.logs.writer(id()).unwrap();
+    let mut reader = room.reader();
+    std::thread::scope(|scope| {
+        scope.spawn(move || (0..LINES).for_each(|_| writer.append(b"{}\n").unwrap()));
+        let mut read = 0;
+        while read < 3 * LINES {
+            match reader.next_batch(1 << 20).unwrap() {
+                Step::Batch(batch) => read += batch.bytes.len(),
+                Step::End => std::hint::spin_loop(),
+                other => panic!("{other:?} after {read} bytes"),
+            }
+            assert_eq!(reader.check().unwrap(), None);
+        }
+    });
+}

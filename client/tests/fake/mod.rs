@@ -30,6 +30,8 @@ pub(crate) struct World {
     /// Pages of tasks that were asked for.
     pub(crate) task_pages: usize,
     pub(crate) projects: Vec<v1::Project>,
+    /// Paths of projects whose databases do not answer.
+    pub(crate) unread: Vec<String>,
     pub(crate) status: v1::StatusResponse,
     pub(crate) starts: Vec<v1::StartRequest>,
     pub(crate) follows: Vec<v1::FollowRequest>,

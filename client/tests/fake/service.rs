@@ -100,6 +100,7 @@ impl v1::invocations_server::Invocations for Shared {
         Ok(Response::new(v1::ListResponse {
             invocations,
             next_page_token,
+            unread: world.unread.clone(),
         }))
     }
 

@@ -1,6 +1,7 @@
 //! Asking a project's disk: one at a time for each project, off the runtime, and not without end.
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,9 +22,21 @@ pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(25);
 /// A look at a few names takes no longer on a disk that is well, and no list waits longer for them.
 const NAMES_WITHIN: Duration = Duration::from_secs(1);
 
+/// One that is asked among many, of which somebody waits for all, has this long to say that it is as it was.
+const AT_HAND_WITHIN: Duration = Duration::from_secs(2);
+
 /// Projects that are looked at together: enough that one that hangs holds up nobody, few enough that
 /// a hundred do not take all blocking threads.
 pub(super) const TOGETHER: usize = 8;
+
+/// All projects that are registered, by path.
+#[derive(Default)]
+pub struct AtHand {
+    /// Those that are served now.
+    pub projects: Vec<Arc<Project>>,
+    /// The others, and what is wrong.
+    pub away: Vec<(PathBuf, ProjectError)>,
+}
 
 impl Projects {
     /// Those that are open now and whose disk answers.
@@ -36,6 +49,32 @@ impl Projects {
             })
             .buffered(TOGETHER);
         asked.filter_map(std::future::ready).collect().await
+    }
+
+    /// Those registered that are to be had now, each as it is by now, and the others with what is wrong with
+    /// them. Holds nobody up: one that takes longer to say whether it is still the same is given as it was,
+    /// unless its disk is known not to answer.
+    pub async fn at_hand(&self) -> Result<AtHand, ProjectError> {
+        let asked = stream::iter(self.entries().await?).map(|(path, _)| async move {
+            let now = match timeout(AT_HAND_WITHIN, self.get(&path)).await {
+                Ok(now) => now,
+                Err(_) => {
+                    let before = locked(&self.shared.open).get(&path).cloned();
+                    let path = path.clone();
+                    before.ok_or(ProjectError::NoAnswer { path })
+                }
+            };
+            now.map_err(|error| (path, error))
+        });
+        let mut at_hand = AtHand::default();
+        let mut asked = pin!(asked.buffered(TOGETHER));
+        while let Some(now) = asked.next().await {
+            match now {
+                Ok(project) => at_hand.projects.push(project),
+                Err(away) => at_hand.away.push(away),
+            }
+        }
+        Ok(at_hand)
     }
 
     /// The files in which logs of a project lie, as far as its disk answers; else their usual names.

@@ -29,6 +29,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::sync::{OwnedMutexGuard, watch};
 use tokio::time::timeout;
 
+pub use ask::AtHand;
 pub use error::ProjectError;
 pub use project::Project;
 pub use refills::Refill;

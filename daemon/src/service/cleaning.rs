@@ -37,7 +37,10 @@ impl Service {
                 ..limits
             },
         };
-        let projects = self.projects_at(&request.project).await?;
+        let projects = match request.project.is_empty() {
+            true => self.projects.answering().await,
+            false => vec![self.project_at(&request.project).await?],
+        };
         let alone = self.projects.upkeep().await;
         let now = steroids_failpoint::wall_clock();
         let mut swept = sweep::logs(&projects, &alone, &limits, request.dry_run, now).await;

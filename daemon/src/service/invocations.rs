@@ -1,7 +1,7 @@
 //! The service `Invocations`: each method takes a request apart, asks a room, and puts the answer
 //! together.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use steroids_proto::v1;
@@ -15,7 +15,7 @@ use super::stream::{Outgoing, outgoing};
 use super::telling::Telling;
 use super::{Service, browsing, convert, spending, status, upkeep};
 use crate::domain::{Invocation, Phase};
-use crate::projects::Project;
+use crate::projects::{AtHand, Project};
 use crate::supervise::{Sent, Vitals};
 
 #[tonic::async_trait]
@@ -72,18 +72,25 @@ impl v1::invocations_server::Invocations for Service {
     ) -> Result<Response<v1::ListResponse>, Status> {
         let request = request.into_inner();
         let query = convert::query(&request)?;
-        let projects = self.projects_at(&request.project).await?;
+        let (projects, mut unread) = self.projects_at(&request.project).await?;
         let mut merge = Merge::new(Position::read(&request.page_token)?, query.limit);
         self.supervisor.all_settled(&projects).await;
         for project in &projects {
             let mut query = query.clone();
             query.below = merge.below(&project.root);
-            let page = project
-                .store
-                .invocations(query)
-                .await
-                .map_err(status::store)?;
-            merge.add(&project.root, page.invocations, page.next.is_some());
+            let page = project.store.invocations(query);
+            let page = match request.project.is_empty() {
+                true => project.store.promptly(page).await,
+                false => Ok(page.await.map_err(status::store)?),
+            };
+            match page {
+                Ok(page) => merge.add(&project.root, page.invocations, page.next.is_some()),
+                // The others are no worse for it.
+                Err(error) => {
+                    tracing::warn!(project = %project.root.display(), %error, "not listed");
+                    unread.push(project.root.clone());
+                }
+            }
         }
         let (rows, next_page_token) = merge.finish();
         let shown = rows.into_iter().filter_map(|(root, row)| {
@@ -95,6 +102,7 @@ impl v1::invocations_server::Invocations for Service {
         Ok(Response::new(v1::ListResponse {
             invocations,
             next_page_token,
+            unread: unread.iter().map(|path| convert::text(path)).collect(),
         }))
     }
 
@@ -252,12 +260,18 @@ impl Service {
         project.map_err(|error| missing::refusal(&cared, error))
     }
 
-    /// The project at a path, or all that can be served where a request named none.
-    pub(super) async fn projects_at(&self, path: &str) -> Result<Vec<Arc<Project>>, Status> {
-        if path.is_empty() {
-            return Ok(self.projects.all());
+    /// The project at a path, or all that are to be had now where a request named none; then also which are
+    /// not, but for those that are gone.
+    pub(super) async fn projects_at(
+        &self,
+        path: &str,
+    ) -> Result<(Vec<Arc<Project>>, Vec<PathBuf>), Status> {
+        if !path.is_empty() {
+            return Ok((vec![self.project_at(path).await?], Vec::new()));
         }
-        Ok(vec![self.project_at(path).await?])
+        let AtHand { projects, away } = self.projects.at_hand().await.map_err(status::project)?;
+        let unread = away.into_iter().filter(|(_, error)| !error.is_gone());
+        Ok((projects, unread.map(|(path, _)| path).collect()))
     }
 }
 

@@ -21,6 +21,7 @@ use crate::store::StoreError;
 use crate::supervise::{Beat, Onlooker, Vitals};
 
 use super::Service;
+use super::watching::asked;
 
 /// Invocations to a message: rows without their texts.
 const BATCH: usize = 256;
@@ -36,6 +37,8 @@ pub(super) struct Pulse {
     is_due: bool,
     /// Projects of which all that runs is to be told, the last page of some of them first.
     whole: VecDeque<(Arc<Project>, Option<InvocationId>)>,
+    /// Those of which that could not be told: they did not answer.
+    untold: Vec<Arc<Project>>,
     /// How each was doing when it was told.
     told: HashMap<(Arc<Path>, InvocationId), Vitals>,
     /// The older tool's that run.
@@ -58,6 +61,7 @@ impl Pulse {
             _onlooker: service.supervisor.look_on(),
             is_due: false,
             whole: VecDeque::new(),
+            untold: Vec::new(),
             told: HashMap::new(),
             foreign: HashMap::new(),
             stale: Vec::new(),
@@ -78,6 +82,9 @@ impl Pulse {
     /// A project's rows may have changed.
     pub(super) fn touch(&mut self, project: &Arc<Project>) {
         self.is_due = true;
+        let is_it = |it: &mut Arc<Project>| Arc::ptr_eq(it, project);
+        let untold = self.untold.extract_if(.., is_it);
+        self.whole.extend(untold.map(|project| (project, None)));
         if !self.stale.iter().any(|it| it.root == project.root) {
             self.stale.push(Arc::clone(project));
         }
@@ -120,8 +127,9 @@ impl Pulse {
                 ..Query::default()
             };
             self.whole.pop_front();
-            let page = project.store.invocations(query).await;
+            let page = asked(self.is_sole, &project, project.store.invocations(query)).await;
             let Some(page) = self.had(page)? else {
+                self.untold.push(project);
                 continue;
             };
             let root: Arc<Path> = Arc::from(project.root.as_path());
@@ -162,6 +170,8 @@ impl Pulse {
         let running: BTreeSet<_> = beats.iter().map(|it| (&it.project, it.id)).collect();
         self.told
             .retain(|(project, id), _| running.contains(&(project, *id)));
+        self.untold
+            .retain(|project| watched.iter().any(|it| Arc::ptr_eq(it, project)));
         let mut changed = Vec::new();
         for beat in &beats {
             let Beat {
@@ -181,10 +191,13 @@ impl Pulse {
                 self.is_due = true;
                 break;
             }
-            let row = self.had(at.store.invocation(*id).await)?;
+            let row = asked(self.is_sole, at, at.store.invocation(*id)).await;
+            let Some(row) = self.had(row)? else {
+                continue;
+            };
             self.told.insert(key, vitals.clone());
             // Of one that has ended meanwhile a lifecycle event tells.
-            if let Some(row) = row.flatten().filter(|row| !row.phase.is_ended()) {
+            if let Some(row) = row.filter(|row| !row.phase.is_ended()) {
                 changed.push(service.shown(at, row));
             }
         }
@@ -200,7 +213,7 @@ impl Pulse {
         while changed.len() < BATCH
             && let Some(project) = self.stale.pop()
         {
-            let rows = project.store.foreign_running().await;
+            let rows = asked(self.is_sole, &project, project.store.foreign_running()).await;
             let Some(rows) = self.had(rows)? else {
                 continue;
             };
@@ -208,7 +221,8 @@ impl Pulse {
             let now: BTreeSet<_> = rows.iter().map(|row| row.id).collect();
             let known = self.foreign.insert(root, now.clone()).unwrap_or_default();
             for id in known.difference(&now) {
-                let row = self.had(project.store.invocation(*id).await)?;
+                let row = asked(self.is_sole, &project, project.store.invocation(*id)).await;
+                let row = self.had(row)?;
                 changed.extend(row.flatten().map(|row| service.shown(&project, row)));
             }
             let begun = rows.into_iter().filter(|row| !known.contains(&row.id));

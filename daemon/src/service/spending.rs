@@ -9,6 +9,7 @@ use tonic::Status;
 use super::refusal::invalid;
 use super::{Service, convert, status};
 use crate::domain::{SpendGroup, SpendKey, SpendQuery, Spent, Zone, day_text};
+use crate::projects::AtHand;
 use crate::supervise::Account;
 
 const GROUPS_DEFAULT: usize = 1000;
@@ -32,9 +33,10 @@ pub(super) async fn usage(
     let name = zone.clone().unwrap_or_else(|| service.supervisor.zone());
     let name = name.name();
     let name = name.to_owned();
-    let (projects, closed) = if request.project.is_empty() {
-        let closed = unread(service).await?;
-        (service.projects.all(), closed)
+    let (projects, away) = if request.project.is_empty() {
+        let all = service.projects.at_hand().await;
+        let AtHand { projects, away } = all.map_err(status::project)?;
+        (projects, away)
     } else {
         (
             vec![service.project_at(&request.project).await?],
@@ -43,20 +45,10 @@ pub(super) async fn usage(
     };
     let account = service.supervisor.account(&projects, &query, zone).await;
     let mut answer = answer(account, most);
-    answer.unread.extend(closed);
+    let away = away.iter().map(|(path, _)| convert::text(path));
+    answer.unread.extend(away);
     answer.zone = name;
     Ok(answer)
-}
-
-/// Registered projects that cannot be served.
-async fn unread(service: &Service) -> Result<Vec<String>, Status> {
-    let states = service.projects.list().await.map_err(status::project)?;
-    let served = service.projects.all();
-    let closed = states.into_iter().filter_map(|state| {
-        let is_served = served.iter().any(|project| project.root == state.path);
-        (!is_served).then(|| convert::text(&state.path))
-    });
-    Ok(closed.collect())
 }
 
 fn query(request: &v1::UsageRequest) -> Result<SpendQuery, Status> {

@@ -146,6 +146,7 @@ pub(super) fn store(error: StoreError) -> Status {
         StoreError::RowDeleted { .. } => refused("ROW_DELETED"),
         StoreError::Full { .. } => said(Code::ResourceExhausted, "DISK_FULL"),
         StoreError::Busy { .. } => said(Code::Unavailable, "DATABASE_BUSY"),
+        StoreError::NoAnswer { .. } => said(Code::Unavailable, "NO_ANSWER"),
         StoreError::RequestIdReused { .. } => {
             said(Code::AlreadyExists, "REQUEST_ID_REUSED").field("request_id")
         }

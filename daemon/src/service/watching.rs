@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{pending, select_all};
@@ -17,10 +18,13 @@ use super::refusal::Refusal;
 use super::stream::Source;
 use super::{Service, convert, status};
 use crate::projects::Project;
-use crate::store::LifecycleEvent;
+use crate::store::{LifecycleEvent, StoreError};
 
 /// With an invocation beside each, about as much as a batch of the log.
 const BATCH: u32 = 256;
+
+/// A project of many that is looked at again is waited for so long, and looked at all the same.
+const LOOKED_WITHIN: Duration = Duration::from_secs(2);
 
 /// One watcher.
 pub(super) struct Watching {
@@ -38,9 +42,24 @@ pub(super) struct Watching {
 
 struct Watched {
     project: Arc<Project>,
+    /// Where its events begin, until its database has told the number.
+    from: Option<From>,
     /// Number of the last event given.
     last: i64,
     changes: watch::Receiver<u64>,
+}
+
+/// Where the events of a project begin.
+#[derive(Debug, Clone, Copy)]
+enum From {
+    /// With the next one.
+    Now,
+    /// With the first one at this time, in epoch milliseconds, or later.
+    Time(i64),
+    /// Behind this number, which in one of many projects means nothing where there is none such.
+    Number(i64),
+    /// Behind the last one given of the same folder's database, which may be another one by now.
+    Left(i64),
 }
 
 impl Watching {
@@ -67,49 +86,89 @@ impl Watching {
             turn: 0,
             pulse,
         };
-        for project in service.projects_at(&request.project).await? {
-            let after = match (request.after, request.since_ms) {
-                (None, Some(since)) => {
-                    let before = project.store.event_before(since).await;
-                    Some(before.map_err(status::store)?)
-                }
-                (Some(after), _) => {
-                    let last = project.store.last_event().await.map_err(status::store)?;
-                    if after > last && is_sole {
-                        return Err(past_the_last(after, last));
-                    }
-                    // Each project counts for itself: in one of many it means nothing.
-                    Some(after.min(last))
-                }
-                (None, None) => None,
-            };
-            watching.add(project, after).await?;
+        let from = match (request.after, request.since_ms) {
+            (None, Some(since)) => From::Time(since),
+            (Some(after), _) => From::Number(after),
+            (None, None) => From::Now,
+        };
+        let (projects, _) = service.projects_at(&request.project).await?;
+        for project in projects {
+            watching.add(project, from);
+        }
+        for at in 0..watching.watched.len() {
+            watching.begin(at).await?;
         }
         Ok(watching)
     }
 
-    async fn add(&mut self, project: Arc<Project>, after: Option<i64>) -> Result<(), Status> {
-        let changes = project.changes();
-        let given = project.store.last_event().await.map_err(status::store)?;
-        let last = match after {
-            // Of another database, where numbers went further: of this one nothing was seen.
-            Some(after) if after > given => 0,
-            Some(after) => after,
-            None => given,
-        };
-        if let Some(pulse) = &mut self.pulse {
-            pulse.add(&project);
-        }
+    fn add(&mut self, project: Arc<Project>, from: From) {
         self.watched.push(Watched {
+            changes: project.changes(),
             project,
-            last,
-            changes,
+            from: Some(from),
+            last: 0,
         });
-        Ok(())
+    }
+
+    /// Learns where a project's events begin, if that is not known yet. One of many whose database cannot
+    /// be asked now holds up no other: it is asked again when it has changed, or answers.
+    async fn begin(&mut self, at: usize) -> Result<bool, Status> {
+        let Some(watched) = self.watched.get_mut(at) else {
+            return Ok(false);
+        };
+        let Some(from) = watched.from else {
+            return Ok(true);
+        };
+        let is_sole = self.roster.is_none();
+        let store = &watched.project.store;
+        let ask = async {
+            Ok(match from {
+                From::Now => (store.last_event().await?, None),
+                From::Time(since) => (store.event_before(since).await?, None),
+                From::Number(after) | From::Left(after) => (after, Some(store.last_event().await?)),
+            })
+        };
+        let (last, newest) = match asked(is_sole, &watched.project, ask).await {
+            Ok(begun) => begun,
+            Err(error) if is_sole => return Err(status::store(error)),
+            Err(error) => {
+                self.doubt(at, &error).await;
+                return Ok(false);
+            }
+        };
+        watched.last = match (from, newest) {
+            (From::Number(after), Some(newest)) if after > newest && is_sole => {
+                return Err(past_the_last(after, newest));
+            }
+            (From::Number(_), Some(newest)) => last.min(newest),
+            // Of another database, where numbers went further: of this one nothing was seen.
+            (_, Some(newest)) if last > newest => 0,
+            _ => last,
+        };
+        watched.from = None;
+        if let Some(pulse) = &mut self.pulse {
+            pulse.add(&watched.project);
+        }
+        Ok(true)
+    }
+
+    /// Has a project that cannot be read looked at: one whose database is not what it was is given up, and
+    /// goes with the next look at the list.
+    async fn doubt(&self, at: usize, error: &StoreError) {
+        let Some(watched) = self.watched.get(at) else {
+            return;
+        };
+        let project = &watched.project;
+        tracing::debug!(project = %project.root.display(), %error, "cannot be watched now");
+        if !matches!(error, StoreError::NoAnswer { .. }) {
+            // It goes on by itself where nobody waits for it.
+            let _ =
+                tokio::time::timeout(LOOKED_WITHIN, self.service.projects.get(&project.root)).await;
+        }
     }
 
     /// Takes up projects that were added, and lets go of those given up or opened anew.
-    async fn refresh(&mut self) {
+    fn refresh(&mut self) {
         let served = self.service.projects.all();
         let known = |project: &Arc<Project>, among: &[Watched]| {
             among
@@ -121,23 +180,23 @@ impl Watching {
                 .iter()
                 .any(|project| Arc::ptr_eq(project, &watched.project))
         });
-        let places = gone.map(|watched| (watched.project.root.clone(), watched.last));
+        let places = gone.filter_map(|watched| {
+            let last = match watched.from {
+                None => watched.last,
+                Some(From::Left(last)) => last,
+                // It has told nothing that could be gone on from.
+                Some(From::Now | From::Time(_) | From::Number(_)) => return None,
+            };
+            Some((watched.project.root.clone(), last))
+        });
         self.left.extend(places);
         for project in served {
             if known(&project, &self.watched) {
                 continue;
             }
             // The same folder opened anew goes on where it was.
-            let after = self.left.get(&project.root).copied();
-            match self.add(Arc::clone(&project), after).await {
-                Ok(()) => {
-                    self.left.remove(&project.root);
-                }
-                Err(status) => {
-                    let project = project.root.display();
-                    tracing::warn!(%project, %status, "project not watched");
-                }
-            }
+            let left = self.left.remove(&project.root);
+            self.add(project, left.map_or(From::Now, From::Left));
         }
     }
 
@@ -156,12 +215,22 @@ impl Watching {
             }
             // Before the look, so that what comes during it is not missed.
             watched.changes.mark_unchanged();
-            let events = watched.project.store.events(watched.last, BATCH).await;
-            let events = match events {
+            if !self.begin(at).await? {
+                continue;
+            }
+            let Some(watched) = self.watched.get(at) else {
+                continue;
+            };
+            let is_sole = self.roster.is_none();
+            let ask = watched.project.store.events(watched.last, BATCH);
+            let events = match asked(is_sole, &watched.project, ask).await {
                 Ok(events) => events,
-                Err(error) if self.roster.is_none() => return Err(status::store(error)),
+                Err(error) if is_sole => return Err(status::store(error)),
                 // Its own project's watchers are told; here the others go on.
-                Err(_) => continue,
+                Err(error) => {
+                    self.doubt(at, &error).await;
+                    continue;
+                }
             };
             let Some(last) = events.last().map(|event| event.number) else {
                 continue;
@@ -169,7 +238,7 @@ impl Watching {
             let project = Arc::clone(&watched.project);
             let answer = match self.answer(&project, events).await {
                 Ok(answer) => answer,
-                Err(status) if self.roster.is_none() => return Err(status),
+                Err(error) if is_sole => return Err(status::store(error)),
                 // Lost since its events were read: they are told when it is back.
                 Err(_) => continue,
             };
@@ -200,11 +269,12 @@ impl Watching {
         &self,
         project: &Arc<Project>,
         events: Vec<LifecycleEvent>,
-    ) -> Result<v1::WatchResponse, Status> {
+    ) -> Result<v1::WatchResponse, StoreError> {
+        let is_sole = self.roster.is_none();
         let mut answer = v1::WatchResponse::default();
         for event in events {
             let invocation = match event.invocation {
-                Some(id) => project.store.invocation(id).await.map_err(status::store)?,
+                Some(id) => asked(is_sole, project, project.store.invocation(id)).await?,
                 None => None,
             };
             answer.events.push(v1::LifecycleEvent {
@@ -247,6 +317,18 @@ impl Watching {
     }
 }
 
+/// What a question comes to: among many projects only if that is soon.
+pub(super) async fn asked<T>(
+    is_sole: bool,
+    project: &Project,
+    question: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    match is_sole {
+        true => question.await,
+        false => project.store.promptly(question).await,
+    }
+}
+
 /// Numbers never fall in a database, so this one is of another, that was here before.
 fn past_the_last(after: i64, last: i64) -> Status {
     let message = format!("after {after} is past {last}, the number of the last lifecycle event");
@@ -277,7 +359,7 @@ impl Source for Watching {
         loop {
             if let Some(roster) = &mut self.roster {
                 roster.mark_unchanged();
-                self.refresh().await;
+                self.refresh();
             }
             // What runs comes first, and its events after that: none is of an earlier moment.
             if self.is_begun()

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::error::{Failure, StoreError};
 use super::transaction::transact;
-use super::worker::Worker;
+use super::worker::{Late, Worker};
 use super::{Shared, Store, bump, migrations};
 
 /// Whether the file may be written.
@@ -18,6 +18,43 @@ pub(super) enum Access {
 }
 
 impl Store {
+    /// What a question comes to, if its answer comes within seconds: for who asks many databases, one of
+    /// which must not hold up the others. One that hangs is told at once from then on, and by
+    /// [`Store::changes`] when it answers again.
+    ///
+    /// # Errors
+    /// Those of the question, and [`StoreError::NoAnswer`].
+    pub async fn promptly<T>(
+        &self,
+        question: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let answer = self.shared.reader.promptly(question).await;
+        answer.unwrap_or_else(|Late| Err(self.late()))
+    }
+
+    /// As [`Store::promptly`], of a change. One that comes too late may be made all the same.
+    ///
+    /// # Errors
+    /// Those of the change, and [`StoreError::NoAnswer`].
+    pub async fn promptly_changed<T>(
+        &self,
+        change: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        match &self.shared.writer {
+            Access::Writes(writer) => {
+                let answer = writer.promptly(change).await;
+                answer.unwrap_or_else(|Late| Err(self.late()))
+            }
+            // Refused at once.
+            Access::ReadsOnly(_) => change.await,
+        }
+    }
+
+    fn late(&self) -> StoreError {
+        let path = self.shared.path.clone();
+        StoreError::NoAnswer { path }
+    }
+
     pub(super) async fn read<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,

@@ -95,6 +95,12 @@ pub enum StoreError {
         /// The database.
         path: PathBuf,
     },
+    /// Its disk, or another program that has it locked, takes longer than who asks many can wait.
+    #[error("{path} does not answer")]
+    NoAnswer {
+        /// The database.
+        path: PathBuf,
+    },
     /// The file, its -wal or its -shm is no longer the one that was opened.
     #[error("{path} was replaced or deleted while it was open")]
     Replaced {
@@ -239,7 +245,9 @@ impl StoreError {
             }
             StoreError::Newer { .. } => Some("upgrade steroidsd"),
             StoreError::Full { .. } => Some("free some space"),
-            StoreError::Busy { .. } | StoreError::Replaced { .. } => Some("try again in a moment"),
+            StoreError::Busy { .. } | StoreError::NoAnswer { .. } | StoreError::Replaced { .. } => {
+                Some("try again in a moment")
+            }
             StoreError::NotADatabase { .. } | StoreError::Corrupt { .. } => Some(
                 "move it away, with its -wal and -shm, and put a copy from .steroids/backup there",
             ),

@@ -202,6 +202,10 @@ impl Pulse for Watching {
         }
     }
 
+    fn answers(&mut self) {
+        bump(&self.changes);
+    }
+
     fn end(&mut self, _connection: &Connection) {}
 }
 
@@ -216,6 +220,8 @@ impl Pulse for Checkpoint {
     }
 
     fn beat(&mut self, _connection: &Connection) {}
+
+    fn answers(&mut self) {}
 
     fn end(&mut self, connection: &Connection) {
         if self.footing.is_damaged() {

@@ -279,7 +279,9 @@ impl Inner {
         }
         if look.scope == BudgetScope::Day {
             for project in self.projects.all() {
-                if matches!(project.store.is_budget_told(key.1.clone()).await, Ok(true)) {
+                let store = &project.store;
+                let is_told = store.promptly(store.is_budget_told(key.1.clone()));
+                if matches!(is_told.await, Ok(true)) {
                     self.told.note(key);
                     return;
                 }
@@ -291,7 +293,10 @@ impl Inner {
             task: look.task.clone(),
             message: said.to_owned(),
         };
-        match told_in.store.tell_budget(key.1.clone(), event).await {
+        // Whoever else is near a budget waits behind this. What comes late is told once all the same.
+        let store = &told_in.store;
+        let telling = store.promptly_changed(store.tell_budget(key.1.clone(), event));
+        match store.promptly(telling).await {
             Ok(is_new) => {
                 if is_new {
                     info!(budget = %said, "budget");

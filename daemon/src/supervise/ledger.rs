@@ -235,7 +235,10 @@ impl Inner {
         let mut asked = Vec::new();
         let mut ended = Vec::new();
         for project in self.projects.all() {
-            match project.store.used_since(zone.midnight(now)).await {
+            // Nobody starts anything meanwhile, in any project.
+            let store = &project.store;
+            let used = store.promptly(store.used_since(zone.midnight(now)));
+            match used.await {
                 Ok(used) => ended.extend(used.into_iter().map(|it| Run {
                     project: project.root.clone(),
                     name: it.name,
@@ -295,7 +298,8 @@ impl Inner {
         for at in day.away.iter().filter(|at| day.runs[**at].is_open) {
             let name = &day.runs[*at].name;
             for project in asked {
-                if let Ok(Some(row)) = project.store.by_uuid(name).await
+                let store = &project.store;
+                if let Ok(Some(row)) = store.promptly(store.by_uuid(name)).await
                     && row.phase.is_ended()
                 {
                     dropped.insert(name.clone());
@@ -351,7 +355,8 @@ impl Inner {
 /// Whether a database that was asked has this invocation.
 async fn is_in_one(uuid: &str, asked: &[Arc<Project>]) -> bool {
     for project in asked {
-        if matches!(project.store.has(uuid).await, Ok(true)) {
+        let store = &project.store;
+        if matches!(store.promptly(store.has(uuid)).await, Ok(true)) {
             return true;
         }
     }

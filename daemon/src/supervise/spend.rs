@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::timeout;
 use tracing::warn;
 
 use super::Supervisor;
@@ -18,6 +20,10 @@ use crate::projects::Project;
 
 /// Groups that are kept apart, of all projects together; as many as of one.
 const GROUPS: usize = 20_000;
+
+/// The sums over a long history are seconds of work; one that takes longer is left out, so that there is an
+/// answer while its asker waits (30 s).
+const SUMMED_WITHIN: Duration = Duration::from_secs(15);
 
 /// What was used, and where that is not known.
 #[derive(Debug, Clone, Default)]
@@ -72,9 +78,15 @@ impl Inner {
         let mut sums = Sums::default();
         let mut unread = Vec::new();
         for project in projects {
-            let used = match project.store.used(query.clone(), zone.clone()).await {
-                Ok(used) => used,
-                Err(error) => {
+            let asked = project.store.used(query.clone(), zone.clone());
+            let used = match timeout(SUMMED_WITHIN, asked).await {
+                Ok(Ok(used)) => used,
+                Err(_elapsed) => {
+                    warn!(project = %project.root.display(), "what was used is not known in time");
+                    unread.push(project.root.clone());
+                    continue;
+                }
+                Ok(Err(error)) => {
                     warn!(project = %project.root.display(), %error, "what was used is not known");
                     unread.push(project.root.clone());
                     continue;

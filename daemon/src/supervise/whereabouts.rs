@@ -257,7 +257,9 @@ impl Inner {
     /// The project that one which runs can be told of in, by its path, if there is one.
     pub(super) async fn home_of(&self, uuid: &str, whose: &Whose) -> Option<Arc<Project>> {
         let project = self.home(&whose.project, uuid).await.ok()?;
-        let is_its = is_free_in(&project, whose.id.get(), uuid).await;
+        // Budgets and hooks of all wait for it.
+        let asked = is_free_in(&project, whose.id.get(), uuid);
+        let is_its = project.store.promptly(asked).await;
         is_its.unwrap_or(false).then_some(project)
     }
 

@@ -1,5 +1,6 @@
 //! See `tests/harness/faults/database.rs`.
 
+mod away;
 mod deleted;
 mod files;
 mod locked;

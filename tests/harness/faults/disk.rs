@@ -129,6 +129,7 @@ pub(super) const FAULTS: &[Fault] = &[
         tests: &[
             "faults::disk::hung::a_disk_that_does_not_answer_holds_up_its_own_project_alone",
             "faults::disk::hung::a_disk_that_hung_before_the_start_holds_up_its_own_project_alone",
+            "faults::disk::hung_many::what_is_asked_of_all_projects_is_answered_for_those_whose_disks_do",
         ],
     },
 ];

@@ -1,6 +1,7 @@
 //! `list`: invocations, newest first.
 
 use clap::ValueEnum;
+use serde::Serialize;
 use steroids_client::{Client, json, v1};
 
 use crate::clean::clean_line;
@@ -74,12 +75,11 @@ impl From<Status> for i32 {
 /// Lists them.
 pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Failure> {
     let (client, project) = session.connect_to(args.all).await?;
-    let invocations = fetch(&client, args, project).await?;
+    let (invocations, unread) = fetch(&client, args, project).await?;
     if session.json {
-        let items = invocations.iter().map(json::Invocation::from).collect();
-        session.out.json(&json::Named {
-            name: "invocations",
-            items,
+        session.out.json(&Listed {
+            invocations: invocations.iter().map(json::Invocation::from).collect(),
+            unread: &unread,
         })?;
     } else if invocations.is_empty() {
         session.note("no such invocations");
@@ -95,15 +95,32 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
             session.out.line(format_args!("{} waits: {why}", it.id))?;
         }
     }
+    if !session.json {
+        for project in &unread {
+            let project = clean_line(project);
+            session.note(format_args!(
+                "not listed, its database did not answer: {project}"
+            ));
+        }
+    }
     Ok(Exit::Ok)
 }
 
-/// Page after page, until there are enough or no more.
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Listed<'a> {
+    invocations: Vec<json::Invocation<'a>>,
+    /// Projects that could not be asked.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    unread: &'a [String],
+}
+
+/// Page after page, until there are enough or no more; and the projects that could not be asked for one of them.
 async fn fetch(
     client: &Client,
     args: &Args,
     project: String,
-) -> Result<Vec<v1::Invocation>, Failure> {
+) -> Result<(Vec<v1::Invocation>, Vec<String>), Failure> {
     let states = if args.running {
         vec![Status::Running.into(), Status::Queued.into()]
     } else {
@@ -117,15 +134,20 @@ async fn fetch(
         ..Default::default()
     };
     let limit = args.limit as usize;
-    let mut found = Vec::new();
+    let (mut found, mut unread) = (Vec::new(), Vec::new());
     loop {
         let wanted = (limit - found.len()).min(PAGE as usize);
         request.page_size = i32::try_from(wanted).unwrap_or(i32::MAX);
         let page = client.list(request.clone()).await?;
         found.extend(page.invocations);
+        for project in page.unread {
+            if !unread.contains(&project) {
+                unread.push(project);
+            }
+        }
         if found.len() >= limit || page.next_page_token.is_empty() {
             found.truncate(limit);
-            return Ok(found);
+            return Ok((found, unread));
         }
         request.page_token = page.next_page_token;
     }

@@ -204,6 +204,25 @@ fn lists_for_scripts_have_stable_keys_and_no_nulls() {
 }
 
 #[test]
+fn a_list_names_the_projects_that_it_could_not_ask() {
+    let fake = three();
+    fake.world(|world| world.unread = vec!["/hung\u{1b}[2J".to_owned()]);
+    let ran = run(&fake, &["list", "--all"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    // Once, though each page says so.
+    let notes: Vec<_> = ran.stderr.lines().collect();
+    let [note] = notes.as_slice() else {
+        panic!("{ran:?}");
+    };
+    assert!(note.contains("did not answer: /hung"), "{note}");
+    assert!(!note.contains('\u{1b}'), "{note:?}");
+    let ran = run(&fake, &["list", "--all", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(listed["unread"], serde_json::json!(["/hung\u{1b}[2J"]));
+    assert_eq!(ran.stderr, "");
+}
+
+#[test]
 fn one_invocation_is_shown_with_prompt_and_answer() {
     insta::assert_snapshot!(run(&three(), &["show", "2"]).all());
 }

@@ -3,6 +3,7 @@
 mod concurrency;
 mod flat;
 mod history;
+mod hung;
 mod life;
 mod migrating;
 mod orders;

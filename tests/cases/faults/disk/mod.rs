@@ -5,6 +5,7 @@ mod bytes;
 mod flood;
 mod full;
 mod hung;
+mod hung_many;
 mod refused;
 mod replaced;
 mod retention;

@@ -67,6 +67,7 @@ impl v1::invocations_server::Invocations for Shared {
         Ok(Response::new(v1::ListResponse {
             invocations: matching.cloned().collect(),
             next_page_token: String::new(),
+            unread: Vec::new(),
         }))
     }
 

@@ -1,0 +1,93 @@
+//! What is asked of all projects at once, while the disk of one of them does not answer.
+
+use std::time::Duration;
+
+use steroids_proto::v1;
+use steroids_tests::faults::{held, share};
+use steroids_tests::{Daemon, Home, HungDisk, Puppet, Rpc, within};
+use tonic::Streaming;
+
+use super::begun;
+
+/// What all projects share has to be asked of all of them before a start.
+const BUDGET: &str = "[budget]\nday_tokens = 1000000\n";
+
+async fn watch(rpc: &Rpc) -> Streaming<v1::WatchResponse> {
+    let request = v1::WatchRequest {
+        pulse: Some(Duration::from_millis(200).try_into().unwrap()),
+        ..v1::WatchRequest::default()
+    };
+    let watch = within("Watch", rpc.projects().watch(request)).await;
+    watch.expect("Watch is served").into_inner()
+}
+
+/// Waits for an event of this kind in the project.
+async fn hears(watch: &mut Streaming<v1::WatchResponse>, project: &str, kind: &str) {
+    let wanted = |it: &v1::LifecycleEvent| it.project == project && it.kind == kind;
+    within(&format!("{kind} in {project}"), async {
+        while !watch
+            .message()
+            .await
+            .unwrap()
+            .unwrap()
+            .events
+            .iter()
+            .any(wanted)
+        {}
+    })
+    .await;
+}
+
+async fn list(rpc: &Rpc) -> (Vec<String>, Vec<String>) {
+    let mut client = rpc.invocations();
+    let listed = within("List", client.list(v1::ListRequest::default())).await;
+    let listed = listed.expect("List is served").into_inner();
+    let of = listed.invocations.into_iter().map(|it| it.project);
+    (of.collect(), listed.unread)
+}
+
+#[tokio::test]
+async fn what_is_asked_of_all_projects_is_answered_for_those_whose_disks_do() {
+    let home = Home::with_config(BUDGET);
+    let Some(disk) = HungDisk::prepare() else {
+        return held(146, "not shown: needs root");
+    };
+    let daemon = Daemon::start(&home).await;
+    let (app, other) = (daemon.project("app").await, daemon.project("other").await);
+    let rpc = daemon.rpc().await;
+    let mut agent = Puppet::new(&home, "agent");
+    let started = begun(&app, &rpc, &mut agent).await;
+    let mut before = watch(&rpc).await;
+
+    let hung = disk.mount(app.folder());
+    let mut meanwhile = watch(&rpc).await;
+    let beside = rpc.start_fake(&other.project(), "T2", &["numbers"]).await;
+    rpc.ended(&other.project(), beside.id).await;
+    for watch in [&mut before, &mut meanwhile] {
+        hears(watch, &other.project(), "finished").await;
+    }
+    let (here, away) = (vec![other.project()], vec![app.project()]);
+    assert_eq!(list(&rpc).await, (here, away.clone()));
+    let output = other.run(["list", "--all"]).await.exits(0);
+    assert!(output.stderr.contains(&app.project()), "{output:?}");
+    if share(false, true) {
+        let usage = v1::UsageRequest::default();
+        let usage = within("Usage", rpc.invocations().usage(usage)).await;
+        assert_eq!(usage.unwrap().into_inner().unread, away);
+    }
+
+    drop(hung);
+    agent.counts(2..=3, 20, Duration::ZERO);
+    agent.exits(5);
+    for watch in [&mut before, &mut meanwhile] {
+        hears(watch, &app.project(), "finished").await;
+    }
+    let ended = rpc.ended(&app.project(), started.id).await;
+    assert_eq!(ended.exit_code, Some(5), "{ended:?}");
+    let both = vec![other.project(), app.project()];
+    assert_eq!(list(&rpc).await, (both, Vec::new()));
+    held(
+        146,
+        "lists, sums and watchers of all projects went on with those that answer, and named the other; starts were held to the day's budget",
+    );
+}

@@ -104,9 +104,11 @@ impl Worker {
     /// Opens a project's lane. With the database in which something on its way is, it goes on with that.
     async fn open(&self, round: &mut Round, project: Arc<Project>) -> Result<Lane, StoreError> {
         let root = project.root.clone();
-        let mut lane = Lane::open(project, &self.hook.name, &self.positions).await?;
+        let store = project.store.clone();
+        let open = Lane::open(project, &self.hook.name, &self.positions);
+        let mut lane = store.promptly(open).await?;
         for event in round.left_of(&root) {
-            if lane.has(event).await?
+            if store.promptly(lane.has(event)).await?
                 && let Some((outbox, behind)) = round.take_back(&root, event)
             {
                 lane.take_on(outbox);
@@ -134,7 +136,10 @@ impl Worker {
                 self.board.lock().skipped += 1;
             }
             lane.changes.mark_unchanged();
-            match lane.look(&self.hook, now_ms, is_off).await {
+            // One that hangs holds up no other.
+            let store = lane.project.store.clone();
+            let look = lane.look(&self.hook, now_ms, is_off);
+            match store.promptly(look).await {
                 Ok(()) => self.note_seen(lane, false),
                 // One that was given up goes with the next look at the list.
                 Err(_) => lane.outbox.rest(now + ASK_AGAIN),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use steroids_proto::v1;
 use steroids_tests::faults::{held, share};
-use steroids_tests::{Daemon, Home, HungDisk, Puppet, Rpc, within};
+use steroids_tests::{Daemon, Home, HungDisk, Puppet, Rpc, eventually, within};
 use tonic::Streaming;
 
 use super::begun;
@@ -48,11 +48,17 @@ async fn list(rpc: &Rpc) -> (Vec<String>, Vec<String>) {
 
 #[tokio::test]
 async fn what_is_asked_of_all_projects_is_answered_for_those_whose_disks_do() {
-    let home = Home::with_config(BUDGET);
+    let home = Home::new();
+    let (out, script) = (home.path("told"), "#!/bin/sh\necho told >> \"$OUT\"\n");
+    let hook = home.script("hook", script);
+    home.configure(&format!(
+        "{BUDGET}[[hooks]]\nname = \"run\"\non = [\"finished\"]\ncommand = [{hook:?}]\nenv = [\"OUT\"]\n"
+    ));
     let Some(disk) = HungDisk::prepare() else {
         return held(146, "not shown: needs root");
     };
-    let daemon = Daemon::start(&home).await;
+    let through = ["env", &format!("OUT={}", out.display())];
+    let daemon = Daemon::start_through(&home, &through).await;
     let (app, other) = (daemon.project("app").await, daemon.project("other").await);
     let rpc = daemon.rpc().await;
     let mut agent = Puppet::new(&home, "agent");
@@ -66,6 +72,14 @@ async fn what_is_asked_of_all_projects_is_answered_for_those_whose_disks_do() {
     for watch in [&mut before, &mut meanwhile] {
         hears(watch, &other.project(), "finished").await;
     }
+    let told = async |count: usize| {
+        eventually("the hook to be run", async || {
+            let lines = std::fs::read_to_string(&out).ok()?.lines().count();
+            (lines == count).then_some(())
+        })
+        .await;
+    };
+    told(1).await;
     let (here, away) = (vec![other.project()], vec![app.project()]);
     assert_eq!(list(&rpc).await, (here, away.clone()));
     let output = other.run(["list", "--all"]).await.exits(0);
@@ -84,10 +98,11 @@ async fn what_is_asked_of_all_projects_is_answered_for_those_whose_disks_do() {
     }
     let ended = rpc.ended(&app.project(), started.id).await;
     assert_eq!(ended.exit_code, Some(5), "{ended:?}");
+    told(2).await;
     let both = vec![other.project(), app.project()];
     assert_eq!(list(&rpc).await, (both, Vec::new()));
     held(
         146,
-        "lists, sums and watchers of all projects went on with those that answer, and named the other; starts were held to the day's budget",
+        "lists, sums, watchers and hooks of all projects went on with those that answer, and named the other; starts were held to the day's budget",
     );
 }

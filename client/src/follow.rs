@@ -28,6 +28,10 @@ use crate::v1;
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 /// A daemon that stays away this long does not come back by itself.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
+/// A stream that held this long was one, whether or not there was anything to tell: what breaks it is
+/// new. A daemon that opens streams and breaks each at once is as good as away. Longer than any wait
+/// between two attempts.
+const HELD: Duration = Duration::from_secs(10);
 
 /// What a follower is told.
 #[derive(Debug)]
@@ -66,7 +70,8 @@ type Opening = Pin<Box<dyn Future<Output = Result<Streaming<v1::FollowResponse>,
 
 enum State {
     Opening(Opening),
-    Streaming(Box<Streaming<v1::FollowResponse>>),
+    /// Open, and since when.
+    Streaming(Box<Streaming<v1::FollowResponse>>, Instant),
     Waiting(Pin<Box<Sleep>>),
     Done,
 }
@@ -87,7 +92,7 @@ pub struct Follow {
     state: State,
     backoff: Backoff,
     patience: Duration,
-    /// Since when no event came through; `None` while all is well.
+    /// Since when neither an event came through nor a stream held; `None` while all is well.
     broken_since: Option<Instant>,
     told: Told,
 }
@@ -134,7 +139,7 @@ impl Follow {
                 }
                 State::Opening(opening) => match opening.as_mut().await {
                     Ok(stream) => {
-                        self.state = State::Streaming(Box::new(stream));
+                        self.state = State::Streaming(Box::new(stream), Instant::now());
                         if self.tell(Told::Live) {
                             return Ok(Some(Item::Live));
                         }
@@ -145,11 +150,14 @@ impl Follow {
                         }
                     }
                 },
-                State::Streaming(stream) => match stream.message().await {
+                State::Streaming(stream, since) => match stream.message().await {
                     Ok(Some(batch)) if batch.events.is_empty() => self.begin_at(batch.cursor),
                     Ok(Some(batch)) => return Ok(Some(self.hand_out(batch.events))),
                     Ok(None) => self.state = State::Done,
                     Err(status) => {
+                        if since.elapsed() >= HELD.min(self.patience) {
+                            self.broken_since = None;
+                        }
                         if let Some(item) = self.broke(status)? {
                             return Ok(Some(item));
                         }

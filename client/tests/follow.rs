@@ -229,3 +229,49 @@ async fn patience_ends_and_the_cursor_is_kept() {
     assert!(matches!(error, FollowError::Away { away, .. } if away >= patience));
     assert_eq!(follow.cursor(), "c2");
 }
+
+#[tokio::test]
+async fn a_stream_that_held_without_a_word_ends_the_time_away() {
+    let mut fake = with_lines(1);
+    fake.world(|world| world.break_after = vec![1]);
+    let mut follow = client(&fake).await.follow(request(true));
+    let mut news = Vec::new();
+    while news.len() < 4 {
+        news.push(follow.next().await.unwrap().unwrap());
+    }
+    assert!(matches!(
+        news[..],
+        [
+            Item::Live,
+            Item::Events(_),
+            Item::Reconnecting { .. },
+            Item::Live
+        ]
+    ));
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(60 * 60)).await;
+    tokio::time::resume();
+    fake.kill();
+    let broken = follow.next().await.unwrap().unwrap();
+    assert!(matches!(broken, Item::Reconnecting { .. }), "{broken:?}");
+    end(&fake);
+    fake.serve();
+    assert_eq!(drain(&mut follow).await.0, ["c2"]);
+}
+
+#[tokio::test]
+async fn a_daemon_that_breaks_each_stream_it_opens_is_as_good_as_away() {
+    let fake = with_lines(0);
+    fake.world(|world| world.break_after = vec![0; 1000]);
+    let mut follow = client(&fake)
+        .await
+        .follow(request(true))
+        .with_patience(Duration::from_millis(300));
+    let error = loop {
+        match follow.next().await {
+            Ok(item) => assert!(item.is_some()),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, FollowError::Away { .. }), "{error:?}");
+}

@@ -232,6 +232,32 @@ async fn control_is_off_until_it_is_switched_on_and_then_starts_and_stops() {
 }
 
 #[tokio::test]
+async fn what_runs_in_a_folder_that_was_moved_can_be_stopped() {
+    let scene = Scene::new("control = true").await;
+    let mut agent = Puppet::new(&scene.home, "agent");
+    let rpc = scene.daemon.rpc().await;
+    let project = scene.ctl.project();
+    let started = rpc.start_fake(&project, "T1", &agent.args()).await;
+    let moved = scene.home.path("home/moved");
+    std::fs::rename(scene.ctl.folder(), moved).unwrap();
+    agent.prints("after");
+    steroids_tests::eventually("the daemon to notice", async || {
+        let lines = rpc.degraded().await;
+        let told = lines.iter().any(|line| line.contains("it goes on"));
+        told.then_some(())
+    })
+    .await;
+    let target = format!("/api/tasks/T1/invocations/{}/stop", started.id);
+    let stop = scene.gateway.post(&target, &json!({ "project": project }));
+    let stopped = stop.send().await;
+    // It has ended, and the daemon says what cannot be kept.
+    assert_eq!(stopped.status, 409, "{}", stopped.text());
+    assert_eq!(stopped.value()["reason"], "PROJECT_GONE");
+    let record = scene.home.invocation_dir(&started.uuid).join("exit.json");
+    assert!(record.exists());
+}
+
+#[tokio::test]
 async fn the_overview_tells_what_begins_goes_on_and_ends() {
     let scene = Scene::new("").await;
     let request = scene.gateway.get("/api/overview/stream");

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use steroids_client::{json, v1};
 
 use super::asked::{Asked, Body, Place, of_project, place};
-use super::invocations::find;
+use super::invocations::refuse_anothers;
 use crate::Rooms;
 use crate::answer::{Answer, bad_request, no_project_named};
 
@@ -103,7 +103,8 @@ pub(super) async fn start(
         .with("invocation", json::Invocation::from(&invocation)))
 }
 
-/// Stops an invocation, and answers when it has ended.
+/// Stops an invocation, and answers when it has ended. The daemon stops what runs whether or not its
+/// project is there.
 pub(super) async fn stop(
     State(rooms): State<Rooms>,
     path: Result<Path<Place>, PathRejection>,
@@ -113,7 +114,7 @@ pub(super) async fn stop(
     let place = place(path)?;
     let project = project(&asked, &body.project)?;
     let client = rooms.daemon.client().await?;
-    find(&client, &project, &place).await?;
+    refuse_anothers(&client, &project, &place).await?;
     let request = v1::StopRequest {
         project: project.clone(),
         id: place.id,

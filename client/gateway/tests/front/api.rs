@@ -252,6 +252,36 @@ fn starting_and_stopping_need_to_be_allowed() {
 }
 
 #[test]
+fn what_runs_is_stopped_whether_or_not_it_can_be_looked_at() {
+    for code in [
+        Code::NotFound,
+        Code::Unavailable,
+        Code::FailedPrecondition,
+        Code::DeadlineExceeded,
+        Code::DataLoss,
+    ] {
+        let (fake, gateway) = with_daemon(&["--control"]);
+        fake.world(|world| world.refuse = Some(("get", Status::new(code, "no"))));
+        let stop = format!("POST {TASK}/invocations/2/stop?{PROJECT}");
+        let answer = gateway.call(&stop, "{}");
+        assert_eq!(answer.status, 200, "{code:?}: {answer:?}");
+        let outcome = fake.world(|world| world.find(2).unwrap().outcome.clone());
+        assert_eq!(outcome, "cancelled", "{code:?}");
+    }
+    let (fake, gateway) = with_daemon(&["--control"]);
+    let said = "it has ended, and its project is gone";
+    fake.world(|world| world.refuse = Some(("stop", Status::failed_precondition(said))));
+    let stop = format!("POST {TASK}/invocations/2/stop?{PROJECT}");
+    let answer = gateway.call(&stop, "{}");
+    assert_eq!(
+        (answer.status, &answer.json()["error"]),
+        (409, &said.into())
+    );
+    let none = format!("POST {TASK}/invocations/9/stop?{PROJECT}");
+    assert_eq!(gateway.call(&none, "{}").status, 404);
+}
+
+#[test]
 fn a_daemon_that_is_away_is_told_of_and_found_again() {
     let (mut fake, gateway) = with_daemon(&[]);
     assert_eq!(gateway.ask("GET /healthz", &[]).status, 200);

@@ -90,7 +90,7 @@ pub async fn until(config: Config, stop: CancellationToken) -> anyhow::Result<()
         stop: stop.clone(),
         metrics,
     };
-    let announced = Announced::write(&folder, address)?;
+    let announced = announce(&folder, address);
     say_hello(&config, address);
     listener
         .run(move |request| front.clone().answer(request))
@@ -168,6 +168,19 @@ fn say_hello(config: &Config, address: SocketAddr) {
     }
 }
 
+/// On a full disk it serves all the same; who knows the address finds it.
+fn announce(folder: &Path, address: SocketAddr) -> Option<Announced> {
+    let announced = Announced::write(folder, address);
+    let warned = |error: &io::Error| {
+        warn!(
+            folder = %folder.display(),
+            %error,
+            "where it listens cannot be written down: steroidsctl web does not find it; make room or put the folder right, and restart the gateway"
+        );
+    };
+    announced.inspect_err(warned).ok()
+}
+
 /// Where we listen, in a file for `steroidsctl web`; removed when dropped, if it is still ours.
 struct Announced {
     path: PathBuf,
@@ -175,7 +188,7 @@ struct Announced {
 }
 
 impl Announced {
-    fn write(folder: &Path, address: SocketAddr) -> anyhow::Result<Announced> {
+    fn write(folder: &Path, address: SocketAddr) -> io::Result<Announced> {
         let announced = Announced {
             path: folder.join("address"),
             text: format!("http://{address}\n"),
@@ -189,8 +202,7 @@ impl Announced {
             // It was renamed, or never was; either way there is nothing to keep.
             let _ = std::fs::remove_file(&fresh);
         }
-        written.with_context(|| format!("cannot write {}", announced.path.display()))?;
-        Ok(announced)
+        written.map(|()| announced)
     }
 }
 

@@ -50,7 +50,8 @@ impl TokenLock {
             }
             Err(TryLockError::Error(error)) => return Err(io(error)),
         }
-        write_holder(&mut file).map_err(io)?;
+        // On a full disk it is held all the same; the next one is told that it does not say by whom.
+        let _ = write_holder(&mut file);
         Ok(TokenLock { _file: file })
     }
 }

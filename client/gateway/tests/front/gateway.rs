@@ -85,7 +85,27 @@ impl Gateway {
 
     /// With what an earlier one left.
     pub(crate) fn start_in(folder: TempDir, flags: &[&str]) -> Gateway {
-        let mut child = command(folder.path(), flags).spawn().unwrap();
+        let command = command(folder.path(), flags);
+        Gateway::run(folder, command)
+    }
+
+    /// The same, where no file takes a byte.
+    pub(crate) fn start_without_room(folder: TempDir, flags: &[&str]) -> Gateway {
+        let program = command(folder.path(), flags);
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "sh"])
+            .arg(program.get_program())
+            .args(program.get_args())
+            .env_clear()
+            .env("HOME", folder.path())
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped());
+        Gateway::run(folder, command)
+    }
+
+    fn run(folder: TempDir, mut command: Command) -> Gateway {
+        let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let log = Arc::new(Mutex::new(String::new()));
         let mut host = None;

@@ -86,6 +86,31 @@ fn an_address_that_another_wrote_is_left() {
 }
 
 #[test]
+fn one_that_finds_no_room_on_the_disk_serves_and_says_what_does_not_work() {
+    let (_, folder, _) = Gateway::start(&[]).stop();
+    let gateway = Gateway::start_without_room(folder, &[]);
+    assert_eq!(gateway.call("GET /api/status", "").status, 200);
+    assert!(!gateway.file("address").exists());
+    let (code, said) = gateway.beside(&["--listen", "127.0.0.1:0"]);
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("a process that does not say which"), "{said}");
+    let (code, _folder, log) = gateway.stop();
+    assert_eq!(code, Some(0));
+    let warned = "steroidsctl web does not find it; make room";
+    assert!(log.contains(warned), "{log}");
+}
+
+#[test]
+fn what_stands_in_the_place_of_its_address_keeps_it_from_nothing_else() {
+    let (_, folder, _) = Gateway::start(&[]).stop();
+    std::fs::create_dir(folder.path().join("state/gateway/address")).unwrap();
+    let gateway = Gateway::start_in(folder, &[]);
+    assert_eq!(gateway.call("GET /api/status", "").status, 200);
+    let drafts = std::fs::read_dir(gateway.file("")).unwrap();
+    assert_eq!(drafts.count(), 3, "address, lock and token");
+}
+
+#[test]
 fn told_to_end_it_lets_go_of_those_who_only_wait() {
     for signal in [Signal::TERM, Signal::INT] {
         let gateway = Gateway::start(&[]);

@@ -90,7 +90,7 @@ pub async fn until(config: Config, stop: CancellationToken) -> anyhow::Result<()
         stop: stop.clone(),
         metrics,
     };
-    let announced = announce(&folder, address);
+    let announced = announce(&folder, config.auth, address);
     say_hello(&config, address);
     listener
         .run(move |request| front.clone().answer(request))
@@ -169,8 +169,8 @@ fn say_hello(config: &Config, address: SocketAddr) {
 }
 
 /// On a full disk it serves all the same; who knows the address finds it.
-fn announce(folder: &Path, address: SocketAddr) -> Option<Announced> {
-    let announced = Announced::write(folder, address);
+fn announce(folder: &Path, auth: Auth, address: SocketAddr) -> Option<Announced> {
+    let announced = Announced::write(folder, auth, address);
     let warned = |error: &io::Error| {
         warn!(
             folder = %folder.display(),
@@ -181,16 +181,21 @@ fn announce(folder: &Path, address: SocketAddr) -> Option<Announced> {
     announced.inspect_err(warned).ok()
 }
 
-/// Where we listen, in a file for `steroidsctl web`; removed when dropped, if it is still ours.
+/// Where we listen, in a file for `steroidsctl web`; removed when dropped, if it is still ours. One
+/// without a token has a file of its own, as it may stand beside the one with the token.
 struct Announced {
     path: PathBuf,
     text: String,
 }
 
 impl Announced {
-    fn write(folder: &Path, address: SocketAddr) -> io::Result<Announced> {
+    fn write(folder: &Path, auth: Auth, address: SocketAddr) -> io::Result<Announced> {
+        let name = match auth {
+            Auth::Token => "address",
+            Auth::None => "address.open",
+        };
         let announced = Announced {
-            path: folder.join("address"),
+            path: folder.join(name),
             text: format!("http://{address}\n"),
         };
         forget_drafts(folder);
@@ -248,7 +253,8 @@ mod tests {
         let announce = |port: u16| {
             let address = SocketAddr::from(([127, 0, 0, 1], port));
             for _ in 0..200 {
-                std::mem::forget(Announced::write(folder.path(), address).unwrap());
+                let written = Announced::write(folder.path(), Auth::Token, address);
+                std::mem::forget(written.unwrap());
             }
         };
         std::thread::scope(|scope| {
@@ -268,7 +274,7 @@ mod tests {
             }
         }
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        drop(Announced::write(folder.path(), address).unwrap());
+        drop(Announced::write(folder.path(), Auth::Token, address).unwrap());
         assert_eq!(names(folder.path()), [".address.2", "token"]);
     }
 

@@ -75,7 +75,7 @@ impl Gateway {
             arguments.extend(["--listen".to_owned(), "127.0.0.1:0".to_owned()]);
         }
         let mut child = launch(home, &arguments);
-        let address = serving_or_ended(home, &mut child).await;
+        let address = serving_or_ended(home, &arguments, &mut child).await;
         address
             .map(|address| Gateway {
                 home: Arc::clone(home),
@@ -167,7 +167,7 @@ impl Gateway {
         let at = listen.expect("there always is one") + 1;
         self.arguments[at] = self.address.to_string();
         self.child = launch(&self.home, &self.arguments);
-        match serving_or_ended(&self.home, &mut self.child).await {
+        match serving_or_ended(&self.home, &self.arguments, &mut self.child).await {
             Ok(address) => assert_eq!(address, self.address),
             Err(status) => panic!(
                 "the gateway did not start again: {status}\n{}",
@@ -197,7 +197,7 @@ fn launch(home: &Arc<Home>, arguments: &[String]) -> Child {
         .open(home.path("gateway.log"))
         .expect("the home takes a file");
     // One that was killed has left it; the new one's is waited for.
-    let _ = std::fs::remove_file(address_file(home));
+    let _ = std::fs::remove_file(address_file(home, arguments));
     Command::from(home.command(&binaries::steroids_gateway()))
         .args(arguments)
         .stdin(Stdio::null())
@@ -209,8 +209,12 @@ fn launch(home: &Arc<Home>, arguments: &[String]) -> Child {
 }
 
 /// Where it serves once it accepts connections; its status if it ends before.
-async fn serving_or_ended(home: &Home, child: &mut Child) -> Result<SocketAddr, ExitStatus> {
-    let file = address_file(home);
+async fn serving_or_ended(
+    home: &Home,
+    arguments: &[String],
+    child: &mut Child,
+) -> Result<SocketAddr, ExitStatus> {
+    let file = address_file(home, arguments);
     eventually("the gateway to serve or to end", async || {
         if let Ok(Some(status)) = child.try_wait() {
             return Some(Err(status));
@@ -223,8 +227,10 @@ async fn serving_or_ended(home: &Home, child: &mut Child) -> Result<SocketAddr, 
     .await
 }
 
-fn address_file(home: &Home) -> std::path::PathBuf {
-    home.state_dir().join("gateway/address")
+fn address_file(home: &Home, arguments: &[String]) -> std::path::PathBuf {
+    let is_open = arguments.windows(2).any(|pair| pair == ["--auth", "none"]);
+    let name = if is_open { "address.open" } else { "address" };
+    home.state_dir().join("gateway").join(name)
 }
 
 fn log(home: &Home) -> String {

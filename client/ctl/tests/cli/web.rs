@@ -16,12 +16,21 @@ struct Gateway {
 }
 
 fn gateway(fake: &Fake, answers: &'static [(&'static str, &'static str)]) -> Gateway {
+    gateway_in(fake, "address", answers)
+}
+
+/// The same, with its address in the file of that name.
+fn gateway_in(
+    fake: &Fake,
+    name: &str,
+    answers: &'static [(&'static str, &'static str)],
+) -> Gateway {
     let state = fake.folder().join("state");
     let folder = state.join("gateway");
     std::fs::create_dir_all(&folder).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    std::fs::write(folder.join("address"), format!("{address}\n")).unwrap();
+    std::fs::write(folder.join(name), format!("{address}\n")).unwrap();
     std::fs::write(folder.join("token"), "old\n").unwrap();
     let asked = std::thread::spawn(move || {
         let one = |(status, body): &(&str, &str)| {
@@ -84,16 +93,38 @@ fn a_new_token_is_used_at_once() {
     assert!(asked[1].contains("authorization: Bearer new"));
 }
 
+const OPEN: (&str, &str) = ("403 Forbidden", r#"{"success":false,"error":"no"}"#);
+
 #[test]
-fn one_that_asks_for_no_token_needs_no_code() {
+fn one_that_asks_for_no_token_needs_no_code_and_is_sent_none() {
     let fake = Fake::absent();
-    let open = ("403 Forbidden", r#"{"success":false,"error":"no"}"#);
-    let gateway = gateway(&fake, Box::leak(Box::new([open])));
+    let gateway = gateway_in(&fake, "address.open", &[OPEN]);
     let ran = web(&fake, &gateway, &[]);
     assert_eq!(
         (ran.code, ran.stdout),
         (0, format!("{}/\n", gateway.address))
     );
+    let asked = gateway.asked.join().unwrap();
+    assert!(!asked[0].contains("old"), "{asked:?}");
+}
+
+#[test]
+fn the_one_with_a_token_comes_before_the_one_without_as_long_as_it_answers() {
+    let fake = Fake::absent();
+    let open = gateway_in(&fake, "address.open", &[OPEN]);
+    let first = gateway(&fake, &[CODE]);
+    let ran = web(&fake, &first, &[]);
+    assert_eq!(ran.stdout, format!("{}/#code=abc\n", first.address));
+    // Its address is left behind where it was killed.
+    first.asked.join().unwrap();
+    let ran = web(&fake, &open, &["--rotate"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (69, ""), "{}", ran.stderr);
+    let ran = web(&fake, &open, &[]);
+    assert_eq!((ran.code, ran.stdout), (0, format!("{}/\n", open.address)));
+    open.asked.join().unwrap();
+    let ran = run(&fake, &["web", "--state-dir", open.state.to_str().unwrap()]);
+    assert_eq!(ran.code, 69);
+    assert!(ran.stderr.contains(&first.address), "{}", ran.stderr);
 }
 
 #[test]

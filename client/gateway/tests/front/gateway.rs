@@ -104,6 +104,12 @@ impl Gateway {
         Gateway::run(folder, command)
     }
 
+    /// Another with the folder of this one, whose files it is asked for.
+    pub(crate) fn start_beside(&self, flags: &[&str]) -> Gateway {
+        let command = command(self.folder.path(), flags);
+        Gateway::run(tempfile::tempdir().unwrap(), command)
+    }
+
     fn run(folder: TempDir, mut command: Command) -> Gateway {
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();

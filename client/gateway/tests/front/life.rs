@@ -111,6 +111,22 @@ fn what_stands_in_the_place_of_its_address_keeps_it_from_nothing_else() {
 }
 
 #[test]
+fn one_without_a_token_beside_it_takes_nothing_of_its_place() {
+    let first = Gateway::start(&[]);
+    let text = |name: &str| std::fs::read_to_string(first.file(name)).ok();
+    let open = first.start_beside(&["--auth", "none"]);
+    let address = Some(format!("http://{}\n", first.host));
+    assert_eq!(text("address"), address);
+    assert_eq!(
+        text("address.open"),
+        Some(format!("http://{}\n", open.host))
+    );
+    assert_eq!(open.stop().0, Some(0));
+    assert_eq!(text("address"), address);
+    assert_eq!(text("address.open"), None);
+}
+
+#[test]
 fn told_to_end_it_lets_go_of_those_who_only_wait() {
     for signal in [Signal::TERM, Signal::INT] {
         let gateway = Gateway::start(&[]);

@@ -1,4 +1,5 @@
-//! The gateway, as far as `web` speaks with it: two requests over HTTP, with the token of its file.
+//! The gateway, as far as `web` speaks with it: two requests over HTTP, with the token of its file. One
+//! that asks for no token may stand beside the one that does; it is spoken with where that is not there.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,6 +28,8 @@ const LARGEST_ANSWER: usize = 64 * 1024;
 pub(super) struct Gateway {
     address: SocketAddr,
     token: Option<String>,
+    /// One that asks for no token, until that is the one.
+    open: Option<SocketAddr>,
     paths: Paths,
 }
 
@@ -55,11 +58,21 @@ struct Answer {
 }
 
 impl Gateway {
-    /// The one that keeps its token in the state folder.
+    /// The one that keeps its token in the state folder, else one that has none.
     pub(super) fn find(paths: Paths) -> Result<Gateway, Failure> {
         let state_dir = &paths.state_dir;
         let folder = state_dir.join("gateway");
-        let text = read(folder.join("address"))?.ok_or_else(|| {
+        let open = announced(folder.join("address.open"));
+        if let Some(address) = announced(folder.join("address"))? {
+            return Ok(Gateway {
+                address,
+                token: read(folder.join("token"))?,
+                // What is wrong with its file is none of this one's business.
+                open: open.unwrap_or_default(),
+                paths,
+            });
+        }
+        let address = open?.ok_or_else(|| {
             let message = format!(
                 "no gateway runs for the state folder {}",
                 state_dir.display()
@@ -67,16 +80,10 @@ impl Gateway {
             Failure::new(Exit::Unreachable, "no_gateway", message)
                 .with_hint(starting::of_gateway(&paths))
         })?;
-        let address = text.strip_prefix("http://").and_then(|it| it.parse().ok());
-        let address = address.ok_or_else(|| {
-            let message = format!("{} names no address", folder.join("address").display());
-            Failure::new(Exit::Refused, "no_gateway", message)
-                .with_hint("remove it and start the gateway anew")
-        })?;
-        let token = read(folder.join("token"))?;
         Ok(Gateway {
             address,
-            token,
+            token: None,
+            open: None,
             paths,
         })
     }
@@ -87,7 +94,7 @@ impl Gateway {
     }
 
     /// Gets a code for a browser.
-    pub(super) async fn code(&self) -> Result<Code, Failure> {
+    pub(super) async fn code(&mut self) -> Result<Code, Failure> {
         match self.post("/api/codes").await? {
             (StatusCode::OK, answer) => Ok(Code::Good {
                 code: answer.code,
@@ -100,6 +107,8 @@ impl Gateway {
 
     /// Has it replace its token.
     pub(super) async fn rotate(&mut self) -> Result<(), Failure> {
+        // One without a token has none to replace.
+        self.open = None;
         match self.post("/api/token/rotate").await? {
             (StatusCode::OK, answer) => {
                 self.token = Some(answer.token);
@@ -119,8 +128,9 @@ impl Gateway {
         }
     }
 
-    async fn post(&self, path: &str) -> Result<(StatusCode, Answer), Failure> {
-        match tokio::time::timeout(PATIENCE, self.ask(path)).await {
+    async fn post(&mut self, path: &str) -> Result<(StatusCode, Answer), Failure> {
+        let asked = tokio::time::timeout(PATIENCE, self.ask(path)).await;
+        match asked {
             Ok(answer) => answer,
             Err(_) => {
                 let message = format!("the gateway at {} does not answer", self.url());
@@ -129,19 +139,38 @@ impl Gateway {
         }
     }
 
-    async fn ask(&self, path: &str) -> Result<(StatusCode, Answer), Failure> {
-        let stream = TcpStream::connect(self.address)
+    async fn connect(&mut self) -> Result<TcpStream, Failure> {
+        let failure = match self.dial(self.address).await {
+            Ok(stream) => return Ok(stream),
+            Err(failure) => failure,
+        };
+        // Where it was killed, its address is left behind.
+        let Some(open) = self.open.take() else {
+            return Err(failure);
+        };
+        let stream = self.dial(open).await.map_err(|_| failure)?;
+        (self.address, self.token) = (open, None);
+        Ok(stream)
+    }
+
+    async fn dial(&self, address: SocketAddr) -> Result<TcpStream, Failure> {
+        let stream = TcpStream::connect(address)
             .await
             .map_err(|_| self.unreachable())?;
         // Whoever took the port of a gateway that is gone must not be handed its token.
-        if !listener::is_mine(self.address) {
-            let message = format!("somebody else listens at {}", self.address);
+        if !listener::is_mine(address) {
+            let message = format!("somebody else listens at {address}");
             return Err(
                 Failure::new(Exit::Refused, "foreign_gateway", message).with_hint(
                     "start the gateway at another port: steroids-gateway --listen 127.0.0.1:0 &",
                 ),
             );
         }
+        Ok(stream)
+    }
+
+    async fn ask(&mut self, path: &str) -> Result<(StatusCode, Answer), Failure> {
+        let stream = self.connect().await?;
         let broken = |_| self.unreachable();
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
@@ -178,6 +207,19 @@ impl Gateway {
         Failure::new(Exit::Unreachable, "no_gateway", message)
             .with_hint(starting::of_gateway(&self.paths))
     }
+}
+
+/// The address that stands in a file; `None` where there is no file.
+fn announced(path: PathBuf) -> Result<Option<SocketAddr>, Failure> {
+    let Some(text) = read(path.clone())? else {
+        return Ok(None);
+    };
+    let address = text.strip_prefix("http://").and_then(|it| it.parse().ok());
+    address.map(Some).ok_or_else(|| {
+        let message = format!("{} names no address", path.display());
+        Failure::new(Exit::Refused, "no_gateway", message)
+            .with_hint("remove it and start the gateway anew")
+    })
 }
 
 /// A small file's line; `None` where there is no file.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use steroids_proto::v1;
 use steroids_tests::faults::{held, share};
-use steroids_tests::{Daemon, Home, HungDisk, Puppet, eventually, rpc, within};
+use steroids_tests::{Daemon, Gateway, Home, HungDisk, Puppet, eventually, rpc, within};
 use tokio::net::UnixDatagram;
 use tokio::sync::watch;
 use tonic::Code;
@@ -64,11 +64,14 @@ async fn a_disk_that_does_not_answer_holds_up_its_own_project_alone() {
     let manager = Manager::of(&home);
     let daemon = Daemon::start_through(&home, &manager.words()).await;
     let (app, other) = (daemon.project("app").await, daemon.project("other").await);
+    let gateway = Gateway::start(&home).await;
     let rpc = daemon.rpc().await;
     let mut agent = Puppet::new(&home, "agent");
     let started = begun(&app, &rpc, &mut agent).await;
 
     let hung = disk.mount(app.folder());
+    // The daemon looks in vain before it answers; that it is away nobody is told.
+    gateway.bare("GET", "/healthz").send().await.ok();
     let asking: Vec<_> = (0..ASKING)
         .map(|_| {
             let (mut client, project) = (rpc.invocations(), app.project());

@@ -19,7 +19,7 @@ impl Follower {
                 let (scope, reach) = (stream.scope, stream.reach());
                 ScopeCursor { scope, reach }.to_string()
             }),
-            Form::All { absent, .. } => Some(self.all_cursor(absent).to_string()),
+            Form::All(roster) => Some(self.all_cursor(roster.absent()).to_string()),
         }
     }
 
@@ -40,8 +40,8 @@ impl Follower {
                 };
                 Template::of_scope(&cursor, id)
             }
-            Form::All { absent, .. } => {
-                Template::of_all(&self.all_cursor(absent), stream.scope, id)
+            Form::All(roster) => {
+                Template::of_all(&self.all_cursor(roster.absent()), stream.scope, id)
             }
         }
     }

@@ -43,6 +43,9 @@ pub enum FollowError {
     /// The project's database cannot be read.
     #[error("cannot read the project's database")]
     Store(#[source] Box<dyn Error + Send + Sync>),
+    /// The project's disk takes longer than others should have to wait.
+    #[error("the project's disk does not answer")]
+    NoAnswer,
     /// The daemon is going down.
     #[error("the daemon is stopping")]
     Stopping,

@@ -34,6 +34,7 @@ mod look;
 mod open;
 mod places;
 mod queued;
+mod roster;
 mod row;
 mod source;
 mod stream;
@@ -56,13 +57,13 @@ pub use event::{Event, Piece};
 pub use open::Begin;
 
 use crate::domain::InvocationId;
-use crate::domain::cursor::{MAX_OPEN, MAX_SCOPES, Reach, Scope};
+use crate::domain::cursor::{MAX_OPEN, Reach, Scope};
 use crate::watch::{Hints, Pace};
 use event::{End, Pending};
-use source::Sources;
+use roster::{Roster, within};
 use stream::Stream;
 use tail::{Extent, Tail, Told};
-use waits::{Alarm, Changes};
+use waits::Alarm;
 
 /// Bytes read at once, unless one line has more: what a subscriber that does not read holds, and
 /// about what one HTTP/2 window takes.
@@ -132,14 +133,7 @@ pub struct Follower {
 enum Form {
     Invocation,
     Scope,
-    All {
-        sources: Box<dyn Sources>,
-        changes: Changes,
-        // Of projects that cannot be opened now; a later cursor still speaks of them.
-        absent: BTreeMap<Scope, Reach>,
-        // Where projects begin that no cursor spoke of.
-        begin: Begin,
-    },
+    All(Roster),
 }
 
 /// What a follower gives where pieces are as good as events.
@@ -231,7 +225,14 @@ impl Follower {
             let Some(tail) = self.streams[at].tail(id) else {
                 continue;
             };
-            match tail.step(READ).await? {
+            let told = match within(self.form.limit(), tail.step(READ)).await {
+                Ok(told) => told,
+                Err(error) => {
+                    self.let_go(at, error)?;
+                    continue;
+                }
+            };
+            match told {
                 Told::Lines(batch) => {
                     self.pending = Some(Pending {
                         stream: at,
@@ -269,8 +270,11 @@ impl Follower {
     }
 
     async fn take_up(&mut self) -> Result<bool, FollowError> {
-        for stream in &mut self.streams {
-            if stream.take_up_missing(&self.hints, self.extent).await? {
+        let limit = self.form.limit();
+        for at in 0..self.streams.len() {
+            let stream = &mut self.streams[at];
+            let taken = within(limit, stream.take_up_missing(&self.hints, self.extent)).await;
+            if self.is_taken_up(at, taken)? {
                 return Ok(true);
             }
         }
@@ -280,18 +284,32 @@ impl Follower {
         if tails.any(Tail::is_replayed) || taken >= MAX_OPEN {
             return Ok(false);
         }
-        for stream in &mut self.streams {
-            let room = MAX_OPEN - taken;
-            if stream.take_up(&self.hints, self.extent, room).await? {
+        let room = MAX_OPEN - taken;
+        for at in 0..self.streams.len() {
+            let stream = &mut self.streams[at];
+            let taken = within(limit, stream.take_up(&self.hints, self.extent, room)).await;
+            if self.is_taken_up(at, taken)? {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
+    // Where a project was let go of the others are to be asked again, as if one had been taken up.
+    fn is_taken_up(
+        &mut self,
+        at: usize,
+        taken: Result<bool, FollowError>,
+    ) -> Result<bool, FollowError> {
+        match taken {
+            Ok(is_taken_up) => Ok(is_taken_up),
+            Err(error) => self.let_go(at, error).map(|()| true),
+        }
+    }
+
     fn places_taken(&self) -> usize {
         match &self.form {
-            Form::All { absent, .. } => places_taken(&self.streams, absent),
+            Form::All(roster) => places_taken(&self.streams, roster.absent()),
             Form::Invocation | Form::Scope => places_taken(&self.streams, &BTreeMap::new()),
         }
     }
@@ -305,8 +323,8 @@ impl Follower {
         for stream in &mut self.streams {
             stream.notice();
         }
-        if let Form::All { changes, .. } = &mut self.form
-            && changes.take()
+        if let Form::All(roster) = &mut self.form
+            && roster.take_word()
         {
             self.is_matched = false;
         }
@@ -314,59 +332,6 @@ impl Follower {
             Box::pin(self.match_projects()).await?;
             // Only now: whoever drops the wait must find the rest undone.
             self.is_matched = true;
-        }
-        Ok(())
-    }
-
-    // Lets go of projects that were given up, and takes those that came.
-    async fn match_projects(&mut self) -> Result<(), FollowError> {
-        let Form::All {
-            sources,
-            absent,
-            begin,
-            ..
-        } = &mut self.form
-        else {
-            return Ok(());
-        };
-        let sources = sources.all();
-        self.streams.retain(|stream| {
-            let is_kept = sources
-                .iter()
-                .any(|it| it.number() == stream.source.number());
-            if !is_kept {
-                absent.insert(stream.scope, stream.reach());
-            }
-            is_kept
-        });
-        for source in sources {
-            if self
-                .streams
-                .iter()
-                .any(|it| it.source.number() == source.number())
-            {
-                continue;
-            }
-            let scope = Scope::of_project(source.root());
-            let (hints, extent) = (&self.hints, self.extent);
-            let stream = match (absent.get(&scope), *begin) {
-                (Some(reach), _) => {
-                    Stream::resume(source, scope, None, reach, hints, extent).await?
-                }
-                (None, Begin::First) => {
-                    let none = Reach::default();
-                    Stream::resume(source, scope, None, &none, hints, extent).await?
-                }
-                (None, Begin::Running) => {
-                    let taken = places_taken(&self.streams, absent);
-                    Stream::of_running(source, scope, None, hints, extent, taken).await?
-                }
-            };
-            absent.remove(&scope);
-            self.streams.push(stream);
-        }
-        if self.streams.len() + absent.len() > MAX_SCOPES {
-            return Err(FollowError::TooManyProjects);
         }
         Ok(())
     }
@@ -420,7 +385,7 @@ impl Follower {
         let is_hinted = streams.any(|stream| stream.poll_hinted(cx).is_ready());
         match &mut self.form {
             _ if is_hinted => Poll::Ready(()),
-            Form::All { changes, .. } => changes.poll(cx),
+            Form::All(roster) => roster.poll(cx),
             Form::Invocation | Form::Scope => Poll::Pending,
         }
     }
@@ -465,7 +430,7 @@ impl Follower {
         let project = Arc::clone(self.streams[pending.stream].source.root());
         let is_wide = !matches!(self.form, Form::Invocation);
         // Only there does each event name its project.
-        let names = matches!(self.form, Form::All { .. }).then(|| project.as_os_str().len());
+        let names = matches!(self.form, Form::All(_)).then(|| project.as_os_str().len());
         let drained = pending.drain(&template, &project, is_wide, names.unwrap_or(0));
         match drained.end {
             End::Terminal => self.end_tail(pending.stream, pending.id),

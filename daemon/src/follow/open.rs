@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::roster::Roster;
 use super::source::{Source, Sources, served, unreadable};
 use super::stream::Stream;
 use super::tail::{Extent, Tail};
-use super::waits::{Alarm, Changes};
+use super::waits::Alarm;
 use super::{FollowError, Follower, Form, OWN_POLL, SILENT_POLL, Selector};
 use crate::domain::InvocationId;
 use crate::domain::cursor::{AllCursor, InvocationCursor, Reach, Scope, ScopeCursor};
@@ -98,7 +99,8 @@ impl Opening<'_> {
             .ok_or(FollowError::NoInvocation { id })?;
         let mut tail = Tail::new(&source, &row, &self.hints, self.extent);
         if let Some(cursor) = cursor {
-            tail.resume(cursor.position).await?;
+            tail = tail.at(cursor.position);
+            tail.check().await?;
         }
         let scope = Scope::of_project(source.root());
         Ok(self.follower(Form::Invocation, vec![Stream::sole(source, scope, tail)]))
@@ -120,7 +122,11 @@ impl Opening<'_> {
             (text, _) => Some(ScopeCursor::parse(text, scope)?.reach),
         };
         let stream = match reach {
-            Some(reach) => Stream::resume(source, scope, task, &reach, hints, extent).await?,
+            Some(reach) => {
+                let mut stream = Stream::resume(source, scope, task, &reach, hints, extent).await?;
+                stream.check().await?;
+                stream
+            }
             None => Stream::of_running(source, scope, task, hints, extent, 0).await?,
         };
         Ok(self.follower(Form::Scope, vec![stream]))
@@ -136,18 +142,10 @@ impl Opening<'_> {
         } else {
             Begin::First
         };
-        // Subscribed before the first look, so that no project comes between the two.
-        let changes = Changes::new(sources.changes());
-        let mut follower = self.follower(
-            Form::All {
-                sources,
-                changes,
-                absent,
-                begin,
-            },
-            Vec::new(),
-        );
+        let roster = Roster::new(sources, absent, begin);
+        let mut follower = self.follower(Form::All(roster), Vec::new());
         follower.match_projects().await?;
+        follower.check_places().await?;
         Ok(follower)
     }
 

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::FollowError;
 use crate::activity_log::ActivityLogs;
@@ -42,6 +43,11 @@ pub(super) trait Sources: Send + Sync {
     fn all(&self) -> Vec<Arc<dyn Source>>;
     /// Grows when a project was added.
     fn changes(&self) -> watch::Receiver<u64>;
+    /// True while it is known that a project's disk does not answer.
+    fn is_mute(&self, root: &Path) -> bool;
+    /// Has a project looked at, and given up if it cannot be used any more; tells whether it can be used, be it that
+    /// or the one that is opened in its place.
+    fn ask(&self, root: &Path) -> JoinHandle<bool>;
 }
 
 /// A project as a source.
@@ -113,6 +119,16 @@ impl Sources for Projects {
 
     fn changes(&self) -> watch::Receiver<u64> {
         self.changed()
+    }
+
+    fn is_mute(&self, root: &Path) -> bool {
+        Projects::is_mute(self, root)
+    }
+
+    fn ask(&self, root: &Path) -> JoinHandle<bool> {
+        let (projects, root) = (self.clone(), root.to_owned());
+        // It ends within the time that a disk has to answer in.
+        tokio::spawn(async move { projects.get(&root).await.is_ok() })
     }
 }
 

@@ -76,7 +76,8 @@ impl Stream {
         }
     }
 
-    /// Of a task, or of all in the project, going on where the reach ends.
+    /// Of a task, or of all in the project, going on where the reach ends. Whether its places are there
+    /// is found out when the logs are read, or by [`Stream::check`].
     pub(super) async fn resume(
         source: Arc<dyn Source>,
         scope: Scope,
@@ -92,9 +93,8 @@ impl Stream {
                 missing.insert(id, position);
                 continue;
             };
-            let mut tail = Tail::new(&source, &row, hints, extent).promised();
-            tail.resume(position).await?;
-            tails.push(tail);
+            let tail = Tail::new(&source, &row, hints, extent).promised();
+            tails.push(tail.at(position));
         }
         Ok(Stream {
             source,
@@ -117,6 +117,14 @@ impl Stream {
             },
             changes,
         })
+    }
+
+    /// Looks where a client's cursor points, which may be no place at all.
+    pub(super) async fn check(&mut self) -> Result<(), FollowError> {
+        for tail in &mut self.tails {
+            tail.check().await?;
+        }
+        Ok(())
     }
 
     /// As [`Stream::resume`] from the first, but passing over what has ended by now. What runs has
@@ -243,10 +251,9 @@ impl Stream {
         }
         for (&id, &position) in &self.missing {
             if let Some(row) = self.source.invocation(id).await? {
-                let mut tail = Tail::new(&self.source, &row, hints, extent).promised();
-                tail.resume(position).await?;
+                let tail = Tail::new(&self.source, &row, hints, extent).promised();
                 self.missing.remove(&id);
-                self.tails.push(tail);
+                self.tails.push(tail.at(position));
                 return Ok(true);
             }
         }

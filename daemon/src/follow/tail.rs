@@ -140,13 +140,19 @@ impl Tail {
         self
     }
 
-    /// Goes on where a cursor points; a position that is gone becomes a gap, one inside a line is
-    /// an error.
-    pub(super) async fn resume(&mut self, position: Position) -> Result<(), FollowError> {
-        if position.offset.is_start() {
-            return Ok(());
+    /// Goes on where a cursor points.
+    pub(super) fn at(mut self, position: Position) -> Tail {
+        if !position.offset.is_start() {
+            self.position = Some(position);
         }
-        self.position = Some(position);
+        self
+    }
+
+    /// Looks where it is to go on: a position that is gone becomes a gap, one inside a line is an error.
+    pub(super) async fn check(&mut self) -> Result<(), FollowError> {
+        let Some(position) = self.position else {
+            return Ok(());
+        };
         if self.is_kept_waiting()? {
             return Ok(());
         }
@@ -206,9 +212,10 @@ impl Tail {
         is_watched && self.reader.is_some() && !self.trust.is_shaken()
     }
 
-    /// As it goes into a cursor.
+    /// As it goes into a cursor: who comes back before a gap was told is told then.
     pub(super) fn position(&self) -> Position {
-        self.position.unwrap_or(Position {
+        let lost = self.owed.and_then(|gap| gap.lost);
+        lost.or(self.position).unwrap_or(Position {
             generation: self.generation(),
             offset: Offset::START,
         })

@@ -15,6 +15,7 @@ mod owner;
 mod project;
 mod refills;
 mod registry;
+mod roll;
 #[cfg(test)]
 mod tests;
 mod turns;

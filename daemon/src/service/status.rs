@@ -328,6 +328,7 @@ pub(super) fn follow(error: FollowError) -> Status {
             .todo("follow from the start, with an empty cursor"),
         FollowError::TooManyProjects => said(Code::ResourceExhausted, "TOO_MANY_PROJECTS"),
         FollowError::Store(_) => said(Code::Unavailable, "DATABASE").todo(RETRY),
+        FollowError::NoAnswer => said(Code::Unavailable, "NO_ANSWER").todo(RETRY),
         FollowError::BeingRebuilt { .. } => said(Code::Unavailable, "BEING_REBUILT").todo(RETRY),
         FollowError::Stopping => return stopping(),
         FollowError::Project(error) => return project(error),

@@ -1,5 +1,6 @@
 //! Followers over real files and made-up rows.
 
+mod away;
 mod gaps;
 mod missing;
 mod one;
@@ -10,11 +11,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::open::Opening;
 use super::source::{Answer, Source, Sources};
@@ -27,6 +30,9 @@ use crate::domain::{Invocation, Managed, Outcome, Phase, Queueing, RowStatus, Us
 /// Longer than any poll; what waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// So long is a disk waited for by whoever is told to look at it.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(25);
+
 /// A project whose rows the test writes.
 pub(super) struct Rows {
     dir: TempDir,
@@ -37,6 +43,20 @@ pub(super) struct Rows {
     hints: Hints,
     /// Done once a row was looked up next.
     meanwhile: Mutex<Option<Meanwhile>>,
+    health: Mutex<Health>,
+    /// How often somebody was told to look at it.
+    asked: AtomicUsize,
+}
+
+/// How a project's database is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Well,
+    Broken,
+    /// Its disk does not answer.
+    Hung,
+    /// The same, and that is known.
+    Mute,
 }
 
 type Meanwhile = Box<dyn FnOnce(&Rows) + Send>;
@@ -67,6 +87,8 @@ fn project_with(hints: &Hints) -> Arc<Rows> {
         changes: watch::Sender::new(0),
         hints: hints.clone(),
         meanwhile: Mutex::default(),
+        health: Mutex::new(Health::Well),
+        asked: AtomicUsize::new(0),
     })
 }
 
@@ -150,6 +172,14 @@ impl Rows {
         self.count(n);
     }
 
+    fn becomes(&self, health: Health) {
+        *self.health.lock().unwrap() = health;
+    }
+
+    fn health(&self) -> Health {
+        *self.health.lock().unwrap()
+    }
+
     fn touch(&self) {
         self.changes.send_modify(|count| *count += 1);
     }
@@ -222,6 +252,19 @@ enum Whole {
 
 struct Shared(Arc<Rows>);
 
+impl Shared {
+    fn answer<T: Send + 'static>(&self, found: T) -> Answer<'_, T> {
+        let health = self.0.health();
+        Box::pin(async move {
+            match health {
+                Health::Well => Ok(found),
+                Health::Broken => Err(FollowError::Store("broken".into())),
+                Health::Hung | Health::Mute => std::future::pending().await,
+            }
+        })
+    }
+}
+
 impl Source for Shared {
     fn number(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
@@ -243,7 +286,7 @@ impl Source for Shared {
         let row = self.0.rows.lock().unwrap().get(&id.get()).cloned();
         let meanwhile = self.0.meanwhile.lock().unwrap().take();
         meanwhile.into_iter().for_each(|change| change(&self.0));
-        Box::pin(async move { Ok(row) })
+        self.answer(row)
     }
 
     fn standing<'a>(&'a self, task: Option<&'a str>) -> Answer<'a, (i64, Vec<InvocationId>)> {
@@ -252,7 +295,7 @@ impl Source for Shared {
         let running = rows.values().filter(|row| !row.phase.is_ended());
         let of_task = running.filter(|row| task.is_none_or(|task| row.task == task));
         let ids = of_task.map(|row| row.id).collect();
-        Box::pin(async move { Ok((high, ids)) })
+        self.answer((high, ids))
     }
 
     fn begun<'a>(&'a self, task: Option<&'a str>, span: Span) -> Answer<'a, Option<Invocation>> {
@@ -262,7 +305,7 @@ impl Source for Shared {
         let mut of_task = those.filter(|row| task.is_none_or(|task| row.task == task));
         let begun = of_task.clone().find(|row| row.phase != Phase::Queued);
         let row = begun.or(of_task.next_back()).cloned();
-        Box::pin(async move { Ok(row) })
+        self.answer(row)
     }
 
     fn after<'a>(
@@ -275,13 +318,21 @@ impl Source for Shared {
         let above = rows.range(after + 1..).map(|(_, row)| row);
         let of_task = above.filter(|row| task.is_none_or(|task| row.task == task));
         let rows = of_task.take(limit as usize).cloned().collect();
-        Box::pin(async move { Ok(rows) })
+        self.answer(rows)
     }
 }
 
 struct Several {
     projects: Arc<Mutex<Vec<Arc<Rows>>>>,
     changes: watch::Sender<u64>,
+}
+
+impl Several {
+    fn at(&self, root: &Path) -> Arc<Rows> {
+        let projects = self.projects.lock().unwrap();
+        let project = projects.iter().find(|it| *it.root == *root);
+        Arc::clone(project.unwrap())
+    }
 }
 
 impl Sources for Several {
@@ -292,6 +343,22 @@ impl Sources for Several {
 
     fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    fn is_mute(&self, root: &Path) -> bool {
+        self.at(root).health() == Health::Mute
+    }
+
+    fn ask(&self, root: &Path) -> JoinHandle<bool> {
+        let project = self.at(root);
+        project.asked.fetch_add(1, Ordering::Relaxed);
+        tokio::spawn(async move {
+            if project.health() == Health::Hung {
+                tokio::time::sleep(ANSWERS_WITHIN).await;
+            }
+            // A database that some of its reads fail in may be opened all the same.
+            !matches!(project.health(), Health::Hung | Health::Mute)
+        })
     }
 }
 

@@ -6,6 +6,7 @@ mod flood;
 mod full;
 mod hung;
 mod hung_many;
+mod hung_streams;
 mod refused;
 mod replaced;
 mod retention;

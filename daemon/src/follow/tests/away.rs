@@ -1,0 +1,200 @@
+//! Projects of a stream over all that fail, or whose disks do not answer: the others go on, and of those nothing is
+//! lost or given twice once they are back.
+
+use tokio::time::{Instant, timeout};
+
+use super::wide::of;
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Two projects, each with a running invocation of this id, and who follows all.
+struct Pair {
+    bad: Arc<Rows>,
+    good: Arc<Rows>,
+    projects: Arc<Mutex<Vec<Arc<Rows>>>>,
+    changes: watch::Sender<u64>,
+}
+
+const BAD: i64 = 1;
+const GOOD: i64 = 2;
+
+impl Pair {
+    fn new() -> Pair {
+        let hints = pokes();
+        let (bad, good) = (project_with(&hints), project_with(&hints));
+        bad.ours(BAD);
+        good.ours(GOOD);
+        let projects = Arc::new(Mutex::new(vec![Arc::clone(&bad), Arc::clone(&good)]));
+        Pair {
+            bad,
+            good,
+            projects,
+            changes: watch::Sender::new(0),
+        }
+    }
+
+    async fn open(&self, after: &str, extent: Extent) -> Follower {
+        let sources = Several {
+            projects: Arc::clone(&self.projects),
+            changes: self.changes.clone(),
+        };
+        let opening = Opening {
+            hints: self.good.hints.clone(),
+            after,
+            begin: Begin::First,
+            extent,
+        };
+        let opened = timeout(PATIENCE, opening.all(Box::new(sources))).await;
+        opened.expect("opened in time").unwrap()
+    }
+
+    /// Writes a line to both, and tells of rows that are to be looked at.
+    fn write(&self, n: usize) {
+        self.bad.write(BAD, &line(n));
+        self.good.write(GOOD, &line(n));
+        self.bad.touch();
+    }
+
+    /// The next line of the good one, where the other gives none.
+    async fn good_alone(&self, follower: &mut Follower, n: usize) -> Event {
+        let event = some(follower, 1).await.remove(0);
+        let (of, line_of) = (event.invocation, text(std::slice::from_ref(&event)));
+        assert_eq!((of, line_of), (id(GOOD), line(n)));
+        event
+    }
+
+    fn asked(&self) -> usize {
+        self.bad.asked.load(Ordering::Relaxed)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_fails_or_hangs_is_left_out_and_goes_on_where_it_was() {
+    for health in [Health::Broken, Health::Hung, Health::Mute] {
+        let pair = Pair::new();
+        let mut follower = pair.open("", Extent::Whole).await;
+        pair.write(0);
+        some(&mut follower, 2).await;
+
+        pair.bad.becomes(health);
+        pair.write(1);
+        pair.good_alone(&mut follower, 1).await;
+        pair.write(2);
+        let cursor = pair.good_alone(&mut follower, 2).await.cursor;
+        assert!(pair.asked() > 0, "{health:?}");
+
+        // A cursor of that time speaks of it, and so does a stream that begins with that.
+        let mut again = pair.open(&cursor, Extent::Whole).await;
+        pair.write(3);
+        for follower in [&mut follower, &mut again] {
+            pair.good_alone(follower, 3).await;
+        }
+        pair.bad.becomes(Health::Well);
+        for follower in [&mut follower, &mut again] {
+            assert_eq!(of(&some(follower, 3).await, BAD), lines(1..4), "{health:?}");
+        }
+        pair.write(4);
+        for follower in [&mut follower, &mut again] {
+            let events = some(follower, 2).await;
+            assert_eq!((of(&events, BAD), of(&events, GOOD)), (line(4), line(4)));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_hangs_costs_the_others_a_moment_once() {
+    let pair = Pair::new();
+    let mut follower = pair.open("", Extent::Whole).await;
+    pair.write(0);
+    some(&mut follower, 2).await;
+    pair.bad.becomes(Health::Hung);
+    pair.write(1);
+    pair.good_alone(&mut follower, 1).await;
+    let begun = Instant::now();
+    for n in 2..100 {
+        pair.write(n);
+        let written = Instant::now();
+        pair.good_alone(&mut follower, n).await;
+        assert!(written.elapsed() < SECOND / 10, "{:?}", written.elapsed());
+        tokio::time::advance(10 * SECOND).await;
+    }
+    // Nor is it asked for without pause.
+    let most = begun.elapsed().as_secs() / 5 + 2;
+    assert!(pair.asked() <= usize::try_from(most).unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_known_not_to_answer_costs_nothing() {
+    let pair = Pair::new();
+    pair.write(0);
+    pair.bad.becomes(Health::Mute);
+    let begun = Instant::now();
+    let looked = rest(&mut pair.open("", Extent::Present).await).await;
+    assert_eq!(
+        (of(&looked, BAD), of(&looked, GOOD)),
+        (String::new(), line(0))
+    );
+    assert!(begun.elapsed() < SECOND / 10, "{:?}", begun.elapsed());
+    pair.bad.becomes(Health::Well);
+    let back = rest(&mut pair.open(&looked[0].cursor, Extent::Present).await).await;
+    assert_eq!(of(&back, BAD), line(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_fails_each_time_is_taken_up_ever_more_rarely() {
+    let pair = Pair::new();
+    let mut follower = pair.open("", Extent::Whole).await;
+    pair.bad.becomes(Health::Broken);
+    pair.write(0);
+    pair.good_alone(&mut follower, 0).await;
+    // It can be opened, as whoever is asked says, and not be read.
+    let none = timeout(600 * SECOND, follower.next()).await;
+    assert!(none.is_err());
+    // At once, after 5 and 20 seconds, and each minute.
+    assert!((10..16).contains(&pair.asked()), "{}", pair.asked());
+    // Nor does it help to be told of changes without end.
+    for _ in 0..100 {
+        pair.changes.send_modify(|count| *count += 1);
+        assert!(timeout(SECOND / 100, follower.next()).await.is_err());
+    }
+    assert!(pair.asked() < 18, "{}", pair.asked());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_fails_while_it_is_taken_up_keeps_its_place() {
+    let pair = Pair::new();
+    pair.write(0);
+    let cursor = rest(&mut pair.open("", Extent::Present).await).await;
+    let cursor = cursor.last().unwrap().cursor.clone();
+    pair.write(1);
+    pair.bad.becomes(Health::Broken);
+    let looked = rest(&mut pair.open(&cursor, Extent::Present).await).await;
+    assert_eq!(
+        (of(&looked, BAD), of(&looked, GOOD)),
+        (String::new(), line(1))
+    );
+    pair.bad.becomes(Health::Well);
+    let back = rest(&mut pair.open(&looked[0].cursor, Extent::Present).await).await;
+    assert_eq!((of(&back, BAD), of(&back, GOOD)), (line(1), String::new()));
+}
+
+#[tokio::test]
+async fn a_gap_that_was_not_told_yet_is_told_by_who_comes_back() {
+    let pair = Pair::new();
+    pair.write(0);
+    let cursor = rest(&mut pair.open("", Extent::Present).await).await;
+    let cursor = cursor.last().unwrap().cursor.clone();
+    pair.bad.rebuilt(BAD);
+    let mut follower = pair.open(&cursor, Extent::Whole).await;
+    // It goes before anything of it was given.
+    let bad = pair.projects.lock().unwrap().remove(0);
+    pair.changes.send_modify(|count| *count += 1);
+    pair.write(1);
+    pair.good_alone(&mut follower, 1).await;
+    pair.projects.lock().unwrap().push(bad);
+    pair.changes.send_modify(|count| *count += 1);
+    let events = some(&mut follower, 3).await;
+    assert_eq!(reasons(&events), ["rebuilt"]);
+    assert_eq!(text(&events[1..]), lines(0..2));
+}

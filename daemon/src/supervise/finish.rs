@@ -50,12 +50,11 @@ async fn finish_log(
 ) -> Option<Ending> {
     loop {
         let exit = exit.clone();
-        let (back, finished) = tokio::task::spawn_blocking(move || {
+        let finish = move || {
             let finished = projection.finish(&exit);
             (projection, finished)
-        })
-        .await
-        .ok()?;
+        };
+        let (back, finished) = job.blocking(finish).await?;
         projection = back;
         job.count_unknown(&mut projection);
         match finished {

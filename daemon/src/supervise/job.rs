@@ -181,33 +181,12 @@ impl Job {
         }
     }
 
-    /// Passes on what is asked for, between two parts of work that may go on for long: catching up
-    /// with a provider that prints faster than lines are made of it, or with a disk that refuses.
-    pub(super) async fn obey(&mut self) {
-        while let Ok(request) = self.entry.requests.try_recv() {
-            self.stop(request).await;
-        }
-        self.link.catch_up().await;
-    }
-
-    async fn stop(&mut self, request: Request) {
-        let Request::Stop {
-            grace,
-            why,
-            shutdown,
-        } = request;
-        // Who ends with the host was not meant.
-        self.is_stopped |= !shutdown;
-        self.ends_with_host |= shutdown;
-        self.link.stop(grace, why.as_deref(), shutdown).await;
-    }
-
     /// On a thread that may block, as it asks the project's disk.
-    async fn wakes(&self) -> Option<Wakes> {
+    async fn wakes(&mut self) -> Option<Wakes> {
         let hints = self.inner.hints.clone();
         let (dir, log) = (self.dir.clone(), self.project.logs().path(self.id));
         let watch = move || [hints.folder(dir.path()), hints.name(&log)];
-        let hints = tokio::task::spawn_blocking(watch).await.ok()?;
+        let hints = self.blocking(watch).await?;
         let (stop, audience) = (self.inner.stop.clone(), &self.inner.audience);
         let projects = self.inner.projects.changed();
         Some(Wakes::new(stop, hints, projects, audience))
@@ -281,17 +260,11 @@ impl Job {
             self.log_folder = self.project.folder();
             let (spec, redactor) = (Arc::clone(&self.spec), self.redactor.clone());
             let (dir, logs) = (self.dir.clone(), self.project.logs().clone());
-            let opened = tokio::task::spawn_blocking(move || {
-                Projection::open(spec, redactor, dir, logs).map(Box::new)
-            })
-            .await;
-            match opened {
-                Ok(Ok(projection)) => return Some(projection),
-                Ok(Err(error)) => self.bear(&error, None).await?,
-                // Only a panic or the runtime's end: neither gets better by trying again.
-                Err(_) => return None,
+            let open = move || Projection::open(spec, redactor, dir, logs).map(Box::new);
+            match self.blocking(open).await? {
+                Ok(projection) => return Some(projection),
+                Err(error) => self.bear(&error, None).await?,
             }
-            self.obey().await;
         }
     }
 
@@ -309,7 +282,7 @@ impl Job {
                 self.look_around(Some(&mut projection)).await;
             }
             let (dir, armings) = (self.dir.clone(), armings.take());
-            let (back, held, exit, step) = tokio::task::spawn_blocking(move || {
+            let look = move || {
                 // First of all: of what comes after this look the kernel tells.
                 armings.iter().flatten().for_each(Arming::arm);
                 // Before the record, which a shim writes before it lets go.
@@ -317,9 +290,8 @@ impl Job {
                 let exit = ExitRecord::load(&dir);
                 let step = projection.advance();
                 (projection, held, exit, step)
-            })
-            .await
-            .ok()?;
+            };
+            let (back, held, exit, step) = self.blocking(look).await?;
             projection = back;
             if step.is_ok() && !projection.is_without_log() {
                 let reach = projection.position();
@@ -387,12 +359,11 @@ impl Job {
         steroids_failpoint::reach("rebuild.written");
         self.count_generation(Rebuild::Written).await?;
         steroids_failpoint::reach("rebuild.counted");
-        let (mut back, published) = tokio::task::spawn_blocking(move || {
+        let publish = move || {
             let published = projection.publish();
             (projection, published)
-        })
-        .await
-        .ok()?;
+        };
+        let (mut back, published) = self.blocking(publish).await?;
         steroids_failpoint::reach("rebuild.published");
         let generation = self.count_generation(Rebuild::Published).await?;
         match published {
@@ -446,11 +417,11 @@ impl Job {
                 }
                 Whereabouts::Here | Whereabouts::Elsewhere | Whereabouts::Unknown => {}
             }
-            let store = &self.project.store;
-            let mut done = change(store.clone()).await.map(Some);
+            let store = self.project.store.clone();
+            let mut done = self.obeying(change(store.clone())).await.map(Some);
             if let Err(StoreError::RowDeleted { .. } | StoreError::NoSuchInvocation { .. }) = done {
                 let row = NewInvocation::from(self.spec.as_ref());
-                let restored = store.restore(self.id, row, None).await;
+                let restored = self.obeying(store.restore(self.id, row, None)).await;
                 done = restored.map(|_| None);
             }
             match done {
@@ -485,13 +456,5 @@ impl Job {
         self.inner.tracker.spawn(async move {
             inner.record(&spec, &project, event).await;
         });
-    }
-
-    /// Waits before another attempt; `None` once the daemon stops.
-    pub(super) async fn pause(&self) -> Option<()> {
-        tokio::select! {
-            () = self.inner.stop.cancelled() => None,
-            () = tokio::time::sleep(RETRY) => Some(()),
-        }
     }
 }

@@ -299,6 +299,16 @@ impl ShimLink {
         self.pay().await;
     }
 
+    /// Waits until it is time to [`catch_up`](ShimLink::catch_up); for ever where nothing is owed. Safe to
+    /// cancel.
+    pub(super) async fn is_due(&self) {
+        match &self.state {
+            _ if !self.owed => std::future::pending().await,
+            State::Waiting { until } => sleep_until(*until).await,
+            State::Unconnected | State::Connected { .. } => {}
+        }
+    }
+
     /// Tries once more to pass on what could not be, when it is time to; otherwise does nothing.
     /// Not to be cancelled either, for the same reason.
     pub(super) async fn catch_up(&mut self) {

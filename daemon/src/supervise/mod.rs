@@ -39,6 +39,7 @@ mod link;
 mod listen;
 mod lost;
 mod meter;
+mod obey;
 mod prepare;
 mod queue;
 mod reasons;

@@ -46,7 +46,9 @@ impl Job {
     /// Asks where its project is now, and goes on with that one.
     pub(super) async fn find_project(&mut self) -> Whereabouts {
         self.sought = Some(Instant::now());
-        let found = self.inner.project_of(&self.spec, &self.project).await;
+        let (inner, spec) = (Arc::clone(&self.inner), Arc::clone(&self.spec));
+        let before = Arc::clone(&self.project);
+        let found = self.obeying(inner.project_of(&spec, &before)).await;
         self.lacks_project = found.as_ref().is_err_and(NoHome::is_gone);
         match found {
             Ok(now) => {
@@ -153,7 +155,6 @@ impl Job {
             return None;
         }
         self.tell_homeless(&why);
-        self.obey().await;
         self.pause().await
     }
 

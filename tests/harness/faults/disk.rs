@@ -125,12 +125,13 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         id: 146,
         fault: "a project's disk does not answer (a mount whose server is gone)",
-        required: "other projects are served, also in streams over all; requests about it are refused after 25 s, later ones at once, with one thread of the daemon in all; status says so; it is served again when it answers",
+        required: "other projects are served, also in streams over all; requests about it are refused after 25 s, later ones at once, with one thread of the daemon in all; status says so; its agents can be stopped meanwhile; it is served again when it answers",
         tests: &[
             "faults::disk::hung::a_disk_that_does_not_answer_holds_up_its_own_project_alone",
             "faults::disk::hung::a_disk_that_hung_before_the_start_holds_up_its_own_project_alone",
             "faults::disk::hung_many::what_is_asked_of_all_projects_is_answered_for_those_whose_disks_do",
             "faults::disk::hung_streams::a_disk_that_does_not_answer_keeps_no_stream_over_all_from_the_others",
+            "faults::disk::hung::a_stop_ends_an_agent_while_its_log_waits_for_the_disk",
         ],
     },
 ];

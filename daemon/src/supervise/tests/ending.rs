@@ -1,13 +1,15 @@
 //! While an agent runs and ends, and somebody takes its files away.
 
 use steroids_shim::exit::Reason;
-use steroids_shim::protocol::{Message, encode_message};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::UnixListener;
+use tokio::task::JoinHandle;
 
 use super::*;
 use crate::domain::Outcome;
 use crate::domain::retry::RetryPolicy;
+
+type Stopped = Result<(Invocation, bool), StopError>;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_state_folder_taken_away_ends_the_row() {
@@ -70,30 +72,57 @@ async fn a_stop_is_passed_on_while_the_log_cannot_be_written() {
     fs::write(logs, "in the way").unwrap();
     bench.stage.turns.add_permits(1);
     starting.await.unwrap().unwrap();
-    let socket = bench.stage.door(&dir);
+    let stopping = stop(&bench, &dir).await;
+    fs::remove_file(logs).unwrap();
+    fs::rename(logs.with_file_name("away"), logs).unwrap();
+    bench.stage.end(&dir);
+    assert!(stopping.await.unwrap().unwrap().0.phase.is_ended());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_is_passed_on_while_another_program_has_the_database() {
+    let bench = Bench::new(8, 8).await;
+    let dir = bench.dir(&bench.start("r1").await);
+    let log = bench.project.logs().path(InvocationId::new(1).unwrap());
+    eventually(async || fs::metadata(&log).ok().filter(|log| log.len() > 0)).await;
+    let other = rusqlite::Connection::open(bench.project.store.path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // Its generation is to be counted, before a new one takes its place.
+    fs::write(&log, "not what was written\n").unwrap();
+    let anew = log.with_extension("log.new");
+    eventually(async || {
+        // As whatever its shim writes.
+        fs::write(dir.path().join("hint"), "").unwrap();
+        anew.exists().then_some(())
+    })
+    .await;
+    let stopping = stop(&bench, &dir).await;
+    other.execute_batch("ROLLBACK").unwrap();
+    bench.stage.end(&dir);
+    assert!(stopping.await.unwrap().unwrap().0.phase.is_ended());
+}
+
+/// Has the first one stopped, and gives the wait for that once its shim was told.
+async fn stop(bench: &Bench, dir: &InvDir) -> JoinHandle<Stopped> {
+    let socket = bench.stage.door(dir);
     socket.set_nonblocking(true).unwrap();
     let socket = UnixListener::from_std(socket).unwrap();
     let (supervisor, project) = (bench.supervisor.clone(), bench.project.root.clone());
     let id = InvocationId::new(1).unwrap();
     let stopping = tokio::spawn(async move { supervisor.stop(&project, id, None).await });
     let heard = async {
-        let mut stream = BufReader::new(socket.accept().await.unwrap().0);
-        let mut line = String::new();
-        stream.read_line(&mut line).await.unwrap();
-        let hello = encode_message(&Message::Stopping);
-        stream.write_all(hello.as_bytes()).await.unwrap();
-        // Asked how it is together with the greeting.
-        stream.read_line(&mut line).await.unwrap();
-        line.clear();
-        stream.read_line(&mut line).await.unwrap();
-        line
+        let mut lines = BufReader::new(socket.accept().await.unwrap().0).lines();
+        loop {
+            // Greeted, and asked how it is, before.
+            let line = lines.next_line().await.unwrap().unwrap();
+            if line.contains("\"stop\"") {
+                return;
+            }
+        }
     };
-    let heard = tokio::time::timeout(PATIENCE, heard).await.unwrap();
-    assert!(heard.contains("\"stop\""), "{heard}");
-    fs::remove_file(logs).unwrap();
-    fs::rename(logs.with_file_name("away"), logs).unwrap();
-    bench.stage.end(&dir);
-    assert!(stopping.await.unwrap().unwrap().0.phase.is_ended());
+    let heard = tokio::time::timeout(PATIENCE, heard).await;
+    heard.expect("its shim is told");
+    stopping
 }
 
 #[tokio::test(flavor = "multi_thread")]

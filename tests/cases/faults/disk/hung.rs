@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use steroids_proto::v1;
 use steroids_tests::faults::{held, share};
-use steroids_tests::{Daemon, Gateway, Home, HungDisk, Puppet, eventually, rpc, within};
+use steroids_tests::{Daemon, Gateway, Home, HungDisk, Puppet, eventually, processes, rpc, within};
 use tokio::net::UnixDatagram;
 use tokio::sync::watch;
 use tonic::Code;
@@ -164,4 +164,48 @@ async fn a_disk_that_hung_before_the_start_holds_up_its_own_project_alone() {
     let ended = rpc.ended(&app.project(), started.id).await;
     assert_eq!(ended.exit_code, Some(5), "{ended:?}");
     well(&daemon).await;
+}
+
+#[tokio::test]
+async fn a_stop_ends_an_agent_while_its_log_waits_for_the_disk() {
+    let home = Home::new();
+    let Some(disk) = HungDisk::prepare() else {
+        return held(146, "not shown: needs root");
+    };
+    let daemon = Daemon::start(&home).await;
+    let app = daemon.project("app").await;
+    let rpc = daemon.rpc().await;
+    let mut agent = Puppet::new(&home, "agent");
+    let started = begun(&app, &rpc, &mut agent).await;
+    // Its logs alone: whoever asks for its row has an answer at once.
+    let hung = disk.mount(app.log_path(started.id).parent().unwrap());
+    agent.counts(2..=3, 20, Duration::ZERO);
+    eventually("its job to wait for the disk", async || {
+        processes::opens(daemon.pid()).then_some(())
+    })
+    .await;
+    let (mut client, project) = (rpc.invocations(), app.project());
+    let stop = v1::StopRequest {
+        project: project.clone(),
+        id: started.id,
+        ..v1::StopRequest::default()
+    };
+    let stopping = tokio::spawn(async move { client.stop(stop).await });
+    home.recorded(&started.uuid).await;
+    assert_eq!(processes::marked(&started.uuid), []);
+    assert!(!stopping.is_finished(), "its log is not complete");
+
+    drop(hung);
+    let stopped = within("the stop", stopping).await.unwrap().unwrap();
+    let stopped = stopped.into_inner().invocation.unwrap();
+    assert_eq!(stopped.outcome, "cancelled", "{stopped:?}");
+    rpc.follow(rpc::invocation(&project, started.id), "", true)
+        .await
+        .until("n 000003")
+        .await;
+    well(&daemon).await;
+    held(
+        146,
+        "an agent ended within its grace while its log waited for the disk; log and row followed",
+    );
 }

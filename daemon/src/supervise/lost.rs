@@ -84,10 +84,15 @@ fn close_unreadable(
 }
 
 /// Has the service manager end what is left in its unit, also where no group of this daemon's own may be
-/// written to. Of another boot there is none.
+/// written to. Of another boot there is none; and what a shim has left that has recorded its end, which it
+/// does before it lets go, was to be left.
 async fn end_unit(launcher: &dyn Launcher, uuid: &str, dir: &InvDir) {
     let dir = dir.clone();
-    let state = tokio::task::spawn_blocking(move || State::load(&dir)).await;
+    let look = move || match ExitRecord::load(&dir) {
+        Ok(None) | Err(FileError::Malformed { .. }) => State::load(&dir),
+        Ok(Some(_)) | Err(_) => Ok(None),
+    };
+    let state = tokio::task::spawn_blocking(look).await;
     let Ok(Ok(Some(state))) = state else { return };
     let is_of_this_boot = state::boot_id().is_ok_and(|boot| boot == state.boot_id);
     // A state that names another's unit is damaged, or a copy.

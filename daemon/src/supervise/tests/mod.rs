@@ -70,6 +70,8 @@ struct Stage {
     is_stopping: Mutex<Option<bool>>,
     /// The launcher holds no bounds.
     is_boundless: AtomicBool,
+    /// The units that were to be ended.
+    ended_units: Mutex<Vec<String>>,
 }
 
 impl Stage {
@@ -156,6 +158,11 @@ impl Launcher for Stage {
         }
     }
 
+    fn end<'a>(&'a self, unit: &'a str) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        held(&self.ended_units).push(unit.to_owned());
+        Box::pin(std::future::ready(()))
+    }
+
     fn is_stopping(&self) -> Pin<Box<dyn Future<Output = Option<bool>> + Send + '_>> {
         let is_stopping = *held(&self.is_stopping);
         Box::pin(std::future::ready(is_stopping))
@@ -222,6 +229,7 @@ impl Bench {
             is_away: false.into(),
             is_stopping: Some(false).into(),
             is_boundless: false.into(),
+            ended_units: Mutex::default(),
         });
         let settings = settings(&state_dir, Arc::clone(&stage), max_running);
         let (supervisor, jobs, let_go) = supervise(settings, projects.clone());

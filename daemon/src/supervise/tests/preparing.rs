@@ -35,6 +35,7 @@ fn spec(request: &StartRequest) -> Result<steroids_shim::spec::Spec, StartError>
         is_away: false.into(),
         is_stopping: Some(false).into(),
         is_boundless: false.into(),
+        ended_units: Mutex::default(),
         turns: Semaphore::new(0),
         arrived: Mutex::default(),
         shims: Mutex::default(),

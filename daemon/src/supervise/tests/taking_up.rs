@@ -1,6 +1,7 @@
 //! After a restart, and at a wakeup.
 
 use steroids_shim::spec::Spec;
+use steroids_shim::unit;
 
 use super::*;
 use crate::activity_log::Saved;
@@ -68,6 +69,34 @@ async fn what_a_start_that_was_cut_has_left_goes_and_what_a_shim_has_used_stays(
     assert!(others.iter().all(|folder| folder.exists()));
     assert_eq!(outcome(&bench.ended(1).await), "never_started");
     bench.stage.vanish(&used);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_left_in_the_unit_of_one_that_has_recorded_its_end_is_left() {
+    let mut bench = Bench::new(8, 8).await;
+    let dir = bench.dir(&bench.start("r1").await);
+    bench.restart().await;
+    let spec = Spec::load(&dir).unwrap();
+    let own = unit::name(&spec.uuid);
+    let state = State {
+        unit: Some(own.clone()),
+        ..State::load(&dir).unwrap().unwrap()
+    };
+    state.store(&dir).unwrap();
+    bench.stage.end(&dir);
+    let launcher = &*bench.stage;
+    // Its lock was free before somebody looked for the record.
+    lost::declare(launcher, &spec, &dir, "shim lost").await;
+    lost::declare_unreadable(launcher, &spec.uuid, &dir).await;
+    assert!(held(&launcher.ended_units).is_empty());
+    let exit = ExitRecord::load(&dir).unwrap().unwrap();
+    assert!(matches!(exit.end, End::Ran { .. }), "{exit:?}");
+
+    fs::remove_file(dir.exit()).unwrap();
+    lost::declare(launcher, &spec, &dir, "shim lost").await;
+    assert_eq!(*held(&launcher.ended_units), [own]);
+    bench.supervisor.reconcile(Scope::Startup).await;
+    assert_eq!(outcome(&bench.ended(1).await), "lost");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use rustix::io::Errno;
+
 use crate::domain::Offset;
 
 /// Why a log could not be opened, read or written.
@@ -75,5 +77,28 @@ impl LogError {
     pub fn is_disk_full(&self) -> bool {
         matches!(self, LogError::Io { source, .. }
             if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+    }
+
+    /// True if reading may go well the next time, with nothing done about it: there is no room for one more
+    /// file or page just now, or the server of a network's file system is away.
+    pub fn passes(&self) -> bool {
+        let LogError::Io { source, .. } = self else {
+            return matches!(self, LogError::Busy { .. });
+        };
+        let errno = Errno::from_io_error(source);
+        errno.is_some_and(|errno| {
+            matches!(
+                errno,
+                Errno::MFILE
+                    | Errno::NFILE
+                    | Errno::NOMEM
+                    | Errno::NOTCONN
+                    | Errno::CONNABORTED
+                    | Errno::TIMEDOUT
+                    | Errno::HOSTDOWN
+                    | Errno::HOSTUNREACH
+                    | Errno::STALE
+            )
+        })
     }
 }

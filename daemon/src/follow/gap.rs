@@ -37,6 +37,8 @@ pub(super) enum Why {
     Incomplete,
     /// One line is too long to be sent.
     LineTooLong,
+    /// It is there and cannot be read, or not from there on.
+    Unreadable,
 }
 
 impl Gap {
@@ -97,6 +99,10 @@ impl Why {
                 "line_too_long",
                 "one line is too long to be sent; the next follows",
             ),
+            Why::Unreadable => (
+                "unreadable",
+                "the log cannot be read from there on; the daemon's own log says why",
+            ),
         }
     }
 
@@ -106,7 +112,7 @@ impl Why {
             Why::Rebuilt | Why::Replaced | Why::Deleted | Why::Truncated | Why::Changed => {
                 Some(Offset::START)
             }
-            Why::NoLog | Why::Incomplete | Why::LineTooLong => None,
+            Why::NoLog | Why::Incomplete | Why::LineTooLong | Why::Unreadable => None,
         }
     }
 }

@@ -122,7 +122,11 @@ impl Stream {
     /// Looks where a client's cursor points, which may be no place at all.
     pub(super) async fn check(&mut self) -> Result<(), FollowError> {
         for tail in &mut self.tails {
-            tail.check().await?;
+            match tail.check().await {
+                // It is told, or fails, when it is read.
+                Err(FollowError::Log(_)) => {}
+                checked => checked?,
+            }
         }
         Ok(())
     }

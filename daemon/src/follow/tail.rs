@@ -56,6 +56,8 @@ pub(super) struct Tail {
     // anybody came to a wide stream is simply not there once retention removed it.
     is_promised: bool,
     is_finished: bool,
+    // That it cannot be read was told.
+    is_unreadable: bool,
     // All that is to be given of it was, and more may come: a cursor still has to say how far that is.
     is_given: bool,
 }
@@ -124,6 +126,7 @@ impl Tail {
             is_sole: false,
             is_promised: !is_over,
             is_finished: false,
+            is_unreadable: false,
             is_given: false,
         }
     }
@@ -234,8 +237,17 @@ impl Tail {
     }
 
     /// Gives what is next, in at most `max` bytes where lines allow. Dropping the future loses
-    /// nothing.
+    /// nothing. One log of many that cannot be read, and will not be by waiting, is a gap.
     pub(super) async fn step(&mut self, max: usize) -> Result<Told, FollowError> {
+        match self.try_step(max).await {
+            Err(FollowError::Log(error)) if !self.is_sole && !error.passes() => {
+                Ok(self.unreadable(&error))
+            }
+            told => told,
+        }
+    }
+
+    async fn try_step(&mut self, max: usize) -> Result<Told, FollowError> {
         if let Some(gap) = self.owed.take() {
             return Ok(Told::Gap(gap));
         }
@@ -319,6 +331,7 @@ impl Tail {
                 });
                 self.reader = Some(reader);
                 self.told = Progress::Some;
+                self.is_unreadable = false;
                 // Whatever is written from here on is hinted, so nothing is to be looked at before.
                 self.is_fresh = !(is_all && self.is_open_ended());
                 Ok(Told::Lines(batch))

@@ -1,8 +1,10 @@
 //! What a tail says where there is nothing to be read: that its log is gone or another, that there is
 //! no more now, or none ever.
 
+use std::error::Error;
+
 use super::{Extent, Progress, Tail, Told};
-use crate::activity_log::LogReader;
+use crate::activity_log::{LogError, LogReader};
 use crate::follow::gap::{Gap, Why};
 
 impl Tail {
@@ -53,6 +55,30 @@ impl Tail {
             };
         }
         self.rested()
+    }
+
+    /// The log is there, and cannot be read from where it was read to. Of what has ended nothing is given behind
+    /// that; what runs is looked at again with each hint and poll, as its log may be written anew.
+    pub(super) fn unreadable(&mut self, error: &LogError) -> Told {
+        self.reader = None;
+        let is_news = !std::mem::replace(&mut self.is_unreadable, true);
+        let gap = Gap {
+            why: Why::Unreadable,
+            lost: Some(self.position()),
+        };
+        let told = if self.row.is_ended {
+            self.finish();
+            Told::Finished
+        } else {
+            self.rested()
+        };
+        if !is_news {
+            return told;
+        }
+        let path = self.source.logs().path(self.id);
+        tracing::warn!(path = %path.display(), error = error as &dyn Error,
+            "a log cannot be read; streams of many go on without it");
+        Told::Gap(gap)
     }
 
     // There is nothing more now. Of what may go on behind the extent the place is kept: all cursors to come

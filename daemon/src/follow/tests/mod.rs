@@ -5,6 +5,7 @@ mod gaps;
 mod missing;
 mod one;
 mod running;
+mod unreadable;
 mod wide;
 
 use std::collections::BTreeMap;

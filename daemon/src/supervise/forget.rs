@@ -1,7 +1,7 @@
 //! A project that somebody wants to hear of no more. Its files are left alone, if they are there.
 //!
 //! ```text
-//! no start begins ──> nothing runs or waits ──> day's sum kept ──> transcripts, if told to ──> the list
+//! upkeep is ours ──> no start begins ──> nothing runs or waits ──> day's sum kept ──> transcripts, if told to ──> the list
 //! ```
 //!
 //! What ended in it and has neither log nor row is nowhere but in its state folder, so that is deleted
@@ -26,6 +26,10 @@ use super::supervisor::{Entry, Inner};
 use super::waiting::has_begun;
 use crate::domain::InvocationId;
 use crate::projects::{Project, ProjectError};
+
+/// A log is made anew within seconds, as a rule, and a pass sweeps within some; who waits for longer waits
+/// for another project's disk.
+const ALONE_WITHIN: Duration = Duration::from_secs(25);
 
 /// All databases are asked for the day's sum; one that hangs is told as one that does not answer.
 const SUMMED_WITHIN: Duration = Duration::from_secs(25);
@@ -60,6 +64,15 @@ pub enum ForgetError {
     /// A start is being written down, or somebody else forgets it.
     #[error("something is being started in {}, or it is being forgotten already", path.display())]
     Starting {
+        /// The project.
+        path: PathBuf,
+    },
+    /// What ended is being swept, or made anew, and that does not end.
+    #[error(
+        "{} was not forgotten: what has ended is being cleaned up, or a log made anew, and that takes long",
+        path.display()
+    )]
+    Upkeep {
         /// The project.
         path: PathBuf,
     },
@@ -127,13 +140,17 @@ struct Open {
 
 impl Inner {
     async fn forget(self: &Arc<Self>, path: PathBuf, discard: bool) -> Result<Forget, ForgetError> {
-        let Some(_closed) = self.starts.close(&path) else {
-            return Err(ForgetError::Starting { path });
-        };
-        // Nobody reads or replaces what is about to go.
+        // Nobody reads or replaces what is about to go. Before starts are refused: it may be waited for.
+        let waiting = timeout(ALONE_WITHIN, self.projects.upkeep());
         let _alone = tokio::select! {
             () = self.stop.cancelled() => return Err(ProjectError::Closed.into()),
-            alone = self.projects.upkeep() => alone,
+            alone = waiting => match alone {
+                Ok(alone) => alone,
+                Err(_late) => return Err(ForgetError::Upkeep { path }),
+            },
+        };
+        let Some(_closed) = self.starts.close(&path) else {
+            return Err(ForgetError::Starting { path });
         };
         let over = self.over_in(&path).await?;
         let held = self.hold(&path, over).await?;

@@ -18,7 +18,7 @@ pub(in crate::service) fn forget(error: ForgetError) -> Status {
         ForgetError::Unknown { .. } => {
             said(Code::NotFound, "NOT_REGISTERED").todo("see `steroidsctl projects`")
         }
-        ForgetError::Starting { .. } => said(Code::Unavailable, "BUSY").todo(RETRY),
+        ForgetError::Starting { .. } | ForgetError::Upkeep { .. } => said(Code::Unavailable, "BUSY").todo(RETRY),
         ForgetError::Busy { path, ids } => {
             let id = ids.first().map_or_else(|| "ID".to_owned(), i64::to_string);
             let stop = format!("steroidsctl --project {} stop {id}", quoted(&path));

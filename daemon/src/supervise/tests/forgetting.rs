@@ -138,6 +138,29 @@ async fn nothing_is_started_in_one_that_is_being_forgotten_nor_the_other_way_rou
     is_forgotten(&bench).await;
 }
 
+/// Another project's disk may hang for as long.
+#[tokio::test]
+async fn whoever_is_at_the_upkeep_is_not_waited_for_without_end_and_starts_begin_meanwhile() {
+    let bench = bench(1).await;
+    let hangs = bench.projects.upkeep().await;
+    let (supervisor, root) = (bench.supervisor.clone(), bench.project.root.clone());
+    let forgetting = tokio::spawn(async move { supervisor.forget(&root, false).await });
+    // On one thread: it comes as far as it can.
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    bench.start("r1").await;
+    tokio::time::pause();
+    let refused = forgetting.await.unwrap();
+    assert!(
+        matches!(refused, Err(ForgetError::Upkeep { .. })),
+        "{refused:?}"
+    );
+    tokio::time::resume();
+    drop(hangs);
+    assert_eq!(busy(forget(&bench, false).await), [1]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ended_without_its_folder_goes_only_where_that_is_said() {
     let mut bench = bench(1).await;

@@ -16,7 +16,7 @@ use super::job::Job;
 use super::line::candidate;
 use super::prepare::resuming;
 use super::start::row;
-use super::supervisor::{Entry, Inner};
+use super::supervisor::{Asked, Entry, Inner};
 use super::waiting::{self, now_ms};
 use crate::domain::retry::{self, Failure};
 use crate::domain::{Cause, Invocation, InvocationId};
@@ -233,8 +233,7 @@ impl Next {
         }
         info!(invocation.id = %job.id, next = %row.id, attempt = spec.turn.attempt, "tried again");
         let mut entry = self.entry;
-        let was_stopped = entry.requests.try_recv().is_ok();
-        if was_stopped {
+        if entry.asked() == Asked::ItsEnd {
             let project = Arc::clone(&job.project);
             waiting::end(inner, project, row.id, entry, waiting::cancelled()).await;
             return;

@@ -52,6 +52,8 @@ pub(super) enum Request {
         /// As the host goes down, or the user's session ends.
         shutdown: bool,
     },
+    /// End it with all that runs.
+    StopAll,
 }
 
 /// What a job publishes.

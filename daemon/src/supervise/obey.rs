@@ -48,11 +48,14 @@ impl Job {
     }
 
     pub(super) async fn stop(&mut self, request: Request) {
-        let Request::Stop {
-            grace,
-            why,
-            shutdown,
-        } = request;
+        let (grace, why, shutdown) = match request {
+            Request::Stop {
+                grace,
+                why,
+                shutdown,
+            } => (grace, why, shutdown),
+            Request::StopAll => (None, None, false),
+        };
         // Who ends with the host was not meant.
         self.is_stopped |= !shutdown;
         // With a record of its end nobody is there to be told.

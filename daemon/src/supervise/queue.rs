@@ -17,7 +17,7 @@ use super::ahead::Ahead;
 use super::dependents::Dependents;
 use super::reconcile::end_without_folder;
 use super::start::{Launched, check_disks, launch, note_pid};
-use super::supervisor::{Entry, Inner, Place, chain};
+use super::supervisor::{Asked, DRAINING, Entry, Inner, Place, chain};
 use super::waiting::{self, begun_now, now_ms};
 use super::whereabouts::homeless;
 use super::work::Work;
@@ -162,7 +162,7 @@ async fn give_way(
     obstacle: Obstacle,
 ) {
     // Also where nobody looked for it, as something else was in the way first.
-    let is_stopped = entry.requests.try_recv().is_ok();
+    let is_stopped = entry.asked() == Asked::ItsEnd;
     let end = match obstacle {
         Obstacle::Gone => return,
         Obstacle::Stopped => waiting::cancelled(),
@@ -220,9 +220,7 @@ async fn ready(
         }
         Err(error) => return Err(blocked(&error)),
     };
-    if entry.requests.try_recv().is_ok() {
-        return Err(Obstacle::Stopped);
-    }
+    heed(inner, entry)?;
     // A manager that is away for a moment is no reason to end what has waited for hours.
     let launcher = Arc::clone(&inner.settings().launcher);
     launcher.ready().await.map_err(|error| blocked(&error))?;
@@ -255,6 +253,8 @@ async fn ready(
         Ok(Err(error)) => return Err(blocked(&error)),
         Err(error) => return Err(blocked(&error)),
     };
+    // From here on it runs.
+    heed(inner, entry)?;
     match turned(&project, id, &spec).await {
         Ok(Turned::Running(_)) => Ok((project, Work::new(spec, redactor))),
         Ok(Turned::Ended(_)) => {
@@ -262,6 +262,15 @@ async fn ready(
             Err(Obstacle::Gone)
         }
         Err(error) => Err(blocked(&error)),
+    }
+}
+
+/// What it was asked for meanwhile. Where all that runs is to end, or nothing is to be started, it is kept.
+fn heed(inner: &Inner, entry: &mut Entry) -> Result<(), Obstacle> {
+    match entry.asked() {
+        Asked::ItsEnd => Err(Obstacle::Stopped),
+        Asked::Nothing if !inner.line.is_closed(DRAINING) => Ok(()),
+        Asked::Nothing | Asked::TheEndOfAll => Err(Obstacle::Blocked(DRAINING.to_owned())),
     }
 }
 

@@ -302,7 +302,8 @@ impl Supervisor {
         stop_one(handle, grace, Some(dir)).await
     }
 
-    /// Lets go of all jobs, or with `stop_all` ends their invocations first. Says how many ended.
+    /// Lets go of all jobs, or with `stop_all` ends their invocations first; what waits is kept. Says how
+    /// many ended.
     pub async fn shutdown(&self, stop_all: bool) -> usize {
         self.drain(true);
         if !stop_all {
@@ -312,7 +313,7 @@ impl Supervisor {
         let mut stopping = JoinSet::new();
         for handle in self.inner.jobs() {
             // What ends by itself need not be waited for: a later daemon finishes its log.
-            stopping.spawn(stop_one(handle, None, None));
+            stopping.spawn(end_one(handle, Request::StopAll, LONGEST_DEFAULT, None));
         }
         let ended = stopping.join_all().await;
         ended.iter().filter(|stopped| stopped.is_some()).count()
@@ -349,24 +350,30 @@ impl Supervisor {
 
 /// Asks for the end and waits for it; `None` if it did not come in time, or the job is gone.
 async fn stop_one(
-    mut handle: JobHandle,
+    handle: JobHandle,
     grace: Option<Duration>,
     dir: Option<InvDir>,
 ) -> Option<Invocation> {
-    let within = grace.unwrap_or(LONGEST_DEFAULT) + AFTER_GRACE;
+    let stop = Request::Stop {
+        grace,
+        why: None,
+        shutdown: false,
+    };
+    end_one(handle, stop, grace.unwrap_or(LONGEST_DEFAULT), dir).await
+}
+
+async fn end_one(
+    mut handle: JobHandle,
+    request: Request,
+    grace: Duration,
+    dir: Option<InvDir>,
+) -> Option<Invocation> {
     let stopping = async {
         // A job that is gone has published its end; the wait below sees it.
-        let _ = handle
-            .requests
-            .send(Request::Stop {
-                grace,
-                why: None,
-                shutdown: false,
-            })
-            .await;
+        let _ = handle.requests.send(request).await;
         until_ended(&mut handle.progress).await
     };
-    if let Ok(ended) = timeout(within, stopping).await {
+    if let Ok(ended) = timeout(grace + AFTER_GRACE, stopping).await {
         return ended;
     }
     let has_record = dir.is_some_and(|dir| matches!(ExitRecord::load(&dir), Ok(Some(_))));

@@ -40,7 +40,7 @@ use crate::projects::{Project, Projects};
 use crate::watch::Hints;
 
 /// Why nothing that waits is started while the daemon drains.
-const DRAINING: &str = "the daemon is draining";
+pub(super) const DRAINING: &str = "the daemon is draining";
 
 /// Owner of all jobs. Cheap to clone.
 #[derive(Clone)]
@@ -134,6 +134,16 @@ pub(super) struct Entry {
     pub(super) reach: Arc<AtomicU64>,
 }
 
+/// What was asked of one that has no job, the most of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Asked {
+    Nothing,
+    /// As all that runs is to end. One that waits is kept.
+    TheEndOfAll,
+    /// By somebody who means this one.
+    ItsEnd,
+}
+
 impl Drop for Entry {
     fn drop(&mut self) {
         lock(&self.inner.jobs).remove(&self.uuid);
@@ -209,6 +219,18 @@ impl Entry {
         };
         tracker.spawn(watching.instrument(span));
         handle
+    }
+
+    /// What it was asked for, while it has no job.
+    pub(super) fn asked(&mut self) -> Asked {
+        let requests = std::iter::from_fn(|| self.requests.try_recv().ok());
+        let asked = requests.map(|request| match request {
+            Request::Stop {
+                shutdown: false, ..
+            } => Asked::ItsEnd,
+            Request::Stop { shutdown: true, .. } | Request::StopAll => Asked::TheEndOfAll,
+        });
+        asked.max().unwrap_or(Asked::Nothing)
     }
 
     /// Whose it is.
@@ -316,6 +338,10 @@ impl Supervisor {
     pub fn drain(&self, on: bool) {
         self.inner.draining.store(on, Ordering::Release);
         self.inner.line.close(DRAINING, on);
+        if !on {
+            // One whose turn had come was put back.
+            self.inner.line.unblock();
+        }
     }
 
     /// Whether new starts are refused.

@@ -26,7 +26,7 @@ use super::line::candidate;
 use super::reconcile::{Reconciled, end_without_folder};
 use super::start::row;
 use super::strays::Stray;
-use super::supervisor::{Entry, Inner, chain};
+use super::supervisor::{Asked, Entry, Inner, chain};
 use super::whereabouts::homeless;
 use super::withdraw::withdraw;
 use super::work::Work;
@@ -35,8 +35,7 @@ use crate::domain::{Invocation, InvocationId, Phase};
 use crate::projects::Project;
 use crate::store::{Begun, NewInvocation};
 
-/// Writes one down that is in the line and has to wait, and lets it wait. What `entry` was asked
-/// meanwhile is done.
+/// Writes one down that is in the line and has to wait, and lets it wait. Stopped meanwhile, it ends.
 pub(super) async fn write_down(
     inner: &Arc<Inner>,
     project: &Arc<Project>,
@@ -88,7 +87,7 @@ pub(super) async fn write_down(
         warn!(invocation.id = %row.id, %error, "its file does not know its id");
     }
     steroids_failpoint::reach("queue.written");
-    if entry.requests.try_recv().is_ok() {
+    if entry.asked() == Asked::ItsEnd {
         inner.line.leave(&spec.uuid);
         let project = Arc::clone(project);
         end(inner, project, row.id, entry, cancelled()).await;

@@ -3,6 +3,7 @@
 mod budgets;
 mod drafting;
 mod ending;
+mod ending_all;
 mod forgetting;
 mod known;
 mod line;

@@ -6,7 +6,7 @@
 //! time, and at growing intervals where it fails each time. No line is lost or given twice by that: positions move only
 //! when lines have been handed on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
@@ -95,6 +95,8 @@ impl Follower {
         let Form::All(roster) = &mut self.form else {
             return Ok(());
         };
+        // Before the look at those that are open: one that is registered in between is among these.
+        let registered = within(Some(ANSWERS_WITHIN), roster.sources.registered()).await;
         let sources = roster.sources.all();
         self.streams.retain(|stream| {
             let is_kept = sources
@@ -140,6 +142,9 @@ impl Follower {
                 }
                 Err(error) => roster.fail(scope, &root, error)?,
             }
+        }
+        if let Ok(registered) = registered {
+            roster.forget(&registered);
         }
         if self.streams.len() + roster.absent.len() > MAX_SCOPES {
             return Err(FollowError::TooManyProjects);
@@ -226,6 +231,12 @@ impl Roster {
                 Poll::Pending
             }
         }
+    }
+
+    // What was forgotten takes no place in cursors: a project for each branch would fill them in the end.
+    fn forget(&mut self, registered: &BTreeSet<Scope>) {
+        self.absent.retain(|scope, _| registered.contains(scope));
+        self.failed.retain(|scope, _| registered.contains(scope));
     }
 
     // Those that are not open come back by themselves.

@@ -1,5 +1,6 @@
 //! What following needs of a project: its rows, its logs, and word that they changed.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
@@ -10,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::FollowError;
 use crate::activity_log::ActivityLogs;
-use crate::domain::cursor::Span;
+use crate::domain::cursor::{Scope, Span};
 use crate::domain::{Invocation, InvocationId};
 use crate::projects::{Project, Projects};
 
@@ -43,6 +44,8 @@ pub(super) trait Sources: Send + Sync {
     fn all(&self) -> Vec<Arc<dyn Source>>;
     /// Grows when a project was added.
     fn changes(&self) -> watch::Receiver<u64>;
+    /// The scopes of all that are registered, be they there or not.
+    fn registered(&self) -> Answer<'_, BTreeSet<Scope>>;
     /// True while it is known that a project's disk does not answer.
     fn is_mute(&self, root: &Path) -> bool;
     /// Has a project looked at, and given up if it cannot be used any more; tells whether it can be used, be it that
@@ -119,6 +122,13 @@ impl Sources for Projects {
 
     fn changes(&self) -> watch::Receiver<u64> {
         self.changed()
+    }
+
+    fn registered(&self) -> Answer<'_, BTreeSet<Scope>> {
+        Box::pin(async move {
+            let paths = Projects::registered(self).await?;
+            Ok(paths.iter().map(|it| Scope::of_project(it)).collect())
+        })
     }
 
     fn is_mute(&self, root: &Path) -> bool {

@@ -5,6 +5,7 @@ use tokio::time::{Instant, timeout};
 
 use super::wide::of;
 use super::*;
+use crate::domain::cursor::{AllCursor, MAX_SCOPES};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -14,6 +15,7 @@ struct Pair {
     good: Arc<Rows>,
     projects: Arc<Mutex<Vec<Arc<Rows>>>>,
     changes: watch::Sender<u64>,
+    registered: Registered,
 }
 
 const BAD: i64 = 1;
@@ -26,11 +28,13 @@ impl Pair {
         bad.ours(BAD);
         good.ours(GOOD);
         let projects = Arc::new(Mutex::new(vec![Arc::clone(&bad), Arc::clone(&good)]));
+        let scopes = [&bad, &good].map(|it| Scope::of_project(&it.root));
         Pair {
             bad,
             good,
             projects,
             changes: watch::Sender::new(0),
+            registered: Arc::new(Mutex::new(Some(BTreeSet::from(scopes)))),
         }
     }
 
@@ -38,6 +42,7 @@ impl Pair {
         let sources = Several {
             projects: Arc::clone(&self.projects),
             changes: self.changes.clone(),
+            registered: Arc::clone(&self.registered),
         };
         let opening = Opening {
             hints: self.good.hints.clone(),
@@ -62,6 +67,19 @@ impl Pair {
         let (of, line_of) = (event.invocation, text(std::slice::from_ref(&event)));
         assert_eq!((of, line_of), (id(GOOD), line(n)));
         event
+    }
+
+    /// A project is opened, be it registered or not.
+    fn comes(&self, project: &Arc<Rows>) {
+        self.projects.lock().unwrap().push(Arc::clone(project));
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    fn goes(&self, project: &Arc<Rows>) {
+        let mut projects = self.projects.lock().unwrap();
+        projects.retain(|it| !Arc::ptr_eq(it, project));
+        drop(projects);
+        self.changes.send_modify(|count| *count += 1);
     }
 
     fn asked(&self) -> usize {
@@ -188,13 +206,46 @@ async fn a_gap_that_was_not_told_yet_is_told_by_who_comes_back() {
     pair.bad.rebuilt(BAD);
     let mut follower = pair.open(&cursor, Extent::Whole).await;
     // It goes before anything of it was given.
-    let bad = pair.projects.lock().unwrap().remove(0);
-    pair.changes.send_modify(|count| *count += 1);
+    pair.goes(&pair.bad);
     pair.write(1);
     pair.good_alone(&mut follower, 1).await;
-    pair.projects.lock().unwrap().push(bad);
-    pair.changes.send_modify(|count| *count += 1);
+    pair.comes(&pair.bad);
     let events = some(&mut follower, 3).await;
     assert_eq!(reasons(&events), ["rebuilt"]);
     assert_eq!(text(&events[1..]), lines(0..2));
+}
+
+#[tokio::test]
+async fn projects_that_were_forgotten_take_no_place_in_cursors() {
+    let pair = Pair::new();
+    let mut follower = pair.open("", Extent::Whole).await;
+    pair.write(0);
+    some(&mut follower, 2).await;
+    pair.goes(&pair.bad);
+    let change = |change: &dyn Fn(&mut BTreeSet<Scope>)| {
+        change(pair.registered.lock().unwrap().as_mut().unwrap());
+    };
+    for n in 0..=MAX_SCOPES {
+        let branch = project_with(&pair.good.hints);
+        let scope = Scope::of_project(&branch.root);
+        branch.ours(3);
+        branch.write(3, &line(n));
+        change(&|it| assert!(it.insert(scope)));
+        pair.comes(&branch);
+        assert_eq!(text(&some(&mut follower, 1).await), line(n));
+        change(&|it| assert!(it.remove(&scope)));
+        pair.goes(&branch);
+    }
+    // One that is away has its place.
+    pair.write(1);
+    let cursor = pair.good_alone(&mut follower, 1).await.cursor;
+    assert_eq!(AllCursor::parse(&cursor).unwrap().reaches.len(), 2);
+    pair.comes(&pair.bad);
+    assert_eq!(text(&some(&mut follower, 1).await), line(1));
+    // Nor is anything forgotten while nobody can tell what was.
+    *pair.registered.lock().unwrap() = None;
+    pair.goes(&pair.bad);
+    pair.write(2);
+    let cursor = pair.good_alone(&mut follower, 2).await.cursor;
+    assert_eq!(AllCursor::parse(&cursor).unwrap().reaches.len(), 2);
 }

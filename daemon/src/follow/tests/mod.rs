@@ -8,7 +8,7 @@ mod running;
 mod unreadable;
 mod wide;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ use super::source::{Answer, Source, Sources};
 use super::tail::Extent;
 use super::*;
 use crate::activity_log::ActivityLogs;
-use crate::domain::cursor::Span;
+use crate::domain::cursor::{Scope, Span};
 use crate::domain::{Invocation, Managed, Outcome, Phase, Queueing, RowStatus, Used};
 
 /// Longer than any poll; what waits so long has failed.
@@ -326,7 +326,11 @@ impl Source for Shared {
 struct Several {
     projects: Arc<Mutex<Vec<Arc<Rows>>>>,
     changes: watch::Sender<u64>,
+    registered: Registered,
 }
+
+/// Open or not; none where the list cannot be read.
+type Registered = Arc<Mutex<Option<BTreeSet<Scope>>>>;
 
 impl Several {
     fn at(&self, root: &Path) -> Arc<Rows> {
@@ -344,6 +348,11 @@ impl Sources for Several {
 
     fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    fn registered(&self) -> Answer<'_, BTreeSet<Scope>> {
+        let registered = self.registered.lock().unwrap().clone();
+        Box::pin(async move { registered.ok_or(FollowError::NoAnswer) })
     }
 
     fn is_mute(&self, root: &Path) -> bool {

@@ -118,6 +118,7 @@ async fn of_all_projects_each_begins_with_what_runs_in_it() {
     let sources = Several {
         projects: Arc::new(Mutex::new(vec![Arc::clone(&one), Arc::clone(&two)])),
         changes: watch::Sender::new(0),
+        registered: Registered::default(),
     };
     let opening = Opening {
         hints: hints.clone(),

@@ -317,6 +317,7 @@ async fn projects_come_go_and_come_back_without_a_line_lost_or_twice() {
         let sources = Several {
             projects: Arc::clone(&projects),
             changes: changes.clone(),
+            registered: Registered::default(),
         };
         let opening = Opening {
             hints: hints.clone(),

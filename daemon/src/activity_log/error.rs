@@ -73,6 +73,12 @@ impl LogError {
         matches!(self, LogError::Missing { .. })
     }
 
+    /// True if a mode is in the way, the log's or that of its folder.
+    pub fn is_denied(&self) -> bool {
+        let denied = Some(Errno::ACCESS.raw_os_error());
+        matches!(self, LogError::Io { source, .. } if source.raw_os_error() == denied)
+    }
+
     /// True if the disk (or a quota) is full, which passes.
     pub fn is_disk_full(&self) -> bool {
         matches!(self, LogError::Io { source, .. }

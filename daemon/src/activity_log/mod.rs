@@ -136,11 +136,12 @@ impl ActivityLogs {
         let opened = self
             .place
             .open()
-            .and_then(|folder| folder.open(&file_name(id), OFlags::RDONLY).map(drop));
+            .and_then(|folder| folder.open(&file_name(id), OFlags::RDWR).map(drop));
         match opened {
             Ok(()) => "somebody else had written to it".to_owned(),
             Err(LogError::Refused { what, .. }) => format!("in its place stood {what}"),
             Err(LogError::Missing { .. }) => "it was gone".to_owned(),
+            Err(error) if error.is_denied() => "its mode was changed".to_owned(),
             Err(error) => error.to_string(),
         }
     }

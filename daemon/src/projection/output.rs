@@ -59,10 +59,12 @@ impl Output {
         Ok(Output::Comparing { comparer, writer })
     }
 
-    /// The log, or a new one where something else stands in its place.
+    /// The log, or a new one where something else stands in its place, or its mode is in the way: an agent
+    /// may have changed that. Where it is the folder's, a new one is denied as well.
     pub(super) fn open_or_rebuild(logs: &ActivityLogs, id: InvocationId) -> Result<Self, LogError> {
         match Output::open(logs, id) {
             Err(LogError::Refused { .. }) => Output::rebuild(logs, id),
+            Err(error) if error.is_denied() => Output::rebuild(logs, id),
             opened => opened,
         }
     }

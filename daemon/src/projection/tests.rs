@@ -4,10 +4,12 @@ mod surplus;
 
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use rustix::thread::CapabilitySet;
 use steroids_provider::activity::Stream;
 use steroids_provider::kind::{Format, Kind};
 use steroids_shim::exit::{End, ExitRecord};
@@ -403,4 +405,35 @@ fn whatever_stands_in_the_logs_place_is_replaced_and_left_as_it_is() {
     fs::create_dir(&path).unwrap();
     bench.finish(&mut bench.projection());
     assert_eq!(bench.log(), linked.as_bytes());
+}
+
+/// Runs without the privilege that lets root open whatever it wants. It is a matter of the thread.
+fn unprivileged<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let working = scope.spawn(|| {
+            let mut sets = rustix::thread::capabilities(None).unwrap();
+            sets.effective.remove(CapabilitySet::DAC_OVERRIDE);
+            rustix::thread::set_capabilities(None, sets).unwrap();
+            work()
+        });
+        working.join().unwrap()
+    })
+}
+
+#[test]
+fn a_log_that_may_not_be_written_is_made_anew() {
+    let mut bench = Bench::new(Kind::Command, Format::Text);
+    bench.print(Stream::Stdout, b"one\n");
+    let path = bench.log_path();
+    let mode = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    bench.projection().advance().unwrap();
+    mode(0o400);
+    unprivileged(|| {
+        let mut projection = bench.projection();
+        let why = projection.take_rebuilt_for();
+        assert_eq!(why.as_deref(), Some("its mode was changed"));
+        bench.finish(&mut projection);
+    });
+    assert_eq!(bench.log(), bench.undisturbed());
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
 }

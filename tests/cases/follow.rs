@@ -1,5 +1,7 @@
 //! Any number of subscribers, each at its own pace, from wherever it was.
 
+use steroids_proto::v1;
+use steroids_proto::v1::follow_request::Selector;
 use steroids_tests::{Daemon, Home, Puppet, log, rpc};
 use tonic::Code;
 
@@ -246,4 +248,47 @@ async fn without_follow_a_stream_ends_where_the_log_does() {
         .await;
     let events = rpc.follow(selector, "", false).await.rest().await.unwrap();
     assert_eq!(log::types(&rpc::values(&events)), ["start", "output"]);
+}
+
+#[tokio::test]
+async fn a_stream_of_all_goes_on_beside_a_project_whose_database_is_gone() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let (app, other) = (daemon.project("app").await, daemon.project("other").await);
+    let rpc = daemon.rpc().await;
+    for project in [app.project(), other.project()] {
+        let ran = rpc.start_fake(&project, "T1", &["numbers", "--count", "3"]);
+        let ran = ran.await.id;
+        rpc.ended(&project, ran).await;
+    }
+    let of = |events: &[v1::Event], project: &str| {
+        let those = events.iter().filter(|it| it.project == project);
+        those.map(|it| it.line.clone()).collect::<Vec<_>>()
+    };
+    let all = || Selector::All(v1::AllSelector {});
+    let whole = rpc.follow(all(), "", false).await.rest().await.unwrap();
+
+    // Nobody has asked for it since: the stream itself comes upon it.
+    let steroids = app.folder().join(".steroids");
+    let away = app.folder().join("away");
+    std::fs::rename(&steroids, &away).unwrap();
+    let mut stream = rpc.follow(all(), "", true).await;
+    let mut given = stream.until("complete").await;
+    let beside = rpc.follow(all(), "", false).await.rest().await.unwrap();
+    for events in [&given, &beside] {
+        assert_eq!(of(events, &app.project()), [""; 0]);
+        let lines = of(&whole, &other.project());
+        assert_eq!(of(events, &other.project()), lines);
+    }
+
+    std::fs::rename(&away, &steroids).unwrap();
+    rpc.get(&app.project(), 1).await;
+    given.extend(stream.until("complete").await);
+    let lines = of(&whole, &app.project());
+    assert_eq!(of(&given, &app.project()), lines);
+    assert_eq!(given.len(), whole.len());
+    let cursor = &beside.last().unwrap().cursor;
+    let back = rpc.follow(all(), cursor, false).await.rest().await.unwrap();
+    assert_eq!(of(&back, &app.project()), lines);
+    assert_eq!(back.len(), lines.len());
 }

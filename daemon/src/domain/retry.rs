@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use steroids_provider::outcome::Outcome;
 
-use super::hold::{Backoff, chance};
+use super::hold::{Backoff, LONGEST, chance};
 
 /// When an invocation is tried again by itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,8 +69,10 @@ pub fn next(
     }
     let after = pause.after(failure.attempt, chance(failure.uuid));
     let paused = now_ms.saturating_add(i64::try_from(after.as_millis()).unwrap_or(i64::MAX));
+    // Later than anybody is held the line would take it for a clock that was set back, and not wait at all.
+    let latest = now_ms.saturating_add(i64::try_from(LONGEST.as_millis()).unwrap_or(i64::MAX));
     Some(match failure.resets_at_ms {
-        Some(at) if at > paused => at,
+        Some(at) if at > paused => at.min(latest),
         _ => paused,
     })
 }
@@ -136,5 +138,10 @@ mod tests {
             ..failed(1, Outcome::Overloaded)
         };
         assert_eq!(asked(&later), Some(NOW + 3_600_000));
+        let much_later = Failure {
+            resets_at_ms: Some(NOW + 30 * 86_400_000),
+            ..failed(1, Outcome::Overloaded)
+        };
+        assert_eq!(asked(&much_later), Some(NOW + 8 * 86_400_000));
     }
 }

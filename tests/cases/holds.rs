@@ -150,6 +150,34 @@ async fn a_hold_is_set_and_lifted_by_hand_and_ends_by_itself() {
     assert_eq!(rpc.ended(&project, waits.id).await.outcome, "success");
 }
 
+#[tokio::test]
+async fn a_limits_hold_is_lifted_where_holds_are_switched_off_and_one_by_hand_stands() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let (rpc, project) = (daemon.rpc().await, ctl.project());
+    let mut one = Puppet::new(&home, "one");
+    let first = rpc.start_as(&project, "T1", "claude", &one.args()).await;
+    meets_its_limit(&mut one, now_ms() / 1000 + 3600);
+    rpc.ended(&project, first.id).await;
+    ctl.run(["holds", "set", "command", "--for", "1h"])
+        .await
+        .ok();
+    let mut other = Puppet::new(&home, "other");
+    let waits = rpc.start_as(&project, "T2", "claude", &other.args()).await;
+    assert_eq!(waits.state(), v1::State::Queued, "{waits:?}");
+    home.configure("[holds]\nenabled = false\n");
+    ctl.run(["reload"]).await.ok();
+    running(&rpc, &project, waits.id).await;
+    let told = rpc.lifecycle(&project, |event| event.kind == "released");
+    assert_eq!(told.await.message, "the hold of claude is switched off");
+    let status = ctl.run(["status"]).await.ok();
+    assert!(status.contains("command is held until"), "{status}");
+    assert!(!status.contains("claude is held"), "{status}");
+    succeeds(&mut other);
+    rpc.ended(&project, waits.id).await;
+}
+
 /// Killed between the attempt's end and the next one's row, and behind that: there is one next attempt.
 #[tokio::test]
 async fn a_daemon_killed_between_two_attempts_makes_one_of_them() {

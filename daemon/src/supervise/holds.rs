@@ -102,15 +102,39 @@ impl Supervisor {
 pub(super) fn load(settings: &Settings) -> Holds {
     let mut holds = read(&file(&settings.state_dir));
     // Somebody has switched them off since.
+    lift_unwanted(&mut holds, settings);
+    holds
+}
+
+/// Lifts those of limits where the settings hold for none.
+fn lift_unwanted(holds: &mut Holds, settings: &Settings) -> Vec<(String, Hold)> {
     let standing = holds.standing();
     let unwanted: Vec<_> = standing
         .filter(|(provider, hold)| !hold.is_by_hand() && !settings.holds(provider))
         .map(|(provider, _)| provider.to_owned())
         .collect();
-    for provider in unwanted {
-        holds.lift(&provider);
+    let lifted = unwanted.into_iter().filter_map(|provider| {
+        let hold = holds.lift(&provider)?;
+        Some((provider, hold))
+    });
+    lifted.collect()
+}
+
+/// Lifts what other settings hold no more.
+pub(super) fn settings_changed(inner: &Arc<Inner>) {
+    let settings = inner.settings();
+    let lifted = inner.line.holds(|holds| lift_unwanted(holds, &settings));
+    if lifted.is_empty() {
+        return;
     }
-    holds
+    // By itself, as at the end of any other.
+    let telling = Arc::clone(inner);
+    inner.tracker.spawn(async move {
+        keep(&telling).await;
+        for (provider, hold) in lifted {
+            tell_released(&telling, &provider, &hold, "switched off").await;
+        }
+    });
 }
 
 fn read(path: &Path) -> Holds {

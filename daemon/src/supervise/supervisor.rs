@@ -316,6 +316,7 @@ impl Supervisor {
     pub fn set(&self, settings: Settings) {
         self.inner.line.set_bounds(settings.bounds());
         self.inner.settings.send_replace(Arc::new(settings));
+        holds::settings_changed(&self.inner);
         self.inner.line.unblock();
         self.inner.beat();
     }

@@ -136,6 +136,10 @@ impl Worker {
                 self.board.lock().skipped += 1;
             }
             lane.changes.mark_unchanged();
+            if lane.outbox.is_waiting() {
+                // What is ready needs no database: one that hangs does not keep it.
+                continue;
+            }
             // One that hangs holds up no other.
             let store = lane.project.store.clone();
             let look = lane.look(&self.hook, now_ms, is_off);

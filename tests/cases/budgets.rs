@@ -352,3 +352,41 @@ async fn a_project_that_takes_the_path_of_one_that_is_gone_counts_beside_it() {
     let refused = one.run(start).await.exits(4);
     refused.says("reached: 700 tokens used");
 }
+
+#[tokio::test]
+async fn of_many_that_wait_one_is_tried_against_the_budget_that_keeps_them_all() {
+    let home = Home::with_config("[daemon]\nmax_running = 1\n[budget]\nday_tokens = 100\n");
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let (rpc, project) = (daemon.rpc().await, ctl.project());
+    let mut agent = Puppet::new(&home, "agent");
+    let first = rpc
+        .start_as(&project, "T1", "claude", &agent.args())
+        .await
+        .id;
+    let mut waiting = Vec::new();
+    for n in 2..8 {
+        let task = format!("T{n}");
+        waiting.push(rpc.start_fake(&project, &task, &["exit", "0"]).await.id);
+    }
+    agent.prints(&used("all", 150));
+    agent.exits(0);
+    rpc.ended(&project, first).await;
+    for id in &waiting {
+        eventually("its reason to wait", async || {
+            let waits = rpc.get(&project, *id).await.waiting;
+            waits.contains("150 tokens used").then_some(())
+        })
+        .await;
+    }
+    let log = home.daemon_log();
+    let tried = log
+        .lines()
+        .filter(|it| it.contains("cannot be started yet"));
+    assert_eq!(tried.count(), 1, "{log}");
+    home.configure("[daemon]\nmax_running = 1\n");
+    ctl.run(["reload"]).await.ok();
+    for id in waiting {
+        assert_eq!(rpc.ended(&project, id).await.outcome, "success");
+    }
+}

@@ -5,6 +5,8 @@
 //! Nothing in here is needed after a restart: who waits has a file in its state folder, who runs a
 //! lock there, and holds have a file of their own.
 
+mod blocked;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -241,23 +243,6 @@ impl Line {
         state.waiting.insert(uuid, waiter);
         drop(state);
         self.look_again();
-    }
-
-    /// What was in somebody's way may be gone.
-    pub(super) fn unblock(&self) {
-        for it in self.state().waiting.values_mut() {
-            if it.blocked.as_deref() != Some(UNREADY) {
-                it.blocked = None;
-            }
-        }
-        self.look_again();
-    }
-
-    /// Whether something is in somebody's way of which nobody tells when it is gone.
-    pub(super) fn is_blocked(&self) -> bool {
-        let state = self.state();
-        let mut waiting = state.waiting.values();
-        waiting.any(|it| it.blocked.as_deref().is_some_and(|why| why != UNREADY))
     }
 
     /// Starts nothing for this reason, or no longer for this one.

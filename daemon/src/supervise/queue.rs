@@ -107,6 +107,8 @@ async fn pass(inner: &Arc<Inner>) -> Option<i64> {
 enum Obstacle {
     /// It may pass.
     Blocked(String),
+    /// It may pass, and is in the way of all others, too.
+    BlocksAll(String),
     /// It will not.
     Final(String),
     /// There is nothing to start any more.
@@ -155,7 +157,7 @@ pub(super) async fn take_turn(
 /// Ends what will never be started, and lets the rest wait again.
 async fn give_way(
     inner: &Arc<Inner>,
-    mut candidate: Candidate,
+    candidate: Candidate,
     id: InvocationId,
     mut entry: Entry,
     place: Place,
@@ -166,15 +168,15 @@ async fn give_way(
     let end = match obstacle {
         Obstacle::Gone => return,
         Obstacle::Stopped => waiting::cancelled(),
-        Obstacle::Final(_) | Obstacle::Blocked(_) if is_stopped => waiting::cancelled(),
+        Obstacle::Final(_) | Obstacle::Blocked(_) | Obstacle::BlocksAll(_) if is_stopped => {
+            waiting::cancelled()
+        }
         Obstacle::Final(error) => End::NeverStarted { error },
-        Obstacle::Blocked(why) => {
-            // What was in its way the last time was said then.
-            if candidate.blocked.as_ref() != Some(&why) {
-                info!(invocation.id = %id, why, "cannot be started yet");
-            }
-            candidate.blocked = Some(why.clone());
-            return put_back(entry, place, candidate, why);
+        Obstacle::Blocked(why) => return block(entry, place, candidate, why),
+        Obstacle::BlocksAll(why) => {
+            // One of them is tried for all.
+            inner.line.block_all(&why);
+            return block(entry, place, candidate, why);
         }
     };
     match inner.projects.get(&candidate.project).await {
@@ -185,6 +187,19 @@ async fn give_way(
             Err(why) => put_back(entry, place, candidate, why),
         },
     }
+}
+
+fn block(entry: Entry, place: Place, mut candidate: Candidate, why: String) {
+    // What was in its way the last time was said then; how much is used or free is another number each time.
+    let is_known = candidate.blocked.as_deref().is_some_and(|before| {
+        let words = |text: &str| text.replace(|it: char| it.is_ascii_digit(), "");
+        words(before) == words(&why)
+    });
+    if !is_known {
+        info!(invocation.id = ?candidate.id, why, "cannot be started yet");
+    }
+    candidate.blocked = Some(why.clone());
+    put_back(entry, place, candidate, why);
 }
 
 /// In this order: whoever is told that it waits again finds it in nobody's care.
@@ -223,7 +238,8 @@ async fn ready(
     heed(inner, entry)?;
     // A manager that is away for a moment is no reason to end what has waited for hours.
     let launcher = Arc::clone(&inner.settings().launcher);
-    launcher.ready().await.map_err(|error| blocked(&error))?;
+    let is_ready = launcher.ready().await;
+    is_ready.map_err(|error| Obstacle::BlocksAll(chain(&error)))?;
     // It may be another one than was there when it was asked for, and hold nothing.
     let held = resources::hold(&*launcher, &mut spec.resources);
     held.map_err(|error| blocked(&error))?;
@@ -240,6 +256,7 @@ async fn ready(
         StartError::Budget { scope, said, .. } if scope != BudgetScope::Day => {
             Obstacle::Final(format!("never started: {said}"))
         }
+        error @ StartError::Budget { .. } => Obstacle::BlocksAll(chain(&error)),
         error => blocked(&error),
     })?;
     let spec = begun_now(spec, id).map_err(|error| blocked(&error))?;

@@ -70,3 +70,36 @@ fn patience_counts_from_when_nothing_but_a_place_is_wanting() {
     let late = come(&line, candidate("late", "codex"), hour + 11 * MINUTE);
     assert_eq!(late, Ok(Stands::Waits), "the last place here is kept");
 }
+
+#[test]
+fn what_is_in_everybodys_way_is_not_told_of_who_waits_for_something_else() {
+    let line = Line::new(Bounds::default(), Holds::default());
+    let later = Candidate {
+        not_before_ms: NOW + MINUTE,
+        ..candidate("later", "claude")
+    };
+    let coming = [
+        later,
+        candidate("one", "claude"),
+        candidate("two", "claude"),
+    ];
+    for (it, id) in coming.into_iter().zip(1..) {
+        let uuid = it.uuid.clone();
+        assert_eq!(come(&line, it, NOW), Ok(Stands::Waits));
+        line.ready(&uuid, InvocationId::new(id).unwrap());
+    }
+    look(&line, NOW);
+    line.block_all("the disk is full");
+    line.set_bounds(Bounds {
+        total: 8,
+        ..Bounds::default()
+    });
+    let turns = || line.turns(NOW, |_| Some(())).turns.len();
+    assert_eq!(turns(), 0);
+    let why = |uuid| line.waits(uuid).unwrap().reason;
+    let full = Reason::Blocked("the disk is full".to_owned());
+    assert_eq!((why("one"), why("two")), (full.clone(), full));
+    assert_eq!(why("later"), Reason::NotBefore(NOW + MINUTE));
+    line.unblock();
+    assert_eq!(turns(), 2);
+}

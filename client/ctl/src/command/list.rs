@@ -17,6 +17,10 @@ use crate::waits;
 /// The daemon's own bound on a page.
 const PAGE: u32 = 1000;
 
+/// Of a history nobody asked for more. What has not ended is bounded by the daemon, and whoever asks for it
+/// wants to know of all: what runs may be older than all that waits.
+const LIMIT: u32 = 50;
+
 const EXAMPLES: &str = "\
 Examples:
   steroidsctl list
@@ -41,9 +45,9 @@ pub(crate) struct Args {
     /// Of this provider
     #[arg(long, add = complete::providers())]
     provider: Option<String>,
-    /// At most so many
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
-    limit: u32,
+    /// At most so many [default: 50; of those that have not ended all]
+    #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
     /// In all registered projects
     #[arg(long)]
     all: bool,
@@ -75,10 +79,15 @@ impl From<Status> for i32 {
 /// Lists them.
 pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Failure> {
     let (client, project) = session.connect_to(args.all).await?;
-    let (invocations, unread) = fetch(&client, args, project).await?;
+    let Fetched {
+        invocations,
+        is_cut,
+        unread,
+    } = fetch(&client, args, project).await?;
     if session.json {
         session.out.json(&Listed {
             invocations: invocations.iter().map(json::Invocation::from).collect(),
+            more: is_cut,
             unread: &unread,
         })?;
     } else if invocations.is_empty() {
@@ -96,6 +105,10 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
         }
     }
     if !session.json {
+        if is_cut {
+            let most = invocations.len();
+            session.note(format_args!("there are more than these {most}: --limit N"));
+        }
         for project in &unread {
             let project = clean_line(project);
             session.note(format_args!(
@@ -110,44 +123,60 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
 #[derive(Debug, Serialize)]
 struct Listed<'a> {
     invocations: Vec<json::Invocation<'a>>,
+    /// There are more, of which none was asked for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    more: bool,
     /// Projects that could not be asked.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     unread: &'a [String],
 }
 
-/// Page after page, until there are enough or no more; and the projects that could not be asked for one of them.
-async fn fetch(
-    client: &Client,
-    args: &Args,
-    project: String,
-) -> Result<(Vec<v1::Invocation>, Vec<String>), Failure> {
-    let states = if args.running {
-        vec![Status::Running.into(), Status::Queued.into()]
-    } else {
-        args.status.iter().map(|status| (*status).into()).collect()
+struct Fetched {
+    invocations: Vec<v1::Invocation>,
+    is_cut: bool,
+    /// Projects that could not be asked for one of the pages.
+    unread: Vec<String>,
+}
+
+/// Page after page, until there are enough or no more.
+async fn fetch(client: &Client, args: &Args, project: String) -> Result<Fetched, Failure> {
+    let statuses = match args.running {
+        true => &[Status::Running, Status::Queued][..],
+        false => &args.status,
+    };
+    let is_open = |it: &Status| matches!(it, Status::Running | Status::Queued);
+    let limit = match args.limit {
+        Some(limit) => limit as usize,
+        None if !statuses.is_empty() && statuses.iter().all(is_open) => usize::MAX,
+        None => LIMIT as usize,
     };
     let mut request = v1::ListRequest {
         project,
         task_id: args.task.clone().unwrap_or_default(),
-        states,
+        states: statuses.iter().map(|status| (*status).into()).collect(),
         provider: args.provider.clone().unwrap_or_default(),
         ..Default::default()
     };
-    let limit = args.limit as usize;
-    let (mut found, mut unread) = (Vec::new(), Vec::new());
+    let mut fetched = Fetched {
+        invocations: Vec::new(),
+        is_cut: false,
+        unread: Vec::new(),
+    };
     loop {
-        let wanted = (limit - found.len()).min(PAGE as usize);
+        let wanted = (limit - fetched.invocations.len()).min(PAGE as usize);
         request.page_size = i32::try_from(wanted).unwrap_or(i32::MAX);
         let page = client.list(request.clone()).await?;
-        found.extend(page.invocations);
+        fetched.invocations.extend(page.invocations);
         for project in page.unread {
-            if !unread.contains(&project) {
-                unread.push(project);
+            if !fetched.unread.contains(&project) {
+                fetched.unread.push(project);
             }
         }
-        if found.len() >= limit || page.next_page_token.is_empty() {
-            found.truncate(limit);
-            return Ok((found, unread));
+        let has_more = !page.next_page_token.is_empty();
+        if fetched.invocations.len() >= limit || !has_more {
+            fetched.is_cut = has_more || fetched.invocations.len() > limit;
+            fetched.invocations.truncate(limit);
+            return Ok(fetched);
         }
         request.page_token = page.next_page_token;
     }

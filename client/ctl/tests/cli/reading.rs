@@ -204,6 +204,37 @@ fn lists_for_scripts_have_stable_keys_and_no_nulls() {
 }
 
 #[test]
+fn what_runs_is_listed_behind_all_that_waits() {
+    let fake = Fake::start();
+    fake.world(|world| {
+        world.invocations = vec![invocation(1, v1::State::Running)];
+        let waiting = (2..70).map(|id| invocation(id, v1::State::Queued));
+        world.invocations.extend(waiting);
+    });
+    for arguments in [&["list", "--running"][..], &["list", "--status", "running"]] {
+        let ran = run(&fake, arguments);
+        let last = ran.stdout.lines().last().unwrap_or_default();
+        assert!(last.trim_start().starts_with("1 "), "{ran:?}");
+        assert_eq!(ran.stderr, "");
+    }
+}
+
+#[test]
+fn a_list_says_that_it_is_not_all() {
+    let fake = three();
+    let ran = run(&fake, &["list", "--limit", "2"]);
+    assert!(ran.stderr.contains("more than these 2: --limit"), "{ran:?}");
+    let more = |arguments: &[&str]| {
+        let ran = run(&fake, arguments);
+        let listed: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        listed.get("more").cloned()
+    };
+    let cut = more(&["list", "--json", "--limit", "2"]);
+    assert_eq!(cut, Some(serde_json::json!(true)));
+    assert_eq!(more(&["list", "--json", "--limit", "3"]), None);
+}
+
+#[test]
 fn a_list_names_the_projects_that_it_could_not_ask() {
     let fake = three();
     fake.world(|world| world.unread = vec!["/hung\u{1b}[2J".to_owned()]);

@@ -3,6 +3,7 @@
 
 mod activity;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 
 use serde_json::Value;
@@ -16,6 +17,8 @@ use crate::terminal::Style;
 
 /// Width of the word that says what a line is.
 const WORD: usize = 9;
+/// No word of ours is near as long.
+const LONGEST_WORD: usize = 40;
 /// Open calls remembered to name them when they end; the oldest is forgotten beyond it.
 const CALLS: usize = 64;
 
@@ -136,13 +139,21 @@ impl Renderer {
         parts.join(" · ")
     }
 
+    /// Of a type that is not known here it is whatever stands in the line.
+    fn word<'a>(&self, word: &'a str) -> Cow<'a, str> {
+        match self.raw {
+            true => word.into(),
+            false => clean_line(word).chars().take(LONGEST_WORD).collect(),
+        }
+    }
+
     fn lay_out(&self, ts: i64, prefix: &str, body: &Body) -> String {
         let indent = " ".repeat(8 + 2 + prefix.len() + WORD + 1);
         let time = Style::Dim.paint(self.colour, clock(ts));
         let prefix = Style::Dim.paint(self.colour, prefix);
         let word = body
             .word_style
-            .paint(self.colour, format!("{:<WORD$}", body.word));
+            .paint(self.colour, format!("{:<WORD$}", self.word(&body.word)));
         let mut text = format!("{time}  {prefix}{word} ");
         let mut first = true;
         for (part, style) in &body.parts {

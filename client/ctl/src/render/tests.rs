@@ -61,6 +61,17 @@ fn raw_leaves_everything_in() {
 }
 
 #[test]
+fn a_type_nobody_knows_is_a_short_word_and_drives_no_terminal() {
+    let long = "w".repeat(500);
+    let text = shown(&[
+        r#"{"ts":0,"type":"\u001b]52;c;aGk=\u0007\u001b[2Jx","msg":"hello"}"#,
+        &format!(r#"{{"ts":0,"type":"{long}","msg":"hello"}}"#),
+    ]);
+    assert!(!text.contains(['\u{1b}', '\u{7}']), "{text:?}");
+    assert!(text.lines().all(|line| line.len() < 80), "{text}");
+}
+
+#[test]
 fn lines_nobody_knows_and_lines_that_are_no_json_are_shown() {
     let text = shown(&[
         r#"{"ts":0,"type":"novelty","msg":"hello"}"#,

@@ -4,6 +4,7 @@
 //! command typed anywhere under HOME must not land in it.
 
 use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::exit::Exit;
@@ -15,8 +16,7 @@ const MARK: &str = ".steroids";
 /// The project around the current folder.
 pub(crate) fn discover() -> Result<PathBuf, Failure> {
     let here = here()?;
-    let home = std::env::var_os("HOME").map(PathBuf::from);
-    nearest(&here, home.as_deref()).ok_or_else(|| {
+    nearest(&here, home().as_deref()).ok_or_else(|| {
         Failure::new(
             Exit::NotFound,
             "not_a_project",
@@ -57,14 +57,27 @@ pub(crate) fn named(path: &Path) -> Result<PathBuf, Failure> {
 
 /// Whether this is the home folder, which counts only where it is named.
 pub(crate) fn is_home(path: &Path) -> bool {
-    let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
-    home.is_some_and(|home| path == Path::new(&home))
+    home().is_some_and(|home| is_same(path, &home))
+}
+
+/// By the variable, else as the system knows the user.
+fn home() -> Option<PathBuf> {
+    std::env::home_dir().filter(|home| !home.as_os_str().is_empty())
+}
+
+/// Whether both lead to one folder: a home is often reached over a link.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let folder = |path: &Path| {
+        let found = path.metadata().ok()?;
+        Some((found.dev(), found.ino()))
+    };
+    one == other || folder(one).is_some_and(|it| folder(other) == Some(it))
 }
 
 fn nearest(from: &Path, home: Option<&Path>) -> Option<PathBuf> {
     from.ancestors()
-        .filter(|folder| Some(*folder) != home)
-        .find(|folder| folder.join(MARK).is_dir())
+        .filter(|folder| folder.join(MARK).is_dir())
+        .find(|folder| !home.is_some_and(|home| is_same(folder, home)))
         .map(Path::to_owned)
 }
 
@@ -86,6 +99,17 @@ mod tests {
         assert_eq!(nearest(&deep, Some(home)), Some(outer));
         std::fs::create_dir(inner.join(MARK)).unwrap();
         assert_eq!(nearest(&deep, Some(home)), Some(inner));
+    }
+
+    #[test]
+    fn home_is_known_also_where_its_path_leads_over_a_link() {
+        let root = tempfile::tempdir().unwrap();
+        let (real, link) = (root.path().join("var/home"), root.path().join("home"));
+        let work = real.join("me/work");
+        std::fs::create_dir_all(&work).unwrap();
+        std::fs::create_dir(real.join("me").join(MARK)).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        assert_eq!(nearest(&work, Some(&link.join("me"))), None);
     }
 
     #[test]

@@ -120,8 +120,9 @@ async fn newest(
     client: &Client,
     project: &str,
 ) -> Result<v1::Invocation, Failure> {
-    let open = vec![v1::State::Running.into(), v1::State::Queued.into()];
-    for states in [open, Vec::new()] {
+    // Behind what runs there mostly is something that waits, and was asked for later.
+    let (running, queued) = (v1::State::Running.into(), v1::State::Queued.into());
+    for states in [vec![running], vec![queued], Vec::new()] {
         let request = v1::ListRequest {
             project: project.to_owned(),
             states,

@@ -101,6 +101,7 @@ fn without_an_id_the_newest_running_one_is_chosen_and_named() {
     fake.world(|world| {
         world.invocations.push(invocation(2, v1::State::Running));
         world.invocations.push(invocation(3, v1::State::Completed));
+        world.invocations.push(invocation(4, v1::State::Queued));
         world.line(2, r#"{"ts":1,"type":"complete","outcome":"success"}"#);
     });
     let ran = run(&fake, &["stream"]);

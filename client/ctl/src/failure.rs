@@ -98,6 +98,11 @@ impl Failure {
         format!("{{\"error\":{text}}}")
     }
 
+    /// True where the other end of a pipe was closed.
+    pub(crate) fn is_reader_gone(&self) -> bool {
+        self.quiet
+    }
+
     fn text(&self, colour: bool) -> String {
         let label = if colour {
             "\x1b[1;31merror:\x1b[0m"

@@ -27,6 +27,7 @@ mod table;
 mod terminal;
 mod waits;
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
@@ -52,8 +53,11 @@ pub fn main() -> ExitCode {
     };
     let mut session = Session::new(&cli.global);
     let ended = run(cli, &mut session).and_then(|exit| {
-        session.out.flush()?;
-        Ok(exit)
+        match session.out.flush() {
+            // It ends as it would have, had somebody read on.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(exit),
+            flushed => Ok(flushed.map(|()| exit)?),
+        }
     });
     match ended {
         Ok(exit) => exit.into(),

@@ -182,8 +182,10 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failu
             "the daemon answered without an invocation",
         )
     })?;
-    tell(session, &invocation, answer.existing, follows)?;
+    let told = tell(session, &invocation, answer.existing, follows);
+    let told = told.map_err(|failure| untold(failure, invocation.id, &request));
     if !follows {
+        told?;
         // Nothing runs: a script that went on with the id would wait for nobody.
         let failed = invocation.outcome == "never_started";
         return Ok(if failed {
@@ -192,7 +194,6 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failu
             Exit::Ok
         });
     }
-    session.out.flush()?;
     let selector = v1::InvocationSelector {
         project: request.project,
         id: invocation.id,
@@ -212,7 +213,16 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failu
         },
         raw,
     };
-    match follow::run(session, &client, plan, &mut interrupt).await? {
+    let followed = match told {
+        Ok(()) => follow::run(session, &client, plan, &mut interrupt).await,
+        Err(failure) => Err(failure),
+    };
+    let ended = match followed {
+        // Of how it ends that nobody reads on says nothing.
+        Err(failure) if failure.is_reader_gone() => End::Ended(None),
+        ended => ended?,
+    };
+    match ended {
         End::Left => Ok(Exit::Stopped),
         End::Ended(Some(ending)) => Ok(ending.exit()),
         End::Ended(None) => {
@@ -275,6 +285,18 @@ fn request(args: Args, project: String) -> Result<v1::StartRequest, Failure> {
         cpu_quota_percent: args.resources.cpu_quota,
         tasks_max: args.resources.tasks_max,
     })
+}
+
+/// It was started, also where its id cannot be written: nobody is to be told to try again.
+fn untold(failure: Failure, id: i64, request: &v1::StartRequest) -> Failure {
+    if failure.is_reader_gone() {
+        return failure;
+    }
+    let message = format!("invocation {id} was started, and {}", failure.message());
+    Failure::new(Exit::Refused, "io", message).with_hint(format!(
+        "the same command with --request-id {} tells its id once more, and starts nothing",
+        quoted(&request.request_id)
+    ))
 }
 
 /// What was said about trying again, if anything was.
@@ -356,7 +378,7 @@ fn tell(
         let mut shape = json::Invocation::from(invocation);
         shape.existing = Some(existing);
         session.out.json(&shape)?;
-        return Ok(());
+        return Ok(session.out.flush()?);
     }
     if !follows {
         session.out.line(id)?;

@@ -74,7 +74,12 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
         scope,
         raw: args.raw,
     };
-    match follow::run(session, &client, plan, &mut interrupt).await? {
+    let ended = match follow::run(session, &client, plan, &mut interrupt).await {
+        // Of how it ends that nobody reads on says nothing.
+        Err(failure) if failure.is_reader_gone() && args.exit_status => End::Ended(None),
+        ended => ended?,
+    };
+    match ended {
         End::Left => Ok(Exit::Stopped),
         End::Ended(_) if !args.exit_status => Ok(Exit::Ok),
         End::Ended(Some(ending)) => Ok(ending.exit()),

@@ -200,6 +200,35 @@ fn following_ends_as_the_invocation_did() {
 }
 
 #[test]
+fn a_reader_that_leaves_is_told_of_no_end_that_has_not_come() {
+    let fake = Fake::start();
+    let mut following = command(&fake, &START);
+    following.arg("--follow");
+    let mut running = Running::start(following);
+    fake.until(|world| !world.follows.is_empty());
+    fake.world(|world| world.line(1, r#"{"ts":1,"type":"output","msg":"working"}"#));
+    running.line();
+    running.close();
+    let (status, _, _) = running.end();
+    assert_eq!(status.code(), Some(75));
+}
+
+#[test]
+fn one_that_was_started_is_not_to_be_tried_again_where_its_id_cannot_be_written() {
+    for more in [&[][..], &["--json"]] {
+        let fake = Fake::start();
+        let mut start = command(&fake, &START);
+        start.args(["--request-id", "once"]).args(more);
+        start.stdout(std::fs::File::create("/dev/full").unwrap());
+        let ran = finish(&fake, start);
+        assert_eq!(ran.code, 4, "{ran:?}");
+        let says = |words| ran.stderr.contains(words);
+        assert!(says("invocation 1 was started, and"), "{ran:?}");
+        assert!(says("--request-id once"), "{ran:?}");
+    }
+}
+
+#[test]
 fn leaving_says_that_the_agent_goes_on() {
     let fake = Fake::start();
     let mut following = command(&fake, &START);

@@ -176,6 +176,16 @@ fn a_reader_that_leaves_a_silent_agent_ends_it_too() {
 }
 
 #[test]
+fn a_reader_that_leaves_is_no_success_of_what_goes_on() {
+    let fake = running(20_000);
+    let mut stream = Running::start(command(&fake, &["stream", "1", "--exit-status"]));
+    stream.line();
+    stream.close();
+    let (status, _, stderr) = stream.end();
+    assert_eq!((status.code(), stderr.as_str()), (Some(75), ""));
+}
+
+#[test]
 fn ctrl_c_leaves_and_the_agent_goes_on() {
     let fake = running(2);
     let mut stream = Running::start(command(&fake, &["stream", "1"]));

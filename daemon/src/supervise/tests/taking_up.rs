@@ -191,7 +191,8 @@ async fn nobody_is_declared_lost_whose_lock_is_held() {
     assert!(lost::close(&spec, &dir, lost()).is_err());
     assert_eq!(ExitRecord::load(&dir).unwrap(), None);
     bench.stage.vanish(&dir);
-    lost::close(&spec, &dir, lost()).unwrap();
+    // Its job may have the lock, to say the same.
+    eventually(async || lost::close(&spec, &dir, lost()).ok()).await;
     assert!(ExitRecord::load(&dir).unwrap().is_some());
 }
 

@@ -111,12 +111,13 @@ async fn stop(bench: &Bench, dir: &InvDir) -> JoinHandle<Stopped> {
     let id = InvocationId::new(1).unwrap();
     let stopping = tokio::spawn(async move { supervisor.stop(&project, id, None).await });
     let heard = async {
-        let mut lines = BufReader::new(socket.accept().await.unwrap().0).lines();
         loop {
-            // Greeted, and asked how it is, before.
-            let line = lines.next_line().await.unwrap().unwrap();
-            if line.contains("\"stop\"") {
-                return;
+            let mut lines = BufReader::new(socket.accept().await.unwrap().0).lines();
+            // It is greeted, and asked how it is, before; a job that was busy may have come twice.
+            while let Some(line) = lines.next_line().await.unwrap() {
+                if line.contains("\"stop\"") {
+                    return;
+                }
             }
         }
     };

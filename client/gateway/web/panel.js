@@ -33,6 +33,9 @@ export class Panel {
   #ended;
   #seen = 0;
   #generation = 0;
+  /** The log could not be read, or not under the filter that is chosen. */
+  #owesReload = false;
+  #isClosed = false;
   #lazy = 0;
   /** A row that gets the focus when it is there. @type {number | null} */
   #awaited = null;
@@ -63,12 +66,18 @@ export class Panel {
 
   close() {
     this.#generation += 1;
+    this.#isClosed = true;
     clearInterval(this.#ticker);
     clearTimeout(this.#lazy);
     highlight(this.scroller, '');
     this.#stream?.close();
     this.#log?.close();
     this.root.replaceChildren();
+  }
+
+  /** Reads what could not be read, now that it may be there. */
+  retry() {
+    if (this.#owesReload) this.#reload({ first: !this.#log });
   }
 
   /** Whether it shows the newest end. */
@@ -218,6 +227,8 @@ export class Panel {
 
   /** Reads the log anew: at first, under another filter, or because it is another log now. */
   async #reload({ first = false }) {
+    // What belongs to it may still be on its way.
+    if (this.#isClosed) return;
     const generation = ++this.#generation;
     const { task, project, invocation } = this.#where;
     this.scroller.setAttribute('aria-busy', 'true');
@@ -262,6 +273,7 @@ export class Panel {
     this.#log = log;
     this.#seen = log.count;
     this.#current = Math.max(0, log.count - 1);
+    this.#owesReload = false;
     this.#say(null);
     this.list.show(log);
     if (index !== null) this.#show(index, align, false);
@@ -279,6 +291,10 @@ export class Panel {
   #become(state, detail) {
     this.#hear.onState(state, detail);
     if (state !== 'live' || this.note.dataset.kind !== 'error') return;
+    if (this.#owesReload) {
+      this.retry();
+      return;
+    }
     // What could not be read while the daemon was away can be now.
     this.#say(null);
     this.list.schedule();
@@ -395,7 +411,7 @@ export class Panel {
 
   /** Says what failed; `anew`: only reading the log anew helps. */
   #fail(error, { anew = false } = {}) {
-    if (error.name === 'AbortError') return;
+    if (error.name === 'AbortError' || this.#isClosed) return;
     if (error.gap && this.#log) {
       this.#reload({});
       return;
@@ -408,6 +424,7 @@ export class Panel {
         this.list.schedule();
       }
     };
+    this.#owesReload ||= anew || !this.#log;
     this.note.hidden = false;
     this.note.dataset.kind = 'error';
     set(this.note, h('p', { class: 'tone-bad' }, `Not read: ${error.message}`), error.hint ? h('p', { class: 'dim' }, error.hint) : null,

@@ -24,6 +24,8 @@ export class TaskView {
   #pinned;
   #plain = new Set();
   #lastCursor = '';
+  /** The overview has told all since it was built, or before. */
+  #hasSnapshot = false;
   #ticker = 0;
   /** @type {Panel | null} */
   #panel = null;
@@ -104,6 +106,7 @@ export class TaskView {
     set(root, this.header.element, axis, this.picker.element, this.activity);
     set(this.view, root);
     this.root = root;
+    this.#hasSnapshot = overview.known;
     this.#stop = onOverview((event) => this.#news(event));
     this.#ticker = setInterval(() => this.#drawHead(), 1000);
     if (!chosen) {
@@ -184,8 +187,30 @@ export class TaskView {
   #news(event) {
     const { task, project } = this.#address;
     const mine = (it) => it.taskId === task && it.project === project;
+    if (event.type === 'snapshot') this.#catchUp();
     const all = event.type === 'snapshot' ? [...overview.running.values(), ...overview.recent] : event.type === 'invocation' ? [event.invocation] : [];
-    const news = all.filter(mine);
+    this.#put(all.filter(mine));
+  }
+
+  /** After a break: what the overview tells is what runs, and only the newest of what has ended. */
+  async #catchUp() {
+    if (!this.#hasSnapshot) {
+      // What was read just now.
+      this.#hasSnapshot = true;
+      return;
+    }
+    this.#panel?.retry();
+    const { task, project } = this.#address;
+    const { signal } = this.#closed;
+    try {
+      const { invocations } = await get(taskUrl(task, '', { project }), { signal });
+      if (!signal.aborted) this.#put(invocations);
+    } catch {
+      // Away again: then it is told anew when that is over.
+    }
+  }
+
+  #put(news) {
     if (news.length === 0) return;
     const before = new Set(this.story.invocations.map((it) => it.id));
     this.story.put(...news);

@@ -105,3 +105,56 @@ async fn the_page_of_a_task_goes_on_with_what_was_queued_behind_the_one_it_showe
         .await;
     scene.browser.end().await;
 }
+
+#[tokio::test]
+async fn what_was_chosen_while_the_daemon_was_away_is_read_when_it_is_back() {
+    let mut scene = Scene::new().await;
+    let (ctl, project) = (scene.ctl.clone(), scene.ctl.project());
+    let rpc = scene.daemon.rpc().await;
+    let first = ctl.start_fake("T1", &["numbers", "--count", "7"]).await;
+    rpc.ended(&project, first).await;
+    let second = ctl.start_fake("T1", &["numbers", "--count", "3"]).await;
+    rpc.ended(&project, second).await;
+    scene.open("T1", second).await;
+    scene.page.expect_failed_requests();
+    scene.daemon.kill9().await;
+    connection(&scene.page, "away").await;
+    let other = format!("[data-test=invocations] [data-invocation='{first}']");
+    scene.page.click(&other).await;
+    scene
+        .page
+        .until_says("[data-test=panel-note]", "Not read")
+        .await;
+    scene.daemon.start_again().await;
+    row_says(&scene.page, "n 000007").await;
+    scene
+        .page
+        .until_there("[data-test=panel-note][hidden]")
+        .await;
+    scene.browser.end().await;
+}
+
+#[tokio::test]
+async fn what_ended_long_ago_while_the_page_was_away_is_among_the_tasks_runs() {
+    let mut scene = Scene::new().await;
+    let (ctl, project) = (scene.ctl.clone(), scene.ctl.project());
+    let rpc = scene.daemon.rpc().await;
+    let first = ctl.start_fake("T1", &["numbers"]).await;
+    rpc.ended(&project, first).await;
+    scene.open("T1", first).await;
+    connection(&scene.page, "live").await;
+    scene.page.expect_failed_requests();
+    scene.gateway.kill9().await;
+    let missed = ctl.start_fake("T1", &["numbers"]).await;
+    rpc.ended(&project, missed).await;
+    // More than the overview tells of.
+    let mut last = 0;
+    for n in 0..60 {
+        last = ctl.start_fake(&format!("B{n}"), &["exit", "0"]).await;
+    }
+    rpc.ended(&project, last).await;
+    scene.gateway.start_again().await;
+    let shown = format!("[data-test=invocations] [data-invocation='{missed}']");
+    scene.page.until_there(&shown).await;
+    scene.browser.end().await;
+}

@@ -34,6 +34,9 @@ impl Json {
         if message.str("model").as_deref() == Some(SYNTHETIC) {
             return self.synthetic(at, event, &message, out);
         }
+        if parent.is_none() {
+            self.ending.is_let_through();
+        }
         let understood = match message.text("content") {
             Some(text) => {
                 self.text(at, text, parent.as_deref(), out);

@@ -82,6 +82,11 @@ impl Ending {
         self.limit = Some(limit);
     }
 
+    /// Whatever limit was reached keeps it from nothing: what it fails of later is something else.
+    pub(super) fn is_let_through(&mut self) {
+        self.limit = None;
+    }
+
     /// Something other than a result came: an error before it did not end the run, and is shown.
     pub(super) fn run_goes_on(&mut self, at: Stamp, out: &mut dyn Sink) {
         if let Some(error) = self.error.as_mut().filter(|error| !error.shown) {

@@ -107,14 +107,18 @@ impl Json {
         let details = event.object("rate_limit_info").unwrap_or_default();
         let status = details.str("status").unwrap_or_default();
         let resets_at = details.i64("resetsAt");
+        // Where more than the subscription is paid for, it goes on with that.
+        let is_kept = status == "rejected" && details.bool("isUsingOverage") != Some(true);
+        match (is_kept, &*status) {
+            (true, _) => self.ending.limit(Limit { resets_at }),
+            (false, "allowed" | "allowed_warning" | "rejected") => self.ending.is_let_through(),
+            _ => {}
+        }
         let level = match &*status {
-            "allowed_warning" => Level::Warn,
-            "rejected" => Level::Error,
+            "rejected" if is_kept => Level::Error,
+            "allowed_warning" | "rejected" => Level::Warn,
             _ => return other(at, "rate_limit_event", Some(&status), raw, out),
         };
-        if status == "rejected" {
-            self.ending.limit(Limit { resets_at });
-        }
         let kind = details.str("rateLimitType").unwrap_or("usage".into());
         let mut msg = match (&*status, details.f64("utilization")) {
             ("rejected", _) => format!("{kind} limit reached"),

@@ -286,6 +286,39 @@ fn a_limit_that_was_reached_decides_the_verdict_with_its_time() {
 }
 
 #[test]
+fn a_limit_that_it_went_on_after_is_not_what_it_failed_of() {
+    let limit = |status: &str, overage: bool| {
+        json!({"type": "rate_limit_event", "rate_limit_info":
+            {"status": status, "resetsAt": 1_795_400_000, "isUsingOverage": overage}})
+    };
+    let answer = json!({"type": "assistant", "message": {"model": "claude-opus-4",
+        "content": [{"type": "text", "text": "on it"}]}});
+    let turns = json!({"type": "result", "subtype": "error_max_turns", "is_error": true});
+    let failed = |events: &[Value]| Session::of(events).exit(1).outcome;
+    let reached = limit("rejected", false);
+    assert_eq!(
+        failed(&[reached.clone(), turns.clone()]),
+        Outcome::RateLimited
+    );
+    for goes_on in [
+        answer,
+        limit("allowed", false),
+        limit("allowed_warning", false),
+    ] {
+        let events = [reached.clone(), goes_on, turns.clone()];
+        assert_eq!(failed(&events), Outcome::Failed, "{events:?}");
+    }
+    // What is paid for beside the subscription stops nothing.
+    let mut session = Session::of(&[limit("rejected", true), turns]);
+    assert_eq!(session.exit(1).outcome, Outcome::Failed);
+    assert!(
+        session.types().iter().any(|it| it == "notice"),
+        "{:?}",
+        session.types()
+    );
+}
+
+#[test]
 fn fields_of_other_types_cost_only_themselves() {
     let session = Session::of(&[
         json!({"type": "assistant", "message": {"id": 7, "usage": [], "content": [

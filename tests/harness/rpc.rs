@@ -227,6 +227,15 @@ impl Rpc {
         }
     }
 
+    /// The projects of all that is listed, newest first, and those that could not be asked.
+    pub async fn listed(&self) -> (Vec<String>, Vec<String>) {
+        let mut client = self.invocations();
+        let listed = within("List", client.list(v1::ListRequest::default())).await;
+        let listed = listed.expect("List is served").into_inner();
+        let of = listed.invocations.into_iter().map(|it| it.project);
+        (of.collect(), listed.unread)
+    }
+
     /// Lifecycle events of a project from the first on, up to where there are enough of them.
     pub async fn events(
         &self,

@@ -12,15 +12,6 @@ async fn run(rpc: &Rpc, ctl: &Ctl) {
     rpc.ended(&ctl.project(), run.id).await;
 }
 
-/// Projects of all that is listed, and those that are said not to be.
-async fn list(rpc: &Rpc) -> (Vec<String>, Vec<String>) {
-    let mut client = rpc.invocations();
-    let listed = within("List", client.list(v1::ListRequest::default())).await;
-    let listed = listed.expect("List is served").into_inner();
-    let of = listed.invocations.into_iter().map(|it| it.project);
-    (of.collect(), listed.unread)
-}
-
 async fn watch(rpc: &Rpc) -> Streaming<v1::WatchResponse> {
     let request = v1::WatchRequest {
         after: Some(0),
@@ -54,11 +45,11 @@ async fn a_project_that_is_moved_away_takes_nothing_from_the_others() {
     // Nobody has asked for it since.
     let mut watched = watch(&rpc).await;
     hears(&mut watched, &other.project(), 1).await;
-    assert_eq!(list(&rpc).await, (vec![other.project()], vec![]));
+    assert_eq!(rpc.listed().await, (vec![other.project()], vec![]));
     run(&rpc, &other).await;
     hears(&mut watched, &other.project(), 1).await;
     fs::rename(&away, app.folder()).unwrap();
-    let (listed, unread) = list(&rpc).await;
+    let (listed, unread) = rpc.listed().await;
     assert_eq!((listed.len(), unread), (3, vec![]), "{listed:?}");
     run(&rpc, &app).await;
     hears(&mut watched, &app.project(), 1).await;
@@ -80,7 +71,7 @@ async fn a_project_that_gets_a_copy_of_its_database_is_listed_from_that() {
         open.execute("VACUUM INTO ?1", into).unwrap();
     }
     fs::rename(&copy, &database).unwrap();
-    let (listed, unread) = list(&rpc).await;
+    let (listed, unread) = rpc.listed().await;
     assert_eq!((listed.len(), unread), (2, vec![]), "{listed:?}");
     let mut watched = watch(&rpc).await;
     hears(&mut watched, &app.project(), 1).await;

@@ -38,14 +38,6 @@ async fn hears(watch: &mut Streaming<v1::WatchResponse>, project: &str, kind: &s
     .await;
 }
 
-async fn list(rpc: &Rpc) -> (Vec<String>, Vec<String>) {
-    let mut client = rpc.invocations();
-    let listed = within("List", client.list(v1::ListRequest::default())).await;
-    let listed = listed.expect("List is served").into_inner();
-    let of = listed.invocations.into_iter().map(|it| it.project);
-    (of.collect(), listed.unread)
-}
-
 #[tokio::test]
 async fn what_is_asked_of_all_projects_is_answered_for_those_whose_disks_do() {
     let home = Home::new();
@@ -81,7 +73,7 @@ async fn what_is_asked_of_all_projects_is_answered_for_those_whose_disks_do() {
     };
     told(1).await;
     let (here, away) = (vec![other.project()], vec![app.project()]);
-    assert_eq!(list(&rpc).await, (here, away.clone()));
+    assert_eq!(rpc.listed().await, (here, away.clone()));
     let output = other.run(["list", "--all"]).await.exits(0);
     assert!(output.stderr.contains(&app.project()), "{output:?}");
     if share(false, true) {
@@ -100,7 +92,7 @@ async fn what_is_asked_of_all_projects_is_answered_for_those_whose_disks_do() {
     assert_eq!(ended.exit_code, Some(5), "{ended:?}");
     told(2).await;
     let both = vec![other.project(), app.project()];
-    assert_eq!(list(&rpc).await, (both, Vec::new()));
+    assert_eq!(rpc.listed().await, (both, Vec::new()));
     held(
         146,
         "lists, sums, watchers and hooks of all projects went on with those that answer, and named the other; starts were held to the day's budget",

@@ -59,8 +59,6 @@ async fn the_service_is_reloaded_and_says_why_if_not() {
         assert_eq!(code, "78");
         // Nor is it tried again, which would not mend it.
         assert_eq!(user.property(SERVICE, "ActiveState").await, "failed");
-        let journal = ["journalctl", "-q", "-o", "cat", "-u", "user@*.service"];
-        let journal = lab.run(&journal).await.ok();
-        assert!(journal.contains(words), "`{words}` is not in {journal}");
+        lab.until_logged(words).await;
     }
 }

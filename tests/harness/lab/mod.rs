@@ -17,7 +17,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::ctl::Output;
-use crate::wait::within;
+use crate::wait::{eventually, within};
 use crate::{Puppet, binaries, skip};
 
 pub use user::User;
@@ -102,6 +102,17 @@ impl Lab {
     /// Runs a program there to its end, as root.
     pub async fn run(&self, words: &[&str]) -> Output {
         self.enter(&[("HOME", "/root")], words).await
+    }
+
+    /// Waits until these words are in the journal of the users' managers, which takes what it is told in its
+    /// own time.
+    pub async fn until_logged(&self, words: &str) {
+        let journal = ["journalctl", "-q", "-o", "cat", "-u", "user@*.service"];
+        eventually(&format!("`{words}` in the journal"), async || {
+            let journal = self.run(&journal).await.ok();
+            journal.contains(words).then_some(())
+        })
+        .await;
     }
 
     /// A user who lingers: the manager runs, with nobody logged in.

@@ -13,6 +13,9 @@ use tonic::{Code, Status};
 use crate::clean::clean;
 use crate::exit::Exit;
 
+/// The word for output that could not be written.
+const UNWRITTEN: &str = "io";
+
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -103,6 +106,11 @@ impl Failure {
         self.quiet
     }
 
+    /// True where the output could not be written.
+    pub(crate) fn is_unwritten(&self) -> bool {
+        self.code == UNWRITTEN
+    }
+
     fn text(&self, colour: bool) -> String {
         let label = if colour {
             "\x1b[1;31merror:\x1b[0m"
@@ -130,7 +138,7 @@ impl From<io::Error> for Failure {
         }
         Failure::new(
             Exit::TryAgain,
-            "io",
+            UNWRITTEN,
             format!("could not write the output: {error}"),
         )
     }

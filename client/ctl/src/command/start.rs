@@ -183,7 +183,8 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failu
         )
     })?;
     let told = tell(session, &invocation, answer.existing, follows);
-    let told = told.map_err(|failure| untold(failure, invocation.id, &request));
+    let untold = |failure| untold(failure, invocation.id, &request.request_id);
+    let told = told.map_err(untold);
     if !follows {
         told?;
         // Nothing runs: a script that went on with the id would wait for nobody.
@@ -214,7 +215,10 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failu
         raw,
     };
     let followed = match told {
-        Ok(()) => follow::run(session, &client, plan, &mut interrupt).await,
+        Ok(()) => {
+            let followed = follow::run(session, &client, plan, &mut interrupt).await;
+            followed.map_err(untold)
+        }
         Err(failure) => Err(failure),
     };
     let ended = match followed {
@@ -287,15 +291,15 @@ fn request(args: Args, project: String) -> Result<v1::StartRequest, Failure> {
     })
 }
 
-/// It was started, also where its id cannot be written: nobody is to be told to try again.
-fn untold(failure: Failure, id: i64, request: &v1::StartRequest) -> Failure {
-    if failure.is_reader_gone() {
+/// It was started, also where its id or what it does cannot be written: nobody is to be told to try again.
+fn untold(failure: Failure, id: i64, request_id: &str) -> Failure {
+    if !failure.is_unwritten() {
         return failure;
     }
     let message = format!("invocation {id} was started, and {}", failure.message());
     Failure::new(Exit::Refused, "io", message).with_hint(format!(
         "the same command with --request-id {} tells its id once more, and starts nothing",
-        quoted(&request.request_id)
+        quoted(request_id)
     ))
 }
 

@@ -199,14 +199,19 @@ fn following_ends_as_the_invocation_did() {
     }
 }
 
+/// Follows what it starts, which has said something.
+fn working(fake: &Fake, mut start: std::process::Command) -> Running {
+    start.arg("--follow");
+    let running = Running::start(start);
+    fake.until(|world| !world.follows.is_empty());
+    fake.world(|world| world.line(1, r#"{"ts":1,"type":"output","msg":"working"}"#));
+    running
+}
+
 #[test]
 fn a_reader_that_leaves_is_told_of_no_end_that_has_not_come() {
     let fake = Fake::start();
-    let mut following = command(&fake, &START);
-    following.arg("--follow");
-    let mut running = Running::start(following);
-    fake.until(|world| !world.follows.is_empty());
-    fake.world(|world| world.line(1, r#"{"ts":1,"type":"output","msg":"working"}"#));
+    let mut running = working(&fake, command(&fake, &START));
     running.line();
     running.close();
     let (status, _, _) = running.end();
@@ -229,13 +234,19 @@ fn one_that_was_started_is_not_to_be_tried_again_where_its_id_cannot_be_written(
 }
 
 #[test]
+fn one_that_is_followed_is_not_to_be_tried_again_where_what_it_does_cannot_be_written() {
+    let fake = Fake::start();
+    let mut start = command(&fake, &START);
+    start.stdout(std::fs::File::create("/dev/full").unwrap());
+    let (status, _, stderr) = working(&fake, start).end();
+    assert_eq!(status.code(), Some(4), "{stderr}");
+    assert!(stderr.contains("invocation 1 was started, and"), "{stderr}");
+}
+
+#[test]
 fn leaving_says_that_the_agent_goes_on() {
     let fake = Fake::start();
-    let mut following = command(&fake, &START);
-    following.arg("--follow");
-    let mut running = Running::start(following);
-    fake.until(|world| !world.follows.is_empty());
-    fake.world(|world| world.line(1, r#"{"ts":1,"type":"output","msg":"working"}"#));
+    let mut running = working(&fake, command(&fake, &START));
     assert_eq!(running.line(), "1970-01-01\n");
     assert!(running.line().contains("working"));
     running.interrupt();

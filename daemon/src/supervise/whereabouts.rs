@@ -258,7 +258,7 @@ impl Inner {
     /// The project that one which runs can be told of in, by its path, if there is one.
     pub(super) async fn home_of(&self, uuid: &str, whose: &Whose) -> Option<Arc<Project>> {
         let project = self.home(&whose.project, uuid).await.ok()?;
-        // Budgets and hooks of all wait for it.
+        // The budgets of all others are looked at behind it.
         let asked = is_free_in(&project, whose.id.get(), uuid);
         let is_its = project.store.promptly(asked).await;
         is_its.unwrap_or(false).then_some(project)

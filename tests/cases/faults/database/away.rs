@@ -12,6 +12,16 @@ async fn run(rpc: &Rpc, ctl: &Ctl) {
     rpc.ended(&ctl.project(), run.id).await;
 }
 
+/// Two projects, in each of which something has run.
+async fn both(daemon: &Daemon) -> ([Ctl; 2], Rpc) {
+    let both = [daemon.project("app").await, daemon.project("other").await];
+    let rpc = daemon.rpc().await;
+    for ctl in &both {
+        run(&rpc, ctl).await;
+    }
+    (both, rpc)
+}
+
 async fn watch(rpc: &Rpc) -> Streaming<v1::WatchResponse> {
     let request = v1::WatchRequest {
         after: Some(0),
@@ -36,10 +46,7 @@ async fn hears(watch: &mut Streaming<v1::WatchResponse>, project: &str, count: u
 async fn a_project_that_is_moved_away_takes_nothing_from_the_others() {
     let home = Home::new();
     let daemon = Daemon::start(&home).await;
-    let (app, other) = (daemon.project("app").await, daemon.project("other").await);
-    let rpc = daemon.rpc().await;
-    run(&rpc, &app).await;
-    run(&rpc, &other).await;
+    let ([app, other], rpc) = both(&daemon).await;
     let away = app.folder().with_extension("away");
     fs::rename(app.folder(), &away).unwrap();
     // Nobody has asked for it since.
@@ -59,10 +66,7 @@ async fn a_project_that_is_moved_away_takes_nothing_from_the_others() {
 async fn a_project_that_gets_a_copy_of_its_database_is_listed_from_that() {
     let home = Home::new();
     let daemon = Daemon::start(&home).await;
-    let (app, other) = (daemon.project("app").await, daemon.project("other").await);
-    let rpc = daemon.rpc().await;
-    run(&rpc, &app).await;
-    run(&rpc, &other).await;
+    let ([app, _], rpc) = both(&daemon).await;
     let database = app.folder().join(".steroids/steroids.db");
     let copy = app.folder().join("copy.db");
     {

@@ -43,6 +43,7 @@ fn request(follow: bool) -> v1::FollowRequest {
         skip_ended: false,
         limit_bytes: 0,
         pieces: false,
+        tail: None,
     }
 }
 

@@ -209,6 +209,7 @@ async fn a_stream_that_skips_what_ended_begins_with_what_runs_and_loses_nothing_
             skip_ended: true,
             limit_bytes: 0,
             pieces: false,
+            tail: None,
             ..Default::default()
         };
         let stream = within("Follow", rpc.invocations().follow(request)).await;
@@ -237,4 +238,57 @@ async fn a_stream_that_skips_what_ended_begins_with_what_runs_and_loses_nothing_
             ["start", "output", "complete", "start", "complete"]
         );
     }
+}
+
+#[tokio::test]
+async fn a_stream_from_the_last_lines_on_loses_nothing_where_it_breaks_before_the_first() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let project = ctl.project();
+    let rpc = daemon.rpc().await;
+    let mut agent = Puppet::new(&home, "agent");
+    let id = rpc.start_fake(&project, "T1", &agent.args()).await.id;
+    (0..5).for_each(|n| agent.prints(&format!("before {n}")));
+    let name = id.to_string();
+    ctl.spawn(["stream", &name]).until("before 4").await;
+    let last = ["--json", "stream", &name, "--no-follow", "--tail", "2"];
+    let there = log::parse(&ctl.run(last).await.ok());
+    assert_eq!(log::messages(&there, "output"), ["before 3", "before 4"]);
+
+    let selectors = [
+        rpc::invocation(&project, id),
+        rpc::task(&project, "T1"),
+        Selector::All(v1::AllSelector {}),
+    ];
+    let mut beginnings = Vec::new();
+    for selector in &selectors {
+        let request = v1::FollowRequest {
+            selector: Some(selector.clone()),
+            follow: true,
+            tail: Some(0),
+            ..Default::default()
+        };
+        let stream = within("Follow", rpc.invocations().follow(request)).await;
+        let mut stream = stream.unwrap().into_inner();
+        let first = within("a cursor", stream.message()).await.unwrap().unwrap();
+        assert_eq!(first.events, []);
+        beginnings.push(first.cursor);
+    }
+    agent.prints("later");
+    agent.exits(0);
+    rpc.ended(&project, id).await;
+    for (selector, beginning) in selectors.into_iter().zip(beginnings) {
+        let followed = rpc.follow(selector, &beginning, false).await;
+        let lines = rpc::values(&followed.rest().await.unwrap());
+        assert_eq!(log::types(&lines), ["output", "complete"]);
+        assert_eq!(log::messages(&lines, "output"), ["later"]);
+    }
+    let request = v1::FollowRequest {
+        selector: Some(rpc::invocation(&project, id)),
+        tail: Some(1_000_000),
+        ..Default::default()
+    };
+    let refused = rpc.invocations().follow(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused:?}");
 }

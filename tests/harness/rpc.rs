@@ -293,6 +293,7 @@ impl Rpc {
             skip_ended: false,
             limit_bytes: 0,
             pieces: false,
+            tail: None,
         };
         self.followed(request).await
     }
@@ -312,6 +313,7 @@ impl Rpc {
             skip_ended: false,
             limit_bytes,
             pieces: false,
+            tail: None,
         };
         let followed = self.followed(request).await;
         let followed = followed.unwrap_or_else(|status| panic!("Follow: {status:?}"));
@@ -327,6 +329,7 @@ impl Rpc {
             skip_ended: false,
             limit_bytes: 0,
             pieces: true,
+            tail: None,
         };
         let answer = within("Follow", self.invocations().follow(request)).await;
         let mut stream = answer.expect("Follow is served").into_inner();

@@ -12,6 +12,7 @@
 mod cached;
 mod compare;
 mod error;
+mod last;
 mod line;
 mod pack;
 mod packed;

@@ -7,14 +7,20 @@ use super::gap::Gap;
 use super::tail::Tail;
 use super::{Event, Follower, Form};
 use crate::domain::InvocationId;
-use crate::domain::cursor::{AllCursor, Reach, Scope, ScopeCursor, Template};
+use crate::domain::cursor::{AllCursor, InvocationCursor, Reach, Scope, ScopeCursor, Template};
 
 impl Follower {
-    /// Resumes where a stream of many invocations stands before its first event; none of one alone,
-    /// which has but one beginning.
+    /// Resumes where a stream stands before its first event.
     pub fn beginning(&self) -> Option<String> {
         match &self.form {
-            Form::Invocation => None,
+            Form::Invocation => {
+                let tail = self.streams.first()?.tails.first()?;
+                let cursor = InvocationCursor {
+                    invocation: tail.id(),
+                    position: tail.position(),
+                };
+                Some(cursor.to_string())
+            }
             Form::Scope => self.streams.first().map(|stream| {
                 let (scope, reach) = (stream.scope, stream.reach());
                 ScopeCursor { scope, reach }.to_string()

@@ -23,6 +23,19 @@ pub enum Begin {
     First,
     /// With those that run now. A selector of one invocation knows no difference.
     Running,
+    /// As [`Begin::Running`], and of what has a place in the cursor by then only so many last lines of
+    /// what there is.
+    Last(u32),
+}
+
+impl Begin {
+    /// How many lines are given of what there is; `None`: all.
+    pub(super) fn last(self) -> Option<u32> {
+        match self {
+            Begin::First | Begin::Running => None,
+            Begin::Last(lines) => Some(lines),
+        }
+    }
 }
 
 impl Follower {
@@ -97,11 +110,13 @@ impl Opening<'_> {
             .invocation(id)
             .await?
             .ok_or(FollowError::NoInvocation { id })?;
-        let mut tail = Tail::new(&source, &row, &self.hints, self.extent);
-        if let Some(cursor) = cursor {
-            tail = tail.at(cursor.position);
-            tail.check().await?;
-        }
+        let tail = Tail::new(&source, &row, &self.hints, self.extent);
+        let mut tail = match (cursor, self.begin.last()) {
+            (Some(cursor), _) => tail.at(cursor.position),
+            (None, Some(lines)) => tail.at_last(lines),
+            (None, None) => tail,
+        };
+        tail.check().await?;
         let scope = Scope::of_project(source.root());
         Ok(self.follower(Form::Invocation, vec![Stream::sole(source, scope, tail)]))
     }
@@ -118,7 +133,7 @@ impl Opening<'_> {
         let (hints, extent) = (&self.hints, self.extent);
         let reach = match (self.after, self.begin) {
             ("", Begin::First) => Some(Reach::default()),
-            ("", Begin::Running) => None,
+            ("", Begin::Running | Begin::Last(_)) => None,
             (text, _) => Some(ScopeCursor::parse(text, scope)?.reach),
         };
         let stream = match reach {
@@ -127,7 +142,10 @@ impl Opening<'_> {
                 stream.check().await?;
                 stream
             }
-            None => Stream::of_running(source, scope, task, hints, extent, 0).await?,
+            None => {
+                let last = self.begin.last();
+                Stream::of_running(source, scope, task, hints, extent, 0, last).await?
+            }
         };
         Ok(self.follower(Form::Scope, vec![stream]))
     }
@@ -142,10 +160,16 @@ impl Opening<'_> {
         } else {
             Begin::First
         };
+        let is_resumed = !self.after.is_empty();
         let roster = Roster::new(sources, absent, begin);
         let mut follower = self.follower(Form::All(roster), Vec::new());
         follower.match_projects().await?;
-        follower.check_places().await?;
+        if let Form::All(roster) = &mut follower.form {
+            roster.have_begun();
+        }
+        if is_resumed {
+            follower.check_places().await?;
+        }
         Ok(follower)
     }
 

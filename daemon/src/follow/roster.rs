@@ -123,9 +123,10 @@ impl Follower {
             let (hints, extent) = (&self.hints, self.extent);
             let none = Reach::default();
             let stream = match (roster.absent.get(&scope), roster.begin) {
-                (None, Begin::Running) => {
+                (None, begin @ (Begin::Running | Begin::Last(_))) => {
                     let taken = places_taken(&self.streams, &roster.absent);
-                    let begun = Stream::of_running(source, scope, None, hints, extent, taken);
+                    let last = begin.last();
+                    let begun = Stream::of_running(source, scope, None, hints, extent, taken, last);
                     within(Some(ANSWERS_WITHIN), begun).await
                 }
                 (reach, _) => {
@@ -195,6 +196,13 @@ impl Roster {
             begin,
             failed: BTreeMap::new(),
             alarm: Alarm::default(),
+        }
+    }
+
+    /// What is taken up from now on has lines that nobody was given, and that came later than the beginning.
+    pub(super) fn have_begun(&mut self) {
+        if let Begin::Last(_) = self.begin {
+            self.begin = Begin::Running;
         }
     }
 

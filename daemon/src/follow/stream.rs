@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::FollowError;
@@ -121,8 +122,9 @@ impl Stream {
 
     /// Looks where a client's cursor points, which may be no place at all.
     pub(super) async fn check(&mut self) -> Result<(), FollowError> {
-        for tail in &mut self.tails {
-            match tail.check().await {
+        // All at once: each may wait for its disk.
+        for checked in join_all(self.tails.iter_mut().map(Tail::check)).await {
+            match checked {
                 // It is told, or fails, when it is read.
                 Err(FollowError::Log(_)) => {}
                 checked => checked?,
@@ -133,7 +135,7 @@ impl Stream {
 
     /// As [`Stream::resume`] from the first, but passing over what has ended by now. What runs has
     /// its place at once, as far as `taken` ones of other streams leave any, so that the cursor
-    /// speaks of it from the beginning: it is given whole, whenever it ends.
+    /// speaks of it from the beginning: it is given whole, whenever it ends, or from its `last` lines on.
     pub(super) async fn of_running(
         source: Arc<dyn Source>,
         scope: Scope,
@@ -141,6 +143,7 @@ impl Stream {
         hints: &Hints,
         extent: Extent,
         taken: usize,
+        last: Option<u32>,
     ) -> Result<Stream, FollowError> {
         let none = Reach::default();
         let mut stream = Stream::resume(source, scope, task, &none, hints, extent).await?;
@@ -154,6 +157,12 @@ impl Stream {
         }
         if stream.waiting.is_empty() {
             stream.high = floor;
+        }
+        if let Some(lines) = last {
+            // What has no place yet is given whole: by then nobody could say what was there before.
+            let tails = stream.tails.drain(..);
+            stream.tails = tails.map(|tail| tail.at_last(lines)).collect();
+            stream.check().await?;
         }
         Ok(stream)
     }

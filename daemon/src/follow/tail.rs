@@ -29,6 +29,9 @@ use super::row::Row;
 use super::source::Source;
 use super::trust::Trust;
 
+/// A log that is replaced each time it was opened is read whole, or from where it is found later.
+const LOOKS: usize = 3;
+
 /// One invocation's log, and how far the subscriber has it.
 pub(super) struct Tail {
     source: Arc<dyn Source>,
@@ -36,6 +39,8 @@ pub(super) struct Tail {
     row: Row,
     // None: at the start of whatever file is there.
     position: Option<Position>,
+    // Until that is found: how many last lines of what is there to begin with.
+    last: Option<u32>,
     reader: Option<LogReader>,
     hint: Hint,
     // Of our own log, while it grows: another file has its name.
@@ -113,6 +118,7 @@ impl Tail {
             id: row.id,
             row: Row::of(row),
             position: None,
+            last: None,
             reader: None,
             hint,
             name,
@@ -151,27 +157,47 @@ impl Tail {
         self
     }
 
-    /// Looks where it is to go on: a position that is gone becomes a gap, one inside a line is an error.
+    /// Begins with so many last lines of what [`Tail::check`] finds in its log; with all where it does not find
+    /// them, since nobody could say later what was there.
+    pub(super) fn at_last(mut self, lines: u32) -> Tail {
+        self.last = Some(lines);
+        self
+    }
+
+    /// Looks where it is to begin: a position that is gone becomes a gap, one inside a line is an error.
     pub(super) async fn check(&mut self) -> Result<(), FollowError> {
-        let Some(position) = self.position else {
+        let last = self.last.take();
+        if self.position.is_none() && last.is_none() {
+            return Ok(());
+        }
+        let mut opened = None;
+        for _ in 0..LOOKS {
+            if self.is_kept_waiting()? {
+                return Ok(());
+            }
+            let found = self.open(last).await?;
+            if !self.has_moved_on().await? {
+                opened = Some(found);
+                break;
+            }
+        }
+        let Some((opened, begin)) = opened else {
             return Ok(());
         };
-        if self.is_kept_waiting()? {
-            return Ok(());
-        }
-        let opened = self.open().await?;
-        if self.has_moved_on().await? {
-            return Ok(());
-        }
         match opened {
-            Opened::Reader(reader, None) => self.reader = Some(reader),
+            Opened::Reader(reader, None) => {
+                self.position = begin.filter(|at| !at.offset.is_start());
+                self.reader = Some(reader);
+            }
             Opened::Reader(reader, Some(Lost::InsideLine)) => {
                 drop(reader);
-                let (invocation, offset) = (self.id, position.offset);
+                let (invocation, offset) = (self.id, self.position().offset);
                 return Err(CursorError::InsideLine { invocation, offset }.into());
             }
             Opened::Reader(reader, Some(lost)) => self.start_over(lost.into(), Some(reader)),
-            Opened::Absent => self.lose(),
+            Opened::Absent if self.position.is_some() => self.lose(),
+            // It may come yet: else that is told when it is read.
+            Opened::Absent => {}
         }
         Ok(())
     }
@@ -266,7 +292,7 @@ impl Tail {
         let reader = match self.reader.take() {
             Some(reader) => reader,
             None => {
-                let opened = Box::pin(self.open()).await?;
+                let (opened, _) = Box::pin(self.open(None)).await?;
                 if Box::pin(self.has_moved_on()).await? {
                     return Ok(Told::Idle);
                 }
@@ -443,15 +469,20 @@ impl Tail {
         Ok(self.row.rebuilt != before)
     }
 
-    async fn open(&mut self) -> Result<Opened, FollowError> {
+    // With where it is to be read from.
+    async fn open(&mut self, last: Option<u32>) -> Result<(Opened, Option<Position>), FollowError> {
         let logs = self.source.logs().clone();
         let (id, position, rebuilt) = (self.id, self.position, self.row.rebuilt);
+        let has_ended = self.row.is_ended;
         self.trust.opened(rebuilt.unwrap_or(0));
         let arming = self.arming();
         // Watched before it is looked at: what happens in between is hinted.
         let opening = move || {
             arming.iter().flatten().for_each(Arming::arm);
-            logs.resume(id, position, rebuilt)
+            match last {
+                Some(lines) => logs.open_last(id, lines, rebuilt, has_ended),
+                None => Ok((logs.resume(id, position, rebuilt)?, position)),
+            }
         };
         Ok(blocking(opening).await??)
     }

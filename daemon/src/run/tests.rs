@@ -199,6 +199,7 @@ async fn an_open_stream_is_told_to_resume_when_the_daemon_ends() {
         skip_ended: false,
         limit_bytes: 0,
         pieces: false,
+        tail: None,
     };
     let mut follow = invocations.follow(request).await.unwrap().into_inner();
     let mut client = DaemonClient::new(daemon.connect().await);

@@ -14,6 +14,10 @@ use crate::follow::{Begin, Event, Follower, Piece, Portion, Selector};
 /// Longer than any cursor of ours.
 const CURSOR_MAX: usize = 4096;
 
+/// A log is read backwards for them before the first is given: more than anybody looks at, and read in
+/// some tens of milliseconds.
+const TAIL_MAX: u32 = 100_000;
+
 /// One follower, and how its events are shown.
 pub(super) struct Following {
     follower: Follower,
@@ -35,6 +39,10 @@ impl Following {
         if request.after.len() > CURSOR_MAX {
             return Err(invalid("after", "is longer than any cursor"));
         }
+        if request.tail.is_some_and(|lines| lines > TAIL_MAX) {
+            let why = format!("is at most {TAIL_MAX}; leave it out for all lines");
+            return Err(invalid("tail", why));
+        }
         let asked = request.selector.ok_or_else(|| {
             invalid(
                 "selector",
@@ -50,10 +58,10 @@ impl Following {
             Selector::All => None,
         };
         let after = Some(request.after.as_str()).filter(|after| !after.is_empty());
-        let begin = if request.skip_ended {
-            Begin::Running
-        } else {
-            Begin::First
+        let begin = match request.tail {
+            Some(lines) => Begin::Last(lines),
+            None if request.skip_ended => Begin::Running,
+            None => Begin::First,
         };
         let follower = Follower::open(
             &service.projects,
@@ -68,7 +76,7 @@ impl Following {
             Some(cared) => missing::refusal(cared, error),
             None => status::follow(error),
         })?;
-        let is_new = request.skip_ended && request.after.is_empty();
+        let is_new = begin != Begin::First && request.after.is_empty();
         let beginning = follower.beginning().filter(|_| is_new);
         Ok(Following {
             follower,

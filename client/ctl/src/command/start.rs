@@ -207,6 +207,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failu
             skip_ended: false,
             limit_bytes: 0,
             pieces: false,
+            tail: None,
         },
         scope: Scope::Invocation {
             id: invocation.id,

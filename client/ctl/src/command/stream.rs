@@ -16,9 +16,11 @@ Examples:
   steroidsctl stream                     the newest running invocation, else the newest
   steroidsctl stream 12                  from its first line, then live, to its end
   steroidsctl stream 12 --no-follow      what there is now
+  steroidsctl stream 12 --tail 20        its last 20 lines, then live
   steroidsctl stream 12 --exit-status    and end as the invocation did
   steroidsctl stream --task T1           all invocations of a task, and those to come
   steroidsctl stream --all               everything in every project
+  steroidsctl stream --all --tail 0      what happens from now on, everywhere
   steroidsctl stream 12 --json | jq -r 'select(.type == \"tool\").cmd'
 
 Ctrl-C only leaves: the agent goes on. A broken connection is opened again by itself; no line
@@ -42,6 +44,9 @@ pub(crate) struct Args {
     /// Begin after this cursor, as an earlier stream named it
     #[arg(long, value_name = "CURSOR")]
     after: Option<String>,
+    /// Begin with so many last lines; with --task and --all of each that runs, without those that ended
+    #[arg(long, short = 'n', value_name = "LINES", conflicts_with = "after")]
+    tail: Option<u32>,
     /// Print what there is, and end
     #[arg(long)]
     no_follow: bool,
@@ -70,6 +75,7 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
             skip_ended: false,
             limit_bytes: 0,
             pieces: false,
+            tail: args.tail,
         },
         scope,
         raw: args.raw,

@@ -243,3 +243,20 @@ fn lines_of_other_tools_are_shown_as_they_are() {
         "plain words\n{\"timestamp\":\"x\",\"type\":\"tool\"}\n"
     );
 }
+
+#[test]
+fn so_many_last_lines_are_asked_of_the_daemon() {
+    let fake = finished();
+    run(&fake, &["stream", "1", "--tail", "2"]);
+    run(&fake, &["stream", "--all", "--no-follow", "-n", "0"]);
+    run(&fake, &["stream", "1"]);
+    let asked = fake.world(|world| world.follows.iter().map(|it| it.tail).collect::<Vec<_>>());
+    assert_eq!(asked, [Some(2), Some(0), None]);
+    let both = run(&fake, &["stream", "1", "--tail", "2", "--after", "c1"]);
+    assert_eq!(both.code, 2);
+    assert!(
+        both.stderr.contains("cannot be used with"),
+        "{}",
+        both.stderr
+    );
+}

@@ -85,6 +85,7 @@ impl Nexts {
                     skip_ended: true,
                     limit_bytes: 0,
                     pieces: false,
+                    tail: None,
                 };
                 let mut follow = lease.client.follow(request).with_patience(Duration::ZERO);
                 let mut newest = 0;

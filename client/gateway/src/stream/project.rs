@@ -248,6 +248,7 @@ impl Wide {
             skip_ended: self.place.cursor.is_empty(),
             limit_bytes: 0,
             pieces: false,
+            tail: None,
         };
         let mut follow = lease.client.follow(request).with_patience(Duration::ZERO);
         // The first item says that it is open.

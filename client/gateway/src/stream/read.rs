@@ -230,6 +230,7 @@ impl Reads {
         let request = FollowRequest {
             limit_bytes: limit as u64,
             pieces: true,
+            tail: None,
             ..request(&part.key, &part.after, part.is_ended)
         };
         let opened = tokio::time::timeout(OPEN_TIMEOUT, client.follow_once(request)).await;
@@ -300,6 +301,7 @@ pub(super) fn request(key: &Key, after: &str, follow: bool) -> FollowRequest {
         skip_ended: false,
         limit_bytes: 0,
         pieces: false,
+        tail: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The files themselves: writing, reading, recovering, and what may stand in their place.
 
 mod cached;
+mod last;
 mod packed;
 mod recover;
 mod written;

@@ -39,6 +39,10 @@ impl Pair {
     }
 
     async fn open(&self, after: &str, extent: Extent) -> Follower {
+        self.open_at(after, Begin::First, extent).await
+    }
+
+    async fn open_at(&self, after: &str, begin: Begin, extent: Extent) -> Follower {
         let sources = Several {
             projects: Arc::clone(&self.projects),
             changes: self.changes.clone(),
@@ -47,7 +51,7 @@ impl Pair {
         let opening = Opening {
             hints: self.good.hints.clone(),
             after,
-            begin: Begin::First,
+            begin,
             extent,
         };
         let opened = timeout(PATIENCE, opening.all(Box::new(sources))).await;
@@ -117,6 +121,27 @@ async fn one_that_fails_or_hangs_is_left_out_and_goes_on_where_it_was() {
             let events = some(follower, 2).await;
             assert_eq!((of(&events, BAD), of(&events, GOOD)), (line(4), line(4)));
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_was_not_there_when_a_stream_of_last_lines_began_is_given_whole() {
+    for health in [Health::Broken, Health::Hung, Health::Mute] {
+        let pair = Pair::new();
+        pair.write(0);
+        pair.bad.becomes(health);
+        let mut follower = pair.open_at("", Begin::Last(0), Extent::Whole).await;
+        pair.write(1);
+        pair.good_alone(&mut follower, 1).await;
+        pair.bad.becomes(Health::Well);
+        let back = of(&some(&mut follower, 2).await, BAD);
+        assert_eq!(back, lines(0..2), "{health:?}");
+
+        let new = project_with(&pair.good.hints);
+        new.ours(3);
+        new.write(3, &lines(5..7));
+        pair.comes(&new);
+        assert_eq!(of(&some(&mut follower, 2).await, 3), lines(5..7));
     }
 }
 

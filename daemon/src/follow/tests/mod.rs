@@ -2,6 +2,7 @@
 
 mod away;
 mod gaps;
+mod last;
 mod missing;
 mod one;
 mod running;

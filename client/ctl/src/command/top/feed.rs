@@ -221,6 +221,7 @@ async fn follow(client: Client, key: Key, number: u64, tell: mpsc::Sender<Told>)
         skip_ended: false,
         limit_bytes: 0,
         pieces: false,
+        tail: None,
     };
     let mut stream = client.follow(request).with_patience(PATIENCE);
     loop {

@@ -35,6 +35,37 @@ async fn stopping_what_has_ended_says_so_and_is_no_error() {
 }
 
 #[tokio::test]
+async fn of_several_none_waits_for_another_and_none_takes_the_place_of_one() {
+    let home = Home::with_config("[daemon]\nmax_running = 2");
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let stubborn = started(&daemon, &ctl.project(), &["ignore-term"]).await;
+    let mut ids = vec![stubborn.id];
+    for n in 0..30 {
+        ids.push(ctl.start_fake(&format!("T-{n}"), &["stall"]).await);
+    }
+    let words = ids.iter().map(ToString::to_string);
+    // A grace that would outlast the test.
+    let words = ["stop", "--grace", "1h"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(words);
+    let mut stop = ctl.spawn(words);
+    for _ in &ids[1..] {
+        assert!(stop.line().await.unwrap().contains("stopped: cancelled"));
+    }
+    for id in &ids[2..] {
+        let lines = log::lines(&ctl.log_path(*id));
+        assert_eq!(log::types(&lines), ["start", "error"], "{id} began");
+    }
+    let rpc = daemon.rpc().await;
+    let pid = rpc.get(&ctl.project(), stubborn.id).await.pid.unwrap();
+    processes::signal(i32::try_from(pid).unwrap(), rustix::process::Signal::KILL);
+    let (rest, output) = stop.rest().await;
+    assert_eq!((rest.len(), output.code), (1, 0), "{rest:?}");
+}
+
+#[tokio::test]
 async fn an_agent_that_ends_when_asked_is_not_killed() {
     let home = Home::new();
     let daemon = Daemon::start(&home).await;

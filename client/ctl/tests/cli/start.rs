@@ -281,6 +281,31 @@ fn stopping_tells_whether_there_was_anything_to_stop() {
 }
 
 #[test]
+fn several_are_stopped_and_each_is_told_of() {
+    let sorted = |text: &str| {
+        let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    let fake = Fake::start();
+    (0..3).for_each(|_| assert_eq!(run(&fake, &START).code, 0));
+    let all = run(&fake, &["stop", "1", "9", "3", "1"]);
+    let stopped = |id| format!("invocation {id} stopped: cancelled after 3.0 s");
+    assert_eq!(sorted(&all.stdout), [stopped(1), stopped(3)]);
+    assert_eq!(
+        (all.code, all.stderr.as_str()),
+        (3, "error: there is no invocation 9\n")
+    );
+    let json = run(&fake, &["stop", "1", "2", "--json"]);
+    let ids = sorted(&json.stdout).into_iter().map(|line| {
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        line["id"].as_i64().unwrap()
+    });
+    assert_eq!((json.code, ids.collect::<Vec<_>>()), (0, vec![1, 2]));
+    assert_eq!(run(&fake, &["stop"]).code, 2);
+}
+
+#[test]
 fn messages_are_sent_from_the_command_line_and_from_stdin() {
     let fake = Fake::start();
     assert_eq!(run(&fake, &["send", "1", "-v please"]).code, 0);

@@ -27,6 +27,7 @@ Examples:
   steroidsctl list --running
   steroidsctl list --task T1 --status failed
   steroidsctl list --all --limit 5
+  steroidsctl stop $(steroidsctl list --running -q)
   steroidsctl list --json | jq '.invocations[] | select(.outcome == \"rate_limited\").id'";
 
 /// Which ones.
@@ -51,6 +52,9 @@ pub(crate) struct Args {
     /// In all registered projects
     #[arg(long)]
     all: bool,
+    /// Only their ids, a line each
+    #[arg(long, short, conflicts_with = "all")]
+    quiet: bool,
 }
 
 /// The states of an invocation.
@@ -90,6 +94,10 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
             more: is_cut,
             unread: &unread,
         })?;
+    } else if args.quiet {
+        for it in &invocations {
+            session.out.line(it.id)?;
+        }
     } else if invocations.is_empty() {
         session.note("no such invocations");
     } else {

@@ -190,6 +190,18 @@ fn lists_can_be_narrowed() {
 }
 
 #[test]
+fn a_list_may_be_of_ids_alone() {
+    let fake = three();
+    let ids = run(&fake, &["list", "-q", "--limit", "2"]);
+    assert_eq!((ids.code, ids.stdout.as_str()), (0, "3\n2\n"));
+    assert!(ids.stderr.contains("more than these 2: --limit"), "{ids:?}");
+    let none = run(&fake, &["list", "--quiet", "--status", "timeout"]);
+    assert_eq!((none.stdout.as_str(), none.stderr.as_str()), ("", ""));
+    // An id means nothing without its project.
+    assert_eq!(run(&fake, &["list", "-q", "--all"]).code, 2);
+}
+
+#[test]
 fn an_empty_list_says_so_beside_the_output() {
     let ran = run(&three(), &["list", "--status", "timeout"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (0, ""));

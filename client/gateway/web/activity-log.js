@@ -16,7 +16,10 @@ const MOST_RECENT_RESULTS = 256;
 const LINES_A_REQUEST = 1000;
 const REST_MS = 1500;
 
-/** @typedef {{rows: Row[], extra: number, used: number, characters: number}} Chunk */
+/**
+ * @typedef {{rows: Row[], extra: number, used: number, characters: number, known: number}} Chunk
+ *   `known`: how many rows there were when it was read
+ */
 
 export class ActivityLog {
   count = 0;
@@ -101,7 +104,7 @@ export class ActivityLog {
     const to = this.chunkOf(Math.min(this.count - 1, last));
     for (const [chunk, request] of this.#loading) if (chunk < from - 1 || chunk > to + 1) request.abort();
     for (let chunk = from; chunk <= to && performance.now() >= this.#restUntil; chunk += 1) {
-      if (!this.chunks.has(chunk) && !this.#loading.has(chunk)) {
+      if (this.#lacks(chunk) && !this.#loading.has(chunk)) {
         this.#load(chunk).then(this.#changed, (error) => this.#loadFailed(error));
       }
     }
@@ -211,7 +214,7 @@ export class ActivityLog {
   }
 
   #put(index, rows) {
-    const chunk = { rows, extra: 0, used: ++this.#clock, characters: 0 };
+    const chunk = { rows, extra: 0, used: ++this.#clock, characters: 0, known: this.count };
     for (const row of rows) chunk.characters += row.characters;
     this.chunks.set(index, chunk);
     return chunk;
@@ -219,6 +222,16 @@ export class ActivityLog {
 
   #size() {
     this.chunkRows = Math.max(this.#stride, FEWEST_CHUNK_ROWS);
+  }
+
+  #sizeOf(index) {
+    return Math.min(this.chunkRows, this.count - index * this.chunkRows);
+  }
+
+  /** Whether rows of it may be had: those that were not there when it was read are, if more came since. */
+  #lacks(index) {
+    const chunk = this.chunks.get(index);
+    return !chunk || (chunk.rows.length < this.#sizeOf(index) && chunk.known < this.count);
   }
 
   async #load(index) {
@@ -229,17 +242,17 @@ export class ActivityLog {
     try {
       const place = this.#places[(index * chunkRows) / this.#stride];
       const rows = [];
-      // How many rows it has is asked anew each time: lines arrive meanwhile.
-      const missing = () => Math.min(chunkRows, this.count - index * chunkRows) - rows.length;
-      for (let after = place[0], more = true; more && missing() > 0; ) {
-        const limit = Math.min(LINES_A_REQUEST, missing());
+      // How many rows it has is asked anew each time: lines arrive meanwhile, also behind an answer's end.
+      for (let after = place[0], more = true; more && rows.length < this.#sizeOf(index); ) {
+        const known = this.#sizeOf(index);
+        const limit = Math.min(LINES_A_REQUEST, known - rows.length);
         const answer = await this.#get('lines', { ...this.#filter, after, limit, results: 1 }, request.signal);
         if (chunkRows !== this.chunkRows) return;
         addRows(rows, answer, after);
-        after = answer.next;
-        more = answer.more && (answer.events.length > 0 || answer.next !== '');
+        after = answer.next || after;
+        more = (answer.more && (answer.events.length > 0 || answer.next !== '')) || known < this.#sizeOf(index);
       }
-      rows.length = Math.min(rows.length, rows.length + missing());
+      rows.length = Math.min(rows.length, this.#sizeOf(index));
       this.#put(index, rows);
       for (const row of rows) this.#watch(row);
     } finally {

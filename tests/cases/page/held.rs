@@ -1,0 +1,92 @@
+//! What the page has in memory of a log: rows that are read while lines arrive.
+
+use serde_json::json;
+
+use super::scene::Scene;
+
+/// The log of an agent that prints one line after another: `print` has it print one of which the page hears
+/// at once, `forget` has the page let its rows go, and `shown` gives those that it has, once it has all
+/// that it asked for. An answer that was made waits for `held`. The page has its own fetch.
+const LOG: &str = r"
+    const { ActivityLog } = await import('/assets/activity-log.js');
+    let printed = 3, hidden = 0, asked = 0, held = Promise.resolve();
+    const line = (n) => ({ ts: n, type: 'output', msg: `n ${n}` });
+    const all = (from, to) => Array.from({ length: Math.max(0, to - from) }, (_, at) => from + at + 1).filter((n) => n !== hidden);
+    const fetched = window.fetch;
+    window.fetch = async (address, options) => {
+      const { pathname, searchParams } = new URL(address, location);
+      if (!pathname.startsWith('/api/tasks/held/')) return fetched(address, options);
+      if (pathname.endsWith('/outline')) {
+        const places = all(0, printed).map((n) => [String(n - 1), n]);
+        return Response.json({ lines: printed, stride: 1, places, end: String(printed) });
+      }
+      asked += 1;
+      const left = all(Number(searchParams.get('after')), printed);
+      const given = left.slice(0, Number(searchParams.get('limit')));
+      const more = given.length < left.length;
+      const answer = { events: given.map((n) => [String(n), line(n)]), next: String(more ? given.at(-1) : printed), more };
+      await held;
+      return Response.json(answer);
+    };
+    let changed = () => {};
+    const log = new ActivityLog({
+      task: 'held', invocation: 1, project: '/p', filter: { types: 'output' },
+      onChange: () => changed(), onFailed: (error) => { throw error; },
+    });
+    const print = () => {
+      printed += 1;
+      log.append(String(printed), line(printed), JSON.stringify(line(printed)));
+    };
+    const forget = () => log.chunks.clear();
+    const read = () => new Promise((resolve) => {
+      changed = resolve;
+      log.want(0, log.count - 1);
+    });
+    const shown = () => Array.from({ length: log.count }, (_, at) => log.row(at)?.line.msg ?? null);
+    await log.open();
+";
+
+#[tokio::test]
+async fn a_line_that_comes_while_those_before_it_are_read_is_a_row_as_are_those_after_it() {
+    let scene = Scene::new().await;
+    let script = format!(
+        "(async () => {{ {LOG}
+           forget();
+           let release;
+           held = new Promise((resolve) => {{ release = resolve; }});
+           const done = read();
+           print();
+           release();
+           await done;
+           print();
+           return shown();
+         }})()"
+    );
+    let shown = scene.page.eval(&script).await;
+    assert_eq!(shown, json!(["n 1", "n 2", "n 3", "n 4", "n 5"]));
+    scene.browser.end().await;
+}
+
+#[tokio::test]
+async fn a_row_that_was_counted_and_is_not_there_is_asked_for_again_when_another_line_comes() {
+    let scene = Scene::new().await;
+    let script = format!(
+        "(async () => {{ {LOG}
+           forget();
+           print();
+           hidden = 4;
+           await read();
+           const before = asked;
+           // No line came since.
+           log.want(0, log.count - 1);
+           const again = asked - before;
+           hidden = 0;
+           print();
+           await read();
+           return [again, shown()];
+         }})()"
+    );
+    let shown = scene.page.eval(&script).await;
+    assert_eq!(shown, json!([0, ["n 1", "n 2", "n 3", "n 4", "n 5"]]));
+    scene.browser.end().await;
+}

@@ -19,7 +19,7 @@
 
 import { openHelp } from './help.js';
 import { route } from './router.js';
-import { begin, onLost } from './session.js';
+import { begin, onFound, onLost } from './session.js';
 import { showSignIn } from './sign-in.js';
 import { startTheme } from './theme.js';
 import { Overview } from './overview.js';
@@ -43,6 +43,12 @@ function signIn(reason) {
   shown?.close();
   shown = null;
   showSignIn(view, reason);
+  onFound(comeBack);
+}
+
+/** The address still says what was shown. */
+function comeBack() {
+  location.reload();
 }
 
 function keys(event) {

@@ -6,8 +6,12 @@ const channel = 'BroadcastChannel' in self ? new BroadcastChannel('steroids.sess
 const SIBLINGS_ANSWER_MS = 400;
 
 let current = stored();
+/** The token that was refused last: a sibling may not know of it yet. */
+let stale = null;
 /** @type {Set<() => void>} */
 const lost = new Set();
+/** @type {Set<() => void>} */
+const found = new Set();
 
 /** The token, or null. */
 export function token() {
@@ -19,9 +23,15 @@ export function onLost(callback) {
   lost.add(callback);
 }
 
+/** Calls back when a sibling brings a token to a tab that has none. */
+export function onFound(callback) {
+  found.add(callback);
+}
+
 /** Gives the token up, if it is still the one that was refused. */
 export function forget(refused) {
   if (refused !== current) return;
+  stale = refused ?? stale;
   keep(null);
   for (const callback of lost) callback();
 }
@@ -32,14 +42,10 @@ export function forget(refused) {
  */
 export async function begin() {
   const code = takeCode();
-  if (code) {
-    const traded = await trade(code);
-    if (traded) return { ok: true };
-    if (!current && !(await askSiblings())) return { ok: await isOpen(), reason: 'code' };
-    return { ok: true };
-  }
-  if (current || (await askSiblings())) return { ok: true };
-  return { ok: await isOpen(), reason: 'none' };
+  if ((code && (await trade(code))) || current || (await askSiblings())) return { ok: true };
+  const isIn = await isOpen();
+  // A sibling may have brought one meanwhile.
+  return { ok: isIn || current !== null, reason: code ? 'code' : 'none' };
 }
 
 /** The code of `#code=…`, which is taken out of the address at once. */
@@ -115,5 +121,11 @@ function keep(value) {
 channel?.addEventListener('message', ({ data }) => {
   if (data?.ask && current) channel.postMessage({ token: current });
   // A sibling traded a newer code: the token may have been rotated.
-  else if (typeof data?.token === 'string' && current) keep(data.token);
+  else if (typeof data?.token === 'string' && data.token !== stale) take(data.token);
 });
+
+function take(newer) {
+  const isNews = current === null;
+  keep(newer);
+  if (isNews) for (const callback of found) callback();
+}

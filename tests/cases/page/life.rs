@@ -263,6 +263,57 @@ async fn without_a_code_or_with_a_used_one_it_says_how_to_get_in() {
 }
 
 #[tokio::test]
+async fn one_new_address_brings_all_tabs_back_that_a_new_token_has_signed_out() {
+    let scene = Scene::new().await;
+    let mut agent = Puppet::new(&scene.home, "agent");
+    let id = scene.ctl.start_fake("T1", &agent.args()).await;
+    agent.prints("before.");
+    let second = scene.browser.page().await;
+    for page in [&scene.page, &second] {
+        page.expect_failed_requests();
+        page.goto(&scene.task("T1", id)).await;
+        row_says(page, "before.").await;
+    }
+    scene.ctl.run(["web", "--rotate"]).await.ok();
+    let stranger = scene.browser.page().await;
+    stranger.expect_failed_requests();
+    for page in [&scene.page, &second] {
+        page.until_there("[data-test=signin]").await;
+    }
+    stranger.goto(&scene.gateway.origin()).await;
+    stranger.until_there("[data-test=signin]").await;
+    agent.prints("meanwhile.");
+    scene.page.goto(&scene.address().await).await;
+    scene.page.until_there("[data-test=projects]").await;
+    row_says(&second, "meanwhile.").await;
+    connection(&second, "live").await;
+    agent.prints("after.");
+    row_says(&second, "after.").await;
+    stranger.until_there("[data-test=projects]").await;
+    connection(&stranger, "live").await;
+    scene.browser.end().await;
+}
+
+#[tokio::test]
+async fn a_token_that_was_refused_is_not_taken_back_from_a_sibling() {
+    let scene = Scene::new().await;
+    let page = &scene.page;
+    page.expect_failed_requests();
+    let script = "(async () => {
+        const { forget, onFound, token } = await import('/assets/session.js');
+        const found = new Promise((resolve) => onFound(() => resolve(token())));
+        const refused = token();
+        forget(refused);
+        const sibling = new BroadcastChannel('steroids.session');
+        // They arrive in this order.
+        for (const one of [refused, 'newer']) sibling.postMessage({ token: one });
+        return found;
+    })()";
+    assert_eq!(page.eval(script).await, "newer");
+    scene.browser.end().await;
+}
+
+#[tokio::test]
 async fn what_a_run_waits_for_is_seen_from_afar_and_from_near() {
     let scene = Scene::new().await;
     let page = &scene.page;

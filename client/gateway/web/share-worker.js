@@ -17,6 +17,8 @@ import { TurnStream } from './turns.js';
 const MOST_UNACKNOWLEDGED = 32;
 
 let token = null;
+/** Told to each tab, which hears of its end by it. @type {Promise<string | null>} */
+const held = hold();
 /** @type {Map<string, Shared>} */
 const streams = new Map();
 
@@ -213,6 +215,19 @@ class Viewer {
   }
 }
 
+/** Holds a lock for as long as this worker is there. @returns its name, once it is held */
+function hold() {
+  const { locks } = self.navigator;
+  if (!locks) return Promise.resolve(null);
+  const name = `steroids.worker.${crypto.randomUUID()}`;
+  return new Promise((resolve) => {
+    locks.request(name, () => {
+      resolve(name);
+      return new Promise(() => {});
+    });
+  });
+}
+
 self.onconnect = ({ ports: [port] }) => {
   /** @type {Map<number, Viewer>} */
   const viewers = new Map();
@@ -246,4 +261,5 @@ self.onconnect = ({ ports: [port] }) => {
   };
   port.onmessage = ({ data }) => operations[data.op]?.(data);
   port.postMessage({ ready: true });
+  held.then((lock) => lock && port.postMessage({ lock }));
 };

@@ -6,17 +6,22 @@ import { ResumingStream } from './stream.js';
 import { forget, token } from './session.js';
 
 const READY_MS = 3000;
+/** One that is gone this soon after another is not replaced: there might be no end to it. */
+const FEWEST_MS = 10_000;
 const OVER = new Set(['ended', 'refused']);
 
 /** @typedef {{close: () => void, hurry: () => void}} Handle */
 
-/** @type {Map<number, {id: number, options: any, direct: ResumingStream | null}>} */
+/** @type {Map<number, {id: number, options: any, direct: ResumingStream | null, isOver: boolean}>} */
 const open = new Map();
 let nextId = 1;
 /** @type {MessagePort | null} */
 let port = null;
 /** The worker did not answer in time: until it does, streams are opened from here. */
 let isLate = false;
+/** What the worker waits for: it is free when this tab is gone, however it went. @type {string | null} */
+let lock = null;
+let renewed = -Infinity;
 let started = false;
 
 const isShared = () => port !== null && !isLate;
@@ -28,9 +33,9 @@ const isShared = () => port !== null && !isLate;
  * @returns {Handle}
  */
 export function openStream(options) {
-  if (!started) connect();
+  if (!started) start();
   const id = nextId++;
-  const entry = { id, options: { ...options }, direct: null };
+  const entry = { id, options: { ...options }, direct: null, isOver: false };
   open.set(id, entry);
   if (isShared()) ask(id, entry);
   else resume(id, entry);
@@ -49,7 +54,7 @@ export function openStream(options) {
 
 /** Opened from here, unless nobody sees this tab: each tab's connections are a host's for all. */
 function resume(id, entry) {
-  if (!document.hidden) entry.direct ??= direct(id, entry);
+  if (!document.hidden && !entry.isOver) entry.direct ??= direct(id, entry);
 }
 
 /** Keeps the place of one that is closed. */
@@ -77,29 +82,15 @@ function direct(id, entry) {
   return new ResumingStream({ ...options, after, token, onState: (state, detail) => become(id, entry, state, detail) });
 }
 
-function ask(id, { options: { url, after = null, endsByLine = true } }) {
+function ask(id, { options: { url, after = null, endsByLine = true }, isOver }) {
+  if (isOver) return;
   port.postMessage({ op: 'open', id, url, after, endsByLine, token: token() });
 }
 
-function connect() {
+function start() {
   started = true;
   document.addEventListener('visibilitychange', look);
-  if (typeof SharedWorker === 'undefined') return;
-  let worker;
-  try {
-    worker = new SharedWorker('/assets/worker.js', { type: 'module', name: 'steroids' });
-  } catch {
-    return;
-  }
-  port = worker.port;
-  look();
-  const timer = setTimeout(meanwhile, READY_MS);
-  worker.onerror = withoutWorker;
-  port.onmessage = ({ data }) => {
-    clearTimeout(timer);
-    if (isLate) share();
-    receive(data);
-  };
+  connect();
   holdLock();
   addEventListener('pagehide', () => port?.postMessage({ op: 'leave' }));
   addEventListener('pageshow', (event) => {
@@ -107,14 +98,45 @@ function connect() {
   });
 }
 
-/** The worker waits for this lock: it is free when the tab is gone, however it went. */
+function connect() {
+  if (typeof SharedWorker === 'undefined') return;
+  let worker;
+  try {
+    worker = new SharedWorker('/assets/worker.js', { type: 'module', name: 'steroids' });
+  } catch {
+    return;
+  }
+  const its = worker.port;
+  port = its;
+  look();
+  hello();
+  const timer = setTimeout(meanwhile, READY_MS);
+  worker.onerror = () => port === its && withoutWorker();
+  its.onmessage = ({ data }) => {
+    clearTimeout(timer);
+    if (isLate) share();
+    if (data.lock) whenFree(data.lock, () => port === its && renew());
+    else receive(data);
+  };
+}
+
 function holdLock() {
   if (!navigator.locks) return;
   const name = `steroids.tab.${crypto.randomUUID()}`;
   navigator.locks.request(name, () => {
-    port?.postMessage({ op: 'hello', lock: name });
+    lock = name;
+    hello();
     return new Promise(() => {});
   });
+}
+
+function hello() {
+  if (lock) port?.postMessage({ op: 'hello', lock });
+}
+
+/** The worker holds this lock as long as it is there. With others: a tab that sleeps keeps none from it. */
+function whenFree(name, act) {
+  navigator.locks.request(name, { mode: 'shared' }, act);
 }
 
 function receive(message) {
@@ -144,7 +166,9 @@ function become(id, entry, state, detail) {
     }
     forget(detail.used);
   }
-  if (open.get(id) === entry) entry.options.onState(state, detail);
+  if (open.get(id) !== entry) return;
+  entry.isOver = OVER.has(state);
+  entry.options.onState(state, detail);
 }
 
 function again(id, entry) {
@@ -171,9 +195,26 @@ function share() {
     open.delete(id);
     entry.id = nextId++;
     open.set(entry.id, entry);
-    const isOver = OVER.has(entry.direct?.state);
     rest(entry);
-    if (!isOver) ask(entry.id, entry);
+    ask(entry.id, entry);
+  }
+}
+
+/** The worker is gone, which a browser tells nobody: all goes on through a new one, each from where it is. */
+function renew() {
+  const isSoon = performance.now() - renewed < FEWEST_MS;
+  renewed = performance.now();
+  if (isSoon) {
+    withoutWorker();
+    return;
+  }
+  port.onmessage = null;
+  port.close();
+  port = null;
+  connect();
+  for (const [id, entry] of open) {
+    if (isShared()) ask(id, entry);
+    else resume(id, entry);
   }
 }
 

@@ -5,6 +5,8 @@ use steroids_tests::{Page, Puppet, eventually};
 
 use super::scene::{Scene, connection, row_says, rows};
 
+const STREAMS: &str = r#"steroids_gateway_streams_open{kind="task"}"#;
+
 /// A running agent, and a tab on its task.
 struct Watched {
     agent: Puppet,
@@ -72,10 +74,9 @@ async fn a_tab_that_is_not_seen_holds_no_stream_and_misses_nothing() {
     let mut all = watched(&scene, 6, async || scene.browser.page().await).await;
     let last = &all[5].page;
     connection(last, "live").await;
-    let streams = r#"steroids_gateway_streams_open{kind="task"}"#;
     // Closed a moment after the tab was hidden, and of that no event tells.
     eventually("one stream for the one tab that is seen", async || {
-        let open = scene.gateway.metric(streams).await;
+        let open = scene.gateway.metric(STREAMS).await;
         (open < 1.5).then_some(())
     })
     .await;
@@ -125,10 +126,9 @@ async fn a_tab_whose_worker_is_late_reads_for_itself_and_shares_once_it_is_there
     let mut all = watched(&scene, 1, async || scene.browser.page().await).await;
     let Watched { agent, id, page } = &mut all[0];
     connection(page, "live").await;
-    let streams = r#"steroids_gateway_streams_open{kind="task"}"#;
     let until_open = async |count: f64| {
         eventually("as many streams", async || {
-            let open = scene.gateway.metric(streams).await;
+            let open = scene.gateway.metric(STREAMS).await;
             ((open - count).abs() < 0.5).then_some(())
         })
         .await;
@@ -152,6 +152,48 @@ async fn a_tab_whose_worker_is_late_reads_for_itself_and_shares_once_it_is_there
         let times = shown.iter().filter(|row| row.1.contains(said)).count();
         assert_eq!(times, 1, "{said} in {shown:?}");
     }
+    scene.browser.end().await;
+}
+
+#[tokio::test]
+async fn tabs_whose_worker_is_gone_go_on_through_a_new_one_where_they_were() {
+    let scene = Scene::with_tabs().await;
+    let mut all = watched(&scene, 1, async || scene.browser.window().await).await;
+    let Watched { agent, id, page } = &mut all[0];
+    let other = scene.browser.window().await;
+    other.goto(&scene.task("T0", *id)).await;
+    let until_shared = async || {
+        for page in [&*page, &other] {
+            connection(page, "live").await;
+        }
+        eventually("one stream for both", async || {
+            let task = scene.gateway.metric(STREAMS).await;
+            let overview = r#"steroids_gateway_streams_open{kind="overview"}"#;
+            let overview = scene.gateway.metric(overview).await;
+            ((task - 1.0).abs() < 0.5 && (overview - 1.0).abs() < 0.5).then_some(())
+        })
+        .await;
+    };
+    until_shared().await;
+    assert_eq!(scene.browser.end_workers().await, 1);
+    agent.prints("meanwhile.");
+    for page in [&*page, &other] {
+        row_says(page, "meanwhile.").await;
+    }
+    until_shared().await;
+    // So soon that there might be no end to it: each tab reads for itself.
+    assert_eq!(scene.browser.end_workers().await, 1);
+    agent.prints("alone.");
+    agent.exits(0);
+    for page in [&*page, &other] {
+        page.until_there(".row[data-type=complete]").await;
+        let shown = rows(page).await;
+        for said in ["at first.", "meanwhile.", "alone."] {
+            let times = shown.iter().filter(|row| row.1.contains(said)).count();
+            assert_eq!(times, 1, "{said} in {shown:?}");
+        }
+    }
+    assert_eq!(scene.browser.end_workers().await, 0);
     scene.browser.end().await;
 }
 

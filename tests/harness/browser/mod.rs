@@ -119,6 +119,21 @@ impl Browser {
         self.call("Browser.grantPermissions", grant).await;
     }
 
+    /// Ends the workers that its pages share, of which nobody is told, and says how many they were.
+    pub async fn end_workers(&self) -> usize {
+        let all = self.call("Target.getTargets", json!({})).await;
+        let all = all["targetInfos"].as_array().expect("a list of targets");
+        let is_one = |it: &&Value| {
+            it["type"] == "shared_worker" && it["browserContextId"] == self.context.as_str()
+        };
+        let workers: Vec<&Value> = all.iter().filter(is_one).collect();
+        for worker in &workers {
+            let target = json!({"targetId": worker["targetId"]});
+            self.call("Target.closeTarget", target).await;
+        }
+        workers.len()
+    }
+
     /// Ends it; panics if a page had errors, or was refused anything by its policy.
     pub async fn end(self) {
         // What was sent before the answer has been taken up when the answer is here.

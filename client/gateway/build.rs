@@ -1,5 +1,5 @@
-//! Makes one script of the page's modules and one of its worker's, and a table of all the page's files, with their
-//! bytes and a tag that changes with these.
+//! Makes one script of the page's modules and one of its worker's, a module that tells the page's build, and a table
+//! of all the page's files, with their bytes and a tag that changes with these.
 
 #[path = "build/bundle.rs"]
 mod bundle;
@@ -12,6 +12,9 @@ use std::{env, fs, io};
 
 /// What is made of which module and all that it imports: what the page and its worker ask for.
 const BUNDLES: [(&str, &str); 2] = [("page.js", "main.js"), ("worker.js", "share-worker.js")];
+
+/// A module that says of which build the page is: a tag that changes with any of its files.
+const BUILD: &str = "build.js";
 
 fn main() -> io::Result<()> {
     let root = env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?;
@@ -26,18 +29,29 @@ fn main() -> io::Result<()> {
             files.insert(name, entry.path());
         }
     }
-    let read = |name: &str| {
-        fs::read_to_string(web.join(name)).map_err(|e| format!("{}: {e}", web.join(name).display()))
+    let mut hasher = DefaultHasher::new();
+    for path in files.values() {
+        hasher.write(&fs::read(path)?);
+    }
+    let build = format!("export const BUILD = '{:016x}';\n", hasher.finish());
+    let read = |name: &str| match name {
+        BUILD => Ok(build.clone()),
+        _ => fs::read_to_string(web.join(name))
+            .map_err(|e| format!("{}: {e}", web.join(name).display())),
     };
+    let mut made = vec![(BUILD, build.clone())];
     for (name, entry) in BUNDLES {
-        let path = out.join(name);
-        fs::write(
-            &path,
+        made.push((
+            name,
             bundle::bundle(entry, &read).map_err(io::Error::other)?,
-        )?;
+        ));
+    }
+    for (name, text) in made {
+        let path = out.join(name);
+        fs::write(&path, text)?;
         if files.insert(name.to_owned(), path).is_some() {
             return Err(io::Error::other(format!(
-                "web/{name}: this name is taken by a bundle"
+                "web/{name}: this name is taken by what is made"
             )));
         }
     }

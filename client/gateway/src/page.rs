@@ -111,6 +111,17 @@ mod tests {
     }
 
     #[test]
+    fn the_script_is_of_the_build_that_is_told() {
+        let text = |name: &str| {
+            let file = FILES.iter().find(|file| file.name == name).unwrap();
+            std::str::from_utf8(file.bytes).unwrap()
+        };
+        let said = text("build.js").strip_prefix("export ").unwrap();
+        assert!(said.len() > "const BUILD = '';".len(), "{said}");
+        assert!(text("page.js").contains(said), "{said}");
+    }
+
+    #[test]
     fn there_is_nothing_else() {
         for name in ["", "..", "../Cargo.toml", "index.html/", "x.js"] {
             assert_eq!(serve(name, &HeaderMap::new()).status(), 404, "{name}");

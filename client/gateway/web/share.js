@@ -2,6 +2,7 @@
 // connection per stream (a browser opens six per host), or directly where there is no such worker, or
 // none yet.
 
+import { BUILD } from './build.js';
 import { ResumingStream } from './stream.js';
 import { forget, token } from './session.js';
 
@@ -102,7 +103,8 @@ function connect() {
   if (typeof SharedWorker === 'undefined') return;
   let worker;
   try {
-    worker = new SharedWorker('/assets/worker.js', { type: 'module', name: 'steroids' });
+    // Tabs of another version, which may be open beside this one, have a worker that speaks as they do.
+    worker = new SharedWorker('/assets/worker.js', { type: 'module', name: `steroids ${BUILD}` });
   } catch {
     return;
   }

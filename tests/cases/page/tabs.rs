@@ -197,6 +197,27 @@ async fn tabs_whose_worker_is_gone_go_on_through_a_new_one_where_they_were() {
     scene.browser.end().await;
 }
 
+#[tokio::test]
+async fn a_page_of_another_version_does_not_share_its_worker_with_this_one() {
+    let scene = Scene::with_tabs().await;
+    connection(&scene.page, "live").await;
+    let other = scene.browser.window().await;
+    let as_another_version = "const Real = window.SharedWorker;
+         window.SharedWorker = class extends Real {
+           constructor(address, options) {
+             super(address, { ...options, name: options.name.replace(window.build, 'other') });
+           }
+         };";
+    other.before_load(as_another_version).await;
+    let said = "import('/assets/build.js').then(({ BUILD }) => BUILD)";
+    let build = scene.page.eval(said).await;
+    other.before_load(&format!("window.build = {build};")).await;
+    other.goto(&scene.gateway.origin()).await;
+    connection(&other, "live").await;
+    assert_eq!(scene.browser.end_workers().await, 2);
+    scene.browser.end().await;
+}
+
 /// Four streams take turns on a clock of their own, and three places: `says` gives one of them bytes until
 /// it has heard them, `passes` lets time pass, `become` waits for those to have a place that should, and tells
 /// which have. The page has its own fetch.

@@ -27,17 +27,18 @@ async function call(path, init) {
   const headers = { ...init.headers };
   const bearer = token();
   if (bearer) headers.Authorization = `Bearer ${bearer}`;
-  let response;
-  try {
-    response = await fetch(path, { ...init, headers, cache: 'no-store' });
-  } catch (error) {
-    if (error.name === 'AbortError') throw error;
-    throw new ApiError(0, { hint: 'Is steroids-gateway running?' });
-  }
-  const body = await response.json().catch(() => ({}));
+  const response = await fetch(path, { ...init, headers, cache: 'no-store' }).catch(notReached);
+  // Of an answer that says what is wrong, the status does, too.
+  const body = await response.json().catch(response.ok ? notReached : () => ({}));
   if (response.status === 401) forget(bearer);
   if (!response.ok || body.success === false) throw new ApiError(response.status, body);
   return body;
+}
+
+/** @param {Error} error why there is no answer, or not all of it */
+function notReached(error) {
+  if (error.name === 'AbortError') throw error;
+  throw new ApiError(0, { hint: 'Is steroids-gateway running?' });
 }
 
 /** A query string of what is set. */

@@ -312,6 +312,47 @@ async fn a_token_that_is_refused_is_given_up_only_if_there_is_no_newer_one() {
 }
 
 #[tokio::test]
+async fn an_answer_that_breaks_off_or_is_given_up_is_no_answer() {
+    let scene = Scene::new().await;
+    let script = "(async () => {
+        const { get } = await import('/assets/api.js');
+        const was = window.fetch;
+        // Of what is real, a stream's body never ends; of what is not, it breaks off.
+        let reads;
+        window.fetch = async (path, options) => {
+          if (path !== '/api/overview/stream') {
+            const start = (body) => body.error(new TypeError('network error'));
+            return new Response(new ReadableStream({ start }), { status: path === '/gone' ? 503 : 200 });
+          }
+          const answer = await was(path, options);
+          answer.json = () => {
+            reads();
+            return Response.prototype.json.call(answer);
+          };
+          return answer;
+        };
+        const told = (answer) => answer.then(() => 'an answer', ({ name, message }) => [name, message]);
+        const closed = new AbortController();
+        const isRead = new Promise((resolve) => { reads = resolve; });
+        const givenUp = told(get('/api/overview/stream', { signal: closed.signal }));
+        await isRead;
+        closed.abort();
+        const all = [(await givenUp)[0], await told(get('/x')), await told(get('/gone'))];
+        window.fetch = was;
+        return all;
+    })()";
+    assert_eq!(
+        scene.page.eval(script).await,
+        json!([
+            "AbortError",
+            ["Error", "the gateway cannot be reached"],
+            ["Error", "the gateway answered 503"],
+        ])
+    );
+    scene.browser.end().await;
+}
+
+#[tokio::test]
 async fn an_address_of_an_invocation_that_is_none_of_the_task_says_so() {
     let scene = Scene::new().await;
     let id = scene.ctl.start_fake("T1", &["stall"]).await;

@@ -66,15 +66,15 @@ export class TaskView {
 
   async #open() {
     const { task, project } = this.#address;
+    const { signal } = this.#closed;
     try {
-      const [answer, plain] = await Promise.all([
-        get(taskUrl(task, '', { project }), { signal: this.#closed.signal }),
-        plainProviders(),
-      ]);
+      const [answer, plain] = await Promise.all([get(taskUrl(task, '', { project }), { signal }), plainProviders()]);
+      // The providers are asked for whoever looks next, too.
+      if (signal.aborted) return;
       this.#plain = plain;
       this.#build(answer.task, answer.invocations);
     } catch (error) {
-      if (error.name === 'AbortError' || error.status === 401) return;
+      if (signal.aborted || error.status === 401) return;
       const again = () => {
         this.#stop();
         set(this.view);

@@ -353,6 +353,36 @@ async fn an_answer_that_breaks_off_or_is_given_up_is_no_answer() {
 }
 
 #[tokio::test]
+async fn a_task_that_was_left_before_all_of_it_came_does_not_come_back() {
+    let scene = Scene::new().await;
+    let id = scene.ctl.start_fake("T1", &["stall"]).await;
+    let page = &scene.page;
+    // What waits for an answer's text runs before a timer does.
+    let held = "const real = window.fetch;
+         const release = new Promise((resolve) => { window.release = resolve; });
+         window.fetch = async (url, options) => {
+           if (url !== '/api/status') return real(url, options);
+           await release;
+           const answer = await real(url, options);
+           const body = await answer.json();
+           answer.json = async () => {
+             setTimeout(() => { document.body.dataset.read = 'true'; });
+             return body;
+           };
+           return answer;
+         };";
+    page.before_load(held).await;
+    page.goto(&scene.task("T1", id)).await;
+    page.click(".brand").await;
+    page.until_there("[data-test=projects]").await;
+    page.eval("window.release()").await;
+    page.until_there("body[data-read]").await;
+    assert_eq!(page.count("[data-test=task]").await, 0);
+    page.until_there("[data-test=projects]").await;
+    scene.browser.end().await;
+}
+
+#[tokio::test]
 async fn an_address_of_an_invocation_that_is_none_of_the_task_says_so() {
     let scene = Scene::new().await;
     let id = scene.ctl.start_fake("T1", &["stall"]).await;

@@ -134,10 +134,9 @@ export class ActivityLog {
   /** Looks for the result of a tool call that was not near it. */
   async result(row, again = false) {
     if (!row.line.callId || (row.asked && !again)) return;
-    row.asked = true;
-    const { events } = await this.#get('lines', { call: row.line.callId, types: 'tool_result', after: row.cursor, limit: 1 });
-    if (!events[0]) return;
-    row.finish(asLine(events[0][1]), again);
+    const line = await this.#other(row, { types: 'tool_result', after: row.cursor });
+    if (!line) return;
+    row.finish(line, again);
     this.#open.delete(row.line.callId);
     this.#changed();
   }
@@ -145,11 +144,22 @@ export class ActivityLog {
   /** Looks for the tool call that a result belongs to, behind `after`: a place known to be before it. */
   async call(row, after) {
     if (!row.line.callId || row.asked) return;
-    row.asked = true;
-    const { events } = await this.#get('lines', { call: row.line.callId, types: 'tool', limit: 1, after });
-    if (!events[0]) return;
-    row.belongTo(asLine(events[0][1]));
+    const line = await this.#other(row, { types: 'tool', after });
+    if (!line) return;
+    row.belongTo(line);
     this.#changed();
+  }
+
+  /** The other line of a row's call. It is asked for once, and again where nobody answered. */
+  async #other(row, parameters) {
+    row.asked = true;
+    try {
+      const { events } = await this.#get('lines', { call: row.line.callId, limit: 1, ...parameters });
+      return events[0] && asLine(events[0][1]);
+    } catch (error) {
+      row.asked = false;
+      throw error;
+    }
   }
 
   /**

@@ -90,3 +90,29 @@ async fn a_row_that_was_counted_and_is_not_there_is_asked_for_again_when_another
     assert_eq!(shown, json!([0, ["n 1", "n 2", "n 3", "n 4", "n 5"]]));
     scene.browser.end().await;
 }
+
+#[tokio::test]
+async fn a_result_that_could_not_be_read_is_asked_for_again() {
+    let scene = Scene::new().await;
+    let script = "(async () => {
+        const { ActivityLog } = await import('/assets/activity-log.js');
+        const { Row } = await import('/assets/row.js');
+        const was = window.fetch;
+        let asked = 0;
+        window.fetch = async () => {
+          asked += 1;
+          const line = { ts: 2, type: 'tool_result', callId: 'c', ok: true };
+          return asked === 1 ? Response.json({}, { status: 503 }) : Response.json({ events: [['2', line]] });
+        };
+        const log = new ActivityLog({ task: 'T', invocation: 1, project: '/p', filter: { types: 'tool' }, onChange() {}, onFailed() {} });
+        const row = new Row('1', '0', { ts: 1, type: 'tool', callId: 'c' }, false);
+        await log.result(row).catch(() => {});
+        await log.result(row);
+        // It is known.
+        await log.result(row);
+        window.fetch = was;
+        return [row.state(true), asked];
+    })()";
+    assert_eq!(scene.page.eval(script).await, json!(["ok", 2]));
+    scene.browser.end().await;
+}

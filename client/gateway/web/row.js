@@ -20,14 +20,14 @@ export class Row {
 
   /**
    * @param {string} cursor behind the line @param {string} before in front of it
-   * @param {any} line @param {boolean} live whether it came while we looked: then so will its result
+   * @param {any} line @param {boolean} live whether it came while we looked: then so will a call's result
    */
   constructor(cursor, before, line, live) {
     this.cursor = cursor;
     this.before = before;
     this.ts = line.ts;
     this.type = line.type;
-    this.asked = live;
+    this.asked = live && line.type === 'tool';
     this.line = this.#shorten(line, MOST_TEXT);
   }
 

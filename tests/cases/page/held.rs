@@ -116,3 +116,22 @@ async fn a_result_that_could_not_be_read_is_asked_for_again() {
     assert_eq!(scene.page.eval(script).await, json!(["ok", 2]));
     scene.browser.end().await;
 }
+
+#[tokio::test]
+async fn a_failure_that_comes_while_one_looks_for_failures_tells_its_command() {
+    let scene = Scene::new().await;
+    let script = "(async () => {
+        const { ActivityLog } = await import('/assets/activity-log.js');
+        const was = window.fetch;
+        window.fetch = async () => Response.json({ events: [['1', { ts: 1, type: 'tool', callId: 'c', cmd: 'make' }]] });
+        const log = new ActivityLog({ task: 'T', invocation: 1, project: '/p', filter: { types: 'tool_result', ok: 'false' }, onChange() {}, onFailed() {} });
+        const failure = { ts: 2, type: 'tool_result', callId: 'c', ok: false };
+        log.append('2', failure, JSON.stringify(failure));
+        const row = log.row(0);
+        if (!row.asked) await log.call(row, '0');
+        window.fetch = was;
+        return row.tool?.cmd ?? null;
+    })()";
+    assert_eq!(scene.page.eval(script).await, "make");
+    scene.browser.end().await;
+}

@@ -76,6 +76,7 @@ export class ActivityLog {
 
   close() {
     this.#closed.abort();
+    for (const request of this.#loading.values()) request.abort();
     this.chunks.clear();
   }
 

@@ -71,6 +71,7 @@ export class Panel {
     clearTimeout(this.#lazy);
     highlight(this.scroller, '');
     this.#stream?.close();
+    this.list.close();
     this.#log?.close();
     this.root.replaceChildren();
   }

@@ -21,6 +21,7 @@ export class VirtualList {
   #frame = 0;
   #settle = 0;
   #drawn = new Map();
+  #resizes;
   #spacer;
   #rows;
   #render;
@@ -51,7 +52,16 @@ export class VirtualList {
     this.#spacer.append(this.#rows);
     scroller.append(this.#spacer);
     scroller.addEventListener('scroll', () => this.#onScroll(), { passive: true });
-    new ResizeObserver(() => this.#onResize()).observe(scroller);
+    this.#resizes = new ResizeObserver(() => this.#onResize());
+    this.#resizes.observe(scroller);
+  }
+
+  /** Draws no more: what leaves the document has no size any more, and is told so. */
+  close() {
+    this.#resizes.disconnect();
+    cancelAnimationFrame(this.#frame);
+    clearTimeout(this.#settle);
+    this.#source = null;
   }
 
   /** Shows another source: `count`, `row(i)`, `chunks`, `chunkRows`, `setHeight`, `want`. */
@@ -198,7 +208,7 @@ export class VirtualList {
     const { scrollTop } = this.scroller;
     const height = this.#height;
     const moved = scrollTop - this.#scrolled;
-    if (Math.abs(moved) < 1) return;
+    if (!this.#source || Math.abs(moved) < 1) return;
     this.#scrolled = scrollTop;
     const total = this.#total();
     const range = this.#pixels - height;

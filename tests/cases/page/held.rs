@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::scene::Scene;
+use super::scene::{Scene, connection};
 
 /// The log of an agent that prints one line after another: `print` has it print one of which the page hears
 /// at once, `forget` has the page let its rows go, and `shown` gives those that it has, once it has all
@@ -133,5 +133,37 @@ async fn a_failure_that_comes_while_one_looks_for_failures_tells_its_command() {
         return row.tool?.cmd ?? null;
     })()";
     assert_eq!(scene.page.eval(script).await, "make");
+    scene.browser.end().await;
+}
+
+#[tokio::test]
+async fn a_log_that_was_left_is_read_no_more() {
+    let scene = Scene::new().await;
+    let id = scene
+        .ctl
+        .start_fake("T1", &["numbers", "--count", "500"])
+        .await;
+    scene
+        .daemon
+        .rpc()
+        .await
+        .ended(&scene.ctl.project(), id)
+        .await;
+    scene.open("T1", id).await;
+    let page = &scene.page;
+    connection(page, "live").await;
+    let count = "window.asked = [];
+        const real = window.fetch;
+        window.fetch = (url, options) => {
+          window.asked.push(String(url));
+          return real(url, options);
+        };";
+    page.eval(count).await;
+    page.click(".brand").await;
+    page.until_there("[data-test=projects]").await;
+    // A size is told at the end of a frame, and what a list wants then is asked for at once.
+    let frames = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
+        .then(() => window.asked.filter((url) => url.includes('/lines')))";
+    assert_eq!(page.eval(frames).await, json!([]));
     scene.browser.end().await;
 }

@@ -204,7 +204,10 @@ export class TaskView {
     const { signal } = this.#closed;
     try {
       const { invocations } = await get(taskUrl(task, '', { project }), { signal });
-      if (!signal.aborted) this.#put(invocations);
+      if (signal.aborted) return;
+      this.#put(invocations);
+      // Marks that could not be read.
+      if (this.#selected) this.story.read(this.#selected);
     } catch {
       // Away again: then it is told anew when that is over.
     }

@@ -158,3 +158,31 @@ async fn what_ended_long_ago_while_the_page_was_away_is_among_the_tasks_runs() {
     scene.page.until_there(&shown).await;
     scene.browser.end().await;
 }
+
+#[tokio::test]
+async fn marks_of_the_story_that_could_not_be_read_are_when_the_daemon_is_back() {
+    let mut scene = Scene::new().await;
+    let id = scene.ctl.start_fake("T1", &["numbers"]).await;
+    let rpc = scene.daemon.rpc().await;
+    rpc.ended(&scene.ctl.project(), id).await;
+    let page = &scene.page;
+    page.expect_failed_requests();
+    page.before_load(
+        r#"const real = window.fetch;
+         window.fetch = async (url, options) => {
+           if (!/outline.*types=tool&/.test(String(url))) return real(url, options);
+           const isRefused = document.body.dataset.marks === undefined;
+           document.body.dataset.marks = isRefused ? 'refused' : 'read';
+           return isRefused ? Response.json({}, { status: 503 }) : real(url, options);
+         };"#,
+    )
+    .await;
+    page.goto(&scene.task("T1", id)).await;
+    page.until_there("body[data-marks=refused]").await;
+    connection(page, "live").await;
+    scene.daemon.kill9().await;
+    connection(page, "away").await;
+    scene.daemon.start_again().await;
+    page.until_there("body[data-marks=read]").await;
+    scene.browser.end().await;
+}

@@ -20,6 +20,9 @@ export class Overview {
   /** Whose tasks are listed, or asked for; null where that failed. */
   #tasksOf = null;
   #timesAsked = 0;
+  /** Of whose tasks an answer is on its way, and whether they have changed since it was asked for. */
+  #asks = null;
+  #isStale = false;
 
   /** @param {HTMLElement} view @param {import('./router.js').Address} address */
   constructor(view, address) {
@@ -119,9 +122,21 @@ export class Overview {
     this.projects.querySelector('[aria-current]')?.focus();
   }
 
+  /** Lists a project's tasks. One question at a time: what has changed meanwhile is one more. */
   async #showTasks(project) {
     this.#tasksOf = project;
+    this.#isStale = true;
+    if (this.#asks === project) return;
+    this.#asks = project;
     const asked = ++this.#timesAsked;
+    while (this.#isStale && asked === this.#timesAsked && !this.#closed.signal.aborted) {
+      this.#isStale = false;
+      await this.#readTasks(project, asked);
+    }
+    if (asked === this.#timesAsked) this.#asks = null;
+  }
+
+  async #readTasks(project, asked) {
     const title = h('h3', {}, 'Tasks of ', clean(format.baseName(project)));
     try {
       const { tasks } = await get(`/api/tasks${query({ project })}`, { signal: this.#closed.signal });

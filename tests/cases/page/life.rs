@@ -169,6 +169,36 @@ async fn two_tabs_share_the_token_and_one_stream() {
 }
 
 #[tokio::test]
+async fn tasks_are_asked_for_one_time_after_another_however_much_ends() {
+    let scene = Scene::new().await;
+    let page = &scene.page;
+    let held = "const real = window.fetch;
+         const release = new Promise((resolve) => { window.release = resolve; });
+         window.asked = 0;
+         window.fetch = async (url, options) => {
+           if (String(url).startsWith('/api/tasks?')) {
+             window.asked += 1;
+             document.body.dataset.asked = window.asked;
+             await release;
+           }
+           return real(url, options);
+         };";
+    page.before_load(held).await;
+    page.reload().await;
+    page.until_there("body[data-asked]").await;
+    for number in 0..5 {
+        let task = format!("T{number}");
+        scene.ctl.start_fake(&task, &["exit", "0"]).await;
+    }
+    let ended = "document.querySelectorAll('[data-test=recent] [data-invocation]').length === 5";
+    page.until(ended).await;
+    assert_eq!(page.eval("window.asked").await, 1);
+    page.eval("window.release()").await;
+    page.until_there("[data-test=tasks] [data-task=T4]").await;
+    scene.browser.end().await;
+}
+
+#[tokio::test]
 async fn stop_and_start_ask_first_and_then_do() {
     let scene = Scene::new().await;
     let rpc = scene.daemon.rpc().await;

@@ -8,6 +8,7 @@
 // A tab that nobody sees is like one that is not there, until it is shown; of the overview it hears
 // all the same, as its title tells whether its task still runs. Streams of tasks take turns.
 
+import { BUILD } from './build.js';
 import { parseObject } from './line.js';
 import { Ring } from './ring.js';
 import { OverviewModel } from './overview-model.js';
@@ -260,6 +261,6 @@ self.onconnect = ({ ports: [port] }) => {
     leave,
   };
   port.onmessage = ({ data }) => operations[data.op]?.(data);
-  port.postMessage({ ready: true });
+  port.postMessage({ ready: true, build: BUILD });
   held.then((lock) => lock && port.postMessage({ lock }));
 };

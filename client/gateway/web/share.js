@@ -116,6 +116,11 @@ function connect() {
   worker.onerror = () => port === its && withoutWorker();
   its.onmessage = ({ data }) => {
     clearTimeout(timer);
+    // The gateway may have been upgraded since this page was loaded.
+    if (data.ready && data.build !== BUILD) {
+      withoutWorker();
+      return;
+    }
     if (isLate) share();
     if (data.lock) whenFree(data.lock, () => port === its && renew());
     else receive(data);
@@ -220,10 +225,11 @@ function renew() {
   }
 }
 
-/** There is no worker to come. */
+/** There is no worker to come, or none to talk to. */
 function withoutWorker() {
   if (!port) return;
   port.onmessage = null;
+  port.postMessage({ op: 'leave' });
   port.close();
   port = null;
   for (const [id, entry] of open) resume(id, entry);

@@ -218,6 +218,31 @@ async fn a_page_of_another_version_does_not_share_its_worker_with_this_one() {
     scene.browser.end().await;
 }
 
+#[tokio::test]
+async fn a_tab_that_gets_a_worker_of_another_version_reads_for_itself() {
+    let scene = Scene::with_tabs().await;
+    let mut all = watched(&scene, 1, async || {
+        let page = scene.browser.window().await;
+        page.before_load(
+            "window.SharedWorker = class {
+               constructor() {
+                 const { port1, port2 } = new MessageChannel();
+                 this.port = port1;
+                 port2.postMessage({ ready: true, build: 'other' });
+               }
+             };",
+        )
+        .await;
+        page
+    })
+    .await;
+    let Watched { agent, page, .. } = &mut all[0];
+    connection(page, "live").await;
+    agent.prints("read by itself.");
+    row_says(page, "read by itself.").await;
+    scene.browser.end().await;
+}
+
 /// Four streams take turns on a clock of their own, and three places: `says` gives one of them bytes until
 /// it has heard them, `passes` lets time pass, `become` waits for those to have a place that should, and tells
 /// which have. The page has its own fetch.

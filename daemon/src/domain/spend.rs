@@ -37,6 +37,9 @@ pub struct SpendQuery {
     pub model: Option<String>,
     /// By what they are put together; nothing: all in one.
     pub by: Vec<SpendKey>,
+    /// Without those whose sum has in it what their session used before it was ours: what is their own
+    /// nobody can say.
+    pub own_only: bool,
 }
 
 /// What a group's invocations have in common; what they are not put together by is `None`.

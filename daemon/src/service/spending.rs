@@ -88,6 +88,7 @@ fn query(request: &v1::UsageRequest) -> Result<SpendQuery, Status> {
             .map(|model| convert::name(model, "model"))
             .transpose()?,
         by,
+        own_only: false,
     })
 }
 

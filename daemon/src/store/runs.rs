@@ -18,19 +18,20 @@ pub struct RunUsed {
     pub cost_usd: f64,
 }
 
-/// Of those that used something.
+/// Of those that used something, and of which it is known how much of it is ours.
 pub(super) fn used_since(connection: &Connection, since_ms: i64) -> Result<Vec<RunUsed>, Failure> {
     let at_once = connection.unchecked_transaction()?;
     let mut used = Vec::new();
     {
         // The plus keeps the planner from the index over states.
-        let mut ours = at_once.prepare_cached(
+        let mut ours = at_once.prepare_cached(&format!(
             "SELECT uuid, coalesce(input_tokens, 0) + coalesce(output_tokens, 0)
                  + coalesce(cached_input_tokens, 0) + coalesce(cache_creation_tokens, 0) AS tokens,
                  coalesce(cost_usd, 0.0) AS cost
-             FROM steroidsd_invocations
-             WHERE +state = 'ended' AND ended_ms >= ?1 AND (tokens > 0 OR cost > 0)",
-        )?;
+             FROM steroidsd_invocations s
+             WHERE +state = 'ended' AND ended_ms >= ?1 AND (tokens > 0 OR cost > 0) AND {}",
+            spend::OWN_ONLY,
+        ))?;
         let found = ours.query_map(params![since_ms], |row| {
             Ok(RunUsed {
                 name: row.get(0)?,

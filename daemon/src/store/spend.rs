@@ -25,6 +25,12 @@ const QUARTER_MS: i64 = 15 * 60 * 1000;
 /// Before the time asked for, in which a row of the older tool may have been made that ended in it.
 const FOREIGN_BEFORE_MS: i64 = 7 * 24 * 3600 * 1000;
 
+/// One of ours whose sum has nothing in it but what ours used. A run that told nothing, before it failed,
+/// is in the sum of the next one: that is ours where one of ours began the session.
+pub(super) const OWN_ONLY: &str = "(s.cumulative IS NOT 1 OR EXISTS (
+         SELECT 1 FROM steroidsd_invocations b
+         WHERE b.session_id = s.session_id AND b.mode = 'fresh'))";
+
 /// What a project's invocations used.
 #[derive(Debug, Clone, Default)]
 pub struct Used {
@@ -163,6 +169,10 @@ pub(super) fn own(spend: &SpendQuery) -> (String, Vec<Value>) {
         }
     }
     narrow(spend, &mut conditions, &mut values);
+    if spend.own_only {
+        conditions.push_str(" AND ");
+        conditions.push_str(OWN_ONLY);
+    }
     // A row that was deleted was paid for all the same. Of one task they are found by its index.
     let from = match spend.task {
         Some(_) => {

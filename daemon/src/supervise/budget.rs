@@ -202,6 +202,7 @@ impl Inner {
         }
         let query = SpendQuery {
             task: Some(task.to_owned()),
+            own_only: true,
             ..SpendQuery::default()
         };
         let zone = &self.settings().zone;

@@ -110,6 +110,44 @@ async fn a_run_before_that_is_not_known_stays_in_it_and_is_marked() {
 }
 
 #[tokio::test]
+async fn a_budget_counts_of_a_session_what_ours_used() {
+    let room = Room::new();
+    let store = room.store();
+    let resumed = |name: &str| NewInvocation {
+        resume: Some("some".to_owned()),
+        ..new(name)
+    };
+    let of = |session: &str, usage| Ending {
+        session_id: Some(session.to_owned()),
+        ..used(usage)
+    };
+    for (request, ending) in [
+        // Begun elsewhere, where it used 100.
+        (resumed("1"), of("theirs", Some(sum(tokens(101, 0, 0))))),
+        (resumed("2"), of("theirs", Some(sum(tokens(103, 0, 0))))),
+        // Begun by one that told nothing before it failed.
+        (new("3"), of("ours", None)),
+        (resumed("4"), of("ours", Some(sum(tokens(1000, 0, 0))))),
+    ] {
+        let id = started(&store, request).await;
+        store.finish(id, ending).await.unwrap();
+    }
+    let query = SpendQuery {
+        task: Some("T-1".to_owned()),
+        own_only: true,
+        ..SpendQuery::default()
+    };
+    assert_eq!(groups(&store, query).await[0].1.all_tokens(), 1002);
+    let since = store.used_since(0).await.unwrap();
+    let names: Vec<_> = since.iter().map(|run| run.name.as_str()).collect();
+    assert_eq!(names, ["uuid 2", "uuid 4"]);
+    assert_eq!(since.iter().map(|run| run.tokens).sum::<u64>(), 1002);
+    // Who asks is shown all, and that there is more in it.
+    let all = all(&store).await;
+    assert_eq!((all.all_tokens(), all.cumulative), (1103, 2));
+}
+
+#[tokio::test]
 async fn a_run_of_which_the_sum_before_is_no_part_keeps_all_of_it() {
     let room = Room::new();
     let store = room.store();

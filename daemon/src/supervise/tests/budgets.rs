@@ -2,9 +2,11 @@
 
 use steroids_shim::spec::{self, Spec};
 
+use super::lost::now_ms;
 use super::*;
 use crate::domain::queue::Reason;
-use crate::domain::{Budget, UsageTotals};
+use crate::domain::{Budget, Evidence, Outcome, UsageTotals};
+use crate::store::{Begun, Ending, NewInvocation};
 
 /// What is told of the budgets of a run that used this.
 async fn told(bench: &Bench, dir: &InvDir, micro_usd: u64, usage: UsageTotals) -> usize {
@@ -38,6 +40,69 @@ async fn each_budget_is_told_of_once_and_none_of_what_is_not_ones_own() {
     assert_eq!(told(&bench, &dir, 2_000_002, used(false)).await, 2);
     bench.stage.end(&dir);
     bench.ended(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_session_used_before_it_was_ours_keeps_nobody_from_a_start() {
+    let mut bench = Bench::new(8, 8).await;
+    let tokens = |tokens| Budget {
+        tokens: Some(tokens),
+        micro_usd: None,
+    };
+    bench.budgets.task = tokens(10);
+    bench.budgets.day = tokens(1000);
+    bench.restart().await;
+    let project = bench.project().await;
+    let admitted = |task| {
+        let inner = &bench.supervisor.inner;
+        inner.admit_by_budget(&project, task)
+    };
+    resumed(&project, "s-1", 5000).await;
+    assert!(admitted("T-1").await.is_ok());
+    // The next one of that session counts with its own part, which is too much for a task,
+    resumed(&project, "s-1", 5011).await;
+    let refused = admitted("T-1").await.unwrap_err();
+    assert!(refused.to_string().contains("task T-1"), "{refused}");
+    assert!(admitted("T-2").await.is_ok());
+    // and then for the day.
+    resumed(&project, "s-1", 6011).await;
+    assert!(admitted("T-2").await.is_err());
+}
+
+/// A run that resumed a session has ended, which used so many tokens in all.
+async fn resumed(project: &Project, session: &str, tokens: u64) {
+    let request = NewInvocation {
+        task: "T-1".to_owned(),
+        uuid: format!("{session} {tokens}"),
+        request_id: format!("{session} {tokens}"),
+        resume: Some(session.to_owned()),
+        ..NewInvocation::default()
+    };
+    let Begun::New(row) = project.store.begin(request, None).await.unwrap() else {
+        panic!("there was one");
+    };
+    let ending = Ending {
+        outcome: Outcome::Success,
+        error: None,
+        exit_code: 0,
+        duration_ms: 1,
+        completed_ms: i64::try_from(now_ms()).unwrap(),
+        response: None,
+        session_id: Some(session.to_owned()),
+        usage: Some(UsageTotals {
+            input_tokens: tokens,
+            cumulative: true,
+            ..UsageTotals::default()
+        }),
+        price: None,
+        rusage: None,
+        leftovers: None,
+        resets_at_ms: None,
+        http_status: None,
+        cause: None,
+        evidence: Evidence::default(),
+    };
+    project.store.finish(row.id, ending).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,6 +39,7 @@ mod transaction;
 mod usage;
 mod worker;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -284,6 +285,14 @@ impl Store {
     /// One invocation.
     pub async fn invocation(&self, id: InvocationId) -> Result<Option<Invocation>, StoreError> {
         self.read(move |db| query::by_id(db, id)).await
+    }
+
+    /// Those of them that have ended.
+    pub async fn ended_of(
+        &self,
+        ids: BTreeSet<InvocationId>,
+    ) -> Result<Vec<InvocationId>, StoreError> {
+        self.read(move |db| query::ended_of(db, &ids)).await
     }
 
     /// The one whose state folder has this name.

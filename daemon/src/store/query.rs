@@ -1,5 +1,7 @@
 //! Questions about invocations that a key or an index answers at once; lists are in [`super::list`].
 
+use std::collections::BTreeSet;
+
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
@@ -28,6 +30,25 @@ pub(super) fn by_id(
         .prepare_cached(&sql)?
         .query_row([id.get()], rows::invocation)
         .optional()?)
+}
+
+/// Those of them that have ended. One that is gone has not, as it may come back.
+pub(super) fn ended_of(
+    connection: &Connection,
+    ids: &BTreeSet<InvocationId>,
+) -> Result<Vec<InvocationId>, Failure> {
+    let mut is_ended = connection.prepare_cached(
+        "SELECT 1 FROM task_invocations i LEFT JOIN steroidsd_invocations s ON s.invocation_id = i.id
+         WHERE i.id = ?1 AND iif(s.state IS NULL, i.status IS NOT 'running',
+                                 s.state NOT IN ('queued', 'running'))",
+    )?;
+    let mut ended = Vec::new();
+    for id in ids {
+        if is_ended.exists([id.get()])? {
+            ended.push(*id);
+        }
+    }
+    Ok(ended)
 }
 
 /// One that must be there.

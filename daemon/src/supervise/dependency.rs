@@ -1,5 +1,7 @@
 //! Invocations that others wait for.
 
+use std::collections::{BTreeSet, HashMap};
+
 use super::StartError;
 use crate::domain::{Invocation, InvocationId, Outcome, Phase, RowStatus};
 use crate::projects::Project;
@@ -38,6 +40,18 @@ pub(super) async fn standing(store: &Store, id: InvocationId) -> Result<Standing
         }
     }
     Ok(Standing::Open)
+}
+
+/// Looks at several, and gives those of them that have ended: most have not, and are asked for in one go.
+pub(super) async fn standings(
+    store: &Store,
+    ids: BTreeSet<InvocationId>,
+) -> Result<HashMap<InvocationId, Standing>, StoreError> {
+    let mut standings = HashMap::new();
+    for id in store.ended_of(ids).await? {
+        standings.insert(id, standing(store, id).await?);
+    }
+    Ok(standings)
 }
 
 fn ended(row: &Invocation) -> Option<&'static str> {

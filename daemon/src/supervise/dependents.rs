@@ -5,72 +5,137 @@
 //! is short; a project that does not answer in time is asked again beside the line, and until it has
 //! answered nobody of it is looked at.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use steroids_shim::exit::End;
-use tokio::time::timeout;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 use tracing::warn;
 
-use super::dependency::{Standing, in_vain, standing};
+use super::dependency::{Standing, in_vain, standings};
+use super::line::Dependent;
 use super::supervisor::Inner;
 use super::waiting;
 use crate::domain::InvocationId;
 use crate::projects::Project;
-use crate::store::StoreError;
 
 /// A look at a project's rows takes well under a millisecond, on a loaded host some more; all others
 /// wait so long at most, and once for each project that hangs.
 const LOOK_WITHIN: Duration = Duration::from_secs(1);
 
-/// Dependents that are looked at together.
+/// Projects that are looked at together.
 const TOGETHER: usize = 8;
+
+/// What nobody wrote who would have told is found by a look that comes later than this.
+const SEEN_FOR: Duration = Duration::from_secs(30);
 
 /// The looks at those that wait for others.
 #[derive(Default)]
 pub(super) struct Dependents {
     /// Projects that have not answered yet. Held for a look-up or a change, never across an await.
     slow: Arc<Mutex<HashSet<Arc<Path>>>>,
+    /// What the last look at each project found. Held as the other.
+    seen: Mutex<HashMap<Arc<Path>, Seen>>,
+}
+
+/// A look at the rows of a project.
+struct Seen {
+    at: Instant,
+    /// Those that were waited for, and had yet to succeed.
+    open: HashSet<InvocationId>,
+    /// Changes when somebody writes into the database that was looked at, or gives it up.
+    written: watch::Receiver<u64>,
+}
+
+impl Seen {
+    /// Whether another look would find no more.
+    fn covers(&self, waiting: &[Dependent]) -> bool {
+        self.at.elapsed() < SEEN_FOR
+            && matches!(self.written.has_changed(), Ok(false))
+            && waiting
+                .iter()
+                .all(|it| it.after.iter().all(|id| self.open.contains(id)))
+    }
 }
 
 impl Dependents {
-    /// Looks at all of them whose projects answer.
-    pub(super) async fn look(&self, inner: &Arc<Inner>) {
-        let looked = stream::iter(inner.line.dependents());
-        looked
-            .for_each_concurrent(TOGETHER, |(uuid, root, after)| async move {
-                if !locked(&self.slow).contains(&root) {
-                    self.look_at(inner, &uuid, root, &after).await;
-                }
-            })
-            .await;
+    /// Looks at all of them of whose projects there may be news, and that answer. Gives false where one
+    /// could not be looked at, and nobody tells when it can.
+    pub(super) async fn look(&self, inner: &Arc<Inner>) -> bool {
+        let mut of_projects: HashMap<Arc<Path>, Vec<Dependent>> = HashMap::new();
+        for it in inner.line.dependents() {
+            let root = Arc::clone(&it.project);
+            of_projects.entry(root).or_default().push(it);
+        }
+        {
+            let mut seen = locked(&self.seen);
+            seen.retain(|root, _| of_projects.contains_key(root));
+            let slow = locked(&self.slow);
+            of_projects.retain(|root, waiting| {
+                let is_known = seen.get(root).is_some_and(|seen| seen.covers(waiting));
+                !is_known && !slow.contains(root)
+            });
+        }
+        stream::iter(of_projects)
+            .map(|(root, waiting)| self.look_at(inner, root, waiting))
+            .buffer_unordered(TOGETHER)
+            .fold(true, async |all, is_seen| all && is_seen)
+            .await
     }
 
-    async fn look_at(
-        &self,
-        inner: &Arc<Inner>,
-        uuid: &str,
-        root: Arc<Path>,
-        after: &[InvocationId],
-    ) {
+    async fn look_at(&self, inner: &Arc<Inner>, root: Arc<Path>, waiting: Vec<Dependent>) -> bool {
         let asked = async {
             let project = inner.projects.get(&root).await.ok()?;
-            let open = still_open(&project, after).await;
-            Some((project, open))
+            // Before the look: what is written meanwhile is looked at once more.
+            let written = project.store.written();
+            let ids: BTreeSet<_> = waiting
+                .iter()
+                .flat_map(|it| it.after.iter().copied())
+                .collect();
+            let found = standings(&project.store, ids).await;
+            Some((project, written, found))
         };
         match timeout(LOOK_WITHIN, asked).await {
-            Ok(Some((_, Ok(Ok(open))))) if open == after => {}
-            Ok(Some((_, Ok(Ok(open))))) => inner.line.waits_for(uuid, open),
-            Ok(Some((project, Ok(Err(why))))) => end_in_vain(inner, project, uuid, why),
-            Ok(Some((_, Err(error)))) => {
-                warn!(project = %root.display(), %error, "rows cannot be read");
+            Ok(Some((project, written, Ok(standings)))) => {
+                let mut seen = Seen {
+                    at: Instant::now(),
+                    open: HashSet::new(),
+                    written,
+                };
+                for it in &waiting {
+                    match still_open(&standings, &it.after) {
+                        Ok(open) => {
+                            seen.open.extend(&open);
+                            if open != it.after {
+                                inner.line.waits_for(&it.uuid, open);
+                            }
+                        }
+                        // One that is in somebody's care stays, and has more to wait for than was seen.
+                        Err(why) => end_in_vain(inner, &project, it, why),
+                    }
+                }
+                locked(&self.seen).insert(root, seen);
+                true
             }
-            Ok(None) => {}
-            Err(_) => self.ask_beside(inner, root),
+            Ok(Some((_, _, Err(error)))) => {
+                warn!(project = %root.display(), %error, "rows cannot be read");
+                false
+            }
+            Ok(None) => false,
+            Err(_) => {
+                self.ask_beside(inner, root);
+                true
+            }
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn looked_at(&self, root: &Path) -> Option<Instant> {
+        locked(&self.seen).get(root).map(|seen| seen.at)
     }
 
     /// Waits for a project to answer, which it does, or is given up, within the time that it has.
@@ -92,37 +157,38 @@ impl Dependents {
 }
 
 /// Those that have yet to succeed; or why one of them never will.
-async fn still_open(
-    project: &Project,
+fn still_open(
+    standings: &HashMap<InvocationId, Standing>,
     after: &[InvocationId],
-) -> Result<Result<Vec<InvocationId>, String>, StoreError> {
+) -> Result<Vec<InvocationId>, String> {
     let mut open = Vec::new();
     for id in after {
-        match standing(&project.store, *id).await? {
-            Standing::Succeeded => {}
+        match standings.get(id) {
+            Some(Standing::Succeeded) => {}
             // A database that was lost gets its rows back.
-            Standing::Open | Standing::Unknown => open.push(*id),
-            Standing::Failed(id, how) => return Ok(Err(in_vain(id, &how))),
+            Some(Standing::Open | Standing::Unknown) | None => open.push(*id),
+            Some(Standing::Failed(id, how)) => return Err(in_vain(*id, how)),
         }
     }
-    Ok(Ok(open))
+    Ok(open)
 }
 
-/// It leaves the line at once; what is written of that nobody waits for.
-fn end_in_vain(inner: &Arc<Inner>, project: Arc<Project>, uuid: &str, error: String) {
-    let Some(entry) = inner.line.take_out(uuid, || inner.enter(uuid)) else {
+/// It leaves the line at once, if its row is written; what is written of its end nobody waits for.
+fn end_in_vain(inner: &Arc<Inner>, project: &Arc<Project>, it: &Dependent, error: String) {
+    let Some(id) = it.id else {
         return;
     };
-    let ending = Arc::clone(inner);
+    let Some(entry) = inner.line.take_out(&it.uuid, || inner.enter(&it.uuid)) else {
+        return;
+    };
+    let (ending, project) = (Arc::clone(inner), Arc::clone(project));
     inner.tracker.spawn(async move {
-        if let Ok(Some(row)) = project.store.by_uuid(entry.uuid()).await {
-            let end = End::NeverStarted { error };
-            waiting::end(&ending, project, row.id, entry, end).await;
-        }
+        let end = End::NeverStarted { error };
+        waiting::end(&ending, project, id, entry, end).await;
     });
 }
 
-/// A set is valid whatever panicked while it was held: every change to it is one call.
+/// Sets and maps are valid whatever panicked while they were held: every change is one call.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

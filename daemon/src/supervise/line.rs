@@ -68,6 +68,16 @@ impl Waiter {
     }
 }
 
+/// One that waits for others.
+pub(super) struct Dependent {
+    pub(super) uuid: String,
+    pub(super) project: Arc<Path>,
+    /// Its row, once there is one.
+    pub(super) id: Option<InvocationId>,
+    /// Those that have yet to succeed.
+    pub(super) after: Vec<InvocationId>,
+}
+
 /// What became of one that came to the line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Stands {
@@ -323,13 +333,15 @@ impl Line {
     }
 
     /// Those that wait for others, and for whom.
-    pub(super) fn dependents(&self) -> Vec<(String, Arc<Path>, Vec<InvocationId>)> {
+    pub(super) fn dependents(&self) -> Vec<Dependent> {
         let state = self.state();
         let waiting = state.waiting.values().filter(|it| !it.after.is_empty());
         waiting
-            .map(|it| {
-                let project = Arc::clone(&it.candidate.project);
-                (it.candidate.uuid.clone(), project, it.after.clone())
+            .map(|it| Dependent {
+                uuid: it.candidate.uuid.clone(),
+                project: Arc::clone(&it.candidate.project),
+                id: it.candidate.id,
+                after: it.after.clone(),
             })
             .collect()
     }

@@ -29,7 +29,7 @@ use crate::store::{NewInvocation, StoreError, Turned};
 
 /// A clock that was set, or a host that slept, is seen after so long where somebody waits for a time;
 /// and that what kept one from being started is gone, of which nobody tells: a full disk, a runner of
-/// the older tool.
+/// the older tool, a database that could not be read.
 const AT_THE_LATEST: Duration = Duration::from_secs(30);
 
 impl Supervisor {
@@ -68,7 +68,7 @@ async fn look_after_the_line(inner: &Arc<Inner>) {
     let dependents = Dependents::default();
     loop {
         // First: who waited for one that has ended may have the place that it leaves.
-        dependents.look(inner).await;
+        let all_seen = dependents.look(inner).await;
         let next_ms = pass(inner).await;
         let wait = next_ms.map_or(u64::MAX, |at| {
             at.saturating_sub(now_ms()).max(0).unsigned_abs()
@@ -79,7 +79,7 @@ async fn look_after_the_line(inner: &Arc<Inner>) {
         let at = at_the_latest.min(Instant::now() + Duration::from_millis(wait).min(AT_THE_LATEST));
         tokio::select! {
             () = inner.line.changed() => {}
-            () = sleep_until(at), if is_blocked || next_ms.is_some() => {}
+            () = sleep_until(at), if !all_seen || is_blocked || next_ms.is_some() => {}
         }
         if Instant::now() >= at_the_latest {
             looked = Instant::now();

@@ -1,6 +1,7 @@
 //! A supervisor with a database, folders and files of its own, and a shim that a test plays.
 
 mod budgets;
+mod depending;
 mod drafting;
 mod ending;
 mod ending_all;

@@ -81,7 +81,7 @@ impl LogComparer {
                         here[..bytes.len()].copy_from_slice(&bytes);
                     }
                     // A damaged frame holds nothing that could be the same.
-                    Err(LogError::Refused { .. }) => {
+                    Err(LogError::Damaged { .. }) => {
                         self.differs = Some(self.at);
                         return Ok(Compared::Differs {
                             at: Offset::new(self.at),

@@ -24,6 +24,12 @@ pub enum LogError {
         /// What it is instead.
         what: &'static str,
     },
+    /// It is there, compressed, and cannot be unpacked, or not all of it.
+    #[error("{} is no compressed log, or a damaged one", path.display())]
+    Damaged {
+        /// Its name.
+        path: PathBuf,
+    },
     /// Something on the way to it was being renamed each time it was opened.
     #[error("{} is being changed just now", path.display())]
     Busy {

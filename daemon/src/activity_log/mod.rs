@@ -158,10 +158,12 @@ impl ActivityLogs {
     }
 
     /// As [`ActivityLogs::compare`], with all that the log has; `None` if there is no log, or
-    /// something that is not read stands in its place.
+    /// something that is not read, or cannot be, stands in its place.
     pub fn compare_all(&self, id: InvocationId) -> Result<Option<LogComparer>, LogError> {
         let len = match self.reader(id, Offset::START) {
-            Err(LogError::Missing { .. } | LogError::Refused { .. }) => return Ok(None),
+            Err(LogError::Missing { .. } | LogError::Refused { .. } | LogError::Damaged { .. }) => {
+                return Ok(None);
+            }
             reader => reader?.file_len()?,
         };
         self.compare(id, len).map(Some)

@@ -203,8 +203,7 @@ fn number(bytes: &[u8], at: usize) -> u32 {
 }
 
 fn damaged(path: &Path) -> LogError {
-    LogError::Refused {
+    LogError::Damaged {
         path: path.to_owned(),
-        what: "no compressed log, or a damaged one",
     }
 }

@@ -68,14 +68,16 @@ impl Tally {
 
 impl ActivityLogs {
     /// Counts the lines of a log, unless it is given up in between; `None` if there is no log, or
-    /// something that is not read stands in its place.
+    /// something that is not read, or cannot be, stands in its place.
     pub fn tally(
         &self,
         id: InvocationId,
         is_given_up: &dyn Fn() -> bool,
     ) -> Result<Option<Tally>, LogError> {
         let mut reader = match self.reader(id, Offset::START) {
-            Err(LogError::Missing { .. } | LogError::Refused { .. }) => return Ok(None),
+            Err(LogError::Missing { .. } | LogError::Refused { .. } | LogError::Damaged { .. }) => {
+                return Ok(None);
+            }
             reader => reader?,
         };
         let mut tally = Tally::default();
@@ -84,7 +86,7 @@ impl ActivityLogs {
                 Ok(Step::Batch(batch)) => tally.count(&batch.bytes),
                 Ok(Step::TooLong { .. }) => tally.add(OTHER),
                 // What is behind a damaged place cannot be read.
-                Ok(Step::End | Step::Broken(_)) | Err(LogError::Refused { .. }) => break,
+                Ok(Step::End | Step::Broken(_)) | Err(LogError::Damaged { .. }) => break,
                 Err(error) => return Err(error),
             }
         }

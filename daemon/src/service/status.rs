@@ -302,6 +302,8 @@ pub(super) fn log(error: LogError) -> Status {
     match error {
         LogError::Missing { .. } => said(Code::NotFound, "NO_LOG"),
         LogError::Refused { .. } => said(Code::FailedPrecondition, "LOG_REFUSED"),
+        LogError::Damaged { .. } => said(Code::FailedPrecondition, "LOG_DAMAGED")
+            .todo("`steroidsctl reproject` makes it anew, as long as its transcript is kept"),
         LogError::Busy { .. } => said(Code::Unavailable, "BUSY").todo(RETRY),
         LogError::PastEnd { .. } | LogError::InsideLine { .. } => {
             said(Code::OutOfRange, "CURSOR_OUT_OF_RANGE").field("after")

@@ -263,7 +263,7 @@ fn a_damaged_one_is_refused_and_gives_no_other_data() {
         std::fs::write(packed.zst(), &whole[..cut]).unwrap();
         let error = packed.room.logs.reader(id(), Offset::START);
         let error = error.expect_err("half a file");
-        assert!(matches!(error, LogError::Refused { .. }), "{cut}: {error}");
+        assert!(matches!(error, LogError::Damaged { .. }), "{cut}: {error}");
     }
     // A byte of a frame, of the table, and of the foot.
     let table = whole.len() - 9 - 8;

@@ -17,14 +17,20 @@ fn long() -> String {
 impl Rows {
     /// Compresses a log and damages its second frame.
     fn damage(&self, n: i64) {
+        self.damage_at(n, |packed| {
+            let second = memchr::memmem::find_iter(packed, MAGIC).nth(1);
+            second.unwrap()
+        });
+    }
+
+    /// Compresses a log and damages a byte of it.
+    fn damage_at(&self, n: i64, place: fn(&[u8]) -> usize) {
         let saved = self.logs.pack(id(n), &|| false).unwrap();
         assert!(matches!(saved, Saved::Bytes(_)));
         let packed = self.path(n).with_extension("log.zst");
         let mut bytes = fs::read(&packed).unwrap();
-        let mut frames = memchr::memmem::find_iter(&bytes, MAGIC);
-        let second = frames.nth(1).unwrap();
-        drop(frames);
-        bytes[second] = 0;
+        let at = place(&bytes);
+        bytes[at] ^= 0xFF;
         fs::write(&packed, bytes).unwrap();
     }
 }
@@ -69,6 +75,37 @@ async fn a_damaged_frame_is_told_and_the_next_runs_are_given() {
         }
     };
     assert!(matches!(error, FollowError::Log(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_damaged_table_is_told_and_not_taken_for_no_log() {
+    let project = project();
+    for n in 1..=2 {
+        project.ours(n);
+        project.write(n, &(long() + COMPLETE));
+        project.end(n);
+    }
+    let some = project.present(TASK, "").await;
+    project.damage_at(1, |packed| packed.len() - 1);
+    let told = project.present(TASK, "").await;
+    assert_eq!(
+        (reasons(&told), order(&told)),
+        (vec!["unreadable".to_owned()], vec![1, 2])
+    );
+    let resumed = project.present(TASK, &some[0].cursor).await;
+    assert_eq!(reasons(&resumed), ["unreadable"]);
+    // Who asks for it alone is told which file it is.
+    for cursor in [String::new(), format!("1:0:{}", line(0).len())] {
+        let opened = project.open(Whole::Invocation(1), &cursor, Extent::Whole);
+        let error = match opened.await {
+            Err(error) => error,
+            Ok(mut alone) => alone.next().await.unwrap_err(),
+        };
+        let FollowError::Log(error) = error else {
+            panic!("{error}");
+        };
+        assert!(error.to_string().contains("1.log.zst"), "{error}");
+    }
 }
 
 #[tokio::test]

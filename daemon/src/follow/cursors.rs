@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::gap::Gap;
+use super::gap::{Gap, Why};
 use super::tail::Tail;
 use super::{Event, Follower, Form};
 use crate::domain::InvocationId;
@@ -50,6 +50,17 @@ impl Follower {
                 Template::of_all(&self.all_cursor(roster.absent()), stream.scope, id)
             }
         }
+    }
+
+    /// What is to be told of a stream whose cursor was given for a database that is gone.
+    pub(super) fn other_database(&mut self) -> Option<Event> {
+        let mut streams = self.streams.iter_mut().enumerate();
+        let (at, high) = streams.find_map(|(at, stream)| Some((at, stream.past.tell()?)))?;
+        let gap = Gap {
+            why: Why::OtherDatabase,
+            lost: None,
+        };
+        Some(self.gap_event(at, high, &gap))
     }
 
     pub(super) fn gap_event(&self, at: usize, id: InvocationId, gap: &Gap) -> Event {

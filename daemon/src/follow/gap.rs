@@ -39,6 +39,8 @@ pub(super) enum Why {
     LineTooLong,
     /// It is there and cannot be read, or not from there on.
     Unreadable,
+    /// Another database has the place of the one that the cursor was given for.
+    OtherDatabase,
 }
 
 impl Gap {
@@ -103,6 +105,10 @@ impl Why {
                 "unreadable",
                 "the log cannot be read from there on; the daemon's own log says why",
             ),
+            Why::OtherDatabase => (
+                "other_database",
+                "the project has another database than before; all that it has follows",
+            ),
         }
     }
 
@@ -112,7 +118,11 @@ impl Why {
             Why::Rebuilt | Why::Replaced | Why::Deleted | Why::Truncated | Why::Changed => {
                 Some(Offset::START)
             }
-            Why::NoLog | Why::Incomplete | Why::LineTooLong | Why::Unreadable => None,
+            Why::NoLog
+            | Why::Incomplete
+            | Why::LineTooLong
+            | Why::Unreadable
+            | Why::OtherDatabase => None,
         }
     }
 }

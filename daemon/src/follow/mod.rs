@@ -32,6 +32,7 @@ mod event;
 mod gap;
 mod look;
 mod open;
+mod past;
 mod places;
 mod queued;
 mod roster;
@@ -210,6 +211,9 @@ impl Follower {
     async fn advance(&mut self) -> Result<Advance, FollowError> {
         self.notice().await?;
         loop {
+            if let Some(event) = self.other_database() {
+                return Ok(Advance::Gap(event));
+            }
             let is_behind = |it: &(usize, InvocationId)| self.turn.is_none_or(|turn| *it > turn);
             let Some((at, id)) = self.fresh().find(is_behind) else {
                 self.turn = None;
@@ -272,6 +276,11 @@ impl Follower {
     async fn take_up(&mut self) -> Result<bool, FollowError> {
         let limit = self.form.limit();
         for at in 0..self.streams.len() {
+            let stream = &mut self.streams[at];
+            let begun = within(limit, stream.begin_anew()).await;
+            if self.is_taken_up(at, begun)? {
+                return Ok(true);
+            }
             let stream = &mut self.streams[at];
             let taken = within(limit, stream.take_up_missing(&self.hints, self.extent)).await;
             if self.is_taken_up(at, taken)? {
@@ -397,6 +406,11 @@ impl Follower {
 
     // When to look without a hint.
     fn poll(&self) -> Option<Instant> {
+        let judged = self.streams.iter().filter_map(|it| it.past.judged_at());
+        self.poll_tails().into_iter().chain(judged).min()
+    }
+
+    fn poll_tails(&self) -> Option<Instant> {
         let tails = || self.streams.iter().flat_map(|stream| &stream.tails);
         tails().next()?;
         Some(if !tails().all(Tail::is_ours) {

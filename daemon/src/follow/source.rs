@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::FollowError;
 use crate::activity_log::ActivityLogs;
@@ -23,9 +24,13 @@ pub(super) trait Source: Send + Sync {
     fn number(&self) -> usize;
     fn root(&self) -> &Arc<Path>;
     fn logs(&self) -> &ActivityLogs;
+    /// Since when it is open.
+    fn opened(&self) -> Instant;
     /// Grows when rows were added or ended.
     fn changes(&self) -> watch::Receiver<u64>;
     fn invocation(&self, id: InvocationId) -> Answer<'_, Option<Invocation>>;
+    /// The highest id that was ever given, as far as the database knows.
+    fn highest(&self) -> Answer<'_, i64>;
     /// The highest id, and those up to it that have not ended, ascending; of one task, or of all.
     fn standing<'a>(&'a self, task: Option<&'a str>) -> Answer<'a, (i64, Vec<InvocationId>)>;
     /// The first in a range that is not queued, or else one that is; of one task, or of all.
@@ -78,12 +83,20 @@ impl Source for Served {
         self.project.logs()
     }
 
+    fn opened(&self) -> Instant {
+        self.project.opened()
+    }
+
     fn changes(&self) -> watch::Receiver<u64> {
         self.project.changes()
     }
 
     fn invocation(&self, id: InvocationId) -> Answer<'_, Option<Invocation>> {
         Box::pin(async move { self.project.store.invocation(id).await.map_err(unreadable) })
+    }
+
+    fn highest(&self) -> Answer<'_, i64> {
+        Box::pin(async move { self.project.store.highest().await.map_err(unreadable) })
     }
 
     fn standing<'a>(&'a self, task: Option<&'a str>) -> Answer<'a, (i64, Vec<InvocationId>)> {

@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::FollowError;
+use super::past::Past;
 use super::queued::Queued;
 use super::source::Source;
 use super::tail::{Extent, Tail};
@@ -49,6 +50,7 @@ pub(super) struct Stream {
     is_missing_stale: bool,
     // Until then rows may be put back.
     missed_until: Instant,
+    pub(super) past: Past,
     // None where the one log tells all there is to know.
     changes: Option<Changes>,
 }
@@ -73,6 +75,7 @@ impl Stream {
             missing: BTreeMap::new(),
             is_missing_stale: false,
             missed_until: Instant::now(),
+            past: Past::default(),
             changes,
         }
     }
@@ -88,6 +91,13 @@ impl Stream {
         extent: Extent,
     ) -> Result<Stream, FollowError> {
         let changes = Some(Changes::new(source.changes()));
+        let past = Past::of(&source, reach.high, PUT_BACK_WITHIN).await?;
+        let none = Reach::default();
+        let reach = if past.untold().is_some() {
+            &none
+        } else {
+            reach
+        };
         let (mut tails, mut missing) = (Vec::new(), BTreeMap::new());
         for (&id, &position) in &reach.open {
             let Some(row) = source.invocation(id).await? else {
@@ -116,6 +126,7 @@ impl Stream {
                 0 => Instant::now(),
                 _ => Instant::now() + PUT_BACK_WITHIN,
             },
+            past,
             changes,
         })
     }
@@ -253,6 +264,24 @@ impl Stream {
         Ok(false)
     }
 
+    /// Begins with the first there is where the cursor's database is gone for good; false if it is not, or may
+    /// be put back yet.
+    pub(super) async fn begin_anew(&mut self) -> Result<bool, FollowError> {
+        if !self.past.is_due() {
+            return Ok(false);
+        }
+        self.past.judge(&self.source, self.high).await?;
+        if self.past.untold().is_none() {
+            return Ok(false);
+        }
+        self.tails.clear();
+        self.missing.clear();
+        self.rows.clear();
+        self.queued = Queued::default();
+        (self.high, self.more_rows, self.is_resumed) = (0, true, false);
+        Ok(true)
+    }
+
     /// Goes on with one whose row was put back; false if there is none. It has its place.
     pub(super) async fn take_up_missing(
         &mut self,
@@ -286,6 +315,7 @@ impl Stream {
     /// False if [`Stream::take_up`] would find none.
     pub(super) fn has_more(&self) -> bool {
         self.more_rows
+            || self.past.is_due()
             || self.queued.is_stale
             || self.is_missing_stale
             || !(self.rows.is_empty() && self.waiting.is_empty())
@@ -379,8 +409,10 @@ impl Stream {
             .map(|tail| (tail.id(), tail.position()))
             .chain(self.missing.iter().map(|(&id, &position)| (id, position)))
             .collect();
+        // Who comes back before it was told that its database is gone is told then.
+        let untold = self.past.untold().map(InvocationId::get);
         Reach {
-            high: self.high,
+            high: untold.unwrap_or(self.high),
             open,
             queued: self.queued.spans().to_vec(),
         }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::error::ProjectError;
 use super::folder::{DATABASE, Folder, STEROIDS, io_error};
@@ -24,6 +25,7 @@ pub struct Project {
     /// None where nothing may be written: a newer daemon's project. Also once it is given up.
     ownership: Mutex<Option<Ownership>>,
     is_given_up: AtomicBool,
+    opened: Instant,
 }
 
 impl Project {
@@ -51,6 +53,11 @@ impl Project {
     /// Device and number of its folder, by which one made anew under the same path is told from it.
     pub fn folder(&self) -> (u64, u64) {
         self.folder.id()
+    }
+
+    /// Since when it is open: rows that its database has lost are put back from then on.
+    pub fn opened(&self) -> Instant {
+        self.opened
     }
 
     /// True once its path leads elsewhere, or its database was replaced: another is opened in its place,
@@ -153,6 +160,7 @@ impl Site {
             steroids: self.steroids,
             ownership: Mutex::new(ownership),
             is_given_up: AtomicBool::new(false),
+            opened: Instant::now(),
         };
         if project.is_in_place() {
             return Ok(project);

@@ -165,16 +165,21 @@ pub(super) fn own_id(
     Ok(id.and_then(InvocationId::new))
 }
 
-/// One above every id that was ever given, here or in a database before this one.
-fn next_id(connection: &Connection, floor: i64) -> Result<InvocationId, Failure> {
-    let top: i64 = connection
+/// The highest id that was ever given here.
+pub(super) fn highest(connection: &Connection) -> Result<i64, Failure> {
+    Ok(connection
         .prepare_cached(
-            "SELECT max(?1,
+            "SELECT max(
                  coalesce((SELECT max(seq) FROM sqlite_sequence WHERE name = 'task_invocations'), 0),
                  coalesce((SELECT max(id) FROM task_invocations), 0),
                  coalesce((SELECT max(invocation_id) FROM steroidsd_invocations), 0))",
         )?
-        .query_row([floor], |row| row.get(0))?;
+        .query_row([], |row| row.get(0))?)
+}
+
+/// One above every id that was ever given, here or in a database before this one.
+fn next_id(connection: &Connection, floor: i64) -> Result<InvocationId, Failure> {
+    let top = highest(connection)?.max(floor);
     let next = top.checked_add(1).and_then(InvocationId::new);
     next.ok_or_else(|| Failure::Sql(rusqlite::Error::IntegralValueOutOfRange(0, top)))
 }

@@ -377,6 +377,11 @@ impl Store {
         self.read(|db| query::open(db, Whose::Foreign)).await
     }
 
+    /// The highest id that was ever given, as far as the file tells.
+    pub async fn highest(&self) -> Result<i64, StoreError> {
+        self.read(begin::highest).await
+    }
+
     /// The highest id there is, and which invocations up to it are queued or running, whoever owns
     /// them, oldest first; of one task, or of all.
     pub async fn standing(

@@ -5,6 +5,7 @@ mod gaps;
 mod last;
 mod missing;
 mod one;
+mod past;
 mod running;
 mod unreadable;
 mod wide;
@@ -46,6 +47,7 @@ pub(super) struct Rows {
     /// Done once a row was looked up next.
     meanwhile: Mutex<Option<Meanwhile>>,
     health: Mutex<Health>,
+    opened: Instant,
     /// How often somebody was told to look at it.
     asked: AtomicUsize,
 }
@@ -90,6 +92,7 @@ fn project_with(hints: &Hints) -> Arc<Rows> {
         hints: hints.clone(),
         meanwhile: Mutex::default(),
         health: Mutex::new(Health::Well),
+        opened: Instant::now(),
         asked: AtomicUsize::new(0),
     })
 }
@@ -280,6 +283,10 @@ impl Source for Shared {
         &self.0.logs
     }
 
+    fn opened(&self) -> Instant {
+        self.0.opened
+    }
+
     fn changes(&self) -> watch::Receiver<u64> {
         self.0.changes.subscribe()
     }
@@ -289,6 +296,11 @@ impl Source for Shared {
         let meanwhile = self.0.meanwhile.lock().unwrap().take();
         meanwhile.into_iter().for_each(|change| change(&self.0));
         self.answer(row)
+    }
+
+    fn highest(&self) -> Answer<'_, i64> {
+        let rows = self.0.rows.lock().unwrap();
+        self.answer(rows.keys().last().copied().unwrap_or(0))
     }
 
     fn standing<'a>(&'a self, task: Option<&'a str>) -> Answer<'a, (i64, Vec<InvocationId>)> {

@@ -60,12 +60,17 @@ struct Said {
 
 const ENDING: &str = "ending";
 
+/// What each shim does at its end: nothing that is wrong with it.
+const USUAL: [&str; 2] = ["draining", "recording"];
+
 impl Said {
     fn hear(&mut self, message: &Message) {
         match message {
             Message::Stat(stat) => *self = Said::of(stat),
             Message::Ending { what } => {
-                self.alarm = Some(format!("ending: {what}"));
+                if !USUAL.contains(&&**what) {
+                    self.alarm = Some(format!("ending: {what}"));
+                }
                 // Since when is asked for at the next occasion.
                 self.held.get_or_insert(Held {
                     why: ENDING,
@@ -80,8 +85,6 @@ impl Said {
 
     fn of(stat: &Stat) -> Said {
         let alarm = match (&*stat.phase, &stat.trouble) {
-            ("draining", _) => Some("ending: draining".to_owned()),
-            ("ending", _) => Some("ending: recording".to_owned()),
             (phase, _) if phase.starts_with("ending: ") => Some(phase.to_owned()),
             (_, Some(trouble)) if stat.paused => Some(format!(
                 "{trouble}: its agent is paused until its output can be kept"

@@ -139,7 +139,17 @@ fn a_shim_that_cannot_write_is_told_of_until_it_can() {
     assert!(alarm.contains("waits in memory"));
     assert_eq!(why, None);
     assert_eq!(stat("running", false, None), (String::new(), None));
-    assert_eq!(stat("draining", false, None).1, held("ending"));
+    // To end is nothing that is wrong with it.
+    for what in ["draining", "recording", "disk full"] {
+        let mut said = Said::default();
+        let what = what.to_owned();
+        said.hear(&Message::Ending { what: what.clone() });
+        let full = (what == "disk full").then(|| format!("ending: {what}"));
+        assert_eq!((said.alarm, said.held.unwrap().why), (full, ENDING));
+    }
+    for phase in ["draining", "ending"] {
+        assert_eq!(stat(phase, false, None), (String::new(), held("ending")));
+    }
 }
 
 #[tokio::test]

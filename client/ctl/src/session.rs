@@ -123,6 +123,12 @@ impl Session {
                 "run it in a folder below; or name the home folder each time: steroidsctl --project ~ init",
             ));
         }
+        if self.global.project.is_none() && path.parent().is_none() {
+            let message =
+                "this is the root folder: every folder of this machine would be of that project";
+            return Err(Failure::new(Exit::Refused, "root_folder", message)
+                .with_hint("run it in the project's own folder; or, if all is meant: steroidsctl --project / init"));
+        }
         text(path)
     }
 

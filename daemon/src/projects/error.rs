@@ -68,7 +68,7 @@ pub enum ProjectError {
         uid: u32,
     },
     /// Every user could put anything into it.
-    #[error("{} is writable by every user; run `chmod o-w` on it", path.display())]
+    #[error("{} is writable by every user; take a folder of your own, or, if no other user has to write here, run `chmod o-w` on it", path.display())]
     WorldWritable {
         /// The folder.
         path: PathBuf,

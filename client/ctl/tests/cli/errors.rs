@@ -53,6 +53,17 @@ fn the_homes_own_folder_becomes_a_project_only_where_it_is_named() {
 }
 
 #[test]
+fn the_root_folder_becomes_a_project_only_where_it_is_named() {
+    let fake = Fake::start();
+    let mut root = command(&fake, &["init"]);
+    root.current_dir("/");
+    let ran = finish(&fake, root);
+    assert_eq!(ran.code, 4);
+    assert!(ran.stderr.contains("--project / init"), "{ran:?}");
+    assert_eq!(run(&fake, &["init", "--project", "/"]).code, 0);
+}
+
+#[test]
 fn a_configuration_that_the_environment_names_has_to_be_there() {
     let fake = Fake::absent();
     for arguments in [&["config", "show", "--file"][..], &["config", "show"]] {

@@ -10,6 +10,7 @@ use steroids_keys::{Kind, Origin};
 use steroids_provider::kind::Kind as ProviderKind;
 
 use super::{Auth, Config};
+use crate::domain::Budget;
 use crate::hooks::Action;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -144,15 +145,41 @@ impl Config {
                 ));
             }
         }
-        let priceless = !self.is_set("prices.")
-            && [self.budgets.task, self.budgets.day, self.budgets.invocation]
-                .iter()
-                .any(|budget| budget.micro_usd.is_some() && budget.tokens.is_none());
-        if priceless {
-            doubts.push(
-                "budget: is in US dollars alone, and codex and gemini do not say what they cost; give their models [prices], or bound tokens too"
-                    .to_owned(),
-            );
+        let budgets = [self.budgets.task, self.budgets.day, self.budgets.invocation];
+        let is_money_alone =
+            |budget: &Budget| budget.micro_usd.is_some() && budget.tokens.is_none();
+        if budgets.iter().any(is_money_alone) {
+            self.of_costs(doubts);
+        }
+    }
+
+    /// Of the CLIs that are here, whose costs a budget sees too late, or never.
+    fn of_costs(&self, doubts: &mut Vec<String>) {
+        let (mut late, mut never) = (Vec::new(), Vec::new());
+        for (name, provider) in &self.providers {
+            let settings = &provider.settings;
+            let silent = match settings.kind {
+                ProviderKind::Claude => &mut late,
+                ProviderKind::Codex | ProviderKind::Gemini => &mut never,
+                // It tells the cost of each step; the others, what their mappings find.
+                ProviderKind::Opencode | ProviderKind::Jsonl | ProviderKind::Command => continue,
+            };
+            let model = settings.model.as_deref().unwrap_or_default();
+            if self.prices.of(model).is_none() && self.finds(&settings.command) {
+                silent.push(name.as_str());
+            }
+        }
+        if !late.is_empty() {
+            let names = late.join(", ");
+            doubts.push(format!(
+                "budget: is in US dollars alone, and what these cost is told only when they end: {names}; give [prices] that fit their models, or bound tokens too"
+            ));
+        }
+        if !never.is_empty() {
+            let names = never.join(", ");
+            doubts.push(format!(
+                "budget: is in US dollars alone, and what these cost is never told: {names}; give [prices] that fit their models, or bound tokens too; either is noticed only when they end"
+            ));
         }
     }
 
@@ -296,12 +323,32 @@ mod tests {
         for (text, said) in cases {
             assert_eq!(doubts(text), [said], "{text}");
         }
-        let [money] = &doubts("[budget]\nday_usd = 1")[..] else {
-            panic!("one doubt");
+    }
+
+    #[test]
+    fn a_budget_in_money_names_the_clis_that_tell_it_too_late() {
+        let late = |names: &str| {
+            format!(
+                "budget: is in US dollars alone, and what these cost is told only when they end: {names}; give [prices] that fit their models, or bound tokens too"
+            )
         };
-        assert!(
-            money.starts_with("budget: is in US dollars alone"),
-            "{money}"
-        );
+        let never = |names: &str| {
+            format!(
+                "budget: is in US dollars alone, and what these cost is never told: {names}; give [prices] that fit their models, or bound tokens too; either is noticed only when they end"
+            )
+        };
+        let price = |pattern: &str| format!("[prices.\"{pattern}\"]\ninput = 1\noutput = 1\n");
+        let here = "[providers.claude]\ncommand = \"sh\"\n[providers.codex]\ncommand = \"sh\"\nmodel = \"gpt-5\"\n\
+                    [providers.opencode]\ncommand = \"sh\"\n";
+        let money = "[budget]\nday_usd = 1\n";
+        let said = |more: &str| doubts(&format!("{here}{money}{more}"));
+        assert_eq!(said(""), [late("claude"), never("codex")]);
+        // It fits no model that is asked for.
+        assert_eq!(said(&price("o9*")), [late("claude"), never("codex")]);
+        assert_eq!(said(&price("gpt-*")), [late("claude")]);
+        assert_eq!(said(&price("*")), [""; 0]);
+        assert_eq!(said("day_tokens = 9"), [""; 0]);
+        // None of these CLIs is here.
+        assert_eq!(doubts(money), [""; 0]);
     }
 }

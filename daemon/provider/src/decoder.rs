@@ -156,6 +156,11 @@ impl Decoder {
         self.parser.vitals()
     }
 
+    /// The model that answers, where the CLI has named it; also after the end.
+    pub fn model(&self) -> Option<&str> {
+        self.parser.model()
+    }
+
     /// What became of the lines so far.
     pub fn tally(&self) -> &Tally {
         &self.course.tally

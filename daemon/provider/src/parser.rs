@@ -159,6 +159,11 @@ pub trait Parser: Send {
     /// What the time limits need to know now.
     fn vitals(&self) -> Vitals;
 
+    /// The model that answers, where the CLI has named it; also after the end.
+    fn model(&self) -> Option<&str> {
+        None
+    }
+
     /// Gives out what was held back (joined deltas), and judges. Called once, after the last line.
     fn end(&mut self, at: Stamp, exit: &Exit, out: &mut dyn Sink) -> Verdict;
 }

@@ -165,7 +165,12 @@ impl Config {
                 ProviderKind::Opencode | ProviderKind::Jsonl | ProviderKind::Command => continue,
             };
             let model = settings.model.as_deref().unwrap_or_default();
-            if self.prices.of(model).is_none() && self.finds(&settings.command) {
+            // Where none or an alias (`opus`) is asked for, these two name it by one that says whose it is.
+            let maker = settings.kind.as_str();
+            let names_it = settings.kind != ProviderKind::Codex && !model.contains(maker);
+            let is_priced =
+                self.prices.of(model, None).is_some() || names_it && self.prices.speak_of(maker);
+            if !is_priced && self.finds(&settings.command) {
                 silent.push(name.as_str());
             }
         }
@@ -346,6 +351,13 @@ mod tests {
         // It fits no model that is asked for.
         assert_eq!(said(&price("o9*")), [late("claude"), never("codex")]);
         assert_eq!(said(&price("gpt-*")), [late("claude")]);
+        // It names its model itself, whatever it was asked for.
+        assert_eq!(said(&price("claude-*")), [never("codex")]);
+        let opus = format!(
+            "{money}{}[providers.claude]\ncommand = \"sh\"\nmodel = \"claude-opus-4\"",
+            price("claude-haiku-*")
+        );
+        assert_eq!(doubts(&opus), [late("claude")]);
         assert_eq!(said(&price("*")), [""; 0]);
         assert_eq!(said("day_tokens = 9"), [""; 0]);
         // None of these CLIs is here.

@@ -215,12 +215,12 @@ fn everything_in_the_documentation_is_read() {
 #[test]
 fn prices_are_read_by_pattern_and_what_makes_none_is_named() {
     let prices = read("[prices.\"gpt-5*\"]\ninput = 1.25\noutput = 10\n").prices;
-    let price = prices.of("gpt-5.5").unwrap();
+    let price = prices.of("gpt-5.5", None).unwrap();
     assert_eq!(
         (price.input, price.output, price.cached_input),
         (1.25, 10.0, None)
     );
-    assert_eq!(prices.of("o9"), None);
+    assert_eq!(prices.of("o9", None), None);
     let wrong = [
         ("[prices.m]\ninput = 1", "`prices.m.output`: not set"),
         (

@@ -122,6 +122,8 @@ pub struct Live {
     pub lines: u64,
     /// What it used so far.
     pub usage: Option<UsageTotals>,
+    /// The model that answers, where its CLI has named it.
+    pub model: Option<String>,
     /// What it waits for, in one word; empty where nobody can know.
     pub waits_for: &'static str,
     /// Of a tool: its name.

@@ -50,16 +50,28 @@ impl Prices {
         Prices(prices)
     }
 
-    /// The price of a model: of the pattern with the most letters that fits its whole name.
-    pub fn of(&self, model: &str) -> Option<Price> {
+    /// The price of a model: of the pattern with the most letters that fits the whole name by which it
+    /// was asked for, or by which its CLI named it.
+    pub fn of(&self, asked: &str, named: Option<&str>) -> Option<Price> {
         let mut prices = self.0.iter();
-        let found = prices.find(|(pattern, _)| fits(pattern.as_bytes(), model.as_bytes()));
+        let found = prices.find(|(pattern, _)| {
+            let mut names = [Some(asked), named].into_iter().flatten();
+            names.any(|name| fits(pattern.as_bytes(), name.as_bytes()))
+        });
         found.map(|(_, price)| *price)
     }
 
+    /// Whether a pattern speaks of models in whose names this stands.
+    pub fn speak_of(&self, part: &str) -> bool {
+        self.0.iter().any(|(pattern, _)| pattern.contains(part))
+    }
+
     /// What was used, with its cost as far as that is known: as the provider says, else estimated.
-    pub fn priced(&self, model: &str, usage: UsageTotals) -> UsageTotals {
-        match self.of(model).filter(|_| usage.total_cost_usd.is_none()) {
+    pub fn priced(&self, asked: &str, named: Option<&str>, usage: UsageTotals) -> UsageTotals {
+        match self
+            .of(asked, named)
+            .filter(|_| usage.total_cost_usd.is_none())
+        {
             Some(price) => usage.estimated_at(&price),
             None => usage,
         }
@@ -114,13 +126,31 @@ mod tests {
             ("gpt-5*-mini".to_owned(), price(2.0)),
             ("gpt-5".to_owned(), price(3.0)),
         ]);
-        let input = |model: &str| prices.of(model).map(|price| price.input);
+        let input = |model: &str| prices.of(model, None).map(|price| price.input);
         assert_eq!(input("gpt-5.5"), Some(1.0));
         assert_eq!(input("gpt-5.5-mini"), Some(2.0));
         assert_eq!(input("gpt-5"), Some(3.0));
         assert_eq!(input("openai/gpt-5"), Some(9.0));
         assert_eq!(input(""), Some(9.0));
-        assert_eq!(Prices::default().of("gpt-5"), None);
+        assert_eq!(Prices::default().of("gpt-5", Some("gpt-5")), None);
+    }
+
+    #[test]
+    fn a_model_goes_by_the_name_that_its_cli_gives_it_too() {
+        let named = Some("claude-opus-4-5");
+        let of = |prices: &[(&str, f64)], asked: &str| {
+            let all = prices.iter();
+            let all = all.map(|(pattern, input)| ((*pattern).to_owned(), price(*input)));
+            Prices::new(all.collect())
+                .of(asked, named)
+                .map(|price| price.input)
+        };
+        let (any, opus, alias) = (("*", 1.0), ("claude-opus-*", 2.0), ("opus", 3.0));
+        assert_eq!(of(&[any], ""), Some(1.0));
+        assert_eq!(of(&[any, opus], ""), Some(2.0));
+        assert_eq!(of(&[any, opus, alias], "opus"), Some(2.0));
+        assert_eq!(of(&[any, alias], "opus"), Some(3.0));
+        assert_eq!(of(&[alias], ""), None);
     }
 
     #[test]
@@ -148,13 +178,13 @@ mod tests {
             cached_input_tokens: Some(500_000),
             ..UsageTotals::default()
         };
-        let priced = prices.priced("m", usage);
+        let priced = prices.priced("m", None, usage);
         // 2 for the input, 1 for the output, 1 for what was cached, at the price of other input.
         assert_eq!((priced.total_cost_usd, priced.estimated), (Some(4.0), true));
         let stated = UsageTotals {
             total_cost_usd: Some(0.5),
             ..usage
         };
-        assert_eq!(prices.priced("m", stated), stated);
+        assert_eq!(prices.priced("m", None, stated), stated);
     }
 }

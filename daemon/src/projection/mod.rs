@@ -197,7 +197,15 @@ impl Projection {
     /// How the invocation is doing, by the lines made so far; after a restart these are at first
     /// fewer than the log has.
     pub fn live(&self) -> Live {
-        self.lines.course.live(self.decoder.vitals())
+        Live {
+            model: self.model().map(str::to_owned),
+            ..self.lines.course.live(self.decoder.vitals())
+        }
+    }
+
+    /// The model that answers, where its CLI has named it; also once it was judged.
+    pub fn model(&self) -> Option<&str> {
+        self.decoder.model()
     }
 
     /// Which limits are near, by what was decoded so far.

@@ -228,7 +228,8 @@ impl Service {
         // One whose turn has just come has a row that says so a moment later.
         let waits = waits.filter(|_| invocation.phase == Phase::Queued);
         let used = live.as_ref().and_then(|live| live.usage);
-        let used = used.map(|used| self.supervisor.priced(&invocation.model, used));
+        let named = live.as_ref().and_then(|live| live.model.as_deref());
+        let used = used.map(|used| self.supervisor.priced(&invocation.model, named, used));
         let shown = convert::invocation(&project.root, invocation);
         v1::Invocation {
             log_path,

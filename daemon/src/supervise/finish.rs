@@ -57,6 +57,7 @@ async fn finish_log(
         let (back, finished) = job.blocking(finish).await?;
         projection = back;
         job.count_unknown(&mut projection);
+        let finished = finished.map(|(ending, step)| (priced(job, &projection, ending), step));
         match finished {
             Ok((ending, Step::Rebuilt)) => {
                 projection = job.publish_rebuilt(projection).await?;
@@ -74,7 +75,7 @@ async fn finish_log(
 }
 
 async fn finish_row(job: &mut Job, ending: Ending) -> Option<Invocation> {
-    let (id, ending) = (job.id, priced(job, ending));
+    let id = job.id;
     let change = |store: Store| {
         let ending = ending.clone();
         async move { store.finish(id, ending).await }
@@ -87,7 +88,7 @@ async fn finish_row(job: &mut Job, ending: Ending) -> Option<Invocation> {
 
 /// The row of one that was final once: as it was, and nobody hears of its end again.
 async fn restore_row(job: &mut Job, ending: Ending) -> Option<Invocation> {
-    let (id, ending) = (job.id, priced(job, ending));
+    let id = job.id;
     let change = |store: Store| {
         let ending = ending.clone();
         async move { store.finish_restored(id, ending).await }
@@ -98,8 +99,9 @@ async fn restore_row(job: &mut Job, ending: Ending) -> Option<Invocation> {
 }
 
 /// With the price of today, which is the row's own from now on.
-fn priced(job: &Job, ending: Ending) -> Ending {
-    let price = job.inner.settings().prices.of(&job.spec.model);
+fn priced(job: &Job, projection: &Projection, ending: Ending) -> Ending {
+    let prices = &job.inner.settings().prices;
+    let price = prices.of(&job.spec.model, projection.model());
     Ending { price, ..ending }
 }
 

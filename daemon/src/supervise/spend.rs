@@ -63,8 +63,8 @@ impl Supervisor {
     }
 
     /// What one that runs used, with its cost as far as that is known.
-    pub fn priced(&self, model: &str, usage: UsageTotals) -> UsageTotals {
-        self.inner.settings().prices.priced(model, usage)
+    pub fn priced(&self, asked: &str, named: Option<&str>, usage: UsageTotals) -> UsageTotals {
+        self.inner.settings().prices.priced(asked, named, usage)
     }
 }
 
@@ -128,9 +128,10 @@ impl Inner {
     }
 
     pub(super) fn used_by(&self, job: &JobHandle) -> Option<UsageTotals> {
-        let usage = job.vitals()?.live?.usage?;
-        let model = &job.whose.get()?.model;
-        (!usage.cumulative).then(|| self.settings().prices.priced(model, usage))
+        let live = job.vitals()?.live?;
+        let (usage, named) = (live.usage?, live.model.as_deref());
+        let asked = &job.whose.get()?.model;
+        (!usage.cumulative).then(|| self.settings().prices.priced(asked, named, usage))
     }
 }
 

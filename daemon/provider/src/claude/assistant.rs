@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::activity::{Activity, Level, Stamp, Stream, Text};
+use crate::bounds::short_id;
 use crate::json::{self, Object};
 use crate::parser::Sink;
 use crate::text::whole;
@@ -36,6 +37,9 @@ impl Json {
         }
         if parent.is_none() {
             self.ending.is_let_through();
+            if let Some(model) = message.str("model") {
+                self.model = Some(short_id(&model).to_owned());
+            }
         }
         let understood = match message.text("content") {
             Some(text) => {

@@ -52,6 +52,7 @@ pub(crate) fn text(run: Run) -> Box<dyn Parser> {
 struct Json {
     run: Run,
     session: Option<String>,
+    model: Option<String>,
     calls: Calls,
     plan: Plan,
     tokens: Tokens,
@@ -83,6 +84,10 @@ impl Parser for Json {
             result_seen: self.ending.has_result(),
             ..self.calls.vitals()
         }
+    }
+
+    fn model(&self) -> Option<&str> {
+        self.model.as_deref()
     }
 
     fn end(&mut self, _at: Stamp, exit: &Exit, _out: &mut dyn Sink) -> Verdict {

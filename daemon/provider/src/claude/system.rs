@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::activity::{Activity, Level, Stamp, Text};
+use crate::bounds::short_id;
 use crate::json::Object;
 use crate::parser::Sink;
 use crate::text::whole;
@@ -48,6 +49,9 @@ impl Json {
         self.ending.take_back();
         if let Some(cwd) = event.str("cwd") {
             self.run.cwd = Some(cwd.into_owned());
+        }
+        if let Some(model) = event.str("model") {
+            self.model = Some(short_id(&model).to_owned());
         }
         let session_id = event.str("session_id").unwrap_or_default();
         if self.session.as_deref() == Some(&*session_id) {

@@ -461,3 +461,18 @@ fn a_message_after_the_result_wants_another_one() {
     session.decoder.asked();
     assert_eq!(session.exit(0).outcome, Outcome::Overloaded);
 }
+
+#[test]
+fn the_model_is_what_its_own_messages_say_and_no_subagents() {
+    let message = |model: &str, parent: Value| json!({"type": "assistant", "message": {"model": model, "content": []}, "parent_tool_use_id": parent});
+    let mut session = Session::new(Format::Json);
+    assert_eq!(session.decoder.model(), None);
+    let init = json!({"type": "system", "subtype": "init", "session_id": "s", "model": "claude-opus-4[1m]"});
+    session.line(&init.to_string());
+    assert_eq!(session.decoder.model(), Some("claude-opus-4[1m]"));
+    session.line(&message("claude-opus-4-5", Value::Null).to_string());
+    session.line(&message("claude-haiku-4-5", json!("call")).to_string());
+    session.line(&message("<synthetic>", Value::Null).to_string());
+    session.exit(0);
+    assert_eq!(session.decoder.model(), Some("claude-opus-4-5"));
+}

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::activity::{Activity, Level, Stamp, Stream, Usage};
+use crate::bounds::short_id;
 use crate::calls::Calls;
 use crate::deltas::Deltas;
 use crate::evidence;
@@ -19,6 +20,7 @@ use crate::text::Answer;
 pub(super) struct Json {
     run: Run,
     session: Option<String>,
+    model: Option<String>,
     deltas: Deltas,
     calls: Calls,
     /// Calls that wrote a plan; their results say nothing more.
@@ -39,6 +41,7 @@ impl Json {
         Json {
             run,
             session: None,
+            model: None,
             deltas: Deltas::default(),
             calls: Calls::default(),
             plans: Calls::default(),
@@ -70,6 +73,7 @@ impl Json {
             return false;
         };
         self.session = Some(id.clone().into_owned());
+        self.model = event.str("model").map(|model| short_id(&model).to_owned());
         let session = Activity::Session {
             session_id: id,
             provider_version: None,
@@ -237,6 +241,10 @@ impl Parser for Json {
             background: 0,
             result_seen: matches!(self.last, Final::Good | Final::Bad),
         }
+    }
+
+    fn model(&self) -> Option<&str> {
+        self.model.as_deref()
     }
 
     fn end(&mut self, at: Stamp, exit: &Exit, out: &mut dyn Sink) -> Verdict {

@@ -1,11 +1,14 @@
 //! What budgets are held against, and what is told of them.
 
+use steroids_provider::activity::Stream;
+use steroids_provider::kind::Format;
 use steroids_shim::spec::{self, Spec};
+use steroids_shim::spool::Writer;
 
 use super::lost::now_ms;
 use super::*;
 use crate::domain::queue::Reason;
-use crate::domain::{Budget, Evidence, Outcome, UsageTotals};
+use crate::domain::{Budget, Evidence, Outcome, Price, UsageTotals};
 use crate::store::{Begun, Ending, NewInvocation};
 
 /// What is told of the budgets of a run that used this.
@@ -166,4 +169,40 @@ async fn one_that_waits_for_a_budget_that_only_grows_ends() {
     );
     assert_eq!(bench.supervisor.queued(), 0);
     assert_eq!(bench.stage.arrived().len(), 1);
+}
+
+/// A claude that names its model, which nobody asked for, and has not told yet what it cost.
+const AT_WORK: &[u8] = br#"{"type":"system","subtype":"init","session_id":"s","model":"claude-opus-4-5"}
+{"type":"assistant","message":{"id":"m","model":"claude-opus-4-5","content":[],"usage":{"input_tokens":2000000}}}
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_is_priced_by_the_model_that_its_cli_names() {
+    let mut bench = Bench::new(8, 8).await;
+    let dir = bench.dir(&bench.start("r1").await);
+    let mut spec = Spec::load(&dir).unwrap();
+    (spec.kind, spec.format) = (Kind::Claude, Format::Json);
+    // Whether or not another attempt follows.
+    spec.turn.retry_on = vec!["interrupted".to_owned()];
+    spec.turn.retry_max = 1;
+    spec.store(&dir).unwrap();
+    let mut spool = Writer::create(&dir.spool()).unwrap();
+    spool.output(1, 1, Stream::Stdout, AT_WORK).unwrap();
+    let price = Price {
+        input: 5.0,
+        output: 25.0,
+        cached_input: None,
+        cache_creation: None,
+    };
+    bench.prices = Prices::new(vec![("claude-*".to_owned(), price)]);
+    bench.restart().await;
+    bench.supervisor.reconcile(Scope::Startup).await;
+    let inner = &bench.supervisor.inner;
+    let used = eventually(async || inner.used_by(&inner.job(&spec.uuid)?)).await;
+    assert_eq!((used.total_cost_usd, used.estimated), (Some(10.0), true));
+
+    bench.stage.end(&dir);
+    bench.there(2).await;
+    let used = bench.ended(1).await.usage.unwrap();
+    assert_eq!((used.total_cost_usd, used.estimated), (Some(10.0), true));
 }

@@ -211,6 +211,7 @@ pub(crate) struct Bench {
     max_running: usize,
     /// From the next restart on.
     budgets: Budgets,
+    prices: Prices,
 }
 
 impl Bench {
@@ -244,6 +245,7 @@ impl Bench {
             let_go,
             max_running,
             budgets: Budgets::default(),
+            prices: Prices::default(),
         }
     }
 
@@ -338,6 +340,7 @@ impl Bench {
         );
         let settings = Settings {
             budgets: self.budgets,
+            prices: self.prices.clone(),
             ..settings
         };
         (self.supervisor, self.jobs, self.let_go) = supervise(settings, self.projects.clone());

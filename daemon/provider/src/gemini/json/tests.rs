@@ -168,3 +168,14 @@ fn a_message_that_is_no_fragment_stands_alone() {
     let reading = Reading::of(&[whole, whole]);
     assert_eq!(reading.seen, ["10 1 Stdout Whole.", "20 2 Stdout Whole."]);
 }
+
+#[test]
+fn the_model_is_what_its_first_event_says() {
+    let mut reading = Reading::of(&[&delta("Hello")]);
+    assert_eq!(reading.parser.model(), None);
+    let init = r#"{"type":"init","session_id":"s","model":"gemini-2.5-pro"}"#;
+    reading.line(Stream::Stdout, init);
+    reading.line(Stream::Stdout, RESULT);
+    reading.end(0);
+    assert_eq!(reading.parser.model(), Some("gemini-2.5-pro"));
+}

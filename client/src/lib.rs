@@ -8,6 +8,7 @@ mod backoff;
 mod client;
 mod connect;
 mod follow;
+pub mod holder;
 pub mod json;
 pub mod paths;
 mod refusal;

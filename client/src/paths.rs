@@ -10,12 +10,18 @@
 //!
 //! A state folder that was named by rule 1 or 2 brings its socket along: rule 4 is then passed
 //! over, so that a second daemon with a state folder of its own is not taken for the first.
+//!
+//! Who runs by cron, by `su` or in an agent has another runtime folder than the daemon, or none. So where
+//! rules 4 and 5 lead to a socket that no daemon serves, the one counts that the holder of the state
+//! folder's lock serves.
 
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
+
+use crate::holder::{self, Holder};
 
 /// Longest path the kernel takes for a Unix socket, without its closing zero byte.
 pub const LONGEST_SOCKET_PATH: usize = 107;
@@ -130,16 +136,26 @@ pub fn resolve_in(
     };
     let state_dir = named_state.or(configured.state_dir).or_else(default_state);
     let beside = || Some(state_dir.as_ref()?.join("run/steroidsd.sock"));
+    let default = || Some(served(runtime.or_else(beside)?, state_dir.as_deref()));
     let socket = named_socket
         .or(configured.socket)
-        .or(runtime)
-        .or_else(beside)
+        .or_else(default)
         .ok_or(PathsError::NoHome)?;
     Ok(Paths {
         socket,
         // Who named the socket can do without a state folder; only `doctor` looks at it.
         state_dir: state_dir.unwrap_or_default(),
     })
+}
+
+/// The default, unless no daemon serves it and the state folder's own daemon serves another.
+fn served(default: PathBuf, state_dir: Option<&Path>) -> PathBuf {
+    if holder::is_served(&default) {
+        return default;
+    }
+    let holder = state_dir.and_then(Holder::of);
+    let other = holder.and_then(|holder| holder.socket());
+    other.unwrap_or(default)
 }
 
 /// The configuration where nobody names one: the user's own file, or, while there is none, the first

@@ -16,6 +16,7 @@ mod docs;
 mod errors;
 mod fake_provider;
 mod faults;
+mod finding;
 mod follow;
 mod foreign_bytes;
 mod forget;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::holder::tests::hold;
 
 fn paths(flags: (Option<&str>, Option<&str>), environment: &[(&str, &str)]) -> Paths {
     try_paths(flags, environment).unwrap()
@@ -145,4 +146,37 @@ fn the_systems_configuration_counts_while_there_is_none_of_the_users() {
         std::fs::write(file(folder), "").unwrap();
         assert_eq!(found(), Some(file(folder)));
     }
+}
+
+#[test]
+fn the_daemon_of_the_state_folder_is_found_where_the_default_is_not_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().to_str().unwrap();
+    let state = folder.path().join(".local/state/steroids");
+    std::fs::create_dir_all(&state).unwrap();
+    let socket = folder.path().join("d.sock");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let runtime = folder.path().join("runtime");
+    std::fs::create_dir_all(runtime.join("steroids")).unwrap();
+    let runtime = runtime.to_str().unwrap();
+    let here = [("HOME", home), ("XDG_RUNTIME_DIR", runtime)];
+    let default = folder.path().join("runtime/steroids/steroidsd.sock");
+    assert_eq!(paths((None, None), &here).socket, default);
+
+    let line = format!("pid 7 with socket {}\n", socket.display());
+    let _held = hold(&state.join("steroidsd.lock"), &line);
+    assert_eq!(paths((None, None), &here).socket, socket);
+    assert_eq!(paths((None, None), &[("HOME", home)]).socket, socket);
+    // One that was named is meant.
+    assert_eq!(paths((Some("/x/d"), None), &here).socket, Path::new("/x/d"));
+    let named = [("HOME", home), ("STEROIDS_SOCKET", "/x/d")];
+    assert_eq!(paths((None, None), &named).socket, Path::new("/x/d"));
+    let other = paths((None, Some("/x/s")), &here);
+    assert_eq!(other.socket, Path::new("/x/s/run/steroidsd.sock"));
+    // A daemon with another state folder may serve the default.
+    let _claim = hold(
+        &folder.path().join("runtime/steroids/steroidsd.sock.lock"),
+        "",
+    );
+    assert_eq!(paths((None, None), &here).socket, default);
 }

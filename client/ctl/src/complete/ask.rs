@@ -1,12 +1,10 @@
 //! Asks a daemon that runs, for as long as who pressed Tab waits.
 
-use std::path::Path;
 use std::time::Duration;
 
-use steroids_client::{Client, v1};
+use steroids_client::{Client, holder, v1};
 
 use super::typed;
-use crate::holder;
 use crate::session::Session;
 
 /// More than a screen holds; who has typed a digit or two gets those of the newest that fit.
@@ -27,7 +25,7 @@ where
 {
     let session = Session::new(&typed::global(std::env::args_os()));
     let paths = session.paths().ok()?;
-    if !is_running(&paths.socket) {
+    if !holder::is_served(&paths.socket) {
         return None;
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -82,41 +80,4 @@ pub(super) async fn providers(asked: Asked) -> Option<Vec<v1::Provider>> {
 pub(super) async fn hooks(asked: Asked) -> Option<Vec<v1::Hook>> {
     let answer = asked.client.hooks(v1::ListHooksRequest {}).await;
     Some(answer.ok()?.hooks)
-}
-
-/// Whether a daemon serves this socket. Connecting would tell, too, but where systemd holds the
-/// socket it would start one; the lock beside the socket is held for as long as a daemon runs.
-fn is_running(socket: &Path) -> bool {
-    let mut lock = socket.as_os_str().to_owned();
-    lock.push(".lock");
-    holder::held(Path::new(&lock)).is_some()
-}
-
-#[cfg(test)]
-mod tests {
-    use nix::fcntl::{FcntlArg, fcntl};
-    use nix::libc;
-
-    use super::*;
-
-    #[test]
-    fn only_a_held_lock_is_a_daemon_that_runs() {
-        let folder = tempfile::tempdir().unwrap();
-        let socket = folder.path().join("d.sock");
-        assert!(!is_running(&socket));
-        let lock = folder.path().join("d.sock.lock");
-        let file = std::fs::File::create(lock).unwrap();
-        assert!(!is_running(&socket));
-        let held = libc::flock {
-            l_type: libc::F_WRLCK as libc::c_short,
-            l_whence: libc::SEEK_SET as libc::c_short,
-            l_start: 0,
-            l_len: 0,
-            l_pid: 0,
-        };
-        fcntl(&file, FcntlArg::F_OFD_SETLK(&held)).unwrap();
-        assert!(is_running(&socket));
-        drop(file);
-        assert!(!is_running(&socket));
-    }
 }

@@ -1,6 +1,7 @@
 //! The daemon's calls by type. A client is a handle: cloning it shares the connection, and after
 //! the connection broke the next call opens a new one.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::Duration;
@@ -24,6 +25,8 @@ const LONG_DEADLINE: Duration = Duration::from_secs(10 * 60);
 const STOP_SLACK: Duration = Duration::from_secs(10 * 60);
 /// The longest grace time that still makes sense as a deadline.
 const LONGEST_GRACE: Duration = Duration::from_secs(24 * 60 * 60);
+/// The daemon tries again at most a hundred times.
+const MOST_ATTEMPTS: usize = 128;
 /// The contract's bound on a message.
 const LARGEST_MESSAGE: usize = 4 * 1024 * 1024;
 
@@ -143,6 +146,30 @@ impl Client {
             .unwrap_or_default();
         let request = within(grace.min(LONGEST_GRACE) + STOP_SLACK, request);
         Ok(self.invocations.clone().stop(request).await?.into_inner())
+    }
+
+    /// Ends an invocation; where it is tried again by itself, the attempt that goes on. Answers for
+    /// the last that was asked to end. Those of `others` are left alone: each is seen to by itself.
+    ///
+    /// # Errors
+    /// The attempt that could not be ended, and the daemon's status.
+    pub async fn stop_attempts(
+        &self,
+        mut request: v1::StopRequest,
+        others: &BTreeSet<i64>,
+    ) -> Result<v1::StopResponse, (i64, Status)> {
+        for _ in 1..MOST_ATTEMPTS {
+            let stopped = self.stop(request.clone()).await;
+            let stopped = stopped.map_err(|status| (request.id, status))?;
+            let next = stopped.invocation.as_ref().and_then(|it| it.retried_by);
+            match next {
+                // A later one has a higher id: none is asked twice.
+                Some(next) if next > request.id && !others.contains(&next) => request.id = next,
+                _ => return Ok(stopped),
+            }
+        }
+        let stopped = self.stop(request.clone()).await;
+        stopped.map_err(|status| (request.id, status))
     }
 
     /// A task's story, in chunks of entries.

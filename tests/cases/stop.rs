@@ -35,6 +35,22 @@ async fn stopping_what_has_ended_says_so_and_is_no_error() {
 }
 
 #[tokio::test]
+async fn what_is_tried_again_is_stopped_by_the_id_of_its_first_attempt() {
+    let home = Home::with_config("[retry]\non = [\"failed\"]\nfirst = \"1h\"");
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let id = ctl.start_fake("T1", &["exit", "3"]).await;
+    let rpc = daemon.rpc().await;
+    let ended = rpc.ended(&ctl.project(), id).await;
+    let next = ended.retried_by.expect("it is tried again");
+    let said = ctl.run(["stop", &id.to_string()]).await.ok();
+    let told = format!("invocation {next}, a later attempt of {id}, stopped: cancelled");
+    assert!(said.contains(&told), "{said}");
+    let stopped = rpc.get(&ctl.project(), next).await;
+    assert_eq!((&*stopped.outcome, stopped.retried_by), ("cancelled", None));
+}
+
+#[tokio::test]
 async fn of_several_none_waits_for_another_and_none_takes_the_place_of_one() {
     let home = Home::with_config("[daemon]\nmax_running = 2");
     let daemon = Daemon::start(&home).await;

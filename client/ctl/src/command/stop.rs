@@ -24,8 +24,9 @@ Examples:
   steroidsctl stop 12 --grace 0        kill it at once
 
 Asks the agent to end, waits for the grace time, then kills it with everything it started. Ends
-when it has ended. Stopping one that has ended changes nothing. Several are stopped at once, and told
-of as they end; the exit code is that of the first that could not be stopped.";
+when it has ended. Where it has ended and is tried again, the attempt that goes on is stopped; else
+stopping one that has ended changes nothing. Several are stopped at once, and told of as they end;
+the exit code is that of the first that could not be stopped.";
 
 /// Which ones, and how.
 #[derive(Debug, clap::Args)]
@@ -58,7 +59,7 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
                 id,
                 grace,
             };
-            let stopped = client.stop(request);
+            let stopped = client.stop_attempts(request, &ids);
             async move { (id, stopped.await) }
         })
         .collect();
@@ -68,7 +69,7 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
             // Whoever reads no more wanted them all to be stopped.
             Ok(answer) if written.is_ok() => written = tell(session, id, &answer),
             Ok(_) => {}
-            Err(status) => {
+            Err((id, status)) => {
                 let failure = failure(session, id, status);
                 if ids.len() == 1 {
                     return Err(failure);
@@ -107,15 +108,19 @@ fn failure(session: &Session, id: i64, status: Status) -> Failure {
     }
 }
 
-/// What came of it.
+/// What came of it; the answer may be that of a later attempt.
 pub(crate) fn sentence(id: i64, answer: &v1::StopResponse) -> String {
     let invocation = answer.invocation.as_ref();
     let standing = clean_line(invocation.map_or("", format::standing));
     let time = invocation.and_then(|it| it.duration_ms);
     let after = time.map_or_else(String::new, |ms| format!(" after {}", format::duration(ms)));
+    let which = match invocation {
+        Some(last) if last.id != id => format!("{}, a later attempt of {id},", last.id),
+        _ => id.to_string(),
+    };
     if answer.already_ended {
-        format!("invocation {id} had ended already: {standing}{after}")
+        format!("invocation {which} had ended already: {standing}{after}")
     } else {
-        format!("invocation {id} stopped: {standing}{after}")
+        format!("invocation {which} stopped: {standing}{after}")
     }
 }

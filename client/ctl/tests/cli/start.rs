@@ -305,6 +305,46 @@ fn several_are_stopped_and_each_is_told_of() {
     assert_eq!(run(&fake, &["stop"]).code, 2);
 }
 
+/// The first has failed and was tried again as the next, and so on; the last runs.
+fn attempts(fake: &Fake, count: i64) {
+    (0..count).for_each(|_| assert_eq!(run(fake, &START).code, 0));
+    fake.world(|world| {
+        for it in &mut world.invocations {
+            if it.id < count {
+                it.state = v1::State::Failed.into();
+                it.outcome = "failed".to_owned();
+                it.retried_by = Some(it.id + 1);
+            }
+        }
+    });
+}
+
+#[test]
+fn what_is_tried_again_is_stopped_in_the_attempt_that_goes_on() {
+    let fake = Fake::start();
+    attempts(&fake, 3);
+    let both = run(&fake, &["stop", "1", "2"]);
+    let mut lines: Vec<_> = both.stdout.lines().collect();
+    lines.sort_unstable();
+    let told = [
+        "invocation 1 had ended already: failed",
+        "invocation 3, a later attempt of 2, stopped: cancelled after 3.0 s",
+    ];
+    assert_eq!((both.code, &*lines), (0, &told[..]));
+    let again = run(&fake, &["stop", "1"]);
+    let told = "invocation 3, a later attempt of 1, had ended already: cancelled after 3.0 s\n";
+    assert_eq!((again.code, &*again.stdout), (0, told));
+    let json = run(&fake, &["stop", "1", "--json"]).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (&json["id"], &json["alreadyEnded"]),
+        (&3.into(), &true.into())
+    );
+    // Whatever a row says, it comes to an end.
+    fake.world(|world| world.invocations[2].retried_by = Some(1));
+    assert_eq!(run(&fake, &["stop", "1"]).code, 0);
+}
+
 #[test]
 fn messages_are_sent_from_the_command_line_and_from_stdin() {
     let fake = Fake::start();

@@ -1,6 +1,6 @@
 //! Starting and stopping, where that is on.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use axum::extract::rejection::PathRejection;
@@ -103,7 +103,7 @@ pub(super) async fn start(
         .with("invocation", json::Invocation::from(&invocation)))
 }
 
-/// Stops an invocation, and answers when it has ended. The daemon stops what runs whether or not its
+/// Stops an invocation, or the attempt of it that goes on, and answers when that has ended. The daemon stops what runs whether or not its
 /// project is there.
 pub(super) async fn stop(
     State(rooms): State<Rooms>,
@@ -120,7 +120,8 @@ pub(super) async fn stop(
         id: place.id,
         grace: duration(body.grace_ms),
     };
-    let stopped = client.stop(request).await.map_err(of_project(&project))?;
+    let stopped = client.stop_attempts(request, &BTreeSet::new()).await;
+    let stopped = stopped.map_err(|(_, status)| of_project(&project)(status))?;
     let answer = Answer::good()
         .with("invocationId", place.id)
         .with("alreadyEnded", stopped.already_ended);

@@ -247,6 +247,16 @@ fn starting_and_stopping_need_to_be_allowed() {
         (answer.status, &answer.json()["invocationId"]),
         (200, &2.into())
     );
+    // By now it has ended, and is tried again.
+    fake.world(|world| {
+        world.invocations.push(invocation(7, v1::State::Running));
+        let first = world.invocations.iter_mut().find(|it| it.id == 2);
+        first.unwrap().retried_by = Some(7);
+    });
+    let answer = gateway.call(&stop, "{}").json();
+    let ids = (&answer["invocationId"], &answer["invocation"]["id"]);
+    assert_eq!(ids, (&2.into(), &7.into()));
+    assert_eq!(answer["alreadyEnded"], false);
     let other = format!("POST /api/tasks/T2/invocations/2/stop?{PROJECT}");
     assert_eq!(gateway.call(&other, "{}").status, 404);
 }

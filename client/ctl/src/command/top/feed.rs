@@ -4,6 +4,7 @@
 //! Every task belongs to the feed and ends with it. What they say goes through one channel with a
 //! bound: who draws slower than the daemon speaks has it wait, and nothing is lost.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,12 +100,12 @@ impl Feed {
                 id: key.id,
                 grace: None,
             };
-            let came = match client.stop(request).await {
+            let came = match client.stop_attempts(request, &BTreeSet::new()).await {
                 Ok(answer) => Ok(stop::sentence(key.id, &answer)),
-                Err(status) => {
+                Err((id, status)) => {
                     let failure = Failure::from(status);
                     let message = failure.message();
-                    Err(format!("invocation {} not stopped: {message}", key.id))
+                    Err(format!("invocation {id} not stopped: {message}"))
                 }
             };
             // Nobody is told who has left meanwhile.

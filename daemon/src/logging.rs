@@ -65,6 +65,8 @@ pub fn start(format: Option<Format>, level: &str) {
     };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(level))
+        // It would be told on stderr, and whoever cannot write there panics.
+        .log_internal_errors(false)
         .with_writer(Hiding);
     // Only a subscriber that is set already can refuse, as in a test that runs two daemons.
     let _ = match format.unwrap_or(suited) {

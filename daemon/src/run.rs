@@ -106,9 +106,12 @@ pub async fn until_signal(config: Config, passed: Option<UnixListener>) -> anyho
 
 /// Never ends.
 async fn on_hangup(mut hangups: Signal, reload: Reload, stop: CancellationToken) {
-    let had_terminal = has_terminal();
+    // The kernel opens it without waiting for anything; not in a session of its own, as `setsid` makes one.
+    let is_in_session = std::fs::File::open("/dev/tty").is_ok();
+    let had_terminal = is_in_session && has_terminal();
     while hangups.recv().await.is_some() {
         if had_terminal && !has_terminal() {
+            warn!("its terminal has gone; one that `setsid -f steroidsd` starts has none to lose");
             stop.cancel();
             break;
         }

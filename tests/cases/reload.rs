@@ -1,7 +1,10 @@
 //! Another configuration for a daemon that runs.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use rustix::process::Signal;
-use steroids_tests::{Daemon, Home, Puppet, eventually};
+use steroids_tests::{Ctl, Daemon, Home, Puppet, Window, binaries, eventually, processes};
 
 #[tokio::test]
 async fn what_can_change_does_at_once_and_what_cannot_is_named() {
@@ -62,4 +65,66 @@ async fn what_can_change_does_at_once_and_what_cannot_is_named() {
         is_new.then_some(())
     })
     .await;
+}
+
+/// A shell at a terminal, which starts a daemon by this line and ends with the terminal.
+fn shell(home: &Arc<Home>, line: &str) -> Window {
+    let mut command = home.command(Path::new("setsid"));
+    let line = format!("{line}\nread line");
+    command.args(["--ctty", "/bin/sh", "-c", &line]);
+    command.arg(binaries::steroidsd());
+    command.arg(home.path("daemon.log"));
+    Window::open(command)
+}
+
+async fn pid_of_the_daemon(ctl: &Ctl) -> i32 {
+    let status = eventually("the daemon to answer", async || {
+        let status = ctl.run(["--json", "status"]).await;
+        (status.code == 0).then(|| status.json())
+    })
+    .await;
+    let pid = status["pid"].as_i64().unwrap();
+    i32::try_from(pid).unwrap()
+}
+
+#[tokio::test]
+async fn a_daemon_ends_with_its_terminal_and_says_that_this_is_why() {
+    let home = Home::new();
+    let shell = shell(&home, r#""$0" 2>> "$1" &"#);
+    let ctl = Ctl::new(&home, &home.folder("app"));
+    let pid = pid_of_the_daemon(&ctl).await;
+    // With its terminal there it is told by the same signal to read its configuration.
+    home.configure("[daemon]\nmax_running = 3\n");
+    processes::signal(pid, Signal::HUP);
+    eventually("a reload", async || max_running(&ctl, 3).await).await;
+    shell.close().await;
+    eventually("the daemon to go", async || {
+        (!processes::is_alive(pid)).then_some(())
+    })
+    .await;
+    let log = home.daemon_log();
+    assert!(log.contains("its terminal has gone"), "{log}");
+    assert!(log.contains("\"stopped\""), "{log}");
+}
+
+#[tokio::test]
+async fn a_daemon_in_a_session_of_its_own_outlives_the_terminal_that_it_writes_to() {
+    let home = Home::new();
+    let shell = shell(&home, r#"setsid -f "$0""#);
+    let ctl = Ctl::new(&home, &home.folder("app"));
+    let pid = pid_of_the_daemon(&ctl).await;
+    shell.close().await;
+    // What it logs from now on nobody gets to read.
+    home.configure("[daemon]\nmax_running = 3\n");
+    processes::signal(pid, Signal::HUP);
+    eventually("a reload", async || max_running(&ctl, 3).await).await;
+    ctl.run(["init"]).await.ok();
+    let start = ["start", "--task", "T1", "--follow", "--", "true"];
+    ctl.run(start).await.ok();
+    assert_eq!(pid_of_the_daemon(&ctl).await, pid);
+}
+
+async fn max_running(ctl: &Ctl, wanted: i64) -> Option<()> {
+    let status = ctl.run(["--json", "status"]).await.json();
+    (status["maxRunning"] == wanted).then_some(())
 }

@@ -50,7 +50,7 @@ pub use lab::Lab;
 pub use puppet::Puppet;
 pub use reproject::{assert_undisturbed, reprojected};
 pub use rpc::{Followed, Rpc, invocation, task};
-pub use screen::Screen;
+pub use screen::{Screen, Window};
 pub use small_disk::SmallDisk;
 pub use spec::plain_spec;
 pub use wait::{eventually, patience, within};

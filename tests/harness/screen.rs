@@ -35,17 +35,7 @@ pub struct Screen {
 impl Screen {
     /// Starts a program at a terminal of its own.
     pub fn start(mut command: Command, size: Size) -> Screen {
-        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
-            .expect("there are terminals");
-        grantpt(&ours).expect("it is ours");
-        unlockpt(&ours).expect("it is ours");
-        let path = ptsname(&ours, Vec::new()).expect("it has a name");
-        let theirs: OwnedFd = File::options()
-            .read(true)
-            .write(true)
-            .open(path.to_str().expect("names of terminals are ASCII"))
-            .expect("its other end opens")
-            .into();
+        let (ours, theirs) = terminal();
         tcsetwinsize(&theirs, winsize(size)).expect("a terminal has a size");
         let before = tcgetattr(&theirs).expect("a terminal has settings");
         let end = || Stdio::from(theirs.try_clone().expect("a descriptor can be doubled"));
@@ -182,6 +172,49 @@ impl Screen {
         assert!(!screen.bracketed_paste(), "a paste is no longer marked");
         (crate::ctl::exit_code(status), screen.contents())
     }
+}
+
+/// A program at a terminal that can be closed, as a window is.
+#[derive(Debug)]
+pub struct Window {
+    child: Child,
+    ours: OwnedFd,
+}
+
+impl Window {
+    /// Starts the leader of the terminal's session. What is written there nobody reads.
+    pub fn open(mut command: Command) -> Window {
+        let (ours, theirs) = terminal();
+        let end = || Stdio::from(theirs.try_clone().expect("a descriptor can be doubled"));
+        command.stdin(end()).stdout(end()).stderr(end());
+        let child = command.spawn().expect("the program is there");
+        Window { child, ours }
+    }
+
+    /// Closes it, and waits until the leader has ended for it.
+    pub async fn close(self) {
+        let Window { mut child, ours } = self;
+        drop(ours);
+        crate::eventually("the end of who leads the terminal", async || {
+            child.try_wait().expect("it is our child")
+        })
+        .await;
+    }
+}
+
+/// The two ends of a new terminal.
+fn terminal() -> (OwnedFd, OwnedFd) {
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
+        .expect("there are terminals");
+    grantpt(&ours).expect("it is ours");
+    unlockpt(&ours).expect("it is ours");
+    let path = ptsname(&ours, Vec::new()).expect("it has a name");
+    let theirs = File::options()
+        .read(true)
+        .write(true)
+        .open(path.to_str().expect("names of terminals are ASCII"))
+        .expect("its other end opens");
+    (ours, theirs.into())
 }
 
 fn some(cells: u16) -> NonZeroU16 {

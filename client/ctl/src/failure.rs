@@ -183,7 +183,7 @@ impl From<ConnectError> for Failure {
 }
 
 /// What to do where no daemon answers, for who does not know where it was looked for.
-const HOW_TO_START: &str = "start it with: steroidsd &";
+const HOW_TO_START: &str = "start it with: setsid -f steroidsd";
 
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {

@@ -65,7 +65,8 @@ fn line(program: &str, socket: Option<&Path>, state_dir: Option<&Path>) -> Strin
     };
     let socket = option("--socket", socket);
     let state_dir = option("--state-dir", state_dir);
-    format!("{program}{socket}{state_dir} &")
+    // In a session of its own, so that it goes on when the terminal is closed.
+    format!("setsid -f {program}{socket}{state_dir}")
 }
 
 /// Whether there is a unit of this program, and a manager of this user to start it.
@@ -111,10 +112,16 @@ mod tests {
             let paths = paths::resolve_in(socket, state_dir, &environment).unwrap();
             command("steroidsd", &paths, environment)
         };
-        assert_eq!(said(None, None), "steroidsd &");
-        assert_eq!(said(Some("/x/a b"), None), "steroidsd --socket '/x/a b' &");
-        assert_eq!(said(None, Some("/x/s")), "steroidsd --state-dir /x/s &");
-        let both = "steroidsd --socket /x/d --state-dir /x/s &";
+        assert_eq!(said(None, None), "setsid -f steroidsd");
+        assert_eq!(
+            said(Some("/x/a b"), None),
+            "setsid -f steroidsd --socket '/x/a b'"
+        );
+        assert_eq!(
+            said(None, Some("/x/s")),
+            "setsid -f steroidsd --state-dir /x/s"
+        );
+        let both = "setsid -f steroidsd --socket /x/d --state-dir /x/s";
         assert_eq!(said(Some("/x/d"), Some("/x/s")), both);
     }
 
@@ -127,10 +134,13 @@ mod tests {
             name => of_home(name),
         };
         let paths = paths::resolve_in(None, None, environment).unwrap();
-        assert_eq!(command("steroidsd", &paths, environment), "steroidsd &");
+        assert_eq!(
+            command("steroidsd", &paths, environment),
+            "setsid -f steroidsd"
+        );
         let elsewhere = paths::resolve_in(Some(Path::new("/x/e")), None, environment).unwrap();
         let said = command("steroidsd", &elsewhere, environment);
-        assert_eq!(said, "steroidsd --socket /x/e &");
+        assert_eq!(said, "setsid -f steroidsd --socket /x/e");
     }
 
     #[test]
@@ -143,7 +153,10 @@ mod tests {
         let usual = paths::resolve_in(None, None, &of_home).unwrap();
         let program = "steroids-gateway";
         // There is no manager.
-        assert_eq!(command(program, &usual, &of_home), "steroids-gateway &");
+        assert_eq!(
+            command(program, &usual, &of_home),
+            "setsid -f steroids-gateway"
+        );
         let manager = home.path().join("runtime/systemd");
         std::fs::create_dir_all(&manager).unwrap();
         std::fs::write(manager.join("private"), "").unwrap();
@@ -151,7 +164,7 @@ mod tests {
         assert_eq!(command(program, &usual, &of_home), unit);
         let elsewhere = paths::resolve_in(Some(Path::new("/x/d")), None, &of_home).unwrap();
         let said = command(program, &elsewhere, &of_home);
-        assert_eq!(said, "steroids-gateway --socket /x/d &");
+        assert_eq!(said, "setsid -f steroids-gateway --socket /x/d");
         // Of the environment a unit knows nothing.
         let environment = |name: &str| match name {
             "STEROIDS_SOCKET" => Some("/x/d".into()),
@@ -159,7 +172,7 @@ mod tests {
         };
         assert_eq!(
             command(program, &elsewhere, environment),
-            "steroids-gateway &"
+            "setsid -f steroids-gateway"
         );
     }
 }

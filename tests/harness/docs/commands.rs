@@ -79,6 +79,7 @@ fn is_command(before: &str) -> bool {
         Some(word) => {
             word.ends_with(['|', ';', '&', '('])
                 || ["then", "do", "exec", "!", "if", "while", "nohup"].contains(&word)
+                || before.ends_with("setsid -f")
                 || is_assignment(word)
         }
     }

@@ -24,7 +24,7 @@ Examples:
   steroidsctl web --open       open it in the browser
   steroidsctl web --rotate     replace the token first: every open page has to be opened anew
 
-Ends with 69 where no gateway runs: start it with `steroids-gateway &`.";
+Ends with 69 where no gateway runs: start it with `setsid -f steroids-gateway`.";
 
 /// What to do with the URL.
 #[derive(Debug, clap::Args)]

@@ -15,7 +15,7 @@ fn without_a_daemon_it_fails_with_how_to_start_one() {
             .contains("fail  socket      there is none at [FOLDER]/d.sock"),
         "{ran:?}"
     );
-    assert!(ran.stdout.contains("steroidsd &"), "{ran:?}");
+    assert!(ran.stdout.contains("setsid -f steroidsd"), "{ran:?}");
     assert!(
         ran.stdout
             .contains("warn  provider    claude: no program `claude` on PATH"),

@@ -144,7 +144,7 @@ fn where_none_runs_it_says_how_to_start_one() {
     let state = state.to_str().unwrap();
     let ran = run(&fake, &["web", "--state-dir", state]);
     assert_eq!(ran.code, 69);
-    let how = "start it with: steroids-gateway --state-dir [FOLDER]/nothing &";
+    let how = "start it with: setsid -f steroids-gateway --state-dir [FOLDER]/nothing";
     assert!(ran.stderr.contains(how), "{}", ran.stderr);
 
     // Its address is left behind where it was killed.

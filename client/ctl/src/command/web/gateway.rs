@@ -162,7 +162,7 @@ impl Gateway {
             let message = format!("somebody else listens at {address}");
             return Err(
                 Failure::new(Exit::Refused, "foreign_gateway", message).with_hint(
-                    "start the gateway at another port: steroids-gateway --listen 127.0.0.1:0 &",
+                    "start the gateway at another port: setsid -f steroids-gateway --listen 127.0.0.1:0",
                 ),
             );
         }

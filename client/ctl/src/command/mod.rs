@@ -1,5 +1,7 @@
-//! One file per subcommand: its arguments, its help, and what it does.
+//! One file per subcommand: its arguments, its help, and what it does. `attempts` is shared by those
+//! that follow one to its end.
 
+mod attempts;
 pub(crate) mod cleanup;
 pub(crate) mod completions;
 pub(crate) mod config;

@@ -68,15 +68,19 @@ pub(crate) async fn get(
 
 /// The exit code an invocation's row stands for; "try again" while it goes on.
 pub(crate) async fn standing(client: &Client, project: &str, id: i64) -> Result<Exit, Failure> {
-    let invocation = get(client, project, id).await?;
-    if format::is_open(&invocation) {
-        return Ok(Exit::TryAgain);
+    Ok(exit(&get(client, project, id).await?))
+}
+
+/// The same of a row that is known.
+pub(crate) fn exit(invocation: &v1::Invocation) -> Exit {
+    if format::is_open(invocation) {
+        return Exit::TryAgain;
     }
-    Ok(match format::standing(&invocation) {
+    match format::standing(invocation) {
         "completed" => Exit::Ok,
         "timeout" => Exit::TimedOut,
         outcome => Exit::of_outcome(outcome),
-    })
+    }
 }
 
 fn ids(ids: &[i64]) -> String {

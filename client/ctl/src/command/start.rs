@@ -10,10 +10,11 @@ use steroids_client::{Client, Refusal, json, v1};
 use tonic::Status;
 use uuid::Uuid;
 
+use super::attempts;
 use crate::complete;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::follow::{self, End, Plan, Scope};
+use crate::follow::{Plan, Scope};
 use crate::interrupt::Interrupt;
 use crate::session::{Session, is_unregistered, quoted};
 use crate::spinner::Spinner;
@@ -132,7 +133,7 @@ pub(crate) struct Args {
     budget_stop: bool,
     #[command(flatten)]
     resources: resources::Args,
-    /// Show what it does, and end with it
+    /// Show what it does, and that of each next attempt, and end with it
     #[arg(long, short)]
     follow: bool,
     /// Leave control bytes in what --follow shows
@@ -195,13 +196,13 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failu
             Exit::Ok
         });
     }
-    let selector = v1::InvocationSelector {
-        project: request.project,
+    let at = v1::InvocationSelector {
+        project: request.project.clone(),
         id: invocation.id,
     };
     let plan = Plan {
         request: v1::FollowRequest {
-            selector: Some(v1::follow_request::Selector::Invocation(selector)),
+            selector: Some(v1::follow_request::Selector::Invocation(at.clone())),
             after: String::new(),
             follow: true,
             skip_ended: false,
@@ -215,23 +216,13 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failu
         },
         raw,
     };
-    let followed = match told {
-        Ok(()) => {
-            let followed = follow::run(session, &client, plan, &mut interrupt).await;
-            followed.map_err(untold)
-        }
-        Err(failure) => Err(failure),
-    };
-    let ended = match followed {
+    match told {
         // Of how it ends that nobody reads on says nothing.
-        Err(failure) if failure.is_reader_gone() => End::Ended(None),
-        ended => ended?,
-    };
-    match ended {
-        End::Left => Ok(Exit::Stopped),
-        End::Ended(Some(ending)) => Ok(ending.exit()),
-        End::Ended(None) => {
-            super::show::standing(&client, &invocation.project, invocation.id).await
+        Err(failure) if failure.is_reader_gone() => attempts::standing(&client, at).await,
+        Err(failure) => Err(failure),
+        Ok(()) => {
+            let followed = attempts::follow(session, &client, at, plan, &mut interrupt).await;
+            followed.map_err(untold)
         }
     }
 }

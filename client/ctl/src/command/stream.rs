@@ -3,6 +3,7 @@
 use steroids_client::v1::follow_request::Selector;
 use steroids_client::{Client, v1};
 
+use super::attempts;
 use crate::complete;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -50,7 +51,8 @@ pub(crate) struct Args {
     /// Print what there is, and end
     #[arg(long)]
     no_follow: bool,
-    /// End with the exit code of the invocation: 0, 1 failed, 124 timed out, 130 stopped
+    /// End with the exit code of the invocation: 0, 1 failed, 124 timed out, 130 stopped; where it
+    /// is tried again, go on with that
     #[arg(long, conflicts_with = "all")]
     exit_status: bool,
     /// Leave control bytes in
@@ -63,9 +65,9 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
     let (client, project) = session.connect_to(args.all).await?;
     let mut interrupt = Interrupt::listen();
     let (selector, scope) = choose(args, session, &client, &project).await?;
-    let id = match &scope {
-        Scope::Invocation { id, .. } => Some(*id),
-        Scope::Task(_) | Scope::All => None,
+    let at = match &selector {
+        Selector::Invocation(at) => Some(at.clone()),
+        _ => None,
     };
     let plan = Plan {
         request: v1::FollowRequest {
@@ -80,6 +82,9 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
         scope,
         raw: args.raw,
     };
+    if let Some(at) = at.clone().filter(|_| args.exit_status && !args.no_follow) {
+        return attempts::follow(session, &client, at, plan, &mut interrupt).await;
+    }
     let ended = match follow::run(session, &client, plan, &mut interrupt).await {
         // Of how it ends that nobody reads on says nothing.
         Err(failure) if failure.is_reader_gone() && args.exit_status => End::Ended(None),
@@ -90,8 +95,8 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
         End::Ended(_) if !args.exit_status => Ok(Exit::Ok),
         End::Ended(Some(ending)) => Ok(ending.exit()),
         // The end was before the cursor, or the log is another tool's: the row tells.
-        End::Ended(None) => match id {
-            Some(id) => super::show::standing(&client, &project, id).await,
+        End::Ended(None) => match at {
+            Some(at) => super::show::standing(&client, &at.project, at.id).await,
             None => Ok(Exit::TryAgain),
         },
     }

@@ -2,7 +2,7 @@
 
 use steroids_proto::v1;
 
-use crate::fake::Fake;
+use crate::fake::{Fake, invocation};
 use crate::harness::{Running, command, finish, run, run_with};
 
 const START: [&str; 5] = ["start", "--task", "T1", "--prompt", "do it"];
@@ -192,11 +192,45 @@ fn following_ends_as_the_invocation_did() {
         following.arg("--follow");
         let running = Running::start(following);
         fake.until(|world| !world.invocations.is_empty());
-        fake.world(|world| world.line(1, line));
+        fake.world(|world| {
+            world.line(1, line);
+            world.invocations[0] = invocation(1, v1::State::Failed);
+        });
         let (status, stdout, stderr) = running.end();
         assert_eq!(status.code(), Some(code), "{stdout}{stderr}");
         assert!(stderr.contains("invocation 1 started"), "{stderr}");
     }
+}
+
+#[test]
+fn following_goes_on_with_the_next_attempt_and_ends_as_that_did() {
+    let fake = Fake::start();
+    let mut following = command(&fake, &START);
+    following.arg("--follow");
+    let mut running = Running::start(following);
+    fake.until(|world| !world.follows.is_empty());
+    let failed = r#"{"ts":1,"type":"complete","success":false,"outcome":"failed"}"#;
+    fake.world(|world| world.line(1, failed));
+    // Its row is not final before its last line is read.
+    assert!(running.line().contains("1970"));
+    assert!(running.line().contains("failed"));
+    fake.world(|world| {
+        world.invocations[0] = invocation(1, v1::State::Failed);
+        world.invocations[0].retried_by = Some(2);
+        let mut next = invocation(2, v1::State::Queued);
+        next.waiting = "until 00:10".to_owned();
+        world.invocations.push(next);
+    });
+    fake.until(|world| world.follows.len() > 1);
+    fake.world(|world| {
+        world.line(2, r#"{"ts":2,"type":"output","msg":"once more"}"#);
+        world.line(2, r#"{"ts":3,"type":"complete","outcome":"success"}"#);
+    });
+    let (status, stdout, stderr) = running.end();
+    assert_eq!(status.code(), Some(0), "{stdout}{stderr}");
+    assert!(stdout.contains("once more"), "{stdout}");
+    let told = "invocation 1 is tried again as 2, which waits: until 00:10\n";
+    assert!(stderr.ends_with(told), "{stderr}");
 }
 
 /// Follows what it starts, which has said something.

@@ -154,6 +154,41 @@ fn the_exit_status_is_the_invocations_only_when_asked_for() {
 }
 
 #[test]
+fn the_exit_status_is_that_of_the_last_attempt() {
+    let fake = Fake::start();
+    fake.world(|world| {
+        for id in 1..4 {
+            let mut it = invocation(id, v1::State::Failed);
+            it.outcome = "failed".to_owned();
+            it.retried_by = Some(id + 1).filter(|next| *next < 4);
+            world.invocations.push(it);
+            let line = r#"{"ts":1,"type":"complete","outcome":"failed"}"#;
+            world.line(
+                id,
+                line.replace("failed", if id < 3 { "failed" } else { "timeout_wall" }),
+            );
+        }
+    });
+    let ran = run(&fake, &["stream", "1", "--exit-status", "--json"]);
+    let note = |from: i64| {
+        let to = from + 1;
+        format!("{{\"note\":{{\"message\":\"invocation {from} is tried again as {to}\"}}}}\n")
+    };
+    assert_eq!((ran.code, ran.stderr), (124, note(1) + &note(2)));
+    assert_eq!(ran.stdout.lines().count(), 3, "{}", ran.stdout);
+    // Only who asks how it ends wants to know.
+    let asked = ["stream", "1", "--exit-status", "--no-follow"];
+    for (words, code) in [(&asked[..], 1), (&asked[..2], 0)] {
+        let ran = run(&fake, words);
+        assert_eq!((ran.code, &*ran.stderr), (code, ""));
+        assert_eq!(
+            fake.world(|world| world.follows.pop().unwrap().follow),
+            code == 0
+        );
+    }
+}
+
+#[test]
 fn a_reader_that_has_enough_ends_it_quietly() {
     let fake = running(20_000);
     let mut stream = Running::start(command(&fake, &["stream", "1"]));

@@ -68,9 +68,8 @@ impl Said {
         match message {
             Message::Stat(stat) => *self = Said::of(stat),
             Message::Ending { what } => {
-                if !USUAL.contains(&&**what) {
-                    self.alarm = Some(format!("ending: {what}"));
-                }
+                let is_usual = USUAL.contains(&&**what);
+                self.alarm = (!is_usual).then(|| format!("ending: {what}"));
                 // Since when is asked for at the next occasion.
                 self.held.get_or_insert(Held {
                     why: ENDING,

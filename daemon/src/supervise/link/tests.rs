@@ -141,7 +141,10 @@ fn a_shim_that_cannot_write_is_told_of_until_it_can() {
     assert_eq!(stat("running", false, None), (String::new(), None));
     // To end is nothing that is wrong with it.
     for what in ["draining", "recording", "disk full"] {
-        let mut said = Said::default();
+        let mut said = Said {
+            alarm: Some("of before".to_owned()),
+            ..Said::default()
+        };
         let what = what.to_owned();
         said.hear(&Message::Ending { what: what.clone() });
         let full = (what == "disk full").then(|| format!("ending: {what}"));

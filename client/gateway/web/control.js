@@ -48,8 +48,8 @@ export function confirmStop(invocation, project) {
     act: 'Stop it',
     danger: true,
     run: async () => {
-      await post(invocationUrl(taskId, id, '/stop', { project }), {});
-      announce(`Invocation ${id} is stopped`);
+      const { invocation: last } = await post(invocationUrl(taskId, id, '/stop', { project }), {});
+      announce(`Invocation ${last?.id ?? id} is stopped`);
     },
   });
 }

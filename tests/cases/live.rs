@@ -183,6 +183,15 @@ async fn a_pulse_with_nothing_to_tell_says_so_once() {
     }
 }
 
+/// Opens a stream that says where it begins before its first event.
+async fn begin(rpc: &Rpc, request: v1::FollowRequest) -> (String, Streaming<v1::FollowResponse>) {
+    let stream = within("Follow", rpc.invocations().follow(request)).await;
+    let mut stream = stream.unwrap().into_inner();
+    let first = within("a cursor", stream.message()).await.unwrap().unwrap();
+    assert_eq!(first.events, []);
+    (first.cursor, stream)
+}
+
 #[tokio::test]
 async fn a_stream_that_skips_what_ended_begins_with_what_runs_and_loses_nothing_after() {
     let home = Home::new();
@@ -207,16 +216,10 @@ async fn a_stream_that_skips_what_ended_begins_with_what_runs_and_loses_nothing_
             selector: Some(selector.clone()),
             follow: true,
             skip_ended: true,
-            limit_bytes: 0,
-            pieces: false,
-            tail: None,
             ..Default::default()
         };
-        let stream = within("Follow", rpc.invocations().follow(request)).await;
-        let mut stream = stream.unwrap().into_inner();
-        let first = within("a cursor", stream.message()).await.unwrap().unwrap();
-        assert_eq!(first.events, []);
-        beginnings.push(first.cursor);
+        let (beginning, mut stream) = begin(&rpc, request).await;
+        beginnings.push(beginning);
         let next = within("events", stream.message()).await.unwrap().unwrap();
         assert_eq!(next.events[0].r#type, "start");
         assert_eq!((next.events[0].invocation_id, &*next.cursor), (now, ""));
@@ -269,11 +272,7 @@ async fn a_stream_from_the_last_lines_on_loses_nothing_where_it_breaks_before_th
             tail: Some(0),
             ..Default::default()
         };
-        let stream = within("Follow", rpc.invocations().follow(request)).await;
-        let mut stream = stream.unwrap().into_inner();
-        let first = within("a cursor", stream.message()).await.unwrap().unwrap();
-        assert_eq!(first.events, []);
-        beginnings.push(first.cursor);
+        beginnings.push(begin(&rpc, request).await.0);
     }
     agent.prints("later");
     agent.exits(0);

@@ -76,6 +76,24 @@ async fn following_a_start_tells_the_agents_end_by_the_exit_code() {
 }
 
 #[tokio::test]
+async fn following_goes_on_with_what_is_tried_again_and_ends_as_that_does() {
+    let home = Home::with_config("[retry]\non = [\"failed\"]\nfirst = \"10ms\"");
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let second_is_good = "[ -e tried ] && exit 0; touch tried; exit 3";
+    let words = ["start", "--task", "T", "--follow", "--", "sh", "-c"];
+    let followed = ctl.run(words.into_iter().chain([second_is_good])).await;
+    let followed = followed.exits(0).says("invocation 1 is tried again as 2");
+    let ends = followed.stdout.matches("exit 3").count();
+    assert_eq!((ends, followed.stdout.matches("success").count()), (1, 1));
+    let ended = ctl.run(["stream", "1", "--exit-status"]).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    // One that was named alone is the one that is meant.
+    let alone = ctl.run(["stream", "1", "--exit-status", "--no-follow"]);
+    assert_eq!(alone.await.code, 1);
+}
+
+#[tokio::test]
 async fn control_bytes_of_an_agent_do_not_reach_the_terminal() {
     let home = Home::new();
     let daemon = Daemon::start(&home).await;

@@ -110,3 +110,16 @@ async fn of_many_those_that_run_begin_with_so_many_lines_and_what_has_no_place_w
         assert_eq!(text(&of.cloned().collect::<Vec<_>>()), expected + COMPLETE);
     }
 }
+
+#[tokio::test]
+async fn of_a_log_that_is_rebuilt_as_it_is_opened_the_new_ones_last_lines_come() {
+    let project = project();
+    project.ours(1);
+    project.write(1, &lines(0..2));
+    // Between the look at its row and at its file.
+    *project.meanwhile.lock().unwrap() = Some(Box::new(|project| {
+        project.rebuilt(1);
+        fs::write(project.path(1), lines(0..5)).unwrap();
+    }));
+    assert_eq!(there(&project, ONE, 1).await, line(4));
+}

@@ -15,7 +15,8 @@ use crate::format;
 use crate::interrupt::Interrupt;
 use crate::session::Session;
 
-/// The row is final a moment after the last line, and that moment may wait for a database.
+/// The row is final a moment after the last line, and that moment may wait for a database. Asked for again and
+/// again: mostly it is there at the first or second time, and a watch would have to be open before each end.
 const ROW_WITHIN: Duration = Duration::from_secs(10);
 const ROW_EVERY: Duration = Duration::from_millis(50);
 

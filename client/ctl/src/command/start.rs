@@ -122,7 +122,8 @@ pub(crate) struct Args {
     /// Where it would have to wait, refuse it (exit code 75)
     #[arg(long)]
     no_queue: bool,
-    /// Tell when it has used so many US dollars, and at four fifths of that; without `[prices]` for its model, claude says what it cost only at its end, codex and gemini never
+    /// Tell when it has used so many US dollars, and at four fifths of that; without `[prices]` for its
+    /// model, claude says what it cost only at its end, codex and gemini never
     #[arg(long, value_name = "USD", value_parser = parse::dollars)]
     budget_usd: Option<f64>,
     /// Tell when it has used so many tokens of all kinds, and at four fifths of that

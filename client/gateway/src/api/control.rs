@@ -103,8 +103,8 @@ pub(super) async fn start(
         .with("invocation", json::Invocation::from(&invocation)))
 }
 
-/// Stops an invocation, or the attempt of it that goes on, and answers when that has ended. The daemon stops what runs whether or not its
-/// project is there.
+/// Stops an invocation, or the attempt of it that goes on, and answers when that has ended. The daemon
+/// stops what runs whether or not its project is there.
 pub(super) async fn stop(
     State(rooms): State<Rooms>,
     path: Result<Path<Place>, PathRejection>,

@@ -230,7 +230,6 @@ impl Reads {
         let request = FollowRequest {
             limit_bytes: limit as u64,
             pieces: true,
-            tail: None,
             ..request(&part.key, &part.after, part.is_ended)
         };
         let opened = tokio::time::timeout(OPEN_TIMEOUT, client.follow_once(request)).await;

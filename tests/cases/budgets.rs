@@ -354,6 +354,39 @@ async fn a_project_that_takes_the_path_of_one_that_is_gone_counts_beside_it() {
 }
 
 #[tokio::test]
+async fn a_budget_in_money_sees_what_is_used_after_a_cost_was_stated() {
+    let home = Home::with_config(
+        "[prices.\"*\"]\ninput = 1000.0\noutput = 1000.0\n\
+         [budget]\ninvocation_usd = 1.0\non_reached = \"stop\"\n",
+    );
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let (rpc, project) = (daemon.rpc().await, ctl.project());
+    let mut agent = Puppet::new(&home, "agent");
+    let id = rpc
+        .start_as(&project, "T1", "claude", &agent.args())
+        .await
+        .id;
+    agent.prints(&used("first turn", 400));
+    let result = json!({
+        "type": "result",
+        "subtype": "success",
+        "is_error": false,
+        "result": "done",
+        "usage": {"input_tokens": 400, "output_tokens": 0},
+        "total_cost_usd": 0.2,
+    });
+    agent.prints(&result.to_string());
+    // A dollar with what was stated, and less than one without.
+    agent.prints(&used("second turn", 900));
+    let ended = rpc.ended(&project, id).await;
+    assert_eq!(ended.outcome, "cancelled", "{ended:?}");
+    assert!(ended.error.contains("$1.10 used"), "{ended:?}");
+    let usage = ended.usage.unwrap();
+    assert_eq!((usage.total_cost_usd, usage.estimated), (Some(1.1), true));
+}
+
+#[tokio::test]
 async fn of_many_that_wait_one_is_tried_against_the_budget_that_keeps_them_all() {
     let home = Home::with_config("[daemon]\nmax_running = 1\n[budget]\nday_tokens = 100\n");
     let daemon = Daemon::start(&home).await;

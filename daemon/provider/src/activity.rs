@@ -94,14 +94,51 @@ pub struct Usage {
     pub cache_creation_tokens: Option<u64>,
     /// As the provider states it, in US dollars.
     pub total_cost_usd: Option<f64>,
+    /// Of these tokens those that were used after the cost was stated, and are not in it.
+    pub uncosted: Tokens,
     /// True for the final total (subagents included), which replaces sums.
     pub total: bool,
     /// True if it contains an earlier run of a resumed session that cannot be subtracted.
     pub cumulative: bool,
 }
 
-impl Usage {
+/// Tokens of each kind, 0 where nobody told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tokens {
+    /// Without cache reads and writes.
+    pub input: u64,
+    /// With reasoning.
+    pub output: u64,
+    /// Read from the provider's cache.
+    pub cached_input: u64,
+    /// Written to the provider's cache.
+    pub cache_creation: u64,
+}
+
+impl Tokens {
     /// Both together.
+    pub fn plus(self, other: Tokens) -> Tokens {
+        Tokens {
+            input: self.input.saturating_add(other.input),
+            output: self.output.saturating_add(other.output),
+            cached_input: self.cached_input.saturating_add(other.cached_input),
+            cache_creation: self.cache_creation.saturating_add(other.cache_creation),
+        }
+    }
+}
+
+impl Usage {
+    /// All of its tokens.
+    pub fn tokens(&self) -> Tokens {
+        Tokens {
+            input: self.input_tokens,
+            output: self.output_tokens,
+            cached_input: self.cached_input_tokens.unwrap_or(0),
+            cache_creation: self.cache_creation_tokens.unwrap_or(0),
+        }
+    }
+
+    /// What was used, and then the other. A cost that comes later speaks of all before it.
     pub fn plus(self, other: Usage) -> Usage {
         let both = |a: Option<u64>, b: Option<u64>| match (a, b) {
             (Some(a), Some(b)) => Some(a.saturating_add(b)),
@@ -112,12 +149,18 @@ impl Usage {
             (Some(a), Some(b)) => Some(((a + b) * 1e9).round() / 1e9),
             (a, b) => a.or(b),
         };
+        let uncosted = match (self.total_cost_usd, other.total_cost_usd) {
+            (_, Some(_)) => other.uncosted,
+            (Some(_), None) => self.uncosted.plus(other.tokens()),
+            (None, None) => Tokens::default(),
+        };
         Usage {
             input_tokens: self.input_tokens.saturating_add(other.input_tokens),
             output_tokens: self.output_tokens.saturating_add(other.output_tokens),
             cached_input_tokens: both(self.cached_input_tokens, other.cached_input_tokens),
             cache_creation_tokens: both(self.cache_creation_tokens, other.cache_creation_tokens),
             total_cost_usd: money.filter(|money| money.is_finite()),
+            uncosted,
             ..self
         }
     }

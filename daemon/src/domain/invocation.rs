@@ -8,9 +8,11 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use steroids_provider::activity::Tokens;
 use steroids_provider::evidence::Cause;
 use steroids_provider::outcome::{Outcome, RowStatus};
 
+use super::spend::dollars;
 use super::{Price, Resources, Used};
 
 /// The row's id, unique within its project.
@@ -80,7 +82,9 @@ pub struct UsageTotals {
     pub cache_creation_tokens: Option<u64>,
     /// In US dollars.
     pub total_cost_usd: Option<f64>,
-    /// The cost is not what the provider states, but its tokens at the configured prices.
+    /// Of these tokens those that are not in the cost: they were used after it was stated. No row has them.
+    pub uncosted: Tokens,
+    /// The cost, or a part of it, is not what the provider states, but tokens at the configured prices.
     pub estimated: bool,
     /// It contains an earlier run of the session that is not known, or not subtracted yet.
     pub cumulative: bool,
@@ -95,10 +99,35 @@ impl UsageTotals {
             .saturating_add(self.cache_creation_tokens.unwrap_or(0))
     }
 
-    /// The same with its cost at this price.
+    /// All of its tokens.
+    pub fn tokens(&self) -> Tokens {
+        Tokens {
+            input: self.input_tokens,
+            output: self.output_tokens,
+            cached_input: self.cached_input_tokens.unwrap_or(0),
+            cache_creation: self.cache_creation_tokens.unwrap_or(0),
+        }
+    }
+
+    /// Those of its tokens of which nobody stated what they cost.
+    pub fn unpriced(&self) -> Tokens {
+        match self.total_cost_usd {
+            Some(_) => self.uncosted,
+            None => self.tokens(),
+        }
+    }
+
+    /// Whether what it cost is not known, or not of all of it.
+    pub fn needs_price(&self) -> bool {
+        self.unpriced() != Tokens::default()
+    }
+
+    /// The same with the cost of these at this price, on top of what was stated.
     pub fn estimated_at(self, price: &Price) -> UsageTotals {
+        let stated = self.total_cost_usd.unwrap_or(0.0);
         UsageTotals {
-            total_cost_usd: Some(price.of(&self)),
+            total_cost_usd: Some(dollars(stated + price.of(&self.unpriced()))),
+            uncosted: Tokens::default(),
             estimated: true,
             ..self
         }

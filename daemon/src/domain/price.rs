@@ -3,6 +3,8 @@
 
 use std::cmp::Reverse;
 
+use steroids_provider::activity::Tokens;
+
 use super::UsageTotals;
 use super::spend::dollars;
 
@@ -21,15 +23,18 @@ pub struct Price {
 
 impl Price {
     /// What these tokens cost, in US dollars.
-    pub fn of(&self, usage: &UsageTotals) -> f64 {
+    pub fn of(&self, tokens: &Tokens) -> f64 {
         let cost = |tokens: u64, price: f64| tokens as f64 * price / 1e6;
-        let cached = usage.cached_input_tokens.unwrap_or(0);
-        let created = usage.cache_creation_tokens.unwrap_or(0);
+        let Tokens {
+            cached_input,
+            cache_creation,
+            ..
+        } = *tokens;
         dollars(
-            cost(usage.input_tokens, self.input)
-                + cost(usage.output_tokens, self.output)
-                + cost(cached, self.cached_input.unwrap_or(self.input))
-                + cost(created, self.cache_creation.unwrap_or(self.input)),
+            cost(tokens.input, self.input)
+                + cost(tokens.output, self.output)
+                + cost(cached_input, self.cached_input.unwrap_or(self.input))
+                + cost(cache_creation, self.cache_creation.unwrap_or(self.input)),
         )
     }
 }
@@ -66,12 +71,10 @@ impl Prices {
         self.0.iter().any(|(pattern, _)| pattern.contains(part))
     }
 
-    /// What was used, with its cost as far as that is known: as the provider says, else estimated.
+    /// What was used, with its cost as far as that is known: as the provider says, and what was used after that,
+    /// or all where it says nothing, estimated.
     pub fn priced(&self, asked: &str, named: Option<&str>, usage: UsageTotals) -> UsageTotals {
-        match self
-            .of(asked, named)
-            .filter(|_| usage.total_cost_usd.is_none())
-        {
+        match self.of(asked, named).filter(|_| usage.needs_price()) {
             Some(price) => usage.estimated_at(&price),
             None => usage,
         }
@@ -186,5 +189,18 @@ mod tests {
             ..usage
         };
         assert_eq!(prices.priced("m", None, stated), stated);
+        // What was used after it was stated is put to it, once.
+        let later = UsageTotals {
+            uncosted: Tokens {
+                input: 250_000,
+                output: 10_000,
+                ..Tokens::default()
+            },
+            ..stated
+        };
+        let priced = prices.priced("m", None, later);
+        assert_eq!((priced.total_cost_usd, priced.estimated), (Some(1.1), true));
+        assert_eq!(prices.priced("m", None, priced), priced);
+        assert_eq!(Prices::default().priced("m", None, later), later);
     }
 }

@@ -149,10 +149,8 @@ impl Spent {
         spent.output_tokens = usage.output_tokens;
         spent.cached_input_tokens = usage.cached_input_tokens.unwrap_or(0);
         spent.cache_creation_tokens = usage.cache_creation_tokens.unwrap_or(0);
-        match usage.total_cost_usd {
-            Some(cost) => spent.cost_usd = cost,
-            None => spent.without_cost = u64::from(usage.all_tokens() > 0),
-        }
+        spent.cost_usd = usage.total_cost_usd.unwrap_or(0.0);
+        spent.without_cost = u64::from(usage.needs_price());
         if usage.estimated {
             spent.estimated = 1;
             spent.estimated_usd = spent.cost_usd;

@@ -182,6 +182,7 @@ pub(super) fn totals(usage: Usage) -> UsageTotals {
         cached_input_tokens: usage.cached_input_tokens,
         cache_creation_tokens: usage.cache_creation_tokens,
         total_cost_usd: usage.total_cost_usd,
+        uncosted: usage.uncosted,
         estimated: false,
         cumulative: usage.cumulative,
     }

@@ -26,7 +26,7 @@ pub(super) fn write(
     let used = ending.usage;
     write_sum(connection, id, used.filter(|used| used.cumulative).as_ref())?;
     let mut price = None;
-    if needs_price(used.as_ref()) {
+    if used.is_some_and(|used| used.needs_price()) {
         price = stored_price(connection, id)?;
         if price.is_none() {
             price = ending.price;
@@ -65,11 +65,6 @@ fn write_sum(
             sum.and_then(|sum| sum.cache_creation_tokens).map(count),
         ])?;
     Ok(())
-}
-
-/// Whether what it cost is not known, and can be.
-fn needs_price(used: Option<&UsageTotals>) -> bool {
-    used.is_some_and(|used| used.total_cost_usd.is_none() && used.all_tokens() > 0)
 }
 
 fn write_price(
@@ -231,9 +226,7 @@ fn less(sum: &UsageTotals, other: &UsageTotals) -> Option<UsageTotals> {
         output_tokens: sum.output_tokens.checked_sub(other.output_tokens)?,
         cached_input_tokens: some(sum.cached_input_tokens, other.cached_input_tokens)?,
         cache_creation_tokens: some(sum.cache_creation_tokens, other.cache_creation_tokens)?,
-        total_cost_usd: None,
-        estimated: false,
-        cumulative: false,
+        ..UsageTotals::default()
     })
 }
 

@@ -125,6 +125,7 @@ mod tests {
         tokens.message(&object(r#"{"id":"m2","usage":{"input_tokens":6}}"#));
         let end = tokens.at_end().unwrap();
         assert_eq!((end.input_tokens, end.total), (30, false));
+        assert_eq!((end.total_cost_usd, end.uncosted.input), (Some(0.5), 6));
     }
 
     #[test]

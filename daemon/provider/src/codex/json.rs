@@ -356,10 +356,10 @@ fn usage(counts: &Object<'_>, resumed: bool) -> Usage {
         output_tokens: count("output_tokens"),
         cached_input_tokens: Some(cached),
         cache_creation_tokens: counts.u64("cache_write_input_tokens"),
-        total_cost_usd: None,
         total: true,
         // The sum over the thread, earlier runs included.
         cumulative: resumed,
+        ..Usage::default()
     }
 }
 

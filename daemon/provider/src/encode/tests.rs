@@ -90,10 +90,10 @@ fn a_complete_line_has_its_fields_and_only_those_that_apply() {
             input_tokens: 1,
             output_tokens: 2,
             cached_input_tokens: Some(3),
-            cache_creation_tokens: None,
             total_cost_usd: Some(0.5),
             total: true,
             cumulative: true,
+            ..Usage::default()
         }),
         leftovers: 2,
         resets_at_ms: Some(1_795_400_000_000),

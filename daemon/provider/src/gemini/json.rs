@@ -314,10 +314,8 @@ fn usage(stats: &Object<'_>) -> Option<Usage> {
             .unwrap_or_else(|| input.saturating_sub(cached)),
         output_tokens: output,
         cached_input_tokens: Some(cached),
-        cache_creation_tokens: None,
-        total_cost_usd: None,
         total: true,
-        cumulative: false,
+        ..Usage::default()
     })
 }
 

@@ -44,7 +44,7 @@ impl Jsonl {
             cache_creation_tokens: written,
             total_cost_usd: cost,
             total: rule.is_total,
-            cumulative: false,
+            ..Usage::default()
         };
         self.usage = Some(match self.usage {
             Some(sum) if !usage.total => sum.plus(usage),

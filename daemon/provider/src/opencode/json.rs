@@ -336,8 +336,7 @@ fn usage(part: &Object<'_>) -> Option<Usage> {
         cached_input_tokens: cache.u64("read"),
         cache_creation_tokens: cache.u64("write"),
         total_cost_usd: part.f64("cost"),
-        total: false,
-        cumulative: false,
+        ..Usage::default()
     })
 }
 

@@ -118,6 +118,7 @@ fn a_total_stands_for_all_before_it_and_what_follows_is_put_to_it() {
     all.push(used(7, false, None));
     let usage = course(&all).usage.unwrap();
     assert_eq!((usage.input_tokens, usage.total_cost_usd), (107, Some(0.5)));
+    assert_eq!(usage.uncosted.input, 7);
 }
 
 #[test]

@@ -211,11 +211,23 @@ async fn an_estimate_is_of_the_part_and_at_the_price_of_its_own_end() {
     };
     let stated_id = run(&store, "3", other(stated)).await;
     assert_eq!(usage(&store, stated_id).await, stated);
+    // What was used after it was stated is at the price, also where that is written again.
+    let later = UsageTotals {
+        uncosted: tokens(million / 10, 0, 0).tokens(),
+        ..stated
+    };
+    let later_id = run(&store, "5", other(later)).await;
+    for _ in 0..2 {
+        let found = usage(&store, later_id).await;
+        assert_eq!((found.total_cost_usd, found.estimated), (Some(0.8), true));
+        let ending = again(later);
+        crate::store::usage::write(&db, later_id, &ending).unwrap();
+    }
     let nothing = run(&store, "4", other(tokens(0, 0, 0))).await;
     assert_eq!(usage(&store, nothing).await.total_cost_usd, None);
     let all = all(&store).await;
-    assert_eq!((all.cost_usd, all.estimated_usd), (5.5, 5.0));
-    assert_eq!((all.estimated, all.without_cost), (2, 0));
+    assert_eq!((all.cost_usd, all.estimated_usd), (6.3, 5.8));
+    assert_eq!((all.estimated, all.without_cost), (3, 0));
 }
 
 /// Of two tasks, providers, models and days, ended at a time that is given; and one that runs.

@@ -186,9 +186,9 @@ fn usage_is_without_the_cache_and_cumulative_after_a_resume() {
             output_tokens: 7,
             cached_input_tokens: Some(4),
             cache_creation_tokens: Some(1),
-            total_cost_usd: None,
             total: true,
             cumulative: resumed,
+            ..Usage::default()
         };
         assert_eq!(reading.end(0).usage, Some(expected));
     }

@@ -24,7 +24,7 @@ pub enum Begin {
     /// With those that run now. A selector of one invocation knows no difference.
     Running,
     /// As [`Begin::Running`], and of what has a place in the cursor by then only so many last lines of
-    /// what there is.
+    /// what there is. Of a task or a project of which nothing runs, those of the newest that has ended.
     Last(u32),
 }
 
@@ -144,7 +144,12 @@ impl Opening<'_> {
             }
             None => {
                 let last = self.begin.last();
-                Stream::of_running(source, scope, task, hints, extent, 0, last).await?
+                let mut stream =
+                    Stream::of_running(source, scope, task, hints, extent, 0, last).await?;
+                if let Some(lines @ 1..) = last {
+                    stream.take_up_newest(lines, hints, extent).await?;
+                }
+                stream
             }
         };
         Ok(self.follower(Form::Scope, vec![stream]))

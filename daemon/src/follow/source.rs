@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::FollowError;
 use crate::activity_log::ActivityLogs;
 use crate::domain::cursor::{Scope, Span};
-use crate::domain::{Invocation, InvocationId};
+use crate::domain::{Invocation, InvocationId, Query};
 use crate::projects::{Project, Projects};
 
 pub(super) type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, FollowError>> + Send + 'a>>;
@@ -33,6 +33,12 @@ pub(super) trait Source: Send + Sync {
     fn highest(&self) -> Answer<'_, i64>;
     /// The highest id, and those up to it that have not ended, ascending; of one task, or of all.
     fn standing<'a>(&'a self, task: Option<&'a str>) -> Answer<'a, (i64, Vec<InvocationId>)>;
+    /// The newest that has ended, of those up to an id; of one task, or of all.
+    fn newest_ended<'a>(
+        &'a self,
+        task: Option<&'a str>,
+        up_to: i64,
+    ) -> Answer<'a, Option<Invocation>>;
     /// The first in a range that is not queued, or else one that is; of one task, or of all.
     fn begun<'a>(&'a self, task: Option<&'a str>, span: Span) -> Answer<'a, Option<Invocation>>;
     /// Those above an id, ascending; of one task, or of all.
@@ -101,6 +107,24 @@ impl Source for Served {
 
     fn standing<'a>(&'a self, task: Option<&'a str>) -> Answer<'a, (i64, Vec<InvocationId>)> {
         Box::pin(async move { self.project.store.standing(task).await.map_err(unreadable) })
+    }
+
+    fn newest_ended<'a>(
+        &'a self,
+        task: Option<&'a str>,
+        up_to: i64,
+    ) -> Answer<'a, Option<Invocation>> {
+        let query = Query {
+            task: task.map(str::to_owned),
+            states: vec!["completed", "failed", "timeout"],
+            below: InvocationId::new(up_to.saturating_add(1)),
+            limit: 1,
+            ..Query::default()
+        };
+        Box::pin(async move {
+            let page = self.project.store.invocations(query).await;
+            Ok(page.map_err(unreadable)?.invocations.pop())
+        })
     }
 
     fn begun<'a>(&'a self, task: Option<&'a str>, span: Span) -> Answer<'a, Option<Invocation>> {

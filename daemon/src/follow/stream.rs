@@ -178,6 +178,30 @@ impl Stream {
         Ok(stream)
     }
 
+    /// Where nothing runs, begins with the last lines of the newest that has ended.
+    pub(super) async fn take_up_newest(
+        &mut self,
+        lines: u32,
+        hints: &Hints,
+        extent: Extent,
+    ) -> Result<(), FollowError> {
+        if !self.tails.is_empty() || self.places() >= MAX_OPEN {
+            return Ok(());
+        }
+        let task = self.task.as_deref();
+        let Some(row) = self.source.newest_ended(task, self.floor).await? else {
+            return Ok(());
+        };
+        // It was queued a moment ago, and is given whole.
+        let mut spans = self.queued.spans().iter();
+        if spans.any(|span| span.contains(row.id)) {
+            return Ok(());
+        }
+        let tail = Tail::new(&self.source, &row, hints, extent);
+        self.tails.push(tail.at_last(lines));
+        self.check().await
+    }
+
     // Takes up the next of those that ran when the stream began; false if none is left, or there is no room.
     async fn take_up_waiting(
         &mut self,

@@ -45,7 +45,7 @@ pub(crate) struct Args {
     /// Begin after this cursor, as an earlier stream named it
     #[arg(long, value_name = "CURSOR")]
     after: Option<String>,
-    /// Begin with so many last lines; with --task and --all of each that runs, without those that ended
+    /// Begin with so many last lines; with --task and --all of each that runs (where nothing of the task does, of its newest)
     #[arg(long, short = 'n', value_name = "LINES", conflicts_with = "after")]
     tail: Option<u32>,
     /// Print what there is, and end

@@ -112,6 +112,33 @@ async fn of_many_those_that_run_begin_with_so_many_lines_and_what_has_no_place_w
 }
 
 #[tokio::test]
+async fn where_nothing_runs_it_is_the_newest_that_has_ended_and_then_what_starts() {
+    let project = project();
+    for (n, task) in [(1, "T"), (2, "T"), (3, "U")] {
+        project.begin(n, task, true);
+        project.write(n, &(lines(0..3) + COMPLETE));
+        project.end(n);
+    }
+    project.queued(4);
+    let whole = Whole::Task("T");
+    assert_eq!(there(&project, whole, 2).await, line(2) + COMPLETE);
+    assert_eq!(there(&project, whole, 0).await, "");
+    let beginning = last(&project, whole, 2, Extent::Whole).await.beginning();
+    let mut follower = last(&project, whole, 2, Extent::Whole).await;
+    let given = some(&mut follower, 2).await;
+    assert!(given.iter().all(|it| it.invocation.get() == 2));
+    for (n, task) in [(5, "T"), (6, "U")] {
+        project.begin(n, task, true);
+        project.write(n, &line(7));
+    }
+    assert_eq!(text(&some(&mut follower, 1).await), line(7));
+    let resumed = project.present(whole, &beginning.unwrap()).await;
+    assert_eq!(text(&resumed), line(2) + COMPLETE + &line(7));
+    // In the project 6 runs.
+    assert_eq!(there(&project, Whole::Project, 1).await, line(7) + &line(7));
+}
+
+#[tokio::test]
 async fn of_a_log_that_is_rebuilt_as_it_is_opened_the_new_ones_last_lines_come() {
     let project = project();
     project.ours(1);

@@ -312,6 +312,18 @@ impl Source for Shared {
         self.answer((high, ids))
     }
 
+    fn newest_ended<'a>(
+        &'a self,
+        task: Option<&'a str>,
+        up_to: i64,
+    ) -> Answer<'a, Option<Invocation>> {
+        let rows = self.0.rows.lock().unwrap();
+        let those = rows.range(..=up_to).map(|(_, row)| row);
+        let mut of_task = those.filter(|row| task.is_none_or(|task| row.task == task));
+        let newest = of_task.rfind(|row| row.phase.is_ended());
+        self.answer(newest.cloned())
+    }
+
     fn begun<'a>(&'a self, task: Option<&'a str>, span: Span) -> Answer<'a, Option<Invocation>> {
         let rows = self.0.rows.lock().unwrap();
         let those = rows.range(span.first.get()..=span.last.get());

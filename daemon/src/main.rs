@@ -1,5 +1,6 @@
 //! The daemon's front door: flags, configuration, logging, run, exit code.
 
+use std::io::{self, Write as _};
 use std::os::unix::net::UnixListener;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -75,20 +76,23 @@ fn refuse(problems: Vec<ConfigError>) -> ExitCode {
 }
 
 /// Says that the configuration is good, and what may not be meant so.
-#[expect(clippy::print_stderr, reason = "this is what it was asked")]
 fn tell(config: &Config) -> ExitCode {
     for doubt in config.doubts() {
-        eprintln!("steroidsd: warning: {doubt}");
+        say(format_args!("warning: {doubt}"));
     }
     match &config.file {
-        Some(file) => eprintln!("steroidsd: {}: good", file.display()),
-        None => eprintln!("steroidsd: no configuration file: the defaults count"),
+        Some(file) => say(format_args!("{}: good", file.display())),
+        None => say(format_args!("no configuration file: the defaults count")),
     }
     ExitCode::SUCCESS
 }
 
-#[expect(clippy::print_stderr, reason = "last words, log or no log")]
 fn complain(code: u8, error: &anyhow::Error) -> ExitCode {
-    eprintln!("steroidsd: {error:#}");
+    say(format_args!("{error:#}"));
     ExitCode::from(code)
+}
+
+/// Log or no log. Where nobody takes it any more, the exit code still tells.
+fn say(text: std::fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "steroidsd: {text}");
 }

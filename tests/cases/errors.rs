@@ -1,6 +1,9 @@
 //! Mistakes a person makes, each answered by what is wrong and what to do.
 
-use steroids_tests::{Ctl, Daemon, Home, log};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+
+use steroids_tests::{Ctl, Daemon, Gateway, Home, SmallDisk, binaries, log, within};
 
 #[tokio::test]
 async fn without_a_daemon_the_client_says_how_to_start_one() {
@@ -147,4 +150,37 @@ async fn a_prompt_of_5_mb_is_refused_and_one_of_2_mb_arrives_whole() {
     let text = std::fs::read_to_string(ctl.log_path(id)).unwrap();
     assert!(text.contains("stdin 2000000 bytes"), "{text}");
     log::assert_whole(&log::parse(&text));
+}
+
+#[tokio::test]
+async fn a_program_that_cannot_start_says_so_by_its_exit_code_also_where_nobody_reads_why() {
+    let home = Home::new();
+    home.configure_exactly("[daemon]\ncolour = \"red\"\n[gateway]\ncolour = \"red\"\n");
+    for program in [binaries::steroidsd(), binaries::steroids_gateway()] {
+        let (unread, stderr) = std::io::pipe().unwrap();
+        drop(unread);
+        let mut command = tokio::process::Command::from(home.command(&program));
+        command
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .kill_on_drop(true);
+        let ended = within("its end", command.status()).await.unwrap();
+        assert_eq!(ended.code(), Some(78), "{}", program.display());
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_has_no_token_yet_is_not_refused_by_a_full_disk_for_good() {
+    let home = Home::new();
+    let Some(disk) = SmallDisk::mount(&home, "state/steroids/gateway", "64k") else {
+        return;
+    };
+    std::fs::set_permissions(disk.path(), PermissionsExt::from_mode(0o700)).unwrap();
+    disk.fill();
+    let declined = Gateway::try_start(&home, &[]).await.unwrap_err();
+    // Neither of the codes after which the service manager does not try again.
+    assert_eq!(declined.code, 1, "{declined:?}");
+    assert!(declined.stderr.contains("No space left"), "{declined:?}");
+    disk.free();
+    Gateway::start(&home).await;
 }

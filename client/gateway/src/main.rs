@@ -1,5 +1,6 @@
 //! The gateway's front door: flags, configuration, logging, run, exit code.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ fn main() -> ExitCode {
     logging::start(arguments.log_format, &config.log_level);
     match run_to_end(config) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => complain(4, &error),
+        Err(error) => complain(run::exit_code(&error), &error),
     }
 }
 
@@ -42,8 +43,8 @@ fn workers() -> usize {
     (cores / 2).clamp(1, 4)
 }
 
-#[expect(clippy::print_stderr, reason = "last words, log or no log")]
+/// Last words, log or no log. Where nobody takes them any more, the exit code still tells.
 fn complain(code: u8, error: &anyhow::Error) -> ExitCode {
-    eprintln!("steroids-gateway: {error:#}");
+    let _ = writeln!(io::stderr(), "steroids-gateway: {error:#}");
     ExitCode::from(code)
 }

@@ -60,6 +60,21 @@ pub async fn until_signal(config: Config) -> anyhow::Result<()> {
     running.await
 }
 
+/// The exit code for an error of [`until_signal`]: 4 refused; 1 for a full disk, with which it may start
+/// later without anybody's doing.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    let is_full = |io: &io::Error| {
+        matches!(
+            io.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        )
+    };
+    let mut causes = error
+        .chain()
+        .filter_map(|it| it.downcast_ref::<io::Error>());
+    if causes.any(is_full) { 1 } else { 4 }
+}
+
 /// Runs until told to stop.
 ///
 /// # Errors

@@ -67,10 +67,14 @@ pub(super) fn start(request: v1::StartRequest) -> Result<StartRequest, Status> {
     if !is_word(&role) || role.len() > NAME_MAX {
         return Err(invalid("role", "must be a word"));
     }
+    let usual = match &request.argv[..] {
+        [] => "claude",
+        _ => "command",
+    };
     Ok(StartRequest {
         task: task(&request.task_id)?,
         role,
-        provider: or(name(request.provider, "provider")?, "claude"),
+        provider: or(name(request.provider, "provider")?, usual),
         model: argument(request.model, "model")?,
         prompt: request.prompt,
         cwd: match request.cwd {

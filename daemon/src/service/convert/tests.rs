@@ -39,6 +39,11 @@ fn what_is_left_out_has_its_default() {
         (None, None, None)
     );
     assert_eq!((started.cwd, started.limits), (None, Limits::default()));
+    let command = v1::StartRequest {
+        argv: vec!["make".into()],
+        ..request()
+    };
+    assert_eq!(start(command).unwrap().provider, "command");
 }
 
 #[test]

@@ -112,6 +112,8 @@ pub struct Invocation<'a> {
     resources: Option<Resources<'a>>,
     #[serde(skip_serializing_if = "str::is_empty")]
     unit: &'a str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    interactive: bool,
     /// `start`: the request id was known, nothing was started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub existing: Option<bool>,
@@ -166,6 +168,7 @@ impl<'a> From<&'a v1::Invocation> for Invocation<'a> {
             cpu_ms: it.cpu_ms,
             resources: it.resources.as_ref().map(Resources::from),
             unit: &it.unit,
+            interactive: it.interactive,
             existing: None,
             already_ended: None,
         }

@@ -2,7 +2,7 @@
 //! where nobody takes them.
 
 use steroids_proto::v1;
-use steroids_tests::{Ctl, Daemon, Home, Puppet, Rpc, eventually, log, rpc, within};
+use steroids_tests::{Ctl, Daemon, Gateway, Home, Puppet, Rpc, eventually, log, rpc, within};
 use tonic::{Code, Status};
 
 /// Starts the fake provider as an AI CLI that is to take messages.
@@ -240,4 +240,60 @@ async fn an_agent_that_leaves_a_message_unanswered_has_not_succeeded() {
     let ended = rpc.ended(&ctl.project(), agent.id).await;
     assert_eq!(ended.outcome, "interrupted", "{ended:?}");
     assert!(ended.error.contains("without an answer"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn the_gateway_passes_a_message_on_once_where_it_may_control() {
+    let home = Home::with_config("[gateway]\ncontrol = true\n");
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let rpc = daemon.rpc().await;
+    let gateway = Gateway::start(&home).await;
+    let agent = talking(&rpc, &ctl, LONG_MS).await;
+    assert!(rpc.get(&ctl.project(), agent.id).await.interactive);
+    let target = |task: &str, id: i64| {
+        let project = ctl.project();
+        format!("/api/tasks/{task}/invocations/{id}/input?project={project}")
+    };
+    let body = serde_json::json!({ "text": "one", "messageId": "m-1" });
+    for _ in 0..2 {
+        let answer = gateway
+            .post(&target("T1", agent.id), &body)
+            .send()
+            .await
+            .ok();
+        assert_eq!(answer.value()["messageId"], "m-1");
+    }
+    let elsewhere = [target("T2", agent.id), target("T1", 999)];
+    for target in elsewhere {
+        gateway.post(&target, &body).send().await.is(404);
+    }
+    let body = serde_json::json!({ "text": "two", "end": true });
+    gateway
+        .post(&target("T1", agent.id), &body)
+        .send()
+        .await
+        .ok();
+    let ended = rpc.ended(&ctl.project(), agent.id).await;
+    assert_eq!((&*ended.outcome, ended.interactive), ("success", false));
+    assert_eq!(
+        talk(&ctl, agent.id),
+        [
+            "output heard begin",
+            "input one",
+            "output heard one",
+            "input two",
+            "output heard two"
+        ]
+    );
+    gateway
+        .post(&target("T1", agent.id), &body)
+        .send()
+        .await
+        .is(409);
+    let silent = rpc
+        .start_as(&ctl.project(), "T3", "claude", &["stall"])
+        .await;
+    let answer = gateway.post(&target("T3", silent.id), &body).send().await;
+    assert!(answer.is(409).text().contains("interactive"));
 }

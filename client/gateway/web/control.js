@@ -1,4 +1,4 @@
-// Stop and Start, where the gateway allows control; each asks before it does anything.
+// Stop, Start and Send, where the gateway allows control; each asks before it does anything.
 
 import { ApiError, get, invocationUrl, post, taskUrl } from './api.js';
 import { clean } from './clean.js';
@@ -68,7 +68,8 @@ export async function openStart({ task, project, like }) {
       field('Role', text('role', like?.role ?? 'coder')),
       field('Provider', h('select', { name: 'provider' }, agents.map((name) => h('option', { value: name, selected: name === (provider ?? 'claude') }, clean(name))))),
       field('Model', text('model', model ?? ''))),
-    h('p', { class: 'dim' }, 'A model left empty is the provider’s default.'));
+    h('p', { class: 'dim' }, 'A model left empty is the provider’s default.'),
+    h('label', { class: 'check' }, h('input', { type: 'checkbox', name: 'interactive' }), 'Keep it open for messages'));
   // The same id never starts, and pays, twice, however often it is sent.
   const requestId = crypto.randomUUID();
   dialog({
@@ -79,8 +80,31 @@ export async function openStart({ task, project, like }) {
       const value = (name) => form.querySelector(`[name=${name}]`).value.trim() || undefined;
       const prompt = value('prompt');
       if (!prompt) throw new ApiError(400, { error: 'An agent needs a prompt.' });
-      const started = await post(taskUrl(task, '/invocations', { project }), { prompt, role: value('role'), provider: value('provider'), model: value('model'), requestId });
+      const started = await post(taskUrl(task, '/invocations', { project }), { prompt, role: value('role'), provider: value('provider'), model: value('model'), interactive: form.querySelector('[name=interactive]').checked, requestId });
       go(taskHref(task, project, started.invocationId));
+    },
+  });
+}
+
+/** Asks what to send to an agent that takes messages, and sends it. */
+export async function openSend({ id, taskId, role }, project) {
+  const text = h('textarea', { name: 'text', rows: 5, spellcheck: 'true' });
+  const end = h('input', { type: 'checkbox', name: 'end' });
+  // The same id is never delivered twice, however often it is sent.
+  const messageId = crypto.randomUUID();
+  dialog({
+    title: `Send to invocation ${id}`,
+    body: [
+      h('div', { class: 'fields' },
+        h('label', { class: 'field' }, h('span', {}, 'To the ', h('strong', {}, clean(role)), ' of ', h('strong', {}, clean(taskId))), text),
+        h('label', { class: 'check' }, end, 'Nothing more comes: it ends when it is done')),
+    ],
+    act: 'Send it',
+    run: async () => {
+      const message = text.value.trim();
+      if (!message && !end.checked) throw new ApiError(400, { error: 'There is nothing to send.' });
+      await post(invocationUrl(taskId, id, '/input', { project }), { text: message, end: end.checked, messageId });
+      announce(`Sent to invocation ${id}`);
     },
   });
 }

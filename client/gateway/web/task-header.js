@@ -2,7 +2,7 @@
 
 import { clean, cleanLine } from './clean.js';
 import { copyButton } from './clipboard.js';
-import { control, confirmStop, openStart } from './control.js';
+import { control, confirmStop, openSend, openStart } from './control.js';
 import { h, icon, set, setText } from './dom.js';
 import * as format from './format.js';
 import { limitText, waitText } from './waits.js';
@@ -18,13 +18,14 @@ export class TaskHeader {
     this.facts = h('dl', { class: 'facts', data: { test: 'facts' } });
     this.problem = h('p', { class: 'task-problem', hidden: true });
     this.stop = h('button', { type: 'button', class: 'button danger', hidden: true, data: { test: 'stop' }, on: { click: () => confirmStop(this.#invocation, project) } }, icon('stop'), 'Stop');
+    this.send = h('button', { type: 'button', class: 'button', hidden: true, data: { test: 'send' }, on: { click: () => openSend(this.#invocation, project) } }, icon('send'), 'Send');
     this.start = h('button', { type: 'button', class: 'button', hidden: true, data: { test: 'start' }, on: { click: () => openStart({ task: id, project, like: this.#invocation }) } }, icon('play'), 'Start');
     this.element = h('header', { class: 'task-head' },
       h('div', { class: 'task-name' },
         h('h1', {}, h('bdi', {}, clean(task?.title || id))),
         h('span', { class: 'task-id' }, task?.title && task.title !== id && h('bdi', { class: 'mono dim' }, clean(id)), copyButton('Copy the task’s id', id)),
         this.status,
-        h('span', { class: 'task-actions' }, this.#commands(), this.start, this.stop)),
+        h('span', { class: 'task-actions' }, this.#commands(), this.send, this.start, this.stop)),
       this.facts, this.problem);
     control().then((allowed) => {
       this.allowed = allowed;
@@ -36,6 +37,7 @@ export class TaskHeader {
   draw(invocation) {
     this.#invocation = invocation;
     this.start.hidden = !this.allowed;
+    this.send.hidden = !this.allowed || !invocation?.interactive || invocation.status !== 'running';
     if (!invocation) return;
     const runs = invocation.status === 'running' || invocation.status === 'queued';
     this.stop.hidden = !this.allowed || !runs || invocation.managed === false;
@@ -85,6 +87,7 @@ export class TaskHeader {
       ['Follow in a terminal', `steroidsctl stream ${id()} ${project}`],
       ['Show it', `steroidsctl show ${id()} ${project}`],
       ['Timeline of the task', `steroidsctl timeline --task ${format.shellWord(this.task)} ${project}`],
+      ...(this.#invocation?.interactive ? [['Send it a message', `steroidsctl send ${id()} ${project} -`]] : []),
       ['Stop it', `steroidsctl stop ${id()} ${project}`],
       ...(this.#invocation?.sessionId ? [['Session id', this.#invocation.sessionId]] : []),
       ...(this.#invocation?.uuid ? [['Invocation uuid', this.#invocation.uuid]] : []),

@@ -224,6 +224,7 @@ impl Service {
             held,
             waits,
             place,
+            interactive,
         } = vitals.unwrap_or_default();
         // One whose turn has just come has a row that says so a moment later.
         let waits = waits.filter(|_| invocation.phase == Phase::Queued);
@@ -237,6 +238,7 @@ impl Service {
             live: live
                 .as_deref()
                 .map(|live| super::resources::of_place(convert::live(live, held), &place)),
+            interactive,
             unit: place.unit.as_deref().unwrap_or_default().to_owned(),
             usage: shown.usage.or(used.map(convert::usage)),
             place: waits

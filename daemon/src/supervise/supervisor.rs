@@ -186,6 +186,7 @@ impl Entry {
             task: Arc::from(spec.task.as_str()),
             model: Arc::from(spec.model.as_str()),
             budget: spec.budget,
+            interactive: spec.interactive,
         });
         inner.beat();
         // What it runs in is looked after from now on, whatever the job itself comes to.

@@ -33,6 +33,8 @@ pub struct Vitals {
     pub held: Option<Held>,
     /// Where it runs, and what it uses there.
     pub place: Place,
+    /// It was started to take messages, and is not being ended.
+    pub interactive: bool,
 }
 
 /// Where an invocation runs, and what it uses there, by its shim's word.
@@ -63,6 +65,7 @@ pub(super) struct Whose {
     pub(super) task: Arc<str>,
     pub(super) model: Arc<str>,
     pub(super) budget: Option<Budget>,
+    pub(super) interactive: bool,
 }
 
 /// One running invocation, and how it is doing.
@@ -87,6 +90,7 @@ impl Supervisor {
             waits: self.inner.line.waits(uuid),
             held: None,
             place: Place::default(),
+            interactive: false,
         })
     }
 
@@ -173,7 +177,11 @@ impl JobHandle {
     /// `None` once it has ended.
     pub(super) fn vitals(&self) -> Option<Vitals> {
         match &*self.progress.borrow() {
-            Progress::Running(vitals) | Progress::Ending(vitals) => Some(vitals.clone()),
+            Progress::Running(vitals) => Some(Vitals {
+                interactive: self.whose.get().is_some_and(|whose| whose.interactive),
+                ..vitals.clone()
+            }),
+            Progress::Ending(vitals) => Some(vitals.clone()),
             Progress::Ended(_) => None,
         }
     }

@@ -8,5 +8,6 @@ mod look;
 mod odd;
 mod reading;
 mod scene;
+mod send;
 mod tabs;
 mod usage;

@@ -1,4 +1,4 @@
-//! Starting and stopping, where that is on.
+//! Starting, stopping and sending to agents, where that is on.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -83,6 +83,16 @@ pub(super) struct Stop {
     grace_ms: Option<u32>,
 }
 
+/// What to send to an agent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Input {
+    project: String,
+    text: String,
+    end: bool,
+    message_id: String,
+}
+
 /// Starts an invocation of the task.
 pub(super) async fn start(
     State(rooms): State<Rooms>,
@@ -129,6 +139,31 @@ pub(super) async fn stop(
         Some(invocation) => answer.with("invocation", json::Invocation::from(invocation)),
         None => answer,
     })
+}
+
+/// Sends a message to an agent that takes some, or closes its input; answers when that is on record.
+pub(super) async fn input(
+    State(rooms): State<Rooms>,
+    path: Result<Path<Place>, PathRejection>,
+    asked: Asked,
+    Body(body): Body<Input>,
+) -> Result<Answer, Answer> {
+    let place = place(path)?;
+    let project = project(&asked, &body.project)?;
+    let client = rooms.daemon.client().await?;
+    refuse_anothers(&client, &project, &place).await?;
+    let request = v1::SendInputRequest {
+        project: project.clone(),
+        id: place.id,
+        text: body.text,
+        end: body.end,
+        message_id: body.message_id,
+    };
+    let sent = client.send_input(request).await;
+    let sent = sent.map_err(of_project(&project))?;
+    Ok(Answer::good()
+        .with("invocationId", place.id)
+        .with("messageId", sent.message_id))
 }
 
 /// The project, from the query as everywhere or from the body as in a start.

@@ -16,7 +16,7 @@ pub(super) enum Route {
     Token,
     /// Reads.
     Read,
-    /// Starts or stops.
+    /// Starts, stops, or sends to an agent.
     Control,
 }
 
@@ -44,7 +44,7 @@ impl Route {
             | ["tasks", _, "stream" | "events" | "timeline"]
             | ["tasks", _, "invocations", _]
             | ["tasks", _, "invocations", _, "outline" | "lines"] => Some(Route::Read),
-            ["tasks", _, "invocations"] | ["tasks", _, "invocations", _, "stop"] => {
+            ["tasks", _, "invocations"] | ["tasks", _, "invocations", _, "stop" | "input"] => {
                 Some(Route::Control)
             }
             _ => None,

@@ -250,6 +250,7 @@ fn without_a_token_all_is_read_only_and_nobody_gets_one() {
         ("GET /api/tasks/T1/stream", "ok"),
         ("POST /api/tasks/T1/invocations", "403 control"),
         ("POST /api/tasks/T1/invocations/1/stop", "403 control"),
+        ("POST /api/tasks/T1/invocations/1/input", "403 control"),
         ("POST /api/session", "403 no_token"),
         ("POST /api/codes", "403 no_token"),
     ] {

@@ -57,6 +57,7 @@ mod terminal;
 mod top;
 mod units;
 mod usage;
+mod wait;
 
 /// The folder of a recorded run.
 fn recording(provider: &str, scenario: &str) -> String {

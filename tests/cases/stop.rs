@@ -82,6 +82,52 @@ async fn of_several_none_waits_for_another_and_none_takes_the_place_of_one() {
 }
 
 #[tokio::test]
+async fn all_of_a_task_are_stopped_or_all_there_are() {
+    let home = Home::with_config("[daemon]\nmax_running = 2");
+    let daemon = Daemon::start(&home).await;
+    let (app, lib) = (daemon.project("app").await, daemon.project("lib").await);
+    let mut ids = Vec::new();
+    for task in ["T1", "T2"] {
+        ids.push(app.start_fake(task, &["stall"]).await);
+    }
+    let next = [
+        "start", "--json", "--task", "T1", "--after", "1", "--", "true",
+    ];
+    ids.push(app.run(next).await.json()["id"].as_i64().unwrap());
+    let elsewhere = lib.start_fake("T1", &["stall"]).await;
+    let said = app.run(["stop", "--task", "T1"]).await.ok();
+    let mut lines: Vec<_> = said.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines.len(), 2, "{said}");
+    for (line, id) in lines.iter().zip([ids[0], ids[2]]) {
+        assert!(
+            line.starts_with(&format!("invocation {id} stopped: cancelled")),
+            "{line}"
+        );
+    }
+    app.run(["stop", "--task", "T1"])
+        .await
+        .exits(0)
+        .says("nothing runs or waits");
+    app.run(["stop", "--task", "nope"])
+        .await
+        .exits(3)
+        .says("nope");
+    app.run(["stop", "--task", "T1", "--all"]).await.exits(2);
+    app.run(["stop", "1", "--all"]).await.exits(2);
+    let said = app.run(["stop", "--all"]).await.ok();
+    assert_eq!(said.lines().count(), 2, "{said}");
+    for (ctl, id) in [(&app, ids[1]), (&lib, elsewhere)] {
+        let told = format!("{}: invocation {id} stopped: cancelled", ctl.project());
+        assert!(said.contains(&told), "{said}");
+    }
+    lib.run(["stop", "--all"])
+        .await
+        .exits(0)
+        .says("nothing runs or waits");
+}
+
+#[tokio::test]
 async fn an_agent_that_ends_when_asked_is_not_killed() {
     let home = Home::new();
     let daemon = Daemon::start(&home).await;

@@ -13,7 +13,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Status, Streaming};
 
 use crate::binaries;
-use crate::wait::within;
+use crate::wait::{eventually, within};
 
 /// As often as a watcher may be told how things are.
 const PULSE: Duration = Duration::from_millis(200);
@@ -125,6 +125,16 @@ impl Rpc {
     pub async fn degraded(&self) -> Vec<String> {
         let answer = within("Status", self.daemon().status(v1::StatusRequest {})).await;
         answer.expect("Status is served").into_inner().degraded
+    }
+
+    /// Waits until so many streams are open.
+    pub async fn subscribers(&self, count: i64) {
+        eventually("another number of streams", async || {
+            let status = within("Status", self.daemon().status(v1::StatusRequest {})).await;
+            let open = status.expect("Status is served").into_inner().subscribers;
+            (open == count).then_some(())
+        })
+        .await;
     }
 
     /// Starts, and gives the invocation of the answer.

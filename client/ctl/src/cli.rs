@@ -8,7 +8,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
     cleanup, completions, config, doctor, holds, hooks, init, list, migrate, projects, reload,
-    reproject, send, show, start, status, stop, stream, tasks, timeline, top, usage, wakeup, web,
+    reproject, send, show, start, status, stop, stream, tasks, timeline, top, usage, wait, wakeup,
+    web,
 };
 use crate::complete;
 use crate::exit::Exit;
@@ -75,8 +76,10 @@ pub(crate) enum Command {
     List(list::Args),
     /// Show one invocation with its prompt and its answer
     Show(show::Args),
-    /// Stop an invocation, with everything it started
+    /// Stop invocations, with everything they started
     Stop(stop::Args),
+    /// Wait until invocations have ended
+    Wait(wait::Args),
     /// Send a message to a running agent that was started with --interactive
     Send(send::Args),
     /// Show which providers are held, as a limit was reached; lift a hold, or set one

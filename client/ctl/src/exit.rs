@@ -8,7 +8,7 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// What was asked for was done.
     Ok = 0,
-    /// The invocation ended and did not succeed (`start --follow`, `stream --exit-status`).
+    /// The invocation ended and did not succeed (`start --follow`, `stream --exit-status`, `wait`).
     InvocationFailed = 1,
     /// The command line, or a value in it, makes no sense.
     Usage = 2,

@@ -76,6 +76,12 @@ impl Failure {
         self.exit
     }
 
+    /// Says whose failure it is.
+    pub(crate) fn of(mut self, whose: &str) -> Self {
+        self.message = format!("{whose}: {}", self.message);
+        self
+    }
+
     /// What is wrong, in one line.
     pub(crate) fn message(&self) -> &str {
         &self.message

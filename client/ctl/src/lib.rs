@@ -16,6 +16,7 @@ mod follow;
 mod format;
 mod holder;
 mod interrupt;
+mod moment;
 mod parse;
 mod project;
 mod render;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Longest duration taken: what is longer is a slip of the finger, and none is spelled `none`.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+pub(crate) const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// A limit: `500ms`, `2s`, `15m`, `2h`; `none`, `0` and the empty word are no limit, given as zero.
 pub(crate) fn limit(text: &str) -> Result<Duration, String> {
@@ -21,17 +21,6 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         return Err("longer than a year".to_owned());
     }
     Ok(parsed)
-}
-
-/// How long ago: `12h`, `7d`.
-pub(crate) fn back(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(before) if before > LONGEST => {
-            Err("longer than a year; name the date instead, such as 2026-11-01".to_owned())
-        }
-        Ok(before) if !before.is_zero() => Ok(before),
-        _ => Err("a time is 12h, 7d, today, or a date such as 2026-11-01".to_owned()),
-    }
 }
 
 /// An amount of money: `5`, `0.25`, `$5`.

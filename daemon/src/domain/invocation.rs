@@ -257,6 +257,8 @@ pub struct Query {
     pub task: Option<String>,
     /// In these states only: queued, running, completed, failed, timeout.
     pub states: Vec<&'static str>,
+    /// With one of these outcomes only, which none has that has not ended, and none of the older tool's.
+    pub outcomes: Vec<Outcome>,
     /// Of this provider only.
     pub provider: Option<String>,
     /// Started at or after, in epoch milliseconds.

@@ -188,10 +188,18 @@ pub(super) fn query(request: &v1::ListRequest) -> Result<Query, Status> {
                 "knows queued, running, completed, failed and timeout",
             )),
         });
+    let outcomes = request.outcomes.iter().map(|word| {
+        let outcome = word.parse::<Outcome>();
+        outcome.map_err(|error| {
+            let every = Outcome::ALL.map(Outcome::as_str).join(", ");
+            invalid("outcomes", format!("{error}; there are {every}"))
+        })
+    });
     let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     Ok(Query {
         task: given(&request.task_id),
         states: states.collect::<Result<_, _>>()?,
+        outcomes: outcomes.collect::<Result<_, _>>()?,
         provider: given(&request.provider),
         since_ms: request.since_ms,
         until_ms: request.until_ms,

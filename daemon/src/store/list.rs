@@ -17,6 +17,9 @@ use crate::domain::{Invocation, Outcome, Page, Query};
 /// Ids that are walked before the rest is picked: a few milliseconds' worth.
 const WINDOW: i64 = 5000;
 
+/// The states of what has ended.
+const ENDED: [&str; 3] = ["completed", "failed", "timeout"];
+
 /// A page.
 pub(super) fn page(connection: &Connection, query: &Query) -> Result<Page, Failure> {
     let limit = query.limit.clamp(1, i32::MAX.unsigned_abs());
@@ -46,9 +49,13 @@ fn cut(mut invocations: Vec<Invocation>, wanted: usize) -> Page {
     Page { invocations, next }
 }
 
-/// True if states or times narrow the list.
+/// True if states, outcomes or times narrow the list.
 fn has_phase(query: &Query) -> bool {
-    !query.states.is_empty() || query.since_ms.is_some() || query.until_ms.is_some()
+    has_states(query) || query.since_ms.is_some() || query.until_ms.is_some()
+}
+
+fn has_states(query: &Query) -> bool {
+    !query.states.is_empty() || !query.outcomes.is_empty()
 }
 
 /// False for what is but a handful anyway.
@@ -75,12 +82,12 @@ pub(super) fn walk(query: &Query, floor: i64) -> (String, Vec<Value>) {
     narrow(query, "i.task_id", &mut conditions, &mut values);
     // The plus keeps the planner from jumping about in the index over times, and sorting.
     conditions.push_str(&in_time("+i", query, &mut values));
-    if !query.states.is_empty() {
+    if has_states(query) {
         let mut any = vec![format!(
             "(s.uuid IS NULL AND i.status IN ({}))",
-            shared_states(&query.states)
+            shared_states(query)
         )];
-        any.extend(own_states("s", &query.states).map(|own| format!("({own})")));
+        any.extend(own_states("s", query).map(|own| format!("({own})")));
         conditions.push_str(&format!(" AND ({})", any.join(" OR ")));
     }
     (listing(&conditions), values)
@@ -127,16 +134,16 @@ fn pick(query: &Query, values: &mut Vec<Value>) -> String {
         values.push(Value::Text(task.clone()));
     }
     foreign.push_str(&in_time("i", query, values));
-    if query.states.is_empty() {
+    if !has_states(query) {
         return foreign;
     }
     // Ours are picked by our own word.
-    let list = shared_states(&query.states);
+    let list = shared_states(query);
     let mut picked = vec![format!(
         "{foreign} AND i.status IN ({list}) AND NOT EXISTS (
              SELECT 1 FROM steroidsd_invocations s WHERE s.invocation_id = i.id)"
     )];
-    for condition in own_states("o", &query.states) {
+    for condition in own_states("o", query) {
         // One select each: the planner would answer an OR of them by a scan.
         let mut own =
             format!("SELECT o.invocation_id FROM steroidsd_invocations o WHERE {condition}");
@@ -165,28 +172,37 @@ fn in_time(alias: &str, query: &Query, values: &mut Vec<Value>) -> String {
     conditions
 }
 
-/// The states as a list of the shared table's words.
-fn shared_states(states: &[&'static str]) -> String {
-    let words: Vec<&str> = (states.iter().copied())
+/// The states as a list of the shared table's words, in which there are no outcomes.
+fn shared_states(query: &Query) -> String {
+    let words: Vec<&str> = (query.states.iter().copied())
         .filter(|state| matches!(*state, "running" | "completed" | "failed" | "timeout"))
+        .filter(|_| query.outcomes.is_empty())
         .collect();
     quoted(&words)
 }
 
-/// The states as conditions on our table. Words that are no state give none.
-fn own_states<'a>(alias: &'a str, states: &'a [&'static str]) -> impl Iterator<Item = String> + 'a {
+/// The states and outcomes as conditions on our table. Words that are no state give none.
+fn own_states<'a>(alias: &'a str, query: &'a Query) -> impl Iterator<Item = String> + 'a {
+    let states = match &query.states[..] {
+        // Outcomes alone: in whatever state that is.
+        [] => &ENDED[..],
+        states => states,
+    };
     states.iter().filter_map(move |state| match *state {
-        "queued" | "running" => Some(format!("{alias}.state = '{state}'")),
+        "queued" | "running" => query
+            .outcomes
+            .is_empty()
+            .then(|| format!("{alias}.state = '{state}'")),
         "completed" | "failed" | "timeout" => {
             let outcomes: Vec<&str> = Outcome::ALL
                 .iter()
                 .filter(|outcome| outcome.row_status().as_str() == *state)
+                .filter(|outcome| query.outcomes.is_empty() || query.outcomes.contains(outcome))
                 .map(|outcome| outcome.as_str())
                 .collect();
             let list = quoted(&outcomes);
-            Some(format!(
-                "{alias}.state = 'ended' AND {alias}.outcome IN ({list})"
-            ))
+            (!outcomes.is_empty())
+                .then(|| format!("{alias}.state = 'ended' AND {alias}.outcome IN ({list})"))
         }
         _ => None,
     })

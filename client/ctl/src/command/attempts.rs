@@ -130,7 +130,7 @@ async fn look(
 }
 
 /// A later attempt has a higher id, so that they come to an end.
-fn later(row: &Invocation) -> Option<i64> {
+pub(super) fn later(row: &Invocation) -> Option<i64> {
     row.retried_by.filter(|next| *next > row.id)
 }
 

@@ -12,7 +12,7 @@ use crate::format;
 use crate::session::Session;
 use crate::table::{Column, Table};
 use crate::terminal::Style;
-use crate::waits;
+use crate::{moment, waits};
 
 /// The daemon's own bound on a page.
 const PAGE: u32 = 1000;
@@ -26,8 +26,9 @@ Examples:
   steroidsctl list
   steroidsctl list --running
   steroidsctl list --task T1 --status failed
+  steroidsctl list --all --since 12h       the night's
+  steroidsctl list --outcome rate_limited,overloaded
   steroidsctl list --all --limit 5
-  steroidsctl stop $(steroidsctl list --running -q)
   steroidsctl list --json | jq '.invocations[] | select(.outcome == \"rate_limited\").id'";
 
 /// Which ones.
@@ -41,8 +42,17 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "STATE")]
     status: Vec<Status>,
     /// Those that have not ended
-    #[arg(long, conflicts_with = "status")]
+    #[arg(long, conflicts_with_all = ["status", "outcome"])]
     running: bool,
+    /// Those that ended like this, such as rate_limited; several with commas
+    #[arg(long, value_name = "OUTCOME", value_delimiter = ',')]
+    outcome: Vec<String>,
+    /// Those that started since: 12h, 7d, today, or a date (2026-11-01)
+    #[arg(long, value_name = "WHEN", value_parser = moment::since)]
+    since: Option<i64>,
+    /// Those that started until: as --since, but a date with all of its day
+    #[arg(long, value_name = "WHEN", value_parser = moment::until)]
+    until: Option<i64>,
     /// Of this provider
     #[arg(long, add = complete::providers())]
     provider: Option<String>,
@@ -87,7 +97,7 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
         invocations,
         is_cut,
         unread,
-    } = fetch(&client, args, project).await?;
+    } = asked(&client, args, project).await?;
     if session.json {
         session.out.json(&Listed {
             invocations: invocations.iter().map(json::Invocation::from).collect(),
@@ -139,15 +149,50 @@ struct Listed<'a> {
     unread: &'a [String],
 }
 
-struct Fetched {
-    invocations: Vec<v1::Invocation>,
+/// What was listed.
+pub(super) struct Fetched {
+    /// Newest first.
+    pub(super) invocations: Vec<v1::Invocation>,
     is_cut: bool,
     /// Projects that could not be asked for one of the pages.
-    unread: Vec<String>,
+    pub(super) unread: Vec<String>,
 }
 
-/// Page after page, until there are enough or no more.
-async fn fetch(client: &Client, args: &Args, project: String) -> Result<Fetched, Failure> {
+/// All that run or wait; of one task, or of all; in all projects where none is given.
+pub(super) async fn open(
+    client: &Client,
+    project: String,
+    task: Option<&str>,
+) -> Result<Fetched, Failure> {
+    let request = v1::ListRequest {
+        project,
+        task_id: task.unwrap_or_default().to_owned(),
+        states: vec![v1::State::Running.into(), v1::State::Queued.into()],
+        ..Default::default()
+    };
+    fetch(client, request, usize::MAX).await
+}
+
+/// Fails where there is no such task: most likely it was mistyped. Who follows one is told so.
+pub(super) async fn expect_task(
+    client: &Client,
+    project: String,
+    task: &str,
+) -> Result<(), Failure> {
+    let of_task = v1::TaskSelector {
+        project,
+        task_id: task.to_owned(),
+    };
+    let request = v1::FollowRequest {
+        selector: Some(v1::follow_request::Selector::Task(of_task)),
+        tail: Some(0),
+        ..Default::default()
+    };
+    client.follow_once(request).await?;
+    Ok(())
+}
+
+async fn asked(client: &Client, args: &Args, project: String) -> Result<Fetched, Failure> {
     let statuses = match args.running {
         true => &[Status::Running, Status::Queued][..],
         false => &args.status,
@@ -158,13 +203,25 @@ async fn fetch(client: &Client, args: &Args, project: String) -> Result<Fetched,
         None if !statuses.is_empty() && statuses.iter().all(is_open) => usize::MAX,
         None => LIMIT as usize,
     };
-    let mut request = v1::ListRequest {
+    let request = v1::ListRequest {
         project,
         task_id: args.task.clone().unwrap_or_default(),
         states: statuses.iter().map(|status| (*status).into()).collect(),
+        outcomes: args.outcome.clone(),
         provider: args.provider.clone().unwrap_or_default(),
+        since_ms: args.since,
+        until_ms: args.until,
         ..Default::default()
     };
+    fetch(client, request, limit).await
+}
+
+/// Page after page, until there are enough or no more.
+async fn fetch(
+    client: &Client,
+    mut request: v1::ListRequest,
+    limit: usize,
+) -> Result<Fetched, Failure> {
     let mut fetched = Fetched {
         invocations: Vec::new(),
         is_cut: false,

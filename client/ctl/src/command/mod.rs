@@ -24,6 +24,7 @@ pub(crate) mod tasks;
 pub(crate) mod timeline;
 pub(crate) mod top;
 pub(crate) mod usage;
+pub(crate) mod wait;
 pub(crate) mod wakeup;
 pub(crate) mod web;
 
@@ -43,6 +44,7 @@ pub(crate) async fn run(command: Command, session: &mut Session) -> Result<Exit,
         Command::List(args) => list::run(&args, session).await,
         Command::Show(args) => show::run(&args, session).await,
         Command::Stop(args) => stop::run(&args, session).await,
+        Command::Wait(args) => wait::run(&args, session).await,
         Command::Send(args) => send::run(&args, session).await,
         Command::Holds(args) => holds::run(args, session).await,
         Command::Usage(args) => usage::run(&args, session).await,

@@ -1,13 +1,14 @@
 //! `stop`: ends invocations and everything they started.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use steroids_client::{json, v1};
+use steroids_client::{Client, json, v1};
 use tonic::Status;
 
+use super::list;
 use crate::clean::clean_line;
 use crate::complete;
 use crate::exit::Exit;
@@ -22,56 +23,69 @@ Examples:
   steroidsctl stop 12 13 14            together: as long as the slowest takes
   steroidsctl stop 12 --grace 60s      leave it more time to tidy up
   steroidsctl stop 12 --grace 0        kill it at once
+  steroidsctl stop --task T1           all that run or wait for a task
+  steroidsctl stop --all               all there are, in every project
 
 Asks the agent to end, waits for the grace time, then kills it with everything it started. Ends
 when it has ended. Where it has ended and is tried again, the attempt that goes on is stopped; else
 stopping one that has ended changes nothing. Several are stopped at once, and told of as they end;
-the exit code is that of the first that could not be stopped.";
+the exit code is that of the first that could not be stopped. With --task and --all those are meant
+that run or wait at that moment, and of them those of an older tool are left alone.";
 
 /// Which ones, and how.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The invocations
-    #[arg(value_name = "ID", required = true, value_parser = parse::id, add = complete::open_invocations())]
+    #[arg(value_name = "ID", required_unless_present_any = ["task", "all"], conflicts_with_all = ["task", "all"], value_parser = parse::id, add = complete::open_invocations())]
     ids: Vec<i64>,
+    /// All of a task that run or wait
+    #[arg(long, short, value_name = "TASK", conflicts_with = "all", add = complete::tasks())]
+    task: Option<String>,
+    /// All that run or wait, in all projects
+    #[arg(long)]
+    all: bool,
     /// Time between asking it to end and killing it [default: its own, usually 10s]
     #[arg(long, value_name = "TIME", value_parser = parse::limit)]
     grace: Option<Duration>,
 }
 
+/// Ids by the project that they are of.
+type Which = BTreeMap<String, BTreeSet<i64>>;
+
 /// Stops them, and waits until they have ended.
 pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Failure> {
-    let (client, project) = session.connect_to_project().await?;
-    let grace = args.grace.and_then(|grace| grace.try_into().ok());
-    let ids: BTreeSet<_> = args.ids.iter().copied().collect();
-    let what = match ids.len() {
-        1 => format!("stopping invocation {}", args.ids[0]),
-        several => format!("stopping {several} invocations"),
+    let (client, project) = session.connect_to(args.all).await?;
+    let (which, mut exit) = which(args, &client, project, session).await?;
+    let count = which.values().map(BTreeSet::len).sum::<usize>();
+    let what = match args.ids[..] {
+        [id] => format!("stopping invocation {id}"),
+        _ => format!("stopping {count} invocations"),
     };
-    // All at once, the newest first: what waits for a place is not to begin in one that this makes free.
-    let mut stopping: FuturesUnordered<_> = ids
-        .iter()
-        .rev()
-        .map(|&id| {
+    let grace = args.grace.and_then(|grace| grace.try_into().ok());
+    let mut stopping = FuturesUnordered::new();
+    for (project, ids) in &which {
+        // All at once, the newest first: what waits for a place is not to begin in one that this makes free.
+        for &id in ids.iter().rev() {
             let request = v1::StopRequest {
                 project: project.clone(),
                 id,
                 grace,
             };
-            let stopped = client.stop_attempts(request, &ids);
-            async move { (id, stopped.await) }
-        })
-        .collect();
-    let (mut exit, mut written) = (Exit::Ok, Ok(()));
-    while let Some((id, answer)) = Spinner::new().during(&what, stopping.next()).await {
+            let stopped = client.stop_attempts(request, ids);
+            stopping.push(async move { (project, id, stopped.await) });
+        }
+    }
+    let mut written = Ok(());
+    while let Some((project, id, answer)) = Spinner::new().during(&what, stopping.next()).await {
+        let of = if args.all { project } else { "" };
         match answer {
             // Whoever reads no more wanted them all to be stopped.
-            Ok(answer) if written.is_ok() => written = tell(session, id, &answer),
+            Ok(answer) if written.is_ok() => written = tell(session, of, id, &answer),
             Ok(_) => {}
             Err((id, status)) => {
-                let failure = failure(session, id, status);
-                if ids.len() == 1 {
+                let failure = failure(session, of, id, status);
+                if args.ids.len() == 1 {
                     return Err(failure);
                 }
                 let said = failure.report(session.json, session.stderr_colour);
@@ -85,20 +99,70 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
     Ok(exit)
 }
 
-fn tell(session: &mut Session, id: i64, answer: &v1::StopResponse) -> Result<(), Failure> {
+/// Those that are meant, and how it ends where no more can be said of them.
+async fn which(
+    args: &Args,
+    client: &Client,
+    project: String,
+    session: &Session,
+) -> Result<(Which, Exit), Failure> {
+    if !args.ids.is_empty() {
+        let ids = args.ids.iter().copied().collect();
+        return Ok((Which::from([(project, ids)]), Exit::Ok));
+    }
+    let task = args.task.as_deref();
+    let found = list::open(client, project.clone(), task).await?;
+    let mut which = Which::new();
+    for it in found.invocations.iter().filter(|it| it.managed) {
+        which.entry(it.project.clone()).or_default().insert(it.id);
+    }
+    let mut exit = Exit::Ok;
+    for unread in &found.unread {
+        let unread = clean_line(unread);
+        let failure = Failure::new(
+            Exit::TryAgain,
+            "unread",
+            format!("what runs in {unread} is not known: its database did not answer"),
+        );
+        exit = failure.report(session.json, session.stderr_colour);
+    }
+    if which.is_empty() && exit == Exit::Ok {
+        if let Some(task) = task {
+            list::expect_task(client, project, task).await?;
+        }
+        session.note("nothing runs or waits");
+    }
+    Ok((which, exit))
+}
+
+fn tell(
+    session: &mut Session,
+    project: &str,
+    id: i64,
+    answer: &v1::StopResponse,
+) -> Result<(), Failure> {
     if session.json {
         let invocation = answer.invocation.clone().unwrap_or_default();
         let mut shape = json::Invocation::from(&invocation);
         shape.already_ended = Some(answer.already_ended);
         session.out.json(&shape)?;
     } else {
-        session.out.line(sentence(id, answer))?;
+        let of = match project {
+            "" => String::new(),
+            project => format!("{}: ", clean_line(project)),
+        };
+        session
+            .out
+            .line(format_args!("{of}{}", sentence(id, answer)))?;
     }
     Ok(session.out.flush()?)
 }
 
-fn failure(session: &Session, id: i64, status: Status) -> Failure {
-    let failure = Failure::from(status);
+fn failure(session: &Session, project: &str, id: i64, status: Status) -> Failure {
+    let mut failure = Failure::from(status);
+    if !project.is_empty() {
+        failure = failure.of(&clean_line(project));
+    }
     match failure.exit() {
         Exit::TimedOut => failure.or_hint(format!(
             "it is still being stopped; see with: {}",

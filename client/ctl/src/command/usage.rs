@@ -3,17 +3,15 @@
 mod csv;
 mod table;
 
-use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{ToSpan, Zoned};
 use steroids_client::json::usage::key;
 use steroids_client::{json, v1};
 
 use crate::complete;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::moment;
 use crate::session::Session;
-use crate::{format, parse};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,10 +31,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "KEYS", value_delimiter = ',', value_parser = by, default_value = "provider,model")]
     by: Vec<v1::UsageKey>,
     /// Those that ended since: 12h, 7d, today, or a date (2026-11-01)
-    #[arg(long, value_name = "WHEN", value_parser = since)]
+    #[arg(long, value_name = "WHEN", value_parser = moment::since)]
     since: Option<i64>,
     /// Those that ended until: as --since, but a date with all of its day
-    #[arg(long, value_name = "WHEN", value_parser = until)]
+    #[arg(long, value_name = "WHEN", value_parser = moment::until)]
     until: Option<i64>,
     /// Of this task
     #[arg(long, short, value_name = "TASK", add = complete::tasks())]
@@ -127,57 +125,5 @@ fn zone() -> String {
     match TimeZone::posix(&rule) {
         Ok(_) => rule,
         Err(_) => String::new(),
-    }
-}
-
-fn since(text: &str) -> Result<i64, String> {
-    moment(text, 0)
-}
-
-/// A date counts with all of its day.
-fn until(text: &str) -> Result<i64, String> {
-    moment(text, 1)
-}
-
-/// `12h` before now, or the midnight at which a day begins here, so many days later.
-fn moment(text: &str, days: i64) -> Result<i64, String> {
-    let date = match text {
-        "today" => Some(Zoned::now().date()),
-        text => text.parse::<Date>().ok(),
-    };
-    let Some(date) = date else {
-        let before = parse::back(text)?;
-        let before = i64::try_from(before.as_millis()).unwrap_or(i64::MAX);
-        return Ok(format::now_ms().saturating_sub(before));
-    };
-    let began = date.checked_add(days.days());
-    let began = began.and_then(|date| date.to_zoned(TimeZone::system()));
-    let began = began.map_err(|error| error.to_string())?;
-    Ok(began.timestamp().as_millisecond())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_durations_back_or_days_here() {
-        const DAY: i64 = 24 * 3600 * 1000;
-        let (from, to) = (since("2026-11-01").unwrap(), until("2026-11-01").unwrap());
-        assert!((DAY - 3 * 3600 * 1000..=DAY + 3 * 3600 * 1000).contains(&(to - from)));
-        let earliest = format::now_ms() - 7 * DAY;
-        let began = since("7d").unwrap();
-        assert!((earliest..=format::now_ms() - 7 * DAY).contains(&began));
-        assert!(since("today").unwrap() <= format::now_ms());
-        for wrong in ["", "none", "yesterday", "2026-13-01", "7"] {
-            assert!(
-                since(wrong).unwrap_err().contains("a time is 12h"),
-                "{wrong}"
-            );
-        }
-        assert_eq!(
-            since("400d").unwrap_err(),
-            "longer than a year; name the date instead, such as 2026-11-01"
-        );
     }
 }

@@ -62,6 +62,25 @@ async fn each_filter_finds_its_rows_newest_first() {
     assert_eq!(ids(&store, states(&["completed"])).await, [1]);
     assert_eq!(ids(&store, states(&["failed"])).await, [6, 2]);
     assert_eq!(ids(&store, states(&["timeout", "nonsense"])).await, [3]);
+    let outcomes = |outcomes: &[Outcome], in_states| Query {
+        outcomes: outcomes.to_vec(),
+        ..states(in_states)
+    };
+    let (lost, failed) = (Outcome::Lost, Outcome::Failed);
+    assert_eq!(ids(&store, outcomes(&[lost], &[])).await, [2]);
+    assert_eq!(
+        ids(&store, outcomes(&[lost, Outcome::Success], &[])).await,
+        [2, 1]
+    );
+    assert_eq!(ids(&store, outcomes(&[failed], &[])).await, [0; 0]);
+    assert_eq!(
+        ids(&store, outcomes(&[lost], &["failed", "queued"])).await,
+        [2]
+    );
+    assert_eq!(
+        ids(&store, outcomes(&[lost], &["timeout", "running"])).await,
+        [0; 0]
+    );
     let of_task = |query: Query| Query {
         task: Some("T-1".to_owned()),
         ..query
@@ -123,18 +142,21 @@ async fn walking_and_picking_find_the_same() {
             (None, Some(3000), None),
             (Some("T-1".to_owned()), Some(2000), Some(7000)),
         ] {
-            let query = Query {
-                states: states.clone(),
-                task,
-                since_ms,
-                until_ms,
-                ..Query::default()
-            };
-            assert_eq!(
-                read(list::walk(&query, 0)),
-                read(list::picked(&query)),
-                "{query:?}"
-            );
+            for outcomes in [vec![], vec![Outcome::Lost, Outcome::TimeoutSilence]] {
+                let query = Query {
+                    states: states.clone(),
+                    outcomes,
+                    task: task.clone(),
+                    since_ms,
+                    until_ms,
+                    ..Query::default()
+                };
+                assert_eq!(
+                    read(list::walk(&query, 0)),
+                    read(list::picked(&query)),
+                    "{query:?}"
+                );
+            }
         }
     }
     drop(store);

@@ -3,7 +3,7 @@
 use prost::Message as _;
 use steroids_proto::v1;
 use steroids_tests::faults::{held, is_long, share};
-use steroids_tests::{Daemon, Home, Rpc, Wire, eventually, patience, processes, rpc, wire};
+use steroids_tests::{Daemon, Home, Wire, patience, processes, rpc, wire};
 use tonic::codegen::Bytes;
 
 /// In the long form a fifth of what the agent prints: were that kept for the one that reads nothing,
@@ -31,7 +31,7 @@ async fn one_that_never_reads_is_cut_off_and_costs_the_others_nothing() {
     let (_answer, mut asking) = stuck.open("Invocations/Follow", "identity").await;
     let request = wire::framed(0, &request.encode_to_vec());
     asking.send_data(Bytes::from(request), true).unwrap();
-    subscribers(&rpc, 1).await;
+    rpc.subscribers(1).await;
 
     let good = (0..5).map(|_| {
         let (rpc, selector) = (rpc.clone(), selector.clone());
@@ -56,7 +56,7 @@ async fn one_that_never_reads_is_cut_off_and_costs_the_others_nothing() {
     let end = if is_long() {
         assert!(grown < MOST_GROWTH, "{before} {most}");
         stuck.closed(patience() * 8).await;
-        subscribers(&rpc, 0).await;
+        rpc.subscribers(0).await;
         assert!(home.daemon_log().contains("cut off"));
         "the slow one was cut off"
     } else {
@@ -65,13 +65,4 @@ async fn one_that_never_reads_is_cut_off_and_costs_the_others_nothing() {
     let mib = grown >> 20;
     let seen = format!("5 good ones had {lines} lines each; the daemon grew by {mib} MiB; {end}");
     held(48, seen);
-}
-
-/// Waits until so many streams are open.
-async fn subscribers(rpc: &Rpc, count: i64) {
-    eventually("another number of streams", async || {
-        let status = rpc.daemon().status(v1::StatusRequest {}).await.unwrap();
-        (status.into_inner().subscribers == count).then_some(())
-    })
-    .await;
 }

@@ -1,0 +1,279 @@
+//! `wait`: until invocations have ended.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use steroids_client::{Backoff, Client, Refusal, json, v1};
+use tokio::time::{sleep, timeout};
+use tonic::{Status, Streaming};
+
+use super::{attempts, list, show};
+use crate::clean::clean_line;
+use crate::complete;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
+use crate::session::Session;
+use crate::spinner::Spinner;
+use crate::{format, parse};
+
+const EXAMPLES: &str = "\
+Examples:
+  steroidsctl wait 12 && git push
+  steroidsctl wait 12 13 14            until all have ended
+  steroidsctl wait 12 13 14 --any      until one has
+  steroidsctl wait --task T1           all that run or wait for a task
+  timeout 2h steroidsctl wait 12       two hours at most
+
+Prints how each has ended, as it ends. Where one is tried again, waits for the attempt that goes on.
+The exit code is that of the first that did not succeed (1 failed, 124 timed out, 130 stopped), 0
+where all did. Ctrl-C only leaves.";
+
+/// A daemon that takes a connection and then says nothing is asked again after this long.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+
+/// Rows are looked at again so often though nothing was told: no event tells of one that was deleted,
+/// and none of the older tool's end.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+const LOOK_AT_FOREIGN: Duration = Duration::from_secs(2);
+
+/// Which ones, and how many of them.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The invocations
+    #[arg(value_name = "ID", required_unless_present = "task", conflicts_with = "task", value_parser = parse::id, add = complete::open_invocations())]
+    ids: Vec<i64>,
+    /// All of a task that run or wait
+    #[arg(long, short, value_name = "TASK", add = complete::tasks())]
+    task: Option<String>,
+    /// Until one of them has ended
+    #[arg(long)]
+    any: bool,
+}
+
+/// Waits for them, and tells of each.
+pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Failure> {
+    let mut interrupt = Interrupt::listen();
+    let (client, project) = session.connect_to_project().await?;
+    let waited = async {
+        let ids = which(args, &client, &project, session).await?;
+        let left = ids.into_iter().map(|id| (id, id)).collect();
+        let mut waiting = Waiting {
+            client: client.clone(),
+            project,
+            left,
+            is_any: args.any,
+            foreign: BTreeSet::new(),
+            exit: Exit::Ok,
+        };
+        waiting.until_ended(session).await?;
+        Ok(waiting.exit)
+    };
+    tokio::select! {
+        () = interrupt.pressed() => Ok(Exit::Stopped),
+        waited = waited => waited,
+    }
+}
+
+async fn which(
+    args: &Args,
+    client: &Client,
+    project: &str,
+    session: &Session,
+) -> Result<BTreeSet<i64>, Failure> {
+    let Some(task) = &args.task else {
+        return Ok(args.ids.iter().copied().collect());
+    };
+    let found = list::open(client, project.to_owned(), Some(task)).await?;
+    if found.invocations.is_empty() {
+        list::expect_task(client, project.to_owned(), task).await?;
+        session.note("nothing runs or waits");
+    }
+    Ok(found.invocations.iter().map(|it| it.id).collect())
+}
+
+/// Those that have not ended, as far as is known.
+struct Waiting {
+    client: Client,
+    project: String,
+    /// Each with the id that it was asked for by: it may be a later attempt.
+    left: BTreeMap<i64, i64>,
+    is_any: bool,
+    /// Those of them that the older tool runs.
+    foreign: BTreeSet<i64>,
+    exit: Exit,
+}
+
+/// Why a watch is no more.
+enum Broken {
+    /// It is opened again.
+    Passing(Status),
+    Final(Failure),
+}
+
+impl From<Status> for Broken {
+    fn from(status: Status) -> Self {
+        match Refusal::passes(&status) {
+            true => Broken::Passing(status),
+            false => Broken::Final(status.into()),
+        }
+    }
+}
+
+impl Waiting {
+    async fn until_ended(&mut self, session: &mut Session) -> Result<(), Failure> {
+        let mut backoff = Backoff::new();
+        let mut is_away = false;
+        while !self.left.is_empty() {
+            let status = match self.watch(session, &mut backoff, &mut is_away).await {
+                Ok(()) => break,
+                Err(Broken::Passing(status)) => status,
+                Err(Broken::Final(failure)) => return Err(failure),
+            };
+            if !std::mem::replace(&mut is_away, true) {
+                let why = match Refusal::is_broken(&status) {
+                    true => "the daemon is away; agents go on",
+                    false => status.message(),
+                };
+                session.note(format!("{why}; this goes on once it is back"));
+            }
+            sleep(backoff.wait()).await;
+        }
+        Ok(())
+    }
+
+    /// One connection's worth. The watch is opened before the rows are looked at: no end comes in between.
+    async fn watch(
+        &mut self,
+        session: &mut Session,
+        backoff: &mut Backoff,
+        is_away: &mut bool,
+    ) -> Result<(), Broken> {
+        let request = v1::WatchRequest {
+            project: self.project.clone(),
+            ..Default::default()
+        };
+        let opened = timeout(ANSWERS_WITHIN, self.client.watch(request)).await;
+        let silent = |_| Status::unavailable("the daemon does not answer");
+        let mut events = opened.map_err(silent)??;
+        let mut told: Option<BTreeSet<i64>> = None;
+        loop {
+            for id in told.unwrap_or_else(|| self.left.keys().copied().collect()) {
+                self.look(id, session).await?;
+                if self.left.is_empty() {
+                    return Ok(());
+                }
+            }
+            backoff.reset();
+            if std::mem::take(is_away) {
+                session.note("connected again");
+            }
+            let pause = match self.foreign.is_empty() {
+                true => LOOK_AGAIN,
+                false => LOOK_AT_FOREIGN,
+            };
+            let word = timeout(pause, self.word(&mut events));
+            told = match Spinner::new().during(&self.waits_for(), word).await {
+                Ok(ids) => Some(ids?),
+                Err(_) => None,
+            };
+        }
+    }
+
+    /// Those of which something was told.
+    async fn word(
+        &self,
+        events: &mut Streaming<v1::WatchResponse>,
+    ) -> Result<BTreeSet<i64>, Status> {
+        loop {
+            let Some(told) = events.message().await? else {
+                return Err(Status::unavailable("the daemon ended the stream"));
+            };
+            let ids = told.events.iter().filter_map(|event| event.invocation_id);
+            let ids: BTreeSet<_> = ids.filter(|id| self.left.contains_key(id)).collect();
+            if !ids.is_empty() {
+                return Ok(ids);
+            }
+        }
+    }
+
+    /// Looks at one and, where it was tried again, at the attempts that came of it; tells how it has ended.
+    async fn look(&mut self, mut id: i64, session: &mut Session) -> Result<(), Broken> {
+        loop {
+            let request = v1::GetRequest {
+                project: self.project.clone(),
+                id,
+            };
+            let Some(row) = self.client.get(request).await?.invocation else {
+                let message = format!("there is no invocation {id}");
+                let failure = Failure::new(Exit::NotFound, "not_found", message);
+                return Err(Broken::Final(failure));
+            };
+            if format::is_open(&row) {
+                if !row.managed {
+                    self.foreign.insert(id);
+                }
+                return Ok(());
+            }
+            let asked = self.left.remove(&id).unwrap_or(id);
+            self.foreign.remove(&id);
+            match attempts::later(&row) {
+                // Another one that is waited for by itself.
+                Some(next) if self.left.contains_key(&next) => return Ok(()),
+                Some(next) => {
+                    self.left.insert(next, asked);
+                    id = next;
+                }
+                None => return self.tell(asked, &row, session).map_err(Broken::Final),
+            }
+        }
+    }
+
+    fn tell(
+        &mut self,
+        asked: i64,
+        row: &v1::Invocation,
+        session: &mut Session,
+    ) -> Result<(), Failure> {
+        if self.exit == Exit::Ok {
+            self.exit = show::exit(row);
+        }
+        if self.is_any {
+            self.left.clear();
+        }
+        if session.json {
+            session.out.json(&json::Invocation::from(row))?;
+        } else {
+            session.out.line(sentence(asked, row))?;
+        }
+        Ok(session.out.flush()?)
+    }
+
+    fn waits_for(&self) -> String {
+        let mut ids = self.left.keys();
+        match (ids.next(), ids.len()) {
+            (Some(id), 0) => format!("waiting for invocation {id}"),
+            (_, more) => format!("waiting for {} invocations", more + 1),
+        }
+    }
+}
+
+/// How it ended; the row may be that of a later attempt.
+fn sentence(asked: i64, row: &v1::Invocation) -> String {
+    let which = match row.id {
+        id if id == asked => id.to_string(),
+        id => format!("{id}, a later attempt of {asked},"),
+    };
+    let mut text = format!(
+        "invocation {which} has ended: {}",
+        clean_line(format::standing(row))
+    );
+    if let Some(ms) = row.duration_ms {
+        text.push_str(&format!(" after {}", format::duration(ms)));
+    }
+    if !row.error.is_empty() {
+        text.push_str(&format!(": {}", clean_line(&row.error)));
+    }
+    text
+}

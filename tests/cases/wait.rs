@@ -1,0 +1,124 @@
+//! `wait`: until invocations have ended, whatever becomes of the daemon and of attempts meanwhile.
+
+use steroids_tests::{Ctl, Daemon, Home, Puppet, Terminal, old_database};
+
+async fn puppet(ctl: &Ctl, task: &str, name: &str) -> (Puppet, i64) {
+    let agent = Puppet::new(ctl.home(), name);
+    let id = ctl.start_fake(task, &agent.args()).await;
+    (agent, id)
+}
+
+fn waits(ctl: &Ctl, words: &[&str]) -> Terminal {
+    ctl.spawn([&["wait"], words].concat())
+}
+
+#[tokio::test]
+async fn each_end_is_told_also_one_that_came_while_the_daemon_was_away() {
+    let home = Home::new();
+    let mut daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let (mut one, a) = puppet(&ctl, "T1", "one").await;
+    let (mut two, b) = puppet(&ctl, "T2", "two").await;
+    let (_three, c) = puppet(&ctl, "T3", "three").await;
+    let ids = [a, b, c].map(|id| id.to_string());
+    let mut wait = waits(&ctl, &ids.each_ref().map(String::as_str));
+    daemon.rpc().await.subscribers(1).await;
+    one.exits(0);
+    let said = wait.line().await.unwrap();
+    assert!(
+        said.starts_with(&format!("invocation {a} has ended: success after ")),
+        "{said}"
+    );
+    daemon.kill9().await;
+    two.exits(3);
+    daemon.start_again().await;
+    let said = wait.line().await.unwrap();
+    assert!(
+        said.starts_with(&format!("invocation {b} has ended: failed")),
+        "{said}"
+    );
+    ctl.run(["stop", &ids[2]]).await.exits(0);
+    let (rest, output) = wait.rest().await;
+    assert_eq!(rest.len(), 1, "{rest:?}");
+    // As the first of them that did not succeed.
+    let output = output.exits(1);
+    output
+        .says("the daemon is away; agents go on")
+        .says("connected again");
+    // What has ended is told at once, and looked at once.
+    let again = ctl.run(["wait", &ids[0], &ids[0], "--json"]).await;
+    let again = again.exits(0).json();
+    assert_eq!(
+        (&again["id"], &again["outcome"]),
+        (&a.into(), &"success".into())
+    );
+    ctl.run(["wait", &ids[2]]).await.exits(130);
+    ctl.run(["wait", "999"])
+        .await
+        .exits(3)
+        .says("invocation 999");
+    ctl.run(["wait"]).await.exits(2);
+}
+
+#[tokio::test]
+async fn one_of_several_is_enough_where_that_is_asked_for_and_ctrl_c_only_leaves() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let rpc = daemon.rpc().await;
+    let (mut one, a) = puppet(&ctl, "T1", "one").await;
+    let after = a.to_string();
+    let next = [
+        "start", "--json", "--task", "T1", "--after", &after, "--", "sleep", "inf",
+    ];
+    let b = ctl.run(next).await.json()["id"].as_i64().unwrap();
+    let any = waits(&ctl, &["--task", "T1", "--any"]);
+    rpc.subscribers(1).await;
+    one.exits(0);
+    let (said, output) = any.rest().await;
+    assert_eq!((said.len(), output.code), (1, 0), "{said:?}");
+    assert!(said[0].contains(&format!("invocation {a} ")), "{said:?}");
+    rpc.subscribers(0).await;
+    let all = waits(&ctl, &["--task", "T1"]);
+    rpc.subscribers(1).await;
+    all.signal(rustix::process::Signal::INT);
+    assert_eq!(all.end().await.code, 130);
+    assert_eq!(rpc.get(&ctl.project(), b).await.outcome, "");
+    let none = ctl.run(["wait", "--task", "nope"]).await.exits(3);
+    none.says("nope").says("steroidsctl tasks");
+    ctl.run(["stop", "--task", "T1"]).await.exits(0);
+    let nothing = ctl.run(["wait", "--task", "T1"]).await.exits(0);
+    nothing.says("nothing runs or waits");
+}
+
+#[tokio::test]
+async fn of_what_is_tried_again_the_last_attempt_is_waited_for() {
+    let home = Home::with_config("[retry]\non = [\"failed\"]\nmax = 1\nfirst = \"1ms\"\n");
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let id = ctl.start_fake("T1", &["exit", "3"]).await;
+    let waited = ctl.run(["wait", &id.to_string()]).await.exits(1);
+    let next = id + 1;
+    let said = format!("invocation {next}, a later attempt of {id}, has ended: failed");
+    assert!(waited.stdout.starts_with(&said), "{waited:?}");
+    assert_eq!(waited.stdout.lines().count(), 1);
+}
+
+#[tokio::test]
+async fn one_that_the_older_tool_runs_is_waited_for_too() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.ctl(&home.folder("app"));
+    let db = old_database::at_028(ctl.folder());
+    let id = old_database::insert_running(&db, "old", 1_700_000_000_000);
+    ctl.run(["init"]).await.ok();
+    let wait = waits(&ctl, &[&id.to_string()]);
+    daemon.rpc().await.subscribers(1).await;
+    old_database::end_running(&db, id);
+    let (said, output) = wait.rest().await;
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(
+        said[0].starts_with(&format!("invocation {id} has ended: completed")),
+        "{said:?}"
+    );
+}

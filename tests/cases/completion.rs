@@ -134,6 +134,25 @@ async fn tab_starts_no_daemon_and_says_nothing_where_there_is_none() {
     assert_eq!(nobody.kind(), std::io::ErrorKind::WouldBlock);
 }
 
+#[tokio::test]
+async fn what_runs_is_offered_also_where_more_waits_than_is_asked_for() {
+    let home = Home::with_config("[daemon]\nmax_running = 1\n");
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let (rpc, project) = (daemon.rpc().await, ctl.project());
+    assert_eq!(ctl.start_fake("runs", &["stall"]).await, 1);
+    let mut newest = 0;
+    for n in 0..201 {
+        let task = format!("waits-{n}");
+        newest = rpc.start_fake(&project, &task, &["stall"]).await.id;
+    }
+    let words = offered(&ctl, &["stop", ""]).await;
+    for id in [1, newest] {
+        assert!(words.contains(&id.to_string()), "{id}: {words:?}");
+    }
+    ctl.run(["stop", "--all"]).await.exits(0);
+}
+
 /// What bash would be given for the last of these words.
 async fn offered(ctl: &Ctl, words: &[&str]) -> Vec<String> {
     let asking = ctl

@@ -33,6 +33,7 @@ mod hooks;
 mod input;
 mod launcher;
 mod limits;
+mod lists;
 mod live;
 mod main_path;
 mod manual;

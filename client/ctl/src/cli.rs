@@ -30,7 +30,7 @@ Exit codes:
 
 /// Starts AI coding agents under steroidsd, shows what they do while they do it, and stops them
 #[derive(Debug, Parser)]
-#[command(name = "steroidsctl", version, after_help = EXAMPLES, disable_help_subcommand = true)]
+#[command(name = "steroidsctl", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,

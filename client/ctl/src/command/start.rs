@@ -11,6 +11,7 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::attempts;
+use crate::clean::clean_line;
 use crate::complete;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -184,6 +185,11 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failu
             "the daemon answered without an invocation",
         )
     })?;
+    if let Some(folder) = elsewhere(&request, &invocation) {
+        session.note(format!(
+            "it works in {folder}, the project's folder; with --cwd . it works here"
+        ));
+    }
     let told = tell(session, &invocation, answer.existing, follows);
     let untold = |failure| untold(failure, invocation.id, &request.request_id);
     let told = told.map_err(untold);
@@ -357,6 +363,16 @@ fn left_early(session: &Session, request: &v1::StartRequest) -> Exit {
         session.command(&format!("list --task {}", quoted(&request.task_id)))
     ));
     Exit::Stopped
+}
+
+/// The folder of a command that was given in another one below it, as relative paths mean something else there.
+fn elsewhere(request: &v1::StartRequest, invocation: &v1::Invocation) -> Option<String> {
+    if request.argv.is_empty() || !request.cwd.is_empty() {
+        return None;
+    }
+    let here = std::env::current_dir().ok()?;
+    let below = here.strip_prefix(&invocation.cwd).ok()?;
+    (!below.as_os_str().is_empty()).then(|| clean_line(&invocation.cwd))
 }
 
 fn tell(

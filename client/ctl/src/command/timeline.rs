@@ -2,6 +2,7 @@
 
 use steroids_client::v1;
 
+use super::list;
 use crate::complete;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -15,6 +16,8 @@ Examples:
   steroidsctl timeline --task T1 --json | jq '.timeline[] | select(.type == \"tool\")'
 
 Shows where each invocation began and ended, every tool call, and of all lines every tenth.";
+
+const BEGIN: &[u8] = b"{\"timeline\":[";
 
 /// Which task, and how closely.
 #[derive(Debug, clap::Args)]
@@ -35,20 +38,17 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Failure> {
     let (client, project) = session.connect_to_project().await?;
     let request = v1::TimelineRequest {
-        project,
+        project: project.clone(),
         task_id: args.task.clone(),
         sample: args.sample,
     };
     let mut chunks = client.timeline(request).await?;
     let mut renderer = Renderer::new(session.out.colour, args.raw, Prefix::Invocation);
     let mut count: u64 = 0;
-    if session.json {
-        session.out.bytes(b"{\"timeline\":[")?;
-    }
     while let Some(chunk) = chunks.message().await? {
         for entry in &chunk.entries {
             if session.json {
-                session.out.bytes(if count == 0 { b"" } else { b"," })?;
+                session.out.bytes(if count == 0 { BEGIN } else { b"," })?;
                 session.out.bytes(entry)?;
             } else {
                 session.out.bytes(renderer.entry(entry).as_bytes())?;
@@ -56,7 +56,11 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
             count += 1;
         }
     }
+    if count == 0 {
+        list::expect_task(&client, project, &args.task).await?;
+    }
     if session.json {
+        session.out.bytes(if count == 0 { BEGIN } else { b"" })?;
         session.out.bytes(b"]}\n")?;
     } else if count == 0 {
         session.note(format!("task {} has no invocations yet", args.task));

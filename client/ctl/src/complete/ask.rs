@@ -1,5 +1,6 @@
 //! Asks a daemon that runs, for as long as who pressed Tab waits.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use steroids_client::{Client, holder, v1};
@@ -42,15 +43,24 @@ where
         .ok()?
 }
 
-/// The project's newest invocations that are in one of these states, or in any.
+/// The project's newest invocations of each of these states, or of any, newest first: what runs may be older than
+/// all that waits.
 pub(super) async fn invocations(asked: Asked, states: &[v1::State]) -> Option<Vec<v1::Invocation>> {
-    let request = v1::ListRequest {
+    let mut request = v1::ListRequest {
         project: asked.project?,
-        states: states.iter().map(|&state| state.into()).collect(),
         page_size: INVOCATIONS,
         ..v1::ListRequest::default()
     };
-    Some(asked.client.list(request).await.ok()?.invocations)
+    if states.is_empty() {
+        return Some(asked.client.list(request).await.ok()?.invocations);
+    }
+    let mut found = Vec::new();
+    for &state in states {
+        request.states = vec![state.into()];
+        found.extend(asked.client.list(request.clone()).await.ok()?.invocations);
+    }
+    found.sort_unstable_by_key(|it| Reverse(it.id));
+    Some(found)
 }
 
 /// The project's tasks.

@@ -1,0 +1,65 @@
+//! What `list` and `timeline` are asked for, and what they make of a word that is none.
+
+use steroids_tests::{Ctl, Daemon, Home};
+
+async fn ids(ctl: &Ctl, words: &[&str]) -> String {
+    let listed = ctl.run([&["list", "-q"], words].concat()).await.ok();
+    listed.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test]
+async fn lists_are_narrowed_by_how_it_ended_and_by_when_it_began() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let rpc = daemon.rpc().await;
+    for (task, code) in [("T1", "0"), ("T2", "3"), ("T3", "0")] {
+        let id = ctl.start_fake(task, &["exit", code]).await;
+        rpc.ended(&ctl.project(), id).await;
+    }
+    let runs = ctl.start_fake("T4", &["stall"]).await;
+    assert_eq!(ids(&ctl, &["--outcome", "failed"]).await, "2");
+    assert_eq!(ids(&ctl, &["--outcome", "failed,success"]).await, "3 2 1");
+    let both = ["--outcome", "success", "--status", "failed"];
+    assert_eq!(ids(&ctl, &both).await, "");
+    assert_eq!(ids(&ctl, &["--since", "1h"]).await, format!("{runs} 3 2 1"));
+    assert_eq!(ids(&ctl, &["--until", "1h"]).await, "");
+    let of_task = ["--task", "T3", "--since", "today", "--outcome", "success"];
+    assert_eq!(ids(&ctl, &of_task).await, "3");
+    let wrong = ctl.run(["list", "--outcome", "tired"]).await.exits(2);
+    wrong.says("`tired` is not an outcome; there are success, failed,");
+    let wrong = ctl.run(["list", "--since", "yore"]).await.exits(2);
+    wrong.says("12h, 7d, today");
+}
+
+#[tokio::test]
+async fn a_timeline_of_a_task_that_there_is_not_is_an_error() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    for words in [
+        &["timeline", "--task", "nope"][..],
+        &["timeline", "--task", "nope", "--json"],
+    ] {
+        let failed = ctl.run(words).await.exits(3);
+        assert_eq!(failed.stdout, "");
+        failed.says("nope").says("steroidsctl tasks");
+    }
+}
+
+#[tokio::test]
+async fn a_command_given_below_the_projects_folder_is_told_where_it_works() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let below = daemon.ctl(&home.folder("app/below"));
+    let told = format!("it works in {}, ", ctl.project());
+    let start = ["start", "--task", "T1", "--", "true"];
+    below.run(start).await.exits(0).says(&told);
+    let here = ["start", "--task", "T2", "--cwd", ".", "--", "true"];
+    let above = ["start", "--task", "T3", "--", "true"];
+    for started in [below.run(here).await, ctl.run(above).await] {
+        let started = started.exits(0);
+        assert!(!started.stderr.contains("it works in"), "{started:?}");
+    }
+}

@@ -1,5 +1,7 @@
 //! More starts than may run: they wait, in order, through the daemon's end, and start once.
 
+use std::os::unix::fs::MetadataExt as _;
+
 use steroids_proto::v1;
 use steroids_tests::{Ctl, Daemon, FailPoints, Home, Puppet, Rpc, eventually, log, rpc};
 
@@ -41,6 +43,25 @@ async fn runs(rpc: &Rpc, project: &str, id: i64) {
         rpc.get(project, id).await.pid.map(|_| ())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_restart_writes_nothing_anew_of_what_waits() {
+    let home = Home::with_config("[daemon]\nmax_running = 1");
+    let mut daemon = Daemon::start(&home).await;
+    let project = daemon.project("app").await.project();
+    let rpc = daemon.rpc().await;
+    started(&rpc, request(&project, "runs", &["stall"])).await;
+    let waits = started(&rpc, request(&project, "waits", &["stall"])).await;
+    let waits = rpc.get(&project, waits).await;
+    let file = home.invocation_dir(&waits.uuid).join("queued.json");
+    // What is written anew is another file under the same name.
+    let number = || std::fs::metadata(&file).unwrap().ino();
+    let before = number();
+    daemon.kill9_and_restart().await;
+    let rpc = daemon.rpc().await;
+    assert_eq!(line(&rpc, &project).await, [waits.id]);
+    assert_eq!(number(), before);
 }
 
 #[tokio::test]

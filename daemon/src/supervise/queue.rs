@@ -8,7 +8,7 @@ use steroids_shim::durable::FileError;
 use steroids_shim::exit::End;
 use steroids_shim::paths::InvDir;
 use steroids_shim::spec::Spec;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
 
 use super::StartError;
@@ -31,6 +31,11 @@ use crate::store::{NewInvocation, StoreError, Turned};
 /// and that what kept one from being started is gone, of which nobody tells: a full disk, a runner of
 /// the older tool, a database that could not be read.
 const AT_THE_LATEST: Duration = Duration::from_secs(30);
+
+/// Each look plans the whole line. Where many come or go at once, as after a restart, those of so long are
+/// looked at together, so that the cost does not grow with the square of the line.
+const TOGETHER: Duration = Duration::from_millis(20);
+const LONG_LINE: usize = 100;
 
 impl Supervisor {
     /// Starts what waits when its turn has come, until the daemon stops.
@@ -78,7 +83,11 @@ async fn look_after_the_line(inner: &Arc<Inner>) {
         let at_the_latest = looked + AT_THE_LATEST;
         let at = at_the_latest.min(Instant::now() + Duration::from_millis(wait).min(AT_THE_LATEST));
         tokio::select! {
-            () = inner.line.changed() => {}
+            () = inner.line.changed() => {
+                if inner.line.length() > LONG_LINE {
+                    sleep(TOGETHER).await;
+                }
+            }
             () = sleep_until(at), if !all_seen || is_blocked || next_ms.is_some() => {}
         }
         if Instant::now() >= at_the_latest {

@@ -361,11 +361,13 @@ impl Inner {
             discard(dir).await;
             return Ok(None);
         }
+        let knows_its_id = spec.invocation == row.id.get();
         let spec = Spec {
             invocation: row.id.get(),
             ..spec
         };
-        if let Err(error) = store(&spec, dir).await {
+        // Mostly it does: of hundreds that wait, none is to be written anew before anybody is served.
+        if !knows_its_id && let Err(error) = store(&spec, dir).await {
             warn!(invocation.id = %row.id, %error, "its file does not know its id");
         }
         let ids = spec.turn.after.iter().copied();

@@ -92,6 +92,21 @@ async fn one_of_several_is_enough_where_that_is_asked_for_and_ctrl_c_only_leaves
 }
 
 #[tokio::test]
+async fn the_exit_code_is_that_of_all_also_where_nobody_reads_on() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let (mut one, a) = puppet(&ctl, "T1", "one").await;
+    let (mut two, b) = puppet(&ctl, "T2", "two").await;
+    let mut wait = waits(&ctl, &[&a.to_string(), &b.to_string()]);
+    one.exits(0);
+    wait.line().await.unwrap();
+    let ended = wait.hang_up();
+    two.exits(3);
+    assert_eq!(ended.await.code, 1);
+}
+
+#[tokio::test]
 async fn of_what_is_tried_again_the_last_attempt_is_waited_for() {
     let home = Home::with_config("[retry]\non = [\"failed\"]\nmax = 1\nfirst = \"1ms\"\n");
     let daemon = Daemon::start(&home).await;

@@ -80,13 +80,22 @@ impl Spinner {
 
     /// Waits for `work`, drawing meanwhile.
     pub(crate) async fn during<T>(mut self, waiting_for: &str, work: impl Future<Output = T>) -> T {
+        let done = self.on_during(waiting_for, work).await;
+        self.clear();
+        done
+    }
+
+    /// The same where more is waited for afterwards: the time goes on, and the line stays until
+    /// [`Spinner::clear`].
+    pub(crate) async fn on_during<T>(
+        &mut self,
+        waiting_for: &str,
+        work: impl Future<Output = T>,
+    ) -> T {
         let mut work = std::pin::pin!(work);
         loop {
             tokio::select! {
-                done = &mut work => {
-                    self.clear();
-                    return done;
-                }
+                done = &mut work => return done,
                 () = self.tick() => self.draw(waiting_for),
             }
         }

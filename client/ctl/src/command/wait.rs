@@ -66,9 +66,15 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
             is_any: args.any,
             foreign: BTreeSet::new(),
             exit: Exit::Ok,
+            written: Ok(()),
+            spinner: Spinner::new(),
         };
         waiting.until_ended(session).await?;
-        Ok(waiting.exit)
+        match (waiting.exit, waiting.written) {
+            // It ends as it would have, had somebody read on.
+            (Exit::Ok, Err(failure)) if !failure.is_reader_gone() => Err(failure),
+            (exit, _) => Ok(exit),
+        }
     };
     tokio::select! {
         () = interrupt.pressed() => Ok(Exit::Stopped),
@@ -103,6 +109,9 @@ struct Waiting {
     /// Those of them that the older tool runs.
     foreign: BTreeSet<i64>,
     exit: Exit,
+    /// Whether what was to be told could be written.
+    written: Result<(), Failure>,
+    spinner: Spinner,
 }
 
 /// Why a watch is no more.
@@ -123,6 +132,12 @@ impl From<Status> for Broken {
 
 impl Waiting {
     async fn until_ended(&mut self, session: &mut Session) -> Result<(), Failure> {
+        let ended = self.until_all_ended(session).await;
+        self.spinner.clear();
+        ended
+    }
+
+    async fn until_all_ended(&mut self, session: &mut Session) -> Result<(), Failure> {
         let mut backoff = Backoff::new();
         let mut is_away = false;
         while !self.left.is_empty() {
@@ -136,9 +151,13 @@ impl Waiting {
                     true => "the daemon is away; agents go on",
                     false => status.message(),
                 };
+                self.spinner.clear();
                 session.note(format!("{why}; this goes on once it is back"));
             }
-            sleep(backoff.wait()).await;
+            let pause = sleep(backoff.wait());
+            self.spinner
+                .on_during("waiting for the daemon", pause)
+                .await;
         }
         Ok(())
     }
@@ -167,34 +186,19 @@ impl Waiting {
             }
             backoff.reset();
             if std::mem::take(is_away) {
+                self.spinner.clear();
                 session.note("connected again");
             }
             let pause = match self.foreign.is_empty() {
                 true => LOOK_AGAIN,
                 false => LOOK_AT_FOREIGN,
             };
-            let word = timeout(pause, self.word(&mut events));
-            told = match Spinner::new().during(&self.waits_for(), word).await {
+            let waits_for = self.waits_for();
+            let word = timeout(pause, word_of(&self.left, &mut events));
+            told = match self.spinner.on_during(&waits_for, word).await {
                 Ok(ids) => Some(ids?),
                 Err(_) => None,
             };
-        }
-    }
-
-    /// Those of which something was told.
-    async fn word(
-        &self,
-        events: &mut Streaming<v1::WatchResponse>,
-    ) -> Result<BTreeSet<i64>, Status> {
-        loop {
-            let Some(told) = events.message().await? else {
-                return Err(Status::unavailable("the daemon ended the stream"));
-            };
-            let ids = told.events.iter().filter_map(|event| event.invocation_id);
-            let ids: BTreeSet<_> = ids.filter(|id| self.left.contains_key(id)).collect();
-            if !ids.is_empty() {
-                return Ok(ids);
-            }
         }
     }
 
@@ -225,29 +229,30 @@ impl Waiting {
                     self.left.insert(next, asked);
                     id = next;
                 }
-                None => return self.tell(asked, &row, session).map_err(Broken::Final),
+                None => {
+                    self.tell(asked, &row, session);
+                    return Ok(());
+                }
             }
         }
     }
 
-    fn tell(
-        &mut self,
-        asked: i64,
-        row: &v1::Invocation,
-        session: &mut Session,
-    ) -> Result<(), Failure> {
+    fn tell(&mut self, asked: i64, row: &v1::Invocation, session: &mut Session) {
         if self.exit == Exit::Ok {
             self.exit = show::exit(row);
         }
         if self.is_any {
             self.left.clear();
         }
-        if session.json {
-            session.out.json(&json::Invocation::from(row))?;
-        } else {
-            session.out.line(sentence(asked, row))?;
+        self.spinner.clear();
+        if self.written.is_ok() {
+            let written = match session.json {
+                true => session.out.json(&json::Invocation::from(row)),
+                false => session.out.line(sentence(asked, row)),
+            };
+            let written = written.and_then(|()| session.out.flush());
+            self.written = written.map_err(Failure::from);
         }
-        Ok(session.out.flush()?)
     }
 
     fn waits_for(&self) -> String {
@@ -255,6 +260,23 @@ impl Waiting {
         match (ids.next(), ids.len()) {
             (Some(id), 0) => format!("waiting for invocation {id}"),
             (_, more) => format!("waiting for {} invocations", more + 1),
+        }
+    }
+}
+
+/// Those of which something was told.
+async fn word_of(
+    left: &BTreeMap<i64, i64>,
+    events: &mut Streaming<v1::WatchResponse>,
+) -> Result<BTreeSet<i64>, Status> {
+    loop {
+        let Some(told) = events.message().await? else {
+            return Err(Status::unavailable("the daemon ended the stream"));
+        };
+        let ids = told.events.iter().filter_map(|event| event.invocation_id);
+        let ids: BTreeSet<_> = ids.filter(|id| left.contains_key(id)).collect();
+        if !ids.is_empty() {
+            return Ok(ids);
         }
     }
 }

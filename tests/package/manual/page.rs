@@ -32,6 +32,8 @@ impl Page {
 /// The page of a program, and those of its commands.
 pub fn pages(mut program: Command) -> Vec<Page> {
     program = program.subcommand_help_heading("COMMANDS");
+    // It would have a copy of each command below it, and a page for each copy.
+    program = program.disable_help_subcommand(true);
     program.build();
     let name = program.get_name().to_owned();
     let mut made = Vec::new();

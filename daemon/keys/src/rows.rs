@@ -211,7 +211,7 @@ pub const KEYS: &[Key] = keys! {
     ["gateway"]
     "listen": Text, Is("\"127.0.0.1:3501\""), Gateway, "Where it listens, on this machine only; port 0 takes a free one.";
     "auth": Choice(&["token", "none"]), Is("\"token\""), Gateway, "Whether a token is asked for; without one everything is read-only.";
-    "control": Yes, Is("false"), Gateway, "Lets browsers start and stop invocations; never without a token.";
+    "control": Yes, Is("false"), Gateway, "Lets browsers start and stop invocations, and send to them; never without a token.";
     "max_streams": Number(1, 100_000), Is("1000"), Gateway, "Streams at a time; further ones get 429.";
     "allowed_hosts": Texts, Is("[]"), Gateway, "Further names in `Host`, behind a reverse proxy or ssh -L; never without a token.";
 };

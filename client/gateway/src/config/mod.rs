@@ -56,7 +56,7 @@ pub struct Flags {
     /// Whether a token is asked for; without one everything is read-only [default: token]
     #[arg(long, value_enum, value_name = "HOW")]
     pub auth: Option<Auth>,
-    /// Let browsers start and stop invocations
+    /// Let browsers start and stop invocations, and send to them
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub control: Option<bool>,
     /// error, warn, info, debug or trace; or directives such as steroids_gateway=debug,h2=warn

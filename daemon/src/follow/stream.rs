@@ -185,7 +185,9 @@ impl Stream {
         hints: &Hints,
         extent: Extent,
     ) -> Result<(), FollowError> {
-        if !self.tails.is_empty() || self.places() >= MAX_OPEN {
+        // What has no place yet may run.
+        let is_looked_through = self.waiting.is_empty() && self.places() < MAX_OPEN;
+        if !is_looked_through || !self.tails.is_empty() {
             return Ok(());
         }
         let task = self.task.as_deref();

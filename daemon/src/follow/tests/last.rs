@@ -139,6 +139,21 @@ async fn where_nothing_runs_it_is_the_newest_that_has_ended_and_then_what_starts
 }
 
 #[tokio::test]
+async fn where_not_all_that_stands_has_a_place_nobody_says_that_nothing_runs() {
+    let project = project();
+    // Each by itself takes a place, as other tasks' ids lie between them.
+    for n in 1..=i64::try_from(MAX_OPEN).unwrap() {
+        project.queued(2 * n);
+        project.begin(2 * n + 1, "U", true);
+        project.end(2 * n + 1);
+    }
+    project.begin(100, "T", true);
+    project.write(100, &(lines(0..3) + COMPLETE));
+    project.end(100);
+    assert_eq!(there(&project, Whole::Task("T"), 2).await, "");
+}
+
+#[tokio::test]
 async fn of_a_log_that_is_rebuilt_as_it_is_opened_the_new_ones_last_lines_come() {
     let project = project();
     project.ours(1);

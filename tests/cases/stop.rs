@@ -115,16 +115,71 @@ async fn all_of_a_task_are_stopped_or_all_there_are() {
         .says("nope");
     app.run(["stop", "--task", "T1", "--all"]).await.exits(2);
     app.run(["stop", "1", "--all"]).await.exits(2);
+    let here = app
+        .run(["--project", &app.project(), "stop", "--all"])
+        .await;
+    let told = format!("invocation {} stopped: cancelled", ids[1]);
+    assert!(here.ok().starts_with(&told));
     let said = app.run(["stop", "--all"]).await.ok();
-    assert_eq!(said.lines().count(), 2, "{said}");
-    for (ctl, id) in [(&app, ids[1]), (&lib, elsewhere)] {
-        let told = format!("{}: invocation {id} stopped: cancelled", ctl.project());
-        assert!(said.contains(&told), "{said}");
-    }
+    let told = format!(
+        "{}: invocation {elsewhere} stopped: cancelled",
+        lib.project()
+    );
+    assert!(said.starts_with(&told), "{said}");
     lib.run(["stop", "--all"])
         .await
         .exits(0)
         .says("nothing runs or waits");
+}
+
+#[tokio::test]
+async fn what_runs_and_waits_in_a_project_that_is_gone_is_listed_and_stopped_with_all() {
+    let home = Home::with_config("[daemon]\nmax_running = 2");
+    let mut daemon = Daemon::start(&home).await;
+    let (app, gone) = (daemon.project("app").await, daemon.project("gone").await);
+    let runs = started(&daemon, &gone.project(), &["stall"]).await;
+    let here = app.start_fake("T1", &["stall"]).await;
+    let waits = gone.start_fake("T2", &["stall"]).await;
+    gone.delete_folder().await;
+    let lists = async || {
+        let words = ["list", "--all", "--running", "--json"];
+        let listed = app.run(words).await.json();
+        let rows = listed["invocations"].as_array().unwrap();
+        let row = |it: &serde_json::Value| {
+            let project = it["project"].as_str().unwrap().to_owned();
+            (
+                project,
+                it["id"].as_i64().unwrap(),
+                it["status"].as_str().unwrap().to_owned(),
+            )
+        };
+        let mut rows: Vec<_> = rows.iter().map(row).collect();
+        rows.sort();
+        rows
+    };
+    let row = |ctl: &steroids_tests::Ctl, id, state: &str| (ctl.project(), id, state.to_owned());
+    let expected = [
+        row(&app, here, "running"),
+        row(&gone, runs.id, "running"),
+        row(&gone, waits, "queued"),
+    ];
+    eventually("all of them", async || {
+        (lists().await == expected).then_some(())
+    })
+    .await;
+    // In the care of nobody but its shim, for a moment.
+    daemon.kill9_and_restart().await;
+    eventually("all of them again", async || {
+        (lists().await == expected).then_some(())
+    })
+    .await;
+    let stopped = app.run(["stop", "--all"]).await;
+    // What is kept of those that have no project is said.
+    assert_eq!(stopped.code, 4, "{stopped:?}");
+    eventually("nothing to run", async || {
+        lists().await.is_empty().then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

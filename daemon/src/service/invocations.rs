@@ -14,7 +14,7 @@ use super::peer::peer;
 use super::stream::{Outgoing, outgoing};
 use super::telling::Telling;
 use super::{Service, browsing, convert, spending, status, upkeep};
-use crate::domain::{Invocation, Phase};
+use crate::domain::Invocation;
 use crate::projects::{AtHand, Project};
 use crate::supervise::{Sent, Vitals};
 
@@ -75,6 +75,7 @@ impl v1::invocations_server::Invocations for Service {
         let (projects, mut unread) = self.projects_at(&request.project).await?;
         let mut merge = Merge::new(Position::read(&request.page_token)?, query.limit);
         self.supervisor.all_settled(&projects).await;
+        let mut read = Vec::new();
         for project in &projects {
             let mut query = query.clone();
             query.below = merge.below(&project.root);
@@ -84,7 +85,10 @@ impl v1::invocations_server::Invocations for Service {
                 false => Ok(page.await.map_err(status::store)?),
             };
             match page {
-                Ok(page) => merge.add(&project.root, page.invocations, page.next.is_some()),
+                Ok(page) => {
+                    merge.add(&project.root, page.invocations, page.next.is_some());
+                    read.push(Arc::clone(project));
+                }
                 // The others are no worse for it.
                 Err(error) => {
                     tracing::warn!(project = %project.root.display(), %error, "not listed");
@@ -99,6 +103,9 @@ impl v1::invocations_server::Invocations for Service {
         });
         let mut invocations: Vec<_> = shown.collect();
         self.name_log_files(&projects, &mut invocations).await;
+        if request.project.is_empty() && request.page_token.is_empty() {
+            invocations.splice(0..0, self.elsewhere(&read, &query).await);
+        }
         Ok(Response::new(v1::ListResponse {
             invocations,
             next_page_token,
@@ -218,6 +225,15 @@ impl Service {
         // A job may outlast its row by a moment; what has ended is not doing anything.
         let running = managed.filter(|_| !invocation.phase.is_ended());
         let vitals = running.map(|managed| self.supervisor.vitals(&managed.uuid));
+        let shown = convert::invocation(&project.root, invocation);
+        v1::Invocation {
+            log_path,
+            ..self.doing(shown, vitals.unwrap_or_default())
+        }
+    }
+
+    /// One that runs or waits, with how it is doing.
+    pub(super) fn doing(&self, shown: v1::Invocation, vitals: Vitals) -> v1::Invocation {
         let Vitals {
             alarm,
             live,
@@ -225,15 +241,13 @@ impl Service {
             waits,
             place,
             interactive,
-        } = vitals.unwrap_or_default();
+        } = vitals;
         // One whose turn has just come has a row that says so a moment later.
-        let waits = waits.filter(|_| invocation.phase == Phase::Queued);
+        let waits = waits.filter(|_| shown.state() == v1::State::Queued);
         let used = live.as_ref().and_then(|live| live.usage);
         let named = live.as_ref().and_then(|live| live.model.as_deref());
-        let used = used.map(|used| self.supervisor.priced(&invocation.model, named, used));
-        let shown = convert::invocation(&project.root, invocation);
+        let used = used.map(|used| self.supervisor.priced(&shown.model, named, used));
         v1::Invocation {
-            log_path,
             alarm: alarm.unwrap_or_default(),
             live: live
                 .as_deref()

@@ -12,6 +12,7 @@ mod cleaning;
 mod configuration;
 mod convert;
 mod daemon;
+mod elsewhere;
 mod following;
 mod hooks;
 mod invocations;

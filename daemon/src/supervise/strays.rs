@@ -86,6 +86,15 @@ impl Strays {
         those.map(|stray| stray.dir.clone()).collect()
     }
 
+    /// Those without a record of their end, with their projects where these are known, and what is in the way.
+    pub(super) fn unfinished(&self) -> Vec<(String, PathBuf, String)> {
+        let all = self.all();
+        let those = all.iter().filter(|(_, stray)| !stray.has_ended);
+        those
+            .filter_map(|(uuid, it)| Some((uuid.clone(), it.project.clone()?, it.why.clone())))
+            .collect()
+    }
+
     /// Notes that what is over in a project is not looked at while that is away.
     pub(super) fn pass_over(&self, project: PathBuf) {
         locked(&self.passed_over).insert(project);

@@ -25,6 +25,7 @@ Examples:
   steroidsctl stop 12 --grace 0        kill it at once
   steroidsctl stop --task T1           all that run or wait for a task
   steroidsctl stop --all               all there are, in every project
+  steroidsctl --project . stop --all   all of this one
 
 Asks the agent to end, waits for the grace time, then kills it with everything it started. Ends
 when it has ended. Where it has ended and is tried again, the attempt that goes on is stopped; else
@@ -42,7 +43,7 @@ pub(crate) struct Args {
     /// All of a task that run or wait
     #[arg(long, short, value_name = "TASK", conflicts_with = "all", add = complete::tasks())]
     task: Option<String>,
-    /// All that run or wait, in all projects
+    /// All that run or wait, in all projects; of one with --project
     #[arg(long)]
     all: bool,
     /// Time between asking it to end and killing it [default: its own, usually 10s]
@@ -55,7 +56,9 @@ type Which = BTreeMap<String, BTreeSet<i64>>;
 
 /// Stops them, and waits until they have ended.
 pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Failure> {
-    let (client, project) = session.connect_to(args.all).await?;
+    // With a project named, all of that.
+    let is_everywhere = args.all && !session.names_project();
+    let (client, project) = session.connect_to(is_everywhere).await?;
     let (which, mut exit) = which(args, &client, project, session).await?;
     let count = which.values().map(BTreeSet::len).sum::<usize>();
     let what = match args.ids[..] {
@@ -78,7 +81,7 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
     }
     let mut written = Ok(());
     while let Some((project, id, answer)) = Spinner::new().during(&what, stopping.next()).await {
-        let of = if args.all { project } else { "" };
+        let of = if is_everywhere { project } else { "" };
         match answer {
             // Whoever reads no more wanted them all to be stopped.
             Ok(answer) if written.is_ok() => written = tell(session, of, id, &answer),
@@ -130,7 +133,10 @@ async fn which(
         if let Some(task) = task {
             list::expect_task(client, project, task).await?;
         }
-        session.note("nothing runs or waits");
+        session.note(match found.invocations.len() {
+            0 => "nothing runs or waits",
+            _ => "all that runs is driven by another tool, and left alone",
+        });
     }
     Ok((which, exit))
 }

@@ -72,8 +72,9 @@ async fn what_is_asked_of_all_projects_is_answered_for_those_whose_disks_do() {
         .await;
     };
     told(1).await;
-    let (here, away) = (vec![other.project()], vec![app.project()]);
-    assert_eq!(rpc.listed().await, (here, away.clone()));
+    // What runs there is told by its state folder.
+    let (all, away) = (vec![app.project(), other.project()], vec![app.project()]);
+    assert_eq!(rpc.listed().await, (all, away.clone()));
     let output = other.run(["list", "--all"]).await.exits(0);
     assert!(output.stderr.contains(&app.project()), "{output:?}");
     if share(false, true) {

@@ -232,6 +232,31 @@ async fn control_is_off_until_it_is_switched_on_and_then_starts_and_stops() {
 }
 
 #[tokio::test]
+async fn what_is_started_has_the_daemons_environment_and_no_provider_means_a_command() {
+    let scene = Scene::new("control = true").await;
+    let project = scene.ctl.project();
+    let body = json!({
+        "project": project,
+        "argv": ["sh", "-c", "echo \"home=$HOME extra=$EXTRA withheld=$STEROIDS_SOCKET\""],
+        "env": {"EXTRA": "yes"},
+    });
+    let start = scene.gateway.post("/api/tasks/T1/invocations", &body);
+    let started = start.send().await.ok().value();
+    assert_eq!(started["invocation"]["provider"], "command");
+    let id = started["invocationId"].as_i64().unwrap();
+    let rpc = scene.daemon.rpc().await;
+    let ended = rpc.ended(&project, id).await;
+    assert_eq!(ended.outcome, "success", "{ended:?}");
+    let home = scene.home.path("home");
+    let said = format!("home={} extra=yes withheld=", home.display());
+    let lines = log::lines(&scene.ctl.log_path(id));
+    assert!(
+        lines.iter().any(|line| line["msg"] == said.as_str()),
+        "{lines:?}"
+    );
+}
+
+#[tokio::test]
 async fn what_runs_in_a_folder_that_was_moved_can_be_stopped() {
     let scene = Scene::new("control = true").await;
     let mut agent = Puppet::new(&scene.home, "agent");

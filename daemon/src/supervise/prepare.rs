@@ -75,7 +75,16 @@ pub(super) fn prepare(
         },
     )
     .map_err(|error| invalid("argv", error.to_string()))?;
-    let environment = env::environment(&provider.settings, &request.caller_env, &request.env);
+    let own;
+    let caller = match request.caller_env.is_empty() {
+        // A browser has no environment, and no program is found without one.
+        true => {
+            own = env::own();
+            &own
+        }
+        false => &request.caller_env,
+    };
+    let environment = env::environment(&provider.settings, caller, &request.env);
     let tz = environment.iter().find(|(name, _)| name == "TZ");
     let zone = (around.zone)(tz.map(|(_, value)| value.as_str()));
     let program = resolve(&command.program, &cwd, &environment, around.is_file);

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
-use jiff::{ToSpan as _, Zoned};
+use jiff::{Timestamp, ToSpan as _, Zoned};
 
 use crate::format;
 use crate::parse::LONGEST;
+
+/// Digits of epoch milliseconds, as `--json` prints them, for centuries.
+const EPOCH_MS: usize = 13;
 
 /// From when on: `12h` before now, or the midnight at which a day begins here.
 pub(crate) fn since(text: &str) -> Result<i64, String> {
@@ -19,21 +22,41 @@ pub(crate) fn until(text: &str) -> Result<i64, String> {
     moment(text, 1)
 }
 
-/// `12h` before now, or the midnight at which a day begins here, so many days later.
+/// `12h` before now, a time of today or of another day here, an instant, or the midnight at which a day begins
+/// here, so many days later.
 fn moment(text: &str, days: i64) -> Result<i64, String> {
+    let here = |time: DateTime| {
+        let time = time.to_zoned(TimeZone::system());
+        let time = time.map_err(|error| error.to_string())?;
+        Ok(time.timestamp().as_millisecond())
+    };
+    let today = || Zoned::now().date();
+    // By its length: what is parsed as a date may have a time behind it, which would be passed over.
     let date = match text {
-        "today" => Some(Zoned::now().date()),
-        text => text.parse::<Date>().ok(),
+        "today" => Some(today()),
+        text => text.parse::<Date>().ok().filter(|_| text.len() == 10),
     };
-    let Some(date) = date else {
-        let before = back(text)?;
-        let before = i64::try_from(before.as_millis()).unwrap_or(i64::MAX);
-        return Ok(format::now_ms().saturating_sub(before));
-    };
-    let began = date.checked_add(days.days());
-    let began = began.and_then(|date| date.to_zoned(TimeZone::system()));
-    let began = began.map_err(|error| error.to_string())?;
-    Ok(began.timestamp().as_millisecond())
+    if let Some(date) = date {
+        let later = date.checked_add(days.days());
+        return here(later.map_err(|error| error.to_string())?.at(0, 0, 0, 0));
+    }
+    if let Ok(instant) = text.parse::<Timestamp>() {
+        return Ok(instant.as_millisecond());
+    }
+    if let Ok(time) = text.parse::<DateTime>() {
+        return here(time);
+    }
+    if let Ok(time) = text.parse::<Time>() {
+        return here(time.to_datetime(today()));
+    }
+    if text.len() == EPOCH_MS
+        && let Ok(ms) = text.parse()
+    {
+        return Ok(ms);
+    }
+    let before = back(text)?;
+    let before = i64::try_from(before.as_millis()).unwrap_or(i64::MAX);
+    Ok(format::now_ms().saturating_sub(before))
 }
 
 /// How long ago: `12h`, `7d`.
@@ -43,7 +66,10 @@ fn back(text: &str) -> Result<Duration, String> {
             Err("longer than a year; name the date instead, such as 2026-11-01".to_owned())
         }
         Ok(before) if !before.is_zero() => Ok(before),
-        _ => Err("a time is 12h, 7d, today, or a date such as 2026-11-01".to_owned()),
+        _ => Err(
+            "a time is 12h, 7d, today, 22:30, a date such as 2026-11-01, or one with a time: \"2026-11-01 22:30\""
+                .to_owned(),
+        ),
     }
 }
 
@@ -60,7 +86,26 @@ mod tests {
         let began = since("7d").unwrap();
         assert!((earliest..=format::now_ms() - 7 * DAY).contains(&began));
         assert!(since("today").unwrap() <= format::now_ms());
-        for wrong in ["", "none", "yesterday", "2026-13-01", "7"] {
+        // Times are what they say, on either side.
+        let began = since("2026-11-01").unwrap();
+        for time in ["2026-11-01 12:30", "2026-11-01T12:30:00"] {
+            assert_eq!(since(time), until(time));
+            assert_eq!(since(time).unwrap() - began, (12 * 60 + 30) * 60 * 1000);
+        }
+        let midnight = since("today").unwrap();
+        let spring = DAY + 3600 * 1000;
+        assert!((0..spring).contains(&(since("12:30").unwrap() - midnight)));
+        let noon = 1_793_534_400_000;
+        assert_eq!(since("2026-11-01T12:00:00Z"), Ok(noon));
+        assert_eq!(since("1793534400000"), Ok(noon));
+        for wrong in [
+            "",
+            "none",
+            "yesterday",
+            "2026-13-01",
+            "7",
+            "2026-11-01 25:00",
+        ] {
             assert!(
                 since(wrong).unwrap_err().contains("a time is 12h"),
                 "{wrong}"

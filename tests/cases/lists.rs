@@ -18,11 +18,30 @@ async fn lists_are_narrowed_by_how_it_ended_and_by_when_it_began() {
         rpc.ended(&ctl.project(), id).await;
     }
     let runs = ctl.start_fake("T4", &["stall"]).await;
+    let waits = [
+        "start", "--json", "--task", "T5", "--after", "4", "--", "true",
+    ];
+    let waits = ctl.run(waits).await.json()["id"].as_i64().unwrap();
     assert_eq!(ids(&ctl, &["--outcome", "failed"]).await, "2");
     assert_eq!(ids(&ctl, &["--outcome", "failed,success"]).await, "3 2 1");
     let both = ["--outcome", "success", "--status", "failed"];
     assert_eq!(ids(&ctl, &both).await, "");
-    assert_eq!(ids(&ctl, &["--since", "1h"]).await, format!("{runs} 3 2 1"));
+    // What waits counts for when it was asked for.
+    let all = format!("{waits} {runs} 3 2 1");
+    assert_eq!(ids(&ctl, &["--since", "1h"]).await, all);
+    let queued = ["--since", "1h", "--status", "queued"];
+    assert_eq!(ids(&ctl, &queued).await, waits.to_string());
+    let everywhere = ctl.run(["list", "--all", "-q", "--status", "queued"]).await;
+    assert_eq!(everywhere.ok(), format!("{waits} {}\n", ctl.project()));
+    let shown = ctl.run(["list", "--all"]).await.ok();
+    let why = format!("{}: {waits} waits: ", ctl.project());
+    assert!(shown.contains(&why), "{shown}");
+    let mute = ctl.spawn(["stream", &waits.to_string()]);
+    rpc.subscribers(1).await;
+    mute.signal(rustix::process::Signal::INT);
+    mute.end()
+        .await
+        .says(&format!("invocation {waits} waits: "));
     assert_eq!(ids(&ctl, &["--until", "1h"]).await, "");
     let of_task = ["--task", "T3", "--since", "today", "--outcome", "success"];
     assert_eq!(ids(&ctl, &of_task).await, "3");

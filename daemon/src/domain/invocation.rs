@@ -261,7 +261,7 @@ pub struct Query {
     pub outcomes: Vec<Outcome>,
     /// Of this provider only.
     pub provider: Option<String>,
-    /// Started at or after, in epoch milliseconds.
+    /// Started at or after, in epoch milliseconds; what waits counts for when it was asked for.
     pub since_ms: Option<i64>,
     /// Started before, in epoch milliseconds.
     pub until_ms: Option<i64>,

@@ -80,8 +80,10 @@ pub(super) fn walk(query: &Query, floor: i64) -> (String, Vec<Value>) {
     let mut conditions = String::from("i.id > ?");
     values.push(Value::Integer(floor));
     narrow(query, "i.task_id", &mut conditions, &mut values);
-    // The plus keeps the planner from jumping about in the index over times, and sorting.
-    conditions.push_str(&in_time("+i", query, &mut values));
+    // What waits counts for when it was asked for. As no column it keeps the planner from jumping about in the
+    // index over times, and sorting.
+    let began = "coalesce(i.started_at_ms, s.queued_ms)";
+    conditions.push_str(&in_time(began, query, &mut values));
     if has_states(query) {
         let mut any = vec![format!(
             "(s.uuid IS NULL AND i.status IN ({}))",
@@ -133,9 +135,13 @@ fn pick(query: &Query, values: &mut Vec<Value>) -> String {
         foreign.push_str(" AND t.id = ?");
         values.push(Value::Text(task.clone()));
     }
-    foreign.push_str(&in_time("i", query, values));
+    foreign.push_str(&in_time("i.started_at_ms", query, values));
     if !has_states(query) {
-        return foreign;
+        let waiting = in_time("o.queued_ms", query, values);
+        return format!(
+            "{foreign} UNION ALL SELECT o.invocation_id FROM steroidsd_invocations o
+             WHERE o.state = 'queued'{waiting}"
+        );
     }
     // Ours are picked by our own word.
     let list = shared_states(query);
@@ -147,7 +153,7 @@ fn pick(query: &Query, values: &mut Vec<Value>) -> String {
         // One select each: the planner would answer an OR of them by a scan.
         let mut own =
             format!("SELECT o.invocation_id FROM steroidsd_invocations o WHERE {condition}");
-        let time = in_time("r", query, values);
+        let time = in_time("coalesce(r.started_at_ms, o.queued_ms)", query, values);
         if !time.is_empty() {
             own.push_str(
                 " AND EXISTS (SELECT 1 FROM task_invocations r WHERE r.id = o.invocation_id",
@@ -160,12 +166,12 @@ fn pick(query: &Query, values: &mut Vec<Value>) -> String {
     picked.join(" UNION ALL ")
 }
 
-/// The time asked for, as conditions on the start of `alias`.
-fn in_time(alias: &str, query: &Query, values: &mut Vec<Value>) -> String {
+/// The time asked for, as conditions on what is told by `began`.
+fn in_time(began: &str, query: &Query, values: &mut Vec<Value>) -> String {
     let mut conditions = String::new();
     for (sign, bound) in [(">=", query.since_ms), ("<", query.until_ms)] {
         if let Some(bound) = bound {
-            conditions.push_str(&format!(" AND {alias}.started_at_ms {sign} ?"));
+            conditions.push_str(&format!(" AND {began} {sign} ?"));
             values.push(Value::Integer(bound));
         }
     }

@@ -62,8 +62,8 @@ pub(crate) struct Args {
     /// In all registered projects
     #[arg(long)]
     all: bool,
-    /// Only their ids, a line each
-    #[arg(long, short, conflicts_with = "all")]
+    /// Only their ids, a line each; with --all the project behind each
+    #[arg(long, short)]
     quiet: bool,
 }
 
@@ -106,7 +106,12 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
         })?;
     } else if args.quiet {
         for it in &invocations {
-            session.out.line(it.id)?;
+            match args.all {
+                true => session
+                    .out
+                    .line(format_args!("{} {}", it.id, clean_line(&it.project)))?,
+                false => session.out.line(it.id)?,
+            }
         }
     } else if invocations.is_empty() {
         session.note("no such invocations");
@@ -119,7 +124,13 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
         let waiting = invocations.iter().filter(|it| !it.waiting.is_empty());
         for it in waiting {
             let why = clean_line(&it.waiting);
-            session.out.line(format_args!("{} waits: {why}", it.id))?;
+            let of = match args.all {
+                true => format!("{}: ", clean_line(&it.project)),
+                false => String::new(),
+            };
+            session
+                .out
+                .line(format_args!("{of}{} waits: {why}", it.id))?;
         }
     }
     if !session.json {

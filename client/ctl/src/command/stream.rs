@@ -4,6 +4,7 @@ use steroids_client::v1::follow_request::Selector;
 use steroids_client::{Client, v1};
 
 use super::attempts;
+use crate::clean::clean_line;
 use crate::complete;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -124,6 +125,10 @@ async fn choose(
         None => newest(session, client, &project).await?,
     };
     let (id, open) = (invocation.id, format::is_open(&invocation));
+    if !invocation.waiting.is_empty() {
+        let why = clean_line(&invocation.waiting);
+        session.note(format_args!("invocation {id} waits: {why}"));
+    }
     Ok((
         Selector::Invocation(v1::InvocationSelector { project, id }),
         Scope::Invocation { id, open },

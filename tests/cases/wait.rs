@@ -40,7 +40,7 @@ async fn each_end_is_told_also_one_that_came_while_the_daemon_was_away() {
     ctl.run(["stop", &ids[2]]).await.exits(0);
     let (rest, output) = wait.rest().await;
     assert_eq!(rest.len(), 1, "{rest:?}");
-    // As the first of them that did not succeed.
+    // As the first, as they are named, that did not succeed.
     let output = output.exits(1);
     output
         .says("the daemon is away; agents go on")
@@ -52,7 +52,9 @@ async fn each_end_is_told_also_one_that_came_while_the_daemon_was_away() {
         (&again["id"], &again["outcome"]),
         (&a.into(), &"success".into())
     );
-    ctl.run(["wait", &ids[2]]).await.exits(130);
+    assert_eq!(again.get("prompt"), None);
+    ctl.run(["wait", &ids[2], &ids[1]]).await.exits(130);
+    ctl.run(["wait", &ids[1], &ids[2]]).await.exits(1);
     ctl.run(["wait", "999"])
         .await
         .exits(3)
@@ -87,7 +89,12 @@ async fn one_of_several_is_enough_where_that_is_asked_for_and_ctrl_c_only_leaves
     let none = ctl.run(["wait", "--task", "nope"]).await.exits(3);
     none.says("nope").says("steroidsctl tasks");
     ctl.run(["stop", "--task", "T1"]).await.exits(0);
-    let nothing = ctl.run(["wait", "--task", "T1"]).await.exits(0);
+    // Who comes late is told how it went.
+    let nothing = ctl.run(["wait", "--task", "T1"]).await.exits(130);
+    assert!(
+        nothing.stdout.contains(&format!("invocation {b} ")),
+        "{nothing:?}"
+    );
     nothing.says("nothing runs or waits");
 }
 

@@ -203,6 +203,24 @@ pub(super) async fn expect_task(
     Ok(())
 }
 
+/// The newest of a task, if there is any; fails where there is no such task.
+pub(super) async fn newest_of(
+    client: &Client,
+    project: String,
+    task: &str,
+) -> Result<Option<i64>, Failure> {
+    let request = v1::ListRequest {
+        project: project.clone(),
+        task_id: task.to_owned(),
+        ..Default::default()
+    };
+    let newest = fetch(client, request, 1).await?.invocations.pop();
+    if newest.is_none() {
+        expect_task(client, project, task).await?;
+    }
+    Ok(newest.map(|it| it.id))
+}
+
 async fn asked(client: &Client, args: &Args, project: String) -> Result<Fetched, Failure> {
     let statuses = match args.running {
         true => &[Status::Running, Status::Queued][..],

@@ -26,8 +26,9 @@ Examples:
   timeout 2h steroidsctl wait 12       two hours at most
 
 Prints how each has ended, as it ends. Where one is tried again, waits for the attempt that goes on.
-The exit code is that of the first that did not succeed (1 failed, 124 timed out, 130 stopped), 0
-where all did. Ctrl-C only leaves.";
+The exit code is that of the first, as they are named, that did not succeed (1 failed, 124 timed out,
+130 stopped), 0 where all did. Where nothing of a task runs or waits, its newest is meant. Ctrl-C
+only leaves.";
 
 /// A daemon that takes a connection and then says nothing is asked again after this long.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
@@ -58,19 +59,21 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
     let (client, project) = session.connect_to_project().await?;
     let waited = async {
         let ids = which(args, &client, &project, session).await?;
-        let left = ids.into_iter().map(|id| (id, id)).collect();
+        let left = ids.iter().map(|id| (*id, *id)).collect();
         let mut waiting = Waiting {
             client: client.clone(),
             project,
             left,
             is_any: args.any,
             foreign: BTreeSet::new(),
-            exit: Exit::Ok,
+            exits: BTreeMap::new(),
             written: Ok(()),
             spinner: Spinner::new(),
         };
         waiting.until_ended(session).await?;
-        match (waiting.exit, waiting.written) {
+        let mut exits = ids.iter().filter_map(|id| waiting.exits.get(id));
+        let exit = exits.find(|exit| **exit != Exit::Ok).copied();
+        match (exit.unwrap_or(Exit::Ok), waiting.written) {
             // It ends as it would have, had somebody read on.
             (Exit::Ok, Err(failure)) if !failure.is_reader_gone() => Err(failure),
             (exit, _) => Ok(exit),
@@ -87,16 +90,19 @@ async fn which(
     client: &Client,
     project: &str,
     session: &Session,
-) -> Result<BTreeSet<i64>, Failure> {
+) -> Result<Vec<i64>, Failure> {
     let Some(task) = &args.task else {
-        return Ok(args.ids.iter().copied().collect());
+        return Ok(args.ids.clone());
     };
     let found = list::open(client, project.to_owned(), Some(task)).await?;
-    if found.invocations.is_empty() {
-        list::expect_task(client, project.to_owned(), task).await?;
+    let mut ids: Vec<_> = found.invocations.iter().map(|it| it.id).collect();
+    ids.sort_unstable();
+    if ids.is_empty() {
+        // One that has failed at once is no success of having come late.
+        ids.extend(list::newest_of(client, project.to_owned(), task).await?);
         session.note("nothing runs or waits");
     }
-    Ok(found.invocations.iter().map(|it| it.id).collect())
+    Ok(ids)
 }
 
 /// Those that have not ended, as far as is known.
@@ -108,7 +114,8 @@ struct Waiting {
     is_any: bool,
     /// Those of them that the older tool runs.
     foreign: BTreeSet<i64>,
-    exit: Exit,
+    /// How each has ended, by the id that it was asked for by.
+    exits: BTreeMap<i64, Exit>,
     /// Whether what was to be told could be written.
     written: Result<(), Failure>,
     spinner: Spinner,
@@ -238,16 +245,20 @@ impl Waiting {
     }
 
     fn tell(&mut self, asked: i64, row: &v1::Invocation, session: &mut Session) {
-        if self.exit == Exit::Ok {
-            self.exit = show::exit(row);
-        }
+        self.exits.insert(asked, show::exit(row));
         if self.is_any {
             self.left.clear();
         }
         self.spinner.clear();
         if self.written.is_ok() {
             let written = match session.json {
-                true => session.out.json(&json::Invocation::from(row)),
+                // What it was told and has answered is for who asks for that.
+                true => session.out.json(&json::Invocation::from(&v1::Invocation {
+                    prompt: String::new(),
+                    response: String::new(),
+                    evidence: None,
+                    ..row.clone()
+                })),
                 false => session.out.line(sentence(asked, row)),
             };
             let written = written.and_then(|()| session.out.flush());

@@ -109,7 +109,9 @@ pub(crate) async fn run(_: &Args, session: &mut Session) -> Result<Exit, Failure
         }
     };
     host(status.as_ref(), &mut checks).await;
+    let is_unusable = |check: &Check| check.name == "config" && check.status == Verdict::Fail;
     let exit = match worst(&checks) {
+        Verdict::Fail if checks.iter().any(is_unusable) => Exit::Configuration,
         Verdict::Fail => if_it_fails,
         Verdict::Ok | Verdict::Warn => Exit::Ok,
     };
@@ -157,7 +159,8 @@ async fn host(status: Option<&v1::StatusResponse>, checks: &mut Vec<Check>) {
         service::clock(status.map(|status| status.started_at_ms)),
         providers::checks(configured, &around),
     );
-    checks.extend([config, shim, launcher, linger].into_iter().flatten());
+    checks.extend(config);
+    checks.extend([shim, launcher, linger].into_iter().flatten());
     let by_systemd = status.is_some_and(|status| status.launcher == "systemd");
     checks.push(kernel::cgroup(pid, by_systemd));
     checks.push(kernel::inotify());

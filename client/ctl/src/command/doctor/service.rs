@@ -86,23 +86,27 @@ pub(super) async fn shim(folder: Option<&Path>, daemon: Option<&str>) -> Option<
     })
 }
 
-/// Has the daemon's program read the configuration; no word where it cannot be asked so.
-pub(super) async fn configuration(folder: Option<&Path>) -> Option<Check> {
-    let program = folder?.join("steroidsd");
-    let said = ask(program, &["--check-config"], WITHIN).await.ok()?;
+/// Has the daemon's program read the configuration, and tells each problem; no word where it cannot be asked so.
+pub(super) async fn configuration(folder: Option<&Path>) -> Vec<Check> {
+    let Some(folder) = folder else {
+        return Vec::new();
+    };
+    let Ok(said) = ask(folder.join("steroidsd"), &["--check-config"], WITHIN).await else {
+        return Vec::new();
+    };
     match said.code {
-        0 => Some(Check::ok("config", "the settings make sense")),
+        0 => vec![Check::ok("config", "the settings make sense")],
         WRONG_SETTING => {
-            let mut lines = said.stderr.lines().filter(|line| !line.trim().is_empty());
-            let why = lines.next_back().map(clean_line).unwrap_or_default();
-            let why = why.trim_start_matches("steroidsd: ").to_owned();
-            Some(Check::fail(
-                "config",
-                why,
-                "set it right: the daemon would not start again",
-            ))
+            let lines = said.stderr.lines().map(clean_line);
+            let problems = lines.filter_map(|line| {
+                let line = line.trim_start_matches("steroidsd: ");
+                (!line.is_empty() && !line.starts_with("warning: ")).then(|| line.to_owned())
+            });
+            let todo = "set it right: the daemon would not start again";
+            let problems = problems.map(|why| Check::fail("config", why, todo));
+            problems.collect()
         }
-        _ => None,
+        _ => Vec::new(),
     }
 }
 
@@ -248,15 +252,13 @@ mod tests {
     async fn a_wrong_setting_is_told_in_the_daemons_words() {
         let folder = tempfile::tempdir().unwrap();
         program(folder.path(), "steroidsd", "exit 2");
-        assert!(configuration(Some(folder.path())).await.is_none());
+        assert!(configuration(Some(folder.path())).await.is_empty());
         let other = tempfile::tempdir().unwrap();
-        let text = "echo 'steroidsd: config.toml: daemon.max_running: not a number' >&2; exit 78";
+        let text = "printf 'steroidsd: warning: odd\nsteroidsd: a.toml:2: no\nsteroidsd: a.toml:9: nor this\n' >&2; exit 78";
         program(other.path(), "steroidsd", text);
-        let check = configuration(Some(other.path())).await.unwrap();
-        assert_eq!(check.status, Verdict::Fail);
-        assert_eq!(
-            check.message,
-            "config.toml: daemon.max_running: not a number"
-        );
+        let checks = configuration(Some(other.path())).await;
+        assert!(checks.iter().all(|check| check.status == Verdict::Fail));
+        let said: Vec<_> = checks.iter().map(|check| &*check.message).collect();
+        assert_eq!(said, ["a.toml:2: no", "a.toml:9: nor this"]);
     }
 }

@@ -15,8 +15,7 @@ use super::error::ConfigError;
 /// What a file of ours may weigh; a larger one is something else.
 const FILE_MAX: u64 = 1 << 20;
 
-pub(super) const CONTROL_NEEDS_TOKEN: &str =
-    "control is never open without a token; set gateway.auth = \"token\"";
+pub(super) const CONTROL_NEEDS_TOKEN: &str = "control is never open without a token; set gateway.auth = \"token\", or control = false (--control=false)";
 pub(super) const HOSTS_NEED_TOKEN: &str =
     "further names are never served without a token; set gateway.auth = \"token\"";
 

@@ -67,7 +67,7 @@ fn what_makes_no_sense_is_named_with_file_line_key_and_reason() {
         ),
         (
             "[gateway]\nauth = \"none\"\ncontrol = true\n",
-            "3: `gateway.control`: control is never open without a token; set gateway.auth = \"token\"",
+            "3: `gateway.control`: control is never open without a token; set gateway.auth = \"token\", or control = false (--control=false)",
         ),
         (
             "[gateway]\nauth = \"none\"\nallowed_hosts = [\"a\"]\n",

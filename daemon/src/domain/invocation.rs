@@ -151,6 +151,8 @@ pub struct Live {
     pub lines: u64,
     /// What it used so far.
     pub usage: Option<UsageTotals>,
+    /// It took messages, and takes none any more.
+    pub input_closed: bool,
     /// The model that answers, where its CLI has named it.
     pub model: Option<String>,
     /// What it waits for, in one word; empty where nobody can know.

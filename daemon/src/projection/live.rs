@@ -7,7 +7,7 @@ use steroids_provider::activity::{Activity, PlanItem, PlanStatus, Stamp, Usage};
 use steroids_provider::encode::type_of;
 use steroids_provider::parser::Vitals;
 use steroids_provider::waits::{Wait, Waiting, Waits};
-use steroids_shim::spool::{Control, Limited};
+use steroids_shim::spool::{Control, Limited, NO_MORE_INPUT};
 
 use crate::domain::{Live, Stall, Stalls, UsageTotals, without_escapes};
 
@@ -116,6 +116,9 @@ impl Course {
                 }
             }
             Control::Stop { .. } => self.ending_ms = Some(at.wall_ms),
+            Control::Notice { msg, .. } if msg.starts_with(NO_MORE_INPUT) => {
+                self.live.input_closed = true;
+            }
             Control::Limit { .. }
             | Control::Input { .. }
             | Control::Notice { .. }

@@ -33,7 +33,7 @@ pub struct Vitals {
     pub held: Option<Held>,
     /// Where it runs, and what it uses there.
     pub place: Place,
-    /// It was started to take messages, and is not being ended.
+    /// It was started to take messages, and its input is open.
     pub interactive: bool,
 }
 
@@ -177,10 +177,14 @@ impl JobHandle {
     /// `None` once it has ended.
     pub(super) fn vitals(&self) -> Option<Vitals> {
         match &*self.progress.borrow() {
-            Progress::Running(vitals) => Some(Vitals {
-                interactive: self.whose.get().is_some_and(|whose| whose.interactive),
-                ..vitals.clone()
-            }),
+            Progress::Running(vitals) => {
+                let is_closed = vitals.live.as_ref().is_some_and(|live| live.input_closed);
+                let was_open = self.whose.get().is_some_and(|whose| whose.interactive);
+                Some(Vitals {
+                    interactive: was_open && !is_closed,
+                    ..vitals.clone()
+                })
+            }
             Progress::Ending(vitals) => Some(vitals.clone()),
             Progress::Ended(_) => None,
         }

@@ -141,7 +141,7 @@ pub(crate) struct Args {
     /// Leave control bytes in what --follow shows
     #[arg(long, requires = "follow")]
     raw: bool,
-    /// Keep its input open for `steroidsctl send`
+    /// Keep its input open for `steroidsctl send`, until nobody has sent anything for --post-result (30s) after a result
     #[arg(long)]
     interactive: bool,
     /// Leave alive what it leaves running

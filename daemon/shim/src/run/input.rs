@@ -7,7 +7,7 @@ use steroids_provider::activity::Level;
 use steroids_provider::input;
 use steroids_shim::input::Input;
 use steroids_shim::protocol::Message;
-use steroids_shim::spool::Control;
+use steroids_shim::spool::{Control, NO_MORE_INPUT};
 
 use super::clock::mono_ms;
 use super::feed::Unfed;
@@ -93,7 +93,9 @@ impl Keeper {
             self.pulse.asked();
         }
         if input.end {
-            self.close_input("no further message, as was asked for; its input is closed");
+            self.close_input(&format!(
+                "{NO_MORE_INPUT}, as was asked for; its input is closed"
+            ));
         }
         Ok(())
     }

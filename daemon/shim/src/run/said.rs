@@ -2,6 +2,7 @@
 
 use steroids_provider::waits::Wait;
 use steroids_shim::exit::Reason;
+use steroids_shim::spool::NO_MORE_INPUT;
 
 use super::limits::{Course, Due};
 
@@ -54,7 +55,7 @@ pub(crate) fn told_to_end(signal: &str, sender: u32) -> String {
 /// That nobody had more to say to an agent that could be told.
 pub(crate) fn no_message(due: &Due) -> String {
     let limit = in_words(due.limit);
-    format!("no further message for {limit} after its result; closing its input")
+    format!("{NO_MORE_INPUT} for {limit} after its result; closing its input")
 }
 
 /// That it is not ended, though it was said to be.

@@ -41,6 +41,9 @@ pub enum Control {
     Other(String),
 }
 
+/// Notices that the provider's input was closed, or is being closed, begin so.
+pub const NO_MORE_INPUT: &str = "no further message";
+
 /// A limit of which is warned before it ends anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limited {

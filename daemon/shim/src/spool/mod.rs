@@ -18,7 +18,7 @@ mod writer;
 use std::io;
 use std::path::PathBuf;
 
-pub use control::{Control, Limited};
+pub use control::{Control, Limited, NO_MORE_INPUT};
 pub use format::{
     LONGEST_PAYLOAD, OVERHEAD, PAYLOAD_OFFSET, append_control, append_output, whole_records,
 };

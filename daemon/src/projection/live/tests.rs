@@ -1,4 +1,4 @@
-use steroids_provider::activity::{Stream, Text};
+use steroids_provider::activity::{Level, Stream, Text};
 
 use super::*;
 
@@ -119,6 +119,25 @@ fn a_total_stands_for_all_before_it_and_what_follows_is_put_to_it() {
     let usage = course(&all).usage.unwrap();
     assert_eq!((usage.input_tokens, usage.total_cost_usd), (107, Some(0.5)));
     assert_eq!(usage.uncosted.input, 7);
+}
+
+#[test]
+fn a_closed_input_is_told_and_no_other_notice_closes_it() {
+    let mut course = Course::default();
+    for (msg, expected) in [
+        ("its input is slow", false),
+        (
+            "no further message for 30s after its result; closing its input",
+            true,
+        ),
+    ] {
+        let notice = Control::Notice {
+            level: Level::Info,
+            msg: msg.to_owned(),
+        };
+        course.control(Stamp::default(), &notice, str::to_owned);
+        assert_eq!(course.live(Vitals::default()).input_closed, expected);
+    }
 }
 
 #[test]

@@ -384,6 +384,16 @@ async fn a_budget_in_money_sees_what_is_used_after_a_cost_was_stated() {
     assert!(ended.error.contains("$1.10 used"), "{ended:?}");
     let usage = ended.usage.unwrap();
     assert_eq!((usage.total_cost_usd, usage.estimated), (Some(1.1), true));
+    // The log knows no prices, and says what is not in the cost.
+    let lines = log::lines(&ctl.log_path(id));
+    let told = &lines.last().unwrap()["usage"];
+    assert_eq!(
+        (&told["totalCostUsd"], &told["uncostedTokens"]),
+        (&json!(0.2), &json!(900))
+    );
+    let words = ["stream", &id.to_string(), "--no-follow"];
+    let shown = ctl.run(words).await.ok();
+    assert!(shown.contains("$0.20 and more"), "{shown}");
 }
 
 #[tokio::test]

@@ -88,7 +88,9 @@ export function tokenText(usage) {
 
 export function cost(usage) {
   const usd = usage?.totalCostUsd;
-  return Number.isFinite(usd) ? `${usage.estimated ? '~' : ''}$${usd < 10 ? usd.toFixed(2) : usd.toFixed(1)}` : '';
+  // What was used after a cost was stated is not in it.
+  const more = usage?.uncostedTokens > 0 ? '+' : '';
+  return Number.isFinite(usd) ? `${usage.estimated ? '~' : ''}$${usd < 10 ? usd.toFixed(2) : usd.toFixed(1)}${more}` : '';
 }
 
 export function bytes(value) {

@@ -116,6 +116,17 @@ pub struct Tokens {
 }
 
 impl Tokens {
+    /// Of all kinds.
+    pub fn all(&self) -> u64 {
+        let kinds = [
+            self.input,
+            self.output,
+            self.cached_input,
+            self.cache_creation,
+        ];
+        kinds.into_iter().fold(0, u64::saturating_add)
+    }
+
     /// Both together.
     pub fn plus(self, other: Tokens) -> Tokens {
         Tokens {

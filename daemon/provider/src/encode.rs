@@ -5,7 +5,8 @@
 //! because each of its parts has a bound of its own and these add up.
 
 use crate::activity::{
-    Activity, Completion, Foreign, Level, Mode, PlanItem, PlanStatus, Stamp, Stream, Text, Usage,
+    Activity, Completion, Foreign, Level, Mode, PlanItem, PlanStatus, Stamp, Stream, Text, Tokens,
+    Usage,
 };
 use crate::bounds::TEXT_LIMIT;
 use crate::escape::{Taken, push_escaped, push_json};
@@ -351,6 +352,9 @@ impl Writer<'_> {
         if let Some(number) = usage.total_cost_usd.and_then(serde_json::Number::from_f64) {
             self.key("totalCostUsd");
             self.literal(number.to_string().as_bytes());
+        }
+        if usage.uncosted != Tokens::default() {
+            self.count("uncostedTokens", usage.uncosted.all());
         }
         self.flag("total", usage.total);
         if usage.cumulative {

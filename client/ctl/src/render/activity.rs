@@ -323,11 +323,13 @@ fn spent_in_all(usage: Fields<'_>) -> Option<String> {
         return None;
     }
     let amount = format!("{} in, {} out", format::count(input), format::count(output));
-    let cost = usage
-        .0
-        .get("totalCostUsd")
-        .and_then(Value::as_f64)
-        .map(format::cost);
+    let cost = usage.0.get("totalCostUsd").and_then(Value::as_f64);
+    // What was used after it was stated is not in it.
+    let more = match usage.number("uncostedTokens") {
+        Some(1..) => " and more",
+        _ => "",
+    };
+    let cost = cost.map(|usd| format!("{}{more}", format::cost(usd)));
     Some(join([Some(amount), cost]))
 }
 

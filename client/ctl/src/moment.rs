@@ -32,9 +32,10 @@ fn moment(text: &str, days: i64) -> Result<i64, String> {
     };
     let today = || Zoned::now().date();
     // By its length: what is parsed as a date may have a time behind it, which would be passed over.
+    let is_date = text.len() == "2026-11-01".len() || text.len() == "20261101".len();
     let date = match text {
         "today" => Some(today()),
-        text => text.parse::<Date>().ok().filter(|_| text.len() == 10),
+        text => text.parse::<Date>().ok().filter(|_| is_date),
     };
     if let Some(date) = date {
         let later = date.checked_add(days.days());
@@ -43,10 +44,18 @@ fn moment(text: &str, days: i64) -> Result<i64, String> {
     if let Ok(instant) = text.parse::<Timestamp>() {
         return Ok(instant.as_millisecond());
     }
-    if let Ok(time) = text.parse::<DateTime>() {
+    // So would a zone behind a time be; and a number alone is a duration whose unit was forgotten.
+    let time = text.rsplit(['T', ' ']).next().unwrap_or(text);
+    let is_plain =
+        time.contains(':') && time.chars().all(|c| c.is_ascii_digit() || ":.".contains(c));
+    if let Ok(time) = text.parse::<DateTime>()
+        && is_plain
+    {
         return here(time);
     }
-    if let Ok(time) = text.parse::<Time>() {
+    if let Ok(time) = text.parse::<Time>()
+        && is_plain
+    {
         return here(time.to_datetime(today()));
     }
     if text.len() == EPOCH_MS
@@ -98,6 +107,15 @@ mod tests {
         let noon = 1_793_534_400_000;
         assert_eq!(since("2026-11-01T12:00:00Z"), Ok(noon));
         assert_eq!(since("1793534400000"), Ok(noon));
+        assert_eq!(until("20261101"), until("2026-11-01"));
+        let zoned = [
+            "22:30+02:00",
+            "22:30-02:00",
+            "2026-11-01T22:30[Europe/Berlin]",
+        ];
+        for wrong in ["12", "10", "2026"].into_iter().chain(zoned) {
+            assert!(since(wrong).is_err(), "{wrong}");
+        }
         for wrong in [
             "",
             "none",

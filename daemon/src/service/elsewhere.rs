@@ -16,6 +16,11 @@ impl Service {
         read: &[Arc<Project>],
         query: &Query,
     ) -> Vec<v1::Invocation> {
+        let is_open = |state: &&str| matches!(*state, "queued" | "running");
+        let may_be_asked = query.states.is_empty() || query.states.iter().any(is_open);
+        if !may_be_asked || !query.outcomes.is_empty() {
+            return Vec::new();
+        }
         let found = self.supervisor.elsewhere(read).await.into_iter();
         let asked = found.map(shown).filter(|(it, _)| is_asked(query, it));
         let mut asked: Vec<_> = asked.map(|(it, vitals)| self.doing(it, vitals)).collect();
@@ -60,8 +65,7 @@ fn is_asked(query: &Query, it: &v1::Invocation) -> bool {
     };
     let is = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|it| it == found);
     let began = it.started_at_ms.or(it.queued_at_ms).unwrap_or(0);
-    query.outcomes.is_empty()
-        && (query.states.is_empty() || query.states.contains(&state))
+    (query.states.is_empty() || query.states.contains(&state))
         && is(&query.task, &it.task_id)
         && is(&query.provider, &it.provider)
         && query.since_ms.is_none_or(|since| since <= began)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
+use super::begin::own_id;
 use super::error::{Failure, StoreError};
 use super::transaction::transact;
 use super::worker::{Late, Worker};
@@ -30,6 +31,25 @@ impl Store {
     ) -> Result<T, StoreError> {
         let answer = self.shared.reader.promptly(question).await;
         answer.unwrap_or_else(|Late| Err(self.late()))
+    }
+
+    /// Those of these uuids of which it has no row of ours.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn lacking(&self, mut uuids: Vec<String>) -> Result<Vec<String>, StoreError> {
+        self.read(move |db| {
+            let mut known = Ok(());
+            uuids.retain(|uuid| match own_id(db, "uuid", uuid) {
+                Ok(id) => id.is_none(),
+                Err(error) => {
+                    known = Err(error);
+                    true
+                }
+            });
+            known.map(|()| uuids)
+        })
+        .await
     }
 
     /// As [`Store::promptly`], of a change. One that comes too late may be made all the same.

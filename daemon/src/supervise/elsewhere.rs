@@ -2,9 +2,10 @@
 //! is paid for, all the same.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use steroids_shim::paths::InvDir;
 use steroids_shim::spec::Spec;
 
@@ -13,17 +14,17 @@ use super::vitals::Vitals;
 use crate::domain::InvocationId;
 use crate::projects::Project;
 
-/// One of these.
+/// One of these, as its state folder has it. Its prompt may have megabytes, and is left there.
 #[derive(Debug)]
 pub struct Elsewhere {
     /// Path of its project.
     pub project: PathBuf,
     /// Its id there.
     pub id: InvocationId,
-    /// What it was started with.
-    pub spec: Spec,
     /// It waits to be started.
     pub waits: bool,
+    /// What it was started with, but for its prompt and its environment.
+    pub spec: Spec,
     /// How it is doing, and what is in the way of its row.
     pub vitals: Vitals,
 }
@@ -36,20 +37,22 @@ struct Found {
 }
 
 impl Supervisor {
-    /// Those that are in no project of these, which can be read; in no order.
+    /// Those of which no project of these, which can be read, has a row; in no order.
     pub async fn elsewhere(&self, read: &[Arc<Project>]) -> Vec<Elsewhere> {
-        let mut found = self.found_elsewhere(read);
-        for project in read {
-            if found.is_empty() {
-                return Vec::new();
-            }
-            // One that runs keeps the path that it was started with, wherever its project was moved.
-            for uuid in found.keys().cloned().collect::<Vec<_>>() {
-                let asked = project.store.has(&uuid);
-                if project.store.promptly(asked).await.unwrap_or(false) {
-                    found.remove(&uuid);
-                }
-            }
+        let mut found = self.unfinished();
+        // Mostly each has its row where it was started.
+        let asked = read.iter().map(|project| {
+            let here = found.iter().filter(|(_, it)| it.project == project.root);
+            lacking(project, here.map(|(uuid, _)| uuid.clone()).collect())
+        });
+        for (here, lacking) in join_all(asked).await {
+            found.retain(|uuid, _| !here.contains(uuid) || lacking.contains(uuid));
+        }
+        // One that runs keeps the path that it was started with, wherever its project was moved.
+        let left: Vec<_> = found.keys().cloned().collect();
+        let asked = read.iter().map(|project| lacking(project, left.clone()));
+        for (_, lacking) in join_all(asked).await {
+            found.retain(|uuid, _| lacking.contains(uuid));
         }
         let dirs = found.into_iter().map(|(uuid, it)| {
             let dir = InvDir::new(self.state_dir(), &uuid);
@@ -62,10 +65,11 @@ impl Supervisor {
                 if dir.exit().exists() {
                     return None;
                 }
-                let (spec, waits) = match Spec::load(&dir) {
+                let (mut spec, waits) = match Spec::load(&dir) {
                     Ok(spec) => (spec, false),
                     Err(_) => (Spec::load_queued(&dir).ok()?, true),
                 };
+                (spec.prompt, spec.env, spec.argv) = Default::default();
                 Some((uuid, spec, waits, it))
             });
             loaded.collect::<Vec<_>>()
@@ -87,9 +91,8 @@ impl Supervisor {
         shown.collect()
     }
 
-    /// By uuid.
-    fn found_elsewhere(&self, read: &[Arc<Project>]) -> HashMap<String, Found> {
-        let is_read = |root: &Path| read.iter().any(|project| project.root == *root);
+    /// All that runs or waits, by uuid.
+    fn unfinished(&self) -> HashMap<String, Found> {
         let strays = self.inner.strays.unfinished().into_iter();
         let strays = strays.map(|(uuid, project, why)| (uuid, project, None, Some(why)));
         let waiting = self.inner.line.waiting().into_iter();
@@ -98,9 +101,18 @@ impl Supervisor {
         let jobs = self.inner.in_care().into_iter();
         let jobs = jobs.map(|(uuid, it)| (uuid, it.project.to_path_buf(), Some(it.id), None));
         let all = strays.chain(waiting).chain(jobs);
-        let those = all.filter(|(_, project, ..)| !is_read(project));
-        those
-            .map(|(uuid, project, id, why)| (uuid, Found { project, id, why }))
+        all.map(|(uuid, project, id, why)| (uuid, Found { project, id, why }))
             .collect()
     }
+}
+
+/// These, and those of them of which a project has no row: all, where it does not say.
+async fn lacking(project: &Project, uuids: Vec<String>) -> (Vec<String>, Vec<String>) {
+    if uuids.is_empty() {
+        return (uuids, Vec::new());
+    }
+    let asked = project.store.lacking(uuids.clone());
+    let lacking = project.store.promptly(asked).await;
+    let lacking = lacking.unwrap_or_else(|_| uuids.clone());
+    (uuids, lacking)
 }

@@ -16,6 +16,7 @@ use super::job::{JobHandle, Progress, Request};
 use super::link::ShimLink;
 use super::reconcile::uuid_of;
 use super::strays::has_ended;
+use super::supervisor::chain;
 use super::vitals::Whose;
 use super::whereabouts::homeless;
 use super::{StopError, Supervisor, waiting};
@@ -145,7 +146,7 @@ impl Supervisor {
         found.await.ok().flatten()
     }
 
-    /// Ends one that waits in a project that is gone. What became of it, as its row cannot tell; `error`
+    /// Ends one that waits in a project that is gone or cannot be read. What became of it, as its row cannot tell; `error`
     /// where nothing of that id waits.
     async fn stop_waiting(
         &self,
@@ -155,7 +156,8 @@ impl Supervisor {
         error: StopError,
     ) -> Result<(Invocation, bool), StopError> {
         let why = match &error {
-            StopError::Project(gone) if gone.is_gone() => homeless(gone),
+            StopError::Project(away) => homeless(away),
+            StopError::Store(unread) => chain(unread),
             _ => return Err(error),
         };
         let Some(uuid) = self.waiting_without(project, id).await else {
@@ -224,7 +226,11 @@ impl Supervisor {
         if let Some(uuid) = self.inner.line.waiting_of(project, id) {
             return Some(uuid);
         }
-        let dirs = self.inner.strays.of(project);
+        // Its turn may have come just now, and whoever has it in care finds no project.
+        let in_line = self.inner.line.of(project).into_iter();
+        let in_line = in_line.map(|uuid| InvDir::new(self.state_dir(), &uuid));
+        let mut dirs = self.inner.strays.of(project);
+        dirs.extend(in_line);
         let is_meant = move |dir: &InvDir| {
             let spec = Spec::load_queued(dir);
             let is_it = spec.is_ok_and(|spec| spec.invocation == id.get());

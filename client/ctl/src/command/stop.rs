@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use steroids_client::{Client, json, v1};
+use steroids_client::{Client, Refusal, json, v1};
 use tonic::Status;
 
 use super::list;
@@ -59,7 +59,7 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
     // With a project named, all of that.
     let is_everywhere = args.all && !session.names_project();
     let (client, project) = session.connect_to(is_everywhere).await?;
-    let (which, mut exit) = which(args, &client, project, session).await?;
+    let which = which(args, &client, project, session).await?;
     let count = which.values().map(BTreeSet::len).sum::<usize>();
     let what = match args.ids[..] {
         [id] => format!("stopping invocation {id}"),
@@ -79,13 +79,18 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
             stopping.push(async move { (project, id, stopped.await) });
         }
     }
-    let mut written = Ok(());
+    let (mut exit, mut written) = (Exit::Ok, Ok(()));
     while let Some((project, id, answer)) = Spinner::new().during(&what, stopping.next()).await {
         let of = if is_everywhere { project } else { "" };
         match answer {
             // Whoever reads no more wanted them all to be stopped.
             Ok(answer) if written.is_ok() => written = tell(session, of, id, &answer),
             Ok(_) => {}
+            // It has ended, and only what is kept of it has no place.
+            Err((_, status)) if args.ids.is_empty() && is_gone(&status) => {
+                let of = clean_line(of);
+                session.note(format_args!("{of}: {}", clean_line(status.message())));
+            }
             Err((id, status)) => {
                 let failure = failure(session, of, id, status);
                 if args.ids.len() == 1 {
@@ -102,16 +107,16 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
     Ok(exit)
 }
 
-/// Those that are meant, and how it ends where no more can be said of them.
+/// Those that are meant.
 async fn which(
     args: &Args,
     client: &Client,
     project: String,
     session: &Session,
-) -> Result<(Which, Exit), Failure> {
+) -> Result<Which, Failure> {
     if !args.ids.is_empty() {
         let ids = args.ids.iter().copied().collect();
-        return Ok((Which::from([(project, ids)]), Exit::Ok));
+        return Ok(Which::from([(project, ids)]));
     }
     let task = args.task.as_deref();
     let found = list::open(client, project.clone(), task).await?;
@@ -119,17 +124,12 @@ async fn which(
     for it in found.invocations.iter().filter(|it| it.managed) {
         which.entry(it.project.clone()).or_default().insert(it.id);
     }
-    let mut exit = Exit::Ok;
+    // What runs there is known by its state folders, but for that of an older tool, which is left alone.
     for unread in &found.unread {
         let unread = clean_line(unread);
-        let failure = Failure::new(
-            Exit::TryAgain,
-            "unread",
-            format!("what runs in {unread} is not known: its database did not answer"),
-        );
-        exit = failure.report(session.json, session.stderr_colour);
+        session.note(format_args!("{unread}: its database cannot be read"));
     }
-    if which.is_empty() && exit == Exit::Ok {
+    if which.is_empty() {
         if let Some(task) = task {
             list::expect_task(client, project, task).await?;
         }
@@ -138,7 +138,7 @@ async fn which(
             _ => "all that runs is driven by another tool, and left alone",
         });
     }
-    Ok((which, exit))
+    Ok(which)
 }
 
 fn tell(
@@ -162,6 +162,10 @@ fn tell(
             .line(format_args!("{of}{}", sentence(id, answer)))?;
     }
     Ok(session.out.flush()?)
+}
+
+fn is_gone(status: &Status) -> bool {
+    Refusal::of(status).reason.as_deref() == Some("PROJECT_GONE")
 }
 
 fn failure(session: &Session, project: &str, id: i64, status: Status) -> Failure {

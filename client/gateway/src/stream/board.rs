@@ -11,8 +11,8 @@ use super::shown;
 /// How many of those that ended are kept.
 const RECENT: usize = 50;
 
-/// The state of a project that is not where it was.
-const MISSING: &str = "missing";
+/// The states of projects whose rows can be read. Of an end in another one no event tells.
+const READ: [&str; 2] = ["ready", "read_only"];
 
 /// What is known.
 #[derive(Debug, Default)]
@@ -140,7 +140,11 @@ impl Board {
     }
 
     fn missing(&self) -> impl Fn(&str) -> bool + use<> {
-        let there = self.projects.1.iter().filter(|it| it.state != MISSING);
+        let there = self
+            .projects
+            .1
+            .iter()
+            .filter(|it| READ.contains(&&*it.state));
         let there: BTreeSet<String> = there.map(|it| it.path.clone()).collect();
         move |path| !there.contains(path)
     }

@@ -185,8 +185,12 @@ impl Upstream {
         backoff.reset();
         let mut poll = tokio::time::interval(PROJECTS_POLL);
         loop {
+            let mut is_polled = false;
             let is_changed = tokio::select! {
-                _ = poll.tick() => true,
+                _ = poll.tick() => {
+                    is_polled = true;
+                    true
+                }
                 answer = watch.message() => {
                     let Some(answer) = self.daemon.noted(answer)? else {
                         return Ok(());
@@ -199,7 +203,8 @@ impl Upstream {
             if is_changed {
                 let projects = self.projects().await?;
                 self.change(|board| board.projects(projects));
-                let has_lost = lock(&self.board).has_lost();
+                // Of an end there no event tells, and what still runs there stays lost.
+                let has_lost = is_polled && lock(&self.board).has_lost();
                 if has_lost {
                     let running = self.list(&GOING, PAGE).await?;
                     self.change(|board| board.keep(&running));

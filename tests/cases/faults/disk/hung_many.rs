@@ -99,3 +99,34 @@ async fn what_is_asked_of_all_projects_is_answered_for_those_whose_disks_do() {
         "lists, sums, watchers and hooks of all projects went on with those that answer, and named the other; starts were held to the day's budget",
     );
 }
+
+#[tokio::test]
+async fn what_waits_on_a_disk_that_hangs_is_stopped_with_all_and_never_begins() {
+    let home = Home::with_config("[daemon]\nmax_running = 1");
+    let Some(disk) = HungDisk::prepare() else {
+        return;
+    };
+    let daemon = Daemon::start(&home).await;
+    let (app, other) = (daemon.project("app").await, daemon.project("other").await);
+    let rpc = daemon.rpc().await;
+    let runs = rpc.start_fake(&other.project(), "T1", &["stall"]).await;
+    let waits = rpc.start_fake(&app.project(), "T1", &["stall"]).await;
+    let hung = disk.mount(app.folder());
+    let said = other.run(["stop", "--all"]).await.exits(0);
+    said.says(&format!("{}: ", app.project()));
+    assert_eq!(
+        rpc.ended(&other.project(), runs.id).await.outcome,
+        "cancelled"
+    );
+    drop(hung);
+    let shown = eventually("its row", async || {
+        let shown = app.run(["show", &waits.id.to_string(), "--json"]).await;
+        let row = (shown.code == 0).then(|| shown.json())?;
+        row["outcome"].is_string().then_some(row)
+    })
+    .await;
+    assert_eq!(
+        (&shown["outcome"], shown.get("pid")),
+        (&"cancelled".into(), None)
+    );
+}

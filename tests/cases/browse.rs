@@ -3,7 +3,7 @@
 use std::fs;
 
 use steroids_proto::v1;
-use steroids_tests::{Ctl, Daemon, Home, Puppet, Rpc, log, old_database, rpc};
+use steroids_tests::{Ctl, Daemon, Home, Puppet, Rpc, log, rpc};
 use tonic::{Code, Status};
 
 fn outline_of(ctl: &Ctl, id: i64) -> v1::OutlineRequest {
@@ -275,10 +275,7 @@ async fn what_cannot_be_had_is_told_apart() {
 async fn logs_of_the_older_tool_are_browsed_too() {
     let home = Home::new();
     let daemon = Daemon::start(&home).await;
-    let ctl = daemon.ctl(&home.folder("app"));
-    let db = old_database::at_028(ctl.folder());
-    let id = old_database::insert_running(&db, "old", 1_700_000_000_000);
-    ctl.run(["init"]).await.ok();
+    let (ctl, _db, id) = daemon.project_of_older_tool().await;
     let rpc = daemon.rpc().await;
     let empty = rpc.outline(outline_of(&ctl, id)).await.unwrap();
     assert_eq!((empty.lines, empty.places.len()), (0, 0));

@@ -99,10 +99,7 @@ async fn a_database_at_any_schema_opens_and_fits_the_older_tool_afterwards() {
 async fn a_running_row_of_the_older_tool_is_listed_and_followed_and_left_alone() {
     let home = Home::new();
     let daemon = Daemon::start(&home).await;
-    let ctl = daemon.ctl(&home.folder("app"));
-    let db = old_database::at_028(ctl.folder());
-    let id = old_database::insert_running(&db, "old", 1_700_000_000_000);
-    ctl.run(["init"]).await.ok();
+    let (ctl, db, id) = daemon.project_of_older_tool().await;
     let path = ctl.log_path(id);
     let mut file = fs::OpenOptions::new()
         .create(true)

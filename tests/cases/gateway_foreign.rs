@@ -24,10 +24,7 @@ impl Foreign {
         let home = Home::new();
         let daemon = Daemon::start(&home).await;
         let gateway = Gateway::start(&home).await;
-        let ctl = daemon.ctl(&home.folder("app"));
-        let db = old_database::at_028(ctl.folder());
-        let id = old_database::insert_running(&db, "old", 1_700_000_000_000);
-        ctl.run(["init"]).await.ok();
+        let (ctl, db, id) = daemon.project_of_older_tool().await;
         Foreign {
             _home: home,
             _daemon: daemon,

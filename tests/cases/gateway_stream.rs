@@ -3,9 +3,7 @@
 
 use serde_json::{Value, json};
 use steroids_tests::gateway::{Answer, Item, Received, Request, Sse};
-use steroids_tests::{
-    Ctl, Daemon, Gateway, Home, Puppet, faults, old_database, rpc, served, served_with,
-};
+use steroids_tests::{Ctl, Daemon, Gateway, Home, Puppet, faults, rpc, served, served_with};
 
 /// The stream of a task.
 fn stream(gateway: &Gateway, ctl: &Ctl, task: &str, more: &str) -> Request {
@@ -332,10 +330,7 @@ async fn a_log_that_never_comes_is_waited_for_and_then_given_up() {
     let home = Home::new();
     let daemon = Daemon::start(&home).await;
     let gateway = Gateway::start(&home).await;
-    let ctl = daemon.ctl(&home.folder("app"));
-    let db = old_database::at_028(ctl.folder());
-    let id = old_database::insert_running(&db, "old", 1_700_000_000_000);
-    ctl.run(["init"]).await.ok();
+    let (ctl, _db, id) = daemon.project_of_older_tool().await;
     let mut reader = open(&stream(&gateway, &ctl, "old", "")).await;
     let mut types = Vec::new();
     while let Some((_, data)) = reader.event().await {

@@ -130,10 +130,7 @@ async fn a_running_invocation_tells_what_it_does_and_used_also_after_a_restart()
 async fn a_pulse_tells_all_that_runs_first_and_then_what_changed() {
     let home = Home::new();
     let daemon = Daemon::start(&home).await;
-    let ctl = daemon.ctl(&home.folder("app"));
-    let db = old_database::at_028(ctl.folder());
-    let foreign = old_database::insert_running(&db, "old", 1_700_000_000_000);
-    ctl.run(["init"]).await.ok();
+    let (ctl, db, foreign) = daemon.project_of_older_tool().await;
     let project = ctl.project();
     let rpc = daemon.rpc().await;
     let mut one = Puppet::new(&home, "one");

@@ -183,6 +183,45 @@ async fn what_runs_and_waits_in_a_project_that_is_gone_is_listed_and_stopped_wit
 }
 
 #[tokio::test]
+async fn what_runs_is_listed_once_wherever_its_project_went_and_whoever_has_its_path() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let (app, lib) = (daemon.project("app").await, daemon.project("lib").await);
+    let runs = started(&daemon, &app.project(), &["stall"]).await;
+    let other = started(&daemon, &lib.project(), &["stall"]).await;
+    let lists = async |ctl: &steroids_tests::Ctl| {
+        let listed = ctl.run(["list", "--all", "--running", "--json"]).await;
+        let rows = listed.json()["invocations"].take();
+        let mut uuids: Vec<_> = rows
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it["uuid"].clone())
+            .collect();
+        uuids.sort_by_key(ToString::to_string);
+        uuids
+    };
+    let mut both = vec![runs.uuid.clone().into(), other.uuid.clone().into()];
+    both.sort_by_key(serde_json::Value::to_string);
+    // Moved and known there: by its row.
+    let moved = daemon.ctl(&home.path("moved"));
+    std::fs::rename(app.folder(), moved.folder()).unwrap();
+    moved.run(["list"]).await.exits(0);
+    eventually("each of them once", async || {
+        (lists(&moved).await == both).then_some(())
+    })
+    .await;
+    // Moved away for good, and another one in its place, with an id of its own that is the same.
+    std::fs::rename(moved.folder(), home.path("aside")).unwrap();
+    std::fs::rename(lib.folder(), app.folder()).unwrap();
+    app.run(["list"]).await.exits(0);
+    eventually("each of them once more", async || {
+        (lists(&app).await == both).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_agent_that_ends_when_asked_is_not_killed() {
     let home = Home::new();
     let daemon = Daemon::start(&home).await;

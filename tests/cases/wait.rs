@@ -130,10 +130,7 @@ async fn of_what_is_tried_again_the_last_attempt_is_waited_for() {
 async fn one_that_the_older_tool_runs_is_waited_for_too() {
     let home = Home::new();
     let daemon = Daemon::start(&home).await;
-    let ctl = daemon.ctl(&home.folder("app"));
-    let db = old_database::at_028(ctl.folder());
-    let id = old_database::insert_running(&db, "old", 1_700_000_000_000);
-    ctl.run(["init"]).await.ok();
+    let (ctl, db, id) = daemon.project_of_older_tool().await;
     let wait = waits(&ctl, &[&id.to_string()]);
     daemon.rpc().await.subscribers(1).await;
     old_database::end_running(&db, id);

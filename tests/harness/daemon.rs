@@ -6,12 +6,13 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 
+use rusqlite::Connection;
 use rustix::process::Signal;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
 use crate::wait::{eventually, within};
-use crate::{Ctl, Home, Rpc, binaries, processes};
+use crate::{Ctl, Home, Rpc, binaries, old_database, processes};
 
 /// A daemon that serves. Dropping it kills it, and leaves its shims to the home.
 #[derive(Debug)]
@@ -204,6 +205,15 @@ impl Daemon {
         let ctl = self.ctl(&self.home.folder(name));
         ctl.run(["init"]).await.ok();
         ctl
+    }
+
+    /// A project `app` of the older tool's, its database, and the id of a row in it that runs.
+    pub async fn project_of_older_tool(&self) -> (Ctl, Connection, i64) {
+        let ctl = self.ctl(&self.home.folder("app"));
+        let db = old_database::at_028(ctl.folder());
+        let id = old_database::insert_running(&db, "old", 1_700_000_000_000);
+        ctl.run(["init"]).await.ok();
+        (ctl, db, id)
     }
 }
 

@@ -116,6 +116,21 @@ pub struct Tokens {
 }
 
 impl Tokens {
+    /// These, of which those of the cache may not be told.
+    pub fn new(
+        input: u64,
+        output: u64,
+        cached_input: Option<u64>,
+        cache_creation: Option<u64>,
+    ) -> Tokens {
+        Tokens {
+            input,
+            output,
+            cached_input: cached_input.unwrap_or(0),
+            cache_creation: cache_creation.unwrap_or(0),
+        }
+    }
+
     /// Of all kinds.
     pub fn all(&self) -> u64 {
         let kinds = [
@@ -141,12 +156,9 @@ impl Tokens {
 impl Usage {
     /// All of its tokens.
     pub fn tokens(&self) -> Tokens {
-        Tokens {
-            input: self.input_tokens,
-            output: self.output_tokens,
-            cached_input: self.cached_input_tokens.unwrap_or(0),
-            cache_creation: self.cache_creation_tokens.unwrap_or(0),
-        }
+        let (input, output) = (self.input_tokens, self.output_tokens);
+        let (cached, created) = (self.cached_input_tokens, self.cache_creation_tokens);
+        Tokens::new(input, output, cached, created)
     }
 
     /// What was used, and then the other. A cost that comes later speaks of all before it.

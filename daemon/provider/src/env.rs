@@ -116,14 +116,6 @@ pub(crate) fn builtin(kind: Kind) -> &'static [&'static str] {
     }
 }
 
-/// This process's own environment, but for what is not UTF-8.
-pub fn own() -> BTreeMap<String, String> {
-    let text = |text: std::ffi::OsString| text.into_string().ok();
-    let all = std::env::vars_os();
-    all.filter_map(|(name, value)| Some((text(name)?, text(value)?)))
-        .collect()
-}
-
 /// The provider's environment, sorted by name: of the caller's what is allowed, and what the
 /// request sets, which wins. Withheld names are in neither; who takes requests refuses them
 /// first, by [`is_withheld`], so that nothing a person asked for is lost without a word.

@@ -93,20 +93,14 @@ pub struct UsageTotals {
 impl UsageTotals {
     /// Of all kinds.
     pub fn all_tokens(&self) -> u64 {
-        self.input_tokens
-            .saturating_add(self.output_tokens)
-            .saturating_add(self.cached_input_tokens.unwrap_or(0))
-            .saturating_add(self.cache_creation_tokens.unwrap_or(0))
+        self.tokens().all()
     }
 
     /// All of its tokens.
     pub fn tokens(&self) -> Tokens {
-        Tokens {
-            input: self.input_tokens,
-            output: self.output_tokens,
-            cached_input: self.cached_input_tokens.unwrap_or(0),
-            cache_creation: self.cache_creation_tokens.unwrap_or(0),
-        }
+        let (input, output) = (self.input_tokens, self.output_tokens);
+        let (cached, created) = (self.cached_input_tokens, self.cache_creation_tokens);
+        Tokens::new(input, output, cached, created)
     }
 
     /// Those of its tokens of which nobody stated what they cost.

@@ -7,7 +7,7 @@ use steroids_proto::v1;
 use super::{Service, convert};
 use crate::domain::Query;
 use crate::projects::Project;
-use crate::supervise::Elsewhere;
+use crate::supervise::{Elsewhere, Vitals};
 
 impl Service {
     /// Those that a list of all projects asks for beside the rows of the projects that were read, newest first.
@@ -30,7 +30,7 @@ impl Service {
 }
 
 /// As its row would tell it, as far as its state folder has it.
-fn shown(it: Elsewhere) -> (v1::Invocation, crate::supervise::Vitals) {
+fn shown(it: Elsewhere) -> (v1::Invocation, Vitals) {
     let spec = it.spec;
     let made_ms = i64::try_from(spec.created_ms).ok();
     let (state, started_at_ms) = match it.waits {

@@ -1,6 +1,7 @@
 //! How a question or a change comes to the thread that owns the connection, and back as what callers
 //! see of it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use rusqlite::Connection;
@@ -33,21 +34,15 @@ impl Store {
         answer.unwrap_or_else(|Late| Err(self.late()))
     }
 
-    /// Those of these uuids of which it has no row of ours.
+    /// Those of these uuids of which it has a row of ours.
     ///
     /// # Errors
     /// Where the database cannot be read.
-    pub async fn lacking(&self, mut uuids: Vec<String>) -> Result<Vec<String>, StoreError> {
+    pub async fn known(&self, uuids: Vec<String>) -> Result<HashSet<String>, StoreError> {
         self.read(move |db| {
-            let mut known = Ok(());
-            uuids.retain(|uuid| match own_id(db, "uuid", uuid) {
-                Ok(id) => id.is_none(),
-                Err(error) => {
-                    known = Err(error);
-                    true
-                }
-            });
-            known.map(|()| uuids)
+            let has = |uuid: String| Ok(own_id(db, "uuid", &uuid)?.map(|_| uuid));
+            let known = uuids.into_iter().map(has);
+            known.filter_map(Result::transpose).collect()
         })
         .await
     }

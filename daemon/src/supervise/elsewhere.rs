@@ -1,7 +1,7 @@
 //! What runs or waits in projects that are gone or cannot be read: no row tells of it, and it goes on, and
 //! is paid for, all the same.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -43,16 +43,16 @@ impl Supervisor {
         // Mostly each has its row where it was started.
         let asked = read.iter().map(|project| {
             let here = found.iter().filter(|(_, it)| it.project == project.root);
-            lacking(project, here.map(|(uuid, _)| uuid.clone()).collect())
+            known(project, here.map(|(uuid, _)| uuid.clone()).collect())
         });
-        for (here, lacking) in join_all(asked).await {
-            found.retain(|uuid, _| !here.contains(uuid) || lacking.contains(uuid));
+        for known in join_all(asked).await {
+            found.retain(|uuid, _| !known.contains(uuid));
         }
         // One that runs keeps the path that it was started with, wherever its project was moved.
         let left: Vec<_> = found.keys().cloned().collect();
-        let asked = read.iter().map(|project| lacking(project, left.clone()));
-        for (_, lacking) in join_all(asked).await {
-            found.retain(|uuid, _| lacking.contains(uuid));
+        let asked = read.iter().map(|project| known(project, left.clone()));
+        for known in join_all(asked).await {
+            found.retain(|uuid, _| !known.contains(uuid));
         }
         let dirs = found.into_iter().map(|(uuid, it)| {
             let dir = InvDir::new(self.state_dir(), &uuid);
@@ -106,13 +106,11 @@ impl Supervisor {
     }
 }
 
-/// These, and those of them of which a project has no row: all, where it does not say.
-async fn lacking(project: &Project, uuids: Vec<String>) -> (Vec<String>, Vec<String>) {
+/// Those of them of which a project has a row: none, where it does not say.
+async fn known(project: &Project, uuids: Vec<String>) -> HashSet<String> {
     if uuids.is_empty() {
-        return (uuids, Vec::new());
+        return HashSet::new();
     }
-    let asked = project.store.lacking(uuids.clone());
-    let lacking = project.store.promptly(asked).await;
-    let lacking = lacking.unwrap_or_else(|_| uuids.clone());
-    (uuids, lacking)
+    let asked = project.store.promptly(project.store.known(uuids)).await;
+    asked.unwrap_or_default()
 }

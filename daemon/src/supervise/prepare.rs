@@ -41,6 +41,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) boot_id: String,
     pub(super) now_ms: u64,
     pub(super) is_file: &'a dyn Fn(&Path) -> bool,
+    /// The daemon's own environment.
+    pub(super) own_env: &'a dyn Fn() -> BTreeMap<String, String>,
     /// The session to go on with.
     pub(super) session: Option<&'a str>,
     /// The zone for a value of `TZ`, or the host's.
@@ -79,7 +81,7 @@ pub(super) fn prepare(
     let caller = match request.caller_env.is_empty() {
         // A browser has no environment, and no program is found without one.
         true => {
-            own = env::own();
+            own = (around.own_env)();
             &own
         }
         false => &request.caller_env,

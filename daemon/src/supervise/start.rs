@@ -2,6 +2,8 @@
 //! one another, then shim launched and lock held, then the answer. A crash between any two leaves
 //! something the next reconcile can name.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -205,11 +207,20 @@ fn prepared(
         now_ms: lost::now_ms(),
         session,
         is_file: &|path| path.is_file(),
+        own_env: &own_env,
         zone: &zone::rule_of,
     };
     let spec = prepare(&inner.settings(), request, around)?.spec;
     let redactor = spec.redactor();
     Ok(Work::new(spec, redactor))
+}
+
+/// This process's own environment, but for what is not UTF-8.
+fn own_env() -> BTreeMap<String, String> {
+    let text = |text: OsString| text.into_string().ok();
+    let all = std::env::vars_os();
+    all.filter_map(|(name, value)| Some((text(name)?, text(value)?)))
+        .collect()
 }
 
 /// Refuses a start where there is too little room for what it writes. Blocks.

@@ -146,8 +146,8 @@ impl Supervisor {
         found.await.ok().flatten()
     }
 
-    /// Ends one that waits in a project that is gone or cannot be read. What became of it, as its row cannot tell; `error`
-    /// where nothing of that id waits.
+    /// Ends one that waits in a project that is gone or cannot be read. What became of it, as its row
+    /// cannot tell; `error` where nothing of that id waits.
     async fn stop_waiting(
         &self,
         project: &Path,

@@ -1,6 +1,7 @@
-//! Messages to an agent, from the page.
+//! Messages to an agent, from the page, and what turns of one cost.
 
 use steroids_proto::v1;
+use steroids_tests::Puppet;
 
 use super::scene::{Scene, picture, row_says};
 
@@ -49,5 +50,28 @@ async fn an_agent_that_takes_messages_is_sent_some_and_told_that_no_more_comes()
     scene.open("T2", silent).await;
     page.until_there("[data-test=stop]:not([hidden])").await;
     page.until_there("[data-test=send][hidden]").await;
+    scene.browser.end().await;
+}
+
+#[tokio::test]
+async fn a_cost_that_does_not_cover_all_is_shown_as_such() {
+    let scene = Scene::new().await;
+    let rpc = scene.daemon.rpc().await;
+    let project = scene.ctl.project();
+    let mut agent = Puppet::new(&scene.home, "agent");
+    let id = rpc
+        .start_as(&project, "T1", "claude", &agent.args())
+        .await
+        .id;
+    agent.prints(
+        r#"{"type":"result","subtype":"success","is_error":false,"result":"done","usage":{"input_tokens":9},"total_cost_usd":0.2}"#,
+    );
+    agent.prints(
+        r#"{"type":"assistant","message":{"id":"m","role":"assistant","content":[],"usage":{"input_tokens":7,"output_tokens":0}}}"#,
+    );
+    agent.exits(0);
+    rpc.ended(&project, id).await;
+    scene.open("T1", id).await;
+    row_says(&scene.page, "$0.20+").await;
     scene.browser.end().await;
 }

@@ -28,10 +28,11 @@ Examples:
   steroidsctl --project . stop --all   all of this one
 
 Asks the agent to end, waits for the grace time, then kills it. What it leaves running is ended, too,
-and given 5s for it. Ends when it has ended. Where it has ended and is tried again, the attempt that goes on is stopped; else
-stopping one that has ended changes nothing. Several are stopped at once, and told of as they end;
-the exit code is that of the first that could not be stopped. With --task and --all those are meant
-that run or wait at that moment, and of them those of an older tool are left alone.";
+and given 5s for it. Ends when it has ended. Where it has ended and is tried again, the attempt that
+goes on is stopped; else stopping one that has ended changes nothing. Several are stopped at once,
+and told of as they end; the exit code is that of the first that could not be stopped. With --task
+and --all those are meant that run or wait at that moment, and of them those of an older tool are
+left alone.";
 
 /// Which ones, and how.
 #[derive(Debug, clap::Args)]
@@ -88,8 +89,8 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
             Ok(_) => {}
             // It has ended, and only what is kept of it has no place.
             Err((_, status)) if args.ids.is_empty() && is_gone(&status) => {
-                let of = clean_line(of);
-                session.note(format_args!("{of}: {}", clean_line(status.message())));
+                let said = clean_line(status.message());
+                session.note(format_args!("{}{said}", prefix(of)));
             }
             Err((id, status)) => {
                 let failure = failure(session, of, id, status);
@@ -153,15 +154,19 @@ fn tell(
         shape.already_ended = Some(answer.already_ended);
         session.out.json(&shape)?;
     } else {
-        let of = match project {
-            "" => String::new(),
-            project => format!("{}: ", clean_line(project)),
-        };
-        session
-            .out
-            .line(format_args!("{of}{}", sentence(id, answer)))?;
+        let of = prefix(project);
+        let said = sentence(id, answer);
+        session.out.line(format_args!("{of}{said}"))?;
     }
     Ok(session.out.flush()?)
+}
+
+/// Where it was, if that is to be said.
+fn prefix(project: &str) -> String {
+    match project {
+        "" => String::new(),
+        project => format!("{}: ", clean_line(project)),
+    }
 }
 
 fn is_gone(status: &Status) -> bool {

@@ -59,5 +59,5 @@ async fn what_ran_in_a_project_that_was_deleted_runs_no_longer() {
         }
     };
     assert_eq!(all["running"], serde_json::json!([]));
-    assert_eq!(all["projects"][0]["state"], "missing");
+    assert_eq!(all["projects"][0]["state"], "unusable");
 }

@@ -57,6 +57,7 @@ fn spec(request: &StartRequest) -> Result<steroids_shim::spec::Spec, StartError>
         session: request.resume.as_deref(),
         zone: &|tz| tz.map(str::to_owned),
         is_file: &|path| path == Path::new("/opt/bin/claude"),
+        own_env: &|| [("PATH".to_owned(), "/opt/bin".to_owned())].into(),
     };
     prepare(&settings, request, around).map(|prepared| prepared.spec)
 }

@@ -353,7 +353,7 @@ impl v1::projects_server::Projects for Shared {
 
     async fn list(&self, _: Request<v1::ListProjectsRequest>) -> Answer<v1::ListProjectsResponse> {
         let is_missing = self.world().is_missing;
-        let state = if is_missing { "missing" } else { "ready" };
+        let state = if is_missing { "unusable" } else { "ready" };
         let project = v1::Project {
             path: PROJECT.to_owned(),
             state: state.to_owned(),

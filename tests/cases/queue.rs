@@ -1,5 +1,7 @@
 //! More starts than may run: they wait, in order, through the daemon's end, and start once.
 
+mod moved;
+
 use std::os::unix::fs::MetadataExt as _;
 
 use steroids_proto::v1;

@@ -55,12 +55,7 @@ impl Projects {
     /// folder, and by one of these invocations: the number of a folder that was deleted is given to another,
     /// and the rows of a project are in its copy, too.
     pub async fn moved(&self, path: &Path, uuids: &[&str]) -> Option<Arc<Project>> {
-        let path = path.to_owned();
-        let look = move |shared: &Shared| {
-            let seen = locked(&shared.last_seen).get(&path).copied();
-            Ok(seen.or_else(|| locked(&shared.registry).folder(&path)))
-        };
-        let folder = self.blocking(look).await.ok()??;
+        let folder = self.folder_of(path).await?;
         let project = self.in_folder(folder).await?;
         for uuid in uuids {
             if matches!(project.store.by_uuid(uuid).await, Ok(Some(_))) {
@@ -68,6 +63,17 @@ impl Projects {
             }
         }
         None
+    }
+
+    /// Device and number of the folder that a project was in when it was seen last at this path. Asks no disk
+    /// of a project.
+    pub async fn folder_of(&self, path: &Path) -> Option<(u64, u64)> {
+        let path = path.to_owned();
+        let look = move |shared: &Shared| {
+            let seen = locked(&shared.last_seen).get(&path).copied();
+            Ok(seen.or_else(|| locked(&shared.registry).folder(&path)))
+        };
+        self.blocking(look).await.ok()?
     }
 
     /// The project in a folder, whatever its path is now.

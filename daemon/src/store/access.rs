@@ -2,6 +2,7 @@
 //! see of it.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rusqlite::Connection;
@@ -10,7 +11,8 @@ use super::begin::own_id;
 use super::error::{Failure, StoreError};
 use super::transaction::transact;
 use super::worker::{Late, Worker};
-use super::{Shared, Store, bump, migrations};
+use super::{Shared, Store, bump, migrations, queue};
+use crate::domain::InvocationId;
 
 /// Whether the file may be written.
 pub(super) enum Access {
@@ -45,6 +47,20 @@ impl Store {
             known.filter_map(Result::transpose).collect()
         })
         .await
+    }
+
+    /// Says where one that waits is to work now.
+    ///
+    /// # Errors
+    /// Where the id is another one's, or the change cannot be written.
+    pub async fn moved(
+        &self,
+        id: InvocationId,
+        uuid: String,
+        cwd: PathBuf,
+    ) -> Result<(), StoreError> {
+        self.write(move |tx| queue::moved(tx, id, &uuid, &cwd))
+            .await
     }
 
     /// As [`Store::promptly`], of a change. One that comes too late may be made all the same.

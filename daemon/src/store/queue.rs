@@ -1,13 +1,15 @@
 //! Rows that wait: their turn comes, or they are put back; and the next attempt, whose row is made
 //! in the transaction that makes the one before it final.
 
+use std::path::Path;
+
 use rusqlite::{Connection, params};
 
 use super::begin::{self, Begun};
 use super::error::{Failure, StoreError};
 use super::events::{self, record};
 use super::finish::{self, End, Finished};
-use super::rows::{Ending, NewInvocation};
+use super::rows::{Ending, NewInvocation, PathColumn};
 use super::{locks, query};
 use crate::domain::{Invocation, InvocationId, Phase};
 
@@ -102,6 +104,20 @@ fn ours(connection: &Connection, id: InvocationId, uuid: &str) -> Result<Invocat
         return Err(StoreError::IdTaken { id, uuid }.into());
     }
     Ok(row)
+}
+
+/// Says where one is to work now.
+pub(super) fn moved(
+    connection: &Connection,
+    id: InvocationId,
+    uuid: &str,
+    cwd: &Path,
+) -> Result<(), Failure> {
+    ours(connection, id, uuid)?;
+    connection
+        .prepare_cached("UPDATE steroidsd_invocations SET cwd = ?2 WHERE invocation_id = ?1")?
+        .execute(params![id.get(), PathColumn(cwd)])?;
+    Ok(())
 }
 
 fn set_state(connection: &Connection, id: InvocationId, state: &str) -> Result<(), Failure> {

@@ -35,7 +35,7 @@ pub(super) async fn admit(
     waits_for_task: bool,
     runners: Vec<Runner>,
 ) -> Result<(), StartError> {
-    let live = live(inner, &project.root, task).await?;
+    let live = live(inner, project, task).await?;
     let id = match live.id {
         None => row_of(&live.foreign, project, task).await,
         id => id,
@@ -69,19 +69,21 @@ pub(super) fn runners(inner: &Inner, project: &Path) -> Vec<Runner> {
 }
 
 /// Who lives that is the task's.
-async fn live(inner: &Inner, project: &Path, task: &str) -> Result<Live, StartError> {
+async fn live(inner: &Inner, project: &Project, task: &str) -> Result<Live, StartError> {
     let inv_root = inner.inv_root();
-    let known = who_may_live(inner, project, task);
+    let mut paths = inner.former_paths(project, task).await;
+    paths.push(Arc::from(project.root.as_path()));
+    let known = who_may_live(inner, &paths, task);
     if known.as_ref().is_some_and(Vec::is_empty) {
         return Ok(Live::default());
     }
-    let (root, project, task) = (inv_root.clone(), project.to_path_buf(), task.to_owned());
+    let (root, task) = (inv_root.clone(), task.to_owned());
     let looked = tokio::task::spawn_blocking(move || {
         let dirs = match known {
             Some(uuids) => uuids.iter().map(|uuid| root.join(uuid)).collect(),
             None => folders(&root)?,
         };
-        live_shim(dirs, &project, &task)
+        live_shim(dirs, &paths, &task)
     });
     // Only a panic, or the runtime's end.
     let looked = looked.await.map_err(|_| StartError::Draining)?;
@@ -123,11 +125,12 @@ impl Outlived {
 /// talk to, of which the task is not known. `None` before all have been looked at: then it may be any.
 ///
 /// All that ever ran are not asked: their folders stay for days, and each would cost three calls.
-fn who_may_live(inner: &Inner, project: &Path, task: &str) -> Option<Vec<String>> {
+fn who_may_live(inner: &Inner, paths: &[Arc<Path>], task: &str) -> Option<Vec<String>> {
     if inner.line.is_closed(STARTING) {
         return None;
     }
-    let mut uuids = inner.line.placed(project, task);
+    let placed = paths.iter().flat_map(|path| inner.line.placed(path, task));
+    let mut uuids: Vec<_> = placed.collect();
     uuids.extend(inner.foreign.uuids());
     uuids.extend(inner.outlived.all().iter().cloned());
     Some(uuids)
@@ -147,7 +150,7 @@ fn folders(inv_root: &Path) -> io::Result<Vec<PathBuf>> {
 /// nothing of its provider is left, and holds its lock for a moment longer.
 ///
 /// Where the machine has run out of what it takes to ask, nobody is taken for dead.
-fn live_shim(dirs: Vec<PathBuf>, project: &Path, task: &str) -> io::Result<Live> {
+fn live_shim(dirs: Vec<PathBuf>, paths: &[Arc<Path>], task: &str) -> io::Result<Live> {
     let mut live = Live::default();
     for dir in dirs.into_iter().map(InvDir::at) {
         match lock::is_held(&dir.lock()) {
@@ -165,7 +168,7 @@ fn live_shim(dirs: Vec<PathBuf>, project: &Path, task: &str) -> io::Result<Live>
             }
             Err(_) => continue,
         };
-        let is_asked = spec.task == task && spec.project == project;
+        let is_asked = spec.task == task && paths.iter().any(|path| spec.project == **path);
         if is_asked && !has_ended(&dir) {
             live.id = InvocationId::new(spec.invocation);
             break;

@@ -89,7 +89,8 @@ impl Dependents {
 
     async fn look_at(&self, inner: &Arc<Inner>, root: Arc<Path>, waiting: Vec<Dependent>) -> bool {
         let asked = async {
-            let project = inner.projects.get(&root).await.ok()?;
+            let uuids: Vec<_> = waiting.iter().map(|it| it.uuid.as_str()).collect();
+            let project = inner.project_at(&root, &uuids).await.ok()?;
             // Before the look: what is written meanwhile is looked at once more.
             let written = project.store.written();
             let ids: BTreeSet<_> = waiting

@@ -281,6 +281,14 @@ impl Line {
         placed.map(|(uuid, _)| uuid.clone()).collect()
     }
 
+    /// The other projects, by their paths, in which one of a task of this name has a place.
+    pub(super) fn placed_elsewhere(&self, project: &Path, task: &str) -> Vec<Arc<Path>> {
+        let state = self.state();
+        let placed = state.placed.values().map(|holder| &holder.placed);
+        let placed = placed.filter(|it| it.task == task && *it.project != *project);
+        placed.map(|it| Arc::clone(&it.project)).collect()
+    }
+
     /// Those of a project that have a place or wait for one.
     pub(super) fn of(&self, project: &Path) -> Vec<String> {
         let state = self.state();

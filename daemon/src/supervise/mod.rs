@@ -40,6 +40,7 @@ mod link;
 mod listen;
 mod lost;
 mod meter;
+mod moved;
 mod obey;
 mod prepare;
 mod queue;

@@ -19,9 +19,8 @@ use super::reconcile::end_without_folder;
 use super::start::{Launched, check_disks, launch, note_pid};
 use super::supervisor::{Asked, DRAINING, Entry, Inner, Place, chain};
 use super::waiting::{self, begun_now, now_ms};
-use super::whereabouts::homeless;
 use super::work::Work;
-use super::{Supervisor, holds, resources};
+use super::{Supervisor, holds, moved, resources};
 use crate::domain::queue::{Candidate, Waits};
 use crate::domain::{BudgetScope, InvocationId};
 use crate::projects::Project;
@@ -124,6 +123,8 @@ enum Obstacle {
     Gone,
     /// Somebody wants its end.
     Stopped,
+    /// Its project was moved, with it: it waits there, and is looked at anew.
+    Moved(Arc<Project>, Box<Spec>),
 }
 
 pub(super) async fn take_turn(
@@ -166,7 +167,7 @@ pub(super) async fn take_turn(
 /// Ends what will never be started, and lets the rest wait again.
 async fn give_way(
     inner: &Arc<Inner>,
-    candidate: Candidate,
+    mut candidate: Candidate,
     id: InvocationId,
     mut entry: Entry,
     place: Place,
@@ -177,8 +178,23 @@ async fn give_way(
     let end = match obstacle {
         Obstacle::Gone => return,
         Obstacle::Stopped => waiting::cancelled(),
-        Obstacle::Final(_) | Obstacle::Blocked(_) | Obstacle::BlocksAll(_) if is_stopped => {
+        Obstacle::Final(_)
+        | Obstacle::Blocked(_)
+        | Obstacle::BlocksAll(_)
+        | Obstacle::Moved(..)
+            if is_stopped =>
+        {
             waiting::cancelled()
+        }
+        Obstacle::Moved(project, spec) => {
+            let dir = InvDir::new(&inner.settings().state_dir, &candidate.uuid);
+            match moved::follow(&project, id, *spec, &dir).await {
+                Ok(spec) => candidate.project = Arc::from(spec.project.as_path()),
+                Err(error) => return block(entry, place, candidate, chain(&error)),
+            }
+            put_back(entry, place, candidate, "its project was moved".to_owned());
+            // Nothing else is in its way, as far as is known.
+            return inner.line.unblock();
         }
         Obstacle::Final(error) => End::NeverStarted { error },
         Obstacle::Blocked(why) => return block(entry, place, candidate, why),
@@ -188,11 +204,11 @@ async fn give_way(
             return block(entry, place, candidate, why);
         }
     };
-    match inner.projects.get(&candidate.project).await {
+    match inner.home(&candidate.project, &candidate.uuid).await {
         Ok(project) => drop(waiting::end(inner, project, id, entry, end).await),
         // Its log and its row are written when its project is back.
         Err(gone) => match waiting::keep_end(inner, &candidate.uuid, id, end).await {
-            Ok(()) => inner.keep_ended(&candidate.uuid, &candidate.project, homeless(&gone)),
+            Ok(()) => inner.keep_ended(&candidate.uuid, &candidate.project, gone),
             Err(why) => put_back(entry, place, candidate, why),
         },
     }
@@ -225,7 +241,9 @@ async fn ready(
     entry: &mut Entry,
 ) -> Result<(Arc<Project>, Work), Obstacle> {
     let blocked = |error: &(dyn std::error::Error + 'static)| Obstacle::Blocked(chain(error));
-    let project = inner.project_now(&candidate.project).await;
+    let project = inner
+        .project_at(&candidate.project, &[&candidate.uuid])
+        .await;
     let project = project.map_err(|error| blocked(&error))?;
     let dir = InvDir::new(&inner.settings().state_dir, &candidate.uuid);
     let loaded = {
@@ -244,6 +262,9 @@ async fn ready(
         }
         Err(error) => return Err(blocked(&error)),
     };
+    if project.root != *candidate.project {
+        return Err(Obstacle::Moved(project, Box::new(spec)));
+    }
     heed(inner, entry)?;
     // A manager that is away for a moment is no reason to end what has waited for hours.
     let launcher = Arc::clone(&inner.settings().launcher);

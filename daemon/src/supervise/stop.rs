@@ -1,24 +1,20 @@
 //! Ending invocations: one that somebody names, or all of them when the daemon is told to.
 
+mod homeless;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use steroids_shim::exit::ExitRecord;
 use steroids_shim::paths::InvDir;
-use steroids_shim::spec::Spec;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
-use tracing::warn;
+use tokio::time::timeout;
 
 use super::job::{JobHandle, Progress, Request};
-use super::link::ShimLink;
 use super::reconcile::uuid_of;
-use super::strays::has_ended;
-use super::supervisor::chain;
-use super::vitals::Whose;
-use super::whereabouts::homeless;
+use super::supervisor::Entry;
 use super::{StopError, Supervisor, waiting};
 use crate::domain::{Invocation, InvocationId, Phase};
 use crate::projects::Project;
@@ -33,9 +29,6 @@ const SHUTDOWN_WITHIN: Duration = Duration::from_secs(15);
 
 /// How long an unnamed grace may be, for the wait alone: the shim knows its own.
 const LONGEST_DEFAULT: Duration = Duration::from_secs(60);
-
-/// Behind word of a record of the end.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A start passes from who writes it down to the line, and from there to its job.
 const HANDS: usize = 3;
@@ -93,194 +86,17 @@ impl Supervisor {
         }
         if self.inner.strays.has(&managed.uuid) {
             let dir = InvDir::new(self.state_dir(), &managed.uuid);
-            return Err(self.stop_stray(dir, id, grace).await);
+            let waited = self.stop_stray_that_waits(&project, id, &dir, grace).await;
+            return match waited {
+                Some(ended) => Ok((ended, false)),
+                None => Err(self.stop_stray(dir, id, grace).await),
+            };
         }
         // It ended between the two look-ups, could not be started, or waits for a reconcile.
         match project.store.invocation(id).await? {
             Some(ended) if ended.phase.is_ended() => Ok((ended, true)),
             _ => Err(StopError::Slow { id }),
         }
-    }
-
-    /// Ends one that runs and whose row is not to be had, for want of its project or its database;
-    /// `error` says why, where nothing of that id runs.
-    async fn stop_without_row(
-        &self,
-        project: &Path,
-        id: InvocationId,
-        grace: Option<Duration>,
-        error: StopError,
-    ) -> Result<(Invocation, bool), StopError> {
-        let mut running = self.inner.in_care().into_iter();
-        let is_meant = |whose: &Whose| whose.id == id && *whose.project == *project;
-        let Some((uuid, _)) = running.find(|(_, whose)| is_meant(whose)) else {
-            return match self.stray(project, id).await {
-                Some(dir) => Err(self.stop_stray(dir, id, grace).await),
-                None => self.stop_waiting(project, id, grace, error).await,
-            };
-        };
-        let Some(handle) = self.inner.job(&uuid) else {
-            return Err(error);
-        };
-        let dir = InvDir::new(self.state_dir(), &uuid);
-        let ended = stop_one(handle, grace, Some(dir)).await;
-        let is_stray = self.inner.strays.has(&uuid);
-        match ended {
-            Some(ended) => Ok((ended, false)),
-            None if is_stray => Err(StopError::Homeless {
-                id,
-                project: project.to_owned(),
-            }),
-            None => Err(StopError::Slow { id }),
-        }
-    }
-
-    /// The one of a project with this id that cannot be taken up.
-    async fn stray(&self, project: &Path, id: InvocationId) -> Option<InvDir> {
-        let dirs = self.inner.strays.of(project);
-        let is_meant = move |dir: &InvDir| {
-            let spec = Spec::load(dir);
-            spec.is_ok_and(|spec| spec.invocation == id.get())
-        };
-        let found = tokio::task::spawn_blocking(move || dirs.into_iter().find(is_meant));
-        found.await.ok().flatten()
-    }
-
-    /// Ends one that waits in a project that is gone or cannot be read. What became of it, as its row
-    /// cannot tell; `error` where nothing of that id waits.
-    async fn stop_waiting(
-        &self,
-        project: &Path,
-        id: InvocationId,
-        grace: Option<Duration>,
-        error: StopError,
-    ) -> Result<(Invocation, bool), StopError> {
-        let why = match &error {
-            StopError::Project(away) => homeless(away),
-            StopError::Store(unread) => chain(unread),
-            _ => return Err(error),
-        };
-        let Some(uuid) = self.waiting_without(project, id).await else {
-            return Err(error);
-        };
-        let dir = InvDir::new(self.state_dir(), &uuid);
-        for _ in 0..HANDS {
-            // Perhaps its turn had come, and whoever had it in care has ended it, as it was asked to.
-            let kept = match has_ended(&dir).await {
-                true => Some(true),
-                false => self.keep_end(project, id, &uuid, &why).await,
-            };
-            match kept {
-                Some(true) => {
-                    let project = project.to_owned();
-                    return Err(StopError::Homeless { id, project });
-                }
-                Some(false) => break,
-                None => {}
-            }
-            // Somebody looks whether it can be taken up: if so there is a job now, else it waits again.
-            if let Some(handle) = self.inner.job(&uuid) {
-                let ended = stop_one(handle, grace, Some(dir.clone())).await;
-                match ended {
-                    Some(ended) => return Ok((ended, false)),
-                    None if self.inner.job(&uuid).is_some() => break,
-                    None => {}
-                }
-            }
-            if self.inner.projects.get(project).await.is_ok() {
-                return self.stop_by_row(project, id, grace).await;
-            }
-        }
-        Err(StopError::Slow { id })
-    }
-
-    /// Takes one out that waits in a project that is gone, and writes its end down beside its specification.
-    /// False if the disk does not take that; `None` if somebody else has it in care.
-    async fn keep_end(
-        &self,
-        project: &Path,
-        id: InvocationId,
-        uuid: &str,
-        why: &str,
-    ) -> Option<bool> {
-        let (uuid, project, why) = (uuid.to_owned(), project.to_owned(), why.to_owned());
-        let inner = Arc::clone(&self.inner);
-        // Out of the line it is seen through, whether or not this caller waits for it.
-        let ending = self.inner.tracker.spawn(async move {
-            let entry = inner.line.take_out(&uuid, || inner.enter(&uuid));
-            let _entry = entry.or_else(|| inner.enter(&uuid))?;
-            let kept = waiting::keep_end(&inner, &uuid, id, waiting::cancelled()).await;
-            if let Err(why) = &kept {
-                warn!(invocation.id = %id, why, "the end of one that waited has no record");
-            }
-            inner.keep_ended(&uuid, &project, why);
-            Some(kept.is_ok())
-        });
-        // Only a panic, or the runtime's end, gives no answer.
-        ending.await.unwrap_or(Some(false))
-    }
-
-    /// The one of a project that is away with this id, while it waits: in the line, or since before the
-    /// daemon's start.
-    async fn waiting_without(&self, project: &Path, id: InvocationId) -> Option<String> {
-        if let Some(uuid) = self.inner.line.waiting_of(project, id) {
-            return Some(uuid);
-        }
-        // Its turn may have come just now, and whoever has it in care finds no project.
-        let in_line = self.inner.line.of(project).into_iter();
-        let in_line = in_line.map(|uuid| InvDir::new(self.state_dir(), &uuid));
-        let mut dirs = self.inner.strays.of(project);
-        dirs.extend(in_line);
-        let is_meant = move |dir: &InvDir| {
-            let spec = Spec::load_queued(dir);
-            let is_it = spec.is_ok_and(|spec| spec.invocation == id.get());
-            is_it && !dir.spec().exists() && waiting::has_begun(dir) == Ok(false)
-        };
-        let found = tokio::task::spawn_blocking(move || dirs.into_iter().find(is_meant));
-        found.await.ok().flatten().map(|dir| uuid_of(&dir))
-    }
-
-    /// Ends what cannot be taken up, for want of its project: nobody has it in care, and its shim takes a
-    /// stop all the same. What became of it, as its row cannot tell.
-    async fn stop_stray(
-        &self,
-        dir: InvDir,
-        id: InvocationId,
-        grace: Option<Duration>,
-    ) -> StopError {
-        let (hints, folder) = (self.inner.hints.clone(), dir.clone());
-        let look = move || (hints.folder(folder.path()), Spec::load(&folder));
-        let Ok((mut hint, Ok(spec))) = tokio::task::spawn_blocking(look).await else {
-            return StopError::Slow { id };
-        };
-        let mut link = ShimLink::new(spec.socket, dir.clone());
-        let until = Instant::now() + grace.unwrap_or(LONGEST_DEFAULT) + AFTER_GRACE;
-        let mut is_told = false;
-        while Instant::now() < until {
-            let (folder, arming) = (dir.clone(), hint.arming());
-            let look = move || {
-                arming.arm();
-                ExitRecord::load(&folder)
-            };
-            let exit = tokio::task::spawn_blocking(look).await;
-            match exit {
-                Ok(Ok(Some(_))) => {
-                    let project = spec.project;
-                    return StopError::Homeless { id, project };
-                }
-                // Its project is back, and it is looked after again.
-                Ok(Ok(None)) if !self.inner.strays.has(&spec.uuid) => break,
-                Ok(Ok(None)) if !is_told => {
-                    link.stop(grace, None, false).await;
-                    is_told = true;
-                }
-                // It stays owed where nobody was there.
-                Ok(Ok(None)) => link.catch_up().await,
-                Ok(Err(_)) | Err(_) => {}
-            }
-            let _ = timeout(LOOK_AGAIN, hint.changed()).await;
-        }
-        StopError::Slow { id }
     }
 
     /// Ends it, whether it waits or runs; `None` if nobody has it in care just now.
@@ -293,19 +109,50 @@ impl Supervisor {
     ) -> Option<Invocation> {
         let inner = &self.inner;
         if let Some(entry) = inner.line.take_out(uuid, || inner.enter(uuid)) {
-            // Out of the line it is seen through, whether or not this caller waits for it.
-            let (inner, around) = (Arc::clone(inner), Arc::clone(project));
-            let ending = self.inner.tracker.spawn(async move {
-                waiting::end(&inner, around, id, entry, waiting::cancelled()).await
-            });
-            return match ending.await.ok().flatten() {
-                Some(handle) => stop_one(handle, grace, None).await,
-                None => project.store.invocation(id).await.ok().flatten(),
-            };
+            return self.end_waiting(project, id, entry, grace).await;
         }
         let handle = inner.job(uuid)?;
         let dir = InvDir::new(self.state_dir(), uuid);
         stop_one(handle, grace, Some(dir)).await
+    }
+
+    /// Ends one that waits and has its row here, though it could not be given its place in the line again.
+    async fn stop_stray_that_waits(
+        &self,
+        project: &Arc<Project>,
+        id: InvocationId,
+        dir: &InvDir,
+        grace: Option<Duration>,
+    ) -> Option<Invocation> {
+        let uuid = uuid_of(dir);
+        let entry = self.inner.enter(&uuid)?;
+        let looked = {
+            let dir = dir.clone();
+            tokio::task::spawn_blocking(move || waiting::waits(&dir))
+        };
+        if !looked.await.unwrap_or(false) {
+            return None;
+        }
+        self.inner.strays.take(&uuid);
+        self.end_waiting(project, id, entry, grace).await
+    }
+
+    /// Ends one that waits, and is not in the line: it is seen through, whether or not this caller waits for it.
+    async fn end_waiting(
+        &self,
+        project: &Arc<Project>,
+        id: InvocationId,
+        entry: Entry,
+        grace: Option<Duration>,
+    ) -> Option<Invocation> {
+        let (inner, around) = (Arc::clone(&self.inner), Arc::clone(project));
+        let ending = self.inner.tracker.spawn(async move {
+            waiting::end(&inner, around, id, entry, waiting::cancelled()).await
+        });
+        match ending.await.ok().flatten() {
+            Some(handle) => stop_one(handle, grace, None).await,
+            None => project.store.invocation(id).await.ok().flatten(),
+        }
     }
 
     /// Lets go of all jobs, or with `stop_all` ends their invocations first; what waits is kept. Says how

@@ -27,10 +27,9 @@ use super::reconcile::{Reconciled, end_without_folder};
 use super::start::row;
 use super::strays::Stray;
 use super::supervisor::{Asked, Entry, Inner, chain};
-use super::whereabouts::homeless;
 use super::withdraw::withdraw;
 use super::work::Work;
-use super::{StartError, drafts, lost};
+use super::{StartError, drafts, lost, moved};
 use crate::domain::{Invocation, InvocationId, Phase};
 use crate::projects::Project;
 use crate::store::{Begun, NewInvocation};
@@ -255,6 +254,11 @@ fn look(dir: &InvDir) -> Result<Found, String> {
     })
 }
 
+/// Whether it waits, and was never started. Blocks.
+pub(super) fn waits(dir: &InvDir) -> bool {
+    dir.queued().exists() && !dir.spec().exists() && has_begun(dir) == Ok(false)
+}
+
 /// Whether a shim was at work in it, or is: it writes its state before anything else that matters.
 pub(super) fn has_begun(dir: &InvDir) -> Result<bool, String> {
     let has_output = dir.spool().metadata().is_ok_and(|spool| spool.len() > 0);
@@ -343,8 +347,7 @@ impl Inner {
         entry: Entry,
         found: &mut Reconciled,
     ) -> Result<Option<JobHandle>, String> {
-        let project = self.projects.get(&spec.project).await;
-        let project = project.map_err(|error| homeless(&error))?;
+        let project = self.home(&spec.project, &spec.uuid).await?;
         let row = self.row_of_waiting(&project, &spec).await;
         let Some(row) = row.map_err(|error| chain(&error))? else {
             // Nobody was told of it: its start was cut before there was a row.
@@ -361,13 +364,17 @@ impl Inner {
             discard(dir).await;
             return Ok(None);
         }
+        let is_moved = spec.project != project.root;
         let knows_its_id = spec.invocation == row.id.get();
-        let spec = Spec {
+        let mut spec = Spec {
             invocation: row.id.get(),
             ..spec
         };
-        // Mostly it does: of hundreds that wait, none is to be written anew before anybody is served.
-        if !knows_its_id && let Err(error) = store(&spec, dir).await {
+        if is_moved {
+            let followed = moved::follow(&project, row.id, spec, dir).await;
+            spec = followed.map_err(|error| chain(&error))?;
+        } else if !knows_its_id && let Err(error) = store(&spec, dir).await {
+            // Mostly it does: of hundreds that wait, none is to be written anew before anybody is served.
             warn!(invocation.id = %row.id, %error, "its file does not know its id");
         }
         let ids = spec.turn.after.iter().copied();

@@ -219,6 +219,18 @@ async fn what_runs_is_listed_once_wherever_its_project_went_and_whoever_has_its_
         (lists(&app).await == both).then_some(())
     })
     .await;
+    // First the one whose row is there, then the other of that id.
+    let rpc = daemon.rpc().await;
+    for uuid in [&other.uuid, &runs.uuid] {
+        app.run(["stop", &runs.id.to_string()]).await;
+        let stopped = eventually("one of them less", async || {
+            both.retain(|it| it != uuid.as_str());
+            (lists(&app).await == both).then_some(())
+        });
+        stopped.await;
+    }
+    let answer = rpc.stop(&app.project(), other.id, Duration::ZERO).await;
+    assert!(answer.already_ended);
 }
 
 #[tokio::test]

@@ -49,6 +49,7 @@ impl Supervisor {
             Err(
                 error @ (StopError::Project(_) | StopError::NotFound { .. } | StopError::Store(_)),
             ) => self.stop_without_row(project, id, grace, error).await,
+            Ok((ended, true)) => self.stop_namesake(project, ended, grace).await,
             stopped => stopped,
         }
     }

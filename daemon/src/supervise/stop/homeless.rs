@@ -26,6 +26,29 @@ use crate::supervise::{StopError, Supervisor, waiting};
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 impl Supervisor {
+    /// Ends the one of the same path and id that was started in a project which is there no more: where that
+    /// has ended which the path leads to now, it is the other that is meant. As it was, if there is none.
+    pub(super) async fn stop_namesake(
+        &self,
+        project: &Path,
+        ended: Invocation,
+        grace: Option<Duration>,
+    ) -> Result<(Invocation, bool), StopError> {
+        let own = ended.managed.as_ref().map(|managed| managed.uuid.as_str());
+        let is_meant = |(uuid, whose): &(String, Whose)| {
+            whose.id == ended.id && *whose.project == *project && own != Some(uuid)
+        };
+        let namesake = self.inner.in_care().into_iter().find(is_meant);
+        let Some((uuid, _)) = namesake else {
+            return Ok((ended, true));
+        };
+        let Some(handle) = self.inner.job(&uuid) else {
+            return Ok((ended, true));
+        };
+        self.stop_homeless(project, ended.id, &uuid, handle, grace)
+            .await
+    }
+
     /// Ends one that runs and whose row is not to be had, for want of its project or its database;
     /// `error` says why, where nothing of that id runs.
     pub(super) async fn stop_without_row(

@@ -164,7 +164,11 @@ impl Client {
             let next = stopped.invocation.as_ref().and_then(|it| it.retried_by);
             match next {
                 // A later one has a higher id: none is asked twice.
-                Some(next) if next > request.id && !others.contains(&next) => request.id = next,
+                Some(next) if next > request.id && !others.contains(&next) => {
+                    request.id = next;
+                    // It has one of its own.
+                    request.uuid.clear();
+                }
                 _ => return Ok(stopped),
             }
         }

@@ -218,7 +218,9 @@ impl Follow {
     /// had a stream waits until the others, who return at the same moment, are served.
     fn passes(&self, status: &Status) -> bool {
         let is_full = status.code() == Code::ResourceExhausted;
-        Refusal::passes(status) && !(is_full && self.told == Told::Nothing)
+        // A daemon that is slow to begin a stream has lost nobody.
+        let is_late = status.code() == Code::DeadlineExceeded;
+        (Refusal::passes(status) || is_late) && !(is_full && self.told == Told::Nothing)
     }
 
     /// True if this is news: a state differing from the last one told. Once away, a failure of

@@ -210,6 +210,16 @@ async fn too_many_streams_stop_a_newcomer_but_not_one_that_returns() {
 }
 
 #[tokio::test]
+async fn a_daemon_that_is_slow_to_begin_a_stream_is_asked_again() {
+    let fake = with_lines(2);
+    end(&fake);
+    let late = Status::deadline_exceeded("no answer within 30 s; what was begun goes on");
+    fake.world(|world| world.refuse = Some(("follow", late)));
+    let mut follow = client(&fake).await.follow(request(true));
+    assert_eq!(drain(&mut follow).await.0, cursors(3));
+}
+
+#[tokio::test]
 async fn patience_ends_and_the_cursor_is_kept() {
     let mut fake = with_lines(2);
     let patience = Duration::from_millis(300);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use steroids_proto::v1;
 use steroids_tests::faults::held;
-use steroids_tests::{Daemon, Home, eventually, log, processes, rpc};
+use steroids_tests::{Ctl, Daemon, Home, eventually, log, processes, rpc};
 
 /// Starts `fake-provider ARGS` and waits for its first line of output.
 async fn started(daemon: &Daemon, project: &str, args: &[&str]) -> v1::Invocation {
@@ -157,7 +157,7 @@ async fn what_runs_and_waits_in_a_project_that_is_gone_is_listed_and_stopped_wit
         rows.sort();
         rows
     };
-    let row = |ctl: &steroids_tests::Ctl, id, state: &str| (ctl.project(), id, state.to_owned());
+    let row = |ctl: &Ctl, id, state: &str| (ctl.project(), id, state.to_owned());
     let expected = [
         row(&app, here, "running"),
         row(&gone, runs.id, "running"),
@@ -182,6 +182,18 @@ async fn what_runs_and_waits_in_a_project_that_is_gone_is_listed_and_stopped_wit
     .await;
 }
 
+/// The uuids of all that run or wait, in order.
+async fn listed(ctl: &Ctl) -> Vec<String> {
+    let listed = ctl.run(["list", "--all", "--running", "--json"]).await;
+    let rows = listed.json()["invocations"].take();
+    let rows = rows.as_array().unwrap().iter();
+    let mut uuids: Vec<_> = rows
+        .map(|it| it["uuid"].as_str().unwrap().to_owned())
+        .collect();
+    uuids.sort();
+    uuids
+}
+
 #[tokio::test]
 async fn what_runs_is_listed_once_wherever_its_project_went_and_whoever_has_its_path() {
     let home = Home::new();
@@ -189,26 +201,14 @@ async fn what_runs_is_listed_once_wherever_its_project_went_and_whoever_has_its_
     let (app, lib) = (daemon.project("app").await, daemon.project("lib").await);
     let runs = started(&daemon, &app.project(), &["stall"]).await;
     let other = started(&daemon, &lib.project(), &["stall"]).await;
-    let lists = async |ctl: &steroids_tests::Ctl| {
-        let listed = ctl.run(["list", "--all", "--running", "--json"]).await;
-        let rows = listed.json()["invocations"].take();
-        let mut uuids: Vec<_> = rows
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|it| it["uuid"].clone())
-            .collect();
-        uuids.sort_by_key(ToString::to_string);
-        uuids
-    };
-    let mut both = vec![runs.uuid.clone().into(), other.uuid.clone().into()];
-    both.sort_by_key(serde_json::Value::to_string);
+    let mut both = vec![runs.uuid.clone(), other.uuid.clone()];
+    both.sort();
     // Moved and known there: by its row.
     let moved = daemon.ctl(&home.path("moved"));
     std::fs::rename(app.folder(), moved.folder()).unwrap();
     moved.run(["list"]).await.exits(0);
     eventually("each of them once", async || {
-        (lists(&moved).await == both).then_some(())
+        (listed(&moved).await == both).then_some(())
     })
     .await;
     // Moved away for good, and another one in its place, with an id of its own that is the same.
@@ -216,7 +216,7 @@ async fn what_runs_is_listed_once_wherever_its_project_went_and_whoever_has_its_
     std::fs::rename(lib.folder(), app.folder()).unwrap();
     app.run(["list"]).await.exits(0);
     eventually("each of them once more", async || {
-        (lists(&app).await == both).then_some(())
+        (listed(&app).await == both).then_some(())
     })
     .await;
     // First the one whose row is there, then the other of that id.
@@ -224,13 +224,43 @@ async fn what_runs_is_listed_once_wherever_its_project_went_and_whoever_has_its_
     for uuid in [&other.uuid, &runs.uuid] {
         app.run(["stop", &runs.id.to_string()]).await;
         let stopped = eventually("one of them less", async || {
-            both.retain(|it| it != uuid.as_str());
-            (lists(&app).await == both).then_some(())
+            both.retain(|it| it != uuid);
+            (listed(&app).await == both).then_some(())
         });
         stopped.await;
     }
     let answer = rpc.stop(&app.project(), other.id, Duration::ZERO).await;
     assert!(answer.already_ended);
+}
+
+#[tokio::test]
+async fn all_are_stopped_also_where_two_have_one_path_and_one_id() {
+    for is_restarted in [false, true] {
+        let home = Home::new();
+        let mut daemon = Daemon::start(&home).await;
+        let (app, lib) = (daemon.project("app").await, daemon.project("lib").await);
+        let runs = started(&daemon, &app.project(), &["stall"]).await;
+        let other = started(&daemon, &lib.project(), &["stall"]).await;
+        assert_eq!(runs.id, other.id);
+        std::fs::rename(app.folder(), home.path("aside")).unwrap();
+        std::fs::rename(lib.folder(), app.folder()).unwrap();
+        app.run(["list"]).await.exits(0);
+        if is_restarted {
+            daemon.kill9_and_restart().await;
+        }
+        eventually("both of them", async || {
+            (listed(&app).await.len() == 2).then_some(())
+        })
+        .await;
+        app.run(["stop", "--all"]).await.exits(0);
+        for one in [&runs, &other] {
+            assert!(home.invocation_dir(&one.uuid).join("exit.json").exists());
+        }
+        eventually("none of them", async || {
+            listed(&app).await.is_empty().then_some(())
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

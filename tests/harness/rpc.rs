@@ -150,6 +150,7 @@ impl Rpc {
             project: project.to_owned(),
             id,
             grace: Some(grace.try_into().expect("a test's grace is short")),
+            ..Default::default()
         };
         let what = "the end of what was stopped";
         let answer = within(what, self.invocations().stop(request)).await;

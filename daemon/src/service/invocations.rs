@@ -123,7 +123,8 @@ impl v1::invocations_server::Invocations for Service {
         // What runs is stopped whether or not its project is there.
         let root = convert::project(&request.project, "project")?;
         let cared = self.supervisor.cared(&root);
-        let stopped = self.supervisor.stop(&root, id, grace).await;
+        let uuid = Some(&*request.uuid).filter(|uuid| !uuid.is_empty());
+        let stopped = self.supervisor.stop(&root, id, uuid, grace).await;
         let stopped = stopped.map_err(|error| missing::refusal(&cared, error));
         let (invocation, already_ended) = stopped?;
         let project = self.project(&root).await?;

@@ -286,6 +286,8 @@ pub(super) fn stop(error: StopError) -> Status {
         StopError::NotManaged { .. } => said(Code::FailedPrecondition, "NOT_MANAGED"),
         StopError::Foreign { .. } => said(Code::FailedPrecondition, "FOREIGN_SHIM"),
         StopError::Homeless { .. } => said(Code::FailedPrecondition, "PROJECT_GONE").todo(PUT_BACK),
+        StopError::Unrecorded { .. } => said(Code::FailedPrecondition, "NOT_RECORDED_YET"),
+        StopError::Unkept { .. } => said(Code::Unavailable, "STATE_DIR").todo(RETRY),
         StopError::Slow { .. } => said(Code::DeadlineExceeded, "STILL_ENDING"),
         StopError::Project(error) => return project(error),
         StopError::Store(error) => return store(error),

@@ -10,6 +10,7 @@ use steroids_shim::paths::InvDir;
 use steroids_shim::spec::Spec;
 
 use super::Supervisor;
+use super::reconcile::{STARTING, Scope, uuid_of};
 use super::vitals::Vitals;
 use crate::domain::InvocationId;
 use crate::projects::Project;
@@ -30,19 +31,23 @@ pub struct Elsewhere {
 }
 
 /// What is known of one without its state folder.
-struct Found {
-    project: PathBuf,
-    id: Option<InvocationId>,
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) project: Option<PathBuf>,
+    pub(super) id: Option<InvocationId>,
+    /// What is in the way of its row.
     why: Option<String>,
 }
 
 impl Supervisor {
     /// Those of which no project of these, which can be read, has a row; in no order.
     pub async fn elsewhere(&self, read: &[Arc<Project>]) -> Vec<Elsewhere> {
-        let mut found = self.unfinished();
+        let mut found = self.unfinished().await;
         // Mostly each has its row where it was started.
         let asked = read.iter().map(|project| {
-            let here = found.iter().filter(|(_, it)| it.project == project.root);
+            let here = found
+                .iter()
+                .filter(|(_, it)| it.project.as_ref() == Some(&project.root));
             known(project, here.map(|(uuid, _)| uuid.clone()).collect())
         });
         for known in join_all(asked).await {
@@ -81,7 +86,7 @@ impl Supervisor {
             let mut vitals = self.vitals(&uuid);
             vitals.alarm = vitals.alarm.or(it.why);
             Some(Elsewhere {
-                project: it.project,
+                project: it.project.unwrap_or_else(|| spec.project.clone()),
                 id: it.id.or(InvocationId::new(spec.invocation))?,
                 spec,
                 waits,
@@ -91,18 +96,35 @@ impl Supervisor {
         shown.collect()
     }
 
-    /// All that runs or waits, by uuid.
-    fn unfinished(&self) -> HashMap<String, Found> {
-        let strays = self.inner.strays.unfinished().into_iter();
-        let strays = strays.map(|(uuid, project, why)| (uuid, project, None, Some(why)));
-        let waiting = self.inner.line.waiting().into_iter();
-        let waiting =
-            waiting.map(|(uuid, project, id)| (uuid, project.to_path_buf(), Some(id), None));
-        let jobs = self.inner.in_care().into_iter();
-        let jobs = jobs.map(|(uuid, it)| (uuid, it.project.to_path_buf(), Some(it.id), None));
-        let all = strays.chain(waiting).chain(jobs);
-        all.map(|(uuid, project, id, why)| (uuid, Found { project, id, why }))
-            .collect()
+    /// All that may run or wait, by uuid. What passes from one hand to another is in one of them; what
+    /// nobody has looked at since the daemon's start has its state folder alone.
+    pub(super) async fn unfinished(&self) -> HashMap<String, Found> {
+        let inner = &self.inner;
+        let mut found: HashMap<String, Found> = HashMap::new();
+        if inner.line.is_closed(STARTING) {
+            let dirs = inner.folders(Scope::Wakeup).await;
+            let uuids = dirs.iter().map(uuid_of);
+            found.extend(uuids.map(|uuid| (uuid, Found::default())));
+        }
+        let entered = inner.handles().into_iter();
+        found.extend(entered.map(|(uuid, _)| (uuid, Found::default())));
+        for (uuid, project) in inner.line.all_placed() {
+            found.entry(uuid).or_default().project = Some(project.to_path_buf());
+        }
+        for (uuid, project, id) in inner.line.waiting() {
+            let it = found.entry(uuid).or_default();
+            (it.project, it.id) = (Some(project.to_path_buf()), Some(id));
+        }
+        for (uuid, whose) in inner.in_care() {
+            let it = found.entry(uuid).or_default();
+            (it.project, it.id) = (Some(whose.project.to_path_buf()), Some(whose.id));
+        }
+        for (uuid, stray) in inner.strays.unfinished() {
+            let it = found.entry(uuid).or_default();
+            (it.project, it.why) = (Some(stray.project), Some(stray.why));
+            it.id = it.id.or(stray.id);
+        }
+        found
     }
 }
 

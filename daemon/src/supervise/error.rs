@@ -307,6 +307,22 @@ pub enum StopError {
         /// Where the project was.
         project: PathBuf,
     },
+    /// It has ended, and its log and row follow when they can.
+    #[error("invocation {id} has ended; its log and row are made as soon as they can be: {why}")]
+    Unrecorded {
+        /// Its id.
+        id: InvocationId,
+        /// What is in the way.
+        why: String,
+    },
+    /// It waits on, as what was asked could not be written down.
+    #[error("invocation {id} waits on, as its end cannot be written down: {why}")]
+    Unkept {
+        /// Its id.
+        id: InvocationId,
+        /// Why.
+        why: String,
+    },
     /// It did not end in time.
     #[error("invocation {id} has not ended yet; it goes on ending by itself")]
     Slow {

@@ -281,6 +281,14 @@ impl Line {
         placed.map(|(uuid, _)| uuid.clone()).collect()
     }
 
+    /// All that have a place, with their projects.
+    pub(super) fn all_placed(&self) -> Vec<(String, Arc<Path>)> {
+        let state = self.state();
+        let placed = state.placed.iter();
+        let placed = placed.map(|(uuid, it)| (uuid.clone(), Arc::clone(&it.placed.project)));
+        placed.collect()
+    }
+
     /// The other projects, by their paths, in which one of a task of this name has a place.
     pub(super) fn placed_elsewhere(&self, project: &Path, task: &str) -> Vec<Arc<Path>> {
         let state = self.state();
@@ -300,14 +308,6 @@ impl Line {
         placed
             .chain(waiting.map(|(uuid, _)| uuid.clone()))
             .collect()
-    }
-
-    /// The one of a project with this id, while it waits.
-    pub(super) fn waiting_of(&self, project: &Path, id: InvocationId) -> Option<String> {
-        let state = self.state();
-        let is_it = |it: &Waiter| it.candidate.id == Some(id) && *it.candidate.project == *project;
-        let found = state.waiting.iter().find(|(_, it)| is_it(it));
-        found.map(|(uuid, _)| uuid.clone())
     }
 
     /// Those whose turn has come, with their places. For each `enter` is called under the lock; where

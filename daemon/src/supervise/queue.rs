@@ -208,7 +208,7 @@ async fn give_way(
         Ok(project) => drop(waiting::end(inner, project, id, entry, end).await),
         // Its log and its row are written when its project is back.
         Err(gone) => match waiting::keep_end(inner, &candidate.uuid, id, end).await {
-            Ok(()) => inner.keep_ended(&candidate.uuid, &candidate.project, gone),
+            Ok(()) => inner.keep_unstarted(&candidate.uuid, &candidate.project, id, gone, true),
             Err(why) => put_back(entry, place, candidate, why),
         },
     }

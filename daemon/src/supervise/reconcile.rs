@@ -124,7 +124,7 @@ pub(super) struct Taken {
 
 impl Inner {
     /// State folders that may need something done, oldest first.
-    async fn folders(&self, scope: Scope) -> Vec<InvDir> {
+    pub(super) async fn folders(&self, scope: Scope) -> Vec<InvDir> {
         let root = self.inv_root();
         let listing = tokio::task::spawn_blocking(move || list(&root, scope)).await;
         listing.unwrap_or_default()
@@ -193,6 +193,7 @@ impl Inner {
         let kept = before.as_mut().and_then(|stray| stray.place.take());
         let mut place = self.place_of(&spec, &dir, kept).await;
         let project = Some(spec.project.clone());
+        let id = InvocationId::new(spec.invocation);
         match self
             .take_up_known(spec, &dir, &mut entry, &mut place, found)
             .await
@@ -207,6 +208,7 @@ impl Inner {
             Err(why) => {
                 let stray = Stray {
                     project,
+                    id,
                     why,
                     place,
                     has_ended: has_ended(&dir).await,

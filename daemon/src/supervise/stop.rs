@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use self::homeless::Which;
 use super::job::{JobHandle, Progress, Request};
 use super::reconcile::uuid_of;
 use super::supervisor::Entry;
@@ -34,7 +35,8 @@ const LONGEST_DEFAULT: Duration = Duration::from_secs(60);
 const HANDS: usize = 3;
 
 impl Supervisor {
-    /// Ends an invocation and waits until its row is final. True: it had ended before.
+    /// Ends an invocation and waits until its row is final. True: it had ended before. With a `uuid` no other is
+    /// meant that has its path and its id, too.
     ///
     /// # Errors
     /// When it does not exist, is not ours, has not ended in time (it goes on ending), or has ended and
@@ -43,13 +45,18 @@ impl Supervisor {
         &self,
         project: &Path,
         id: InvocationId,
+        uuid: Option<&str>,
         grace: Option<Duration>,
     ) -> Result<(Invocation, bool), StopError> {
-        match self.stop_by_row(project, id, grace).await {
+        let which = uuid.map_or(Which::Any, Which::Only);
+        match self.stop_by_row(project, id, which, grace).await {
             Err(
                 error @ (StopError::Project(_) | StopError::NotFound { .. } | StopError::Store(_)),
-            ) => self.stop_without_row(project, id, grace, error).await,
-            Ok((ended, true)) => self.stop_namesake(project, ended, grace).await,
+            ) => {
+                let stopped = self.stop_without_row(project, id, which, grace, error);
+                stopped.await
+            }
+            Ok((ended, true)) if uuid.is_none() => self.stop_namesake(project, ended, grace).await,
             stopped => stopped,
         }
     }
@@ -58,14 +65,22 @@ impl Supervisor {
         &self,
         project: &Path,
         id: InvocationId,
+        which: Which<'_>,
         grace: Option<Duration>,
     ) -> Result<(Invocation, bool), StopError> {
         let project = self.inner.projects.get(project).await?;
-        let found = project.store.invocation(id).await?;
-        let invocation = found.ok_or_else(|| StopError::NotFound {
+        // What runs is stopped also where a disk has hung up its database.
+        let store = &project.store;
+        let found = store.promptly(store.invocation(id)).await?;
+        let is_meant = |row: &Invocation| match &row.managed {
+            Some(managed) => which.fits(&managed.uuid),
+            None => matches!(which, Which::Any),
+        };
+        let not_found = || StopError::NotFound {
             project: project.root.clone(),
             id,
-        })?;
+        };
+        let invocation = found.filter(is_meant).ok_or_else(not_found)?;
         if invocation.phase.is_ended() {
             return Ok((invocation, true));
         }
@@ -77,7 +92,7 @@ impl Supervisor {
             if let Some(ended) = self.stop_now(&project, id, &managed.uuid, grace).await {
                 return Ok((ended, false));
             }
-            match project.store.invocation(id).await? {
+            match store.promptly(store.invocation(id)).await? {
                 Some(row) if row.phase == Phase::Queued => {}
                 _ => break,
             }
@@ -90,11 +105,11 @@ impl Supervisor {
             let waited = self.stop_stray_that_waits(&project, id, &dir, grace).await;
             return match waited {
                 Some(ended) => Ok((ended, false)),
-                None => Err(self.stop_stray(dir, id, grace).await),
+                None => self.stop_stray(&project.root, dir, id, grace).await,
             };
         }
         // It ended between the two look-ups, could not be started, or waits for a reconcile.
-        match project.store.invocation(id).await? {
+        match store.promptly(store.invocation(id)).await? {
             Some(ended) if ended.phase.is_ended() => Ok((ended, true)),
             _ => Err(StopError::Slow { id }),
         }

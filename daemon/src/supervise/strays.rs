@@ -20,6 +20,7 @@ use tracing::warn;
 use super::Supervisor;
 use super::reconcile::{Reconciled, Scope, uuid_of};
 use super::supervisor::{Inner, Place};
+use crate::domain::InvocationId;
 use crate::projects::Project;
 
 /// Each look asks for a file or two of each stray, and its project's folder once.
@@ -30,12 +31,21 @@ pub(super) struct Stray {
     pub(super) dir: InvDir,
     /// Of whom, where that is known.
     pub(super) project: Option<PathBuf>,
+    /// Its id there, where that is known.
+    pub(super) id: Option<InvocationId>,
     /// What is in the way.
     pub(super) why: String,
     /// Kept while its shim lives.
     pub(super) place: Option<Place>,
     /// There is a record of its end.
     pub(super) has_ended: bool,
+}
+
+/// One that runs or waits, as far as is known without its folder.
+pub(super) struct Unfinished {
+    pub(super) project: PathBuf,
+    pub(super) id: Option<InvocationId>,
+    pub(super) why: String,
 }
 
 /// All of them, by uuid.
@@ -78,21 +88,36 @@ impl Strays {
         self.all().contains_key(uuid)
     }
 
-    /// Those of a project.
-    pub(super) fn of(&self, project: &Path) -> Vec<InvDir> {
+    /// What is in the way of one.
+    pub(super) fn why(&self, uuid: &str) -> Option<String> {
+        self.all().get(uuid).map(|stray| stray.why.clone())
+    }
+
+    /// Those with this path and this id that have ended.
+    pub(super) fn ended(&self, project: &Path, id: InvocationId) -> Vec<InvDir> {
         let all = self.all();
-        let those = all.values();
-        let those = those.filter(|stray| stray.project.as_deref() == Some(project));
+        let is_it = |it: &&Stray| {
+            it.has_ended
+                && it.project.as_deref() == Some(project)
+                && it.id.is_none_or(|its| its == id)
+        };
+        let those = all.values().filter(is_it);
         those.map(|stray| stray.dir.clone()).collect()
     }
 
-    /// Those without a record of their end, with their projects where these are known, and what is in the way.
-    pub(super) fn unfinished(&self) -> Vec<(String, PathBuf, String)> {
+    /// By uuid those without a record of their end of which the project is known.
+    pub(super) fn unfinished(&self) -> Vec<(String, Unfinished)> {
         let all = self.all();
         let those = all.iter().filter(|(_, stray)| !stray.has_ended);
-        those
-            .filter_map(|(uuid, it)| Some((uuid.clone(), it.project.clone()?, it.why.clone())))
-            .collect()
+        let those = those.filter_map(|(uuid, it)| {
+            let unfinished = Unfinished {
+                project: it.project.clone()?,
+                id: it.id,
+                why: it.why.clone(),
+            };
+            Some((uuid.clone(), unfinished))
+        });
+        those.collect()
     }
 
     /// Notes that what is over in a project is not looked at while that is away.
@@ -204,6 +229,7 @@ impl Inner {
         }
         let stray = Stray {
             project: before.as_ref().and_then(|stray| stray.project.clone()),
+            id: before.as_ref().and_then(|stray| stray.id),
             why,
             place: None,
             has_ended: has_ended(&dir).await,
@@ -223,14 +249,22 @@ impl Inner {
         self.strays.keep(uuid, stray, said.as_deref());
     }
 
-    /// Keeps one that waited and has ended, until its project is back.
-    pub(super) fn keep_ended(&self, uuid: &str, project: &Path, why: String) {
+    /// Keeps one that waited, until its project is back; it may have ended.
+    pub(super) fn keep_unstarted(
+        &self,
+        uuid: &str,
+        project: &Path,
+        id: InvocationId,
+        why: String,
+        has_ended: bool,
+    ) {
         let stray = Stray {
             dir: InvDir::new(&self.settings().state_dir, uuid),
             project: Some(project.to_owned()),
+            id: Some(id),
             why,
             place: None,
-            has_ended: true,
+            has_ended,
         };
         self.keep_stray(self.strays.take(uuid), stray);
     }

@@ -318,7 +318,7 @@ impl Inner {
                 return None;
             }
         };
-        let root = spec.project.clone();
+        let (root, id) = (spec.project.clone(), InvocationId::new(spec.invocation));
         match self
             .let_wait_again(&dir, spec, has_ended, entry, found)
             .await
@@ -327,6 +327,7 @@ impl Inner {
             Err(why) => {
                 let stray = Stray {
                     project: Some(root),
+                    id,
                     why,
                     place: None,
                     has_ended,

@@ -191,6 +191,7 @@ impl Job {
         let stray = Stray {
             dir,
             project: Some(self.spec.project.clone()),
+            id: Some(self.id),
             why,
             place: None,
             has_ended: true,

@@ -52,8 +52,13 @@ pub(crate) struct Args {
     grace: Option<Duration>,
 }
 
-/// Ids by the project that they are of.
-type Which = BTreeMap<String, BTreeSet<i64>>;
+/// One that is meant.
+struct Meant {
+    project: String,
+    id: i64,
+    /// Where it was listed: another one may have the same path and id.
+    uuid: String,
+}
 
 /// Stops them, and waits until they have ended.
 pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Failure> {
@@ -61,24 +66,25 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
     let is_everywhere = args.all && !session.names_project();
     let (client, project) = session.connect_to(is_everywhere).await?;
     let which = which(args, &client, project, session).await?;
-    let count = which.values().map(BTreeSet::len).sum::<usize>();
     let what = match args.ids[..] {
         [id] => format!("stopping invocation {id}"),
-        _ => format!("stopping {count} invocations"),
+        _ => format!("stopping {} invocations", which.len()),
     };
+    let mut of_projects: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
+    for it in &which {
+        of_projects.entry(&it.project).or_default().insert(it.id);
+    }
     let grace = args.grace.and_then(|grace| grace.try_into().ok());
     let mut stopping = FuturesUnordered::new();
-    for (project, ids) in &which {
-        // All at once, the newest first: what waits for a place is not to begin in one that this makes free.
-        for &id in ids.iter().rev() {
-            let request = v1::StopRequest {
-                project: project.clone(),
-                id,
-                grace,
-            };
-            let stopped = client.stop_attempts(request, ids);
-            stopping.push(async move { (project, id, stopped.await) });
-        }
+    for it in &which {
+        let request = v1::StopRequest {
+            project: it.project.clone(),
+            id: it.id,
+            grace,
+            uuid: it.uuid.clone(),
+        };
+        let stopped = client.stop_attempts(request, &of_projects[&*it.project]);
+        stopping.push(async move { (&*it.project, it.id, stopped.await) });
     }
     let (mut exit, mut written) = (Exit::Ok, Ok(()));
     while let Some((project, id, answer)) = Spinner::new().during(&what, stopping.next()).await {
@@ -88,7 +94,7 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
             Ok(answer) if written.is_ok() => written = tell(session, of, id, &answer),
             Ok(_) => {}
             // It has ended, and only what is kept of it has no place.
-            Err((_, status)) if args.ids.is_empty() && is_gone(&status) => {
+            Err((_, status)) if args.ids.is_empty() && is_over(&status) => {
                 let said = clean_line(status.message());
                 session.note(format_args!("{}{said}", prefix(of)));
             }
@@ -108,23 +114,33 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
     Ok(exit)
 }
 
-/// Those that are meant.
+/// Those that are meant, of each project the newest first: what waits for a place is not to begin in one that
+/// this makes free.
 async fn which(
     args: &Args,
     client: &Client,
     project: String,
     session: &Session,
-) -> Result<Which, Failure> {
+) -> Result<Vec<Meant>, Failure> {
     if !args.ids.is_empty() {
-        let ids = args.ids.iter().copied().collect();
-        return Ok(Which::from([(project, ids)]));
+        let ids: BTreeSet<i64> = args.ids.iter().copied().collect();
+        let meant = ids.into_iter().rev().map(|id| Meant {
+            project: project.clone(),
+            id,
+            uuid: String::new(),
+        });
+        return Ok(meant.collect());
     }
     let task = args.task.as_deref();
     let found = list::open(client, project.clone(), task).await?;
-    let mut which = Which::new();
-    for it in found.invocations.iter().filter(|it| it.managed) {
-        which.entry(it.project.clone()).or_default().insert(it.id);
-    }
+    let managed = found.invocations.iter().filter(|it| it.managed);
+    let meant = managed.map(|it| Meant {
+        project: it.project.clone(),
+        id: it.id,
+        uuid: it.uuid.clone(),
+    });
+    let mut which: Vec<_> = meant.collect();
+    which.sort_by(|a, b| (&a.project, b.id).cmp(&(&b.project, a.id)));
     // What runs there is known by its state folders, but for that of an older tool, which is left alone.
     for unread in &found.unread {
         let unread = clean_line(unread);
@@ -169,8 +185,9 @@ fn prefix(project: &str) -> String {
     }
 }
 
-fn is_gone(status: &Status) -> bool {
-    Refusal::of(status).reason.as_deref() == Some("PROJECT_GONE")
+fn is_over(status: &Status) -> bool {
+    let reason = Refusal::of(status).reason;
+    matches!(reason.as_deref(), Some("PROJECT_GONE" | "NOT_RECORDED_YET"))
 }
 
 fn failure(session: &Session, project: &str, id: i64, status: Status) -> Failure {

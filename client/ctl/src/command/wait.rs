@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use steroids_client::{Backoff, Client, Refusal, json, v1};
 use tokio::time::{sleep, timeout};
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use super::{attempts, list, show};
 use crate::clean::clean_line;
@@ -131,7 +131,7 @@ enum Broken {
 impl From<Status> for Broken {
     fn from(status: Status) -> Self {
         // A daemon that is slow has not lost anybody.
-        match Refusal::passes(&status) || Refusal::is_timeout(&status) {
+        match Refusal::passes(&status) || status.code() == Code::DeadlineExceeded {
             true => Broken::Passing(status),
             false => Broken::Final(status.into()),
         }
@@ -310,4 +310,18 @@ fn sentence(asked: i64, row: &v1::Invocation) -> String {
         text.push_str(&format!(": {}", clean_line(&row.error)));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_that_is_slow_or_busy_is_waited_for_and_a_refusal_is_final() {
+        let passes = |code| matches!(Broken::from(Status::new(code, "")), Broken::Passing(_));
+        // As the daemon puts it, not this side: over the wire a status has no source.
+        assert!(passes(Code::DeadlineExceeded));
+        assert!(passes(Code::Unavailable));
+        assert!(!passes(Code::NotFound));
+    }
 }

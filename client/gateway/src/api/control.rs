@@ -129,6 +129,7 @@ pub(super) async fn stop(
         project: project.clone(),
         id: place.id,
         grace: duration(body.grace_ms),
+        uuid: String::new(),
     };
     let stopped = client.stop_attempts(request, &BTreeSet::new()).await;
     let stopped = stopped.map_err(|(_, status)| of_project(&project)(status))?;

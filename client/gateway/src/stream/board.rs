@@ -14,6 +14,9 @@ const RECENT: usize = 50;
 /// The states of projects whose rows can be read. Of an end in another one no event tells.
 const READ: [&str; 2] = ["ready", "read_only"];
 
+/// The state of those whose rows cannot be read, and may be soon.
+const UNREAD: &str = "unusable";
+
 /// What is known.
 #[derive(Debug, Default)]
 pub(super) struct Board {
@@ -119,17 +122,21 @@ impl Board {
     }
 
     /// Of what ran in projects that are not there only these still run: of an end there no event
-    /// tells.
+    /// tells. What the older tool runs in a project that cannot be read just now is not among them, and
+    /// may run; no event tells of it when the project is back.
     pub(super) fn keep(&mut self, running: &[v1::Invocation]) {
         let running: BTreeSet<Name> = running.iter().map(name).collect();
         let missing = self.missing();
-        let is_gone = |it: &Name| missing(&it.0) && !running.contains(it);
-        let gone: Vec<Name> = self
+        let unread = self.in_state(&[UNREAD]);
+        let is_gone = |name: &Name, entry: &Entry| {
+            let is_known = entry.invocation.managed || !unread.contains(&name.0);
+            missing(&name.0) && is_known && !running.contains(name)
+        };
+        let gone = self
             .running
-            .keys()
-            .filter(|it| is_gone(it))
-            .cloned()
-            .collect();
+            .iter()
+            .filter(|(name, entry)| is_gone(name, entry));
+        let gone: Vec<Name> = gone.map(|(name, _)| name.clone()).collect();
         if gone.is_empty() {
             return;
         }
@@ -140,13 +147,15 @@ impl Board {
     }
 
     fn missing(&self) -> impl Fn(&str) -> bool + use<> {
-        let there = self
-            .projects
-            .1
-            .iter()
-            .filter(|it| READ.contains(&&*it.state));
-        let there: BTreeSet<String> = there.map(|it| it.path.clone()).collect();
+        let there = self.in_state(&READ);
         move |path| !there.contains(path)
+    }
+
+    /// The paths of the projects that are in one of these.
+    fn in_state(&self, states: &[&str]) -> BTreeSet<String> {
+        let those = self.projects.1.iter();
+        let those = those.filter(|it| states.contains(&&*it.state));
+        those.map(|it| it.path.clone()).collect()
     }
 
     /// One invocation, as it is now.
@@ -308,6 +317,30 @@ mod tests {
         assert_eq!(kinds(&board, &mut told), ["snapshot"]);
         let left: Vec<_> = board.recent.iter().map(|it| &it.invocation).collect();
         assert_eq!(left, [&elsewhere]);
+    }
+
+    #[test]
+    fn what_an_older_tool_runs_stays_while_its_project_cannot_be_read() {
+        let (mut board, mut told) = (Board::default(), Told::default());
+        let project = |state: &str| v1::Project {
+            path: "/p".to_owned(),
+            state: state.to_owned(),
+            ..Default::default()
+        };
+        let older = v1::Invocation {
+            managed: false,
+            ..running(2)
+        };
+        board.begin(vec![project("ready")], vec![running(1), older], Vec::new());
+        board.projects(vec![project("unusable")]);
+        kinds(&board, &mut told);
+        assert!(board.has_lost());
+        board.keep(&[]);
+        let left = |board: &Board| board.running.keys().map(|(_, id)| *id).collect::<Vec<_>>();
+        assert_eq!(left(&board), [2], "of ours its state folder tells");
+        board.projects(vec![project("missing")]);
+        board.keep(&[]);
+        assert!(left(&board).is_empty());
     }
 
     #[test]

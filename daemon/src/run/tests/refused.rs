@@ -117,7 +117,7 @@ async fn what_is_not_there_is_not_found() {
     let stop = v1::StopRequest {
         project: project.clone(),
         id: 7,
-        grace: None,
+        ..Default::default()
     };
     assert_eq!(client.stop(stop).await.unwrap_err().code(), Code::NotFound);
     let none = v1::FollowRequest::default();

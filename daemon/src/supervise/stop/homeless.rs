@@ -13,6 +13,7 @@ use tracing::warn;
 
 use super::{AFTER_GRACE, HANDS, LONGEST_DEFAULT, stop_one};
 use crate::domain::{Invocation, InvocationId};
+use crate::supervise::elsewhere::Found;
 use crate::supervise::job::JobHandle;
 use crate::supervise::link::ShimLink;
 use crate::supervise::reconcile::uuid_of;
@@ -25,6 +26,27 @@ use crate::supervise::{StopError, Supervisor, waiting};
 /// Behind word of a record of the end.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// Which of those of one path and one id is meant.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Which<'a> {
+    /// Mostly there is one.
+    Any,
+    /// The one of this uuid.
+    Only(&'a str),
+    /// One that has another.
+    Another(&'a str),
+}
+
+impl Which<'_> {
+    pub(super) fn fits(self, uuid: &str) -> bool {
+        match self {
+            Which::Any => true,
+            Which::Only(own) => uuid == own,
+            Which::Another(own) => uuid != own,
+        }
+    }
+}
+
 impl Supervisor {
     /// Ends the one of the same path and id that was started in a project which is there no more: where that
     /// has ended which the path leads to now, it is the other that is meant. As it was, if there is none.
@@ -34,45 +56,54 @@ impl Supervisor {
         ended: Invocation,
         grace: Option<Duration>,
     ) -> Result<(Invocation, bool), StopError> {
-        let own = ended.managed.as_ref().map(|managed| managed.uuid.as_str());
-        let is_meant = |(uuid, whose): &(String, Whose)| {
-            whose.id == ended.id && *whose.project == *project && own != Some(uuid)
+        let own = ended.managed.as_ref().map(|managed| managed.uuid.clone());
+        let own = own.unwrap_or_default();
+        let none = StopError::NotFound {
+            project: project.to_owned(),
+            id: ended.id,
         };
-        let namesake = self.inner.in_care().into_iter().find(is_meant);
-        let Some((uuid, _)) = namesake else {
-            return Ok((ended, true));
-        };
-        let Some(handle) = self.inner.job(&uuid) else {
-            return Ok((ended, true));
-        };
-        self.stop_homeless(project, ended.id, &uuid, handle, grace)
-            .await
+        let which = Which::Another(&own);
+        let stopped = self.stop_without_row(project, ended.id, which, grace, none);
+        match stopped.await {
+            Err(StopError::NotFound { .. }) => Ok((ended, true)),
+            stopped => stopped,
+        }
     }
 
-    /// Ends one that runs and whose row is not to be had, for want of its project or its database;
-    /// `error` says why, where nothing of that id runs.
+    /// Ends one that runs or waits and whose row is not to be had, for want of its project or its database;
+    /// `error` says why, where there is none of that id.
     pub(super) async fn stop_without_row(
         &self,
         project: &Path,
         id: InvocationId,
+        which: Which<'_>,
         grace: Option<Duration>,
         error: StopError,
     ) -> Result<(Invocation, bool), StopError> {
         let mut running = self.inner.in_care().into_iter();
-        let is_meant = |whose: &Whose| whose.id == id && *whose.project == *project;
-        let Some((uuid, _)) = running.find(|(_, whose)| is_meant(whose)) else {
-            return match self.stray(project, id).await {
-                Some(dir) => Err(self.stop_stray(dir, id, grace).await),
-                None => self.stop_waiting(project, id, grace, error).await,
+        let is_meant = |(uuid, whose): &(String, Whose)| {
+            whose.id == id && *whose.project == *project && which.fits(uuid)
+        };
+        if let Some((uuid, _)) = running.find(is_meant) {
+            return match self.inner.job(&uuid) {
+                Some(handle) => self.stop_homeless(project, id, &uuid, handle, grace).await,
+                None => Err(error),
             };
-        };
-        let Some(handle) = self.inner.job(&uuid) else {
-            return Err(error);
-        };
-        self.stop_homeless(project, id, &uuid, handle, grace).await
+        }
+        match self.open(project, id, which).await {
+            Some((dir, false)) => self.stop_stray(project, dir, id, grace).await,
+            Some((dir, true)) => {
+                let why = match &error {
+                    StopError::Project(away) => homeless(away),
+                    error => chain(error),
+                };
+                self.stop_waiting(project, dir, id, which, grace, why).await
+            }
+            None => Err(error),
+        }
     }
 
-    /// Ends one that runs, and goes astray with that if its project is not there.
+    /// Ends one that runs, and may go astray with that.
     async fn stop_homeless(
         &self,
         project: &Path,
@@ -82,59 +113,90 @@ impl Supervisor {
         grace: Option<Duration>,
     ) -> Result<(Invocation, bool), StopError> {
         let dir = InvDir::new(self.state_dir(), uuid);
-        let ended = stop_one(handle, grace, Some(dir)).await;
-        let is_stray = self.inner.strays.has(uuid);
-        match ended {
+        match stop_one(handle, grace, Some(dir)).await {
             Some(ended) => Ok((ended, false)),
-            None if is_stray => Err(StopError::Homeless {
-                id,
-                project: project.to_owned(),
-            }),
+            None if self.inner.strays.has(uuid) => Err(self.unrecorded(project, id, uuid).await),
             None => Err(StopError::Slow { id }),
         }
     }
 
-    /// The one of a project with this id that cannot be taken up.
-    async fn stray(&self, project: &Path, id: InvocationId) -> Option<InvDir> {
-        let dirs = self.inner.strays.of(project);
-        let is_meant = move |dir: &InvDir| {
-            let spec = Spec::load(dir);
-            spec.is_ok_and(|spec| spec.invocation == id.get())
-        };
-        let found = tokio::task::spawn_blocking(move || dirs.into_iter().find(is_meant));
-        found.await.ok().flatten()
+    /// One has ended, and only its state folder tells.
+    async fn unrecorded(&self, project: &Path, id: InvocationId, uuid: &str) -> StopError {
+        let why = self.inner.strays.why(uuid);
+        let project = project.to_owned();
+        match self.inner.projects.get(&project).await {
+            Err(error) if error.is_gone() => StopError::Homeless { id, project },
+            Err(error) => StopError::Unrecorded {
+                id,
+                why: chain(&error),
+            },
+            Ok(_) => StopError::Unrecorded {
+                id,
+                why: why.unwrap_or_else(|| "its project is back just now".to_owned()),
+            },
+        }
     }
 
-    /// Ends one that waits in a project that is gone or cannot be read. What became of it, as its row
-    /// cannot tell; `error` where nothing of that id waits.
-    async fn stop_waiting(
+    /// The folder of the one with this path and this id that nobody has in care, as what its project is or was
+    /// cannot be had; and whether it waits. Beside one that has ended it is only looked for where it has not.
+    async fn open(
         &self,
         project: &Path,
         id: InvocationId,
+        which: Which<'_>,
+    ) -> Option<(InvDir, bool)> {
+        let found = self.unfinished().await.into_iter();
+        let may_be = |(uuid, it): &(String, Found)| {
+            which.fits(uuid)
+                && it.project.as_deref().is_none_or(|path| path == project)
+                && it.id.is_none_or(|found| found == id)
+        };
+        let found = found.filter(may_be);
+        let mut dirs: Vec<_> = found
+            .map(|(uuid, _)| InvDir::new(self.state_dir(), &uuid))
+            .collect();
+        let is_beside = matches!(which, Which::Another(_));
+        if !is_beside {
+            let ended = self.inner.strays.ended(project, id).into_iter();
+            dirs.extend(ended.filter(|dir| which.fits(&uuid_of(dir))));
+        }
+        let project = project.to_owned();
+        let is_it = move |spec: &Spec| spec.invocation == id.get() && spec.project == project;
+        let look = move || {
+            dirs.into_iter().find_map(|dir| match Spec::load(&dir) {
+                Ok(_) if is_beside && dir.exit().exists() => None,
+                Ok(spec) => is_it(&spec).then_some((dir, false)),
+                Err(_) => {
+                    let spec = Spec::load_queued(&dir).ok()?;
+                    (is_it(&spec) && waiting::waits(&dir)).then_some((dir, true))
+                }
+            })
+        };
+        // Only a panic, or the runtime's end.
+        tokio::task::spawn_blocking(look).await.ok().flatten()
+    }
+
+    /// Ends one that waits in a project that is gone or cannot be read. What became of it, as its row cannot
+    /// tell; `why` is what is in the way of that.
+    async fn stop_waiting(
+        &self,
+        project: &Path,
+        dir: InvDir,
+        id: InvocationId,
+        which: Which<'_>,
         grace: Option<Duration>,
-        error: StopError,
+        why: String,
     ) -> Result<(Invocation, bool), StopError> {
-        let why = match &error {
-            StopError::Project(away) => homeless(away),
-            StopError::Store(unread) => chain(unread),
-            _ => return Err(error),
-        };
-        let Some(uuid) = self.waiting_without(project, id).await else {
-            return Err(error);
-        };
-        let dir = InvDir::new(self.state_dir(), &uuid);
+        let uuid = uuid_of(&dir);
         for _ in 0..HANDS {
             // Perhaps its turn had come, and whoever had it in care has ended it, as it was asked to.
             let kept = match has_ended(&dir).await {
-                true => Some(true),
+                true => Some(Ok(())),
                 false => self.keep_end(project, id, &uuid, &why).await,
             };
             match kept {
-                Some(true) => {
-                    let project = project.to_owned();
-                    return Err(StopError::Homeless { id, project });
-                }
-                Some(false) => break,
+                Some(Ok(())) => return Err(self.unrecorded(project, id, &uuid).await),
+                Some(Err(why)) => return Err(StopError::Unkept { id, why }),
                 None => {}
             }
             // Somebody looks whether it can be taken up: if so there is a job now, else it waits again.
@@ -147,75 +209,73 @@ impl Supervisor {
                 }
             }
             if self.inner.projects.get(project).await.is_ok() {
-                return self.stop_by_row(project, id, grace).await;
+                return self.stop_by_row(project, id, which, grace).await;
             }
         }
         Err(StopError::Slow { id })
     }
 
     /// Takes one out that waits in a project that is gone, and writes its end down beside its specification.
-    /// False if the disk does not take that; `None` if somebody else has it in care.
+    /// Why not, if the disk does not take that: then it waits on. `None` if somebody else has it in care.
     async fn keep_end(
         &self,
         project: &Path,
         id: InvocationId,
         uuid: &str,
         why: &str,
-    ) -> Option<bool> {
+    ) -> Option<Result<(), String>> {
         let (uuid, project, why) = (uuid.to_owned(), project.to_owned(), why.to_owned());
         let inner = Arc::clone(&self.inner);
         // Out of the line it is seen through, whether or not this caller waits for it.
         let ending = self.inner.tracker.spawn(async move {
             let entry = inner.line.take_out(&uuid, || inner.enter(&uuid));
-            let _entry = entry.or_else(|| inner.enter(&uuid))?;
+            let _entry = match entry {
+                Some(entry) => entry,
+                // Whoever has tried to start it puts it back into the line in a moment.
+                None if inner.line.knows(&uuid) && !inner.strays.has(&uuid) => return None,
+                None => inner.enter(&uuid)?,
+            };
             let kept = waiting::keep_end(&inner, &uuid, id, waiting::cancelled()).await;
-            if let Err(why) = &kept {
-                warn!(invocation.id = %id, why, "the end of one that waited has no record");
+            match &kept {
+                Ok(()) => inner.keep_unstarted(&uuid, &project, id, why, true),
+                Err(error) => {
+                    warn!(invocation.id = %id, error, "the end of one that waited has no record");
+                    inner.keep_unstarted(&uuid, &project, id, why, false);
+                }
             }
-            inner.keep_ended(&uuid, &project, why);
-            Some(kept.is_ok())
+            Some(kept)
         });
         // Only a panic, or the runtime's end, gives no answer.
-        ending.await.unwrap_or(Some(false))
-    }
-
-    /// The one of a project that is away with this id, while it waits: in the line, or since before the
-    /// daemon's start.
-    async fn waiting_without(&self, project: &Path, id: InvocationId) -> Option<String> {
-        if let Some(uuid) = self.inner.line.waiting_of(project, id) {
-            return Some(uuid);
-        }
-        // Its turn may have come just now, and whoever has it in care finds no project.
-        let in_line = self.inner.line.of(project).into_iter();
-        let in_line = in_line.map(|uuid| InvDir::new(self.state_dir(), &uuid));
-        let mut dirs = self.inner.strays.of(project);
-        dirs.extend(in_line);
-        let is_meant = move |dir: &InvDir| {
-            let spec = Spec::load_queued(dir);
-            let is_it = spec.is_ok_and(|spec| spec.invocation == id.get());
-            is_it && waiting::waits(dir)
-        };
-        let found = tokio::task::spawn_blocking(move || dirs.into_iter().find(is_meant));
-        found.await.ok().flatten().map(|dir| uuid_of(&dir))
+        let ended = ending.await;
+        ended.unwrap_or_else(|error| Some(Err(error.to_string())))
     }
 
     /// Ends what cannot be taken up, for want of its project: nobody has it in care, and its shim takes a
     /// stop all the same. What became of it, as its row cannot tell.
     pub(super) async fn stop_stray(
         &self,
+        project: &Path,
         dir: InvDir,
         id: InvocationId,
         grace: Option<Duration>,
-    ) -> StopError {
+    ) -> Result<(Invocation, bool), StopError> {
         let (hints, folder) = (self.inner.hints.clone(), dir.clone());
         let look = move || (hints.folder(folder.path()), Spec::load(&folder));
         let Ok((mut hint, Ok(spec))) = tokio::task::spawn_blocking(look).await else {
-            return StopError::Slow { id };
+            return Err(StopError::Slow { id });
         };
         let mut link = ShimLink::new(spec.socket, dir.clone());
         let until = Instant::now() + grace.unwrap_or(LONGEST_DEFAULT) + AFTER_GRACE;
         let mut is_told = false;
         while Instant::now() < until {
+            // Its project is back, and it is looked after again.
+            let is_cared = |(uuid, _): &(String, Whose)| *uuid == spec.uuid;
+            if self.inner.in_care().iter().any(is_cared)
+                && let Some(handle) = self.inner.job(&spec.uuid)
+            {
+                let stopped = self.stop_homeless(project, id, &spec.uuid, handle, grace);
+                return stopped.await;
+            }
             let (folder, arming) = (dir.clone(), hint.arming());
             let look = move || {
                 arming.arm();
@@ -223,12 +283,7 @@ impl Supervisor {
             };
             let exit = tokio::task::spawn_blocking(look).await;
             match exit {
-                Ok(Ok(Some(_))) => {
-                    let project = spec.project;
-                    return StopError::Homeless { id, project };
-                }
-                // Its project is back, and it is looked after again.
-                Ok(Ok(None)) if !self.inner.strays.has(&spec.uuid) => break,
+                Ok(Ok(Some(_))) => return Err(self.unrecorded(project, id, &spec.uuid).await),
                 Ok(Ok(None)) if !is_told => {
                     link.stop(grace, None, false).await;
                     is_told = true;
@@ -239,6 +294,6 @@ impl Supervisor {
             }
             let _ = timeout(LOOK_AGAIN, hint.changed()).await;
         }
-        StopError::Slow { id }
+        Err(StopError::Slow { id })
     }
 }

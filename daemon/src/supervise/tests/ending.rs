@@ -57,7 +57,10 @@ async fn a_stop_of_one_that_has_ended_says_so() {
     bench.stage.end(&dir);
     bench.ended(1).await;
     let id = InvocationId::new(1).unwrap();
-    let stopped = bench.supervisor.stop(&bench.project.root, id, None).await;
+    let stopped = bench
+        .supervisor
+        .stop(&bench.project.root, id, None, None)
+        .await;
     assert!(stopped.unwrap().1);
 }
 
@@ -109,7 +112,7 @@ async fn stop(bench: &Bench, dir: &InvDir) -> JoinHandle<Stopped> {
     let socket = UnixListener::from_std(socket).unwrap();
     let (supervisor, project) = (bench.supervisor.clone(), bench.project.root.clone());
     let id = InvocationId::new(1).unwrap();
-    let stopping = tokio::spawn(async move { supervisor.stop(&project, id, None).await });
+    let stopping = tokio::spawn(async move { supervisor.stop(&project, id, None, None).await });
     let heard = async {
         loop {
             let mut lines = BufReader::new(socket.accept().await.unwrap().0).lines();

@@ -1,7 +1,7 @@
 //! A project that is to be forgotten, with its folder there or gone.
 
 use super::super::job::Request;
-use super::super::reconcile::uuid_of;
+use super::super::reconcile::{STARTING, uuid_of};
 use super::super::waiting;
 use super::*;
 use crate::projects::ProjectError;
@@ -111,7 +111,7 @@ async fn what_runs_or_waits_in_it_keeps_it() {
     assert_eq!(bench.row(1).await.phase, Phase::Running);
     let supervisor = &bench.supervisor;
     let root = &bench.project.root;
-    supervisor.stop(root, waits.id, None).await.unwrap();
+    supervisor.stop(root, waits.id, None, None).await.unwrap();
     bench.stage.end(&bench.dir(&runs));
     bench.ended(1).await;
     eventually(async || forget(&bench, false).await.ok()).await;
@@ -229,7 +229,7 @@ async fn what_waits_in_one_that_is_gone_can_be_stopped_and_then_discarded() {
     away(&bench);
     let root = bench.project.root.clone();
     assert_eq!(busy(forget(&bench, true).await), [1, 2, 3]);
-    let stopped = bench.supervisor.stop(&root, waits.id, None).await;
+    let stopped = bench.supervisor.stop(&root, waits.id, None, None).await;
     assert!(matches!(stopped, Err(StopError::Homeless { .. })));
     assert_eq!(busy(forget(&bench, true).await), [1, 3]);
 
@@ -237,7 +237,10 @@ async fn what_waits_in_one_that_is_gone_can_be_stopped_and_then_discarded() {
     bench.stage.end(&runs);
     bench.supervisor.reconcile(Scope::Startup).await;
     assert_eq!(busy(forget(&bench, true).await), [3]);
-    let stopped = bench.supervisor.stop(&root, after_restart.id, None).await;
+    let stopped = bench
+        .supervisor
+        .stop(&root, after_restart.id, None, None)
+        .await;
     assert!(matches!(stopped, Err(StopError::Homeless { .. })));
     assert_eq!(left(&forget(&bench, false).await), 3);
     assert_eq!(forget(&bench, true).await.unwrap().transcripts, 3);
@@ -258,7 +261,7 @@ async fn what_was_stopped_while_its_project_was_gone_is_written_down_when_that_i
     let root = bench.project.root.clone();
     bench
         .supervisor
-        .stop(&root, waits.id, None)
+        .stop(&root, waits.id, None, None)
         .await
         .unwrap_err();
     fs::rename(&moved, &root).unwrap();
@@ -285,7 +288,8 @@ async fn what_waits_in_one_that_is_gone_is_stopped_also_while_it_is_looked_at() 
         let (inner, uuid) = (&bench.supervisor.inner, uuid_of(&bench.dir(&waits)));
         let mut looks = eventually(async || inner.enter(&uuid)).await;
         let (supervisor, root) = (bench.supervisor.clone(), bench.project.root.clone());
-        let stopping = tokio::spawn(async move { supervisor.stop(&root, waits.id, None).await });
+        let stopping =
+            tokio::spawn(async move { supervisor.stop(&root, waits.id, None, None).await });
         let asked = tokio::time::timeout(PATIENCE, looks.requests.recv()).await;
         asked.expect("in time").expect("it is asked");
         if ends_it {
@@ -301,6 +305,73 @@ async fn what_waits_in_one_that_is_gone_is_stopped_also_while_it_is_looked_at() 
         assert!(ExitRecord::load(&bench.dir(&waits)).unwrap().is_some());
         bench.stage.end(&runs);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_that_cannot_be_written_down_says_so_and_leaves_it_waiting() {
+    let bench = bench(1).await;
+    let runs = bench.dir(&bench.start("r1").await);
+    let waits = bench.start("r2").await;
+    away(&bench);
+    let root = bench.project.root.clone();
+    // Where a record is written before it has its name.
+    let in_the_way = bench.dir(&waits).exit().with_extension("json.tmp");
+    fs::create_dir(&in_the_way).unwrap();
+    let stop = async || bench.supervisor.stop(&root, waits.id, None, None).await;
+    let stopped = stop().await;
+    assert!(
+        matches!(stopped, Err(StopError::Unkept { .. })),
+        "{stopped:?}"
+    );
+    fs::remove_dir(&in_the_way).unwrap();
+    assert_eq!(open(&bench).await, [(1, false), (2, true)]);
+    let stopped = stop().await;
+    assert!(matches!(stopped, Err(StopError::Homeless { .. })));
+    assert_eq!(open(&bench).await, [(1, false)]);
+    bench.stage.end(&runs);
+}
+
+/// What runs or waits of which no row is to be had, and whether it waits.
+async fn open(bench: &Bench) -> Vec<(i64, bool)> {
+    let found = bench.supervisor.elsewhere(&[]).await.into_iter();
+    let mut found: Vec<_> = found.map(|it| (it.id.get(), it.waits)).collect();
+    found.sort_unstable();
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_has_looked_at_since_the_start_or_just_now_is_listed_and_stopped() {
+    let mut bench = bench(1).await;
+    let runs = bench.start("r1").await;
+    let waits = bench.start("r2").await;
+    let dirs = [&runs, &waits].map(|row| bench.dir(row));
+    away(&bench);
+    bench.restart().await;
+    let inner = Arc::clone(&bench.supervisor.inner);
+    assert!(
+        open(&bench).await.is_empty(),
+        "as if all had been looked at"
+    );
+    inner.line.close(STARTING, true);
+    assert_eq!(open(&bench).await, [(1, false), (2, true)]);
+    inner.line.close(STARTING, false);
+    let looks = dirs.each_ref().map(|dir| inner.enter(&uuid_of(dir)));
+    assert!(looks.iter().all(Option::is_some));
+    assert_eq!(open(&bench).await, [(1, false), (2, true)]);
+    drop(looks);
+    inner.line.close(STARTING, true);
+    let root = bench.project.root.clone();
+    let stopped = bench.supervisor.stop(&root, waits.id, None, None).await;
+    assert!(matches!(stopped, Err(StopError::Homeless { .. })));
+    let supervisor = bench.supervisor.clone();
+    let stopping = tokio::spawn(async move { supervisor.stop(&root, runs.id, None, None).await });
+    bench.stage.end(&dirs[0]);
+    let stopped = stopping.await.unwrap();
+    assert!(
+        matches!(stopped, Err(StopError::Homeless { .. })),
+        "{stopped:?}"
+    );
+    assert!(open(&bench).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

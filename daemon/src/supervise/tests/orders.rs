@@ -100,7 +100,7 @@ impl Course {
                 let (supervisor, id) = (self.bench.supervisor.clone(), invocation.id);
                 let root = self.bench.project.root.clone();
                 // Nobody hears it; it is answered when the invocation has ended, or not at all.
-                let asking = supervisor.stop(&root, id, Some(Duration::ZERO));
+                let asking = supervisor.stop(&root, id, None, Some(Duration::ZERO));
                 let asked = tokio::time::timeout(Duration::from_millis(1), asking).await;
                 if let Ok(Ok((stopped, _))) = asked {
                     assert!(stopped.phase.is_ended());

@@ -60,7 +60,10 @@ impl Course {
                 let was_waiting = self.row(*n).await.phase == Phase::Queued;
                 let root = self.bench.project.root.clone();
                 // Of one that runs nobody hears it.
-                let asking = self.bench.supervisor.stop(&root, id, Some(Duration::ZERO));
+                let asking = self
+                    .bench
+                    .supervisor
+                    .stop(&root, id, None, Some(Duration::ZERO));
                 let asked = tokio::time::timeout(Duration::from_millis(50), asking).await;
                 if let (true, Ok(Ok((stopped, _)))) = (was_waiting, asked) {
                     assert!(stopped.phase.is_ended());

@@ -31,7 +31,7 @@ async fn a_stop_during_the_start_waits_for_the_shim() {
     let supervisor = bench.supervisor.clone();
     let project = bench.project.root.clone();
     let id = InvocationId::new(1).unwrap();
-    let mut stopping = tokio::spawn(async move { supervisor.stop(&project, id, None).await });
+    let mut stopping = tokio::spawn(async move { supervisor.stop(&project, id, None, None).await });
     let early = tokio::time::timeout(Duration::from_millis(200), &mut stopping).await;
     assert!(early.is_err(), "{early:?}");
     bench.stage.turns.add_permits(1);

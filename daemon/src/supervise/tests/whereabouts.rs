@@ -155,7 +155,7 @@ async fn a_stop_without_a_project_says_what_has_become_of_it() {
     scene.is_told("it goes on").await;
     let (supervisor, root) = (scene.bench.supervisor.clone(), scene.root());
     let id = InvocationId::new(1).unwrap();
-    let stopping = tokio::spawn(async move { supervisor.stop(&root, id, None).await });
+    let stopping = tokio::spawn(async move { supervisor.stop(&root, id, None, None).await });
     scene.bench.stage.end(&scene.dir);
     let stopped = stopping.await.unwrap();
     assert!(
@@ -164,7 +164,7 @@ async fn a_stop_without_a_project_says_what_has_become_of_it() {
     );
     let (supervisor, root) = (&scene.bench.supervisor, scene.root());
     let other = supervisor
-        .stop(&root, InvocationId::new(2).unwrap(), None)
+        .stop(&root, InvocationId::new(2).unwrap(), None, None)
         .await;
     assert!(matches!(other, Err(StopError::Project(_))), "{other:?}");
 }

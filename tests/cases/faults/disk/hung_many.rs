@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use steroids_proto::v1;
-use steroids_tests::faults::{held, share};
-use steroids_tests::{Daemon, Home, HungDisk, Puppet, Rpc, eventually, within};
+use steroids_tests::faults::{held, is_long, share};
+use steroids_tests::{Daemon, Home, HungDisk, Puppet, Rpc, eventually, processes, within};
 use tonic::Streaming;
 
 use super::begun;
@@ -113,7 +113,11 @@ async fn what_waits_on_a_disk_that_hangs_is_stopped_with_all_and_never_begins() 
     let waits = rpc.start_fake(&app.project(), "T1", &["stall"]).await;
     let hung = disk.mount(app.folder());
     let said = other.run(["stop", "--all"]).await.exits(0);
-    said.says(&format!("{}: ", app.project()));
+    said.says(&format!(
+        "{}: invocation {} has ended; its log",
+        app.project(),
+        waits.id
+    ));
     assert_eq!(
         rpc.ended(&other.project(), runs.id).await.outcome,
         "cancelled"
@@ -129,4 +133,37 @@ async fn what_waits_on_a_disk_that_hangs_is_stopped_with_all_and_never_begins() 
         (&shown["outcome"], shown.get("pid")),
         (&"cancelled".into(), None)
     );
+}
+
+/// Nothing of it has been looked at when the daemon serves: its disk is waited for first.
+#[tokio::test]
+async fn what_runs_on_a_disk_that_hangs_is_known_to_a_new_daemon_from_its_first_answer() {
+    if !is_long() {
+        return;
+    }
+    let home = Home::with_config("[daemon]\nmax_running = 1");
+    let Some(disk) = HungDisk::prepare() else {
+        return;
+    };
+    let mut daemon = Daemon::start(&home).await;
+    let (app, other) = (daemon.project("app").await, daemon.project("other").await);
+    let rpc = daemon.rpc().await;
+    let runs = rpc.start_fake(&app.project(), "T1", &["stall"]).await;
+    let waits = rpc.start_fake(&app.project(), "T2", &["stall"]).await;
+    daemon.kill9().await;
+    let hung = disk.mount(app.folder());
+    daemon.start_again().await;
+    let listed = other.run(["list", "--all", "--running", "--json"]).await;
+    let listed = listed.json();
+    let ids = listed["invocations"].as_array().unwrap().iter();
+    let mut ids: Vec<_> = ids.map(|it| it["id"].as_i64().unwrap()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, [runs.id, waits.id], "{listed}");
+    other.run(["stop", "--all"]).await.exits(0);
+    assert_eq!(processes::marked(&runs.uuid), []);
+    drop(hung);
+    for id in [runs.id, waits.id] {
+        let ended = daemon.rpc().await.ended(&app.project(), id).await;
+        assert_eq!(ended.outcome, "cancelled", "{ended:?}");
+    }
 }

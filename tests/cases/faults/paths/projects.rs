@@ -84,7 +84,7 @@ async fn what_runs_in_a_folder_that_was_away_as_the_daemon_began_can_be_stopped(
     let stop = v1::StopRequest {
         project: ctl.project(),
         id: started.id,
-        grace: None,
+        ..Default::default()
     };
     let stopped = rpc.invocations().stop(stop).await.unwrap_err();
     assert_eq!(stopped.code(), Code::FailedPrecondition, "{stopped:?}");
@@ -136,7 +136,7 @@ async fn folders_deleted_under_their_runs_keep_no_place_and_both_ends_are_kept_w
     let stop = v1::StopRequest {
         project: runs[0].0.project(),
         id: runs[0].2.id,
-        grace: None,
+        ..Default::default()
     };
     let stopped = rpc.invocations().stop(stop).await.unwrap_err();
     assert_eq!(stopped.code(), Code::FailedPrecondition, "{stopped:?}");

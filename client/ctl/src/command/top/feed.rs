@@ -99,6 +99,7 @@ impl Feed {
                 project: key.project.clone(),
                 id: key.id,
                 grace: None,
+                uuid: String::new(),
             };
             let came = match client.stop_attempts(request, &BTreeSet::new()).await {
                 Ok(answer) => Ok(stop::sentence(key.id, &answer)),

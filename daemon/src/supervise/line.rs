@@ -6,6 +6,7 @@
 //! lock there, and holds have a file of their own.
 
 mod blocked;
+mod known;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -271,45 +272,6 @@ impl Line {
         self.state().closed.contains(&why)
     }
 
-    /// Those of a task that have a place.
-    pub(super) fn placed(&self, project: &Path, task: &str) -> Vec<String> {
-        let state = self.state();
-        let placed = state
-            .placed
-            .iter()
-            .filter(|(_, holder)| holder.placed.task == task && *holder.placed.project == *project);
-        placed.map(|(uuid, _)| uuid.clone()).collect()
-    }
-
-    /// All that have a place, with their projects.
-    pub(super) fn all_placed(&self) -> Vec<(String, Arc<Path>)> {
-        let state = self.state();
-        let placed = state.placed.iter();
-        let placed = placed.map(|(uuid, it)| (uuid.clone(), Arc::clone(&it.placed.project)));
-        placed.collect()
-    }
-
-    /// The other projects, by their paths, in which one of a task of this name has a place.
-    pub(super) fn placed_elsewhere(&self, project: &Path, task: &str) -> Vec<Arc<Path>> {
-        let state = self.state();
-        let placed = state.placed.values().map(|holder| &holder.placed);
-        let placed = placed.filter(|it| it.task == task && *it.project != *project);
-        placed.map(|it| Arc::clone(&it.project)).collect()
-    }
-
-    /// Those of a project that have a place or wait for one.
-    pub(super) fn of(&self, project: &Path) -> Vec<String> {
-        let state = self.state();
-        let placed = state.placed.iter();
-        let placed = placed.filter(|(_, holder)| *holder.placed.project == *project);
-        let waiting = state.waiting.iter();
-        let waiting = waiting.filter(|(_, it)| *it.candidate.project == *project);
-        let placed = placed.map(|(uuid, _)| uuid.clone());
-        placed
-            .chain(waiting.map(|(uuid, _)| uuid.clone()))
-            .collect()
-    }
-
     /// Those whose turn has come, with their places. For each `enter` is called under the lock; where
     /// it gives nothing, somebody else has it in care, and it waits.
     pub(super) fn turns<T>(
@@ -377,18 +339,6 @@ impl Line {
         let is_news = shown != state.shown;
         state.shown = shown;
         is_news
-    }
-
-    /// Those that wait and have a row.
-    pub(super) fn waiting(&self) -> Vec<(String, Arc<Path>, InvocationId)> {
-        let state = self.state();
-        let waiting = state.waiting.values();
-        waiting
-            .filter_map(|it| {
-                let it = &it.candidate;
-                Some((it.uuid.clone(), Arc::clone(&it.project), it.id?))
-            })
-            .collect()
     }
 
     /// How many wait.

@@ -42,6 +42,7 @@ mod lost;
 mod meter;
 mod moved;
 mod obey;
+mod open_rows;
 mod prepare;
 mod queue;
 mod reasons;

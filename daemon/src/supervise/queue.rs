@@ -15,7 +15,7 @@ use super::StartError;
 use super::admit::{admit, runners};
 use super::ahead::Ahead;
 use super::dependents::Dependents;
-use super::reconcile::end_without_folder;
+use super::open_rows::end_without_folder;
 use super::start::{Launched, check_disks, launch, note_pid};
 use super::supervisor::{Asked, DRAINING, Entry, Inner, Place, chain};
 use super::waiting::{self, begun_now, now_ms};

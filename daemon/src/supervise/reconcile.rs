@@ -10,6 +10,7 @@
 //! neither, and no traces      a start was cut: the folder goes
 //! a draft with a row          is named again first
 //! row of ours, no folder      never started
+//! row of ours, in a copy      ends, as lost
 //! folder, no row              the row is put back from the spec first
 //! damaged spec, lock free     the row ends, by the record or as lost
 //! ```
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use steroids_shim::durable::FileError;
-use steroids_shim::exit::{End, ExitRecord};
+use steroids_shim::exit::ExitRecord;
 use steroids_shim::paths::InvDir;
 use steroids_shim::spec::{PROTOCOL, Spec};
 use steroids_shim::{lock, removal, state};
@@ -31,7 +32,6 @@ use super::job::{JobHandle, Progress};
 use super::stop::is_open;
 use super::strays::{Stray, has_ended};
 use super::supervisor::{Entry, Inner, Place, chain};
-use super::unreadable::end_by_record;
 use super::work::Work;
 use super::{Supervisor, lost, waiting};
 use crate::domain::{Invocation, InvocationId};
@@ -146,7 +146,7 @@ impl Inner {
             taken.ending.extend(ending);
         }
         for project in self.projects.answering().await {
-            taken.found.lost += self.end_rows_without_folder(&project).await;
+            self.settle_open_rows(&project, &mut taken.found).await;
         }
         self.line.unblock();
         taken
@@ -328,39 +328,6 @@ impl Inner {
         project.store.restore(id, row, None).await
     }
 
-    /// Rows of ours that say running, and have neither job nor folder.
-    async fn end_rows_without_folder(self: &Arc<Self>, project: &Arc<Project>) -> usize {
-        let open = match project.store.unfinished().await {
-            Ok(open) => open,
-            Err(error) => {
-                warn!(project = %project.root.display(), %error, "rows cannot be read");
-                return 0;
-            }
-        };
-        let mut ended = 0;
-        for row in open {
-            let Some(managed) = &row.managed else {
-                continue;
-            };
-            let dir = InvDir::new(&self.settings().state_dir, &managed.uuid);
-            // Held until the row has ended: nobody else ends it meanwhile.
-            let Some(_entry) = self.enter(&managed.uuid) else {
-                continue;
-            };
-            // Only a panic, or the runtime's end, gives no answer.
-            let looked = tokio::task::spawn_blocking(move || is_there(&dir)).await;
-            if looked.unwrap_or(true) {
-                continue;
-            }
-            let end = End::NeverStarted {
-                error: "never started: the daemon ended before its shim ran".to_owned(),
-            };
-            end_without_folder(self, project, row.id.get(), end).await;
-            ended += 1;
-        }
-        ended
-    }
-
     /// Records an event, and waits for nobody: the job is what matters.
     fn tell(&self, project: &Arc<Project>, row: &Invocation, kind: &'static str) {
         let event = NewEvent {
@@ -401,21 +368,6 @@ async fn revive_projects(inner: &Inner, folders: &[InvDir]) -> Vec<Refill> {
     refills
 }
 
-/// Ends a row that has no folder to take the facts from: its two lines, then the row.
-pub(super) async fn end_without_folder(inner: &Inner, project: &Arc<Project>, id: i64, end: End) {
-    let Some(id) = InvocationId::new(id) else {
-        return;
-    };
-    let exit = ExitRecord {
-        proto: PROTOCOL,
-        end,
-        ended_ms: lost::now_ms(),
-        spool_length: 0,
-        rusage: None,
-    };
-    end_by_record(inner, project, id, exit).await;
-}
-
 /// The number goes up before a rebuilt log is published and after, so an odd one stands only between.
 pub(super) fn is_half_published(row: &Invocation) -> bool {
     let managed = row.managed.as_ref();
@@ -449,12 +401,6 @@ fn look(spec: &Spec, dir: &InvDir) -> Result<Finding, String> {
             })
         }
     })
-}
-
-/// Whether there is a folder that says what is to become of it. Where the disk does not say, there is.
-fn is_there(dir: &InvDir) -> bool {
-    let files = [dir.spec(), dir.queued()];
-    files.iter().any(|file| file.try_exists().unwrap_or(true))
 }
 
 pub(super) fn list(root: &Path, scope: Scope) -> Vec<InvDir> {

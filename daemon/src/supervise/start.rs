@@ -398,7 +398,7 @@ async fn never_started(inner: &Inner, project: &Arc<Project>, spec: &Spec, error
     // The one it began in may have been given up meanwhile.
     let now = inner.projects.get(&project.root).await;
     let project = now.as_ref().unwrap_or(project);
-    super::reconcile::end_without_folder(inner, project, spec.invocation, end).await;
+    super::open_rows::end_without_folder(inner, project, spec.invocation, end).await;
 }
 
 /// A folder that cannot be asked refuses what is written to it, and says why.

@@ -87,6 +87,10 @@ impl Supervisor {
         let Some(managed) = &invocation.managed else {
             return Err(StopError::NotManaged { id });
         };
+        if self.inner.end_if_copied(&project, id, &managed.uuid).await {
+            let ended = store.promptly(store.invocation(id)).await?;
+            return ended.map(|row| (row, true)).ok_or_else(not_found);
+        }
         // Each time what has it in care may be about to pass it on: to wait, to be started.
         for _ in 0..HANDS {
             if let Some(ended) = self.stop_now(&project, id, &managed.uuid, grace).await {

@@ -23,7 +23,8 @@ use tracing::{info, warn};
 
 use super::job::JobHandle;
 use super::line::candidate;
-use super::reconcile::{Reconciled, end_without_folder};
+use super::open_rows::end_without_folder;
+use super::reconcile::Reconciled;
 use super::start::row;
 use super::strays::Stray;
 use super::supervisor::{Asked, Entry, Inner, chain};

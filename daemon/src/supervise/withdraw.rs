@@ -51,7 +51,7 @@ pub(super) async fn withdraw(
         let end = End::NeverStarted {
             error: "never started: its database was lost as it began".to_owned(),
         };
-        super::reconcile::end_without_folder(&inner, &project, row.id.get(), end).await;
+        super::open_rows::end_without_folder(&inner, &project, row.id.get(), end).await;
         ends += 1;
     }
     drop((entry, turn));

@@ -276,3 +276,40 @@ async fn damaged_pages_are_told_and_left_alone_until_they_are_mended() {
     let seen = damaged_and_mended(4096, 0, "is corrupt").await;
     held(43, seen);
 }
+
+#[tokio::test]
+async fn a_row_that_an_older_copy_of_the_database_brings_back_ends_once_more() {
+    let mut scene = Scene::new().await;
+    scene.checkpoint();
+    let copy = scene.beside(".before");
+    fs::copy(scene.db(), &copy).unwrap();
+    scene.agent.exits(7);
+    let rpc = scene.daemon.rpc().await;
+    let (project, id) = (scene.ctl.project(), scene.running.id);
+    let before = rpc.ended(&project, id).await;
+    eventually("its folder to say that it is over", async || {
+        let dir = scene.daemon.home().invocation_dir(&scene.running.uuid);
+        dir.join("projected").exists().then_some(())
+    })
+    .await;
+    fs::rename(&copy, scene.db()).unwrap();
+    // At the latest with the next wakeup, and here at once.
+    eventually("the row to end again", async || {
+        scene.ctl.run(["wakeup"]).await;
+        let row = scene.ctl.run(["show", &id.to_string(), "--json"]).await;
+        let row = (row.code == 0).then(|| row.json())?;
+        (row["exitCode"] == 7).then_some(())
+    })
+    .await;
+    let after = rpc.ended(&project, id).await;
+    assert_eq!(
+        (after.outcome, after.exit_code),
+        (before.outcome, before.exit_code)
+    );
+    let log = fs::read_to_string(scene.ctl.log_path(id)).unwrap();
+    assert_eq!(
+        log.matches(r#""type":"complete""#).count() + log.matches(r#""type":"error""#).count(),
+        1,
+        "{log}"
+    );
+}

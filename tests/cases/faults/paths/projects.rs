@@ -254,3 +254,39 @@ async fn what_runs_in_a_folder_that_was_moved_is_taken_up_there_by_the_next_daem
     }
     assert_eq!(rpc.degraded().await, Vec::<String>::new());
 }
+
+/// By a copy of the folder, as by a backup that is opened in another one.
+#[tokio::test]
+async fn what_runs_in_a_project_that_is_copied_goes_on_and_its_copied_row_ends() {
+    let home = Home::with_config("[daemon]\nmax_running = 1");
+    let daemon = Daemon::start(&home).await;
+    let (app, copy) = (daemon.project("app").await, daemon.ctl(&home.path("copy")));
+    let mut agent = Puppet::new(&home, "agent");
+    let rpc = daemon.rpc().await;
+    let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
+    let waits = rpc.start_fake(&app.project(), "T2", &["exit", "0"]).await;
+    let paths = [app.folder(), copy.folder()];
+    let copied = std::process::Command::new("cp")
+        .arg("-a")
+        .args(paths)
+        .status();
+    assert!(copied.unwrap().success());
+    // The first command in it, so that nobody has looked at its rows before.
+    copy.run(["stop", &runs.id.to_string()]).await.exits(0);
+    for id in [runs.id, waits.id] {
+        let ended = rpc.ended(&copy.project(), id).await;
+        assert_eq!(ended.outcome, "lost", "{ended:?}");
+        let from = format!("copied from {} while", app.project());
+        assert!(ended.error.starts_with(&from), "{ended:?}");
+    }
+    agent.prints("on");
+    agent.exits(0);
+    for id in [runs.id, waits.id] {
+        let ended = rpc.ended(&app.project(), id).await;
+        assert_eq!(ended.outcome, "success", "{ended:?}");
+    }
+    copy.run(["projects", "forget", &copy.project()])
+        .await
+        .exits(0);
+    assert_eq!(rpc.degraded().await, Vec::<String>::new());
+}

@@ -1,0 +1,161 @@
+//! Rows of ours that say queued or running though nobody will end them: their folders are gone, they were copied
+//! along with their project, or their database was replaced by an older one.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use steroids_shim::exit::{End, ExitRecord};
+use steroids_shim::paths::InvDir;
+use steroids_shim::spec::{PROTOCOL, Spec};
+use tracing::{info, warn};
+
+use super::lost;
+use super::reconcile::Reconciled;
+use super::supervisor::Inner;
+use super::unreadable::end_by_record;
+use crate::domain::{Invocation, InvocationId};
+use crate::projects::Project;
+
+/// What the folder of one whose row is open says.
+enum Folder {
+    Gone,
+    /// Whoever takes folders up takes this one up, too.
+    Open,
+    /// Its row and its log were final once.
+    Over,
+}
+
+impl Inner {
+    /// Ends those of a project, or has them ended.
+    pub(super) async fn settle_open_rows(
+        self: &Arc<Self>,
+        project: &Arc<Project>,
+        found: &mut Reconciled,
+    ) {
+        let open = match project.store.unfinished().await {
+            Ok(open) => open,
+            Err(error) => {
+                warn!(project = %project.root.display(), %error, "rows cannot be read");
+                return;
+            }
+        };
+        for row in open {
+            self.settle(project, row, found).await;
+        }
+    }
+
+    async fn settle(
+        self: &Arc<Self>,
+        project: &Arc<Project>,
+        row: Invocation,
+        found: &mut Reconciled,
+    ) {
+        let Some(managed) = &row.managed else {
+            return;
+        };
+        let uuid = managed.uuid.as_str();
+        if self.end_if_copied(project, row.id, uuid).await {
+            found.lost += 1;
+            return;
+        }
+        let dir = InvDir::new(&self.settings().state_dir, uuid);
+        // Held until the row has ended: nobody else ends it meanwhile.
+        let Some(entry) = self.enter(uuid) else {
+            return;
+        };
+        let looked = {
+            let dir = dir.clone();
+            tokio::task::spawn_blocking(move || look(&dir)).await
+        };
+        match looked {
+            Ok(Folder::Gone) => {
+                let end = End::NeverStarted {
+                    error: "never started: the daemon ended before its shim ran".to_owned(),
+                };
+                end_without_folder(self, project, row.id.get(), end).await;
+                found.lost += 1;
+            }
+            // The row is of an older state than its folder, which nobody else looks at.
+            Ok(Folder::Over) => {
+                drop(entry);
+                self.take_up(dir, found).await;
+            }
+            // Only a panic, or the runtime's end, gives no answer.
+            Ok(Folder::Open) | Err(_) => {}
+        }
+    }
+
+    /// Ends a row that came here with a copy of the project that it is of: what it tells of is looked after, and
+    /// can be stopped, there. False if it is none.
+    pub(super) async fn end_if_copied(
+        &self,
+        here: &Arc<Project>,
+        id: InvocationId,
+        uuid: &str,
+    ) -> bool {
+        let Some(path) = self.project_path(uuid).await else {
+            return false;
+        };
+        if *path == *here.root || self.projects.folder_of(&path).await == Some(here.folder()) {
+            return false;
+        }
+        // Where that is gone, or has another path, nobody can say.
+        let Ok(there) = self.projects.get(&path).await else {
+            return false;
+        };
+        let row = there.store.promptly(there.store.by_uuid(uuid)).await;
+        if !matches!(row, Ok(Some(_))) {
+            return false;
+        }
+        let (path, project) = (path.display(), here.root.display());
+        info!(invocation.id = %id, %project, from = %path, "a row that was copied is ended");
+        let error = format!("copied from {path} while it was not over: see there");
+        end_without_folder(self, here, id.get(), End::Lost { error }).await;
+        true
+    }
+
+    /// The path of the project that one was started in, by what is known, else by its folder.
+    async fn project_path(&self, uuid: &str) -> Option<Arc<Path>> {
+        let job = self.job(uuid);
+        let known = job.and_then(|job| Some(Arc::clone(&job.whose.get()?.project)));
+        if let Some(path) = known.or_else(|| self.line.project_of(uuid)) {
+            return Some(path);
+        }
+        let dir = InvDir::new(&self.settings().state_dir, uuid);
+        let load = move || {
+            let spec = Spec::load(&dir).or_else(|_| Spec::load_queued(&dir));
+            spec.ok().map(|spec| Arc::from(spec.project))
+        };
+        // Only a panic, or the runtime's end.
+        tokio::task::spawn_blocking(load).await.ok().flatten()
+    }
+}
+
+fn look(dir: &InvDir) -> Folder {
+    match (is_there(dir), dir.projected().exists()) {
+        (false, _) => Folder::Gone,
+        (true, true) => Folder::Over,
+        (true, false) => Folder::Open,
+    }
+}
+
+/// Whether there is a folder that says what is to become of it. Where the disk does not say, there is.
+fn is_there(dir: &InvDir) -> bool {
+    let files = [dir.spec(), dir.queued()];
+    files.iter().any(|file| file.try_exists().unwrap_or(true))
+}
+
+/// Ends a row that has no folder to take the facts from: its two lines, then the row.
+pub(super) async fn end_without_folder(inner: &Inner, project: &Arc<Project>, id: i64, end: End) {
+    let Some(id) = InvocationId::new(id) else {
+        return;
+    };
+    let exit = ExitRecord {
+        proto: PROTOCOL,
+        end,
+        ended_ms: lost::now_ms(),
+        spool_length: 0,
+        rusage: None,
+    };
+    end_by_record(inner, project, id, exit).await;
+}

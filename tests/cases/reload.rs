@@ -67,6 +67,21 @@ async fn what_can_change_does_at_once_and_what_cannot_is_named() {
     .await;
 }
 
+#[tokio::test]
+async fn a_file_that_is_gone_takes_no_bound_away() {
+    let home = Home::with_config("[daemon]\nmax_running = 1\n");
+    let mut daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("p").await;
+    std::fs::remove_file(home.config()).unwrap();
+    let refused = ctl.run(["reload"]).await.exits(4);
+    drop(refused.says("config.toml is not there any more; put it back, or restart"));
+    let max_running = async || ctl.run(["--json", "status"]).await.json()["maxRunning"].clone();
+    assert_eq!(max_running().await, 1);
+    daemon.term().await;
+    daemon.start_again().await;
+    assert_ne!(max_running().await, 1);
+}
+
 /// A shell at a terminal, which starts a daemon by this line and ends with the terminal.
 fn shell(home: &Arc<Home>, line: &str) -> Window {
     let mut command = home.command(Path::new("setsid"));

@@ -70,9 +70,9 @@ impl Reloader {
 
     async fn read(&self) -> Result<Config, String> {
         let before = self.config.clone();
-        let reading = tokio::task::spawn_blocking(move || before.read_again());
+        let reading = tokio::task::spawn_blocking(move || read(&before));
         match tokio::time::timeout(READ_WITHIN, reading).await {
-            Ok(Ok(read)) => read.map_err(|error| format!("{:#}", anyhow::Error::from(error))),
+            Ok(Ok(read)) => read,
             Ok(Err(panicked)) => Err(panicked.to_string()),
             Err(_) => Err("its disk does not answer".to_owned()),
         }
@@ -87,6 +87,20 @@ impl Reloader {
         let facts = rooms::facts(&self.config, started);
         self.facts.send_replace(Arc::new(facts));
         self.configuration.replace(self.config.listing.clone());
+    }
+}
+
+/// Without its file all would be as nobody, or somebody else, said it: budgets and bounds, too. That is for a
+/// start to decide. Blocks.
+fn read(before: &Config) -> Result<Config, String> {
+    let newer = before.read_again();
+    let newer = newer.map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;
+    match &before.file {
+        Some(file) if newer.file.as_ref() != Some(file) && !file.exists() => Err(format!(
+            "{} is not there any more; put it back, or restart to go on without it",
+            file.display()
+        )),
+        _ => Ok(newer),
     }
 }
 

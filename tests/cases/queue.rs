@@ -341,6 +341,28 @@ async fn what_waits_comes_back_from_its_files_when_the_database_is_gone() {
 }
 
 #[tokio::test]
+async fn who_waits_for_one_that_is_tried_again_is_told_of_the_attempt_that_goes_on() {
+    let home = Home::with_config("[retry]\non = [\"failed\"]\nfirst = \"1h\"");
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let rpc = daemon.rpc().await;
+    let first = ctl.start_fake("T1", &["exit", "3"]).await;
+    let ended = rpc.ended(&ctl.project(), first).await;
+    let next = ended.retried_by.expect("it is tried again");
+    let waits = v1::StartRequest {
+        after: vec![first],
+        ..request(&ctl.project(), "waits", &["exit", "0"])
+    };
+    let waits = started(&rpc, waits).await;
+    eventually("the later attempt to be named", async || {
+        let row = rpc.get(&ctl.project(), waits).await;
+        let words = format!("waits for invocation {next} to succeed");
+        row.waiting.ends_with(&words).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_runs_is_seen_however_many_wait_that_came_before_it() {
     let mut full = Full::new("").await;
     let rpc = full.daemon.rpc().await;

@@ -40,7 +40,7 @@ pub struct Candidate {
     pub lacks_since_ms: Option<i64>,
     /// Not before this, in epoch milliseconds.
     pub not_before_ms: i64,
-    /// The first of those that have yet to succeed.
+    /// The first of those that have yet to succeed, or the later attempt of it that goes on.
     pub after: Option<InvocationId>,
     /// What else is in its way, in words.
     pub blocked: Option<String>,

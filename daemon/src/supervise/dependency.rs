@@ -15,8 +15,8 @@ const ATTEMPTS: u32 = super::prepare::MAX_RETRIES + 1;
 pub(super) enum Standing {
     /// It has succeeded, or another attempt of it has.
     Succeeded,
-    /// It may still come to that.
-    Open,
+    /// It may still come to that, or this later attempt of it.
+    Open(InvocationId),
     /// It has ended in another way, and is not tried again.
     Failed(InvocationId, String),
     /// There is no such row, at least not now.
@@ -31,7 +31,7 @@ pub(super) async fn standing(store: &Store, id: InvocationId) -> Result<Standing
             return Ok(Standing::Unknown);
         };
         match ended(&row) {
-            None => return Ok(Standing::Open),
+            None => return Ok(Standing::Open(id)),
             Some(how) if how == Outcome::Success.as_str() => return Ok(Standing::Succeeded),
             Some(how) => match row.managed.and_then(|it| it.queueing.retried_by) {
                 Some(next) if next > id => id = next,
@@ -39,7 +39,7 @@ pub(super) async fn standing(store: &Store, id: InvocationId) -> Result<Standing
             },
         }
     }
-    Ok(Standing::Open)
+    Ok(Standing::Open(id))
 }
 
 /// Looks at several, and gives those of them that have ended: most have not, and are asked for in one go.
@@ -80,7 +80,7 @@ pub(super) async fn check(
             Standing::Succeeded => {}
             Standing::Failed(id, how) => return Err(StartError::AfterFailed { id, how }),
             Standing::Unknown => return Err(StartError::AfterUnknown { id: *id }),
-            Standing::Open => {
+            Standing::Open(_) => {
                 let row = project.store.invocation(*id).await?;
                 if row.is_some_and(|row| row.managed.is_none()) {
                     return Err(StartError::Invalid {

@@ -109,10 +109,10 @@ impl Dependents {
                 };
                 for it in &waiting {
                     match still_open(&standings, &it.after) {
-                        Ok(open) => {
+                        Ok((open, first)) => {
                             seen.open.extend(&open);
-                            if open != it.after {
-                                inner.line.waits_for(&it.uuid, open);
+                            if open != it.after || first != it.first {
+                                inner.line.waits_for(&it.uuid, open, first);
                             }
                         }
                         // One that is in somebody's care stays, and has more to wait for than was seen.
@@ -157,21 +157,25 @@ impl Dependents {
     }
 }
 
-/// Those that have yet to succeed; or why one of them never will.
+/// Those that have yet to succeed, and the attempt of the first of them that goes on; or why one of them
+/// never will.
 fn still_open(
     standings: &HashMap<InvocationId, Standing>,
     after: &[InvocationId],
-) -> Result<Vec<InvocationId>, String> {
-    let mut open = Vec::new();
+) -> Result<(Vec<InvocationId>, Option<InvocationId>), String> {
+    let (mut open, mut first) = (Vec::new(), None);
     for id in after {
-        match standings.get(id) {
-            Some(Standing::Succeeded) => {}
-            // A database that was lost gets its rows back.
-            Some(Standing::Open | Standing::Unknown) | None => open.push(*id),
+        let goes_on = match standings.get(id) {
+            Some(Standing::Succeeded) => continue,
             Some(Standing::Failed(id, how)) => return Err(in_vain(*id, how)),
-        }
+            Some(Standing::Open(attempt)) => *attempt,
+            // A database that was lost gets its rows back.
+            Some(Standing::Unknown) | None => *id,
+        };
+        open.push(*id);
+        first.get_or_insert(goes_on);
     }
-    Ok(open)
+    Ok((open, first))
 }
 
 /// It leaves the line at once, if its row is written; what is written of its end nobody waits for.

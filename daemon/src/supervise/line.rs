@@ -77,6 +77,8 @@ pub(super) struct Dependent {
     pub(super) id: Option<InvocationId>,
     /// Those that have yet to succeed.
     pub(super) after: Vec<InvocationId>,
+    /// The first of them, or a later attempt of it.
+    pub(super) first: Option<InvocationId>,
 }
 
 /// What became of one that came to the line.
@@ -312,14 +314,20 @@ impl Line {
                 project: Arc::clone(&it.candidate.project),
                 id: it.candidate.id,
                 after: it.after.clone(),
+                first: it.candidate.after,
             })
             .collect()
     }
 
-    /// Says for whom one still waits.
-    pub(super) fn waits_for(&self, uuid: &str, after: Vec<InvocationId>) {
+    /// Says for whom one still waits, and which attempt of the first of those goes on.
+    pub(super) fn waits_for(
+        &self,
+        uuid: &str,
+        after: Vec<InvocationId>,
+        first: Option<InvocationId>,
+    ) {
         if let Some(it) = self.state().waiting.get_mut(uuid) {
-            it.candidate.after = after.first().copied();
+            it.candidate.after = first;
             it.after = after;
         }
         self.look_again();

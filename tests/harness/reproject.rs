@@ -63,8 +63,12 @@ pub fn reprojected(folder: &Path) -> Vec<u8> {
     };
     let mut decoder = Decoder::of_run(spec.kind, spec.format, run);
     let mut spool = Reader::open(&folder.spool()).expect("an ended invocation has a spool");
+    let mut last_ms = 0;
     while let Some(record) = spool.next().expect("its spool is whole") {
-        let mut write = |at: Stamp, activity: &Activity<'_>| encode(&mut log, at, activity);
+        let mut write = |at: Stamp, activity: &Activity<'_>| {
+            last_ms = at.wall_ms;
+            encode(&mut log, at, activity);
+        };
         match record.payload {
             Payload::Output { stream, bytes } => decoder.feed(stream, record.at, bytes, &mut write),
             Payload::Control(control) => {
@@ -76,7 +80,7 @@ pub fn reprojected(folder: &Path) -> Vec<u8> {
         }
     }
     let end = Stamp {
-        wall_ms: exit.ended_ms,
+        wall_ms: exit.ended_ms.max(last_ms),
         mono_ms: 0,
         raw: exit.spool_length,
     };

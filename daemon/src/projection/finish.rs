@@ -67,7 +67,8 @@ impl Projection {
     /// Gives out what the decoder holds, and the terminal line.
     fn judge(&mut self, exit: &ExitRecord) -> Ending {
         let at = Stamp {
-            wall_ms: exit.ended_ms,
+            // What it left running may have printed after its end.
+            wall_ms: exit.ended_ms.max(self.lines.last_ms),
             mono_ms: 0,
             raw: exit.spool_length,
         };

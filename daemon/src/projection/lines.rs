@@ -17,6 +17,8 @@ pub(super) struct Lines {
     pub(super) bytes: Vec<u8>,
     /// Of the last line: it never falls, also where a spool holds more than its exit record says.
     raw: u64,
+    /// When the bytes of the last line arrived, in epoch milliseconds.
+    pub(super) last_ms: u64,
     pub(super) unknown: Unknowns,
     pub(super) course: Course,
 }
@@ -28,6 +30,7 @@ impl Lines {
             redactor: redactor.clone(),
             bytes: Vec::new(),
             raw: 0,
+            last_ms: 0,
             unknown: Unknowns::default(),
             course: Course::new(waits),
         }
@@ -50,6 +53,7 @@ impl Sink for Lines {
         let activity = redacted.as_ref().unwrap_or(activity);
         self.unknown.note(at, activity);
         self.raw = self.raw.max(at.raw);
+        self.last_ms = at.wall_ms;
         let at = Stamp {
             raw: self.raw,
             ..at

@@ -74,6 +74,7 @@ impl Course {
     /// Notes that something was printed, whether or not a line comes of it.
     pub(super) fn printed(&mut self, at: Stamp) {
         self.waits.printed(at);
+        self.live.last_activity_ms = signed(at.wall_ms);
         // The last words of one that is being ended do not save it.
         if self.ending_ms.is_none() {
             self.stalls.silence = None;

@@ -337,7 +337,7 @@ fn a_spool_shorter_than_its_record_says_so() {
 }
 
 #[test]
-fn raw_does_not_fall_where_a_spool_is_longer_than_its_record_says() {
+fn neither_raw_nor_time_falls_where_more_was_printed_than_the_record_of_the_end_says() {
     let mut bench = Bench::new(Kind::Command, Format::Text);
     bench.print(Stream::Stdout, b"one\n");
     let short = bench.exit();
@@ -352,6 +352,7 @@ fn raw_does_not_fall_where_a_spool_is_longer_than_its_record_says() {
     let lines = lines(&bench.log());
     assert_eq!(lines.len(), 4);
     assert!(lines.is_sorted_by_key(|line| line["raw"].as_u64()));
+    assert!(lines.is_sorted_by_key(|line| line["ts"].as_u64()));
 }
 
 proptest! {

@@ -67,6 +67,20 @@ fn tools_are_open_until_their_result_and_those_without_an_id_never_are() {
 }
 
 #[test]
+fn what_is_printed_without_a_line_of_it_is_activity() {
+    let mut course = Course::default();
+    let at = |wall_ms| Stamp {
+        wall_ms,
+        ..Stamp::default()
+    };
+    course.note(at(5), &output("a line"));
+    course.printed(at(9));
+    let live = course.live(Vitals::default());
+    assert_eq!((live.last_activity_ms, live.lines), (9, 1));
+    assert_eq!(live.last_text, "a line");
+}
+
+#[test]
 fn the_last_text_is_one_short_line_without_control_characters() {
     let live = course(&[output("  a\u{1b}[31m\n\n\tb\u{0}\u{9b}c  ")]);
     assert_eq!(live.last_text, "a bc");

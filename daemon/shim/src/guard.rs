@@ -20,7 +20,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
     Pid, PidfdFlags, Signal, getpid, kill_process_group, pidfd_open, set_child_subreaper, setsid,
 };
-use steroids_shim::tree::{MARKER, Tree};
+use steroids_shim::tree::{MARKER, Tree, guard_marker};
 
 use crate::sys::{self, ChildSetup};
 
@@ -45,8 +45,7 @@ fn run(words: &[OsString]) -> Result<ExitStatus, String> {
     let (program, arguments) = words.split_first().ok_or("no program was given")?;
     let own = getpid().as_raw_pid();
     let cwd = prepare().map_err(|error| format!("cannot set up: {error}"))?;
-    // No two guards of one boot that live at one time have the same.
-    let marker = format!("guard-{own}");
+    let marker = guard_marker(own.cast_unsigned());
     let mut command = Command::new(program);
     command.args(arguments).env(MARKER, &marker);
     let setup = ChildSetup {

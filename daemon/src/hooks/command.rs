@@ -5,13 +5,16 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
+use steroids_shim::tree::guard_marker;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -117,28 +120,46 @@ impl Runner {
             let guard = self.guard.display();
             Failed::later(format!("could not run {guard}: {error}"))
         })?;
+        let guard = child.id();
         let attended = attended(&mut child, input);
         let ended = tokio::select! {
             () = stop.cancelled() => {
-                let _ = timeout(STOPPED_WITHIN, child.wait()).await;
+                let gone = timeout(STOPPED_WITHIN, child.wait()).await;
+                clean_up(guard, gone).await;
                 return Err(Failed::Stopped);
             }
             ended = timeout(limit, attended) => ended,
         };
         match ended {
-            Ok(Ok((status, said))) => verdict(status, &said),
+            Ok(Ok((status, said))) => {
+                clean_up(guard, Ok(Ok(status))).await;
+                verdict(status, &said)
+            }
             Ok(Err(error)) => Err(Failed::later(format!("could not wait for it: {error}"))),
             Err(_) => {
                 // Its pipes are closed by now; what does not go even so is left to the guard.
-                tokio::select! {
-                    () = stop.cancelled() => {
-                        let _ = timeout(STOPPED_WITHIN, child.wait()).await;
-                    }
-                    _ = timeout(GONE_WITHIN, child.wait()) => {}
-                }
+                let gone = tokio::select! {
+                    () = stop.cancelled() => timeout(STOPPED_WITHIN, child.wait()).await,
+                    gone = timeout(GONE_WITHIN, child.wait()) => gone,
+                };
+                clean_up(guard, gone).await;
                 Err(Failed::later(too_slow(limit)))
             }
         }
+    }
+}
+
+/// Ends what a guard leaves behind that was killed itself: it takes no other signal.
+async fn clean_up(guard: Option<u32>, gone: Result<io::Result<ExitStatus>, Elapsed>) {
+    let (Some(guard), Ok(Ok(status))) = (guard, gone) else {
+        return;
+    };
+    if status.signal().is_some() {
+        // Only a panic, or the runtime's end.
+        let _ = tokio::task::spawn_blocking(move || {
+            steroids_shim::tree::kill_marked(&guard_marker(guard))
+        })
+        .await;
     }
 }
 
@@ -156,12 +177,24 @@ fn attended(
                 let _ = stdin.write_all(&input).await;
             }
         };
-        let ((), printed, mut said) = tokio::join!(feed, beginning(stdout), beginning(stderr));
+        let read = async { tokio::join!(feed, beginning(stdout), beginning(stderr)) };
+        let mut read = std::pin::pin!(read);
+        let (((), printed, mut said), status) = tokio::select! {
+            read = &mut read => (read, child.wait().await?),
+            ended = child.wait() => {
+                let status = ended?;
+                if status.signal().is_some() {
+                    // A guard that was killed leaves its command, which holds the pipes.
+                    return Ok((status, Vec::new()));
+                }
+                (read.await, status)
+            }
+        };
         // What went wrong stands on standard error, where anything does.
         if said.is_empty() {
             said = printed;
         }
-        Ok((child.wait().await?, said))
+        Ok((status, said))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Hooks that run a program, `notify-send` among them.
 
+use rustix::process::Signal;
 use serde_json::Value;
 use steroids_tests::{Daemon, Home, eventually, processes};
 
@@ -135,6 +136,31 @@ async fn a_command_goes_with_the_daemon_whether_that_ends_or_is_killed() {
     let both = pids(&out, 4).await;
     daemon.kill9().await;
     gone(&both[2..]).await;
+}
+
+#[tokio::test]
+async fn what_a_killed_guard_leaves_behind_is_ended() {
+    let home = Home::new();
+    let (out, above) = (home.path("out"), home.path("above"));
+    let script = format!(
+        "#!/bin/sh\necho $PPID >> {above}\nsh -c 'echo $$ >> {out}; exec sleep 1000' &\n\
+         echo $$ >> {out}\nexec sleep 1000\n",
+        above = above.display(),
+        out = out.display()
+    );
+    let script = home.script("hook", &script);
+    home.configure(&format!(
+        "[[hooks]]\nname = \"hangs\"\ncommand = [{script:?}]\non = [\"finished\"]\ntimeout = \"5m\"\n\
+         retry_after = \"1h\"\n"
+    ));
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    ctl.start_fake("T1", &["exit", "0"]).await;
+    let (guard, left) = (pids(&above, 1).await, pids(&out, 2).await);
+    processes::signal(guard[0], Signal::KILL);
+    gone(&left).await;
+    let hook = in_state(&ctl, "hangs", "failing").await;
+    assert_eq!(hook["lastError"], "signal: 9 (SIGKILL)");
 }
 
 #[tokio::test]

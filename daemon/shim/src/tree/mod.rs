@@ -127,6 +127,11 @@ impl Tree<'_> {
     }
 }
 
+/// The marker of what a guard runs: no two guards of one boot that live at one time have the same.
+pub fn guard_marker(pid: u32) -> String {
+    format!("guard-{pid}")
+}
+
 /// Kills every process that carries the marker of `uuid`. Blocks for a few seconds at most.
 pub fn kill_marked(uuid: &str) -> Killed {
     Tree {

@@ -89,7 +89,7 @@ impl Rooms {
         let (hints, watcher) = Hints::new();
         // Without a span, which would be entered and left for each line of each log.
         tasks.spawn(until(let_go.clone(), watcher.run()));
-        wakeup::ages_are_known(&config.state_dir).await;
+        wakeup::ages(&config.state_dir).await;
         let projects = open_projects(&config.state_dir).await?;
         let zone = tokio::task::spawn_blocking(Zone::of_host);
         let zone = zone.await.context("the host's zone cannot be read")?;

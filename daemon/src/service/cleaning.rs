@@ -7,7 +7,6 @@ use super::refusal::invalid;
 use super::{Service, convert};
 use crate::retention::policy::{LogLimits, SpoolLimits};
 use crate::retention::sweep::{self, Item};
-use crate::wakeup::NO_AGES;
 
 impl Service {
     /// Deletes logs by what is configured, or those older than the days that were asked for.
@@ -16,7 +15,8 @@ impl Service {
         request: v1::CleanupLogsRequest,
     ) -> Result<v1::CleanupLogsResponse, Status> {
         let days = days(request.days)?;
-        let (known, failures) = self.ages().await;
+        let ages = self.wakeups.ages().await;
+        let known = ages.are_known();
         let limits = match days {
             // By age alone: who names days means these.
             Some(0) => of_days(0),
@@ -44,7 +44,7 @@ impl Service {
         let alone = self.projects.upkeep().await;
         let now = steroids_failpoint::wall_clock();
         let mut swept = sweep::logs(&projects, &alone, &limits, request.dry_run, now).await;
-        swept.failures.extend(failures.filter(|_| is_by_age));
+        swept.failures.extend(ages.trouble().filter(|_| is_by_age));
         Ok(v1::CleanupLogsResponse {
             files: count(swept.files),
             bytes: count(swept.bytes),
@@ -60,7 +60,8 @@ impl Service {
         request: v1::CleanupSpoolsRequest,
     ) -> Result<v1::CleanupSpoolsResponse, Status> {
         let days = days(request.days)?;
-        let (known, failures) = self.ages().await;
+        let ages = self.wakeups.ages().await;
+        let known = ages.are_known();
         let limits = match days {
             Some(days) => SpoolLimits {
                 days: Some(days).filter(|days| known || *days == 0),
@@ -77,7 +78,9 @@ impl Service {
             tracing::warn!(%error, "state folders cannot be swept");
             Status::internal("the state folders cannot be listed")
         })?;
-        swept.failures.extend(failures.filter(|_| days != Some(0)));
+        swept
+            .failures
+            .extend(ages.trouble().filter(|_| days != Some(0)));
         Ok(v1::CleanupSpoolsResponse {
             folders: count(swept.files),
             bytes: count(swept.bytes),
@@ -85,12 +88,6 @@ impl Service {
             failures: swept.failures,
             items: swept.items.into_iter().map(shown).collect(),
         })
-    }
-
-    /// Whether there are ages, and what to say if not.
-    async fn ages(&self) -> (bool, Option<String>) {
-        let known = self.wakeups.ages_are_known().await;
-        (known, (!known).then(|| NO_AGES.to_owned()))
     }
 }
 

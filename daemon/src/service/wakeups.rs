@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::projects::Projects;
 use crate::retention::{Stored, stored};
 use crate::supervise::Supervisor;
-use crate::wakeup::{self, Report};
+use crate::wakeup::{self, Ages, Report};
 
 /// A hundred thousand files are listed in a second; a disk that does not answer is not waited for.
 const MEASURED_WITHIN: Duration = Duration::from_secs(30);
@@ -89,8 +89,8 @@ impl Wakeups {
     }
 
     /// Whether something may be removed for its age now.
-    pub async fn ages_are_known(&self) -> bool {
-        wakeup::ages_are_known(self.rooms.0.state_dir()).await
+    pub async fn ages(&self) -> Ages {
+        wakeup::ages(self.rooms.0.state_dir()).await
     }
 
     /// Makes a pass now.

@@ -1,8 +1,10 @@
 //! Looks at the clocks, and remembers what was seen from one pass, and one daemon, to the next.
 
+use std::collections::BTreeMap;
+use std::error::Error as _;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
@@ -15,50 +17,109 @@ use crate::retention::clock::{Clock, Look};
 /// In the state folder.
 const FILE: &str = "clock.json";
 
-/// Held while the file is read and written.
-static TURN: Mutex<()> = Mutex::new(());
+/// What was seen and could not be written down, by file. Held while the file is read and written.
+static UNWRITTEN: Mutex<BTreeMap<PathBuf, Clock>> = Mutex::new(BTreeMap::new());
 
-/// Whether something may be removed for its age now. To be asked once at the start: what is seen
-/// later is compared with that.
-pub async fn ages_are_known(state_dir: &Path) -> bool {
-    let path = state_dir.join(FILE);
-    let looked = tokio::task::spawn_blocking(move || look_again(&path)).await;
-    match looked {
-        Ok(Ok(is_believed)) => is_believed,
-        Ok(Err(error)) => {
-            warn!(%error, "the clocks cannot be compared; nothing is removed for its age");
-            false
-        }
-        // Only a panic, or the runtime's end.
-        Err(_) => false,
+/// Whether something may be removed for its age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ages {
+    /// It may.
+    Known,
+    /// The wall clock has to go steadily first.
+    Doubted,
+    /// What the clocks say now, or said before, cannot be read.
+    NotCompared,
+}
+
+impl Ages {
+    /// Whether it may.
+    pub fn are_known(self) -> bool {
+        self == Ages::Known
+    }
+
+    /// Why it may not.
+    pub fn trouble(self) -> Option<String> {
+        let why = match self {
+            Ages::Known => return None,
+            Ages::Doubted => {
+                "the wall clock has jumped, or what was seen of it before is lost: nothing is removed for its age until it has gone steadily for a day"
+            }
+            Ages::NotCompared => {
+                "the clocks cannot be compared with what was seen of them before: nothing is removed for its age until they can; the daemon's log says why"
+            }
+        };
+        Some(why.to_owned())
     }
 }
 
-fn look_again(path: &Path) -> io::Result<bool> {
+/// Looks at the clocks. To be asked once at the start: what is seen later is compared with that.
+pub async fn ages(state_dir: &Path) -> Ages {
+    let path = state_dir.join(FILE);
+    let looked = tokio::task::spawn_blocking(move || look_again(&path)).await;
+    match looked {
+        Ok(Ok(ages)) => ages,
+        Ok(Err(error)) => {
+            warn!(%error, "the clocks cannot be compared; nothing is removed for its age");
+            Ages::NotCompared
+        }
+        // Only a panic, or the runtime's end.
+        Err(_) => Ages::NotCompared,
+    }
+}
+
+fn look_again(path: &Path) -> io::Result<Ages> {
     let now = Look {
         boot_id: state::boot_id()?,
         since_boot_ms: since_boot_ms(),
         wall_ms: wall_ms(),
     };
+    look_at(path, now)
+}
+
+fn look_at(path: &Path, now: Look) -> io::Result<Ages> {
     // One at a time: what one saw the other compares with. A panic leaves nothing half done.
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let clock = match fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Clock::new(now),
-        read => match serde_json::from_slice::<Clock>(&read?) {
-            Ok(mut clock) => {
-                if clock.look(now) {
-                    warn!("the wall clock has jumped; nothing is removed for its age for a day");
-                }
-                clock
-            }
-            Err(error) => {
-                warn!(%error, "what was seen of the clocks is lost; nothing is removed for its age for a day");
-                Clock::doubted(now)
-            }
-        },
+    let mut unwritten = UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let seen = match unwritten.get(path) {
+        Some(clock) => Some(clock.clone()),
+        None => read(path, &now)?,
     };
-    durable::store(path, &clock).map_err(io::Error::other)?;
-    Ok(clock.is_believed())
+    let clock = match seen {
+        None => Clock::new(now),
+        Some(mut clock) => {
+            if clock.look(now) {
+                warn!("the wall clock has jumped; nothing is removed for its age for a day");
+            }
+            clock
+        }
+    };
+    let ages = match clock.is_believed() {
+        true => Ages::Known,
+        false => Ages::Doubted,
+    };
+    // A disk that is full is when most is to be removed. The next daemon compares with an older look:
+    // it finds a jump again, and doubts no shorter.
+    match durable::store(path, &clock) {
+        Ok(()) => drop(unwritten.remove(path)),
+        Err(error) => {
+            let cause = error.source().map(ToString::to_string);
+            warn!(%error, cause, "what was seen of the clocks cannot be written down; going by it all the same");
+            unwritten.insert(path.to_owned(), clock);
+        }
+    }
+    Ok(ages)
+}
+
+/// What was seen before; `None` if nothing was.
+fn read(path: &Path, now: &Look) -> io::Result<Option<Clock>> {
+    let bytes = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => read?,
+    };
+    let clock = serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+        warn!(%error, "what was seen of the clocks is lost; nothing is removed for its age for a day");
+        Clock::doubted(now.clone())
+    });
+    Ok(Some(clock))
 }
 
 fn since_boot_ms() -> u64 {
@@ -83,10 +144,53 @@ mod tests {
     fn a_clock_first_seen_is_believed_and_one_whose_past_is_lost_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(FILE);
-        assert!(look_again(&path).unwrap());
-        assert!(look_again(&path).unwrap());
+        assert_eq!(look_again(&path).unwrap(), Ages::Known);
+        assert_eq!(look_again(&path).unwrap(), Ages::Known);
         fs::write(&path, "{").unwrap();
-        assert!(!look_again(&path).unwrap());
-        assert!(!look_again(&path).unwrap(), "what was written is read");
+        assert_eq!(look_again(&path).unwrap(), Ages::Doubted);
+        let again = look_again(&path).unwrap();
+        assert_eq!(again, Ages::Doubted, "what was written is read");
+    }
+
+    #[test]
+    fn what_cannot_be_written_down_is_gone_by_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        let draft = dir.path().join(format!("{FILE}.tmp"));
+        let hour = 60 * 60 * 1000;
+        let look = |hours: u64, ahead: i64| Look {
+            boot_id: "a".to_owned(),
+            since_boot_ms: hours * hour,
+            wall_ms: (hours * hour).cast_signed() + ahead,
+        };
+        let ages = |now| look_at(&path, now).unwrap();
+        let years = 10 * 365 * 24 * hour.cast_signed();
+        // Nothing can be made where it would be drafted, as on a disk that is full.
+        fs::create_dir(&draft).unwrap();
+        assert_eq!(ages(look(1, 0)), Ages::Known, "the first one");
+        fs::remove_dir(&draft).unwrap();
+        assert_eq!(ages(look(2, 0)), Ages::Known);
+        fs::create_dir(&draft).unwrap();
+        assert_eq!(ages(look(3, 0)), Ages::Known, "its disk is full");
+        assert_eq!(ages(look(4, years)), Ages::Doubted, "it has jumped");
+        assert_eq!(ages(look(20, years)), Ages::Doubted);
+        // The next daemon knows what was written: it doubts anew.
+        UNWRITTEN.lock().unwrap().remove(&path);
+        assert_eq!(ages(look(27, years)), Ages::Doubted);
+        assert_eq!(ages(look(28, years)), Ages::Doubted);
+        fs::remove_dir(&draft).unwrap();
+        assert_eq!(ages(look(51, years)), Ages::Known, "a day later");
+        assert!(!UNWRITTEN.lock().unwrap().contains_key(&path));
+        assert_eq!(ages(look(52, years)), Ages::Known, "from its file");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_no_jump() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join(FILE)).unwrap();
+        let ages = ages(dir.path()).await;
+        assert_eq!(ages, Ages::NotCompared);
+        let said = ages.trouble().unwrap();
+        assert!(!said.contains("jumped"), "{said}");
     }
 }

@@ -18,7 +18,7 @@ use crate::retention::compress::{self, Compressed};
 use crate::retention::{self, Swept, sweep};
 use crate::supervise::{Scope, Supervisor};
 
-pub use self::clock::ages_are_known;
+pub use self::clock::{Ages, ages};
 
 /// What the pass goes by.
 #[derive(Debug, Clone, Copy)]
@@ -26,9 +26,6 @@ pub struct Settings {
     /// What may be removed, and when.
     pub retention: retention::Settings,
 }
-
-/// Why nothing was removed for its age.
-pub const NO_AGES: &str = "the wall clock has jumped: nothing is removed for its age until it has gone steadily for a day";
 
 /// The look at all projects may take so long: healthy disks need milliseconds each, and one that
 /// hangs would keep the rest of the pass from all projects.
@@ -79,12 +76,12 @@ pub async fn pass(supervisor: &Supervisor, projects: &Projects, settings: &Setti
     let answering = projects.answering().await;
     let found = supervisor.reconcile(Scope::Wakeup).await;
     let mut failures = Vec::new();
-    let known = ages_are_known(supervisor.state_dir()).await;
+    let ages = ages(supervisor.state_dir()).await;
     let (logs, spools, compressed) = match alone(projects).await {
         Some(alone) => {
             let state_dir = supervisor.state_dir();
             let limits = &settings.retention;
-            sweep_all(state_dir, &answering, &alone, limits, known).await
+            sweep_all(state_dir, &answering, &alone, limits, ages.are_known()).await
         }
         None => {
             failures.push(NOT_ALONE.to_owned());
@@ -98,10 +95,8 @@ pub async fn pass(supervisor: &Supervisor, projects: &Projects, settings: &Setti
     for failure in &failures {
         warn!(%failure, "maintenance left something undone");
     }
-    if !known {
-        // Logged once, when the clock jumped, and not at every pass of a day.
-        failures.push(NO_AGES.to_owned());
-    }
+    // Logged once, when the clock jumped, and not at every pass of a day.
+    failures.extend(ages.trouble());
     let report = Report {
         reconciled: (found.adopted + found.finished + found.lost) as u64,
         logs_removed: logs.files,

@@ -7,8 +7,11 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         id: 25,
         fault: "the disk of the spools is full, and freed later",
-        required: "no line lost or torn, exit code right, no restart; the agent is paused only when 64 MiB wait; alarm and status say so, also after a restart of the daemon",
-        tests: &["faults::disk::full::a_full_disk_of_spools_loses_nothing_and_is_told_of"],
+        required: "no line lost or torn, exit code right, no restart; the agent is paused only when 64 MiB wait; alarm and status say so, also after a restart of the daemon; cleanup by age makes room",
+        tests: &[
+            "faults::disk::full::a_full_disk_of_spools_loses_nothing_and_is_told_of",
+            "faults::disk::full::a_disk_that_is_full_is_made_room_on_by_age",
+        ],
     },
     Fault {
         id: 27,

@@ -2,7 +2,8 @@
 //! on by itself. Each test fills another disk: that of the spools, of the logs, of the database,
 //! and one that holds everything.
 
-use std::time::Duration;
+use std::fs::File;
+use std::time::{Duration, SystemTime};
 
 use steroids_proto::v1;
 use steroids_tests::faults::{held, share};
@@ -197,6 +198,30 @@ async fn a_full_disk_under_everything_is_survived_without_a_restart() {
     assert_complete(&ctl, &ended, 1_500, 7);
     well(&daemon).await;
     held(143, format!("{lines:?}, then all of it"));
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_is_made_room_on_by_age() {
+    let home = Home::with_config(SMALL);
+    let Some(disk) = SmallDisk::mount(&home, "state/steroids", "4m") else {
+        return held(25, NO_ROOT);
+    };
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let id = ctl.start_fake("T1", &["exit", "0"]).await;
+    daemon.rpc().await.ended(&ctl.project(), id).await;
+    let log = ctl.log_path(id);
+    let file = File::options().write(true).open(&log).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(2 * 24 * 60 * 60))
+        .unwrap();
+    disk.fill();
+    let seen = disk.path().join("clock.json");
+    let before = std::fs::read(&seen).unwrap();
+    ctl.run(["cleanup", "logs", "--days", "1"]).await.exits(0);
+    assert!(!log.exists());
+    let after = std::fs::read(&seen).unwrap();
+    assert_eq!(before, after, "there was room to write down what was seen");
+    held(25, "full: `cleanup logs --days 1` removes what is older");
 }
 
 #[tokio::test]

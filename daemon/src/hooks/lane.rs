@@ -45,16 +45,18 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// Begins after the event that the hook is done with, or when the hook was first known.
+    /// Begins after the event that the hook is done with; or when the hook was first known, or this path
+    /// registered: what was before is no news, and was told under the path that the project had then.
     pub(super) async fn open(
         project: Arc<Project>,
+        registered_ms: i64,
         hook: &str,
         positions: &Positions,
     ) -> Result<Lane, StoreError> {
         // Before the look, so that what comes during it is not missed.
         let mut changes = project.store.written();
         changes.mark_changed();
-        let since_ms = positions.since_ms(hook);
+        let since_ms = positions.since_ms(hook).max(registered_ms);
         let done = match positions.done(hook, &project.root) {
             Some(done) if is_of(&project.store, done).await? => done,
             // Of a database that is gone. What is in both, as in a copy that was put back, is older.
@@ -278,7 +280,7 @@ mod tests {
         let (hook, long_after) = (hook(), i64::MAX);
         let mut cut_within = false;
         for polls in 0..30 {
-            let lane = Lane::open(Arc::clone(&project), "h", &positions).await;
+            let lane = Lane::open(Arc::clone(&project), 0, "h", &positions).await;
             let mut lane = lane.unwrap();
             {
                 let mut look = pin!(lane.look(&hook, long_after, false));

@@ -79,7 +79,11 @@ impl Worker {
                 continue;
             }
             let root = project.root.clone();
-            match self.open(round, project).await {
+            let Some(registered_ms) = self.projects.registered_since(&root).await else {
+                // The list changes once more when it is in there.
+                continue;
+            };
+            match self.open(round, project, registered_ms).await {
                 Ok(lane) => drop(round.lanes.insert(root, lane)),
                 Err(error) => {
                     debug!(hook = self.hook.name, project = %root.display(), %error, "cannot read its events");
@@ -102,10 +106,15 @@ impl Worker {
     }
 
     /// Opens a project's lane. With the database in which something on its way is, it goes on with that.
-    async fn open(&self, round: &mut Round, project: Arc<Project>) -> Result<Lane, StoreError> {
+    async fn open(
+        &self,
+        round: &mut Round,
+        project: Arc<Project>,
+        registered_ms: i64,
+    ) -> Result<Lane, StoreError> {
         let root = project.root.clone();
         let store = project.store.clone();
-        let open = Lane::open(project, &self.hook.name, &self.positions);
+        let open = Lane::open(project, registered_ms, &self.hook.name, &self.positions);
         let mut lane = store.promptly(open).await?;
         for event in round.left_of(&root) {
             if store.promptly(lane.has(event)).await?

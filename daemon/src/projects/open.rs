@@ -34,10 +34,11 @@ impl Shared {
         locked(&self.registry).contains(path)
     }
 
-    /// Enters a project into the list.
-    pub(super) fn enlist(&self, path: &Path) -> Result<(), ProjectError> {
+    /// Enters a project into the list, as one since then: before it was opened, so that all that is done
+    /// in it from here is later.
+    pub(super) fn enlist(&self, path: &Path, since_ms: i64) -> Result<(), ProjectError> {
         let folder = locked(&self.last_seen).get(path).copied();
-        if locked(&self.registry).add(path, now_ms(), folder)? {
+        if locked(&self.registry).add(path, since_ms, folder)? {
             self.bump();
         }
         Ok(())
@@ -48,6 +49,7 @@ impl Shared {
         path: &Path,
         init: bool,
     ) -> Result<(Arc<Project>, bool), ProjectError> {
+        let since_ms = now_ms();
         let mut created = false;
         if init {
             let site = Site::init(path)?;
@@ -57,11 +59,12 @@ impl Shared {
             }
         }
         let project = self.open_given(path)?;
-        self.enlist(path)?;
+        self.enlist(path, since_ms)?;
         Ok((project, created))
     }
 
     pub(super) fn migrate(&self, path: &Path) -> Result<Migrated, ProjectError> {
+        let since_ms = now_ms();
         let site = Site::open(path)?;
         if !site.has_database() {
             let path = path.to_owned();
@@ -69,7 +72,7 @@ impl Shared {
         }
         let migrated = site.migrate(&self.owner)?;
         self.open_given(path)?;
-        self.enlist(path)?;
+        self.enlist(path, since_ms)?;
         Ok(migrated)
     }
 

@@ -15,6 +15,14 @@ impl Projects {
         let entries = self.entries().await?;
         Ok(entries.into_iter().map(|(path, _)| path).collect())
     }
+
+    /// Since when a project is registered, in epoch milliseconds: what was done in it before was done
+    /// under another path, or by another daemon. `None` if it is not, also while it is being registered.
+    pub async fn registered_since(&self, path: &Path) -> Option<i64> {
+        let path = path.to_owned();
+        let since = self.blocking(move |shared| Ok(locked(&shared.registry).registered_at(&path)));
+        since.await.ok()?
+    }
 }
 
 #[cfg(test)]

@@ -134,6 +134,55 @@ async fn an_older_copy_of_the_database_has_nobody_told_of_an_end_again() {
 }
 
 #[tokio::test]
+async fn a_project_that_was_moved_or_copied_has_nobody_told_of_an_end_again() {
+    let server = Closed::new();
+    let home = Home::with_config(&hook("first", &server.url("/")));
+    let mut server = server.open();
+    let mut daemon = Daemon::start(&home).await;
+    let app = daemon.project("app").await;
+    app.start_fake("T1", &["exit", "0"]).await;
+    assert_eq!(server.next().await.json()["invocation"]["id"], 1);
+    delivered(&app, "first", 1).await;
+    let (moved, copy) = (
+        daemon.ctl(&home.path("moved")),
+        daemon.ctl(&home.path("copy")),
+    );
+    let database = old_database::path(copy.folder());
+    fs::create_dir_all(database.parent().unwrap()).unwrap();
+    let db = rusqlite::Connection::open(old_database::path(app.folder())).unwrap();
+    let made = format!("VACUUM INTO '{}'", database.display());
+    db.execute_batch(&made).unwrap();
+    drop(db);
+    let mut agent = steroids_tests::Puppet::new(&home, "agent");
+    let rpc = daemon.rpc().await;
+    rpc.start_fake(&app.project(), "T2", &agent.args()).await;
+    fs::rename(app.folder(), moved.folder()).unwrap();
+    for ctl in [&moved, &copy] {
+        ctl.run(["list"]).await.exits(0);
+    }
+    // One that runs on during the move, and has ended behind it.
+    agent.exits(3);
+    let told = server.next().await.json();
+    assert_eq!(
+        (&told["invocation"]["id"], &told["project"]),
+        (&2.into(), &moved.project().into())
+    );
+    copy.start_fake("T3", &["exit", "0"]).await;
+    let told = server.next().await.json();
+    assert_eq!(
+        (&told["invocation"]["taskId"], &told["project"]),
+        (&"T3".into(), &copy.project().into())
+    );
+    let hook = delivered(&moved, "first", 3).await;
+    assert_eq!(hook["skipped"], 0, "{hook}");
+    // Nor are those who come after.
+    assert_eq!(daemon.term().await, 0);
+    daemon.start_again().await;
+    moved.start_fake("T4", &["exit", "0"]).await;
+    assert_eq!(server.next().await.json()["invocation"]["taskId"], "T4");
+}
+
+#[tokio::test]
 async fn who_was_away_for_long_is_told_of_what_is_new_and_how_much_was_left_out() {
     let server = Closed::new();
     let config = hook("held", &server.url("/")).replace("finished", "held");

@@ -89,7 +89,7 @@ impl Rooms {
         let (hints, watcher) = Hints::new();
         // Without a span, which would be entered and left for each line of each log.
         tasks.spawn(until(let_go.clone(), watcher.run()));
-        wakeup::ages(&config.state_dir).await;
+        let ages = wakeup::ages(&config.state_dir).await;
         let projects = open_projects(&config.state_dir).await?;
         let zone = tokio::task::spawn_blocking(Zone::of_host);
         let zone = zone.await.context("the host's zone cannot be read")?;
@@ -115,7 +115,12 @@ impl Rooms {
         let telling = hooks.clone().run(projects.clone());
         // With the jobs: what is on its way then has as long to end.
         jobs.spawn(telling.instrument(info_span!("hooks")));
-        let wakeups = Wakeups::new(supervisor.clone(), projects.clone(), self::wakeups(config));
+        let wakeups = Wakeups::new(
+            supervisor.clone(),
+            projects.clone(),
+            self::wakeups(config),
+            ages,
+        );
         let periodic = wakeups.clone().run(let_go.clone());
         tasks.spawn(periodic.instrument(info_span!("wakeup")));
         let (facts, known) = watch::channel(Arc::new(facts(config, started)));

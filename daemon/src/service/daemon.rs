@@ -113,6 +113,7 @@ impl v1::daemon_server::Daemon for Service {
         degraded.extend(self.projects.degraded());
         degraded.extend(self.told.degraded());
         degraded.extend(self.export.as_ref().and_then(Board::degraded));
+        degraded.extend(self.wakeups.degraded());
         let standing = self.reload.standing();
         degraded.extend(standing.degraded());
         let state = if self.supervisor.is_draining() {

@@ -17,6 +17,9 @@ use crate::wakeup::{self, Ages, Report};
 /// A hundred thousand files are listed in a second; a disk that does not answer is not waited for.
 const MEASURED_WITHIN: Duration = Duration::from_secs(30);
 
+/// So long a doubt of the clock is not worth somebody's attention.
+const PASSES_SOON: Duration = Duration::from_secs(60 * 60);
+
 /// When passes are made, and what they go by.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -32,6 +35,8 @@ pub struct Wakeups {
     rooms: (Supervisor, Projects),
     settings: Arc<watch::Sender<Settings>>,
     last_ms: Arc<AtomicI64>,
+    /// As the clocks were seen last, and when; held for a copy.
+    ages: Arc<std::sync::Mutex<(Ages, Instant)>>,
     /// As it was measured last; held for a copy.
     stored: Arc<std::sync::Mutex<Option<Stored>>>,
     /// Held during a pass.
@@ -40,9 +45,15 @@ pub struct Wakeups {
 }
 
 impl Wakeups {
-    /// None was made yet.
-    pub fn new(supervisor: Supervisor, projects: Projects, settings: Settings) -> Wakeups {
+    /// None was made yet. `ages` is what the first look at the clocks has told.
+    pub fn new(
+        supervisor: Supervisor,
+        projects: Projects,
+        settings: Settings,
+        ages: Ages,
+    ) -> Wakeups {
         Wakeups {
+            ages: Arc::new(std::sync::Mutex::new((ages, Instant::now()))),
             rooms: (supervisor, projects),
             settings: Arc::new(watch::Sender::new(settings)),
             last_ms: Arc::default(),
@@ -90,7 +101,26 @@ impl Wakeups {
 
     /// Whether something may be removed for its age now.
     pub async fn ages(&self) -> Ages {
-        wakeup::ages(self.rooms.0.state_dir()).await
+        let ages = wakeup::ages(self.rooms.0.state_dir()).await;
+        self.saw(ages);
+        ages
+    }
+
+    /// Why nothing is removed for its age, where that is no matter of an hour, as it is after each pause of a
+    /// virtual machine.
+    pub fn degraded(&self) -> Option<String> {
+        let ages = self.ages.lock();
+        let (ages, at) = *ages.unwrap_or_else(PoisonError::into_inner);
+        match ages {
+            // Over since, where no pass has looked again.
+            Ages::Doubted(left) if left <= at.elapsed().max(PASSES_SOON) => None,
+            ages => ages.trouble(),
+        }
+    }
+
+    fn saw(&self, ages: Ages) {
+        let mut seen = self.ages.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen = (ages, Instant::now());
     }
 
     /// Makes a pass now.
@@ -100,6 +130,7 @@ impl Wakeups {
         let (supervisor, projects) = &self.rooms;
         let settings = self.settings();
         let report = wakeup::pass(supervisor, projects, &settings).await;
+        self.saw(report.ages);
         self.measure().await;
         let since = steroids_failpoint::wall_clock()
             .duration_since(UNIX_EPOCH)

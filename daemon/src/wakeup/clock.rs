@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 use steroids_shim::{durable, state};
@@ -25,8 +25,8 @@ static UNWRITTEN: Mutex<BTreeMap<PathBuf, Clock>> = Mutex::new(BTreeMap::new());
 pub enum Ages {
     /// It may.
     Known,
-    /// The wall clock has to go steadily first.
-    Doubted,
+    /// The wall clock has to go steadily first, for so long.
+    Doubted(Duration),
     /// What the clocks say now, or said before, cannot be read.
     NotCompared,
 }
@@ -41,14 +41,18 @@ impl Ages {
     pub fn trouble(self) -> Option<String> {
         let why = match self {
             Ages::Known => return None,
-            Ages::Doubted => {
-                "the wall clock has jumped, or what was seen of it before is lost: nothing is removed for its age until it has gone steadily for a day"
+            Ages::Doubted(left) => {
+                let minutes = left.as_secs().div_ceil(60);
+                let left = humantime::format_duration(Duration::from_secs(minutes * 60));
+                format!(
+                    "the wall clock has jumped, or what was seen of it before is lost: nothing is removed for its age until it has gone steadily for {left}"
+                )
             }
             Ages::NotCompared => {
-                "the clocks cannot be compared with what was seen of them before: nothing is removed for its age until they can; the daemon's log says why"
+                "the clocks cannot be compared with what was seen of them before: nothing is removed for its age until they can; the daemon's log says why".to_owned()
             }
         };
-        Some(why.to_owned())
+        Some(why)
     }
 }
 
@@ -87,14 +91,15 @@ fn look_at(path: &Path, now: Look) -> io::Result<Ages> {
         None => Clock::new(now),
         Some(mut clock) => {
             if clock.look(now) {
-                warn!("the wall clock has jumped; nothing is removed for its age for a day");
+                let doubt = humantime::format_duration(clock.doubt());
+                warn!(%doubt, "the wall clock has jumped; nothing is removed for its age until it has gone steadily for a while");
             }
             clock
         }
     };
     let ages = match clock.is_believed() {
         true => Ages::Known,
-        false => Ages::Doubted,
+        false => Ages::Doubted(clock.doubt()),
     };
     // A disk that is full is when most is to be removed. The next daemon compares with an older look:
     // it finds a jump again, and doubts no shorter.
@@ -147,9 +152,9 @@ mod tests {
         assert_eq!(look_again(&path).unwrap(), Ages::Known);
         assert_eq!(look_again(&path).unwrap(), Ages::Known);
         fs::write(&path, "{").unwrap();
-        assert_eq!(look_again(&path).unwrap(), Ages::Doubted);
+        assert!(!look_again(&path).unwrap().are_known());
         let again = look_again(&path).unwrap();
-        assert_eq!(again, Ages::Doubted, "what was written is read");
+        assert!(!again.are_known(), "what was written is read");
     }
 
     #[test]
@@ -158,6 +163,7 @@ mod tests {
         let path = dir.path().join(FILE);
         let draft = dir.path().join(format!("{FILE}.tmp"));
         let hour = 60 * 60 * 1000;
+        let doubted = |hours: u64| Ages::Doubted(Duration::from_millis(hours * hour));
         let look = |hours: u64, ahead: i64| Look {
             boot_id: "a".to_owned(),
             since_boot_ms: hours * hour,
@@ -172,12 +178,12 @@ mod tests {
         assert_eq!(ages(look(2, 0)), Ages::Known);
         fs::create_dir(&draft).unwrap();
         assert_eq!(ages(look(3, 0)), Ages::Known, "its disk is full");
-        assert_eq!(ages(look(4, years)), Ages::Doubted, "it has jumped");
-        assert_eq!(ages(look(20, years)), Ages::Doubted);
+        assert_eq!(ages(look(4, years)), doubted(24), "it has jumped");
+        assert_eq!(ages(look(20, years)), doubted(8));
         // The next daemon knows what was written: it doubts anew.
         UNWRITTEN.lock().unwrap().remove(&path);
-        assert_eq!(ages(look(27, years)), Ages::Doubted);
-        assert_eq!(ages(look(28, years)), Ages::Doubted);
+        assert_eq!(ages(look(27, years)), doubted(24));
+        assert_eq!(ages(look(28, years)), doubted(23));
         fs::remove_dir(&draft).unwrap();
         assert_eq!(ages(look(51, years)), Ages::Known, "a day later");
         assert!(!UNWRITTEN.lock().unwrap().contains_key(&path));

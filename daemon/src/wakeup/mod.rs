@@ -47,7 +47,7 @@ const NOT_ALONE: &str = "nothing was removed: a log is being made anew, and its 
 const COMPRESS_WITHIN: Duration = Duration::from_secs(20);
 
 /// What a pass did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// Invocations that nobody owned, and that have an owner or an end now.
     pub reconciled: u64,
@@ -63,6 +63,8 @@ pub struct Report {
     pub logs_compressed: u64,
     /// Bytes that they take less.
     pub bytes_saved: u64,
+    /// Whether something could go for its age.
+    pub ages: Ages,
     /// What could not be done, one line each.
     pub failures: Vec<String>,
 }
@@ -105,6 +107,7 @@ pub async fn pass(supervisor: &Supervisor, projects: &Projects, settings: &Setti
         spool_bytes_removed: spools.bytes,
         logs_compressed: compressed.files,
         bytes_saved: compressed.saved,
+        ages,
         failures,
     };
     info!(

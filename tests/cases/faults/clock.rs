@@ -152,6 +152,8 @@ async fn nothing_is_removed_for_its_age_by_a_clock_that_jumped() {
             let report = report.into_inner();
             assert_eq!((report.logs_removed, report.spools_removed), (0, 0));
             assert!(report.failures[0].contains("jumped"), "{report:?}");
+            let told = rpc.degraded().await;
+            assert!(told.iter().any(|line| line.contains("jumped")), "{told:?}");
             let clean = v1::CleanupLogsRequest {
                 project: ctl.project(),
                 days: Some(2),

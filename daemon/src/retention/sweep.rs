@@ -1,5 +1,6 @@
 //! Removes what [`policy`] says, and counts it.
 
+mod ends;
 mod logs;
 
 use std::fs;
@@ -11,18 +12,13 @@ use std::time::{Duration, SystemTime};
 use steroids_shim::exit::ExitRecord;
 use steroids_shim::paths::InvDir;
 use steroids_shim::removal;
-use tokio::time::timeout;
 
 pub use self::logs::logs;
 pub(super) use self::logs::open_ids;
 use super::policy::{self, Spool, SpoolLimits, Why};
 use crate::activity_log::LogError;
-use crate::domain::Phase;
 use crate::projects::{Project, Upkeep};
 use crate::store::StoreError;
-
-/// A row is read in microseconds, or, while its database is locked, within SQLite's wait of 5 s.
-const ROW_WITHIN: Duration = Duration::from_secs(10);
 
 /// Events kept of a project: months of them, at some 100 bytes each.
 const EVENTS: u32 = 100_000;
@@ -128,24 +124,11 @@ pub async fn spools(
             path: folder.clone(),
             source,
         })?;
-    let mut swept = Swept::default();
-    let mut all = Vec::with_capacity(found.len());
-    let mut projects = projects.to_vec();
-    for mut spool in found {
-        match row_of(&mut projects, &spool.uuid).await {
-            Some(Some(ended)) => spool.ended = Some(ended),
-            Some(None) => swept.kept_running += 1,
-            None => spool.is_away = true,
-        }
-        all.push(spool);
-    }
-    let listed = folder.clone();
-    let all = blocking(move || {
-        let away = all.iter_mut().filter(|spool| spool.is_away);
-        away.for_each(|spool| spool.ended = recorded_end(&listed.join(&spool.uuid)));
-        all
-    })
-    .await?;
+    let (all, open) = ends::note(&folder, projects, found).await?;
+    let mut swept = Swept {
+        kept_running: open,
+        ..Swept::default()
+    };
     let expired = policy::spools(all, now, limits);
     if dry_run {
         let items = expired.into_iter().map(item);
@@ -179,34 +162,12 @@ fn item((spool, why): (Spool, Why)) -> Item {
     }
 }
 
-/// Whether an open project has a row for this folder, and if so when it ended, if it has. A project
-/// that does not answer has none: one bad database keeps its own folders, and nobody else's.
-async fn row_of(projects: &mut Vec<Arc<Project>>, uuid: &str) -> Option<Option<SystemTime>> {
-    let mut asked = 0;
-    while let Some(project) = projects.get(asked) {
-        match timeout(ROW_WITHIN, project.store.by_uuid(uuid)).await {
-            Ok(Ok(Some(row))) => {
-                let ended = match row.phase {
-                    Phase::Ended { .. } => Some(time(row.completed_ms.unwrap_or(0))),
-                    Phase::Queued | Phase::Running => None,
-                };
-                return Some(ended);
-            }
-            Ok(_) => asked += 1,
-            // One that hangs is waited for once.
-            Err(_) => drop(projects.remove(asked)),
-        }
-    }
-    None
-}
-
 /// When an invocation ended, by the record in its state folder; `None` where its row was never final.
-fn recorded_end(folder: &Path) -> Option<SystemTime> {
-    let dir = InvDir::at(folder);
+fn recorded_end(dir: &InvDir) -> Option<SystemTime> {
     if !dir.projected().exists() {
         return None;
     }
-    let record = ExitRecord::load(&dir).ok()??;
+    let record = ExitRecord::load(dir).ok()??;
     Some(time(i64::try_from(record.ended_ms).unwrap_or(i64::MAX)))
 }
 

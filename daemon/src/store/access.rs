@@ -1,7 +1,7 @@
 //! How a question or a change comes to the thread that owns the connection, and back as what callers
 //! see of it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::begin::own_id;
 use super::error::{Failure, StoreError};
 use super::transaction::transact;
 use super::worker::{Late, Worker};
-use super::{Shared, Store, bump, migrations, queue};
+use super::{Shared, Store, bump, migrations, query, queue};
 use crate::domain::InvocationId;
 
 /// Whether the file may be written.
@@ -45,6 +45,28 @@ impl Store {
             let has = |uuid: String| Ok(own_id(db, "uuid", &uuid)?.map(|_| uuid));
             let known = uuids.into_iter().map(has);
             known.filter_map(Result::transpose).collect()
+        })
+        .await
+    }
+
+    /// When those of these uuids ended of which it has a row of ours, in epoch milliseconds; `None` for one
+    /// that is not over.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn ends(
+        &self,
+        uuids: Vec<String>,
+    ) -> Result<HashMap<String, Option<i64>>, StoreError> {
+        self.read(move |db| {
+            let mut ends = HashMap::with_capacity(uuids.len());
+            for uuid in uuids {
+                if let Some(row) = query::by_uuid(db, &uuid)? {
+                    let is_over = row.phase.is_ended();
+                    ends.insert(uuid, is_over.then(|| row.completed_ms.unwrap_or(0)));
+                }
+            }
+            Ok(ends)
         })
         .await
     }

@@ -268,3 +268,77 @@ async fn a_state_folder_without_invocations_is_nothing_to_do() {
     assert_eq!(sweep_spools(&room, limits, false).await, Swept::default());
     assert_eq!(events(&room.project).await.unwrap(), 0);
 }
+
+/// A copy of the room's project, as it is by now, under a path of its own.
+async fn copied(room: &Room, into: &TempDir) -> Arc<Project> {
+    let steroids = into.path().join(".steroids");
+    fs::create_dir(&steroids).unwrap();
+    let db = rusqlite::Connection::open(room.project.store.path()).unwrap();
+    let made = format!("VACUUM INTO '{}'", steroids.join("steroids.db").display());
+    db.execute_batch(&made).unwrap();
+    let (copy, _) = room.projects.register(into.path(), true).await.unwrap();
+    copy
+}
+
+async fn sweep_week(room: &Room, projects: &[&Arc<Project>]) -> Swept {
+    let projects: Vec<_> = projects.iter().map(|it| Arc::clone(it)).collect();
+    let alone = room.projects.upkeep().await;
+    let week = SpoolLimits {
+        days: Some(7),
+        max_bytes: None,
+    };
+    let swept = spools(room.state.path(), &projects, &alone, week, false, now()).await;
+    swept.unwrap()
+}
+
+#[tokio::test]
+async fn of_an_original_and_its_copy_the_row_counts_that_is_written_to() {
+    let (room, folder) = (Room::new().await, tempfile::tempdir().unwrap());
+    let mut ids = Vec::new();
+    for name in 1..=4 {
+        ids.push(room.invocation(name, 9, None).await);
+    }
+    let copy = copied(&room, &folder).await;
+    for id in ids {
+        let ended = ending(Outcome::Success, now() - Duration::from_secs(9 * DAY));
+        room.project.store.finish(id, ended).await.unwrap();
+    }
+    let elsewhere = room.folder.path().join("before-it-was-moved");
+    for (name, project, is_projected) in [
+        (1, &room.project.root, true),
+        (2, &elsewhere, true),
+        // The row of a project that it was not started in, and no word of its own: it may run.
+        (3, &elsewhere, false),
+        (4, &copy.root, true),
+    ] {
+        let dir = InvDir::at(room.spool(name));
+        let spec = serde_json::json!({ "project": project });
+        fs::write(dir.spec(), spec.to_string()).unwrap();
+        if is_projected {
+            fs::write(dir.projected(), b"").unwrap();
+        }
+    }
+    for projects in [[&copy, &room.project], [&room.project, &copy]] {
+        let swept = sweep_week(&room, &projects).await;
+        assert_eq!(swept.kept_running, 2);
+        let there = [1, 2, 3, 4].map(|name| room.spool(name).exists());
+        assert_eq!(there, [false, false, true, true]);
+    }
+}
+
+#[tokio::test]
+async fn a_project_that_fails_is_asked_no_more_and_keeps_no_other_from_being_asked() {
+    let (room, folder) = (Room::new().await, tempfile::tempdir().unwrap());
+    for name in [1, 2] {
+        room.invocation(name, 9, Some(Outcome::Success)).await;
+    }
+    // More than are asked for at a time.
+    for name in 3..1200 {
+        fs::create_dir_all(room.spool(name)).unwrap();
+    }
+    let fails = copied(&room, &folder).await;
+    fails.store.clone().close().await;
+    let swept = sweep_week(&room, &[&fails, &room.project]).await;
+    assert_eq!((swept.files, swept.kept_running), (2, 0));
+    assert!(room.spool(3).exists());
+}

@@ -1,0 +1,103 @@
+//! When the invocations of state folders ended, by the rows of projects. Each project is asked in a few
+//! questions for all of them, so that a pass costs no more for there being many.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::Deserialize;
+use steroids_shim::durable;
+use steroids_shim::paths::InvDir;
+use tokio::time::timeout;
+
+use super::{SweepError, blocking, recorded_end, time};
+use crate::projects::Project;
+use crate::retention::policy::Spool;
+
+/// Asked for in one question: milliseconds of a database's thread, behind which others have their turn.
+const TOGETHER: usize = 500;
+
+/// An answer comes in milliseconds, or, while its database is locked, within SQLite's wait of 5 s.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// What is read of a specification, which may hold a prompt of megabytes.
+#[derive(Deserialize)]
+struct Start {
+    project: PathBuf,
+}
+
+/// What one project's row of an invocation says.
+struct Told {
+    /// Which project, by its place in the list.
+    project: usize,
+    /// When it ended, if it has.
+    ended: Option<SystemTime>,
+}
+
+/// Notes of each state folder when its invocation ended, or that no open project has its row; tells how
+/// many are not over.
+pub(super) async fn note(
+    folder: &Path,
+    projects: &[Arc<Project>],
+    mut spools: Vec<Spool>,
+) -> Result<(Vec<Spool>, u64), SweepError> {
+    let uuids: Vec<String> = spools.iter().map(|spool| spool.uuid.clone()).collect();
+    let mut told = ask(projects, &uuids).await;
+    let roots: Vec<_> = projects.iter().map(|it| it.root.clone()).collect();
+    let folder = folder.to_owned();
+    blocking(move || {
+        let mut open = 0;
+        for spool in &mut spools {
+            let dir = InvDir::at(folder.join(&spool.uuid));
+            spool.ended = match told.remove(&spool.uuid).unwrap_or_default().as_slice() {
+                [] => {
+                    spool.is_away = true;
+                    recorded_end(&dir)
+                }
+                [row] => row.ended,
+                rows => agreed(&dir, rows, |row| &roots[row.project]),
+            };
+            open += u64::from(!spool.is_away && spool.ended.is_none());
+        }
+        (spools, open)
+    })
+    .await
+}
+
+/// What the projects' rows say, by uuid. One that does not answer, or fails, is asked no more, and has none:
+/// one bad database keeps its own folders, and nobody else's.
+async fn ask(projects: &[Arc<Project>], uuids: &[String]) -> HashMap<String, Vec<Told>> {
+    let mut told: HashMap<String, Vec<Told>> = HashMap::new();
+    for (at, project) in projects.iter().enumerate() {
+        for some in uuids.chunks(TOGETHER) {
+            let Ok(Ok(ends)) = timeout(ANSWER_WITHIN, project.store.ends(some.to_vec())).await
+            else {
+                break;
+            };
+            for (uuid, ended_ms) in ends {
+                let row = Told {
+                    project: at,
+                    ended: ended_ms.map(time),
+                };
+                told.entry(uuid).or_default().push(row);
+            }
+        }
+    }
+    told
+}
+
+/// When one ended of which several projects have a row, since one is a copy of another. That of the project
+/// that it was started in counts; where that was moved, one that has ended, as nobody ever ends that of a
+/// copy. Where one of them is open, the folder itself has to say that its row was final.
+fn agreed<'a>(dir: &InvDir, rows: &[Told], root: impl Fn(&Told) -> &'a Path) -> Option<SystemTime> {
+    let start = durable::load::<Start>(&dir.spec()).or_else(|_| durable::load(&dir.queued()));
+    let start = start.ok();
+    let is_its = |row: &&Told| start.as_ref().is_some_and(|it| it.project == root(row));
+    let ended = match rows.iter().find(is_its) {
+        Some(its) => its.ended,
+        None => rows.iter().filter_map(|row| row.ended).max(),
+    };
+    let is_open = rows.iter().any(|row| row.ended.is_none());
+    ended.filter(|_| !is_open || dir.projected().exists())
+}

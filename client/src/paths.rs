@@ -14,6 +14,9 @@
 //! Who runs by cron, by `su` or in an agent has another runtime folder than the daemon, or none. So where
 //! rules 4 and 5 lead to a socket that no daemon serves, the one counts that the holder of the state
 //! folder's lock serves.
+//!
+//! A file that cannot be read says nothing, for who only wants to reach a daemon that runs: it had read
+//! the file when that was good.
 
 use std::ffi::OsString;
 use std::io;
@@ -36,6 +39,33 @@ pub struct Paths {
     pub socket: PathBuf,
     /// The daemon's state folder; empty where only the socket is known.
     pub state_dir: PathBuf,
+}
+
+/// Where to find the daemon, also where the configuration cannot be used; see [`find`].
+#[derive(Debug)]
+pub struct Found {
+    /// As if there were no file, where that cannot be used.
+    pub paths: Paths,
+    unread: Option<PathsError>,
+    is_socket_named: bool,
+    is_state_named: bool,
+}
+
+impl Found {
+    /// What is wrong with the configuration, where it was asked.
+    pub fn unread(&self) -> Option<&PathsError> {
+        self.unread.as_ref()
+    }
+
+    /// Why the daemon may have another socket than this one.
+    pub fn doubt_of_socket(&self) -> Option<&PathsError> {
+        self.unread().filter(|_| !self.is_socket_named)
+    }
+
+    /// Why the daemon may have another state folder than this one.
+    pub fn doubt_of_state_dir(&self) -> Option<&PathsError> {
+        self.unread().filter(|_| !self.is_state_named)
+    }
 }
 
 /// Nothing tells where the daemon is.
@@ -86,6 +116,15 @@ pub fn resolve(socket: Option<&Path>, state_dir: Option<&Path>) -> Result<Paths,
     resolve_in(socket, state_dir, here)
 }
 
+/// Looks for both paths in flags, this process's environment and the configuration; where that cannot be
+/// used, without it.
+///
+/// # Errors
+/// [`PathsError`] where nothing else tells where the daemon is.
+pub fn find(socket: Option<&Path>, state_dir: Option<&Path>) -> Result<Found, PathsError> {
+    find_in(socket, state_dir, here)
+}
+
 /// A variable of this process's environment.
 fn here(name: &str) -> Option<OsString> {
     match name {
@@ -104,6 +143,19 @@ pub fn resolve_in(
     state_dir: Option<&Path>,
     environment: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Paths, PathsError> {
+    let found = find_in(socket, state_dir, environment)?;
+    match found.unread {
+        Some(error) => Err(error),
+        None => Ok(found.paths),
+    }
+}
+
+/// As [`find`], with the environment given.
+fn find_in(
+    socket: Option<&Path>,
+    state_dir: Option<&Path>,
+    environment: impl Fn(&str) -> Option<OsString>,
+) -> Result<Found, PathsError> {
     let set = |name: &str| {
         environment(name)
             .filter(|value| !value.is_empty())
@@ -120,9 +172,15 @@ pub fn resolve_in(
     };
     let named_socket = named(socket, "STEROIDS_SOCKET");
     let named_state = named(state_dir, "STEROIDS_STATE_DIR");
-    let configured = match (&named_socket, &named_state) {
-        (Some(_), Some(_)) => Configured::default(),
-        _ => read(set("STEROIDS_CONFIG"), config_file(&environment))?,
+    let (is_socket_named, is_state_named) = (named_socket.is_some(), named_state.is_some());
+    let asked = if is_socket_named && is_state_named {
+        Ok(Configured::default())
+    } else {
+        read(set("STEROIDS_CONFIG"), config_file(&environment))
+    };
+    let (configured, unread) = match asked {
+        Ok(configured) => (configured, None),
+        Err(error) => (Configured::default(), Some(error)),
     };
 
     let runtime = match &named_state {
@@ -137,14 +195,18 @@ pub fn resolve_in(
     let state_dir = named_state.or(configured.state_dir).or_else(default_state);
     let beside = || Some(state_dir.as_ref()?.join("run/steroidsd.sock"));
     let default = || Some(served(runtime.or_else(beside)?, state_dir.as_deref()));
-    let socket = named_socket
-        .or(configured.socket)
-        .or_else(default)
-        .ok_or(PathsError::NoHome)?;
-    Ok(Paths {
-        socket,
-        // Who named the socket can do without a state folder; only `doctor` looks at it.
-        state_dir: state_dir.unwrap_or_default(),
+    let Some(socket) = named_socket.or(configured.socket).or_else(default) else {
+        return Err(unread.unwrap_or(PathsError::NoHome));
+    };
+    Ok(Found {
+        paths: Paths {
+            socket,
+            // Who named the socket can do without a state folder; only `doctor` looks at it.
+            state_dir: state_dir.unwrap_or_default(),
+        },
+        unread,
+        is_socket_named,
+        is_state_named,
     })
 }
 

@@ -152,6 +152,12 @@ impl From<io::Error> for Failure {
 
 impl From<PathsError> for Failure {
     fn from(error: PathsError) -> Self {
+        Failure::from(&error)
+    }
+}
+
+impl From<&PathsError> for Failure {
+    fn from(error: &PathsError) -> Self {
         Failure::new(Exit::Configuration, "configuration", error.to_string())
             .with_hint("set it right, or name the socket with --socket PATH and the state folder with --state-dir PATH")
     }

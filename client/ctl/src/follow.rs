@@ -203,8 +203,8 @@ fn resumable(session: &Session, error: FollowError, scope: &Scope, cursor: &str)
     let is_away = matches!(error, FollowError::Away { .. });
     let failure = Failure::from(error);
     if is_away {
-        let how_to_reach = match session.paths() {
-            Ok(paths) => how_to_reach(&paths),
+        let how_to_reach = match session.found() {
+            Ok(found) => how_to_reach(&found.paths),
             // What they come from has changed meanwhile.
             Err(_) => failure.hint().unwrap_or_default().to_owned(),
         };

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use steroids_client::paths::{self, Paths};
+use steroids_client::paths::{self, Found, Paths};
 use steroids_client::{Client, ConnectError, Refusal, v1};
 use tonic::Status;
 
@@ -36,31 +36,31 @@ impl Session {
         }
     }
 
-    /// Where the daemon is to be found.
-    pub(crate) fn paths(&self) -> Result<Paths, Failure> {
+    /// Where the daemon is to be found, as far as that can be told.
+    pub(crate) fn found(&self) -> Result<Found, Failure> {
         let global = &self.global;
-        Ok(paths::resolve(
+        Ok(paths::find(
             global.socket.as_deref(),
             global.state_dir.as_deref(),
         )?)
     }
 
-    /// Connects to the daemon.
+    /// Connects to the daemon. A configuration that cannot be used hides none that is found without it.
     pub(crate) async fn connect(&self) -> Result<Client, Failure> {
-        let paths = self.paths()?;
-        let error = match steroids_client::connect(&paths.socket).await {
-            Ok(client) => return Ok(client),
-            Err(error) => error,
+        let found = self.found()?;
+        let Some(error) = found.doubt_of_socket() else {
+            return Ok(reach(&found.paths).await?);
         };
-        let is_absent = matches!(
-            error,
-            ConnectError::NoDaemon { .. } | ConnectError::Refused { .. }
-        );
-        let failure = Failure::from(error);
-        Err(match is_absent {
-            true => failure.with_hint(holder::how_to_reach(&paths)),
-            false => failure,
-        })
+        let reached = reach(&found.paths).await;
+        if let Err(Unreached {
+            is_absent: true, ..
+        }) = reached
+        {
+            return Err(Failure::from(error));
+        }
+        let socket = found.paths.socket.display();
+        self.note(format_args!("{error}\nthe usual socket counts: {socket}"));
+        Ok(reached?)
     }
 
     /// The project: the one named, else the nearest around the current folder.
@@ -158,6 +158,37 @@ impl Session {
             terminal::note(self.stderr_colour, clean(&text.to_string()));
         }
     }
+}
+
+/// Why there is no connection.
+pub(crate) struct Unreached {
+    failure: Failure,
+    /// Nobody is there.
+    is_absent: bool,
+}
+
+impl From<Unreached> for Failure {
+    fn from(unreached: Unreached) -> Self {
+        unreached.failure
+    }
+}
+
+/// Connects to the daemon that serves these paths.
+pub(crate) async fn reach(paths: &Paths) -> Result<Client, Unreached> {
+    let error = match steroids_client::connect(&paths.socket).await {
+        Ok(client) => return Ok(client),
+        Err(error) => error,
+    };
+    let is_absent = matches!(
+        error,
+        ConnectError::NoDaemon { .. } | ConnectError::Refused { .. }
+    );
+    let failure = Failure::from(error);
+    let failure = match is_absent {
+        true => failure.with_hint(holder::how_to_reach(paths)),
+        false => failure,
+    };
+    Err(Unreached { failure, is_absent })
 }
 
 /// Whether the daemon says that the folder is a project, and none that it was told to serve.

@@ -180,3 +180,50 @@ fn the_daemon_of_the_state_folder_is_found_where_the_default_is_not_served() {
     );
     assert_eq!(paths((None, None), &here).socket, default);
 }
+
+#[test]
+fn a_configuration_that_cannot_be_used_hides_no_daemon() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().to_str().unwrap();
+    let state = folder.path().join(".local/state/steroids");
+    std::fs::create_dir_all(&state).unwrap();
+    let socket = folder.path().join("d.sock");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let line = format!("pid 7 with socket {}\n", socket.display());
+    let _held = hold(&state.join("steroidsd.lock"), &line);
+    let file = folder.path().join("config.toml");
+    let environment = [("HOME", home), ("STEROIDS_CONFIG", file.to_str().unwrap())];
+    let look = |flag: Option<&str>, state_dir: Option<&str>| {
+        let of = |name: &str| {
+            let (_, value) = environment.iter().find(|(key, _)| *key == name)?;
+            Some(OsString::from(value))
+        };
+        find_in(flag.map(Path::new), state_dir.map(Path::new), of).unwrap()
+    };
+    let doubts = |found: &Found| {
+        let socket = found.doubt_of_socket().is_some();
+        (socket, found.doubt_of_state_dir().is_some())
+    };
+    let texts = [&b"[daemon"[..], b"[daemon]\nsocket = 7\n", b"# \xff\n"];
+    for text in texts {
+        std::fs::write(&file, text).unwrap();
+        let found = look(None, None);
+        assert_eq!(
+            (&found.paths.socket, doubts(&found)),
+            (&socket, (true, true))
+        );
+        assert!(try_paths((None, None), &environment).is_err());
+    }
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    let found = look(None, None);
+    assert_eq!(
+        (&found.paths.socket, doubts(&found)),
+        (&socket, (true, true))
+    );
+    let found = look(Some("/x/d"), None);
+    assert_eq!(found.paths.socket, Path::new("/x/d"));
+    assert_eq!(doubts(&found), (false, true));
+    assert_eq!(doubts(&look(None, Some("/x/s"))), (true, false));
+    assert_eq!(doubts(&look(Some("/x/d"), Some("/x/s"))), (false, false));
+}

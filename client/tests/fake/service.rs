@@ -463,6 +463,7 @@ impl v1::daemon_server::Daemon for Shared {
     }
 
     async fn reload(&self, _: Request<v1::ReloadRequest>) -> Answer<v1::ReloadResponse> {
+        self.refused("reload")?;
         Ok(Response::new(v1::ReloadResponse::default()))
     }
 

@@ -139,8 +139,8 @@ fn of_file(file: Option<PathBuf>, is_named: bool, session: &Session) -> Result<S
         problems.push(format!("not valid TOML: {}", error.message()));
     }
     // Where these are depends on the user, and on nothing that a file of another name says.
-    let set = match session.paths() {
-        Ok(paths) if !is_named => elsewhere(&paths),
+    let set = match session.found() {
+        Ok(found) if !is_named && found.unread().is_none() => elsewhere(&found.paths),
         _ => Vec::new(),
     };
     let listing = Listing::of(&text, &set);

@@ -84,10 +84,14 @@ impl Check {
 /// Checks all, and prints the report.
 pub(crate) async fn run(_: &Args, session: &mut Session) -> Result<Exit, Failure> {
     let mut checks = Vec::new();
-    let (status, if_it_fails) = match session.paths() {
-        Ok(paths) => {
-            checks.extend(host::socket(&paths));
-            let status = daemon::checks(session, &mut checks).await;
+    let (status, if_it_fails) = match session.found() {
+        Ok(found) => {
+            if let Some(error) = found.unread() {
+                checks.push(unusable(&Failure::from(error)));
+            }
+            let paths = &found.paths;
+            checks.extend(host::socket(paths));
+            let status = daemon::checks(session, paths, &mut checks).await;
             let told = status.as_ref().map(|status| status.state_dir.as_str());
             // The daemon knows best where its state is: its configuration may have moved it.
             let state_dir = match told.filter(|told| !told.is_empty()) {
@@ -101,10 +105,9 @@ pub(crate) async fn run(_: &Args, session: &mut Session) -> Result<Exit, Failure
             };
             (status, if_it_fails)
         }
-        // Without it nobody knows where the daemon is; the rest can still be looked at.
+        // Nobody knows where the daemon is; the rest can still be looked at.
         Err(failure) => {
-            let hint = failure.hint().unwrap_or_default();
-            checks.push(Check::fail("config", failure.message(), hint));
+            checks.push(unusable(&failure));
             (None, failure.exit())
         }
     };
@@ -117,6 +120,11 @@ pub(crate) async fn run(_: &Args, session: &mut Session) -> Result<Exit, Failure
     };
     print(session, checks)?;
     Ok(exit)
+}
+
+fn unusable(failure: &Failure) -> Check {
+    let hint = failure.hint().unwrap_or_default();
+    Check::fail("config", failure.message(), hint)
 }
 
 /// Where the daemon keeps things, and where the project is.

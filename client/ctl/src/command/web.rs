@@ -40,7 +40,7 @@ pub(crate) struct Args {
 
 /// Prints or opens it.
 pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Failure> {
-    let mut gateway = Gateway::find(session.paths()?)?;
+    let mut gateway = find(session)?;
     if args.rotate {
         gateway.rotate().await?;
         session.note("the token is replaced; what was opened with the old one has ended");
@@ -70,6 +70,28 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
         }
     }
     Ok(Exit::Ok)
+}
+
+/// The gateway, where its state folder is known or the usual one.
+fn find(session: &Session) -> Result<Gateway, Failure> {
+    let found = session.found()?;
+    let Some(error) = found.doubt_of_state_dir() else {
+        return Gateway::find(found.paths);
+    };
+    let usual = found.paths.state_dir.display().to_string();
+    let failure = Failure::from(error);
+    let message = failure.message().to_owned();
+    match Gateway::find(found.paths) {
+        Err(absent) if absent.exit() == Exit::Unreachable => Err(failure.with_hint(format!(
+            "set it right, or name the gateway's state folder with --state-dir PATH: no gateway runs for the usual one, {usual}"
+        ))),
+        gateway => {
+            session.note(format_args!(
+                "{message}\nthe usual state folder counts: {usual}"
+            ));
+            gateway
+        }
+    }
 }
 
 /// Has the desktop open it. What that starts goes on without us; only what fails at once is told, as it

@@ -6,7 +6,7 @@ use std::time::Duration;
 use steroids_client::{Client, holder, v1};
 
 use super::typed;
-use crate::session::Session;
+use crate::session::{self, Session};
 
 /// More than a screen holds; who has typed a digit or two gets those of the newest that fit.
 const INVOCATIONS: i32 = 200;
@@ -25,7 +25,7 @@ where
     F: Future<Output = Option<T>>,
 {
     let session = Session::new(&typed::global(std::env::args_os()));
-    let paths = session.paths().ok()?;
+    let paths = session.found().ok()?.paths;
     if !holder::is_served(&paths.socket) {
         return None;
     }
@@ -34,7 +34,8 @@ where
         .build()
         .ok()?;
     let answer = async {
-        let client = session.connect().await.ok()?;
+        // Without a word: what it says would stand in the command line.
+        let client = session::reach(&paths).await.ok()?;
         let project = session.project().ok();
         question(Asked { client, project }).await
     };

@@ -5,6 +5,7 @@
 #[path = "../../../tests/fake/mod.rs"]
 mod fake;
 
+mod config;
 mod doctor;
 mod errors;
 mod harness;

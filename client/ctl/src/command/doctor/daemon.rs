@@ -1,6 +1,7 @@
 //! What the daemon itself says: that it answers, its version, its troubles, its hooks, what is
 //! held, and how it finds this project.
 
+use steroids_client::paths::Paths;
 use steroids_client::{Client, v1};
 
 use super::{Check, service};
@@ -8,16 +9,17 @@ use crate::command::status::UNKNOWN_TODO;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::format;
-use crate::session::Session;
+use crate::session::{self, Session};
 
 /// Adds the checks that need a daemon, one that fails where there is none; its status, where it
 /// answered.
 pub(super) async fn checks(
     session: &Session,
+    paths: &Paths,
     checks: &mut Vec<Check>,
 ) -> Option<v1::StatusResponse> {
     let answer = async {
-        let client = session.connect().await?;
+        let client = session::reach(paths).await?;
         let status = client.status(v1::StatusRequest {}).await?;
         Ok::<_, Failure>((client, status))
     };

@@ -26,6 +26,8 @@ pub(crate) enum Exit {
     TimedOut = 124,
     /// The invocation was stopped, or Ctrl-C left this program (as shells do).
     Stopped = 130,
+    /// SIGTERM ended this program; it dies of that, which shells show so.
+    Terminated = 143,
 }
 
 impl From<Exit> for ExitCode {

@@ -232,7 +232,14 @@ impl From<Status> for Failure {
             _ => what,
         };
         let mut failure = Failure::new(exit, refusal.code_word(), message);
-        failure.hint = refusal.hint;
+        let is_of_cursor = |reason: &String| reason.starts_with("CURSOR_");
+        failure.hint = match &refusal.reason {
+            // The daemon advises an empty one, which is none here.
+            Some(reason) if is_of_cursor(reason) => {
+                Some("leave --after out to begin at the start".to_owned())
+            }
+            _ => refusal.hint,
+        };
         match exit {
             Exit::Unreachable => failure.or_hint("see how it is with: steroidsctl doctor"),
             Exit::TryAgain => failure.or_hint("try again in a moment"),
@@ -346,6 +353,23 @@ mod tests {
             };
             assert_eq!(with_flags(refusal.what(), &refusal), said);
         }
+    }
+
+    #[test]
+    fn who_has_a_bad_cursor_is_to_leave_it_out() {
+        use tonic_types::{ErrorDetails, StatusExt as _};
+
+        let mut details = ErrorDetails::new();
+        details
+            .set_error_info(
+                "CURSOR_MALFORMED",
+                "steroidsd",
+                std::collections::HashMap::new(),
+            )
+            .add_help_link("follow from the start, with an empty cursor", "");
+        let status = Status::with_error_details(Code::OutOfRange, "bad cursor", details);
+        let hint = Failure::from(status).hint.unwrap();
+        assert_eq!(hint, "leave --after out to begin at the start");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use steroids_client::v1::{Event, FollowRequest};
 use steroids_client::{Client, FollowError, Item, Splice, splice};
 
+use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::holder::how_to_reach;
 use crate::interrupt::Interrupt;
@@ -44,8 +45,8 @@ pub(crate) struct Plan {
 pub(crate) enum End {
     /// The stream ended; the last terminal line that came by.
     Ended(Option<Ending>),
-    /// Ctrl-C.
-    Left,
+    /// Ctrl-C or SIGTERM, with how the program ends for it.
+    Left(Exit),
 }
 
 /// Follows to the end.
@@ -55,21 +56,29 @@ pub(crate) async fn run(
     plan: Plan,
     interrupt: &mut Interrupt,
 ) -> Result<End, Failure> {
+    let (is_live, after) = (plan.request.follow, plan.request.after.clone());
     let mut follow = client.follow(plan.request);
     let mut printer = Printer::new(session, &plan.scope, plan.raw);
     let mut spinner = Spinner::new();
     let mut gone = std::pin::pin!(reader_gone());
     let mut ending = None;
+    // Of the last line that is known to be written.
+    let mut written = after.clone();
     loop {
         let item = tokio::select! {
             biased;
-            () = interrupt.pressed() => {
+            exit = interrupt.pressed() => {
                 spinner.clear();
-                session.note(farewell(session, &plan.scope, follow.cursor(), ending.is_some()));
-                return Ok(End::Left);
+                let cursor = follow.cursor();
+                let farewell = farewell(session, &plan.scope, cursor, ending.is_some());
+                session.note_at(farewell, cursor);
+                return Ok(End::Left(exit));
             }
             item = follow.next() => item,
-            () = &mut gone => return Err(Failure::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe))),
+            () = &mut gone => {
+                let gone = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+                return Err(unwritten(session, gone.into(), &plan.scope, &written));
+            }
             () = spinner.tick() => {
                 spinner.draw(&printer.status());
                 continue;
@@ -79,16 +88,43 @@ pub(crate) async fn run(
         match item {
             Ok(Some(Item::Events(events))) => {
                 for event in &events {
-                    printer.print(session, event)?;
                     ending = Ending::of(&event.r#type, &event.line).or(ending);
                 }
-                session.out.flush()?;
+                if let Err(failure) = printer.all(session, &events) {
+                    return Err(unwritten(session, failure, &plan.scope, &written));
+                }
+                follow.cursor().clone_into(&mut written);
             }
             Ok(Some(news)) => printer.connection(session, &news),
-            Ok(None) => return Ok(End::Ended(ending)),
-            Err(error) => return Err(resumable(session, error, &plan.scope, follow.cursor())),
+            Ok(None) => {
+                let is_over = match &plan.scope {
+                    Scope::Invocation { open, .. } => !open || ending.is_some(),
+                    Scope::Task(_) | Scope::All => false,
+                };
+                if session.json && !is_live && !is_over {
+                    let cursor = follow.cursor();
+                    session.note_at(go_on(session, &plan.scope, cursor), cursor);
+                }
+                return Ok(End::Ended(ending));
+            }
+            Err(error) => {
+                let cursor = follow.cursor();
+                // One that was given may be what is refused.
+                if session.json && cursor != after {
+                    session.note_at(go_on(session, &plan.scope, cursor), cursor);
+                }
+                return Err(resumable(session, error, &plan.scope, cursor));
+            }
         }
     }
+}
+
+/// Says where the output ends. Who closed it wants to hear nothing, but for a script.
+fn unwritten(session: &Session, failure: Failure, scope: &Scope, cursor: &str) -> Failure {
+    if session.json || !failure.is_reader_gone() {
+        session.note_at(go_on(session, scope, cursor), cursor);
+    }
+    failure
 }
 
 /// Prints events for a person or for a script.
@@ -120,6 +156,13 @@ impl Printer {
             open: HashSet::new(),
             several: !matches!(scope, Scope::Invocation { .. }),
         }
+    }
+
+    fn all(&mut self, session: &mut Session, events: &[Event]) -> Result<(), Failure> {
+        for event in events {
+            self.print(session, event)?;
+        }
+        Ok(session.out.flush()?)
     }
 
     fn print(&mut self, session: &mut Session, event: &Event) -> Result<(), Failure> {
@@ -183,6 +226,10 @@ fn come_back(session: &Session, scope: &Scope, cursor: &str) -> String {
     } else {
         session.command(&format!("{what} --after {}", quoted(cursor)))
     }
+}
+
+fn go_on(session: &Session, scope: &Scope, cursor: &str) -> String {
+    format!("go on with: {}", come_back(session, scope, cursor))
 }
 
 fn farewell(session: &Session, scope: &Scope, cursor: &str, ended: bool) -> String {

@@ -1,39 +1,68 @@
-//! Ctrl-C where it means "leave", not "stop the agent": the first one is told to the command, the
+//! Ctrl-C and SIGTERM where they mean "leave", not "stop the agent": the first one is told to the command, the
 //! second ends the program, whatever it waits for.
 
-use tokio::signal::unix::{SignalKind, signal};
+use std::time::Duration;
+
+use signal_hook::consts::SIGTERM;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::exit::Exit;
 
-/// Hears Ctrl-C from its making on.
+/// Who sends SIGTERM sends one: so long may the last words take, as a pipe that is full takes none.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Hears both from its making on.
 pub(crate) struct Interrupt {
-    pressed: watch::Receiver<bool>,
+    pressed: watch::Receiver<Option<Exit>>,
 }
 
 impl Interrupt {
-    /// Begins to listen. Where that is impossible Ctrl-C keeps its usual meaning.
+    /// Begins to listen. Where that is impossible they keep their usual meaning.
     pub(crate) fn listen() -> Self {
-        let (tell, pressed) = watch::channel(false);
-        // Here and not in the task, which may get its first turn after the first line was printed.
+        let (tell, pressed) = watch::channel(None);
+        // Here and not in the tasks, which may get their first turn after the first line was printed.
         if let Ok(mut signals) = signal(SignalKind::interrupt()) {
+            let tell = tell.clone();
             tokio::spawn(async move {
-                if signals.recv().await.is_none() {
-                    return;
-                }
-                tell.send_replace(true);
-                if signals.recv().await.is_some() {
+                if heard(&mut signals, &tell, Exit::Stopped).await && signals.recv().await.is_some()
+                {
                     std::process::exit(Exit::Stopped as i32);
+                }
+            });
+        }
+        if let Ok(mut signals) = signal(SignalKind::terminate()) {
+            tokio::spawn(async move {
+                if heard(&mut signals, &tell, Exit::Terminated).await {
+                    let _ = tokio::time::timeout(LAST_WORDS, signals.recv()).await;
+                    terminate();
                 }
             });
         }
         Interrupt { pressed }
     }
 
-    /// Resolves once Ctrl-C was pressed. Cancel-safe.
-    pub(crate) async fn pressed(&mut self) {
-        if self.pressed.wait_for(|pressed| *pressed).await.is_err() {
-            std::future::pending().await
+    /// Resolves once one of them came, with how the program ends for it. Cancel-safe.
+    pub(crate) async fn pressed(&mut self) -> Exit {
+        let pressed = self.pressed.wait_for(Option::is_some).await;
+        match pressed.ok().and_then(|exit| *exit) {
+            Some(exit) => exit,
+            None => std::future::pending().await,
         }
+    }
+}
+
+async fn heard(signals: &mut Signal, tell: &watch::Sender<Option<Exit>>, exit: Exit) -> bool {
+    let is_heard = signals.recv().await.is_some();
+    if is_heard {
+        tell.send_replace(Some(exit));
+    }
+    is_heard
+}
+
+/// Ends the program as SIGTERM does where nobody listens: a service manager takes that for no failure.
+pub(crate) fn terminate() {
+    if signal_hook::low_level::emulate_default_handler(SIGTERM).is_err() {
+        std::process::exit(Exit::Terminated as i32);
     }
 }

@@ -61,6 +61,10 @@ pub fn main() -> ExitCode {
         }
     });
     match ended {
+        Ok(Exit::Terminated) => {
+            interrupt::terminate();
+            Exit::Terminated.into()
+        }
         Ok(exit) => exit.into(),
         Err(failure) => failure.report(session.json, session.stderr_colour).into(),
     }

@@ -151,9 +151,17 @@ impl Session {
 
     /// Says something on stderr, beside the output; as an object for scripts, as errors are.
     pub(crate) fn note(&self, text: impl std::fmt::Display) {
+        self.note_at(text, "");
+    }
+
+    /// The same, with the cursor by which a script goes on, if there is one.
+    pub(crate) fn note_at(&self, text: impl std::fmt::Display, cursor: &str) {
         if self.json {
-            let note = serde_json::json!({ "note": { "message": text.to_string() } });
-            terminal::note(false, note);
+            let mut note = serde_json::json!({ "message": text.to_string() });
+            if !cursor.is_empty() {
+                note["cursor"] = cursor.into();
+            }
+            terminal::note(false, serde_json::json!({ "note": note }));
         } else {
             terminal::note(self.stderr_colour, clean(&text.to_string()));
         }

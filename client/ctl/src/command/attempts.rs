@@ -35,7 +35,7 @@ pub(crate) async fn follow(
             // Of how it ends that nobody reads on says nothing.
             Err(failure) if failure.is_reader_gone() => return standing(client, at).await,
             followed => match followed? {
-                End::Left => return Ok(Exit::Stopped),
+                End::Left(exit) => return Ok(exit),
                 End::Ended(ending) => ending.map(|ending| ending.exit()),
             },
         };
@@ -44,7 +44,7 @@ pub(crate) async fn follow(
             return Ok(exit);
         }
         let looked = tokio::select! {
-            () = interrupt.pressed() => return Ok(Exit::Stopped),
+            left = interrupt.pressed() => return Ok(left),
             looked = after(client, &at) => looked,
         };
         let next = match (looked, ending) {

@@ -160,12 +160,12 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failu
     let client = session.connect().await?;
     if let Some(id) = resume_of {
         tokio::select! {
-            () = interrupt.pressed() => return Ok(Exit::Stopped),
+            left = interrupt.pressed() => return Ok(left),
             found = resume::of(id, &client, &mut request) => found?,
         }
     }
     request.caller_env = tokio::select! {
-        () = interrupt.pressed() => return Ok(Exit::Stopped),
+        left = interrupt.pressed() => return Ok(left),
         wanted = environment::wanted(&client, &request.provider) => {
             if wanted.is_none() {
                 session.note(NOT_SENT);
@@ -175,7 +175,10 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failu
     };
     let asking = Spinner::new().during("starting", ask(session, &client, &request));
     let answer = tokio::select! {
-        () = interrupt.pressed() => return Ok(left_early(session, &request)),
+        left = interrupt.pressed() => {
+            left_early(session, &request);
+            return Ok(left);
+        }
         answer = asking => answer.map_err(|failure| unsure(failure, &request))?,
     };
     let invocation = answer.invocation.ok_or_else(|| {
@@ -357,12 +360,11 @@ fn unsure(failure: Failure, request: &v1::StartRequest) -> Failure {
     }
 }
 
-fn left_early(session: &Session, request: &v1::StartRequest) -> Exit {
+fn left_early(session: &Session, request: &v1::StartRequest) {
     session.note(format!(
         "left before the daemon answered; see whether it was started with: {}",
         session.command(&format!("list --task {}", quoted(&request.task_id)))
     ));
-    Exit::Stopped
 }
 
 /// The folder of a command that was given in another one below it, as relative paths mean something else there.

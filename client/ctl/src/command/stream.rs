@@ -92,7 +92,7 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
         ended => ended?,
     };
     match ended {
-        End::Left => Ok(Exit::Stopped),
+        End::Left(exit) => Ok(exit),
         End::Ended(_) if !args.exit_status => Ok(Exit::Ok),
         End::Ended(Some(ending)) => Ok(ending.exit()),
         // The end was before the cursor, or the log is another tool's: the row tells.

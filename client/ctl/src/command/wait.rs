@@ -80,7 +80,7 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
         }
     };
     tokio::select! {
-        () = interrupt.pressed() => Ok(Exit::Stopped),
+        left = interrupt.pressed() => Ok(left),
         waited = waited => waited,
     }
 }

@@ -9,6 +9,7 @@ mod config;
 mod doctor;
 mod errors;
 mod harness;
+mod left;
 mod reading;
 mod start;
 mod stream;

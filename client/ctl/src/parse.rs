@@ -1,9 +1,18 @@
-//! Values of the command line: durations, environment settings, ids.
+//! Values of the command line: words, durations, environment settings, ids.
 
 use std::time::Duration;
 
 /// Longest duration taken: what is longer is a slip of the finger, and none is spelled `none`.
 pub(crate) const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// A word that is not blank. A script has an empty one of a variable that is not set, and means something.
+pub(crate) fn word(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("it is empty, as is a variable that is not set".to_owned()),
+        text if text.trim().is_empty() => Err("it is blank".to_owned()),
+        text => Ok(text.to_owned()),
+    }
+}
 
 /// A limit: `500ms`, `2s`, `15m`, `2h`; `none`, `0` and the empty word are no limit, given as zero.
 pub(crate) fn limit(text: &str) -> Result<Duration, String> {
@@ -74,6 +83,13 @@ mod tests {
         assert_eq!(limit(""), Ok(Duration::ZERO));
         assert!(limit("15").is_err());
         assert!(limit("99999h").is_err());
+    }
+
+    #[test]
+    fn words_say_something() {
+        assert_eq!(word(" a b"), Ok(" a b".to_owned()));
+        assert!(word("").unwrap_err().contains("empty"));
+        assert_eq!(word(" \t").unwrap_err(), "it is blank");
     }
 
     #[test]

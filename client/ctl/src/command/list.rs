@@ -12,7 +12,7 @@ use crate::format;
 use crate::session::Session;
 use crate::table::{Column, Table};
 use crate::terminal::Style;
-use crate::{moment, waits};
+use crate::{moment, parse, waits};
 
 /// The daemon's own bound on a page.
 const PAGE: u32 = 1000;
@@ -36,7 +36,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Of this task
-    #[arg(long, short, value_name = "TASK", add = complete::tasks())]
+    #[arg(long, short, value_name = "TASK", value_parser = parse::word, add = complete::tasks())]
     task: Option<String>,
     /// In this state; may be repeated
     #[arg(long, value_enum, value_name = "STATE")]
@@ -54,7 +54,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "WHEN", value_parser = moment::until)]
     until: Option<i64>,
     /// Of this provider
-    #[arg(long, add = complete::providers())]
+    #[arg(long, value_parser = parse::word, add = complete::providers())]
     provider: Option<String>,
     /// At most so many [default: 50; of those that have not ended all]
     #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

@@ -47,7 +47,7 @@ pub(crate) struct Args {
     #[arg(long, group = "which")]
     all: bool,
     /// With --all: of this task
-    #[arg(long, short, value_name = "TASK", add = complete::tasks(), requires = "all")]
+    #[arg(long, short, value_name = "TASK", value_parser = parse::word, add = complete::tasks(), requires = "all")]
     task: Option<String>,
     /// Change nothing, say what would change
     #[arg(long)]

@@ -60,13 +60,13 @@ With --json it prints the invocation; with --follow as well, the log's lines com
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The task it works on; created if it does not exist
-    #[arg(long, short, value_name = "TASK", add = complete::tasks())]
+    #[arg(long, short, value_name = "TASK", value_parser = parse::word, add = complete::tasks())]
     task: String,
     /// Who it works as: coder, reviewer, orchestrator, or any word
-    #[arg(long, default_value = "coder")]
+    #[arg(long, value_parser = parse::word, default_value = "coder")]
     role: String,
     /// The provider: claude, codex, gemini, opencode, command, or one of the configuration [default: claude, or command after --]
-    #[arg(long, add = complete::providers())]
+    #[arg(long, value_parser = parse::word, add = complete::providers())]
     provider: Option<String>,
     /// The model [default: the provider's own]
     #[arg(long)]
@@ -74,7 +74,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     prompt: prompt::Args,
     /// Ask twice with the same id, and it starts once
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = parse::word)]
     request_id: Option<String>,
     /// Go on with an earlier session; `last` is that of the task's newest run by the same provider
     #[arg(long, value_name = "SESSION")]

@@ -42,7 +42,7 @@ pub(crate) struct Args {
     #[arg(value_name = "ID", required_unless_present_any = ["task", "all"], conflicts_with_all = ["task", "all"], value_parser = parse::id, add = complete::open_invocations())]
     ids: Vec<i64>,
     /// All of a task that run or wait
-    #[arg(long, short, value_name = "TASK", conflicts_with = "all", add = complete::tasks())]
+    #[arg(long, short, value_name = "TASK", value_parser = parse::word, conflicts_with = "all", add = complete::tasks())]
     task: Option<String>,
     /// All that run or wait, in all projects; of one with --project
     #[arg(long)]

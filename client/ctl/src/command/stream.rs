@@ -38,7 +38,7 @@ pub(crate) struct Args {
     #[arg(value_parser = parse::id, add = complete::invocations(), group = "what")]
     id: Option<i64>,
     /// All invocations of a task
-    #[arg(long, short, value_name = "TASK", add = complete::tasks(), group = "what")]
+    #[arg(long, short, value_name = "TASK", value_parser = parse::word, add = complete::tasks(), group = "what")]
     task: Option<String>,
     /// Everything in all projects
     #[arg(long, group = "what")]

@@ -6,6 +6,7 @@ use super::list;
 use crate::complete;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::parse;
 use crate::render::{Prefix, Renderer};
 use crate::session::Session;
 
@@ -24,7 +25,7 @@ const BEGIN: &[u8] = b"{\"timeline\":[";
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The task
-    #[arg(long, short, value_name = "TASK", add = complete::tasks())]
+    #[arg(long, short, value_name = "TASK", value_parser = parse::word, add = complete::tasks())]
     task: String,
     /// Of all lines, show each of this number; tool calls are shown all
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(i32).range(1..))]

@@ -10,8 +10,8 @@ use steroids_client::{json, v1};
 use crate::complete;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::moment;
 use crate::session::Session;
+use crate::{moment, parse};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,10 +37,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "WHEN", value_parser = moment::until)]
     until: Option<i64>,
     /// Of this task
-    #[arg(long, short, value_name = "TASK", add = complete::tasks())]
+    #[arg(long, short, value_name = "TASK", value_parser = parse::word, add = complete::tasks())]
     task: Option<String>,
     /// Of this provider
-    #[arg(long, add = complete::providers())]
+    #[arg(long, value_parser = parse::word, add = complete::providers())]
     provider: Option<String>,
     /// Of this model
     #[arg(long)]

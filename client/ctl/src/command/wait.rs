@@ -46,7 +46,7 @@ pub(crate) struct Args {
     #[arg(value_name = "ID", required_unless_present = "task", conflicts_with = "task", value_parser = parse::id, add = complete::open_invocations())]
     ids: Vec<i64>,
     /// All of a task that run or wait
-    #[arg(long, short, value_name = "TASK", add = complete::tasks())]
+    #[arg(long, short, value_name = "TASK", value_parser = parse::word, add = complete::tasks())]
     task: Option<String>,
     /// Until one of them has ended
     #[arg(long)]

@@ -15,3 +15,4 @@ mod start;
 mod stream;
 mod terminal;
 mod web;
+mod words;

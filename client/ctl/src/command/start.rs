@@ -155,6 +155,7 @@ pub(crate) struct Args {
 /// Starts, prints the id, follows.
 pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failure> {
     let (follows, raw, resume_of) = (args.follow, args.raw, args.resume_of);
+    let is_repeatable = args.request_id.is_some();
     let mut request = request(args, session.project()?)?;
     let mut interrupt = Interrupt::listen();
     let client = session.connect().await?;
@@ -194,7 +195,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failu
         ));
     }
     let told = tell(session, &invocation, answer.existing, follows);
-    let untold = |failure| untold(failure, invocation.id, &request.request_id);
+    let untold = |failure| untold(failure, invocation.id, &request.request_id, is_repeatable);
     let told = told.map_err(untold);
     if !follows {
         told?;
@@ -293,13 +294,19 @@ fn request(args: Args, project: String) -> Result<v1::StartRequest, Failure> {
     })
 }
 
-/// It was started, also where its id or what it does cannot be written: nobody is to be told to try again.
-fn untold(failure: Failure, id: i64, request_id: &str) -> Failure {
+/// It was started, also where its id or what it does cannot be written. Only who named the request is to
+/// be told to try again: else the same command would start another one.
+fn untold(failure: Failure, id: i64, request_id: &str, is_repeatable: bool) -> Failure {
     if !failure.is_unwritten() {
         return failure;
     }
     let message = format!("invocation {id} was started, and {}", failure.message());
-    Failure::new(Exit::Refused, "io", message).with_hint(format!(
+    let exit = if is_repeatable {
+        failure.exit()
+    } else {
+        Exit::Refused
+    };
+    Failure::new(exit, "io", message).with_hint(format!(
         "the same command with --request-id {} tells its id once more, and starts nothing",
         quoted(request_id)
     ))

@@ -253,17 +253,19 @@ fn a_reader_that_leaves_is_told_of_no_end_that_has_not_come() {
 }
 
 #[test]
-fn one_that_was_started_is_not_to_be_tried_again_where_its_id_cannot_be_written() {
-    for more in [&[][..], &["--json"]] {
+fn one_whose_id_cannot_be_written_is_tried_again_only_where_that_starts_no_second() {
+    let named = ["--request-id", "once"];
+    for (flags, code) in [(&[][..], 4), (&["--json"], 4), (&named, 75)] {
         let fake = Fake::start();
         let mut start = command(&fake, &START);
-        start.args(["--request-id", "once"]).args(more);
+        start.args(flags);
         start.stdout(std::fs::File::create("/dev/full").unwrap());
         let ran = finish(&fake, start);
-        assert_eq!(ran.code, 4, "{ran:?}");
+        assert_eq!(ran.code, code, "{ran:?}");
         let says = |words| ran.stderr.contains(words);
         assert!(says("invocation 1 was started, and"), "{ran:?}");
-        assert!(says("--request-id once"), "{ran:?}");
+        let id = fake.world(|world| world.starts[0].request_id.clone());
+        assert!(says(&format!("--request-id {id}")), "{ran:?}");
     }
 }
 

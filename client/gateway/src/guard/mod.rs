@@ -2,7 +2,7 @@
 //! order, each of which the next ones rely on:
 //!
 //! ```text
-//! head limits -> Host -> Sec-Fetch-Site, Origin -> method and path -> (access) bearer token
+//! head limits -> Host -> Sec-Fetch-Site, Origin -> method and path -> no body but of a POST -> (access) bearer token
 //! ```
 //!
 //! `Host` keeps out pages that had a name of theirs resolve to this machine; `Sec-Fetch-Site` and
@@ -116,15 +116,23 @@ const fn refused(reason: &'static str, status: StatusCode, error: &'static str) 
 
 /// Lets a request through, or says why not.
 pub(crate) fn check(head: &Parts, settings: &Settings) -> Result<Allowed, Refused> {
-    limits(head)?;
+    let length = limits(head)?;
     origin::host(head, settings)?;
     let route = Route::of(head.uri.path());
     origin::site(head, settings, route)?;
-    door(head, settings, route)
+    let allowed = door(head, settings, route)?;
+    if length > 0 && head.method != Method::POST {
+        return Err(refused(
+            "framing",
+            StatusCode::BAD_REQUEST,
+            "this request has no body",
+        ));
+    }
+    Ok(allowed)
 }
 
-/// What needs no look at what is asked for. hyper has refused longer heads and more headers.
-fn limits(head: &Parts) -> Result<(), Refused> {
+/// What needs no look at what is asked for; the body's length. hyper has refused longer heads and more headers.
+fn limits(head: &Parts) -> Result<u64, Refused> {
     let target = head.uri.path_and_query().map_or(0, |it| it.as_str().len());
     if target > LONGEST_TARGET {
         let status = StatusCode::URI_TOO_LONG;
@@ -158,14 +166,7 @@ fn limits(head: &Parts) -> Result<(), Refused> {
         let status = StatusCode::PAYLOAD_TOO_LARGE;
         return Err(refused("body", status, "the body is too large"));
     }
-    if length > 0 && head.method != Method::POST {
-        return Err(refused(
-            "framing",
-            StatusCode::BAD_REQUEST,
-            "this request has no body",
-        ));
-    }
-    Ok(())
+    Ok(length)
 }
 
 const BAD_LENGTH: Refused = refused(

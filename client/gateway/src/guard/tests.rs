@@ -240,6 +240,22 @@ fn heads_are_bounded_and_a_body_has_one_length() {
 }
 
 #[test]
+fn a_method_that_a_path_does_not_have_is_told_whatever_comes_with_it() {
+    let body: &[_] = &[
+        ("content-length", "5"),
+        ("content-type", "application/json"),
+    ];
+    all(&[
+        ("PUT /api/projects", body, "405 method"),
+        ("PATCH /api/tasks/T1/invocations", body, "405 method"),
+        ("DELETE /api/tasks/T1", body, "405 method"),
+        ("PUT /nowhere", body, "404 path"),
+        ("OPTIONS /api/projects", body, "403 method"),
+        ("GET /api/projects", body, "400 framing"),
+    ]);
+}
+
+#[test]
 fn without_a_token_all_is_read_only_and_nobody_gets_one() {
     let open = Settings {
         auth: Auth::None,

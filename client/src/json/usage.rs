@@ -142,18 +142,21 @@ pub fn value(group: &v1::UsageGroup, key: v1::UsageKey) -> (&'static str, Value)
     }
 }
 
+/// What may be asked for, by its word.
+pub const KEYS: [(&str, v1::UsageKey); 7] = [
+    ("invocation", v1::UsageKey::Invocation),
+    ("task", v1::UsageKey::Task),
+    ("project", v1::UsageKey::Project),
+    ("provider", v1::UsageKey::Provider),
+    ("model", v1::UsageKey::Model),
+    ("day", v1::UsageKey::Day),
+    ("role", v1::UsageKey::Role),
+];
+
 /// The key of this word: `task`.
 pub fn key(word: &str) -> Option<v1::UsageKey> {
-    Some(match word {
-        "invocation" => v1::UsageKey::Invocation,
-        "task" => v1::UsageKey::Task,
-        "project" => v1::UsageKey::Project,
-        "provider" => v1::UsageKey::Provider,
-        "model" => v1::UsageKey::Model,
-        "day" => v1::UsageKey::Day,
-        "role" => v1::UsageKey::Role,
-        _ => return None,
-    })
+    let (_, key) = KEYS.iter().find(|(known, _)| *known == word)?;
+    Some(*key)
 }
 
 #[cfg(test)]

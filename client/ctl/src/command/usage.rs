@@ -4,7 +4,7 @@ mod csv;
 mod table;
 
 use jiff::tz::TimeZone;
-use steroids_client::json::usage::key;
+use steroids_client::json::usage::{KEYS, key};
 use steroids_client::{json, v1};
 
 use crate::complete;
@@ -111,7 +111,8 @@ fn keys(args: &Args) -> Vec<v1::UsageKey> {
 
 fn by(word: &str) -> Result<v1::UsageKey, String> {
     key(word).ok_or_else(|| {
-        "there are invocation, task, project, provider, model, day and role".to_owned()
+        let words: Vec<_> = KEYS.iter().map(|(word, _)| *word).collect();
+        format!("there are {}", words.join(", "))
     })
 }
 

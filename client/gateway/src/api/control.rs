@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use serde::Deserialize;
+use serde::de::{Error as _, Unexpected};
+use serde::{Deserialize, Deserializer};
 use steroids_client::{json, v1};
 
 use super::asked::{Asked, Body, Place, of_project, place};
@@ -25,6 +26,7 @@ pub(super) struct Start {
     cwd: String,
     env: HashMap<String, String>,
     resume: String,
+    #[serde(deserialize_with = "said")]
     request_id: String,
     limits: Limits,
     argv: Vec<String>,
@@ -36,6 +38,16 @@ pub(super) struct Start {
     no_queue: bool,
     budget: Budget,
     resources: Resources,
+}
+
+/// A text that says something. A script has an empty one of a variable that is not set, and would start twice.
+fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.trim().is_empty() {
+        let wanted = "a text that is not empty, or no such key";
+        return Err(D::Error::invalid_value(Unexpected::Str(&text), &wanted));
+    }
+    Ok(text)
 }
 
 /// When it is tried again by itself.

@@ -5,7 +5,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use steroids_client::{Splice, splice, v1};
 
-use super::asked::{Asked, Place, of_project, place};
+use super::asked::{Asked, NUMBER, Place, of_project, place};
 use super::invocations::find;
 use crate::Rooms;
 use crate::answer::{Answer, in_place_of};
@@ -24,7 +24,7 @@ pub(super) async fn outline(
         filter: filter(&asked)?,
         after: asked.text("after").unwrap_or_default().to_owned(),
         until: asked.text("until").unwrap_or_default().to_owned(),
-        max_places: asked.value("places")?.unwrap_or(0),
+        max_places: asked.value("places", NUMBER)?.unwrap_or(0),
     };
     let client = rooms.daemon.client().await?;
     find(&client, project, &place).await?;
@@ -55,7 +55,7 @@ pub(super) async fn lines(
         id: place.id,
         filter: filter(&asked)?,
         after: asked.text("after").unwrap_or_default().to_owned(),
-        limit: asked.value("limit")?.unwrap_or(0),
+        limit: asked.value("limit", NUMBER)?.unwrap_or(0),
         results,
     };
     let client = rooms.daemon.client().await?;

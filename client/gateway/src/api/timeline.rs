@@ -20,9 +20,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
-use super::asked::{Asked, of_project};
+use super::asked::{Asked, invalid, of_project};
 use crate::Rooms;
-use crate::answer::{Answer, bad_request};
+use crate::answer::Answer;
 
 /// Told at a time: each has a connection of its own, as a client that stalls in the middle leaves
 /// its windows full, and would hold up whoever shares them.
@@ -60,9 +60,10 @@ pub(super) async fn timeline(
     asked: Asked,
 ) -> Result<Response, Answer> {
     let project = asked.project()?;
-    let sample: i32 = asked.value("sample")?.unwrap_or(10);
+    const WANTED: &str = "a whole number from 1 on";
+    let sample: i32 = asked.value("sample", WANTED)?.unwrap_or(10);
     if sample < 1 {
-        return Err(bad_request("Invalid query parameter: sample"));
+        return Err(invalid("sample", WANTED));
     }
     let request = v1::TimelineRequest {
         project: project.to_owned(),

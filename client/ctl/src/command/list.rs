@@ -97,7 +97,13 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
         invocations,
         is_cut,
         unread,
-    } = asked(&client, args, project).await?;
+    } = asked(&client, args, project.clone()).await?;
+    if let Some(task) = args.task.as_deref()
+        && invocations.is_empty()
+        && !args.all
+    {
+        expect_task(&client, project, task).await?;
+    }
     if session.json {
         session.out.json(&Listed {
             invocations: invocations.iter().map(json::Invocation::from).collect(),

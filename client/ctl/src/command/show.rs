@@ -1,4 +1,4 @@
-//! `show`: everything about one invocation.
+//! `show`: everything about an invocation, or about several.
 
 use steroids_client::{Client, json, v1};
 
@@ -22,28 +22,50 @@ const KEY: usize = 10;
 const EXAMPLES: &str = "\
 Examples:
   steroidsctl show 12
-  steroidsctl show 12 --json | jq -r .response";
+  steroidsctl show 12 13
+  steroidsctl show 12 --json | jq -r .response
+  steroidsctl list -q --task T1 | xargs steroidsctl show --json
 
-/// Which one.
+Of several each is shown, and what cannot be is told of; the exit code is that of the first of those.";
+
+/// Which ones.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The invocation
-    #[arg(value_parser = parse::id, add = complete::invocations())]
-    id: i64,
+    /// The invocations
+    #[arg(value_name = "ID", required = true, value_parser = parse::id, add = complete::invocations())]
+    ids: Vec<i64>,
 }
 
-/// Shows it.
+/// Shows them, in their order.
 pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Failure> {
     let (client, project) = session.connect_to_project().await?;
-    let invocation = get(&client, &project, args.id).await?;
-    if session.json {
-        session.out.json(&json::Invocation::from(&invocation))?;
-    } else {
+    let (mut exit, mut is_first) = (Exit::Ok, true);
+    for &id in &args.ids {
+        let invocation = match get(&client, &project, id).await {
+            Ok(invocation) => invocation,
+            // Of one that is away nothing more would be heard.
+            Err(failure) if args.ids.len() == 1 || failure.exit() == Exit::Unreachable => {
+                return Err(failure);
+            }
+            Err(failure) => {
+                session.out.flush()?;
+                let said = failure.report(session.json, session.stderr_colour);
+                exit = if exit == Exit::Ok { said } else { exit };
+                continue;
+            }
+        };
+        if session.json {
+            session.out.json(&json::Invocation::from(&invocation))?;
+            continue;
+        }
+        if !std::mem::take(&mut is_first) {
+            session.out.line("")?;
+        }
         let text = block(&invocation, session.out.colour, format::now_ms());
         session.out.bytes(text.as_bytes())?;
     }
-    Ok(Exit::Ok)
+    Ok(exit)
 }
 
 /// One invocation with its prompt and answer.

@@ -15,4 +15,5 @@ mod start;
 mod stream;
 mod terminal;
 mod web;
+mod which;
 mod words;

@@ -5,7 +5,7 @@ use crate::harness::run;
 use steroids_proto::v1;
 
 /// Three invocations of two tasks: one failed, one succeeded, one runs.
-fn three() -> Fake {
+pub(crate) fn three() -> Fake {
     let fake = Fake::start();
     fake.world(|world| {
         let mut failed = invocation(1, v1::State::Failed);

@@ -74,7 +74,7 @@ pub(crate) enum Command {
     Timeline(timeline::Args),
     /// List invocations, newest first
     List(list::Args),
-    /// Show one invocation with its prompt and its answer
+    /// Show invocations, each with its prompt and its answer
     Show(show::Args),
     /// Stop invocations, with everything they started
     Stop(stop::Args),

@@ -35,6 +35,7 @@ fn moment(text: &str, days: i64) -> Result<i64, String> {
     let is_date = text.len() == "2026-11-01".len() || text.len() == "20261101".len();
     let date = match text {
         "today" => Some(today()),
+        "yesterday" => Some(today().yesterday().map_err(|error| error.to_string())?),
         text => text.parse::<Date>().ok().filter(|_| is_date),
     };
     if let Some(date) = date {
@@ -76,7 +77,7 @@ fn back(text: &str) -> Result<Duration, String> {
         }
         Ok(before) if !before.is_zero() => Ok(before),
         _ => Err(
-            "a time is 12h, 7d, today, 22:30, a date such as 2026-11-01, or one with a time: \"2026-11-01 22:30\""
+            "a time is 12h, 7d, today, yesterday, 22:30, a date such as 2026-11-01, or one with a time: \"2026-11-01 22:30\""
                 .to_owned(),
         ),
     }
@@ -103,6 +104,9 @@ mod tests {
         }
         let midnight = since("today").unwrap();
         let spring = DAY + 3600 * 1000;
+        let (from, to) = (since("yesterday").unwrap(), until("yesterday").unwrap());
+        assert!((DAY - 3600 * 1000..=spring).contains(&(to - from)));
+        assert!((midnight..=format::now_ms()).contains(&to));
         assert!((0..spring).contains(&(since("12:30").unwrap() - midnight)));
         let noon = 1_793_534_400_000;
         assert_eq!(since("2026-11-01T12:00:00Z"), Ok(noon));
@@ -119,7 +123,7 @@ mod tests {
         for wrong in [
             "",
             "none",
-            "yesterday",
+            "tomorrow",
             "2026-13-01",
             "7",
             "2026-11-01 25:00",

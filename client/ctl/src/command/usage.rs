@@ -30,7 +30,7 @@ pub(crate) struct Args {
     /// with commas
     #[arg(long, value_name = "KEYS", value_delimiter = ',', value_parser = by, default_value = "provider,model")]
     by: Vec<v1::UsageKey>,
-    /// Those that ended since: 12h, 7d, today, 22:30, a date (2026-11-01), or one with a time
+    /// Those that ended since: 12h, 7d, today, yesterday, 22:30, a date (2026-11-01), or one with a time
     #[arg(long, value_name = "WHEN", value_parser = moment::since)]
     since: Option<i64>,
     /// Those that ended until: as --since, but a date with all of its day

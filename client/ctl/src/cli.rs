@@ -1,9 +1,10 @@
 //! The command line as a whole: the flags every command takes, and the list of commands.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
@@ -115,7 +116,9 @@ pub(crate) enum Command {
 }
 
 /// Answers a command line that was not understood, or `--help`.
-pub(crate) fn refuse(error: &clap::Error) -> Exit {
+pub(crate) fn refuse(error: clap::Error) -> Exit {
+    let words: Vec<_> = std::env::args_os().collect();
+    let error = dashed(&words, error);
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             // Whoever closed the pipe has read enough of the help.
@@ -126,8 +129,12 @@ pub(crate) fn refuse(error: &clap::Error) -> Exit {
             let rendered = error.render().to_string();
             let message = rendered.trim_start_matches("error: ");
             let message = message.split("\n\n").next().unwrap_or(message);
+            let tip = match error.get(ContextKind::Suggested) {
+                Some(ContextValue::StyledStrs(tips)) => tips.first().map(ToString::to_string),
+                _ => None,
+            };
             Failure::usage(message.replace('\n', " "))
-                .with_hint("see `steroidsctl --help`")
+                .with_hint(tip.unwrap_or_else(|| "see `steroidsctl --help`".to_owned()))
                 .report(true, false)
         }
         _ => {
@@ -136,6 +143,49 @@ pub(crate) fn refuse(error: &clap::Error) -> Exit {
             Exit::Usage
         }
     }
+}
+
+/// A value with a dash in front is taken for a flag, and clap advises a `--` that would not help. What its own
+/// flag says of it is said, or how that is given such a value.
+fn dashed(words: &[OsString], mut error: clap::Error) -> clap::Error {
+    let flag = match error.get(ContextKind::InvalidArg) {
+        // Of `-5s` it names `-5`, as it would of short flags.
+        Some(ContextValue::String(flag)) if error.kind() == ErrorKind::UnknownArgument => flag,
+        _ => return error,
+    };
+    let ours = words.split(|word| word == "--").next().unwrap_or(words);
+    let is_it = |word: &OsString| word.to_string_lossy().starts_with(flag.as_str());
+    let is_flag = |word: &OsString| word.to_string_lossy().starts_with('-');
+    let pair = ours
+        .windows(2)
+        .position(|pair| is_flag(&pair[0]) && is_it(&pair[1]));
+    let Some(at) = pair else {
+        return error;
+    };
+    let mut joined = words[at].clone();
+    joined.push("=");
+    joined.push(&words[at + 1]);
+    let value = words[at + 1].to_string_lossy();
+    let tip = format!(
+        "if '{value}' is a value, use '{}'",
+        joined.to_string_lossy()
+    );
+    let mut words = words.to_vec();
+    words.splice(at..=at + 1, [joined]);
+    match Cli::try_parse_from(words) {
+        Err(own) if own.kind() == ErrorKind::ValueValidation => return own,
+        // One that takes no value, or none that is known.
+        Err(own)
+            if matches!(
+                own.kind(),
+                ErrorKind::TooManyValues | ErrorKind::UnknownArgument
+            ) => {}
+        _ => {
+            let tip = ContextValue::StyledStrs(vec![tip.into()]);
+            error.insert(ContextKind::Suggested, tip);
+        }
+    }
+    error
 }
 
 /// Whether `--json` stands anywhere before a `--`; asked only where nothing could be parsed.

@@ -50,7 +50,7 @@ pub fn main() -> ExitCode {
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return cli::refuse(&error).into(),
+        Err(error) => return cli::refuse(error).into(),
     };
     let mut session = Session::new(&cli.global);
     let ended = run(cli, &mut session).and_then(|exit| {

@@ -32,3 +32,26 @@ fn an_empty_word_is_none_and_not_the_lack_of_one() {
         );
     }
 }
+
+#[test]
+fn a_value_that_begins_with_a_dash_is_answered_by_its_own_flag() {
+    let start = ["start", "--task", "T1", "--prompt", "x"];
+    let wall = refused(&[&start[..], &["--wall", "-5s"]].concat());
+    let said = "error: invalid value '-5s' for '--wall <TIME>': a duration is a number with a unit";
+    assert!(wall.stderr.starts_with(said), "{wall:?}");
+    let tail = refused(&["stream", "1", "--tail", "-1"]);
+    let said = "error: invalid value '-1' for '--tail <LINES>': ";
+    assert!(tail.stderr.starts_with(said), "{tail:?}");
+    // A task may be called so.
+    let tip = "if '-x' is a value, use '--task=-x'";
+    let task = refused(&["list", "--task", "-x"]);
+    assert!(task.stderr.contains(tip), "{task:?}");
+    assert!(!task.stderr.contains("use '-- -x'"), "{task:?}");
+    let json = refused(&["list", "--task", "-x", "--json"]);
+    assert!(
+        json.stderr.contains(&format!(r#""hint":"{tip}""#)),
+        "{json:?}"
+    );
+    let none = refused(&["list", "--running", "-x"]);
+    assert!(!none.stderr.contains("is a value"), "{none:?}");
+}

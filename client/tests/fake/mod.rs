@@ -4,6 +4,7 @@
 //!
 //! Its cursor is the number of lines before, over all invocations: `c3`.
 
+mod daemon;
 mod service;
 
 use std::path::{Path, PathBuf};

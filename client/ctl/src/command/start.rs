@@ -69,7 +69,7 @@ pub(crate) struct Args {
     #[arg(long, value_parser = parse::word, add = complete::providers())]
     provider: Option<String>,
     /// The model [default: the provider's own]
-    #[arg(long)]
+    #[arg(long, value_parser = parse::word)]
     model: Option<String>,
     #[command(flatten)]
     prompt: prompt::Args,
@@ -77,7 +77,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ID", value_parser = parse::word)]
     request_id: Option<String>,
     /// Go on with an earlier session; `last` is that of the task's newest run by the same provider
-    #[arg(long, value_name = "SESSION")]
+    #[arg(long, value_name = "SESSION", value_parser = parse::word)]
     resume: Option<String>,
     /// Go on with the session of an invocation, by its provider
     #[arg(long, value_name = "ID", conflicts_with = "resume", value_parser = parse::id)]

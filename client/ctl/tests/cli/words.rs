@@ -13,7 +13,13 @@ fn refused(arguments: &[&str]) -> Ran {
 #[test]
 fn an_empty_word_is_none_and_not_the_lack_of_one() {
     let start = ["start", "--task", "T1", "--prompt", "x"];
-    for flag in ["--request-id", "--provider", "--role"] {
+    for flag in [
+        "--request-id",
+        "--provider",
+        "--role",
+        "--model",
+        "--resume",
+    ] {
         let ran = refused(&[&start[..], &[flag, ""]].concat());
         let said = format!("error: invalid value '' for '{flag} <");
         assert!(ran.stderr.starts_with(&said), "{ran:?}");

@@ -93,14 +93,29 @@ impl Reloader {
 /// Without its file all would be as nobody, or somebody else, said it: budgets and bounds, too. That is for a
 /// start to decide. Blocks.
 fn read(before: &Config) -> Result<Config, String> {
-    let newer = before.read_again();
-    let newer = newer.map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;
-    match &before.file {
-        Some(file) if newer.file.as_ref() != Some(file) && !file.exists() => Err(format!(
+    let read = || {
+        let read = before.read_again();
+        read.map_err(|error| format!("{:#}", anyhow::Error::from(error)))
+    };
+    let newer = read()?;
+    let Some(file) = before
+        .file
+        .as_ref()
+        .filter(|it| newer.file.as_ref() != Some(it))
+    else {
+        return Ok(newer);
+    };
+    // It may have been away for a moment, as whoever saved it renamed another one to its name.
+    let again = read()?;
+    if again.file == newer.file && file.exists() {
+        return Ok(again);
+    }
+    match again.file.as_ref() == Some(file) {
+        true => Ok(again),
+        false => Err(format!(
             "{} is not there any more; put it back, or restart to go on without it",
             file.display()
         )),
-        _ => Ok(newer),
     }
 }
 

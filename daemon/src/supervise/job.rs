@@ -9,7 +9,7 @@
 //! ```
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use steroids_provider::redact::Redactor;
@@ -78,6 +78,8 @@ pub(super) struct JobHandle {
     pub(super) is_out_of_budget: Arc<AtomicBool>,
     /// How many bytes of its spool are in its log.
     pub(super) reach: Arc<AtomicU64>,
+    /// In which folder its project is, by device and number, once there is a job.
+    pub(super) home: Arc<Mutex<Option<(u64, u64)>>>,
 }
 
 /// One invocation in our care.
@@ -259,7 +261,7 @@ impl Job {
     /// Opens the projection, however long the log's disk refuses; `None` once the daemon stops.
     async fn open_projection(&mut self) -> Option<Box<Projection>> {
         loop {
-            self.log_folder = self.project.folder();
+            self.settle_in_folder();
             let (spec, redactor) = (Arc::clone(&self.spec), self.redactor.clone());
             let (dir, logs) = (self.dir.clone(), self.project.logs().clone());
             let open = move || Projection::open(spec, redactor, dir, logs).map(Box::new);

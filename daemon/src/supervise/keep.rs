@@ -165,11 +165,21 @@ async fn pass(inner: &Arc<Inner>, hints: &mut Watched) -> bool {
     let mut is_done = true;
     let mut unwatched = std::mem::take(hints);
     let mut by_project: BTreeMap<Arc<Path>, Vec<(String, InvocationId)>> = BTreeMap::new();
-    for (uuid, whose) in inner.in_care() {
-        by_project
-            .entry(whose.project)
-            .or_default()
-            .push((uuid, whose.id));
+    let open = inner.projects.all();
+    for (uuid, job) in inner.handles() {
+        let Some(whose) = job.whose.get() else {
+            continue;
+        };
+        // One that was moved is at home under another path than it was started with.
+        let home = job.home();
+        let is_home = |it: &&Arc<Project>| Some(it.folder()) == home;
+        let at_path = open.iter().find(|it| it.root == *whose.project);
+        let moved = open.iter().find(is_home);
+        let root = match (at_path.filter(is_home), moved) {
+            (None, Some(moved)) => Arc::from(moved.root.as_path()),
+            _ => Arc::clone(&whose.project),
+        };
+        by_project.entry(root).or_default().push((uuid, whose.id));
     }
     for (root, running) in by_project {
         // What is wrong with a project is noted where it is found, and shown in `status`.

@@ -54,12 +54,18 @@ fn along(path: &Path, from: &Path, to: &Path) -> PathBuf {
 impl Inner {
     /// Other paths under which an agent of this task was started in this project: it was moved since.
     pub(super) async fn former_paths(&self, project: &Project, task: &str) -> Vec<Arc<Path>> {
-        let mut former = self.line.placed_elsewhere(&project.root, task);
-        former.sort_unstable();
-        former.dedup();
         let mut found = Vec::new();
-        for path in former {
-            if self.projects.folder_of(&path).await == Some(project.folder()) {
+        for (uuid, path) in self.line.placed_elsewhere(&project.root, task) {
+            if found.contains(&path) {
+                continue;
+            }
+            // Its path may be another project's by now; without a job nothing else tells.
+            let home = self.job(&uuid).and_then(|job| job.home());
+            let folder = match home {
+                Some(folder) => Some(folder),
+                None => self.projects.folder_of(&path).await,
+            };
+            if folder == Some(project.folder()) {
                 found.push(path);
             }
         }

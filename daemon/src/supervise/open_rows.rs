@@ -1,7 +1,6 @@
 //! Rows of ours that say queued or running though nobody will end them: their folders are gone, they were copied
 //! along with their project, or their database was replaced by an older one.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use steroids_shim::exit::{End, ExitRecord};
@@ -11,6 +10,7 @@ use tracing::{info, warn};
 
 use super::lost;
 use super::reconcile::Reconciled;
+use super::stop::is_open;
 use super::supervisor::Inner;
 use super::unreadable::end_by_record;
 use crate::domain::{Invocation, InvocationId};
@@ -93,41 +93,68 @@ impl Inner {
         id: InvocationId,
         uuid: &str,
     ) -> bool {
-        let Some(path) = self.project_path(uuid).await else {
+        // Where that is gone, nobody can say.
+        let Some(there) = self.home_now(here, uuid).await else {
             return false;
         };
-        if *path == *here.root || self.projects.folder_of(&path).await == Some(here.folder()) {
+        if there.root == here.root || there.folder() == here.folder() {
             return false;
         }
-        // Where that is gone, or has another path, nobody can say.
-        let Ok(there) = self.projects.get(&path).await else {
-            return false;
-        };
         let row = there.store.promptly(there.store.by_uuid(uuid)).await;
         if !matches!(row, Ok(Some(_))) {
             return false;
         }
-        let (path, project) = (path.display(), here.root.display());
+        let (path, project) = (there.root.display(), here.root.display());
         info!(invocation.id = %id, %project, from = %path, "a row that was copied is ended");
         let error = format!("copied from {path} while it was not over: see there");
         end_without_folder(self, here, id.get(), End::Lost { error }).await;
         true
     }
 
-    /// The path of the project that one was started in, by what is known, else by its folder.
-    async fn project_path(&self, uuid: &str) -> Option<Arc<Path>> {
-        let job = self.job(uuid);
-        let known = job.and_then(|job| Some(Arc::clone(&job.whose.get()?.project)));
-        if let Some(path) = known.or_else(|| self.line.project_of(uuid)) {
-            return Some(path);
+    /// The project that one is looked after in: where its job is, or whoever takes it up will have it.
+    async fn home_now(&self, here: &Arc<Project>, uuid: &str) -> Option<Arc<Project>> {
+        let job = self.job(uuid).filter(|job| job.whose.get().is_some());
+        if let Some(folder) = job.and_then(|job| job.home()) {
+            return match folder == here.folder() {
+                true => Some(Arc::clone(here)),
+                false => self.projects.in_folder(folder).await,
+            };
         }
-        let dir = InvDir::new(&self.settings().state_dir, uuid);
-        let load = move || {
-            let spec = Spec::load(&dir).or_else(|_| Spec::load_queued(&dir));
-            spec.ok().map(|spec| Arc::from(spec.project))
+        let path = match self.line.project_of(uuid) {
+            Some(path) => path,
+            None => {
+                let dir = InvDir::new(&self.settings().state_dir, uuid);
+                let load = move || {
+                    let spec = Spec::load(&dir).or_else(|_| Spec::load_queued(&dir));
+                    spec.ok().map(|spec| Arc::from(spec.project))
+                };
+                // Only a panic, or the runtime's end.
+                tokio::task::spawn_blocking(load).await.ok()??
+            }
         };
-        // Only a panic, or the runtime's end.
-        tokio::task::spawn_blocking(load).await.ok().flatten()
+        match *path == *here.root {
+            true => Some(Arc::clone(here)),
+            false => self.home(&path, uuid).await.ok(),
+        }
+    }
+
+    /// The row of one that lives, in another project than this one, that is not over.
+    pub(super) async fn open_elsewhere(
+        &self,
+        here: &Project,
+        uuid: &str,
+    ) -> Option<(Arc<Project>, Invocation)> {
+        for project in self.projects.answering().await {
+            let row = project.store.promptly(project.store.by_uuid(uuid)).await;
+            if let Ok(Some(row)) = row
+                && is_open(&row)
+                && !project.store.is_read_only()
+                && project.folder() != here.folder()
+            {
+                return Some((project, row));
+            }
+        }
+        None
     }
 }
 

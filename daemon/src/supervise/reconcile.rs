@@ -34,7 +34,7 @@ use super::strays::{Stray, has_ended};
 use super::supervisor::{Entry, Inner, Place, chain};
 use super::work::Work;
 use super::{Supervisor, lost, waiting};
-use crate::domain::{Invocation, InvocationId};
+use crate::domain::{Invocation, InvocationId, Outcome, Phase};
 use crate::projects::{Project, Refill};
 use crate::store::{NewEvent, NewInvocation, Rebuild, StoreError};
 
@@ -243,6 +243,19 @@ impl Inner {
         };
         let row = self.row_of(&project, &spec, id).await;
         let row = row.map_err(|error| chain(&error))?;
+        // One that lives though its row is over may have that in a copy, which took its project's path.
+        let is_lost = matches!(
+            row.phase,
+            Phase::Ended {
+                outcome: Some(Outcome::Lost),
+                ..
+            }
+        );
+        let elsewhere = match place.is_some() && is_lost && !has_ended(dir).await {
+            true => self.open_elsewhere(&project, &spec.uuid).await,
+            false => None,
+        };
+        let (project, row) = elsewhere.unwrap_or((project, row));
         if !is_open(&row) {
             if is_half_published(&row) {
                 self.count_on(&project, id).await;

@@ -126,7 +126,7 @@ impl Drop for Place {
 pub(super) struct Entry {
     inner: Arc<Inner>,
     uuid: String,
-    handle: JobHandle,
+    pub(super) handle: JobHandle,
     /// Until the row is final.
     place: Option<Place>,
     pub(super) requests: mpsc::Receiver<Request>,
@@ -188,6 +188,7 @@ impl Entry {
             budget: spec.budget,
             interactive: spec.interactive,
         });
+        self.has_home(project.folder());
         inner.beat();
         // What it runs in is looked after from now on, whatever the job itself comes to.
         inner.more_jobs.notify_one();
@@ -414,6 +415,7 @@ impl Inner {
             whose: Arc::default(),
             is_out_of_budget: Arc::default(),
             reach: Arc::default(),
+            home: Arc::default(),
         };
         let reach = Arc::clone(&handle.reach);
         let mut jobs = lock(&self.jobs);

@@ -1,7 +1,7 @@
 //! How those that run are doing, as their jobs publish it, for whoever shows them.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::Supervisor;
 use super::audience::Onlooker;
 use super::job::{JobHandle, Progress};
+use super::supervisor::Entry;
 use crate::domain::queue::Waits;
 use crate::domain::{InvocationId, Live};
 use crate::projects::Project;
@@ -157,7 +158,24 @@ pub(super) fn foreign(proto: u32) -> String {
     )
 }
 
+impl Entry {
+    /// Says in which folder the project of its job is.
+    pub(super) fn has_home(&self, folder: (u64, u64)) {
+        *locked(&self.handle.home) = Some(folder);
+    }
+}
+
+/// A copy is valid whatever panicked while it was held.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl JobHandle {
+    /// In which folder its project is; `None` before there is a job.
+    pub(super) fn home(&self) -> Option<(u64, u64)> {
+        *locked(&self.home)
+    }
+
     fn is_ending(&self) -> bool {
         matches!(&*self.progress.borrow(), Progress::Ending(_))
     }

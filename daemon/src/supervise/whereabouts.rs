@@ -73,13 +73,19 @@ impl Job {
         has_left && self.sought.is_none_or(|at| at.elapsed() >= RETRY)
     }
 
+    /// Its log is in the folder of its project from now on.
+    pub(super) fn settle_in_folder(&mut self) {
+        self.log_folder = self.project.folder();
+        self.entry.has_home(self.log_folder);
+    }
+
     /// As [`Job::find_project`]; the log follows.
     pub(super) async fn look_around(&mut self, projection: Option<&mut Projection>) -> Whereabouts {
         let found = self.find_project().await;
         match &found {
             Whereabouts::Elsewhere => {
                 info!(invocation.id = %self.id, "its project was made anew; it goes on there");
-                self.log_folder = self.project.folder();
+                self.settle_in_folder();
                 if let Some(projection) = projection {
                     projection.move_to(self.project.logs().clone());
                 }
@@ -225,23 +231,23 @@ impl Inner {
         spec: &Spec,
         before: &Arc<Project>,
     ) -> Result<Arc<Project>, NoHome> {
-        let error = match self.project_now(&spec.project).await {
-            Ok(now) if Arc::ptr_eq(&now, before) => return Ok(now),
-            Ok(now) => match is_free_in(&now, spec.invocation, &spec.uuid).await {
-                Ok(true) => return Ok(now),
-                Ok(false) => NoHome::Taken {
-                    project: spec.project.clone(),
-                    id: spec.invocation,
-                },
-                Err(error) => return Err(error.into()),
-            },
-            Err(error) => error.into(),
-        };
-        if !error.is_gone() {
-            return Err(error);
+        let now = self.project_now(&before.root).await;
+        match &now {
+            Ok(now) if Arc::ptr_eq(now, before) => return Ok(Arc::clone(now)),
+            Ok(now) if now.folder() == before.folder() => return own_in(now, spec).await,
+            // Nobody can say just now whether it is at home there still.
+            Err(error) if !error.is_gone() => return Ok(now?),
+            Ok(_) | Err(_) => {}
         }
-        let moved = self.projects.in_folder(before.folder()).await;
-        moved.ok_or(error)
+        // It stays in its folder, wherever that was moved and whoever has its path by now.
+        if let Some(moved) = self.projects.in_folder(before.folder()).await {
+            return Ok(moved);
+        }
+        let now = match before.root == spec.project {
+            true => now,
+            false => self.project_now(&spec.project).await,
+        };
+        own_in(&now?, spec).await
     }
 
     /// The project of one that is to be taken up, or why there is none.
@@ -318,6 +324,17 @@ impl NoHome {
             NoHome::Taken { .. } => true,
             NoHome::Store(_) => false,
         }
+    }
+}
+
+/// This project, if the id of one is its own there, or nobody's.
+async fn own_in(project: &Arc<Project>, spec: &Spec) -> Result<Arc<Project>, NoHome> {
+    match is_free_in(project, spec.invocation, &spec.uuid).await? {
+        true => Ok(Arc::clone(project)),
+        false => Err(NoHome::Taken {
+            project: project.root.clone(),
+            id: spec.invocation,
+        }),
     }
 }
 

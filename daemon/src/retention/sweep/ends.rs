@@ -43,21 +43,20 @@ pub(super) async fn note(
     mut spools: Vec<Spool>,
 ) -> Result<(Vec<Spool>, u64), SweepError> {
     let uuids: Vec<String> = spools.iter().map(|spool| spool.uuid.clone()).collect();
-    let mut told = ask(projects, &uuids).await;
+    let mut asked = ask(projects, &uuids).await;
     let roots: Vec<_> = projects.iter().map(|it| it.root.clone()).collect();
     let folder = folder.to_owned();
     blocking(move || {
         let mut open = 0;
         for spool in &mut spools {
             let dir = InvDir::at(folder.join(&spool.uuid));
-            spool.ended = match told.remove(&spool.uuid).unwrap_or_default().as_slice() {
-                [] => {
-                    spool.is_away = true;
-                    recorded_end(&dir)
-                }
-                [row] => row.ended,
-                rows => agreed(&dir, rows, |row| &roots[row.project]),
+            let rows = asked.remove(&spool.uuid).unwrap_or_default();
+            let told = match rows.is_empty() {
+                true => None,
+                false => ended(&dir, &rows, |row| &roots[row.project]),
             };
+            spool.is_away = told.is_none();
+            spool.ended = told.unwrap_or_else(|| recorded_end(&dir));
             open += u64::from(!spool.is_away && spool.ended.is_none());
         }
         (spools, open)
@@ -87,17 +86,33 @@ async fn ask(projects: &[Arc<Project>], uuids: &[String]) -> HashMap<String, Vec
     told
 }
 
-/// When one ended of which several projects have a row, since one is a copy of another. That of the project
-/// that it was started in counts; where that was moved, one that has ended, as nobody ever ends that of a
-/// copy. Where one of them is open, the folder itself has to say that its row was final.
-fn agreed<'a>(dir: &InvDir, rows: &[Told], root: impl Fn(&Told) -> &'a Path) -> Option<SystemTime> {
+/// When one ended, as far as that is known; `None` if nobody can say. The row of the project that it was started
+/// in counts. That of another one, which is a copy or was moved, does where the folder itself says that its row
+/// was final: the row of a copy ends while the agent runs, and that of what was moved stays open in the copy.
+fn ended<'a>(
+    dir: &InvDir,
+    rows: &[Told],
+    root: impl Fn(&Told) -> &'a Path,
+) -> Option<Option<SystemTime>> {
+    let is_final = dir.projected().exists();
+    if let ([row], true) = (rows, is_final) {
+        return Some(row.ended);
+    }
     let start = durable::load::<Start>(&dir.spec()).or_else(|_| durable::load(&dir.queued()));
-    let start = start.ok();
-    let is_its = |row: &&Told| start.as_ref().is_some_and(|it| it.project == root(row));
-    let ended = match rows.iter().find(is_its) {
-        Some(its) => its.ended,
-        None => rows.iter().filter_map(|row| row.ended).max(),
+    let start = match (start, rows) {
+        (Ok(start), _) => Some(start),
+        // Nothing else tells of it.
+        (Err(_), [row]) => return Some(row.ended),
+        (Err(_), _) => None,
     };
+    let is_its = |row: &&Told| start.as_ref().is_some_and(|it| it.project == root(row));
+    let its = rows.iter().find(is_its);
     let is_open = rows.iter().any(|row| row.ended.is_none());
-    ended.filter(|_| !is_open || dir.projected().exists())
+    match (its, is_final) {
+        (Some(its), _) if is_final || !is_open => Some(its.ended),
+        (Some(_), _) => Some(None),
+        (None, true) => Some(rows.iter().filter_map(|row| row.ended).max()),
+        (None, false) if is_open => Some(None),
+        (None, false) => None,
+    }
 }

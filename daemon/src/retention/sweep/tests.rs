@@ -327,6 +327,26 @@ async fn of_an_original_and_its_copy_the_row_counts_that_is_written_to() {
 }
 
 #[tokio::test]
+async fn the_row_of_a_copy_alone_removes_nothing_that_was_never_final() {
+    let (room, folder) = (Room::new().await, tempfile::tempdir().unwrap());
+    for name in [1, 2] {
+        room.invocation(name, 9, Some(Outcome::Lost)).await;
+    }
+    let copy = copied(&room, &folder).await;
+    for name in [1, 2] {
+        let dir = InvDir::at(room.spool(name));
+        let spec = serde_json::json!({ "project": room.project.root });
+        fs::write(dir.spec(), spec.to_string()).unwrap();
+    }
+    fs::write(InvDir::at(room.spool(2)).projected(), b"").unwrap();
+    // The project that they were started in cannot be read.
+    sweep_week(&room, &[&copy]).await;
+    assert_eq!([1, 2].map(|name| room.spool(name).exists()), [true, false]);
+    sweep_week(&room, &[&copy, &room.project]).await;
+    assert!(!room.spool(1).exists(), "by its own row");
+}
+
+#[tokio::test]
 async fn a_project_that_fails_is_asked_no_more_and_keeps_no_other_from_being_asked() {
     let (room, folder) = (Room::new().await, tempfile::tempdir().unwrap());
     for name in [1, 2] {

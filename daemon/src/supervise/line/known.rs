@@ -33,16 +33,17 @@ impl Line {
         placed.collect()
     }
 
-    /// The other projects, by their paths, in which one of a task of this name has a place.
+    /// Those of a task of this name that have a place in other projects, with the paths of these.
     pub(in crate::supervise) fn placed_elsewhere(
         &self,
         project: &Path,
         task: &str,
-    ) -> Vec<Arc<Path>> {
+    ) -> Vec<(String, Arc<Path>)> {
         let state = self.state();
-        let placed = state.placed.values().map(|holder| &holder.placed);
-        let placed = placed.filter(|it| it.task == task && *it.project != *project);
-        placed.map(|it| Arc::clone(&it.project)).collect()
+        let placed = state.placed.iter().map(|(uuid, it)| (uuid, &it.placed));
+        let placed = placed.filter(|(_, it)| it.task == task && *it.project != *project);
+        let placed = placed.map(|(uuid, it)| (uuid.clone(), Arc::clone(&it.project)));
+        placed.collect()
     }
 
     /// Those of a project that have a place or wait for one.

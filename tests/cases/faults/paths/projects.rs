@@ -265,12 +265,7 @@ async fn what_runs_in_a_project_that_is_copied_goes_on_and_its_copied_row_ends()
     let rpc = daemon.rpc().await;
     let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
     let waits = rpc.start_fake(&app.project(), "T2", &["exit", "0"]).await;
-    let paths = [app.folder(), copy.folder()];
-    let copied = std::process::Command::new("cp")
-        .arg("-a")
-        .args(paths)
-        .status();
-    assert!(copied.unwrap().success());
+    self::copy(&app, &copy);
     // The first command in it, so that nobody has looked at its rows before.
     copy.run(["stop", &runs.id.to_string()]).await.exits(0);
     for id in [runs.id, waits.id] {
@@ -289,4 +284,67 @@ async fn what_runs_in_a_project_that_is_copied_goes_on_and_its_copied_row_ends()
         .await
         .exits(0);
     assert_eq!(rpc.degraded().await, Vec::<String>::new());
+}
+
+/// Another project, or a copy of it, comes to the path that it was started under.
+#[tokio::test]
+async fn what_runs_stays_with_its_project_that_was_moved_whoever_has_its_path() {
+    for is_copied in [false, true] {
+        let home = Home::new();
+        let daemon = Daemon::start(&home).await;
+        let (app, moved) = (daemon.project("app").await, daemon.ctl(&home.path("moved")));
+        let mut agent = Puppet::new(&home, "agent");
+        let rpc = daemon.rpc().await;
+        let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
+        fs::rename(app.folder(), moved.folder()).unwrap();
+        moved.run(["list"]).await.ok();
+        agent.prints("in its new place");
+        let says = async |ctl: &Ctl, words: &str| {
+            steroids_tests::eventually(words, async || {
+                let text = fs::read_to_string(ctl.log_path(runs.id)).ok()?;
+                text.contains(words).then_some(())
+            })
+            .await;
+        };
+        says(&moved, "in its new place").await;
+        if is_copied {
+            copy(&moved, &app);
+        } else {
+            fs::create_dir(app.folder()).unwrap();
+        }
+        app.run(["init"]).await.ok();
+        // As each wakeup and each look at the rows does.
+        for ctl in [&app, &moved] {
+            ctl.run(["wakeup"]).await.ok();
+        }
+        let row = rpc.get(&moved.project(), runs.id).await;
+        assert_eq!(row.state(), v1::State::Running, "{row:?}");
+        let busy = ["start", "--task", "T1", "--no-queue", "--", "true"];
+        moved.run(busy).await.exits(4);
+        agent.prints("still there");
+        says(&moved, "still there").await;
+        let again = daemon.ctl(&home.path("moved-again"));
+        fs::rename(moved.folder(), again.folder()).unwrap();
+        again.run(["list"]).await.ok();
+        agent.prints("and on");
+        says(&again, "and on").await;
+        agent.exits(0);
+        let ended = rpc.ended(&again.project(), runs.id).await;
+        assert_eq!(ended.outcome, "success", "{ended:?}");
+        let there = app.run(["list", "--json"]).await.json();
+        let there = there["invocations"].as_array().unwrap();
+        let outcomes: Vec<_> = there.iter().map(|row| row["outcome"].clone()).collect();
+        let expected: &[&str] = if is_copied { &["lost"] } else { &[] };
+        assert_eq!(outcomes, expected);
+        assert_eq!(rpc.degraded().await, Vec::<String>::new());
+    }
+}
+
+fn copy(from: &Ctl, to: &Ctl) {
+    let paths = [from.folder(), to.folder()];
+    let copied = std::process::Command::new("cp")
+        .arg("-a")
+        .args(paths)
+        .status();
+    assert!(copied.unwrap().success());
 }

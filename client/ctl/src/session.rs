@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use steroids_client::holder::is_served;
 use steroids_client::paths::{self, Found, Paths};
 use steroids_client::{Client, ConnectError, Refusal, v1};
 use tonic::Status;
@@ -51,6 +52,10 @@ impl Session {
         let Some(error) = found.doubt_of_socket() else {
             return Ok(reach(&found.paths).await?);
         };
+        // Where systemd holds the socket, connecting would start one that cannot start.
+        if !is_served(&found.paths.socket) {
+            return Err(Failure::from(error));
+        }
         let reached = reach(&found.paths).await;
         if let Err(Unreached {
             is_absent: true, ..

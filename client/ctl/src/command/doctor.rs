@@ -91,7 +91,7 @@ pub(crate) async fn run(_: &Args, session: &mut Session) -> Result<Exit, Failure
             }
             let paths = &found.paths;
             checks.extend(host::socket(paths));
-            let status = daemon::checks(session, paths, &mut checks).await;
+            let status = daemon::checks(session, &found, &mut checks).await;
             let told = status.as_ref().map(|status| status.state_dir.as_str());
             // The daemon knows best where its state is: its configuration may have moved it.
             let state_dir = match told.filter(|told| !told.is_empty()) {

@@ -1,7 +1,10 @@
 //! A configuration that cannot be used, while a daemon that had read it runs.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use rustix::fs::FlockOperation;
 
 use crate::fake::Fake;
 use crate::harness::{command, finish, run};
@@ -16,11 +19,14 @@ fn file(fake: &Fake, text: &str) -> PathBuf {
     file
 }
 
-/// The usual socket is the daemon's.
-fn at_the_usual_place(fake: &Fake) {
+/// The usual socket is the daemon's, which holds its lock until that is dropped.
+fn at_the_usual_place(fake: &Fake) -> File {
     let folder = fake.folder().join(".local/state/steroids/run");
     std::fs::create_dir_all(&folder).unwrap();
     std::os::unix::fs::symlink(fake.socket(), folder.join("steroidsd.sock")).unwrap();
+    let lock = File::create(folder.join("steroidsd.sock.lock")).unwrap();
+    rustix::fs::fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
+    lock
 }
 
 /// The program where nothing but the file could tell where the daemon is.
@@ -41,7 +47,7 @@ const SLIP: &str = "[daemon]\nmax_running = 3\n[limits\n";
 fn a_slip_in_it_hides_no_daemon() {
     let fake = Fake::start();
     run(&fake, &["init"]);
-    at_the_usual_place(&fake);
+    let lock = at_the_usual_place(&fake);
     let file = file(&fake, SLIP);
     let ran = finish(&fake, unnamed(&fake, &["list"]));
     assert_eq!(ran.code, 0, "{ran:?}");
@@ -63,6 +69,16 @@ fn a_slip_in_it_hides_no_daemon() {
     let ran = finish(&fake, unnamed(&fake, &["list"]));
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.stderr.contains("Is a directory"), "{ran:?}");
+
+    // As where systemd holds it: whoever connected would start a daemon, which could not read the file.
+    drop(lock);
+    let ran = finish(&fake, unnamed(&fake, &["list"]));
+    assert_eq!((ran.code, ran.stdout.as_str()), (78, ""), "{ran:?}");
+    let ran = finish(&fake, unnamed(&fake, &["doctor"]));
+    assert_eq!(ran.code, 78, "{ran:?}");
+    let said =
+        "fail  daemon      no daemon serves [FOLDER]/.local/state/steroids/run/steroidsd.sock";
+    assert!(ran.stdout.contains(said), "{ran:?}");
 }
 
 #[test]
@@ -98,7 +114,7 @@ fn without_a_daemon_the_slip_is_what_is_wrong() {
 #[test]
 fn the_daemon_itself_is_asked_to_read_it_and_refuses() {
     let fake = Fake::start();
-    at_the_usual_place(&fake);
+    let _lock = at_the_usual_place(&fake);
     file(&fake, SLIP);
     fake.world(|world| {
         let no = Status::failed_precondition("the configuration is not taken over");
@@ -112,7 +128,7 @@ fn the_daemon_itself_is_asked_to_read_it_and_refuses() {
 #[test]
 fn the_doctor_speaks_of_the_file_and_of_the_daemon() {
     let fake = Fake::start();
-    at_the_usual_place(&fake);
+    let _lock = at_the_usual_place(&fake);
     file(&fake, SLIP);
     fake.world(|world| {
         world.status = v1::StatusResponse {

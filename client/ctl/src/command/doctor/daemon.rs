@@ -1,7 +1,8 @@
 //! What the daemon itself says: that it answers, its version, its troubles, its hooks, what is
 //! held, and how it finds this project.
 
-use steroids_client::paths::Paths;
+use steroids_client::holder::is_served;
+use steroids_client::paths::Found;
 use steroids_client::{Client, v1};
 
 use super::{Check, service};
@@ -15,10 +16,24 @@ use crate::session::{self, Session};
 /// answered.
 pub(super) async fn checks(
     session: &Session,
-    paths: &Paths,
+    found: &Found,
     checks: &mut Vec<Check>,
 ) -> Option<v1::StatusResponse> {
+    let paths = &found.paths;
     let answer = async {
+        if let Some(error) = found.doubt_of_socket()
+            && !is_served(&paths.socket)
+        {
+            // Where systemd holds the socket, connecting would start one that cannot start.
+            return Err(Failure::new(
+                Exit::Unreachable,
+                "unreachable",
+                format!(
+                    "no daemon serves {}, and one that starts reads the configuration: {error}",
+                    paths.socket.display()
+                ),
+            ));
+        }
         let client = session::reach(paths).await?;
         let status = client.status(v1::StatusRequest {}).await?;
         Ok::<_, Failure>((client, status))

@@ -37,7 +37,7 @@ pub(crate) struct Args {
     #[arg(long)]
     end: bool,
     /// Send twice with the same id, and it is delivered once
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = parse::word)]
     message_id: Option<String>,
 }
 

@@ -28,6 +28,8 @@ fn an_empty_word_is_none_and_not_the_lack_of_one() {
             "{ran:?}"
         );
     }
+    let ran = refused(&["send", "1", "x", "--message-id", ""]);
+    assert!(ran.stderr.contains("it is empty"), "{ran:?}");
     for command in ["list", "stop", "wait", "stream", "timeline", "usage"] {
         let ran = refused(&[command, "--task", ""]);
         assert!(ran.stderr.contains("it is empty"), "{ran:?}");

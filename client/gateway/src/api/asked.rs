@@ -207,7 +207,7 @@ pub(super) fn of_project(project: &str) -> impl Fn(Status) -> Answer {
 mod tests {
     use axum::response::IntoResponse as _;
 
-    use super::super::control::Start;
+    use super::super::control::{Input, Start};
     use super::*;
 
     fn wrong_with(body: &str) -> String {
@@ -249,7 +249,11 @@ mod tests {
         ] {
             assert_eq!(wrong_with(body), said, "{body}");
         }
+        let sent = read::<Input>(br#"{"text":"x","messageId":""}"#);
+        let said = sent.err().unwrap_or_default();
+        assert!(said.starts_with("the body: messageId: "), "{said}");
     }
+
     #[tokio::test]
     async fn what_is_wrong_with_a_parameter_is_said_with_what_it_is() {
         let asked = |name: &str, value: &str| Asked([(name.to_owned(), value.to_owned())].into());

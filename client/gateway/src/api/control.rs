@@ -102,6 +102,7 @@ pub(super) struct Input {
     project: String,
     text: String,
     end: bool,
+    #[serde(deserialize_with = "said")]
     message_id: String,
 }
 

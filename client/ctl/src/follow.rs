@@ -31,6 +31,16 @@ pub(crate) enum Scope {
     All,
 }
 
+impl Scope {
+    /// Of one invocation its id.
+    fn id(&self) -> Option<i64> {
+        match self {
+            Scope::Invocation { id, .. } => Some(*id),
+            Scope::Task(_) | Scope::All => None,
+        }
+    }
+}
+
 /// What to follow, and how to print it.
 pub(crate) struct Plan {
     /// The request, with the cursor to begin after.
@@ -71,7 +81,7 @@ pub(crate) async fn run(
                 spinner.clear();
                 let cursor = follow.cursor();
                 let farewell = farewell(session, &plan.scope, cursor, ending.is_some());
-                session.note_at(farewell, cursor);
+                session.note_at(farewell, cursor, plan.scope.id());
                 return Ok(End::Left(exit));
             }
             item = follow.next() => item,
@@ -103,7 +113,7 @@ pub(crate) async fn run(
                 };
                 if session.json && !is_live && !is_over {
                     let cursor = follow.cursor();
-                    session.note_at(go_on(session, &plan.scope, cursor), cursor);
+                    session.note_at(go_on(session, &plan.scope, cursor), cursor, plan.scope.id());
                 }
                 return Ok(End::Ended(ending));
             }
@@ -111,7 +121,7 @@ pub(crate) async fn run(
                 let cursor = follow.cursor();
                 // One that was given may be what is refused.
                 if session.json && cursor != after {
-                    session.note_at(go_on(session, &plan.scope, cursor), cursor);
+                    session.note_at(go_on(session, &plan.scope, cursor), cursor, plan.scope.id());
                 }
                 return Err(resumable(session, error, &plan.scope, cursor));
             }
@@ -122,7 +132,7 @@ pub(crate) async fn run(
 /// Says where the output ends. Who closed it wants to hear nothing, but for a script.
 fn unwritten(session: &Session, failure: Failure, scope: &Scope, cursor: &str) -> Failure {
     if session.json || !failure.is_reader_gone() {
-        session.note_at(go_on(session, scope, cursor), cursor);
+        session.note_at(go_on(session, scope, cursor), cursor, scope.id());
     }
     failure
 }

@@ -156,15 +156,19 @@ impl Session {
 
     /// Says something on stderr, beside the output; as an object for scripts, as errors are.
     pub(crate) fn note(&self, text: impl std::fmt::Display) {
-        self.note_at(text, "");
+        self.note_at(text, "", None);
     }
 
-    /// The same, with the cursor by which a script goes on, if there is one.
-    pub(crate) fn note_at(&self, text: impl std::fmt::Display, cursor: &str) {
+    /// The same, with the cursor by which a script goes on, if there is one, and of which invocation that is,
+    /// if of one: it may be a later attempt than the one that was asked for.
+    pub(crate) fn note_at(&self, text: impl std::fmt::Display, cursor: &str, id: Option<i64>) {
         if self.json {
             let mut note = serde_json::json!({ "message": text.to_string() });
             if !cursor.is_empty() {
                 note["cursor"] = cursor.into();
+                if let Some(id) = id {
+                    note["invocationId"] = id.into();
+                }
             }
             terminal::note(false, serde_json::json!({ "note": note }));
         } else {

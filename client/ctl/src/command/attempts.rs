@@ -44,7 +44,10 @@ pub(crate) async fn follow(
             return Ok(exit);
         }
         let looked = tokio::select! {
-            left = interrupt.pressed() => return Ok(left),
+            left = interrupt.pressed() => {
+                session.note(unknown(session, at.id));
+                return Ok(left);
+            }
             looked = after(client, &at) => looked,
         };
         let next = match (looked, ending) {

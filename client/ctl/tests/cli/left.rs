@@ -81,7 +81,7 @@ fn output_that_cannot_be_written_ends_where_it_was() {
     json.stdout(full());
     let ran = finish(&fake, json);
     assert_eq!(ran.code, 75, "{ran:?}");
-    let said = json!({"message": "go on with: steroidsctl stream 1 --after c1", "cursor": "c1"});
+    let said = json!({"message": "go on with: steroidsctl stream 1 --after c1", "cursor": "c1", "invocationId": 1});
     assert_eq!(note(&ran.stderr), said, "{ran:?}");
     let error = ran.stderr.lines().last().unwrap();
     assert!(error.starts_with(r#"{"error":{"code":"io""#), "{ran:?}");

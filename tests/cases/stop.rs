@@ -234,6 +234,36 @@ async fn what_runs_is_listed_once_wherever_its_project_went_and_whoever_has_its_
 }
 
 #[tokio::test]
+async fn an_agent_of_a_project_that_was_moved_is_not_stopped_by_the_id_of_another() {
+    let home = Home::with_config("[daemon]\nmax_running = 1");
+    let daemon = Daemon::start(&home).await;
+    let (app, lib) = (daemon.project("app").await, daemon.project("lib").await);
+    let rpc = daemon.rpc().await;
+    for task in ["T1", "T2"] {
+        let ended = lib.start_fake(task, &["exit", "0"]).await;
+        rpc.ended(&lib.project(), ended).await;
+    }
+    let runs = started(&daemon, &app.project(), &["stall"]).await;
+    let waits = app.start_fake("T2", &["stall"]).await;
+    let moved = daemon.ctl(&home.path("moved"));
+    std::fs::rename(app.folder(), moved.folder()).unwrap();
+    moved.run(["list"]).await.exits(0);
+    std::fs::rename(lib.folder(), app.folder()).unwrap();
+    app.run(["list"]).await.exits(0);
+    for id in [runs.id, waits] {
+        let answer = rpc.stop(&app.project(), id, Duration::ZERO).await;
+        assert!(answer.already_ended, "{answer:?}");
+        assert_eq!(answer.invocation.unwrap().outcome, "success");
+    }
+    let mut both = [
+        runs.uuid.clone(),
+        rpc.get(&moved.project(), waits).await.uuid,
+    ];
+    both.sort();
+    assert_eq!(listed(&moved).await, both);
+}
+
+#[tokio::test]
 async fn all_are_stopped_also_where_two_have_one_path_and_one_id() {
     for is_restarted in [false, true] {
         let home = Home::new();

@@ -53,8 +53,8 @@ impl Supervisor {
             Err(
                 error @ (StopError::Project(_) | StopError::NotFound { .. } | StopError::Store(_)),
             ) => {
-                let stopped = self.stop_without_row(project, id, which, grace, error);
-                stopped.await
+                self.stop_without_row(project, id, which, grace, error)
+                    .await
             }
             Ok((ended, true)) if uuid.is_none() => self.stop_namesake(project, ended, grace).await,
             stopped => stopped,
@@ -88,8 +88,13 @@ impl Supervisor {
             return Err(StopError::NotManaged { id });
         };
         if self.inner.end_if_copied(&project, id, &managed.uuid).await {
-            let ended = store.promptly(store.invocation(id)).await?;
-            return ended.map(|row| (row, true)).ok_or_else(not_found);
+            let row = store.promptly(store.invocation(id)).await?;
+            let row = row.ok_or_else(not_found)?;
+            return match row.phase.is_ended() {
+                true => Ok((row, true)),
+                // It could not be written, and is with the next look.
+                false => Err(StopError::Slow { id }),
+            };
         }
         // Each time what has it in care may be about to pass it on: to wait, to be started.
         for _ in 0..HANDS {

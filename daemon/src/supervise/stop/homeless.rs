@@ -33,8 +33,6 @@ pub(super) enum Which<'a> {
     Any,
     /// The one of this uuid.
     Only(&'a str),
-    /// One that has another.
-    Another(&'a str),
 }
 
 impl Which<'_> {
@@ -42,29 +40,41 @@ impl Which<'_> {
         match self {
             Which::Any => true,
             Which::Only(own) => uuid == own,
-            Which::Another(own) => uuid != own,
         }
     }
 }
 
 impl Supervisor {
     /// Ends the one of the same path and id that was started in a project which is there no more: where that
-    /// has ended which the path leads to now, it is the other that is meant. As it was, if there is none.
+    /// has ended which the path leads to now, it is the other that is meant. As it was, if there is none; one
+    /// that has its row where its project was moved to is stopped there.
     pub(super) async fn stop_namesake(
         &self,
         project: &Path,
         ended: Invocation,
         grace: Option<Duration>,
     ) -> Result<(Invocation, bool), StopError> {
-        let own = ended.managed.as_ref().map(|managed| managed.uuid.clone());
-        let own = own.unwrap_or_default();
+        let (id, own) = (ended.id, ended.managed.as_ref().map(|it| it.uuid.as_str()));
+        let may_be = |(uuid, it): (&String, &Found)| {
+            own != Some(uuid)
+                && it.project.as_deref().is_none_or(|path| path == project)
+                && it.id.is_none_or(|found| found == id)
+        };
+        // Mostly no other project is asked.
+        if !self.unfinished().await.iter().any(may_be) {
+            return Ok((ended, true));
+        }
+        let all = self.elsewhere(&self.inner.projects.all()).await;
+        let mut all = all.into_iter().filter(|it| it.project == project);
+        let Some(other) = all.find(|it| it.id == id && own != Some(&it.spec.uuid)) else {
+            return Ok((ended, true));
+        };
         let none = StopError::NotFound {
             project: project.to_owned(),
-            id: ended.id,
+            id,
         };
-        let which = Which::Another(&own);
-        let stopped = self.stop_without_row(project, ended.id, which, grace, none);
-        match stopped.await {
+        let which = Which::Only(&other.spec.uuid);
+        match self.stop_without_row(project, id, which, grace, none).await {
             Err(StopError::NotFound { .. }) => Ok((ended, true)),
             stopped => stopped,
         }
@@ -138,7 +148,7 @@ impl Supervisor {
     }
 
     /// The folder of the one with this path and this id that nobody has in care, as what its project is or was
-    /// cannot be had; and whether it waits. Beside one that has ended it is only looked for where it has not.
+    /// cannot be had; and whether it waits.
     async fn open(
         &self,
         project: &Path,
@@ -155,16 +165,12 @@ impl Supervisor {
         let mut dirs: Vec<_> = found
             .map(|(uuid, _)| InvDir::new(self.state_dir(), &uuid))
             .collect();
-        let is_beside = matches!(which, Which::Another(_));
-        if !is_beside {
-            let ended = self.inner.strays.ended(project, id).into_iter();
-            dirs.extend(ended.filter(|dir| which.fits(&uuid_of(dir))));
-        }
+        let ended = self.inner.strays.ended(project, id).into_iter();
+        dirs.extend(ended.filter(|dir| which.fits(&uuid_of(dir))));
         let project = project.to_owned();
         let is_it = move |spec: &Spec| spec.invocation == id.get() && spec.project == project;
         let look = move || {
             dirs.into_iter().find_map(|dir| match Spec::load(&dir) {
-                Ok(_) if is_beside && dir.exit().exists() => None,
                 Ok(spec) => is_it(&spec).then_some((dir, false)),
                 Err(_) => {
                     let spec = Spec::load_queued(&dir).ok()?;

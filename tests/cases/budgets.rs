@@ -199,21 +199,28 @@ async fn what_a_project_has_used_counts_for_the_day_also_when_it_is_gone() {
 
 #[tokio::test]
 async fn a_budget_holds_also_for_one_whose_project_was_moved() {
-    let home = Home::with_config("[budget]\nday_tokens = 100\non_reached = \"stop\"\n");
-    let daemon = Daemon::start(&home).await;
-    let ctl = daemon.project("app").await;
-    let rpc = daemon.rpc().await;
-    let mut agent = Puppet::new(&home, "agent");
-    let started = rpc
-        .start_as(&ctl.project(), "T1", "claude", &agent.args())
-        .await;
-    let moved = daemon.ctl(&home.path("moved"));
-    std::fs::rename(ctl.folder(), moved.folder()).unwrap();
-    moved.run(["init"]).await.exits(0);
-    agent.prints(&used("much", 150));
-    let ended = rpc.ended(&moved.project(), started.id).await;
-    assert_eq!(ended.outcome, "cancelled", "{ended:?}");
-    assert!(ended.error.contains("150 tokens used"), "{ended:?}");
+    for (of, has_path) in [("day", false), ("task", false), ("task", true)] {
+        let config = format!("[budget]\n{of}_tokens = 100\non_reached = \"stop\"\n");
+        let home = Home::with_config(&config);
+        let daemon = Daemon::start(&home).await;
+        let ctl = daemon.project("app").await;
+        let rpc = daemon.rpc().await;
+        let mut agent = Puppet::new(&home, "agent");
+        let started = rpc
+            .start_as(&ctl.project(), "T1", "claude", &agent.args())
+            .await;
+        let moved = daemon.ctl(&home.path("moved"));
+        std::fs::rename(ctl.folder(), moved.folder()).unwrap();
+        moved.run(["init"]).await.exits(0);
+        if has_path {
+            std::fs::create_dir(ctl.folder()).unwrap();
+            ctl.run(["init"]).await.exits(0);
+        }
+        agent.prints(&used("much", 150));
+        let ended = rpc.ended(&moved.project(), started.id).await;
+        assert_eq!(ended.outcome, "cancelled", "{ended:?}");
+        assert!(ended.error.contains("150 tokens used"), "{ended:?}");
+    }
 }
 
 #[tokio::test]

@@ -26,6 +26,10 @@ pub struct Spec {
     pub invocation: i64,
     /// Absolute path of the project.
     pub project: PathBuf,
+    /// For the daemon alone: device and number of the project's folder, by which it is told from what has its
+    /// path later; `None` of one that an older daemon started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_folder: Option<(u64, u64)>,
     /// Task the row belongs to.
     pub task: String,
     /// Who it works as.

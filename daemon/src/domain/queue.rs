@@ -26,6 +26,8 @@ pub struct Candidate {
     pub uuid: String,
     /// Of its project.
     pub project: Arc<Path>,
+    /// Device and number of its project's folder, as far as known.
+    pub folder: Option<(u64, u64)>,
     /// Its row, once there is one.
     pub id: Option<InvocationId>,
     /// Of one task no two run at once.

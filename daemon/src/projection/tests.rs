@@ -113,6 +113,7 @@ fn spec(project: &std::path::Path, kind: Kind, format: Format) -> Spec {
         uuid: "5d0e3c1a-0000-4000-8000-000000000001".into(),
         invocation: 1,
         project: project.into(),
+        project_folder: None,
         task: "t".into(),
         role: "coder".into(),
         provider: kind.as_str().into(),

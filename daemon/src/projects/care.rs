@@ -56,13 +56,66 @@ impl Projects {
     /// and the rows of a project are in its copy, too.
     pub async fn moved(&self, path: &Path, uuids: &[&str]) -> Option<Arc<Project>> {
         let folder = self.folder_of(path).await?;
-        let project = self.in_folder(folder).await?;
-        for uuid in uuids {
-            if matches!(project.store.by_uuid(uuid).await, Ok(Some(_))) {
-                return Some(project);
+        self.holding(folder, path, uuids).await.ok()?
+    }
+
+    /// The project in a folder, which is not at this path any more, if it has the row of one of these invocations.
+    ///
+    /// # Errors
+    /// Where a project that may be it is away, or does not say.
+    pub async fn holding(
+        &self,
+        folder: (u64, u64),
+        path: &Path,
+        uuids: &[&str],
+    ) -> Result<Option<Arc<Project>>, ProjectError> {
+        let (mut found, mut away) = (self.in_folder(folder).await, None);
+        if found.is_none() {
+            // It may not have been opened yet, or not be mounted.
+            for other in self.seen_elsewhere(folder, path).await? {
+                match self.get(&other).await {
+                    Ok(project) if project.folder() == folder => found = Some(project),
+                    Ok(_) => {}
+                    Err(error) if error.is_gone() => away = Some(error),
+                    Err(error) => return Err(error),
+                }
             }
         }
-        None
+        let Some(project) = found else {
+            return away.map_or(Ok(None), Err);
+        };
+        for uuid in uuids {
+            if project.store.by_uuid(uuid).await?.is_some() {
+                return Ok(Some(project));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Paths that were registered after this one, whose project was in a folder when it was seen last: those to which
+    /// it may have been moved from here. Asks no disk of a project.
+    pub async fn seen_elsewhere(
+        &self,
+        folder: (u64, u64),
+        path: &Path,
+    ) -> Result<Vec<PathBuf>, ProjectError> {
+        let path = path.to_owned();
+        let look = move |shared: &Shared| {
+            let registry = locked(&shared.registry);
+            let last_seen = locked(&shared.last_seen);
+            let seen = |path: &Path| {
+                last_seen
+                    .get(path)
+                    .copied()
+                    .or_else(|| registry.folder(path))
+            };
+            let since = registry.registered_at(&path);
+            let later = registry.entries().filter(|(_, at)| Some(*at) >= since);
+            let there = later.map(|(other, _)| other);
+            let there = there.filter(|other| *other != path && seen(other) == Some(folder));
+            Ok(there.map(Path::to_owned).collect())
+        };
+        self.blocking(look).await
     }
 
     /// Device and number of the folder that a project was in when it was seen last at this path. Asks no disk
@@ -74,6 +127,26 @@ impl Projects {
             Ok(seen.or_else(|| locked(&shared.registry).folder(&path)))
         };
         self.blocking(look).await.ok()?
+    }
+
+    /// Whether an invocation may be one of a project that was in a folder, and is at another path than this one by
+    /// now: where that does not say whether it has its row.
+    pub async fn may_be_elsewhere(&self, folder: (u64, u64), path: &Path, uuid: &str) -> bool {
+        let paths = self.seen_elsewhere(folder, path).await.unwrap_or_default();
+        for other in &paths {
+            let may_have = match self.get(other).await {
+                Ok(project) if project.folder() == folder => {
+                    let row = project.store.promptly(project.store.by_uuid(uuid)).await;
+                    !matches!(row, Ok(None))
+                }
+                Ok(_) => false,
+                Err(error) => !error.is_gone(),
+            };
+            if may_have {
+                return true;
+            }
+        }
+        false
     }
 
     /// The project in a folder, whatever its path is now.

@@ -59,6 +59,12 @@ pub enum ProjectError {
         /// The path.
         path: PathBuf,
     },
+    /// Another project has the path of one that was moved, or was deleted, and ids of its own.
+    #[error("another project is in {} by now", path.display())]
+    Another {
+        /// The path.
+        path: PathBuf,
+    },
     /// Another user could put anything into it.
     #[error("{} belongs to user {uid}, not to the user of the daemon; run steroidsd as its owner", path.display())]
     ForeignOwner {
@@ -137,6 +143,7 @@ impl ProjectError {
             Self::NotAProject { .. }
                 | Self::NotRegistered { .. }
                 | Self::Missing { .. }
+                | Self::Another { .. }
                 | Self::NotAFolder { .. }
                 | Self::Symlink { .. }
         )

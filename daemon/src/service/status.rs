@@ -94,7 +94,9 @@ pub(super) fn project(error: ProjectError) -> Status {
     match error {
         ProjectError::NotAProject { .. } => said(Code::NotFound, "NOT_A_PROJECT"),
         ProjectError::NotRegistered { .. } => said(Code::NotFound, "NOT_REGISTERED"),
-        ProjectError::Missing { .. } => said(Code::NotFound, "PROJECT_MISSING"),
+        ProjectError::Missing { .. } | ProjectError::Another { .. } => {
+            said(Code::NotFound, "PROJECT_MISSING")
+        }
         ProjectError::Relative { .. } => said(Code::InvalidArgument, "PATH_RELATIVE"),
         ProjectError::TooLong { .. } => said(Code::InvalidArgument, "PATH_TOO_LONG"),
         ProjectError::Unprintable { .. } => said(Code::InvalidArgument, "PATH_UNPRINTABLE"),

@@ -11,15 +11,15 @@ use steroids_shim::spec::{Spec, Turn};
 use tracing::{info, warn};
 use uuid::Builder;
 
-use super::holds;
 use super::job::Job;
 use super::line::candidate;
 use super::prepare::resuming;
 use super::start::row;
-use super::supervisor::{Asked, Entry, Inner};
+use super::supervisor::{Asked, Entry};
 use super::waiting::{self, now_ms};
+use super::{holds, moved};
 use crate::domain::retry::{self, Failure};
-use crate::domain::{Cause, Invocation, InvocationId};
+use crate::domain::{Cause, Invocation};
 use crate::store::{Ending, NewInvocation};
 
 /// An attempt that is written down, and has no row yet.
@@ -47,7 +47,7 @@ pub(super) async fn prepare(
         Some(asked) => asked.clone(),
         None => first_prompt(job).await?,
     };
-    let (spec, prompt) = spec_of(&job.inner, &job.spec, ending, asked, not_before_ms, job.id);
+    let (spec, prompt) = spec_of(job, ending, asked, not_before_ms);
     let dir = InvDir::new(&job.inner.settings().state_dir, &spec.uuid);
     let entry = loop {
         let entry = job.inner.enter(&spec.uuid);
@@ -136,19 +136,17 @@ async fn first_prompt(job: &mut Job) -> Option<String> {
 }
 
 /// What the next attempt is, but for its id; and its prompt for the row.
-fn spec_of(
-    inner: &Inner,
-    before: &Spec,
-    ending: &Ending,
-    asked: String,
-    not_before_ms: i64,
-    id: InvocationId,
-) -> (Spec, String) {
+fn spec_of(job: &Job, ending: &Ending, asked: String, not_before_ms: i64) -> (Spec, String) {
+    let (inner, before, project) = (&*job.inner, &*job.spec, &*job.project);
     let uuid = uuid_after(&before.uuid);
     let short: String = uuid.chars().filter(|c| *c != '-').take(12).collect();
     let attempt = before.turn.attempt.saturating_add(1);
     let mut next = Spec {
         invocation: 0,
+        // It may have been moved.
+        project: project.root.clone(),
+        project_folder: Some(project.folder()),
+        cwd: moved::along(&before.cwd, &before.project, &project.root),
         request_id: format!("retry-of-{}", before.uuid),
         socket: inner.settings().runtime_dir.join("s").join(short),
         created_ms: u64::try_from(now_ms()).unwrap_or(0),
@@ -157,7 +155,7 @@ fn spec_of(
             // What it waited for has succeeded.
             after: Vec::new(),
             attempt,
-            retry_of: Some(id.get()),
+            retry_of: Some(job.id.get()),
             asked: Some(asked.clone()),
             ..before.turn.clone()
         },

@@ -110,7 +110,7 @@ impl Inner {
                 continue;
             };
             // Without its project it goes on, and uses what it uses.
-            let project = self.home_of(&uuid, whose).await;
+            let project = self.home_of(&uuid, &job, whose).await;
             let spent = Spent::running(self.used_by(&job).as_ref());
             if let Some(budget) = whose.budget {
                 let look = of_invocation(project.as_ref(), whose.id, &whose.task, &budget);

@@ -20,6 +20,7 @@ use super::dependency::{Standing, in_vain, standings};
 use super::line::Dependent;
 use super::supervisor::Inner;
 use super::waiting;
+use super::whereabouts::Address;
 use crate::domain::InvocationId;
 use crate::projects::Project;
 
@@ -39,8 +40,11 @@ pub(super) struct Dependents {
     /// Projects that have not answered yet. Held for a look-up or a change, never across an await.
     slow: Arc<Mutex<HashSet<Arc<Path>>>>,
     /// What the last look at each project found. Held as the other.
-    seen: Mutex<HashMap<Arc<Path>, Seen>>,
+    seen: Mutex<HashMap<Key, Seen>>,
 }
+
+/// Path and folder of a project: of one that was moved the path may be another's by now.
+type Key = (Arc<Path>, Option<(u64, u64)>);
 
 /// A look at the rows of a project.
 struct Seen {
@@ -66,31 +70,37 @@ impl Dependents {
     /// Looks at all of them of whose projects there may be news, and that answer. Gives false where one
     /// could not be looked at, and nobody tells when it can.
     pub(super) async fn look(&self, inner: &Arc<Inner>) -> bool {
-        let mut of_projects: HashMap<Arc<Path>, Vec<Dependent>> = HashMap::new();
+        let mut of_projects: HashMap<Key, Vec<Dependent>> = HashMap::new();
         for it in inner.line.dependents() {
-            let root = Arc::clone(&it.project);
-            of_projects.entry(root).or_default().push(it);
+            let key = (Arc::clone(&it.project), it.folder);
+            of_projects.entry(key).or_default().push(it);
         }
         {
             let mut seen = locked(&self.seen);
-            seen.retain(|root, _| of_projects.contains_key(root));
+            seen.retain(|key, _| of_projects.contains_key(key));
             let slow = locked(&self.slow);
-            of_projects.retain(|root, waiting| {
-                let is_known = seen.get(root).is_some_and(|seen| seen.covers(waiting));
-                !is_known && !slow.contains(root)
+            of_projects.retain(|key, waiting| {
+                let is_known = seen.get(key).is_some_and(|seen| seen.covers(waiting));
+                !is_known && !slow.contains(&key.0)
             });
         }
         stream::iter(of_projects)
-            .map(|(root, waiting)| self.look_at(inner, root, waiting))
+            .map(|(key, waiting)| self.look_at(inner, key, waiting))
             .buffer_unordered(TOGETHER)
             .fold(true, async |all, is_seen| all && is_seen)
             .await
     }
 
-    async fn look_at(&self, inner: &Arc<Inner>, root: Arc<Path>, waiting: Vec<Dependent>) -> bool {
+    async fn look_at(&self, inner: &Arc<Inner>, key: Key, waiting: Vec<Dependent>) -> bool {
+        let (root, folder) = (Arc::clone(&key.0), key.1);
         let asked = async {
-            let uuids: Vec<_> = waiting.iter().map(|it| it.uuid.as_str()).collect();
-            let project = inner.project_at(&root, &uuids).await.ok()?;
+            let of = waiting.iter().map(|it| (it.id, it.uuid.as_str()));
+            let of: Vec<_> = of.collect();
+            let address = Address {
+                path: &root,
+                folder,
+            };
+            let project = inner.project_at(address, &of).await.ok()?;
             // Before the look: what is written meanwhile is looked at once more.
             let written = project.store.written();
             let ids: BTreeSet<_> = waiting
@@ -119,7 +129,7 @@ impl Dependents {
                         Err(why) => end_in_vain(inner, &project, it, why),
                     }
                 }
-                locked(&self.seen).insert(root, seen);
+                locked(&self.seen).insert(key, seen);
                 true
             }
             Ok(Some((_, _, Err(error)))) => {
@@ -136,7 +146,9 @@ impl Dependents {
 
     #[cfg(test)]
     pub(super) fn looked_at(&self, root: &Path) -> Option<Instant> {
-        locked(&self.seen).get(root).map(|seen| seen.at)
+        let seen = locked(&self.seen);
+        let mut at_path = seen.iter().filter(|(key, _)| *key.0 == *root);
+        at_path.next().map(|(_, seen)| seen.at)
     }
 
     /// Waits for a project to answer, which it does, or is given up, within the time that it has.

@@ -8,6 +8,7 @@
 //!      └──> take the lock ──> kill what is left ──> write the record (lost) ──> as above
 //! ```
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -78,8 +79,17 @@ pub(super) struct JobHandle {
     pub(super) is_out_of_budget: Arc<AtomicBool>,
     /// How many bytes of its spool are in its log.
     pub(super) reach: Arc<AtomicU64>,
-    /// In which folder its project is, by device and number, once there is a job.
-    pub(super) home: Arc<Mutex<Option<(u64, u64)>>>,
+    /// Where its project is, once there is a job.
+    pub(super) home: Arc<Mutex<Option<Home>>>,
+}
+
+/// Where the project of a job is.
+#[derive(Debug, Clone)]
+pub(super) struct Home {
+    /// By device and number: it is that folder's, whoever has its path.
+    pub(super) folder: (u64, u64),
+    /// As far as known: until somebody has looked, that which a moved one had before.
+    pub(super) path: Arc<Path>,
 }
 
 /// One invocation in our care.

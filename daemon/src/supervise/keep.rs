@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use super::Supervisor;
 use super::reconcile::Scope;
 use super::supervisor::{Inner, chain};
+use super::whereabouts::Address;
 use crate::domain::InvocationId;
 use crate::projects::{Project, ProjectError};
 use crate::store::{NewInvocation, StoreError};
@@ -136,7 +137,8 @@ async fn renew_locks(inner: &Arc<Inner>) {
 impl Inner {
     /// Of all in which something runs.
     fn roots_in_care(&self) -> BTreeSet<Arc<Path>> {
-        self.in_care().into_iter().map(|it| it.1.project).collect()
+        let jobs = self.handles().into_iter();
+        jobs.filter_map(|(_, job)| job.path()).collect()
     }
 
     /// The project as it is now. One whose database was deleted gets a new one, and all rows that
@@ -167,17 +169,17 @@ async fn pass(inner: &Arc<Inner>, hints: &mut Watched) -> bool {
     let mut by_project: BTreeMap<Arc<Path>, Vec<(String, InvocationId)>> = BTreeMap::new();
     let open = inner.projects.all();
     for (uuid, job) in inner.handles() {
-        let Some(whose) = job.whose.get() else {
+        let (Some(whose), Some(path)) = (job.whose.get(), job.path()) else {
             continue;
         };
-        // One that was moved is at home under another path than it was started with.
+        // One that was moved is at home under another path than it had.
         let home = job.home();
         let is_home = |it: &&Arc<Project>| Some(it.folder()) == home;
-        let at_path = open.iter().find(|it| it.root == *whose.project);
+        let at_path = open.iter().find(|it| it.root == *path);
         let moved = open.iter().find(is_home);
         let root = match (at_path.filter(is_home), moved) {
             (None, Some(moved)) => Arc::from(moved.root.as_path()),
-            _ => Arc::clone(&whose.project),
+            _ => path,
         };
         by_project.entry(root).or_default().push((uuid, whose.id));
     }
@@ -187,8 +189,13 @@ async fn pass(inner: &Arc<Inner>, hints: &mut Watched) -> bool {
         let project = match looked {
             Ok(project) => project,
             Err(_) => {
-                let uuids: Vec<_> = running.iter().map(|it| it.0.as_str()).collect();
-                match inner.project_at(&root, &uuids).await {
+                let of = running.iter().map(|(uuid, id)| (Some(*id), uuid.as_str()));
+                let of: Vec<_> = of.collect();
+                let address = Address {
+                    path: &root,
+                    folder: None,
+                };
+                match inner.project_at(address, &of).await {
                     Ok(project) => project,
                     Err(_) => {
                         is_done = false;

@@ -73,6 +73,8 @@ impl Waiter {
 pub(super) struct Dependent {
     pub(super) uuid: String,
     pub(super) project: Arc<Path>,
+    /// Device and number of its project's folder, as far as known.
+    pub(super) folder: Option<(u64, u64)>,
     /// Its row, once there is one.
     pub(super) id: Option<InvocationId>,
     /// Those that have yet to succeed.
@@ -312,6 +314,7 @@ impl Line {
             .map(|it| Dependent {
                 uuid: it.candidate.uuid.clone(),
                 project: Arc::clone(&it.candidate.project),
+                folder: it.candidate.folder,
                 id: it.candidate.id,
                 after: it.after.clone(),
                 first: it.candidate.after,
@@ -440,6 +443,7 @@ pub(super) fn candidate(spec: &steroids_shim::spec::Spec, row: Option<&Invocatio
     Candidate {
         uuid: spec.uuid.clone(),
         project: Arc::from(spec.project.as_path()),
+        folder: spec.project_folder,
         id: row.map(|row| row.id),
         task: spec.task.clone(),
         provider: spec.provider.clone(),

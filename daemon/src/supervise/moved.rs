@@ -26,6 +26,7 @@ pub(super) async fn follow(
         invocation: id.get(),
         cwd: along(&spec.cwd, &spec.project, &project.root),
         project: project.root.clone(),
+        project_folder: Some(project.folder()),
         ..spec
     };
     waiting::store(&spec, dir).await?;
@@ -42,7 +43,7 @@ pub(super) async fn follow(
 }
 
 /// Where a path is after what is above it was moved; itself, if that is not above it.
-fn along(path: &Path, from: &Path, to: &Path) -> PathBuf {
+pub(super) fn along(path: &Path, from: &Path, to: &Path) -> PathBuf {
     match path.strip_prefix(from) {
         // Joined with nothing it would end in a slash.
         Ok(rest) if rest.as_os_str().is_empty() => to.to_owned(),

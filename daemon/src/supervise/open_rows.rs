@@ -1,6 +1,7 @@
 //! Rows of ours that say queued or running though nobody will end them: their folders are gone, they were copied
 //! along with their project, or their database was replaced by an older one.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use steroids_shim::exit::{End, ExitRecord};
@@ -8,11 +9,13 @@ use steroids_shim::paths::InvDir;
 use steroids_shim::spec::{PROTOCOL, Spec};
 use tracing::{info, warn};
 
-use super::lost;
-use super::reconcile::Reconciled;
+use super::finish::was_final;
+use super::reconcile::{Reconciled, is_lost};
 use super::stop::is_open;
 use super::supervisor::Inner;
 use super::unreadable::end_by_record;
+use super::whereabouts::Address;
+use super::{lost, moved};
 use crate::domain::{Invocation, InvocationId};
 use crate::projects::Project;
 
@@ -63,6 +66,13 @@ impl Inner {
         let Some(entry) = self.enter(uuid) else {
             return;
         };
+        if let Some(waits) = self.line.candidate(uuid)
+            && waits.folder == Some(project.folder())
+            && *waits.project != *project.root
+            && !self.is_in(&waits.project, project.folder()).await
+        {
+            return self.wait_here(project, row.id, uuid, &dir).await;
+        }
         let looked = {
             let dir = dir.clone();
             tokio::task::spawn_blocking(move || look(&dir)).await
@@ -85,6 +95,28 @@ impl Inner {
         }
     }
 
+    /// Whether a path still leads to a folder, which may be registered under two.
+    async fn is_in(&self, path: &Path, folder: (u64, u64)) -> bool {
+        let at_path = self.projects.get(path).await;
+        at_path.is_ok_and(|it| it.folder() == folder)
+    }
+
+    /// One waits in this project, and under a path that it had before; where that cannot be written down now, it
+    /// is when its turn has come.
+    async fn wait_here(&self, project: &Project, id: InvocationId, uuid: &str, dir: &InvDir) {
+        let queued = dir.clone();
+        let loaded = tokio::task::spawn_blocking(move || Spec::load_queued(&queued)).await;
+        let Ok(Ok(spec)) = loaded else {
+            return;
+        };
+        match moved::follow(project, id, spec, dir).await {
+            Ok(spec) => self.line.waits_elsewhere(uuid, &spec),
+            Err(error) => {
+                warn!(invocation.id = %id, %error, "not known to wait where its project was moved to");
+            }
+        }
+    }
+
     /// Ends a row that came here with a copy of the project that it is of: what it tells of is looked after, and
     /// can be stopped, there. False if it is none.
     pub(super) async fn end_if_copied(
@@ -94,14 +126,19 @@ impl Inner {
         uuid: &str,
     ) -> bool {
         // Where that is gone, nobody can say.
-        let Some(there) = self.home_now(here, uuid).await else {
+        let Some(there) = self.home_now(here, id, uuid).await else {
             return false;
         };
         if there.root == here.root || there.folder() == here.folder() {
             return false;
         }
         let row = there.store.promptly(there.store.by_uuid(uuid)).await;
-        if !matches!(row, Ok(Some(_))) {
+        let Ok(Some(row)) = row else {
+            return false;
+        };
+        // Where it was lost there and is not over, it goes on here.
+        let dir = InvDir::new(&self.settings().state_dir, uuid);
+        if is_lost(&row) && !was_final(&dir).await {
             return false;
         }
         let (path, project) = (there.root.display(), here.root.display());
@@ -112,7 +149,12 @@ impl Inner {
     }
 
     /// The project that one is looked after in: where its job is, or whoever takes it up will have it.
-    async fn home_now(&self, here: &Arc<Project>, uuid: &str) -> Option<Arc<Project>> {
+    async fn home_now(
+        &self,
+        here: &Arc<Project>,
+        id: InvocationId,
+        uuid: &str,
+    ) -> Option<Arc<Project>> {
         let job = self.job(uuid).filter(|job| job.whose.get().is_some());
         if let Some(folder) = job.and_then(|job| job.home()) {
             return match folder == here.folder() {
@@ -120,22 +162,26 @@ impl Inner {
                 false => self.projects.in_folder(folder).await,
             };
         }
-        let path = match self.line.project_of(uuid) {
-            Some(path) => path,
+        let (path, folder) = match self.line.candidate(uuid) {
+            Some(waits) => (waits.project, waits.folder),
             None => {
                 let dir = InvDir::new(&self.settings().state_dir, uuid);
                 let load = move || {
                     let spec = Spec::load(&dir).or_else(|_| Spec::load_queued(&dir));
-                    spec.ok().map(|spec| Arc::from(spec.project))
+                    spec.map(|spec| (Arc::from(spec.project), spec.project_folder))
                 };
                 // Only a panic, or the runtime's end.
-                tokio::task::spawn_blocking(load).await.ok()??
+                tokio::task::spawn_blocking(load).await.ok()?.ok()?
             }
         };
-        match *path == *here.root {
-            true => Some(Arc::clone(here)),
-            false => self.home(&path, uuid).await.ok(),
+        if *path == *here.root && folder.is_none_or(|folder| folder == here.folder()) {
+            return Some(Arc::clone(here));
         }
+        let address = Address {
+            path: &path,
+            folder,
+        };
+        self.home(address, Some(id), uuid).await.ok()
     }
 
     /// The row of one that lives, in another project than this one, that is not over.

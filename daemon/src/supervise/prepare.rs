@@ -107,6 +107,8 @@ pub(super) fn prepare(
         proto: PROTOCOL,
         invocation: 0,
         project: around.project.to_path_buf(),
+        // Known to who starts it.
+        project_folder: None,
         task: request.task.clone(),
         role: role(request).to_owned(),
         provider: name.to_owned(),

@@ -19,6 +19,7 @@ use super::open_rows::end_without_folder;
 use super::start::{Launched, check_disks, launch, note_pid};
 use super::supervisor::{Asked, DRAINING, Entry, Inner, Place, chain};
 use super::waiting::{self, begun_now, now_ms};
+use super::whereabouts::Address;
 use super::work::Work;
 use super::{Supervisor, holds, moved, resources};
 use crate::domain::queue::{Candidate, Waits};
@@ -189,7 +190,10 @@ async fn give_way(
         Obstacle::Moved(project, spec) => {
             let dir = InvDir::new(&inner.settings().state_dir, &candidate.uuid);
             match moved::follow(&project, id, *spec, &dir).await {
-                Ok(spec) => candidate.project = Arc::from(spec.project.as_path()),
+                Ok(spec) => {
+                    candidate.project = Arc::from(spec.project.as_path());
+                    candidate.folder = spec.project_folder;
+                }
                 Err(error) => return block(entry, place, candidate, chain(&error)),
             }
             put_back(entry, place, candidate, "its project was moved".to_owned());
@@ -204,7 +208,10 @@ async fn give_way(
             return block(entry, place, candidate, why);
         }
     };
-    match inner.home(&candidate.project, &candidate.uuid).await {
+    match inner
+        .home(Address::from(&candidate), Some(id), &candidate.uuid)
+        .await
+    {
         Ok(project) => drop(waiting::end(inner, project, id, entry, end).await),
         // Its log and its row are written when its project is back.
         Err(gone) => match waiting::keep_end(inner, &candidate.uuid, id, end).await {
@@ -242,7 +249,7 @@ async fn ready(
 ) -> Result<(Arc<Project>, Work), Obstacle> {
     let blocked = |error: &(dyn std::error::Error + 'static)| Obstacle::Blocked(chain(error));
     let project = inner
-        .project_at(&candidate.project, &[&candidate.uuid])
+        .project_at(Address::from(candidate), &[(Some(id), &candidate.uuid)])
         .await;
     let project = project.map_err(|error| blocked(&error))?;
     let dir = InvDir::new(&inner.settings().state_dir, &candidate.uuid);
@@ -289,7 +296,7 @@ async fn ready(
         error @ StartError::Budget { .. } => Obstacle::BlocksAll(chain(&error)),
         error => blocked(&error),
     })?;
-    let spec = begun_now(spec, id).map_err(|error| blocked(&error))?;
+    let spec = begun_now(spec, id, &project).map_err(|error| blocked(&error))?;
     let prepared = {
         let (inner, root) = (Arc::clone(inner), project.root.clone());
         let prepare = move || check_disks(&inner, &root).map(|()| (spec.redactor(), spec));

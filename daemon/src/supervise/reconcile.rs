@@ -15,7 +15,7 @@
 //! damaged spec, lock free     the row ends, by the record or as lost
 //! ```
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +32,7 @@ use super::job::{JobHandle, Progress};
 use super::stop::is_open;
 use super::strays::{Stray, has_ended};
 use super::supervisor::{Entry, Inner, Place, chain};
+use super::whereabouts::Address;
 use super::work::Work;
 use super::{Supervisor, lost, waiting};
 use crate::domain::{Invocation, InvocationId, Outcome, Phase};
@@ -234,24 +235,27 @@ impl Inner {
         self.floors.raise(&spec.project, spec.invocation);
         let id = InvocationId::new(spec.invocation)
             .ok_or_else(|| "its spec names no invocation".to_owned())?;
-        let project = match self.home(&spec.project, &spec.uuid).await {
+        let project = match self.home(Address::from(&spec), Some(id), &spec.uuid).await {
             Err(_) if was_final(dir).await => {
-                self.strays.pass_over(spec.project);
+                let mut paths = moved_to(self, &spec).await;
+                paths.push(spec.project);
+                let open = self.projects.all();
+                for path in paths {
+                    // What is there and answers is another one, and does not come back.
+                    let is_open = open.iter().any(|it| it.root == path);
+                    if !is_open || self.projects.is_mute(&path) {
+                        self.strays.pass_over(path);
+                    }
+                }
                 return Ok(None);
             }
             found => found?,
         };
         let row = self.row_of(&project, &spec, id).await;
         let row = row.map_err(|error| chain(&error))?;
-        // One that lives though its row is over may have that in a copy, which took its project's path.
-        let is_lost = matches!(
-            row.phase,
-            Phase::Ended {
-                outcome: Some(Outcome::Lost),
-                ..
-            }
-        );
-        let elsewhere = match place.is_some() && is_lost && !has_ended(dir).await {
+        // One whose row is over may have that in a copy, which took its project's path, or went on in one.
+        let may_go_on = is_lost(&row) && (place.is_some() || !was_final(dir).await);
+        let elsewhere = match may_go_on {
             true => self.open_elsewhere(&project, &spec.uuid).await,
             false => None,
         };
@@ -359,6 +363,15 @@ impl Inner {
     }
 }
 
+/// Other paths at which the project of one was seen.
+async fn moved_to(inner: &Inner, spec: &Spec) -> Vec<PathBuf> {
+    let Some(folder) = spec.project_folder else {
+        return Vec::new();
+    };
+    let seen = inner.projects.seen_elsewhere(folder, &spec.project);
+    seen.await.unwrap_or_default()
+}
+
 /// A project whose database is gone gets a new one if something of ours in it is not over. Tells
 /// which were made: they have lost the rows of what is over, too.
 async fn revive_projects(inner: &Inner, folders: &[InvDir]) -> Vec<Refill> {
@@ -369,16 +382,28 @@ async fn revive_projects(inner: &Inner, folders: &[InvDir]) -> Vec<Refill> {
             if dir.projected().exists() {
                 return None;
             }
-            let spec = Spec::load(&dir).or_else(|_| Spec::load_queued(&dir));
-            spec.ok().map(|spec| spec.project)
+            Spec::load(&dir).or_else(|_| Spec::load_queued(&dir)).ok()
         };
-        if let Ok(Some(project)) = tokio::task::spawn_blocking(open).await {
-            // Where it cannot be had, what is to be taken up says so.
-            let revived = inner.projects.revive(&project).await;
-            refills.extend(revived.ok().and_then(|(_, refill)| refill));
+        if let Ok(Some(spec)) = tokio::task::spawn_blocking(open).await {
+            let (mut is_found, mut paths) = (false, moved_to(inner, &spec).await);
+            // What has its first path is left alone where it is in another place.
+            paths.push(spec.project);
+            for path in paths {
+                // Where it cannot be had, what is to be taken up says so.
+                if !is_found && let Ok((project, refill)) = inner.projects.revive(&path).await {
+                    is_found = Some(project.folder()) == spec.project_folder;
+                    refills.extend(refill);
+                }
+            }
         }
     }
     refills
+}
+
+/// Whether a row says that nobody knows how its invocation ended, or that it is a copy.
+pub(super) fn is_lost(row: &Invocation) -> bool {
+    let lost = Some(Outcome::Lost);
+    matches!(row.phase, Phase::Ended { outcome, .. } if outcome == lost)
 }
 
 /// The number goes up before a rebuilt log is published and after, so an odd one stands only between.

@@ -88,6 +88,10 @@ async fn start(
         let prepared = tokio::task::spawn_blocking(prepared).await;
         prepared.map_err(|_| StartError::Draining)??
     };
+    let spec = Spec {
+        project_folder: Some(project.folder()),
+        ..spec
+    };
     let turn = inner.turns.take(&project.root, &spec.request_id).await;
     if let Some(known) = known(&project, &spec).await? {
         return Ok((known, true));

@@ -188,7 +188,7 @@ impl Entry {
             budget: spec.budget,
             interactive: spec.interactive,
         });
-        self.has_home(project.folder());
+        self.has_home(project.folder(), &project.root);
         inner.beat();
         // What it runs in is looked after from now on, whatever the job itself comes to.
         inner.more_jobs.notify_one();

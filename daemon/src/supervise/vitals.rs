@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::Supervisor;
 use super::audience::Onlooker;
-use super::job::{JobHandle, Progress};
+use super::job::{Home, JobHandle, Progress};
 use super::supervisor::Entry;
 use crate::domain::queue::Waits;
 use crate::domain::{InvocationId, Live};
@@ -119,10 +119,9 @@ impl Supervisor {
     pub fn beats(&self) -> Vec<Beat> {
         let jobs = self.inner.jobs().into_iter();
         let running = jobs.filter_map(|handle| {
-            let whose = handle.whose.get()?.clone();
             Some(Beat {
-                project: whose.project,
-                id: whose.id,
+                project: handle.path()?,
+                id: handle.whose.get()?.id,
                 vitals: handle.vitals()?,
             })
         });
@@ -159,9 +158,10 @@ pub(super) fn foreign(proto: u32) -> String {
 }
 
 impl Entry {
-    /// Says in which folder the project of its job is.
-    pub(super) fn has_home(&self, folder: (u64, u64)) {
-        *locked(&self.handle.home) = Some(folder);
+    /// Says where the project of its job is.
+    pub(super) fn has_home(&self, folder: (u64, u64), path: &Path) {
+        let path = Arc::from(path);
+        *locked(&self.handle.home) = Some(Home { folder, path });
     }
 }
 
@@ -173,7 +173,14 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl JobHandle {
     /// In which folder its project is; `None` before there is a job.
     pub(super) fn home(&self) -> Option<(u64, u64)> {
-        *locked(&self.home)
+        locked(&self.home).as_ref().map(|home| home.folder)
+    }
+
+    /// The path that its project has now, as far as known; `None` before there is a job.
+    pub(super) fn path(&self) -> Option<Arc<Path>> {
+        locked(&self.home)
+            .as_ref()
+            .map(|home| Arc::clone(&home.path))
     }
 
     fn is_ending(&self) -> bool {
@@ -181,8 +188,8 @@ impl JobHandle {
     }
 
     fn is_of(&self, projects: &[Arc<Project>]) -> bool {
-        let whose = self.whose.get();
-        whose.is_some_and(|whose| projects.iter().any(|it| it.root == *whose.project))
+        let path = self.path();
+        path.is_some_and(|path| projects.iter().any(|it| it.root == *path))
     }
 
     /// Waits while it is ending.

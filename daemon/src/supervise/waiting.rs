@@ -28,6 +28,7 @@ use super::reconcile::Reconciled;
 use super::start::row;
 use super::strays::Stray;
 use super::supervisor::{Asked, Entry, Inner, chain};
+use super::whereabouts::Address;
 use super::withdraw::withdraw;
 use super::work::Work;
 use super::{StartError, drafts, lost, moved};
@@ -349,7 +350,13 @@ impl Inner {
         entry: Entry,
         found: &mut Reconciled,
     ) -> Result<Option<JobHandle>, String> {
-        let project = self.home(&spec.project, &spec.uuid).await?;
+        let project = self
+            .home(
+                Address::from(&spec),
+                InvocationId::new(spec.invocation),
+                &spec.uuid,
+            )
+            .await?;
         let row = self.row_of_waiting(&project, &spec).await;
         let Some(row) = row.map_err(|error| chain(&error))? else {
             // Nobody was told of it: its start was cut before there was a row.
@@ -379,6 +386,8 @@ impl Inner {
             // Mostly it does: of hundreds that wait, none is to be written anew before anybody is served.
             warn!(invocation.id = %row.id, %error, "its file does not know its id");
         }
+        // Of an older daemon's it was not known; a device may have another number since the host started.
+        spec.project_folder = Some(project.folder());
         let ids = spec.turn.after.iter().copied();
         let after = ids.filter_map(InvocationId::new).collect();
         self.line.put(candidate(&spec, Some(&row)), after);
@@ -417,8 +426,9 @@ impl Inner {
 }
 
 /// As it is to be started now.
-pub(super) fn begun_now(spec: Spec, id: InvocationId) -> io::Result<Spec> {
+pub(super) fn begun_now(spec: Spec, id: InvocationId, project: &Project) -> io::Result<Spec> {
     Ok(Spec {
+        project_folder: Some(project.folder()),
         invocation: id.get(),
         created_ms: lost::now_ms(),
         boot_id: state::boot_id()?,

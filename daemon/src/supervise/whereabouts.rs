@@ -19,16 +19,44 @@ use steroids_shim::lock;
 use steroids_shim::spec::Spec;
 use tracing::{info, warn};
 
-use super::job::{Job, RETRY};
+use super::job::{Job, JobHandle, RETRY};
 use super::stalls::Telling;
 use super::strays::Stray;
 use super::supervisor::{Inner, chain};
 use super::troubles::PUT_BACK;
 use super::vitals::Whose;
 use crate::domain::InvocationId;
+use crate::domain::queue::Candidate;
 use crate::projection::Projection;
 use crate::projects::{Project, ProjectError};
 use crate::store::{NewEvent, StoreError};
+
+/// Where the project of an invocation was when that was asked for, or was last written down.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Address<'a> {
+    /// May be another's by now.
+    pub(super) path: &'a Path,
+    /// Device and number of its folder, as far as known.
+    pub(super) folder: Option<(u64, u64)>,
+}
+
+impl<'a> From<&'a Spec> for Address<'a> {
+    fn from(spec: &'a Spec) -> Address<'a> {
+        Address {
+            path: &spec.project,
+            folder: spec.project_folder,
+        }
+    }
+}
+
+impl<'a> From<&'a Candidate> for Address<'a> {
+    fn from(candidate: &'a Candidate) -> Address<'a> {
+        Address {
+            path: &candidate.project,
+            folder: candidate.folder,
+        }
+    }
+}
 
 /// Where a job's path leads to.
 pub(super) enum Whereabouts {
@@ -58,7 +86,10 @@ impl Job {
                     self.telling = Telling::default();
                 }
                 match self.project.folder() == self.log_folder {
-                    true => Whereabouts::Here,
+                    true => {
+                        self.settle_in_folder();
+                        Whereabouts::Here
+                    }
                     false => Whereabouts::Elsewhere,
                 }
             }
@@ -73,10 +104,10 @@ impl Job {
         has_left && self.sought.is_none_or(|at| at.elapsed() >= RETRY)
     }
 
-    /// Its log is in the folder of its project from now on.
+    /// Its log is in the folder of its project, as it was or from now on.
     pub(super) fn settle_in_folder(&mut self) {
         self.log_folder = self.project.folder();
-        self.entry.has_home(self.log_folder);
+        self.entry.has_home(self.log_folder, &self.project.root);
     }
 
     /// As [`Job::find_project`]; the log follows.
@@ -212,16 +243,78 @@ impl Job {
 }
 
 impl Inner {
-    /// The project that a path leads to, or where that is none, the same folder under another one; of these
-    /// invocations.
+    /// The project of an address, wherever its folder is by now; of these invocations.
     pub(super) async fn project_at(
         self: &Arc<Self>,
-        root: &Path,
+        address: Address<'_>,
+        of: &[(Option<InvocationId>, &str)],
+    ) -> Result<Arc<Project>, ProjectError> {
+        let at_path = self.project_now(address.path).await;
+        self.at_home(address, at_path, of).await
+    }
+
+    /// Of what a path leads to, the folder under another path if it is that which is meant. Where that is nowhere,
+    /// what was made anew in its place, unless an id is another one's there.
+    async fn at_home(
+        &self,
+        address: Address<'_>,
+        at_path: Result<Arc<Project>, ProjectError>,
+        of: &[(Option<InvocationId>, &str)],
+    ) -> Result<Arc<Project>, ProjectError> {
+        let uuids: Vec<_> = of.iter().map(|(_, uuid)| *uuid).collect();
+        // A device may have another number since the host started.
+        let is_it = |it: &Arc<Project>| address.folder.is_none_or(|at| at.1 == it.folder().1);
+        match (at_path, address.folder) {
+            (Ok(at_path), _) if is_it(&at_path) => Ok(at_path),
+            // Nobody can say just now whether it is there.
+            (Err(error), _) if !error.is_gone() => Err(error),
+            (at_path, Some(folder)) => {
+                let moved = self.projects.holding(folder, address.path, &uuids);
+                match moved.await {
+                    Ok(Some(moved)) => return Ok(moved),
+                    Ok(None) => {}
+                    // It is not mounted, or was removed since; then it went on here, where this has its row.
+                    Err(away) if away.is_gone() => {
+                        let Ok(project) = at_path else {
+                            return at_path;
+                        };
+                        for uuid in &uuids {
+                            if project.store.by_uuid(uuid).await?.is_none() {
+                                return Err(away);
+                            }
+                        }
+                        return Ok(project);
+                    }
+                    Err(error) => return Err(error),
+                }
+                let project = self.or_moved(address.path, at_path, &uuids).await?;
+                for (id, uuid) in of {
+                    if let Some(id) = id
+                        && !is_free_in(&project, id.get(), uuid).await?
+                    {
+                        let path = address.path.to_owned();
+                        return Err(ProjectError::Another { path });
+                    }
+                }
+                Ok(project)
+            }
+            (at_path, None) => self.or_moved(address.path, at_path, &uuids).await,
+        }
+    }
+
+    /// What a path leads to; where that is nothing, what was there last.
+    async fn or_moved(
+        &self,
+        path: &Path,
+        at_path: Result<Arc<Project>, ProjectError>,
         uuids: &[&str],
     ) -> Result<Arc<Project>, ProjectError> {
-        match self.project_now(root).await {
-            Err(error) if error.is_gone() => self.projects.moved(root, uuids).await.ok_or(error),
-            found => found,
+        match at_path {
+            Err(error) if error.is_gone() => {
+                let moved = self.projects.moved(path, uuids).await;
+                moved.ok_or(error)
+            }
+            at_path => at_path,
         }
     }
 
@@ -243,28 +336,45 @@ impl Inner {
         if let Some(moved) = self.projects.in_folder(before.folder()).await {
             return Ok(moved);
         }
-        let now = match before.root == spec.project {
-            true => now,
-            false => self.project_now(&spec.project).await,
-        };
+        if before.root != spec.project
+            && let Ok(back) = self.project_now(&spec.project).await
+            && back.folder() == before.folder()
+        {
+            return own_in(&back, spec).await;
+        }
+        // Made anew where it was last. What has its first path by now is a stranger.
         own_in(&now?, spec).await
     }
 
     /// The project of one that is to be taken up, or why there is none.
-    pub(super) async fn home(&self, root: &Path, uuid: &str) -> Result<Arc<Project>, String> {
-        match self.projects.get(root).await {
-            Ok(project) => Ok(project),
-            Err(error) if error.is_gone() => {
-                let moved = self.projects.moved(root, &[uuid]).await;
-                moved.ok_or_else(|| homeless(&error))
-            }
-            Err(error) => Err(homeless(&error)),
-        }
+    pub(super) async fn home(
+        &self,
+        address: Address<'_>,
+        id: Option<InvocationId>,
+        uuid: &str,
+    ) -> Result<Arc<Project>, String> {
+        let at_path = self.projects.get(address.path).await;
+        let home = self.at_home(address, at_path, &[(id, uuid)]).await;
+        home.map_err(|error| homeless(&error))
     }
 
-    /// The project that one which runs can be told of in, by its path, if there is one.
-    pub(super) async fn home_of(&self, uuid: &str, whose: &Whose) -> Option<Arc<Project>> {
-        let project = self.home(&whose.project, uuid).await.ok()?;
+    /// The project that one which runs can be told of in, if there is one.
+    pub(super) async fn home_of(
+        &self,
+        uuid: &str,
+        job: &JobHandle,
+        whose: &Whose,
+    ) -> Option<Arc<Project>> {
+        let project = match job.home() {
+            Some(folder) => match self.projects.in_folder(folder).await {
+                Some(project) => project,
+                None => {
+                    let at_path = self.projects.get(&whose.project).await.ok();
+                    at_path.filter(|it| it.folder() == folder)?
+                }
+            },
+            None => self.projects.get(&whose.project).await.ok()?,
+        };
         // The budgets of all others are looked at behind it.
         let asked = is_free_in(&project, whose.id.get(), uuid);
         let is_its = project.store.promptly(asked).await;

@@ -79,6 +79,7 @@ impl Case {
             uuid,
             invocation: 1,
             project: folder.path().to_owned(),
+            project_folder: None,
             task: "task".to_owned(),
             role: "coder".to_owned(),
             provider: "command".to_owned(),

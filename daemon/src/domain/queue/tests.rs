@@ -9,6 +9,7 @@ fn candidate(name: &str, priority: i32, order: u64) -> Candidate {
     Candidate {
         uuid: name.to_owned(),
         project: Arc::from(Path::new("/p")),
+        folder: None,
         id: None,
         task: name.to_owned(),
         provider: "claude".to_owned(),

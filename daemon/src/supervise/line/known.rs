@@ -3,8 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use steroids_shim::spec::Spec;
+
 use super::Line;
 use crate::domain::InvocationId;
+use crate::domain::queue::Candidate;
 
 impl Line {
     /// Those of a task that have a place.
@@ -17,12 +20,19 @@ impl Line {
         placed.map(|(uuid, _)| uuid.clone()).collect()
     }
 
-    /// The project that one has a place in or waits in.
-    pub(in crate::supervise) fn project_of(&self, uuid: &str) -> Option<Arc<Path>> {
+    /// One that waits, as it came to.
+    pub(in crate::supervise) fn candidate(&self, uuid: &str) -> Option<Candidate> {
         let state = self.state();
-        let placed = state.placed.get(uuid).map(|it| &it.placed.project);
-        let project = placed.or_else(|| Some(&state.waiting.get(uuid)?.candidate.project));
-        project.map(Arc::clone)
+        Some(state.waiting.get(uuid)?.candidate.clone())
+    }
+
+    /// One that waits does so in another project from now on.
+    pub(in crate::supervise) fn waits_elsewhere(&self, uuid: &str, spec: &Spec) {
+        if let Some(it) = self.state().waiting.get_mut(uuid) {
+            it.candidate.project = Arc::from(spec.project.as_path());
+            it.candidate.folder = spec.project_folder;
+        }
+        self.look_again();
     }
 
     /// All that have a place, with their projects.

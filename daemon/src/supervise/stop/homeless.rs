@@ -69,6 +69,15 @@ impl Supervisor {
         let Some(other) = all.find(|it| it.id == id && own != Some(&it.spec.uuid)) else {
             return Ok((ended, true));
         };
+        // Its project was moved, and does not answer just now.
+        let home = self.inner.job(&other.spec.uuid).and_then(|job| job.home());
+        if let Some(folder) = home.or(other.spec.project_folder)
+            && (self.inner.projects)
+                .may_be_elsewhere(folder, project, &other.spec.uuid)
+                .await
+        {
+            return Ok((ended, true));
+        }
         let none = StopError::NotFound {
             project: project.to_owned(),
             id,

@@ -12,6 +12,7 @@ fn candidate(name: &str, provider: &str) -> Candidate {
     Candidate {
         uuid: name.to_owned(),
         project: Arc::from(Path::new("/p")),
+        folder: None,
         id: None,
         task: name.to_owned(),
         provider: provider.to_owned(),

@@ -53,8 +53,13 @@ pub(crate) struct Plan {
 
 /// How following ended.
 pub(crate) enum End {
-    /// The stream ended; the last terminal line that came by.
-    Ended(Option<Ending>),
+    /// The stream ended.
+    Ended {
+        /// The last terminal line that came by.
+        ending: Option<Ending>,
+        /// Of what was read; may be empty.
+        cursor: String,
+    },
     /// Ctrl-C or SIGTERM, with how the program ends for it.
     Left(Exit),
 }
@@ -115,7 +120,8 @@ pub(crate) async fn run(
                     let cursor = follow.cursor();
                     session.note_at(go_on(session, &plan.scope, cursor), cursor, plan.scope.id());
                 }
-                return Ok(End::Ended(ending));
+                let cursor = follow.cursor().to_owned();
+                return Ok(End::Ended { ending, cursor });
             }
             Err(error) => {
                 let cursor = follow.cursor();

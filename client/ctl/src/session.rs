@@ -159,16 +159,16 @@ impl Session {
         self.note_at(text, "", None);
     }
 
-    /// The same, with the cursor by which a script goes on, if there is one, and of which invocation that is,
-    /// if of one: it may be a later attempt than the one that was asked for.
+    /// The same, with the invocation that a script goes on with, if it is one: it may be a later attempt than the one
+    /// that was asked for; and with the cursor of what was read of that, if anything was.
     pub(crate) fn note_at(&self, text: impl std::fmt::Display, cursor: &str, id: Option<i64>) {
         if self.json {
             let mut note = serde_json::json!({ "message": text.to_string() });
             if !cursor.is_empty() {
                 note["cursor"] = cursor.into();
-                if let Some(id) = id {
-                    note["invocationId"] = id.into();
-                }
+            }
+            if let Some(id) = id {
+                note["invocationId"] = id.into();
             }
             terminal::note(false, serde_json::json!({ "note": note }));
         } else {

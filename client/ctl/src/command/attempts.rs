@@ -31,12 +31,12 @@ pub(crate) async fn follow(
 ) -> Result<Exit, Failure> {
     let raw = plan.raw;
     loop {
-        let ending = match follow::run(session, client, plan, interrupt).await {
+        let (ending, cursor) = match follow::run(session, client, plan, interrupt).await {
             // Of how it ends that nobody reads on says nothing.
             Err(failure) if failure.is_reader_gone() => return standing(client, at).await,
             followed => match followed? {
                 End::Left(exit) => return Ok(exit),
-                End::Ended(ending) => ending.map(|ending| ending.exit()),
+                End::Ended { ending, cursor } => (ending.map(|ending| ending.exit()), cursor),
             },
         };
         // Neither is ever tried again.
@@ -45,7 +45,7 @@ pub(crate) async fn follow(
         }
         let looked = tokio::select! {
             left = interrupt.pressed() => {
-                session.note(unknown(session, at.id));
+                session.note_at(unknown(session, at.id), &cursor, Some(at.id));
                 return Ok(left);
             }
             looked = after(client, &at) => looked,
@@ -56,12 +56,12 @@ pub(crate) async fn follow(
             (Err(failure), None) => return Err(failure),
             (Ok((row, None)), Some(exit)) => {
                 if row.managed && format::is_open(&row) {
-                    session.note(unknown(session, at.id));
+                    session.note_at(unknown(session, at.id), &cursor, Some(at.id));
                 }
                 return Ok(exit);
             }
             (Err(_), Some(exit)) => {
-                session.note(unknown(session, at.id));
+                session.note_at(unknown(session, at.id), &cursor, Some(at.id));
                 return Ok(exit);
             }
         };

@@ -88,15 +88,21 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
     }
     let ended = match follow::run(session, &client, plan, &mut interrupt).await {
         // Of how it ends that nobody reads on says nothing.
-        Err(failure) if failure.is_reader_gone() && args.exit_status => End::Ended(None),
+        Err(failure) if failure.is_reader_gone() && args.exit_status => End::Ended {
+            ending: None,
+            cursor: String::new(),
+        },
         ended => ended?,
     };
     match ended {
         End::Left(exit) => Ok(exit),
-        End::Ended(_) if !args.exit_status => Ok(Exit::Ok),
-        End::Ended(Some(ending)) => Ok(ending.exit()),
+        End::Ended { .. } if !args.exit_status => Ok(Exit::Ok),
+        End::Ended {
+            ending: Some(ending),
+            ..
+        } => Ok(ending.exit()),
         // The end was before the cursor, or the log is another tool's: the row tells.
-        End::Ended(None) => match at {
+        End::Ended { ending: None, .. } => match at {
             Some(at) => super::show::standing(&client, &at.project, at.id).await,
             None => Ok(Exit::TryAgain),
         },

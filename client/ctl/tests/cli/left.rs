@@ -61,6 +61,17 @@ fn a_script_that_is_told_to_end_has_the_cursor() {
     assert_eq!(run(&fake, &rest).stdout, "");
 }
 
+/// Nothing was read of it, so there is no cursor; what to go on with is told all the same.
+#[test]
+fn a_script_that_leaves_before_the_first_line_has_the_invocation() {
+    let fake = Fake::start();
+    fake.world(|world| world.invocations.push(invocation(1, v1::State::Running)));
+    let ran = run(&fake, &["stream", "1", "--no-follow", "--json"]);
+    let said = note(&ran.stderr);
+    assert_eq!((ran.code, &said["invocationId"]), (0, &json!(1)), "{ran:?}");
+    assert_eq!(said["cursor"], Value::Null);
+}
+
 #[test]
 fn a_person_whose_stream_is_ended_is_told_how_to_come_back() {
     let (status, stderr) = by(&two_lines(), &["stream", "1"], Signal::TERM);

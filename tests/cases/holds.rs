@@ -150,6 +150,57 @@ async fn a_hold_is_set_and_lifted_by_hand_and_ends_by_itself() {
     assert_eq!(rpc.ended(&project, waits.id).await.outcome, "success");
 }
 
+/// Who wants that nothing more begins tonight need not know what there is.
+#[tokio::test]
+async fn everything_is_held_and_goes_on_by_one_word() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let (rpc, project) = (daemon.rpc().await, ctl.project());
+    ctl.run(["holds", "lift", "--all"])
+        .await
+        .says("no provider is held by hand")
+        .ok();
+    ctl.run(["holds", "set", "claude", "--for", "8h"])
+        .await
+        .ok();
+    let held = ctl
+        .run(["holds", "set", "--all", "--for", "1h", "--json"])
+        .await
+        .json();
+    let status = ctl.run(["status", "--json"]).await.json();
+    let providers = status["providers"].as_array().unwrap();
+    assert!(providers.len() > 1, "{status}");
+    let held = held["holds"].as_array().unwrap();
+    assert_eq!(held.len(), providers.len());
+    let claude = held.iter().find(|it| it["provider"] == "claude").unwrap();
+    let until_ms = claude["untilMs"].as_i64().unwrap();
+    assert!(
+        until_ms > now_ms() + 7 * 3_600_000,
+        "made shorter: {claude}"
+    );
+    let (one, two) = (
+        rpc.start_fake(&project, "T1", &["exit", "0"]).await,
+        rpc.start_as(&project, "T2", "claude", &["exit", "0"]).await,
+    );
+    for waits in [&one, &two] {
+        assert_eq!(waits.state(), v1::State::Queued, "{waits:?}");
+    }
+    // One that there is not keeps no other held.
+    ctl.run(["holds", "lift", "nobody", "command"])
+        .await
+        .exits(3)
+        .says("command is no longer held");
+    assert_eq!(rpc.ended(&project, one.id).await.outcome, "success");
+    ctl.run(["holds", "lift", "--all"])
+        .await
+        .says("claude is no longer held")
+        .ok();
+    rpc.ended(&project, two.id).await;
+    let holds = ctl.run(["holds", "--json"]).await.json();
+    assert_eq!(holds["holds"].as_array().unwrap().len(), 0, "{holds}");
+}
+
 #[tokio::test]
 async fn a_limits_hold_is_lifted_where_holds_are_switched_off_and_one_by_hand_stands() {
     let home = Home::new();

@@ -75,8 +75,9 @@ impl Supervisor {
     /// # Errors
     /// When there is no such provider.
     pub async fn lift(&self, provider: &str) -> Result<bool, NoSuchProvider> {
-        self.known(provider)?;
+        // Also of one that the configuration has no more.
         let Some(hold) = self.inner.line.holds(|holds| holds.lift(provider)) else {
+            self.known(provider)?;
             return Ok(false);
         };
         keep(&self.inner).await;

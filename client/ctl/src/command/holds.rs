@@ -19,7 +19,8 @@ Examples:
   steroidsctl holds
   steroidsctl holds lift claude
   steroidsctl holds set claude --for 1h
-  steroidsctl holds set codex --until 2026-12-24T18:00:00Z
+  steroidsctl holds set codex gemini --until 2026-12-24T18:00:00Z
+  steroidsctl holds set --all --for 8h      start nothing at all; what runs goes on
 
 A provider whose limit is reached is held until the limit is over; what is to start waits for that,
 and starts by itself. No hold lasts longer than 8 days.";
@@ -38,15 +39,13 @@ enum Action {
     List,
     /// End a hold before its time
     Lift {
-        /// The provider
-        #[arg(add = complete::providers())]
-        provider: String,
+        #[command(flatten)]
+        which: Which,
     },
     /// Start nothing of a provider for a while
     Set {
-        /// The provider
-        #[arg(add = complete::providers())]
-        provider: String,
+        #[command(flatten)]
+        which: Which,
         /// For so long
         #[arg(long = "for", value_name = "TIME", value_parser = parse::duration, required_unless_present = "until")]
         length: Option<Duration>,
@@ -54,6 +53,17 @@ enum Action {
         #[arg(long, value_name = "TIME", conflicts_with = "length")]
         until: Option<Timestamp>,
     },
+}
+
+/// Whose holds.
+#[derive(Debug, clap::Args)]
+struct Which {
+    /// The providers
+    #[arg(value_name = "PROVIDER", required_unless_present = "all", add = complete::providers())]
+    providers: Vec<String>,
+    /// All of them; to lift, those that were held by hand
+    #[arg(long, conflicts_with = "providers")]
+    all: bool,
 }
 
 /// Shows or changes them.
@@ -68,7 +78,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failu
             }
         }
         Some(Action::Set {
-            provider,
+            which,
             length,
             until,
         }) => {
@@ -79,11 +89,59 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failu
             if until_ms <= format::now_ms() {
                 return Err(Failure::usage("that time is past"));
             }
-            let request = v1::SetHoldRequest { provider, until_ms };
-            let answer = client.set_hold(request).await?;
+            let providers = match which.all {
+                true => {
+                    let status = client.status(v1::StatusRequest {}).await?;
+                    let holds = status.holds.iter();
+                    let is_longer = |hold: &v1::Hold| hold.until_ms >= until_ms;
+                    let names = status.providers.into_iter().map(|it| it.name);
+                    // A limit that lasts longer is not made shorter by the way.
+                    names
+                        .filter(|name| {
+                            !holds
+                                .clone()
+                                .any(|it| it.provider == *name && is_longer(it))
+                        })
+                        .collect()
+                }
+                false => which.providers,
+            };
+            let mut failed = None;
+            for provider in providers {
+                let request = v1::SetHoldRequest { provider, until_ms };
+                if let Err(error) = client.set_hold(request).await {
+                    failed.get_or_insert(error);
+                }
+            }
+            let answer = client.list_holds(v1::ListHoldsRequest {}).await?;
             show(session, &answer.holds)?;
+            if let Some(error) = failed {
+                return Err(error.into());
+            }
         }
-        Some(Action::Lift { provider }) => lift(&client, provider, session).await?,
+        Some(Action::Lift { which }) => {
+            let providers = match which.all {
+                true => {
+                    let answer = client.list_holds(v1::ListHoldsRequest {}).await?;
+                    let by_hand = answer.holds.into_iter().filter(|it| it.reason == "by hand");
+                    let by_hand: Vec<_> = by_hand.map(|it| it.provider).collect();
+                    if by_hand.is_empty() && !session.json {
+                        session.note("no provider is held by hand");
+                    }
+                    by_hand
+                }
+                false => which.providers,
+            };
+            let mut failed = None;
+            for provider in providers {
+                if let Err(failure) = lift(&client, provider, session).await {
+                    failed.get_or_insert(failure);
+                }
+            }
+            if let Some(failure) = failed {
+                return Err(failure);
+            }
+        }
     }
     Ok(Exit::Ok)
 }
@@ -94,7 +152,8 @@ async fn lift(client: &Client, provider: String, session: &mut Session) -> Resul
     };
     let lifted = client.lift_hold(request).await?.lifted;
     if session.json {
-        session.out.json(&serde_json::json!({ "lifted": lifted }))?;
+        let answer = serde_json::json!({ "provider": provider, "lifted": lifted });
+        session.out.json(&answer)?;
     } else if lifted {
         session.note(format!("{provider} is no longer held"));
     } else {

@@ -206,6 +206,11 @@ impl Drop for Answer {
         // Under the lock of those that are mute: it is entered there or not at all.
         let mut mute = locked(&self.shared.mute);
         self.answered.store(true, Ordering::Relaxed);
-        mute.remove(&self.path);
+        let was_mute = mute.remove(&self.path);
+        drop(mute);
+        // Who was told of what was done meanwhile may have come too early, and been refused.
+        if was_mute {
+            self.shared.bump();
+        }
     }
 }

@@ -433,7 +433,12 @@ async fn a_disk_that_hangs_is_waited_for_once_and_holds_up_no_other_project() {
 
     // It answers again: whoever waits for its turn is served.
     let key = room.path().to_owned();
+    let mut changed = projects.changed();
     drop(let_go);
+    timeout(Duration::from_secs(30), changed.changed())
+        .await
+        .expect("who was refused is told")
+        .unwrap();
     drop(projects.shared.turns.take(key).await);
     projects.get(room.path()).await.unwrap();
     assert_eq!(projects.degraded(), [""; 0]);

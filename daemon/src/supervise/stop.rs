@@ -31,8 +31,9 @@ const SHUTDOWN_WITHIN: Duration = Duration::from_secs(15);
 /// How long an unnamed grace may be, for the wait alone: the shim knows its own.
 const LONGEST_DEFAULT: Duration = Duration::from_secs(60);
 
-/// A start passes from who writes it down to the line, and from there to its job.
-const HANDS: usize = 3;
+/// A start passes from who writes it down to the line, and from there to its job; a look at what cannot be read or
+/// started may come between.
+const HANDS: usize = 5;
 
 impl Supervisor {
     /// Ends an invocation and waits until its row is final. True: it had ended before. With a `uuid` no other is

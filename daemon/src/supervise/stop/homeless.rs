@@ -216,10 +216,13 @@ impl Supervisor {
             }
             // Somebody looks whether it can be taken up: if so there is a job now, else it waits again.
             if let Some(handle) = self.inner.job(&uuid) {
+                let asked = handle.requests.clone();
                 let ended = stop_one(handle, grace, Some(dir.clone())).await;
+                // Or somebody else has it by now, who was not asked.
+                let is_asked = |now: JobHandle| now.requests.same_channel(&asked);
                 match ended {
                     Some(ended) => return Ok((ended, false)),
-                    None if self.inner.job(&uuid).is_some() => break,
+                    None if self.inner.job(&uuid).is_some_and(is_asked) => break,
                     None => {}
                 }
             }

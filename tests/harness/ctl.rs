@@ -97,6 +97,14 @@ impl Ctl {
         folder.join(format!("{id}.log"))
     }
 
+    /// How the invocations of its project have ended, as a list says; empty for what has not.
+    pub async fn outcomes(&self) -> Vec<String> {
+        let listed = self.run(["list", "--json"]).await.json();
+        let rows = listed["invocations"].as_array().expect("a list").iter();
+        rows.map(|row| row["outcome"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    }
+
     /// Runs to the end, with no stdin.
     pub async fn run<I, S>(&self, args: I) -> Output
     where

@@ -275,9 +275,7 @@ impl Inner {
                     Ok(None) => {}
                     // It is not mounted, or was removed since; then it went on here, where this has its row.
                     Err(away) if away.is_gone() => {
-                        let Ok(project) = at_path else {
-                            return at_path;
-                        };
+                        let project = self.or_moved(address.path, at_path, &uuids).await?;
                         for uuid in &uuids {
                             if project.store.by_uuid(uuid).await?.is_none() {
                                 return Err(away);

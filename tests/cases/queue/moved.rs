@@ -93,11 +93,8 @@ async fn what_waits_stays_with_its_project_that_was_moved_whoever_has_its_path()
         assert_eq!(ended.outcome, "success", "{ended:?}");
         let printed = fs::read_to_string(moved.log_path(waits)).unwrap();
         assert!(printed.contains(&moved.project()), "{printed}");
-        let there = app.run(["list", "--json"]).await.json();
-        let there = there["invocations"].as_array().unwrap();
-        let outcomes: Vec<_> = there.iter().map(|row| row["outcome"].clone()).collect();
         let expected: &[&str] = if is_copied { &["lost"] } else { &[] };
-        assert_eq!(outcomes, expected);
+        assert_eq!(app.outcomes().await, expected);
         assert_eq!(rpc.degraded().await, Vec::<String>::new());
     }
 }

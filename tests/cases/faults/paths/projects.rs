@@ -331,11 +331,8 @@ async fn what_runs_stays_with_its_project_that_was_moved_whoever_has_its_path() 
         agent.exits(0);
         let ended = rpc.ended(&again.project(), runs.id).await;
         assert_eq!(ended.outcome, "success", "{ended:?}");
-        let there = app.run(["list", "--json"]).await.json();
-        let there = there["invocations"].as_array().unwrap();
-        let outcomes: Vec<_> = there.iter().map(|row| row["outcome"].clone()).collect();
         let expected: &[&str] = if is_copied { &["lost"] } else { &[] };
-        assert_eq!(outcomes, expected);
+        assert_eq!(app.outcomes().await, expected);
         assert_eq!(rpc.degraded().await, Vec::<String>::new());
     }
 }
@@ -380,11 +377,8 @@ async fn what_was_moved_is_taken_up_there_by_the_next_daemon_whoever_has_its_pat
         assert_eq!(ended.outcome, "success", "{ended:?}");
         let log = fs::read_to_string(moved.log_path(runs.id)).unwrap();
         assert!(log.contains("to nobody"), "{log}");
-        let there = app.run(["list", "--json"]).await.json();
-        let there = there["invocations"].as_array().unwrap();
-        let outcomes: Vec<_> = there.iter().map(|row| row["outcome"].clone()).collect();
         let expected: &[&str] = if is_copied { &["lost"] } else { &[] };
-        assert_eq!(outcomes, expected);
+        assert_eq!(app.outcomes().await, expected);
         assert_eq!(rpc.degraded().await, Vec::<String>::new());
     }
 }
@@ -392,7 +386,7 @@ async fn what_was_moved_is_taken_up_there_by_the_next_daemon_whoever_has_its_pat
 /// As by a backup that is put back while the folder that was there is kept under another name, and looked at.
 #[tokio::test]
 async fn what_went_on_in_a_folder_made_anew_is_finished_there_by_the_next_daemon() {
-    for is_removed in [false, true] {
+    for (is_removed, is_moved) in [(false, false), (true, false), (true, true)] {
         let home = Home::new();
         let mut daemon = Daemon::start(&home).await;
         let (app, kept) = (daemon.project("app").await, daemon.ctl(&home.path("kept")));
@@ -417,10 +411,16 @@ async fn what_went_on_in_a_folder_made_anew_is_finished_there_by_the_next_daemon
         daemon.kill9().await;
         agent.exits(0);
         home.recorded(&runs.uuid).await;
+        let moved = daemon.ctl(&home.path("moved"));
+        let there = if is_moved { &moved } else { &app };
+        if is_moved {
+            fs::rename(app.folder(), moved.folder()).unwrap();
+        }
         daemon.start_again().await;
         let rpc = daemon.rpc().await;
-        app.run(["wakeup"]).await.ok();
-        let ended = rpc.ended(&app.project(), runs.id).await;
+        there.run(["list"]).await.ok();
+        there.run(["wakeup"]).await.ok();
+        let ended = rpc.ended(&there.project(), runs.id).await;
         assert_eq!(ended.outcome, "success", "{ended:?}");
     }
 }

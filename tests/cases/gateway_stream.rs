@@ -2,6 +2,7 @@
 //! is said where there is nothing to read.
 
 use serde_json::{Value, json};
+use steroids_proto::v1;
 use steroids_tests::gateway::{Answer, Item, Received, Request, Sse};
 use steroids_tests::{Ctl, Daemon, Gateway, Home, Puppet, faults, rpc, served, served_with};
 
@@ -95,6 +96,152 @@ async fn every_id_resumes_with_exactly_what_comes_after_it() {
             assert_eq!(rest, events[at + 1..], "after {cursor}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_tail_is_the_end_of_what_is_logged_and_all_that_comes() {
+    let (home, daemon, gateway, ctl) = served().await;
+    let mut agent = Puppet::new(&home, "agent");
+    let id = ctl.start_fake("T1", &agent.args()).await;
+    for line in ["first", "second", "third"] {
+        agent.prints(line);
+    }
+    let selector = rpc::invocation(&ctl.project(), id);
+    let mut followed = daemon.rpc().await.follow(selector, "", true).await;
+    followed.until("third").await;
+
+    let mut two = open(&stream(&gateway, &ctl, "T1", "&tail=2")).await;
+    assert!(two.event().await.unwrap().1.contains("second"));
+    let mut live = open(&stream(&gateway, &ctl, "T1", "&tail=0")).await;
+    live.until_comment("live").await;
+    // More than there is: all of it.
+    let mut all = open(&stream(&gateway, &ctl, "T1", "&tail=100000")).await;
+    assert!(all.event().await.unwrap().1.contains(r#""type":"start""#));
+    let project = gateway.get(&format!(
+        "/api/projects/stream?project={}&tail=1",
+        ctl.project()
+    ));
+    let mut project = open(&project).await;
+    assert!(project.event().await.unwrap().1.contains("third"));
+    let polled = gateway.get(&format!(
+        "/api/tasks/T1/events?project={}&tail=1",
+        ctl.project()
+    ));
+    let polled = polled.send().await.value();
+    assert_eq!(polled["events"].as_array().unwrap().len(), 1, "{polled}");
+    assert_eq!(polled["events"][0]["msg"], "third");
+
+    agent.prints("fourth");
+    let (cursor, line) = live.event().await.unwrap();
+    assert!(line.contains("fourth"), "{line}");
+    assert_eq!(two.until("fourth").await.len(), 2, "third, fourth");
+    assert!(project.event().await.unwrap().1.contains("fourth"));
+    // Who comes back with the URL it began with goes on behind its cursor.
+    let back = stream(&gateway, &ctl, "T1", "&tail=2").header("Last-Event-ID", &cursor.unwrap());
+    let mut back = open(&back).await;
+    agent.exits(0);
+    assert!(
+        back.event()
+            .await
+            .unwrap()
+            .1
+            .contains(r#""type":"complete""#)
+    );
+    daemon.rpc().await.ended(&ctl.project(), id).await;
+    let ended = stream(&gateway, &ctl, "T1", &format!("&invocation={id}&tail=2"));
+    let mut received = Received::default();
+    let mut reader = open(&ended).await;
+    assert_eq!(received.read(&mut reader).await, Item::End);
+    assert_eq!(received.data.len(), 2, "{received:?}");
+    assert!(received.data[0].contains("fourth") && received.is_complete());
+    let nothing = stream(&gateway, &ctl, "T1", &format!("&invocation={id}&tail=0"));
+    refused(&nothing).await.is(204);
+    for tail in ["-1", "100001", "all"] {
+        let request = stream(&gateway, &ctl, "T1", &format!("&tail={tail}"));
+        let text = refused(&request).await.is(400).text();
+        assert!(text.contains("tail is not a number"), "{tail}: {text}");
+    }
+}
+
+/// A browser comes back with the URL that it began with, and with the last id it was given.
+#[tokio::test]
+async fn who_is_cut_off_before_the_first_line_of_a_tail_misses_none() {
+    let (home, daemon, gateway, ctl) = served().await;
+    let mut agent = Puppet::new(&home, "agent");
+    ctl.start_fake("T1", &agent.args()).await;
+    agent.prints("before");
+    let selector = rpc::invocation(&ctl.project(), 1);
+    let mut followed = daemon.rpc().await.follow(selector, "", true).await;
+    followed.until("before").await;
+    let project = format!("/api/projects/stream?project={}&tail=0", ctl.project());
+    let requests = [
+        stream(&gateway, &ctl, "T1", "&tail=0"),
+        gateway.get(&project),
+        gateway.get(&project.replace("&tail=0", "")),
+    ];
+    let mut left = Vec::new();
+    for request in &requests {
+        let mut received = Received::default();
+        let mut reader = open(request).await;
+        while !received.comments.iter().any(|comment| comment == "live") {
+            received.take(reader.next().await);
+        }
+        assert!(received.last_id.is_some(), "{request:?} {received:?}");
+        left.push(received);
+    }
+    agent.prints("between");
+    followed.until("between").await;
+    for (request, received) in requests.iter().zip(&left) {
+        let mut back = open(&received.resumes(request)).await;
+        let (_, line) = back.event().await.unwrap();
+        assert!(line.contains("between"), "{request:?} {line}");
+    }
+    // One that waits has no log yet: whoever asks again begins with its first line.
+    let waits = v1::StartRequest {
+        after: vec![1],
+        ..rpc::command(
+            &ctl.project(),
+            "T2",
+            rpc::argv(&["numbers", "--count", "2"]),
+        )
+    };
+    let waits = daemon.rpc().await.start(waits).await.unwrap().id;
+    let poll = |after: &str| {
+        gateway.get(&format!(
+            "/api/tasks/T2/events?project={}&invocation={waits}&tail=0&wait=0&after={after}",
+            ctl.project()
+        ))
+    };
+    let nothing = poll("").send().await.ok().value();
+    assert_eq!(nothing["events"], json!([]));
+    agent.exits(0);
+    daemon.rpc().await.ended(&ctl.project(), waits).await;
+    let all = poll(nothing["cursor"].as_str().unwrap())
+        .send()
+        .await
+        .ok()
+        .value();
+    assert_eq!(all["events"].as_array().unwrap().len(), 4, "{all}");
+}
+
+/// The daemon is away as the stream is asked for: it begins with the last lines all the same.
+#[tokio::test]
+async fn a_tail_that_waited_for_the_daemon_is_one() {
+    let (home, mut daemon, gateway, ctl) = served().await;
+    let mut agent = Puppet::new(&home, "agent");
+    let id = ctl.start_fake("T1", &agent.args()).await;
+    agent.prints("first");
+    agent.prints("second");
+    let selector = rpc::invocation(&ctl.project(), id);
+    let mut followed = daemon.rpc().await.follow(selector, "", true).await;
+    followed.until("second").await;
+    daemon.kill9().await;
+    let mut reader = open(&stream(&gateway, &ctl, "T1", "&tail=1")).await;
+    reader.until_comment("daemon away").await;
+    daemon.start_again().await;
+    assert!(reader.event().await.unwrap().1.contains("second"));
+    agent.exits(0);
+    reader.until("complete").await;
 }
 
 #[tokio::test]
@@ -331,13 +478,20 @@ async fn a_log_that_never_comes_is_waited_for_and_then_given_up() {
     let daemon = Daemon::start(&home).await;
     let gateway = Gateway::start(&home).await;
     let (ctl, _db, id) = daemon.project_of_older_tool().await;
-    let mut reader = open(&stream(&gateway, &ctl, "old", "")).await;
-    let mut types = Vec::new();
-    while let Some((_, data)) = reader.event().await {
-        let told: Value = serde_json::from_str(&data).unwrap();
-        assert_eq!(told["taskId"], "old", "{told}");
-        assert_eq!(told["invocationId"], id, "{told}");
-        types.push(told["type"].as_str().unwrap().to_owned());
+    let told = async |more: &str| {
+        let mut reader = open(&stream(&gateway, &ctl, "old", more)).await;
+        let mut types = Vec::new();
+        while let Some((_, data)) = reader.event().await {
+            let told: Value = serde_json::from_str(&data).unwrap();
+            assert_eq!(told["taskId"], "old", "{told}");
+            assert_eq!(told["invocationId"], id, "{told}");
+            types.push(told["type"].as_str().unwrap().to_owned());
+        }
+        types
+    };
+    // Its last lines are no more there than its first.
+    let (whole, tail) = tokio::join!(told(""), told("&tail=3"));
+    for types in [whole, tail] {
+        assert_eq!(types, ["waiting_for_log", "log_not_found"]);
     }
-    assert_eq!(types, ["waiting_for_log", "log_not_found"]);
 }

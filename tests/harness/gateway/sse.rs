@@ -18,6 +18,8 @@ pub enum Item {
         /// Its data, lines joined by newlines.
         data: String,
     },
+    /// An id without data: what `lastEventId` is from then on.
+    Place(String),
     /// A line that begins with a colon, without it and without the blank.
     Comment(String),
     /// `retry:`, in milliseconds.
@@ -142,7 +144,7 @@ impl Sse {
         loop {
             match self.next().await {
                 Item::Event { id, data, .. } => return Some((id, data)),
-                Item::Comment(_) | Item::Retry(_) => {}
+                Item::Place(_) | Item::Comment(_) | Item::Retry(_) => {}
                 Item::End | Item::Cut => return None,
             }
         }
@@ -174,7 +176,7 @@ impl Sse {
                         return seen;
                     }
                 }
-                Item::Comment(_) | Item::Retry(_) => {}
+                Item::Place(_) | Item::Comment(_) | Item::Retry(_) => {}
                 end => panic!("{end:?} instead of `{words}` after {seen:#?}"),
             }
         }
@@ -204,9 +206,12 @@ impl Sse {
     fn line(&mut self, line: &str) {
         if line.is_empty() {
             let frame = std::mem::take(&mut self.frame);
-            if let Some(data) = frame.data {
-                let (id, name) = (frame.id, frame.name);
-                self.ready.push_back(Item::Event { id, name, data });
+            let (id, name) = (frame.id, frame.name);
+            match (frame.data, id) {
+                (Some(data), id) => self.ready.push_back(Item::Event { id, name, data }),
+                // Nothing is dispatched, and it is named by who comes back.
+                (None, Some(id)) => self.ready.push_back(Item::Place(id)),
+                (None, None) => {}
             }
             return;
         }
@@ -253,6 +258,7 @@ impl Received {
                 self.last_id = id.or(self.last_id.take());
                 self.data.push(data);
             }
+            Item::Place(id) => self.last_id = Some(id),
             Item::Comment(text) => self.comments.push(text),
             Item::Retry(millis) => self.retry = Some(millis),
             Item::End | Item::Cut => {}

@@ -190,6 +190,11 @@ pub(super) fn encode(events: &[Event]) -> Vec<Segment> {
     encode_as(events.iter().map(|event| (event.cursor.as_str(), event)))
 }
 
+/// A place, and nothing that is dispatched: a client that comes back names it.
+pub(super) fn place(cursor: &str) -> Bytes {
+    format!("id: {cursor}\n\n").into()
+}
+
 /// A frame without an id: what is no line of a log.
 pub(super) fn object(object: &str) -> Bytes {
     // JSON as we write it, which has no line break in it.

@@ -13,7 +13,7 @@ use super::absent::LOG_WITHIN;
 use super::hub::{Joined, Upstream};
 use super::query::Asked;
 use super::read::{Batch, ReadError};
-use super::target::{Found, Target};
+use super::target::{Found, Target, read_from};
 use super::task::Opened;
 use super::viewer::Begin;
 use super::{Streams, special};
@@ -38,7 +38,7 @@ pub(super) async fn events(
     Query(asked): Query<Asked>,
     headers: HeaderMap,
 ) -> Result<Answer, Answer> {
-    let target = asked.target(task, &headers)?;
+    let mut target = asked.target(task, &headers)?;
     let wait = Duration::from_secs(asked.wait()?);
     let _place = streams.place()?;
     let _guard = streams.metrics.stream_opened("poll");
@@ -48,7 +48,7 @@ pub(super) async fn events(
         biased;
         () = streams.stopped() => nothing,
         () = tokio::time::sleep_until(until + READS_WITHIN) => nothing,
-        polled = streams.poll(&target, until) => polled?,
+        polled = streams.poll(&mut target, until) => polled?,
     };
     streams
         .metrics
@@ -57,11 +57,12 @@ pub(super) async fn events(
 }
 
 impl Streams {
-    async fn poll(&self, target: &Target, until: Instant) -> Result<Polled, Answer> {
+    async fn poll(&self, target: &mut Target, until: Instant) -> Result<Polled, Answer> {
         let mut backoff = Backoff::new();
         loop {
+            let opened = self.open(target).await?;
             let after = &target.after;
-            return match self.open(target).await? {
+            return match opened {
                 Opened::Complete => Ok(Polled::last(Vec::new(), after)),
                 Opened::Said(said) => Ok(Polled::last(vec![said], after)),
                 Opened::Begin(Begin::Idle) => {
@@ -93,6 +94,8 @@ struct Poll<'a> {
     found: Found,
     until: Instant,
     cursor: String,
+    /// What is answered in its place while it is empty.
+    begin: String,
     /// What was said besides the log.
     said: Vec<Bytes>,
 }
@@ -104,7 +107,8 @@ impl<'a> Poll<'a> {
             task: &target.task,
             found,
             until,
-            cursor: target.after.clone(),
+            cursor: read_from(&target.after).to_owned(),
+            begin: target.after.clone(),
             said: Vec::new(),
         }
     }
@@ -223,6 +227,7 @@ impl<'a> Poll<'a> {
     fn lost(&mut self) {
         self.say(&special::lost_place(self.found.key.id, &self.cursor));
         self.cursor.clear();
+        self.begin.clear();
     }
 
     fn say(&mut self, said: &str) {
@@ -241,7 +246,10 @@ impl<'a> Poll<'a> {
         Polled {
             own,
             events,
-            cursor: std::mem::take(&mut self.cursor),
+            cursor: match std::mem::take(&mut self.cursor) {
+                cursor if cursor.is_empty() => std::mem::take(&mut self.begin),
+                cursor => cursor,
+            },
             done,
         }
     }

@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::{Status, Streaming};
 
 use super::body::EventBody;
-use super::frame::{comment, encode_as, object};
+use super::frame::{comment, encode_as, object, place};
 use super::place::{Lifecycle, Place};
 use super::query::Asked;
 use super::read::{ReadError, is_malformed, why};
@@ -45,6 +45,7 @@ pub(super) async fn stream(
 ) -> Result<Response, Answer> {
     let project = asked.project()?;
     let after = asked.after(&headers)?;
+    let tail = asked.tail()?;
     let place = Place::parse(&after).ok_or_else(|| bad_request("the cursor is malformed"))?;
     if !after.is_empty() {
         streams.metrics.reconnected();
@@ -54,6 +55,7 @@ pub(super) async fn stream(
         streams: streams.clone(),
         project: project.to_string(),
         place,
+        tail,
         is_resumed: !after.is_empty(),
     };
     // Opened here once, as a bad cursor is told by a status.
@@ -92,6 +94,8 @@ struct Wide {
     streams: Streams,
     project: String,
     place: Place,
+    /// Where the logs begin that run, while nothing came of any.
+    tail: Option<u32>,
     is_resumed: bool,
 }
 
@@ -201,6 +205,7 @@ impl Wide {
             }
             (Followed(Cursor(_)), _) if !self.place.cursor.is_empty() => {
                 let lost = std::mem::take(&mut self.place.cursor);
+                self.tail = None;
                 Next::Anew(special::lost_project_place(&lost))
             }
             (Watched(Cursor(status) | Refused(status)), _)
@@ -248,7 +253,7 @@ impl Wide {
             skip_ended: self.place.cursor.is_empty(),
             limit_bytes: 0,
             pieces: false,
-            tail: None,
+            tail: self.tail.filter(|_| self.place.cursor.is_empty()),
         };
         let mut follow = lease.client.follow(request).with_patience(Duration::ZERO);
         // The first item says that it is open.
@@ -274,7 +279,10 @@ impl Wide {
                 Ok(Came::CaughtUp) => match self.logs(true).await {
                     Ok(logs) => {
                         upstreams.logs = logs;
-                        vec![Chunk::note(comment(": live\n\n"))]
+                        // Who is cut off before the first event comes back to here, and not to what is then.
+                        let place = place(&self.place.to_string());
+                        let notes = [place, comment(": live\n\n")];
+                        notes.map(Chunk::note).into()
                     }
                     Err(error) => return Left::Broken(error),
                 },

@@ -8,6 +8,9 @@ use serde::Deserialize;
 use super::target::Target;
 use crate::answer::{Answer, bad_request, no_project_named};
 
+/// What the daemon gives at most.
+const LONGEST_TAIL: u32 = 100_000;
+
 /// The parameters of the streams, all of them text until each is looked at.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Asked {
@@ -15,6 +18,7 @@ pub(super) struct Asked {
     invocation: Option<String>,
     follow: Option<String>,
     after: Option<String>,
+    tail: Option<String>,
     wait: Option<String>,
 }
 
@@ -52,6 +56,8 @@ impl Asked {
             invocation,
             is_following,
             after: self.after(headers)?,
+            tail: self.tail()?,
+            is_placed: false,
         })
     }
 
@@ -67,6 +73,17 @@ impl Asked {
             },
             (Some(_), Some(_)) => Err(bad_request("there must be one Last-Event-ID")),
             (None, _) => Ok(self.after.clone().unwrap_or_default()),
+        }
+    }
+
+    /// With how many last lines to begin where there is no cursor; `None`: with the first.
+    pub(super) fn tail(&self) -> Result<Option<u32>, Answer> {
+        let Some(tail) = self.tail.as_deref().filter(|tail| !tail.is_empty()) else {
+            return Ok(None);
+        };
+        match tail.parse() {
+            Ok(lines) if lines <= LONGEST_TAIL => Ok(Some(lines)),
+            _ => Err(bad_request("tail is not a number of lines up to 100000")),
         }
     }
 

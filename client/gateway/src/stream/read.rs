@@ -159,11 +159,27 @@ impl Reads {
         }
     }
 
+    /// The cursor before so many last lines of what a log has, in its turn.
+    pub(super) async fn before_last(&self, key: &Key, lines: u32) -> Result<String, ReadError> {
+        let Ok(_turn) = self.turns.acquire().await else {
+            return Err(ReadError::Away);
+        };
+        let request = FollowRequest {
+            tail: Some(lines),
+            // Where it begins is said first, and no line is wanted.
+            limit_bytes: 1,
+            ..request(key, "", false)
+        };
+        let mut stream = self.open(request).await?;
+        let first = self.heard(stream.message().await)?.unwrap_or_default();
+        Ok(first.cursor)
+    }
+
     async fn fetch(&self, part: &Part) -> Read {
         let Ok(_turn) = self.turns.acquire().await else {
             return Err(ReadError::Away);
         };
-        let mut stream = self.open(part, FIRST).await?;
+        let mut stream = self.open(read_of(part, FIRST)).await?;
         let mut batch = Batch::behind(&part.after);
         let mut size = 0;
         while size < FIRST {
@@ -188,7 +204,7 @@ impl Reads {
         let Ok(_turn) = self.turns.acquire().await else {
             return;
         };
-        let mut stream = match self.open(&part, RUN).await {
+        let mut stream = match self.open(read_of(&part, RUN)).await {
             Ok(stream) => stream,
             Err(error) => {
                 // One who does not look any more wants no error either.
@@ -222,16 +238,10 @@ impl Reads {
         }
     }
 
-    async fn open(&self, part: &Part, limit: usize) -> Result<Opened, ReadError> {
+    async fn open(&self, request: FollowRequest) -> Result<Opened, ReadError> {
         // On the connection for calls, which has room for all turns: streams that stay open must
         // not keep a read waiting.
         let client = self.daemon.client().await.map_err(|_| ReadError::Away)?;
-        // Of an ended one the daemon tells also what is missing at its end.
-        let request = FollowRequest {
-            limit_bytes: limit as u64,
-            pieces: true,
-            ..request(&part.key, &part.after, part.is_ended)
-        };
         let opened = tokio::time::timeout(OPEN_TIMEOUT, client.follow_once(request)).await;
         let silent = || Err(Status::unavailable("the daemon does not answer"));
         self.heard(opened.unwrap_or_else(|_| silent()))
@@ -286,6 +296,16 @@ pub(super) fn forget_told(events: &mut Vec<Event>, after: &str) {
 /// is gone.
 pub(super) fn is_malformed(status: &Status) -> bool {
     Refusal::of(status).reason.as_deref() == Some("CURSOR_MALFORMED")
+}
+
+/// A request for a part of a log.
+fn read_of(part: &Part, limit: usize) -> FollowRequest {
+    FollowRequest {
+        limit_bytes: limit as u64,
+        pieces: true,
+        // Of an ended one the daemon tells also what is missing at its end.
+        ..request(&part.key, &part.after, part.is_ended)
+    }
 }
 
 /// A request to follow one invocation.

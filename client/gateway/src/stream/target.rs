@@ -28,6 +28,10 @@ pub(super) struct Target {
     pub(super) is_following: bool,
     /// Cursor of the last event it has; empty: none.
     pub(super) after: String,
+    /// Without a cursor: begin with so many last lines of what there is.
+    pub(super) tail: Option<u32>,
+    /// The cursor is one that was found for that, and the client does not know it.
+    pub(super) is_placed: bool,
 }
 
 /// An invocation to stream.
@@ -67,6 +71,24 @@ impl Found {
             key: self.key.clone(),
             after: after.to_owned(),
             is_ended: self.is_ended,
+        }
+    }
+}
+
+/// A cursor to read from. One before a log's first line is none: who stands there has seen nothing of it, whether
+/// or not it is there.
+pub(super) fn read_from(cursor: &str) -> &str {
+    if cursor.ends_with(":0") { "" } else { cursor }
+}
+
+// === impl TargetError ===
+
+impl TargetError {
+    /// Of an invocation that was found.
+    pub(super) fn of_read(error: ReadError) -> TargetError {
+        match error {
+            ReadError::Away => TargetError::Away,
+            ReadError::Cursor(status) | ReadError::Refused(status) => TargetError::Refused(status),
         }
     }
 }

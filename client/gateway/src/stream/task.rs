@@ -10,7 +10,7 @@ use super::body::EventBody;
 use super::frame::object;
 use super::query::Asked;
 use super::read::{ReadError, is_malformed};
-use super::target::{Target, TargetError};
+use super::target::{Found, Target, TargetError, read_from};
 use super::viewer::{Begin, Viewer};
 use super::{Streams, special};
 use crate::answer::{Answer, bad_request};
@@ -31,12 +31,12 @@ pub(super) async fn stream(
     Query(asked): Query<Asked>,
     headers: HeaderMap,
 ) -> Result<Response, Answer> {
-    let target = asked.target(task, &headers)?;
+    let mut target = asked.target(task, &headers)?;
     let place = streams.place()?;
     if !target.after.is_empty() {
         streams.metrics.reconnected();
     }
-    let opened = streams.open(&target).await?;
+    let opened = streams.open(&mut target).await?;
     let guard = streams.metrics.stream_opened("task");
     let (metrics, stop) = (streams.metrics.clone(), streams.stopped());
     let body = match opened {
@@ -53,14 +53,25 @@ pub(super) async fn stream(
 }
 
 impl Streams {
+    /// What a target begins with; its cursor is then before the last lines, where those were asked for.
+    pub(super) async fn find(&self, target: &mut Target) -> Result<Option<Found>, TargetError> {
+        let found = target.find(&self.daemon).await?;
+        if let (Some(found), Some(lines), "") = (&found, target.tail, &*target.after) {
+            let before = self.reads.before_last(&found.key, lines).await;
+            target.after = before.map_err(TargetError::of_read)?;
+            target.is_placed = true;
+        }
+        Ok(found)
+    }
+
     /// Looks for what the target means, and whether its cursor can be honoured.
-    pub(super) async fn open(&self, target: &Target) -> Result<Opened, Answer> {
-        let found = match target.find(&self.daemon).await {
+    pub(super) async fn open(&self, target: &mut Target) -> Result<Opened, Answer> {
+        let found = match self.find(target).await {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(Opened::Begin(Begin::Idle)),
             Err(error) => return said(error, target),
         };
-        if target.after.is_empty() {
+        if read_from(&target.after).is_empty() {
             return Ok(Opened::Begin(Begin::At(found, None)));
         }
         if let Some(mut joined) = self.hubs.peek(&found.key)

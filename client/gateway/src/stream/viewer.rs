@@ -18,10 +18,11 @@ use tokio::time::Instant;
 
 use super::absent::Log;
 use super::body::Outlet;
+use super::frame::place;
 use super::hub::{Joined, Upstream};
 use super::read::{Batch, ReadError, Run};
 use super::ring::Taken;
-use super::target::{Found, Target, TargetError};
+use super::target::{Found, Target, TargetError, read_from};
 use super::{Streams, special};
 use crate::metrics::StreamGuard;
 
@@ -104,9 +105,17 @@ impl Viewer {
         }) else {
             return;
         };
+        let mut after = std::mem::take(&mut self.target.after);
+        if self.target.is_placed {
+            // Who is cut off before the first line comes back to this place, and not to the last lines of then.
+            self.outlet.note(place(&after)).await;
+        }
+        if read_from(&after).is_empty() {
+            after.clear();
+        }
         loop {
             let id = found.key.id;
-            let after = std::mem::take(&mut self.target.after);
+            let after = std::mem::take(&mut after);
             let end = self.watch(found, after, first.take()).await;
             if !self.target.is_following || matches!(end, End::Refused) {
                 return;
@@ -142,7 +151,7 @@ impl Viewer {
     /// Asks for the invocation to begin with until the daemon answers; `None` after a refusal.
     async fn find(&mut self) -> Option<Option<Found>> {
         loop {
-            match self.target.find(&self.streams.daemon).await {
+            match self.streams.find(&mut self.target).await {
                 Ok(found) => return Some(found),
                 Err(error) => self.passes(error).await?,
             }

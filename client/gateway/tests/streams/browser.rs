@@ -149,26 +149,31 @@ impl Reader {
     }
 
     async fn frame(&mut self) -> Came {
-        while !self.text.contains("\n\n") {
-            if self.is_over || !self.chunk().await {
-                assert_eq!(self.text, "", "no frame is cut");
-                return Came::End;
+        loop {
+            while !self.text.contains("\n\n") {
+                if self.is_over || !self.chunk().await {
+                    assert_eq!(self.text, "", "no frame is cut");
+                    return Came::End;
+                }
+            }
+            let (frame, rest) = self.text.split_once("\n\n").unwrap();
+            let (frame, rest) = (frame.to_owned(), rest.to_owned());
+            self.text = rest;
+            let mut came = None;
+            for line in frame.lines() {
+                match line.split_once(": ") {
+                    Some(("id", id)) => self.last = id.to_owned(),
+                    Some(("data", text)) => came = Some(Came::Data(text.to_owned())),
+                    Some(("retry", text)) => came = Some(Came::Retry(text.to_owned())),
+                    Some(("", text)) => came = Some(Came::Comment(text.to_owned())),
+                    _ => panic!("a field of SSE: {line:?}"),
+                }
+            }
+            // An id alone is kept, and nothing is dispatched.
+            if let Some(came) = came {
+                return came;
             }
         }
-        let (frame, rest) = self.text.split_once("\n\n").unwrap();
-        let (frame, rest) = (frame.to_owned(), rest.to_owned());
-        self.text = rest;
-        let mut data = None;
-        for line in frame.lines() {
-            match line.split_once(": ") {
-                Some(("id", id)) => self.last = id.to_owned(),
-                Some(("data", text)) => data = Some(Came::Data(text.to_owned())),
-                Some(("retry", text)) => data = Some(Came::Retry(text.to_owned())),
-                Some(("", text)) => data = Some(Came::Comment(text.to_owned())),
-                _ => panic!("a field of SSE: {line:?}"),
-            }
-        }
-        data.expect("a frame with something in it")
     }
 
     async fn chunk(&mut self) -> bool {

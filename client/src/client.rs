@@ -81,6 +81,8 @@ impl Client {
     calls! {
         /// Starts an invocation.
         start = invocations.start(v1::StartRequest) -> v1::StartResponse, DEADLINE;
+        /// Starts what has ended once more.
+        retry = invocations.retry(v1::RetryRequest) -> v1::StartResponse, DEADLINE;
         /// One invocation with its prompt and answer.
         get = invocations.get(v1::GetRequest) -> v1::GetResponse, DEADLINE;
         /// One page of invocations, newest first.

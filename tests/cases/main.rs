@@ -51,6 +51,7 @@ mod reproject;
 mod requests;
 mod restart;
 mod retention;
+mod retry;
 mod rooms;
 mod sessions;
 mod stop;

@@ -45,5 +45,6 @@ pub fn plain_spec(project: &Path, kind: Kind, format: Format) -> Spec {
         boot_id: String::new(),
         socket: "/nowhere".into(),
         turn: Turn::default(),
+        requested: None,
     }
 }

@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
     cleanup, completions, config, doctor, holds, hooks, init, list, migrate, projects, reload,
-    reproject, send, show, start, status, stop, stream, tasks, timeline, top, usage, wait, wakeup,
-    web,
+    reproject, retry, send, show, start, status, stop, stream, tasks, timeline, top, usage, wait,
+    wakeup, web,
 };
 use crate::complete;
 use crate::exit::Exit;
@@ -79,6 +79,8 @@ pub(crate) enum Command {
     Show(show::Args),
     /// Stop invocations, with everything they started
     Stop(stop::Args),
+    /// Start what has ended once more, as the next attempt of it
+    Retry(Box<retry::Args>),
     /// Wait until invocations have ended
     Wait(wait::Args),
     /// Send a message to a running agent that was started with --interactive

@@ -54,6 +54,26 @@ export function confirmStop(invocation, project) {
   });
 }
 
+/** Asks whether to try again what has ended, and how, and does. */
+export function openRetry({ id, taskId, role, sessionId, mode, outcome }, project) {
+  // One that ended before it told any goes on with that which it was given.
+  const goesOn = (Boolean(sessionId) || mode === 'resume') && outcome !== 'success';
+  const anew = h('input', { type: 'checkbox', name: 'anew' });
+  const requestId = crypto.randomUUID();
+  dialog({
+    title: `Try invocation ${id} again?`,
+    body: [
+      h('p', {}, 'The ', h('strong', {}, clean(role)), ' of ', h('strong', {}, clean(taskId)), ' is asked for the same once more, as its next attempt.'),
+      goesOn && h('label', { class: 'check' }, anew, 'Begin anew, not with the session it had'),
+    ],
+    act: 'Try it again',
+    run: async () => {
+      const started = await post(invocationUrl(taskId, id, '/retry', { project }), { anew: anew.checked, requestId });
+      go(taskHref(taskId, project, started.invocationId));
+    },
+  });
+}
+
 /** Asks what to start, and does; fields begin as the task's last agent had them. */
 export async function openStart({ task, project, like }) {
   const { providers = [] } = await known();

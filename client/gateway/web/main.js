@@ -8,7 +8,7 @@
 //   [data-test=task] task view (data-task, data-invocation); [data-test=status][data-status]; [data-test=facts]
 //   [data-test=missing] says that the invocation of the address is none of the task
 //   [data-test=invocations] [data-invocation] picker; [data-test=axis] canvas (data-from, data-to: shown span)
-//   [data-test=axis-tip]; [data-test=stop] [data-test=start] control; #dialog the open dialog
+//   [data-test=axis-tip]; [data-test=stop] [data-test=start] [data-test=retry] control; #dialog the open dialog
 //   [data-test=activity] the list (role=feed, aria-busy while read); rows .row[data-index][data-type][data-cursor]
 //     [data-state=running|ok|failed|unknown] (tools) [data-open] [aria-current=true] (linked), .row-placeholder
 //   [data-test=filter] text; [data-chip=tools|text|thinking|plan|notices|usage|failed][aria-pressed]; [data-test=count]

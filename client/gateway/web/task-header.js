@@ -2,7 +2,7 @@
 
 import { clean, cleanLine } from './clean.js';
 import { copyButton } from './clipboard.js';
-import { control, confirmStop, openSend, openStart } from './control.js';
+import { control, confirmStop, openRetry, openSend, openStart } from './control.js';
 import { h, icon, set, setText } from './dom.js';
 import * as format from './format.js';
 import { limitText, waitText } from './waits.js';
@@ -19,13 +19,14 @@ export class TaskHeader {
     this.problem = h('p', { class: 'task-problem', hidden: true });
     this.stop = h('button', { type: 'button', class: 'button danger', hidden: true, data: { test: 'stop' }, on: { click: () => confirmStop(this.#invocation, project) } }, icon('stop'), 'Stop');
     this.send = h('button', { type: 'button', class: 'button', hidden: true, data: { test: 'send' }, on: { click: () => openSend(this.#invocation, project) } }, icon('send'), 'Send');
+    this.retry = h('button', { type: 'button', class: 'button', hidden: true, data: { test: 'retry' }, on: { click: () => openRetry(this.#invocation, project) } }, icon('retry'), 'Try again');
     this.start = h('button', { type: 'button', class: 'button', hidden: true, data: { test: 'start' }, on: { click: () => openStart({ task: id, project, like: this.#invocation }) } }, icon('play'), 'Start');
     this.element = h('header', { class: 'task-head' },
       h('div', { class: 'task-name' },
         h('h1', {}, h('bdi', {}, clean(task?.title || id))),
         h('span', { class: 'task-id' }, task?.title && task.title !== id && h('bdi', { class: 'mono dim' }, clean(id)), copyButton('Copy the task’s id', id)),
         this.status,
-        h('span', { class: 'task-actions' }, this.#commands(), this.send, this.start, this.stop)),
+        h('span', { class: 'task-actions' }, this.#commands(), this.send, this.retry, this.start, this.stop)),
       this.facts, this.problem);
     control().then((allowed) => {
       this.allowed = allowed;
@@ -40,6 +41,8 @@ export class TaskHeader {
     this.send.hidden = !this.allowed || !invocation?.interactive || invocation.status !== 'running';
     if (!invocation) return;
     const runs = invocation.status === 'running' || invocation.status === 'queued';
+    // Of several attempts the last is what is tried again; who wants a success once more has a terminal.
+    this.retry.hidden = !this.allowed || runs || invocation.managed === false || Boolean(invocation.retriedBy) || invocation.outcome === 'success';
     this.stop.hidden = !this.allowed || !runs || invocation.managed === false;
     const status = runs ? invocation.status : invocation.outcome ?? invocation.status;
     this.status.dataset.status = invocation.status;
@@ -89,6 +92,7 @@ export class TaskHeader {
       ['Timeline of the task', `steroidsctl timeline --task ${format.shellWord(this.task)} ${project}`],
       ...(this.#invocation?.interactive ? [['Send it a message', `steroidsctl send ${id()} ${project} -`]] : []),
       ['Stop it', `steroidsctl stop ${id()} ${project}`],
+      ['Try it again', `steroidsctl retry ${id()} ${project}`],
       ...(this.#invocation?.sessionId ? [['Session id', this.#invocation.sessionId]] : []),
       ...(this.#invocation?.uuid ? [['Invocation uuid', this.#invocation.uuid]] : []),
       ...(this.#invocation?.logPath ? [['Log file', this.#invocation.logPath]] : []),

@@ -35,6 +35,7 @@ pub(crate) struct World {
     pub(crate) unread: Vec<String>,
     pub(crate) status: v1::StatusResponse,
     pub(crate) starts: Vec<v1::StartRequest>,
+    pub(crate) retries: Vec<v1::RetryRequest>,
     pub(crate) follows: Vec<v1::FollowRequest>,
     pub(crate) messages: Vec<v1::SendInputRequest>,
     /// The answer to the next unary call of this name: `start`, `get`, `list`, …
@@ -52,6 +53,10 @@ impl World {
 
     pub(crate) fn find(&self, id: i64) -> Option<&v1::Invocation> {
         self.invocations.iter().find(|it| it.id == id)
+    }
+
+    pub(crate) fn next_id(&self) -> i64 {
+        self.invocations.iter().map(|it| it.id).max().unwrap_or(0) + 1
     }
 }
 

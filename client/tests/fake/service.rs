@@ -43,8 +43,7 @@ impl v1::invocations_server::Invocations for Shared {
             let started = match known {
                 Some(_) => world.invocations.last().unwrap().clone(),
                 None => {
-                    let id = world.invocations.iter().map(|it| it.id).max().unwrap_or(0) + 1;
-                    let mut new = invocation(id, v1::State::Running);
+                    let mut new = invocation(world.next_id(), v1::State::Running);
                     new.task_id = request.task_id;
                     new.project = request.project;
                     world.invocations.push(new.clone());
@@ -62,6 +61,32 @@ impl v1::invocations_server::Invocations for Shared {
             std::future::pending::<()>().await;
         }
         Ok(Response::new(answer))
+    }
+
+    async fn retry(&self, request: Request<v1::RetryRequest>) -> Answer<v1::StartResponse> {
+        let request = request.into_inner();
+        self.refused("retry")?;
+        let mut world = self.world();
+        let of = world.find(request.id).cloned();
+        let of = of.ok_or_else(|| Status::not_found(format!("there is no {}", request.id)))?;
+        world.retries.push(request);
+        let new = v1::Invocation {
+            task_id: of.task_id,
+            project: of.project,
+            retry_of: Some(of.id),
+            ..invocation(world.next_id(), v1::State::Running)
+        };
+        let next = Some(new.id);
+        for it in &mut world.invocations {
+            if it.id == of.id {
+                it.retried_by = next;
+            }
+        }
+        world.invocations.push(new.clone());
+        Ok(Response::new(v1::StartResponse {
+            invocation: Some(new),
+            existing: false,
+        }))
     }
 
     async fn get(&self, request: Request<v1::GetRequest>) -> Answer<v1::GetResponse> {

@@ -89,6 +89,10 @@ pub struct Spec {
     /// For the daemon alone: where it stood among those that waited, and whether it is tried again.
     #[serde(default)]
     pub turn: Turn,
+    /// For the daemon alone: what of all this the request said itself; `None` of one that an older daemon
+    /// started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested: Option<Requested>,
 }
 
 /// When it is to start, and what comes after it if it fails.
@@ -114,6 +118,8 @@ pub struct Turn {
     pub retry_of: Option<i64>,
     /// What was asked for at first, where `prompt` is another one.
     pub asked: Option<String>,
+    /// The attempt that somebody asked for: it is tried again by itself as often as counted from this one.
+    pub asked_at: u32,
 }
 
 impl Default for Turn {
@@ -128,8 +134,64 @@ impl Default for Turn {
             attempt: 1,
             retry_of: None,
             asked: None,
+            asked_at: 1,
         }
     }
+}
+
+/// What a request said of what is configured otherwise: who asks for the same once more gets it by what is
+/// configured then. `None` said nothing, and zero of a limit or bound is none.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Requested {
+    /// The model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The session to go on with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resume: Option<String>,
+    /// Program and arguments, for kind `command`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub argv: Vec<String>,
+    /// The names of the variables that it set; their values are in [`Spec::env`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
+    /// Milliseconds without output and without an open tool call,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silence_ms: Option<u64>,
+    /// without output while a tool call is open,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_silence_ms: Option<u64>,
+    /// in all,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wall_ms: Option<u64>,
+    /// without output after the final result,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub post_result_ms: Option<u64>,
+    /// and between asking to end and killing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grace_ms: Option<u64>,
+    /// In millionths of a US dollar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub micro_usd: Option<u64>,
+    /// Of all kinds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
+    /// Whether it is ended when all of its budget is used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stops: Option<bool>,
+    /// Memory of all its processes, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_max: Option<u64>,
+    /// Of one processor, in percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_quota: Option<u32>,
+    /// Processes and threads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tasks_max: Option<u32>,
+    /// The outcomes after which it is tried again, and how often.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<(Vec<String>, u32)>,
 }
 
 /// Time limits, in milliseconds; `None` is no limit.

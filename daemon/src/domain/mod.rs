@@ -27,7 +27,7 @@ pub use invocation::{
 };
 pub use offset::Offset;
 pub use price::{Price, Prices};
-pub use request::{Limits, StartBudget, StartRequest};
+pub use request::{Again, Limits, StartBudget, StartRequest};
 pub use resources::{Resources, StartResources, Used};
 pub use secrets::{Known, Secrets};
 pub use spend::{SpendGroup, SpendKey, SpendQuery, Spending, Spent, dollars};

@@ -52,6 +52,18 @@ pub struct StartRequest {
     pub retry: Option<RetryPolicy>,
     /// Refuse it where it would have to wait.
     pub no_queue: bool,
+    /// Ask for the same as another one: what is said here goes before what was said then, and task, role,
+    /// provider, prompt and the like are those of then.
+    pub again: Option<Again>,
+}
+
+/// What is asked for once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Again {
+    /// Any attempt of it; what follows is the next of the last.
+    pub of: InvocationId,
+    /// Go on with no session of it.
+    pub is_anew: bool,
 }
 
 /// A budget of one request; what it leaves open is as configured.

@@ -146,6 +146,7 @@ fn spec(project: &std::path::Path, kind: Kind, format: Format) -> Spec {
         boot_id: String::new(),
         socket: "/nowhere".into(),
         turn: Turn::default(),
+        requested: None,
     }
 }
 

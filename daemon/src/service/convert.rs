@@ -1,7 +1,7 @@
 //! Between the wire and the domain: requests are checked for shape on their way in, rows get their
 //! wire form on their way out. Whether a request makes sense is for the rooms below.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -40,7 +40,11 @@ const PAGE_MAX: u32 = 1000;
 /// Reads a start.
 pub(super) fn start(request: v1::StartRequest) -> Result<StartRequest, Status> {
     let project = project(&request.project, "project")?;
-    let resources = resources::start(&request)?;
+    let resources = resources::start(
+        request.memory_max_bytes,
+        request.cpu_quota_percent,
+        request.tasks_max,
+    )?;
     let or = |text: String, default: &str| {
         if text.is_empty() {
             default.to_owned()
@@ -48,14 +52,6 @@ pub(super) fn start(request: v1::StartRequest) -> Result<StartRequest, Status> {
             text
         }
     };
-    for (name, value) in &request.env {
-        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
-            return Err(invalid(
-                "env",
-                format!("`{}` cannot be set", name.escape_debug()),
-            ));
-        }
-    }
     if request.argv.iter().any(|argument| argument.contains('\0')) {
         return Err(invalid("argv", "must not contain a NUL"));
     }
@@ -82,7 +78,7 @@ pub(super) fn start(request: v1::StartRequest) -> Result<StartRequest, Status> {
             cwd if cwd.contains('\0') => return Err(invalid("cwd", "must not contain a NUL")),
             cwd => Some(project.join(cwd)),
         },
-        env: request.env.into_iter().collect(),
+        env: env(request.env)?,
         caller_env: caller_env(request.caller_env),
         resume: argument(request.resume, "resume")?,
         request_id: Some(name(request.request_id, "request_id")?).filter(|id| !id.is_empty()),
@@ -96,6 +92,7 @@ pub(super) fn start(request: v1::StartRequest) -> Result<StartRequest, Status> {
         after: after(&request.after)?,
         retry: request.retry.map(retry).transpose()?,
         no_queue: request.no_queue,
+        again: None,
         project,
     })
 }
@@ -108,7 +105,7 @@ fn after(ids: &[i64]) -> Result<Vec<InvocationId>, Status> {
     ids.collect()
 }
 
-fn retry(policy: v1::RetryPolicy) -> Result<RetryPolicy, Status> {
+pub(super) fn retry(policy: v1::RetryPolicy) -> Result<RetryPolicy, Status> {
     let on = policy.on.iter().map(|word| {
         let outcome = word.parse::<Outcome>();
         outcome.map_err(|error| invalid("retry.on", error.to_string()))
@@ -208,7 +205,7 @@ pub(super) fn query(request: &v1::ListRequest) -> Result<Query, Status> {
     })
 }
 
-fn budget(budget: v1::Budget) -> Result<StartBudget, Status> {
+pub(super) fn budget(budget: v1::Budget) -> Result<StartBudget, Status> {
     let usd = budget.usd.map(|usd| match usd {
         usd if (0.0..=USD_MAX).contains(&usd) && micro_usd(usd) > 0 => Ok(micro_usd(usd)),
         _ => Err(invalid(
@@ -232,7 +229,7 @@ fn budget(budget: v1::Budget) -> Result<StartBudget, Status> {
     })
 }
 
-fn limits(limits: v1::Limits) -> Result<Limits, Status> {
+pub(super) fn limits(limits: v1::Limits) -> Result<Limits, Status> {
     Ok(Limits {
         silence: limit(limits.silence, "limits.silence")?,
         tool_silence: limit(limits.tool_silence, "limits.tool_silence")?,
@@ -270,7 +267,7 @@ fn duration(duration: prost_types::Duration, field: &'static str) -> Result<Dura
 }
 
 /// A word that becomes an argument of its own: it must not be taken for a flag there.
-fn argument(text: String, field: &'static str) -> Result<Option<String>, Status> {
+pub(super) fn argument(text: String, field: &'static str) -> Result<Option<String>, Status> {
     let text = name(text, field)?;
     if text.starts_with('-') {
         return Err(invalid(field, "must not begin with a dash"));
@@ -289,12 +286,27 @@ pub(super) fn name(text: String, field: &'static str) -> Result<String, Status> 
     Ok(text)
 }
 
+/// What is set in the provider's environment.
+pub(super) fn env(env: HashMap<String, String>) -> Result<BTreeMap<String, String>, Status> {
+    let odd = env.iter().find(|(name, value)| !is_settable(name, value));
+    match odd {
+        Some((name, _)) => Err(invalid(
+            "env",
+            format!("`{}` cannot be set", name.escape_debug()),
+        )),
+        None => Ok(env.into_iter().collect()),
+    }
+}
+
 /// The caller's environment as it can be set at all; its owner never asked for the rest.
-fn caller_env(env: std::collections::HashMap<String, String>) -> BTreeMap<String, String> {
-    let settable = |(name, value): &(String, String)| {
-        !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0')
-    };
-    env.into_iter().filter(settable).collect()
+pub(super) fn caller_env(env: HashMap<String, String>) -> BTreeMap<String, String> {
+    let all = env.into_iter();
+    all.filter(|(name, value)| is_settable(name, value))
+        .collect()
+}
+
+fn is_settable(name: &str, value: &str) -> bool {
+    !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0')
 }
 
 /// An invocation on the wire, without what only some answers fill in.

@@ -13,8 +13,8 @@ use super::page::{Merge, Position};
 use super::peer::peer;
 use super::stream::{Outgoing, outgoing};
 use super::telling::Telling;
-use super::{Service, browsing, convert, spending, status, upkeep};
-use crate::domain::Invocation;
+use super::{Service, browsing, convert, retrying, spending, status, upkeep};
+use crate::domain::{Invocation, StartRequest};
 use crate::projects::{AtHand, Project};
 use crate::supervise::{Sent, Vitals};
 
@@ -24,16 +24,14 @@ impl v1::invocations_server::Invocations for Service {
         &self,
         request: Request<v1::StartRequest>,
     ) -> Result<Response<v1::StartResponse>, Status> {
-        let request = convert::start(request.into_inner())?;
-        let project = self.project(&request.project).await?;
-        // The supervisor sees a start through, whether or not this caller waits for it.
-        let started = self.supervisor.start(request).await;
-        let (invocation, existing) = started.map_err(status::start)?;
-        let invocation = Some(self.shown(&project, invocation));
-        Ok(Response::new(v1::StartResponse {
-            invocation,
-            existing,
-        }))
+        self.started(convert::start(request.into_inner())?).await
+    }
+
+    async fn retry(
+        &self,
+        request: Request<v1::RetryRequest>,
+    ) -> Result<Response<v1::StartResponse>, Status> {
+        self.started(retrying::request(request.into_inner())?).await
     }
 
     async fn get(
@@ -219,6 +217,18 @@ impl v1::invocations_server::Invocations for Service {
 }
 
 impl Service {
+    async fn started(&self, request: StartRequest) -> Result<Response<v1::StartResponse>, Status> {
+        let project = self.project(&request.project).await?;
+        // The supervisor sees a start through, whether or not this caller waits for it.
+        let started = self.supervisor.start(request).await;
+        let (invocation, existing) = started.map_err(status::start)?;
+        let invocation = Some(self.shown(&project, invocation));
+        Ok(Response::new(v1::StartResponse {
+            invocation,
+            existing,
+        }))
+    }
+
     /// An invocation on the wire, with what only this daemon knows.
     pub(super) fn shown(&self, project: &Arc<Project>, invocation: Invocation) -> v1::Invocation {
         let log_path = convert::text(&project.logs().path(invocation.id));

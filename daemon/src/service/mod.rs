@@ -30,6 +30,7 @@ mod pulse;
 mod refusal;
 pub mod reload;
 mod resources;
+mod retrying;
 mod spending;
 mod status;
 mod stream;

@@ -8,11 +8,15 @@ use crate::domain::{Managed, Resources, StartResources};
 use crate::supervise::{self, Place};
 
 /// Reads the bounds of a start; absent is as configured, zero is none.
-pub(super) fn start(request: &v1::StartRequest) -> Result<StartResources, Status> {
+pub(super) fn start(
+    memory_max_bytes: Option<u64>,
+    cpu_quota_percent: Option<u32>,
+    tasks_max: Option<u32>,
+) -> Result<StartResources, Status> {
     let resources = StartResources {
-        memory_max: given(request.memory_max_bytes),
-        cpu_quota: given(request.cpu_quota_percent),
-        tasks_max: given(request.tasks_max),
+        memory_max: given(memory_max_bytes),
+        cpu_quota: given(cpu_quota_percent),
+        tasks_max: given(tasks_max),
     };
     supervise::check_resources(&resources).map_err(|(field, reason)| invalid(field, reason))?;
     Ok(resources)

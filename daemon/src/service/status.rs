@@ -4,6 +4,7 @@
 
 mod forget;
 mod reproject;
+mod retry;
 
 use std::error::Error;
 use std::io;
@@ -218,6 +219,7 @@ pub(super) fn start(error: StartError) -> Status {
         }
         StartError::NoController { .. } => said(Code::FailedPrecondition, "NO_CONTROLLER")
             .todo("start it without the limit, or use launcher systemd where it has the controller"),
+        StartError::Retry(error) => return retry::retry(&error),
         StartError::Draining => said(Code::Unavailable, "DRAINING")
             .todo("wait for the daemon's restart, or take `drain` back"),
         StartError::LowDisk { .. } => {

@@ -13,13 +13,13 @@ use uuid::Builder;
 
 use super::job::Job;
 use super::line::candidate;
-use super::prepare::resuming;
+use super::prepare::{MAX_RETRIES, resuming};
 use super::start::row;
 use super::supervisor::{Asked, Entry};
 use super::waiting::{self, now_ms};
 use super::{holds, moved};
 use crate::domain::retry::{self, Failure};
-use crate::domain::{Cause, Invocation};
+use crate::domain::{Cause, Invocation, Outcome};
 use crate::store::{Ending, NewInvocation};
 
 /// An attempt that is written down, and has no row yet.
@@ -113,9 +113,13 @@ async fn was_told_to_end(job: &Job, exit: &ExitRecord) -> bool {
 /// When it is tried again, in epoch milliseconds.
 fn when(job: &Job, ending: &Ending, was_stopped: bool) -> Option<i64> {
     let turn = &job.spec.turn;
+    // A chain is walked so far, and no further.
+    if turn.attempt > MAX_RETRIES {
+        return None;
+    }
     let failure = Failure {
         uuid: &job.spec.uuid,
-        attempt: turn.attempt,
+        attempt: turn.attempt.saturating_sub(turn.asked_at.saturating_sub(1)),
         outcome: ending.outcome,
         was_stopped,
         resets_at_ms: holds::resets_at_ms(ending),
@@ -162,10 +166,11 @@ fn spec_of(job: &Job, ending: &Ending, asked: String, not_before_ms: i64) -> (Sp
         uuid,
         ..before.clone()
     };
-    let session = ending.session_id.as_deref().filter(|_| may_resume(ending));
+    let session = ending.session_id.as_deref();
+    let session = session.filter(|_| may_resume(ending.cause));
     let mut prompt = asked;
     if let Some(session) = session {
-        let goes_on = going_on(&prompt, ending);
+        let goes_on = going_on(&prompt, ending.outcome);
         if let Some((argv, on_stdin)) = resuming(&inner.settings(), before, session, &goes_on) {
             next.argv = argv;
             next.resume = Some(session.to_owned());
@@ -181,16 +186,15 @@ fn spec_of(job: &Job, ending: &Ending, asked: String, not_before_ms: i64) -> (Sp
 }
 
 /// Whether the session is still there to go on with.
-fn may_resume(ending: &Ending) -> bool {
-    ending.cause != Some(Cause::UnknownSession)
+pub(super) fn may_resume(cause: Option<Cause>) -> bool {
+    cause != Some(Cause::UnknownSession)
 }
 
 /// The agent has the session, but may not have come to read what was asked for.
-fn going_on(asked: &str, ending: &Ending) -> String {
+pub(super) fn going_on(asked: &str, outcome: Outcome) -> String {
     format!(
-        "The last run of this session was cut short ({}). Go on where it stopped; do not do again \
-         what is done. What was asked for:\n\n{asked}",
-        ending.outcome
+        "The last run of this session was cut short ({outcome}). Go on where it stopped; do not do again \
+         what is done. What was asked for:\n\n{asked}"
     )
 }
 

@@ -8,7 +8,7 @@ use crate::projects::Project;
 use crate::store::{Store, StoreError};
 
 /// So many attempts are followed; there are never more.
-const ATTEMPTS: u32 = super::prepare::MAX_RETRIES + 1;
+pub(super) const ATTEMPTS: u32 = super::prepare::MAX_RETRIES + 1;
 
 /// How it stands with one of them.
 #[derive(Debug, PartialEq, Eq)]

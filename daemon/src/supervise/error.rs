@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::retry::RetryError;
 use crate::domain::{Amount, BudgetScope, InvocationId};
 use crate::launch::LaunchError;
 use crate::projects::ProjectError;
@@ -134,6 +135,9 @@ pub enum StartError {
         /// The controllers.
         missing: Vec<String>,
     },
+    /// It was to try again what cannot be.
+    #[error(transparent)]
+    Retry(#[from] RetryError),
     /// The daemon takes no new invocations.
     #[error("the daemon is draining and starts nothing new")]
     Draining,

@@ -48,8 +48,10 @@ mod queue;
 mod reasons;
 mod reconcile;
 mod reproject;
+mod requested;
 mod resources;
 mod resume;
+mod retry;
 mod settings;
 mod spend;
 mod stalls;
@@ -87,6 +89,7 @@ pub use reasons::said;
 pub use reconcile::{Reconciled, Scope};
 pub use reproject::{Did, Reproject, ReprojectError, Reprojected};
 pub use resources::check as check_resources;
+pub use retry::RetryError;
 pub use settings::{
     DefaultLimits, ProviderQueue, ProviderSettings, QueueSettings, RedactionSettings, Settings,
 };

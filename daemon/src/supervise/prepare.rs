@@ -9,10 +9,10 @@ use steroids_provider::args::{self, Wanted};
 use steroids_provider::env;
 use steroids_provider::input::takes;
 use steroids_provider::kind::Kind;
-use steroids_shim::spec::{Budget, PROTOCOL, Spec, Turn};
+use steroids_shim::spec::{Budget, PROTOCOL, Requested, Spec, Turn};
 
 use super::settings::{ProviderSettings, Settings};
-use super::{StartError, resources};
+use super::{StartError, requested, resources};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::{StartBudget, StartRequest, StartResources};
 
@@ -139,7 +139,18 @@ pub(super) fn prepare(
         boot_id: around.boot_id,
         socket: settings.runtime_dir.join("s").join(short),
         uuid: around.uuid,
-        turn: turn(settings, provider, request)?,
+        turn: Turn {
+            // Among its arguments nobody would find it.
+            asked: Some(&request.prompt)
+                .filter(|prompt| !command.prompt_on_stdin && !prompt.is_empty())
+                .cloned(),
+            ..turn(settings, provider, request)?
+        },
+        requested: Some(Requested {
+            // What was the last one then.
+            resume: around.session.map(str::to_owned),
+            ..requested::of(request)
+        }),
     };
     Ok(Prepared { spec })
 }
@@ -352,7 +363,7 @@ fn resolve(
 
 /// Hash of what makes two requests the same. The caller's environment is left out: it differs from
 /// one terminal to the next.
-fn hash(request: &StartRequest, provider: &str, model: &str) -> String {
+pub(super) fn hash(request: &StartRequest, provider: &str, model: &str) -> String {
     #[derive(serde::Serialize)]
     struct Parameters<'a> {
         task: &'a str,
@@ -379,6 +390,8 @@ fn hash(request: &StartRequest, provider: &str, model: &str) -> String {
         after: &'a [i64],
         #[serde(skip_serializing_if = "Option::is_none")]
         retry: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        again: Option<String>,
     }
     #[expect(
         clippy::trivially_copy_pass_by_ref,
@@ -388,7 +401,7 @@ fn hash(request: &StartRequest, provider: &str, model: &str) -> String {
         *number == 0
     }
     let after: Vec<i64> = request.after.iter().map(|id| id.get()).collect();
-    let retry = request.retry.as_ref();
+    let (retry, again) = (request.retry.as_ref(), request.again);
     let parameters = Parameters {
         task: &request.task,
         role: role(request),
@@ -408,6 +421,7 @@ fn hash(request: &StartRequest, provider: &str, model: &str) -> String {
         priority: request.priority,
         after: &after,
         retry: retry.map(|retry| format!("{:?} {}", retry.on, retry.max)),
+        again: again.map(|again| format!("{} {}", again.of, again.is_anew)),
     };
     // A path that is not UTF-8 was refused with the request, so this always encodes.
     let encoded = serde_json::to_vec(&parameters).unwrap_or_default();

@@ -31,8 +31,8 @@ use super::troubles::low_disk;
 use super::waiting::{now_ms, write_down};
 use super::withdraw::withdraw;
 use super::work::Work;
-use super::{StartError, Supervisor, dependency, floors, lost, resume, zone};
-use crate::domain::{Invocation, InvocationId, Queueing, StartRequest};
+use super::{StartError, Supervisor, dependency, floors, lost, resume, retry, zone};
+use crate::domain::{Again, Invocation, InvocationId, Queueing, StartRequest};
 use crate::launch::{LaunchError, Order};
 use crate::projects::{Project, ProjectError};
 use crate::store::{Begun, NewInvocation, Runner};
@@ -58,7 +58,10 @@ impl Supervisor {
         let draining = self.is_draining();
         let starting = async move {
             let _begun = begun;
-            let started = start(&inner, project, request, draining).await;
+            let started = match request.again {
+                None => start(&inner, project, request, None, draining).await,
+                Some(again) => once_more(&inner, project, request, again, draining).await,
+            };
             inner.drafts.prepare();
             started
         };
@@ -70,10 +73,34 @@ impl Supervisor {
     }
 }
 
+/// Starts the next attempt of what has ended.
+async fn once_more(
+    inner: &Arc<Inner>,
+    project: Arc<Project>,
+    request: StartRequest,
+    again: Again,
+    draining: bool,
+) -> Result<(Invocation, bool), StartError> {
+    if let Some(known) = retry::known(&project, &request).await? {
+        return Ok((known, true));
+    }
+    let made = retry::request(inner, &project, request.clone(), again).await;
+    let (request, next) = match made {
+        Ok(made) => made,
+        // What is in the way may be what the same request has started meanwhile.
+        Err(error) => {
+            let known = retry::known(&project, &request).await?;
+            return known.map(|known| (known, true)).ok_or(error);
+        }
+    };
+    start(inner, project, request, Some(next), draining).await
+}
+
 async fn start(
     inner: &Arc<Inner>,
     project: Arc<Project>,
     request: StartRequest,
+    next: Option<retry::Next>,
     draining: bool,
 ) -> Result<(Invocation, bool), StartError> {
     let session = resume::session(inner, &project, &request).await?;
@@ -92,6 +119,10 @@ async fn start(
         project_folder: Some(project.folder()),
         ..spec
     };
+    let spec = match &next {
+        Some(next) => next.of(spec),
+        None => spec,
+    };
     let turn = inner.turns.take(&project.root, &spec.request_id).await;
     if let Some(known) = known(&project, &spec).await? {
         return Ok((known, true));
@@ -101,6 +132,9 @@ async fn start(
         return Err(StartError::Draining);
     }
     let task_turn = inner.task_turns.take(&project.root, &spec.task).await;
+    if let Some(next) = &next {
+        next.check(&project).await?;
+    }
     let after = dependency::check(&project, &request.after).await?;
     // Who is told what to wait for may wait for its own task, too; anybody else would do its work twice.
     let may_share_task = !request.after.is_empty();
@@ -132,7 +166,8 @@ async fn start(
     let draft = loan.keep();
     if stands == Stands::Waits {
         remove_behind(draft);
-        drop(task_turn);
+        // Until its row is there, nothing else tells that there is a next attempt.
+        let _until_written = next.map(|_| task_turn);
         return write_down(inner, &project, spec, &request.prompt, entry, turn, floor).await;
     }
     let place = Place::of(inner, &spec.uuid);
@@ -424,7 +459,11 @@ impl From<&Spec> for NewInvocation {
             role: spec.role.clone(),
             provider: spec.provider.clone(),
             model: spec.model.clone(),
-            prompt: spec.prompt.clone(),
+            // Where it is not for its input it is among its arguments, and here.
+            prompt: match (spec.prompt.as_str(), &spec.turn.asked) {
+                ("", Some(asked)) => asked.clone(),
+                (prompt, _) => prompt.to_owned(),
+            },
             request_id: spec.request_id.clone(),
             request_hash: spec.request_hash.clone(),
             uuid: spec.uuid.clone(),

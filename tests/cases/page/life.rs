@@ -235,6 +235,31 @@ async fn stop_and_start_ask_first_and_then_do() {
 }
 
 #[tokio::test]
+async fn what_has_failed_is_tried_again_from_the_page() {
+    let scene = Scene::new().await;
+    let rpc = scene.daemon.rpc().await;
+    let project = scene.ctl.project();
+    let first = scene.ctl.start_fake("T1", &["exit", "1"]).await;
+    rpc.ended(&project, first).await;
+    scene.open("T1", first).await;
+    let page = &scene.page;
+    page.until_there("[data-test=retry]:not([hidden])").await;
+    page.click("[data-test=retry]").await;
+    page.until_there("#dialog[open]").await;
+    picture(page, "retry").await;
+    page.click("#dialog [data-test=confirm]").await;
+    page.until_there("[data-test=task][data-invocation='2']")
+        .await;
+    let second = rpc.ended(&project, 2).await;
+    assert_eq!((second.attempt, second.retry_of), (2, Some(first)));
+    // Of those before the last there is nothing to try again.
+    scene.open("T1", first).await;
+    page.until_says("[data-test=facts]", "Retried by").await;
+    page.until_there("[data-test=retry][hidden]").await;
+    scene.browser.end().await;
+}
+
+#[tokio::test]
 async fn what_can_be_started_from_the_page_is_an_agent() {
     let scene = Scene::new().await;
     let plain = scene.ctl.start_fake("T1", &["stall"]).await;

@@ -14,6 +14,7 @@ pub(crate) mod migrate;
 pub(crate) mod projects;
 pub(crate) mod reload;
 pub(crate) mod reproject;
+pub(crate) mod retry;
 pub(crate) mod send;
 pub(crate) mod show;
 pub(crate) mod start;
@@ -38,6 +39,7 @@ pub(crate) async fn run(command: Command, session: &mut Session) -> Result<Exit,
     match command {
         Command::Init(args) => init::run(&args, session).await,
         Command::Start(args) => start::run(*args, session).await,
+        Command::Retry(args) => retry::run(*args, session).await,
         Command::Stream(args) => stream::run(&args, session).await,
         Command::Timeline(args) => timeline::run(&args, session).await,
         Command::Top(args) => top::run(&args, session).await,

@@ -11,6 +11,7 @@ mod errors;
 mod harness;
 mod left;
 mod reading;
+mod retry;
 mod start;
 mod stream;
 mod terminal;

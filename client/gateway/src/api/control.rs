@@ -87,6 +87,23 @@ struct Limits {
     grace_ms: Option<u32>,
 }
 
+/// What to try again, with what of it otherwise.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Again {
+    project: String,
+    anew: bool,
+    #[serde(deserialize_with = "said")]
+    request_id: String,
+    env: HashMap<String, String>,
+    model: String,
+    limits: Limits,
+    retry: Option<Retry>,
+    no_queue: bool,
+    budget: Budget,
+    resources: Resources,
+}
+
 /// How to stop.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
@@ -117,6 +134,42 @@ pub(super) async fn start(
     let request = body.into_request(project.clone(), task);
     let client = rooms.daemon.client().await?;
     let started = client.start(request).await.map_err(of_project(&project))?;
+    answer(started)
+}
+
+/// Starts what an invocation was asked for once more, as the next attempt of it.
+pub(super) async fn retry(
+    State(rooms): State<Rooms>,
+    path: Result<Path<Place>, PathRejection>,
+    asked: Asked,
+    Body(body): Body<Again>,
+) -> Result<Answer, Answer> {
+    let place = place(path)?;
+    let project = project(&asked, &body.project)?;
+    let client = rooms.daemon.client().await?;
+    refuse_anothers(&client, &project, &place).await?;
+    let request = v1::RetryRequest {
+        project: project.clone(),
+        id: place.id,
+        anew: body.anew,
+        request_id: body.request_id,
+        env: body.env,
+        // As of a start.
+        caller_env: HashMap::new(),
+        model: body.model,
+        limits: body.limits.into_wire(),
+        retry: body.retry.map(Retry::into_wire),
+        budget: body.budget.into_wire(),
+        no_queue: body.no_queue,
+        memory_max_bytes: body.resources.memory_max_bytes,
+        cpu_quota_percent: body.resources.cpu_quota_percent,
+        tasks_max: body.resources.tasks_max,
+    };
+    let started = client.retry(request).await.map_err(of_project(&project))?;
+    answer(started)
+}
+
+fn answer(started: v1::StartResponse) -> Result<Answer, Answer> {
     let invocation = started
         .invocation
         .ok_or_else(|| bad_request("the daemon did not say what it started"))?;
@@ -198,18 +251,6 @@ fn duration<T: TryFrom<Duration>>(ms: Option<u32>) -> Option<T> {
 
 impl Start {
     fn into_request(self, project: String, task: String) -> v1::StartRequest {
-        let limits = v1::Limits {
-            silence: duration(self.limits.silence_ms),
-            tool_silence: duration(self.limits.tool_silence_ms),
-            wall: duration(self.limits.wall_ms),
-            post_result: duration(self.limits.post_result_ms),
-            grace: duration(self.limits.grace_ms),
-        };
-        let budget = v1::Budget {
-            usd: self.budget.usd,
-            tokens: self.budget.tokens,
-            stop: self.budget.stop,
-        };
         v1::StartRequest {
             project,
             task_id: task,
@@ -223,21 +264,51 @@ impl Start {
             caller_env: HashMap::new(),
             resume: self.resume,
             request_id: self.request_id,
-            limits: (limits != v1::Limits::default()).then_some(limits),
+            limits: self.limits.into_wire(),
             argv: self.argv,
             interactive: self.interactive,
             leave_background: self.leave_background,
             priority: self.priority,
             after: self.after,
-            retry: self.retry.map(|retry| v1::RetryPolicy {
-                on: retry.on,
-                max: retry.max,
-            }),
+            retry: self.retry.map(Retry::into_wire),
             no_queue: self.no_queue,
-            budget: (budget != v1::Budget::default()).then_some(budget),
+            budget: self.budget.into_wire(),
             memory_max_bytes: self.resources.memory_max_bytes,
             cpu_quota_percent: self.resources.cpu_quota_percent,
             tasks_max: self.resources.tasks_max,
+        }
+    }
+}
+
+impl Limits {
+    fn into_wire(self) -> Option<v1::Limits> {
+        let limits = v1::Limits {
+            silence: duration(self.silence_ms),
+            tool_silence: duration(self.tool_silence_ms),
+            wall: duration(self.wall_ms),
+            post_result: duration(self.post_result_ms),
+            grace: duration(self.grace_ms),
+        };
+        (limits != v1::Limits::default()).then_some(limits)
+    }
+}
+
+impl Budget {
+    fn into_wire(self) -> Option<v1::Budget> {
+        let budget = v1::Budget {
+            usd: self.usd,
+            tokens: self.tokens,
+            stop: self.stop,
+        };
+        (budget != v1::Budget::default()).then_some(budget)
+    }
+}
+
+impl Retry {
+    fn into_wire(self) -> v1::RetryPolicy {
+        v1::RetryPolicy {
+            on: self.on,
+            max: self.max,
         }
     }
 }

@@ -38,6 +38,7 @@ pub(crate) fn routes() -> Router<Rooms> {
         .route(&format!("{invocation}/outline"), get(log::outline))
         .route(&format!("{invocation}/lines"), get(log::lines))
         .route(&format!("{invocation}/stop"), post(control::stop))
+        .route(&format!("{invocation}/retry"), post(control::retry))
         .route(&format!("{invocation}/input"), post(control::input))
         .route("/api/session", post(session::trade))
         .route("/api/codes", post(session::code))

@@ -44,9 +44,8 @@ impl Route {
             | ["tasks", _, "stream" | "events" | "timeline"]
             | ["tasks", _, "invocations", _]
             | ["tasks", _, "invocations", _, "outline" | "lines"] => Some(Route::Read),
-            ["tasks", _, "invocations"] | ["tasks", _, "invocations", _, "stop" | "input"] => {
-                Some(Route::Control)
-            }
+            ["tasks", _, "invocations"]
+            | ["tasks", _, "invocations", _, "stop" | "retry" | "input"] => Some(Route::Control),
             _ => None,
         }
     }

@@ -267,6 +267,7 @@ fn without_a_token_all_is_read_only_and_nobody_gets_one() {
         ("POST /api/tasks/T1/invocations", "403 control"),
         ("POST /api/tasks/T1/invocations/1/stop", "403 control"),
         ("POST /api/tasks/T1/invocations/1/input", "403 control"),
+        ("POST /api/tasks/T1/invocations/1/retry", "403 control"),
         ("POST /api/session", "403 no_token"),
         ("POST /api/codes", "403 no_token"),
     ] {

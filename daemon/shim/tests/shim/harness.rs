@@ -115,6 +115,7 @@ impl Case {
             boot_id: "boot".to_owned(),
             socket: folder.path().join("run").join("s"),
             turn: Turn::default(),
+            requested: None,
         };
         Case {
             folder,

@@ -273,6 +273,7 @@ impl Bench {
             after: Vec::new(),
             retry: None,
             no_queue: false,
+            again: None,
         }
     }
 

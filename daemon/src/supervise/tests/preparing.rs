@@ -24,6 +24,7 @@ fn asked() -> StartRequest {
         after: Vec::new(),
         retry: None,
         no_queue: false,
+        again: None,
         budget: StartBudget::default(),
         resources: StartResources::default(),
     }

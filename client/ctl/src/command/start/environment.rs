@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use steroids_client::{Client, v1};
 
+use crate::session::Session;
+
 /// Passed on by name. A trailing `*` stands for any ending.
 const NAMES: &[&str] = &[
     "HOME",
@@ -62,14 +64,29 @@ const MOST_BYTES: usize = 512 * 1024;
 /// How long the daemon may take to say what a provider wants: longer than it waits for disks itself.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+const NOT_SENT: &str = "the daemon did not say which variables the provider gets: those that its `env` names were not sent along";
+
+/// What of this process's environment goes along with a start by this provider.
+pub(in crate::command) async fn sent(
+    session: &mut Session,
+    client: &Client,
+    provider: &str,
+) -> HashMap<String, String> {
+    let wanted = wanted(client, provider).await;
+    if wanted.is_none() {
+        session.note(NOT_SENT);
+    }
+    of_caller(std::env::vars_os(), &wanted.unwrap_or_default())
+}
+
 /// Names that the daemon's configuration lets pass to this provider; `None` if it did not say.
-pub(super) async fn wanted(client: &Client, provider: &str) -> Option<Vec<String>> {
+async fn wanted(client: &Client, provider: &str) -> Option<Vec<String>> {
     // One that is being restarted breaks off; the start itself outlasts that, and so does this.
     let asked = async {
         loop {
             match client.status(v1::StatusRequest {}).await {
                 Ok(status) => return status,
-                Err(_) => tokio::time::sleep(super::RETRY_EVERY).await,
+                Err(_) => tokio::time::sleep(super::begin::RETRY_EVERY).await,
             }
         }
     };
@@ -85,7 +102,7 @@ pub(super) async fn wanted(client: &Client, provider: &str) -> Option<Vec<String
 
 /// The allowed ones of these variables. Such as are not UTF-8 are left out, and those of a name
 /// for which there is no room any more, longest first.
-pub(super) fn of_caller(
+fn of_caller(
     variables: impl Iterator<Item = (OsString, OsString)>,
     wanted: &[String],
 ) -> HashMap<String, String> {

@@ -3,16 +3,16 @@
 /// Bounds; as configured where nothing is said.
 #[derive(Debug, clap::Args)]
 #[group(id = "resources")]
-pub(super) struct Args {
+pub(in crate::command) struct Args {
     /// Most memory of all its processes, such as 4GiB; `none`: not bounded [default: as configured]
     #[arg(long, value_name = "SIZE", value_parser = size)]
-    pub(super) memory_max: Option<u64>,
+    pub(in crate::command) memory_max: Option<u64>,
     /// Most CPU time in percent of one processor, such as 150%; `none`: not bounded [default: as configured]
     #[arg(long, value_name = "PERCENT", value_parser = share)]
-    pub(super) cpu_quota: Option<u32>,
+    pub(in crate::command) cpu_quota: Option<u32>,
     /// Most processes and threads; `none`: not bounded [default: as configured]
     #[arg(long, value_name = "N", value_parser = tasks)]
-    pub(super) tasks_max: Option<u32>,
+    pub(in crate::command) tasks_max: Option<u32>,
 }
 
 const UNITS: [(&str, u64); 9] = [

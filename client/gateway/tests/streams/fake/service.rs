@@ -107,6 +107,10 @@ impl v1::invocations_server::Invocations for Shared {
         unasked()
     }
 
+    async fn retry(&self, _: Request<v1::RetryRequest>) -> Answer<v1::StartResponse> {
+        unasked()
+    }
+
     async fn stop(&self, _: Request<v1::StopRequest>) -> Answer<v1::StopResponse> {
         unasked()
     }

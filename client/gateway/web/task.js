@@ -173,7 +173,8 @@ export class TaskView {
   #line(id, line, cursor) {
     this.story.append(id, line, this.#lastCursor);
     this.#lastCursor = cursor;
-    if (line.type === 'usage') this.story.put({ id, usage: { ...this.#invocation.usage, ...usageOf(line) } });
+    // Any other is of one message, and their sum is in the news.
+    if (line.type === 'usage' && line.total) this.story.put({ id, usage: { ...this.#invocation.usage, ...usageOf(line) } });
     // Of another tool's run only its row says that it has ended.
     if (this.#invocation.managed === false || (line.type !== 'complete' && line.type !== 'error')) return;
     const { outcome, error, duration: durationMs, exitCode, usage } = line;

@@ -1,6 +1,56 @@
 //! What was used, drawn.
 
-use super::scene::{Scene, assert_fits, picture};
+use serde_json::json;
+use steroids_tests::Puppet;
+
+use super::scene::{Scene, assert_fits, picture, row_says};
+
+/// A message of claude by this id, which used so many tokens.
+fn message(id: &str, tokens: u32) -> String {
+    let usage = json!({ "input_tokens": tokens, "output_tokens": 1 });
+    let content = json!([{ "type": "text", "text": format!("message {id}") }]);
+    let message = json!({ "id": id, "role": "assistant", "content": content, "usage": usage });
+    json!({ "type": "assistant", "message": message }).to_string()
+}
+
+#[tokio::test]
+async fn while_it_runs_the_task_has_the_sum_of_its_messages_and_never_one_of_them() {
+    let scene = Scene::new().await;
+    let (rpc, project) = (scene.daemon.rpc().await, scene.ctl.project());
+    let mut agent = Puppet::new(scene.daemon.home(), "agent");
+    let id = rpc
+        .start_as(&project, "T1", "claude", &agent.args())
+        .await
+        .id;
+    scene.open("T1", id).await;
+    let page = &scene.page;
+    page.eval(
+        "{
+            const facts = document.querySelector('[data-test=facts]');
+            window.seen = new Set();
+            const look = () => window.seen.add(facts.textContent.match(/Tokens(.*? in)/)?.[1]);
+            new MutationObserver(look)
+                .observe(facts, { childList: true, characterData: true, subtree: true });
+        }",
+    )
+    .await;
+    agent.prints(&message("m0", 50_000));
+    page.until_says("[data-test=facts]", "50k in").await;
+    for number in 1..=20 {
+        agent.prints(&message(&format!("m{number}"), 1000));
+        row_says(page, &format!("message m{number}")).await;
+    }
+    page.until_says("[data-test=facts]", "70k in").await;
+    agent.exits(0);
+    rpc.ended(&project, id).await;
+    page.until_there("[data-test=status][data-status=failed]")
+        .await;
+    let seen = page.eval("[...window.seen].filter(Boolean)").await;
+    let seen: Vec<String> = serde_json::from_value(seen).unwrap();
+    let small = |text: &String| !["5", "6", "7"].iter().any(|tens| text.starts_with(tens));
+    assert!(!seen.iter().any(small), "{seen:?}");
+    scene.browser.end().await;
+}
 
 #[tokio::test]
 async fn what_was_used_is_drawn_by_day_and_told_in_words() {

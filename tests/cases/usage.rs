@@ -378,6 +378,25 @@ async fn requests_that_make_no_sense_are_refused_by_field() {
 }
 
 #[tokio::test]
+async fn of_a_task_that_there_is_not_nothing_is_summed() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let rpc = daemon.rpc().await;
+    let runs = rpc.start_fake(&ctl.project(), "T1", &["exit", "0"]).await;
+    rpc.ended(&ctl.project(), runs.id).await;
+    ctl.run(["usage", "--task", "T1"]).await.ok();
+    for more in [&[][..], &["--json"]] {
+        let words = [&["usage", "--task", "T-1"], more].concat();
+        let refused = ctl.run(words).await.exits(3);
+        assert!(refused.stderr.contains("T-1"), "{}", refused.stderr);
+    }
+    // There is such a task, of which nothing ended then.
+    let words = ["usage", "--task", "T1", "--until", "2026-01-01"];
+    ctl.run(words).await.ok();
+}
+
+#[tokio::test]
 async fn the_older_tools_columns_hold_what_this_run_used() {
     let home = Home::new();
     let daemon = Daemon::start(&home).await;

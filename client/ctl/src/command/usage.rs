@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use steroids_client::json::usage::{KEYS, key};
 use steroids_client::{json, v1};
 
+use super::list;
 use crate::complete;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -60,7 +61,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Failure> {
     let (client, project) = session.connect_to(args.all_projects).await?;
     let request = v1::UsageRequest {
-        project,
+        project: project.clone(),
         by: args.by.iter().map(|key| (*key).into()).collect(),
         since_ms: args.since,
         until_ms: args.until,
@@ -71,12 +72,20 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
         max_groups: args.limit,
     };
     let used = client.usage(request).await?;
+    let is_nothing = used.total.is_none_or(|total| total.invocations == 0);
+    // Of a task that there is not, a sum of nothing would say that it cost nothing.
+    if let Some(task) = args.task.as_deref()
+        && is_nothing
+        && !args.all_projects
+    {
+        list::expect_task(&client, project, task).await?;
+    }
     let by = keys(args);
     if session.json {
         session.out.json(&json::usage::Usages::new(&used, &by))?;
     } else if args.csv {
         session.out.bytes(csv::text(&used, &by).as_bytes())?;
-    } else if used.total.is_none_or(|total| total.invocations == 0) {
+    } else if is_nothing {
         session.note("no such invocations");
     } else {
         let width = session.out.width();

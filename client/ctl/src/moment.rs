@@ -17,47 +17,61 @@ pub(crate) fn since(text: &str) -> Result<i64, String> {
     moment(text, 0)
 }
 
-/// Until when; a date counts with all of its day.
+/// Until when; a date counts with all of its day, and a time is one of today.
 pub(crate) fn until(text: &str) -> Result<i64, String> {
     moment(text, 1)
 }
 
-/// `12h` before now, a time of today or of another day here, an instant, or the midnight at which a day begins
-/// here, so many days later.
+/// A moment to come: `22:30` is the next one there is, the rest as for [`since`].
+pub(crate) fn coming(text: &str) -> Result<i64, String> {
+    let now = Zoned::now();
+    match time_alone(text) {
+        Some(time) if time.to_datetime(now.date()) <= now.datetime() => {
+            let tomorrow = now.date().tomorrow().map_err(|error| error.to_string())?;
+            here(time.to_datetime(tomorrow))
+        }
+        Some(time) => here(time.to_datetime(now.date())),
+        None => at(text).ok_or_else(|| {
+            "a time is 22:30, a date with a time, such as \"2026-12-24 18:00\", or 2026-12-24T18:00:00Z"
+                .to_owned()
+        })?,
+    }
+}
+
+/// `12h` before now, the last time that it was so late here, a time of another day, an instant, or the midnight
+/// at which a day begins here, so many days later.
 fn moment(text: &str, days: i64) -> Result<i64, String> {
-    let here = |time: DateTime| {
-        let time = time.to_zoned(TimeZone::system());
-        let time = time.map_err(|error| error.to_string())?;
-        Ok(time.timestamp().as_millisecond())
-    };
-    let today = || Zoned::now().date();
+    let now = Zoned::now();
+    let today = || now.date();
+    let yesterday = || today().yesterday().map_err(|error| error.to_string());
     // By its length: what is parsed as a date may have a time behind it, which would be passed over.
     let is_date = text.len() == "2026-11-01".len() || text.len() == "20261101".len();
     let date = match text {
         "today" => Some(today()),
-        "yesterday" => Some(today().yesterday().map_err(|error| error.to_string())?),
+        "yesterday" => Some(yesterday()?),
         text => text.parse::<Date>().ok().filter(|_| is_date),
     };
     if let Some(date) = date {
         let later = date.checked_add(days.days());
         return here(later.map_err(|error| error.to_string())?.at(0, 0, 0, 0));
     }
-    if let Ok(instant) = text.parse::<Timestamp>() {
-        return Ok(instant.as_millisecond());
+    if let Some(instant) = at(text) {
+        return instant;
     }
-    // So would a zone behind a time be; and a number alone is a duration whose unit was forgotten.
-    let time = text.rsplit(['T', ' ']).next().unwrap_or(text);
-    let is_plain =
-        time.contains(':') && time.chars().all(|c| c.is_ascii_digit() || ":.".contains(c));
-    if let Ok(time) = text.parse::<DateTime>()
-        && is_plain
-    {
-        return here(time);
+    if let Some(time) = time_alone(text) {
+        // Who asks in the morning for what was since 22:30 means the evening before; until then is all there is.
+        let is_to_come = days == 0 && time.to_datetime(today()) > now.datetime();
+        let day = if is_to_come { yesterday()? } else { today() };
+        return here(time.to_datetime(day));
     }
-    if let Ok(time) = text.parse::<Time>()
-        && is_plain
+    if let Some((day, time)) = text.split_once(' ')
+        && let Some(time) = time_alone(time)
     {
-        return here(time.to_datetime(today()));
+        match day {
+            "today" => return here(time.to_datetime(today())),
+            "yesterday" => return here(time.to_datetime(yesterday()?)),
+            _ => {}
+        }
     }
     if text.len() == EPOCH_MS
         && let Ok(ms) = text.parse()
@@ -67,6 +81,33 @@ fn moment(text: &str, days: i64) -> Result<i64, String> {
     let before = back(text)?;
     let before = i64::try_from(before.as_millis()).unwrap_or(i64::MAX);
     Ok(format::now_ms().saturating_sub(before))
+}
+
+/// An instant, or a time of a day here.
+fn at(text: &str) -> Option<Result<i64, String>> {
+    if let Ok(instant) = text.parse::<Timestamp>() {
+        return Some(Ok(instant.as_millisecond()));
+    }
+    let time = text.rsplit(['T', ' ']).next().unwrap_or(text);
+    let is_timed = time != text && is_plain(time);
+    let time = text.parse::<DateTime>().ok().filter(|_| is_timed)?;
+    Some(here(time))
+}
+
+/// `22:30`, `22:30:15`.
+fn time_alone(text: &str) -> Option<Time> {
+    text.parse().ok().filter(|_| is_plain(text))
+}
+
+/// With no zone behind it, which would be passed over; and a number alone is a duration whose unit was forgotten.
+fn is_plain(time: &str) -> bool {
+    time.contains(':') && time.chars().all(|c| c.is_ascii_digit() || ":.".contains(c))
+}
+
+fn here(time: DateTime) -> Result<i64, String> {
+    let time = time.to_zoned(TimeZone::system());
+    let time = time.map_err(|error| error.to_string())?;
+    Ok(time.timestamp().as_millisecond())
 }
 
 /// How long ago: `12h`, `7d`.
@@ -107,7 +148,31 @@ mod tests {
         let (from, to) = (since("yesterday").unwrap(), until("yesterday").unwrap());
         assert!((DAY - 3600 * 1000..=spring).contains(&(to - from)));
         assert!((midnight..=format::now_ms()).contains(&to));
-        assert!((0..spring).contains(&(since("12:30").unwrap() - midnight)));
+        // Whenever it is: within the last day, or the next.
+        let now = format::now_ms();
+        for time in ["00:00", "06:00", "12:30", "23:59:59"] {
+            assert!(
+                (now - spring..=now).contains(&since(time).unwrap()),
+                "{time}"
+            );
+            assert!(
+                (0..spring).contains(&(until(time).unwrap() - midnight)),
+                "{time}"
+            );
+            let next = coming(time).unwrap();
+            assert!((now..=now + spring).contains(&next), "{time}");
+        }
+        let evening = since("yesterday 22:30").unwrap();
+        assert!((from..midnight).contains(&evening));
+        assert_eq!(since("today 00:00"), since("today"));
+        assert_eq!(coming("2026-11-01 12:30"), since("2026-11-01 12:30"));
+        assert_eq!(coming("2026-11-01T12:00:00Z"), Ok(1_793_534_400_000));
+        for wrong in ["12h", "tomorrow", "2026-11-01", "22:30+02:00"] {
+            assert!(
+                coming(wrong).unwrap_err().starts_with("a time is 22:30"),
+                "{wrong}"
+            );
+        }
         let noon = 1_793_534_400_000;
         assert_eq!(since("2026-11-01T12:00:00Z"), Ok(noon));
         assert_eq!(since("1793534400000"), Ok(noon));

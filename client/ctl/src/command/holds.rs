@@ -11,6 +11,7 @@ use crate::complete;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::format;
+use crate::moment;
 use crate::parse;
 use crate::session::Session;
 
@@ -49,9 +50,9 @@ enum Action {
         /// For so long
         #[arg(long = "for", value_name = "TIME", value_parser = parse::duration, required_unless_present = "until")]
         length: Option<Duration>,
-        /// Until this time, such as 2026-12-24T18:00:00Z
-        #[arg(long, value_name = "TIME", conflicts_with = "length")]
-        until: Option<Timestamp>,
+        /// Until this time: 08:00, "2026-12-24 18:00", 2026-12-24T18:00:00Z
+        #[arg(long, value_name = "TIME", conflicts_with = "length", value_parser = moment::coming)]
+        until: Option<i64>,
     },
 }
 
@@ -82,7 +83,6 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failu
             length,
             until,
         }) => {
-            let until = until.map(Timestamp::as_millisecond);
             let length = length.unwrap_or_default().as_millis();
             let length = i64::try_from(length).unwrap_or(i64::MAX);
             let until_ms = until.unwrap_or(format::now_ms().saturating_add(length));

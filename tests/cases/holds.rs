@@ -211,12 +211,24 @@ async fn a_limits_hold_is_lifted_where_holds_are_switched_off_and_one_by_hand_st
     let first = rpc.start_as(&project, "T1", "claude", &one.args()).await;
     meets_its_limit(&mut one, now_ms() / 1000 + 3600);
     rpc.ended(&project, first.id).await;
-    ctl.run(["holds", "set", "command", "--for", "1h"])
-        .await
-        .ok();
     let mut other = Puppet::new(&home, "other");
     let waits = rpc.start_as(&project, "T2", "claude", &other.args()).await;
     assert_eq!(waits.state(), v1::State::Queued, "{waits:?}");
+    // What is set and lifted by hand meanwhile takes nothing of it away.
+    for words in [
+        &["holds", "set", "--all", "--for", "8h"][..],
+        &["holds", "lift", "--all"],
+        &["holds", "set", "claude", "--for", "1s"],
+    ] {
+        let ran = ctl.run(words).await;
+        let said = [&*ran.stdout, &*ran.stderr].concat();
+        assert!(said.contains("claude is held until"), "{ran:?}");
+    }
+    let held = rpc.get(&project, waits.id).await.waiting;
+    assert!(held.contains("(rate_limited)"), "{held}");
+    ctl.run(["holds", "set", "command", "--for", "1h"])
+        .await
+        .ok();
     home.configure("[holds]\nenabled = false\n");
     ctl.run(["reload"]).await.ok();
     running(&rpc, &project, waits.id).await;

@@ -84,6 +84,9 @@ pub struct Hold {
     pub told: Option<(PathBuf, i64)>,
     /// It is over; kept for what it says of the failures in a row.
     is_over: bool,
+    /// Of one by hand: the limit that would hold without it. It ends sooner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    beneath: Option<Box<Hold>>,
 }
 
 impl Hold {
@@ -131,24 +134,32 @@ impl Holds {
             .collect()
     }
 
-    /// Takes note of an end; true if the provider is held from now on, or for longer than before.
-    /// The same end a second time changes nothing.
-    pub fn note(&mut self, provider: &str, end: Ended<'_>, backoff: Backoff, now_ms: i64) -> bool {
+    /// Takes note of an end; until when a limit holds the provider from now on, where that is news: beneath what
+    /// somebody has set, too. The same end a second time changes nothing.
+    pub fn note(
+        &mut self,
+        provider: &str,
+        end: Ended<'_>,
+        backoff: Backoff,
+        now_ms: i64,
+    ) -> Option<i64> {
         let before = self.by_provider.get(provider);
         if before.is_some_and(|hold| hold.by.as_deref() == Some(end.uuid)) {
-            return false;
+            return None;
         }
         match end.outcome {
             Outcome::RateLimited | Outcome::CreditExhausted => {}
             // One that was under way before says nothing of now.
             Outcome::Success if before.is_some_and(|hold| hold.since_ms <= end.began_ms) => {
-                let is_a_persons = before.is_some_and(|hold| hold.reason == BY_HAND);
-                if !is_a_persons {
-                    self.by_provider.remove(provider);
+                match self.by_provider.get_mut(provider) {
+                    Some(hold) if hold.is_by_hand() && !hold.is_over => {
+                        (hold.beneath, hold.failures) = (None, 0);
+                    }
+                    _ => drop(self.by_provider.remove(provider)),
                 }
-                return false;
+                return None;
             }
-            _ => return false,
+            _ => return None,
         }
         // Several that ran together meet one limit, not several in a row.
         let failures = match before {
@@ -162,43 +173,68 @@ impl Holds {
             _ => now_ms.saturating_add(millis(backoff.after(failures, chance(end.uuid)))),
         };
         let stands = before.filter(|hold| !hold.is_over);
-        let is_longer = stands.is_none_or(|hold| hold.until_ms < until_ms);
-        let is_a_persons = stands.is_some_and(|hold| hold.reason == BY_HAND);
-        let hold = Hold {
+        let limit = |before: Option<&Hold>| Hold {
             since_ms: now_ms,
-            until_ms: stands.map_or(until_ms, |hold| hold.until_ms.max(until_ms)),
-            reason: if is_a_persons && !is_longer {
-                BY_HAND.to_owned()
-            } else {
-                end.outcome.as_str().to_owned()
-            },
+            until_ms: before.map_or(until_ms, |hold| hold.until_ms.max(until_ms)),
+            reason: end.outcome.as_str().to_owned(),
             failures,
             by: Some(end.uuid.to_owned()),
-            told: None,
+            // Where it was told first, unless that is to be told anew.
+            told: before.and_then(|hold| hold.told.clone()),
             is_over: false,
+            beneath: None,
+        };
+        let is_longer = |before: Option<&Hold>| before.is_none_or(|it| it.until_ms < until_ms);
+        let (hold, is_news) = match stands {
+            Some(by_hand) if by_hand.is_by_hand() && !is_longer(Some(by_hand)) => {
+                let beneath = by_hand.beneath.as_deref();
+                let hold = Hold {
+                    since_ms: now_ms,
+                    failures,
+                    by: Some(end.uuid.to_owned()),
+                    beneath: Some(Box::new(limit(beneath))),
+                    ..by_hand.clone()
+                };
+                (hold, is_longer(beneath))
+            }
+            stands => (limit(stands), is_longer(stands)),
         };
         self.by_provider.insert(provider.to_owned(), hold);
-        is_longer
+        is_news.then_some(until_ms)
     }
 
-    /// Says where it is to be told that this provider's hold is over.
+    /// Says where it is to be told that this provider's limit is over.
     pub fn tell(&mut self, provider: &str, project: PathBuf, invocation: i64) {
         if let Some(hold) = self.by_provider.get_mut(provider) {
-            hold.told = Some((project, invocation));
+            let limit = match &mut hold.beneath {
+                Some(beneath) => beneath,
+                None => hold,
+            };
+            limit.told = Some((project, invocation));
         }
     }
 
-    /// Holds a provider because somebody wants it so, whatever stood before.
+    /// Holds a provider because somebody wants it so, whatever somebody wanted before. A limit that lasts longer
+    /// stands, and one that is over sooner does so without it.
     pub fn set(&mut self, provider: &str, until_ms: i64, now_ms: i64) {
         let before = self.by_provider.get(provider);
-        let hold = Hold {
-            since_ms: now_ms,
-            until_ms: until_ms.min(now_ms.saturating_add(millis(LONGEST))),
-            reason: BY_HAND.to_owned(),
-            failures: before.map_or(0, |hold| hold.failures),
-            by: before.and_then(|hold| hold.by.clone()),
-            told: before.and_then(|hold| hold.told.clone()),
-            is_over: false,
+        let until_ms = until_ms.min(now_ms.saturating_add(millis(LONGEST)));
+        let limit = before.and_then(|hold| match hold.is_by_hand() {
+            true => hold.beneath.as_deref(),
+            false => Some(hold).filter(|hold| !hold.is_over),
+        });
+        let hold = match limit {
+            Some(longer) if longer.until_ms >= until_ms => longer.clone(),
+            limit => Hold {
+                since_ms: now_ms,
+                until_ms,
+                reason: BY_HAND.to_owned(),
+                failures: before.map_or(0, |hold| hold.failures),
+                by: before.and_then(|hold| hold.by.clone()),
+                told: before.and_then(|hold| hold.told.clone()),
+                is_over: false,
+                beneath: limit.cloned().map(Box::new),
+            },
         };
         self.by_provider.insert(provider.to_owned(), hold);
     }
@@ -208,7 +244,24 @@ impl Holds {
         let hold = self.by_provider.get_mut(provider);
         let hold = hold.filter(|hold| !hold.is_over)?;
         hold.is_over = true;
+        hold.beneath = None;
         Some(hold.clone())
+    }
+
+    /// Ends what somebody has set before its time; what it was, if it was. A limit that stands beneath holds on.
+    pub fn lift_by_hand(&mut self, provider: &str, now_ms: i64) -> Option<Hold> {
+        let hold = self.by_provider.get_mut(provider);
+        let hold = hold.filter(|hold| !hold.is_over && hold.is_by_hand())?;
+        let lifted = hold.clone();
+        hold.end(now_ms);
+        Some(lifted)
+    }
+
+    /// Lets no limit hold a provider beneath what somebody has set.
+    pub fn lift_beneath(&mut self, provider: &str) {
+        if let Some(hold) = self.by_provider.get_mut(provider) {
+            hold.beneath = None;
+        }
     }
 
     /// Ends those whose time has come, and tells which. One that was set later than now, by a clock
@@ -216,17 +269,38 @@ impl Holds {
     pub fn pass(&mut self, now_ms: i64) -> Vec<(String, Hold)> {
         let mut over = Vec::new();
         for (provider, hold) in &mut self.by_provider {
-            if hold.since_ms > now_ms {
-                let length = hold.until_ms.saturating_sub(hold.since_ms);
-                let length = length.clamp(0, millis(LONGEST));
-                (hold.since_ms, hold.until_ms) = (now_ms, now_ms.saturating_add(length));
-            }
+            hold.bound(now_ms);
             if !hold.is_over && hold.until_ms <= now_ms {
-                hold.is_over = true;
-                over.push((provider.clone(), hold.clone()));
+                let before = hold.clone();
+                hold.end(now_ms);
+                if hold.is_over {
+                    over.push((provider.clone(), before));
+                }
             }
         }
         over
+    }
+}
+
+impl Hold {
+    /// One that was set later than now counts from now.
+    fn bound(&mut self, now_ms: i64) {
+        if self.since_ms > now_ms {
+            let length = self.until_ms.saturating_sub(self.since_ms);
+            let length = length.clamp(0, millis(LONGEST));
+            (self.since_ms, self.until_ms) = (now_ms, now_ms.saturating_add(length));
+        }
+        if let Some(beneath) = &mut self.beneath {
+            beneath.bound(now_ms);
+        }
+    }
+
+    /// It is over, and what stands beneath it holds on until its own time.
+    fn end(&mut self, now_ms: i64) {
+        match self.beneath.take() {
+            Some(beneath) if beneath.until_ms > now_ms => *self = *beneath,
+            _ => self.is_over = true,
+        }
     }
 }
 
@@ -243,158 +317,4 @@ pub fn chance(uuid: &str) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const NOW: i64 = 1_700_000_000_000;
-    const MINUTE: i64 = 60_000;
-
-    fn end(uuid: &str, outcome: Outcome) -> Ended<'_> {
-        Ended {
-            uuid,
-            began_ms: NOW,
-            outcome,
-            resets_at_ms: None,
-        }
-    }
-
-    fn limited(uuid: &str) -> Ended<'_> {
-        end(uuid, Outcome::RateLimited)
-    }
-
-    fn until(holds: &Holds) -> Option<i64> {
-        holds.held().get("claude").map(|held| held.until_ms)
-    }
-
-    fn note(holds: &mut Holds, end: Ended<'_>, now_ms: i64) -> bool {
-        holds.note("claude", end, Backoff::default(), now_ms)
-    }
-
-    #[test]
-    fn a_provider_is_held_until_its_own_word_and_no_longer_than_any_limit_lasts() {
-        let mut holds = Holds::default();
-        let resets_at_ms = Some(NOW + 5 * MINUTE);
-        let first = Ended {
-            resets_at_ms,
-            ..limited("a")
-        };
-        assert!(note(&mut holds, first, NOW));
-        assert_eq!(until(&holds), resets_at_ms);
-        assert!(!note(&mut holds, first, NOW + 1), "it was noted before");
-        assert!(holds.pass(NOW + 5 * MINUTE - 1).is_empty());
-        assert_eq!(holds.pass(NOW + 5 * MINUTE).len(), 1);
-        assert_eq!(until(&holds), None);
-        let absurd = Ended {
-            resets_at_ms: Some(i64::MAX),
-            ..limited("b")
-        };
-        assert!(note(&mut holds, absurd, NOW));
-        assert_eq!(until(&holds), Some(NOW + millis(LONGEST)));
-    }
-
-    #[test]
-    fn without_a_word_it_is_a_minute_and_doubles_up_to_an_hour_until_one_succeeds() {
-        let mut holds = Holds::default();
-        let mut now = NOW;
-        let mut lengths = Vec::new();
-        for n in 0..12 {
-            let uuid = format!("u{n}");
-            let began_ms = now;
-            now += 1;
-            let failed = Ended {
-                began_ms,
-                ..limited(&uuid)
-            };
-            assert!(note(&mut holds, failed, now));
-            let length = until(&holds).unwrap() - now;
-            lengths.push(length);
-            now += length;
-            assert_eq!(holds.pass(now).len(), 1);
-        }
-        for (n, length) in lengths.iter().enumerate() {
-            let plain = (MINUTE << n).min(60 * MINUTE);
-            assert!(
-                (plain * 3 / 4..=(plain * 5 / 4).min(60 * MINUTE)).contains(length),
-                "{n}: {length}"
-            );
-        }
-        let before = Ended {
-            began_ms: NOW - 1,
-            ..end("old", Outcome::Success)
-        };
-        note(&mut holds, before, now);
-        let good = Ended {
-            began_ms: now,
-            ..end("good", Outcome::Success)
-        };
-        note(&mut holds, good, now + 1);
-        note(&mut holds, limited("again"), now + 2);
-        assert!(until(&holds).unwrap() - now <= 2 * MINUTE);
-    }
-
-    #[test]
-    fn several_that_ran_together_meet_one_limit() {
-        let mut holds = Holds::default();
-        for (n, uuid) in ["a", "b", "c"].into_iter().enumerate() {
-            let now = NOW + 10 + i64::try_from(n).unwrap();
-            note(&mut holds, limited(uuid), now);
-        }
-        assert!(until(&holds).unwrap() - NOW <= 2 * MINUTE);
-        // One of them that got through says nothing.
-        note(&mut holds, end("d", Outcome::Success), NOW + 20);
-        assert!(until(&holds).is_some());
-    }
-
-    #[test]
-    fn a_person_has_the_last_word() {
-        let mut holds = Holds::default();
-        note(&mut holds, limited("a"), NOW + 1);
-        assert!(holds.lift("claude").is_some());
-        assert!(holds.lift("claude").is_none());
-        assert_eq!(until(&holds), None);
-        holds.set("claude", NOW + MINUTE, NOW + 2);
-        assert_eq!(until(&holds), Some(NOW + MINUTE));
-        let good = Ended {
-            began_ms: NOW + 3,
-            ..end("b", Outcome::Success)
-        };
-        note(&mut holds, good, NOW + 4);
-        assert_eq!(until(&holds), Some(NOW + MINUTE));
-    }
-
-    #[test]
-    fn it_is_kept_as_it_is() {
-        let mut holds = Holds::default();
-        note(&mut holds, limited("a"), NOW);
-        holds.tell("claude", PathBuf::from("/p"), 7);
-        let text = serde_json::to_string(&holds).unwrap();
-        assert_eq!(serde_json::from_str::<Holds>(&text).unwrap(), holds);
-    }
-
-    proptest! {
-        /// Whatever the clock does, a hold is over once it has gone steadily for as long as the
-        /// longest limit lasts.
-        #[test]
-        fn no_clock_makes_a_hold_last(
-            set_at in -10 * millis(LONGEST)..2 * NOW,
-            resets_at in proptest::option::of(any::<i64>()),
-            then in -10 * millis(LONGEST)..2 * NOW,
-        ) {
-            let mut holds = Holds::default();
-            let end = Ended { resets_at_ms: resets_at, ..limited("a") };
-            note(&mut holds, end, set_at);
-            holds.pass(then);
-            holds.pass(then + millis(LONGEST));
-            prop_assert_eq!(until(&holds), None);
-        }
-
-        #[test]
-        fn a_pause_is_never_over_its_bound(failures in any::<u32>(), chance in any::<u64>()) {
-            let backoff = Backoff::default();
-            prop_assert!(backoff.after(failures, chance) <= backoff.most);
-            prop_assert!(!backoff.after(failures, chance).is_zero());
-        }
-    }
-}
+mod tests;

@@ -241,7 +241,8 @@ impl v1::daemon_server::Daemon for Service {
         &self,
         request: Request<v1::LiftHoldRequest>,
     ) -> Result<Response<v1::LiftHoldResponse>, Status> {
-        let lifted = self.supervisor.lift(&request.into_inner().provider).await;
+        let v1::LiftHoldRequest { provider, by_hand } = request.into_inner();
+        let lifted = self.supervisor.lift(&provider, by_hand).await;
         let lifted = lifted.map_err(|error| status::provider(&error))?;
         Ok(Response::new(v1::LiftHoldResponse { lifted }))
     }

@@ -53,7 +53,7 @@ impl Supervisor {
         })
     }
 
-    /// Holds a provider until a time, in epoch milliseconds, whatever held it before.
+    /// Holds a provider until a time, in epoch milliseconds; a limit that lasts longer stands.
     ///
     /// # Errors
     /// When there is no such provider.
@@ -70,18 +70,26 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Ends a hold before its time; false if there was none.
+    /// Ends a hold before its time, or of a hold only what was set by hand; false if there was none.
     ///
     /// # Errors
     /// When there is no such provider.
-    pub async fn lift(&self, provider: &str) -> Result<bool, NoSuchProvider> {
+    pub async fn lift(&self, provider: &str, by_hand: bool) -> Result<bool, NoSuchProvider> {
+        let lift = |holds: &mut Holds| match by_hand {
+            true => holds.lift_by_hand(provider, now_ms()),
+            false => holds.lift(provider),
+        };
         // Also of one that the configuration has no more.
-        let Some(hold) = self.inner.line.holds(|holds| holds.lift(provider)) else {
+        let Some(hold) = self.inner.line.holds(lift) else {
             self.known(provider)?;
             return Ok(false);
         };
         keep(&self.inner).await;
-        tell_released(&self.inner, provider, &hold, "lifted").await;
+        if is_held(&self.inner, provider) {
+            info!(provider, "no longer held by hand");
+        } else {
+            tell_released(&self.inner, provider, &hold, "lifted").await;
+        }
         self.inner.line.look_again();
         Ok(true)
     }
@@ -111,10 +119,14 @@ pub(super) fn load(settings: &Settings) -> Holds {
 fn lift_unwanted(holds: &mut Holds, settings: &Settings) -> Vec<(String, Hold)> {
     let standing = holds.standing();
     let unwanted: Vec<_> = standing
-        .filter(|(provider, hold)| !hold.is_by_hand() && !settings.holds(provider))
-        .map(|(provider, _)| provider.to_owned())
+        .filter(|(provider, _)| !settings.holds(provider))
+        .map(|(provider, hold)| (provider.to_owned(), hold.is_by_hand()))
         .collect();
-    let lifted = unwanted.into_iter().filter_map(|provider| {
+    let lifted = unwanted.into_iter().filter_map(|(provider, by_hand)| {
+        if by_hand {
+            holds.lift_beneath(&provider);
+            return None;
+        }
         let hold = holds.lift(&provider)?;
         Some((provider, hold))
     });
@@ -171,17 +183,16 @@ pub(super) async fn note(job: &Job, ending: &Ending) {
     };
     let (until_ms, has_changed) = inner.line.holds(|holds| {
         let before = holds.clone();
-        let is_held = holds.note(
+        let until = holds.note(
             &spec.provider,
             end,
             inner.settings().queue.hold_for,
             now_ms(),
         );
-        if is_held {
+        if until.is_some() {
             holds.tell(&spec.provider, spec.project.clone(), job.id.get());
         }
-        let until = holds.held().get(&spec.provider).map(|held| held.until_ms);
-        (until.filter(|_| is_held), before != *holds)
+        (until, before != *holds)
     });
     if has_changed {
         keep(inner).await;

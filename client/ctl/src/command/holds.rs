@@ -24,7 +24,9 @@ Examples:
   steroidsctl holds set --all --for 8h      start nothing at all; what runs goes on
 
 A provider whose limit is reached is held until the limit is over; what is to start waits for that,
-and starts by itself. No hold lasts longer than 8 days.";
+and starts by itself. A limit that lasts longer than what is set stands, and one that is not over when
+that is lifted with --all holds on; lifted by its name a provider is held by neither. No hold lasts
+longer than 8 days.";
 
 /// What to do about them.
 #[derive(Debug, clap::Args)]
@@ -95,7 +97,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failu
                     let holds = status.holds.iter();
                     let is_longer = |hold: &v1::Hold| hold.until_ms >= until_ms;
                     let names = status.providers.into_iter().map(|it| it.name);
-                    // A limit that lasts longer is not made shorter by the way.
+                    // One that lasts longer is not made shorter by the way.
                     names
                         .filter(|name| {
                             !holds
@@ -134,7 +136,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failu
             };
             let mut failed = None;
             for provider in providers {
-                if let Err(failure) = lift(&client, provider, session).await {
+                if let Err(failure) = lift(&client, provider, which.all, session).await {
                     failed.get_or_insert(failure);
                 }
             }
@@ -146,14 +148,27 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failu
     Ok(Exit::Ok)
 }
 
-async fn lift(client: &Client, provider: String, session: &mut Session) -> Result<(), Failure> {
+async fn lift(
+    client: &Client,
+    provider: String,
+    by_hand: bool,
+    session: &mut Session,
+) -> Result<(), Failure> {
     let request = v1::LiftHoldRequest {
         provider: provider.clone(),
+        by_hand,
     };
     let lifted = client.lift_hold(request).await?.lifted;
+    let standing = match by_hand {
+        true => client.list_holds(v1::ListHoldsRequest {}).await?.holds,
+        false => Vec::new(),
+    };
+    let stands = standing.iter().find(|hold| hold.provider == provider);
     if session.json {
         let answer = serde_json::json!({ "provider": provider, "lifted": lifted });
         session.out.json(&answer)?;
+    } else if let Some(limit) = stands {
+        session.note(line(limit));
     } else if lifted {
         session.note(format!("{provider} is no longer held"));
     } else {

@@ -64,7 +64,7 @@ async fn a_limit_that_was_noted_holds_nobody_again() {
         eventually(async || marked.exists().then_some(())).await;
     }
     assert_eq!(bench.supervisor.holds().len(), 1);
-    bench.supervisor.lift("command").await.unwrap();
+    bench.supervisor.lift("command", false).await.unwrap();
 
     lose_the_database(&bench).await;
     for row in &started {

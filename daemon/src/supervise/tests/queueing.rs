@@ -81,7 +81,7 @@ impl Course {
                 supervisor.hold("command", i64::MAX).await.unwrap();
             }
             Step::Hold(false) => {
-                self.bench.supervisor.lift("command").await.unwrap();
+                self.bench.supervisor.lift("command", false).await.unwrap();
             }
         }
     }

@@ -5,6 +5,7 @@
 mod hooks;
 mod measures;
 mod resources;
+mod terms;
 pub mod usage;
 
 use serde::{Serialize, Serializer};
@@ -114,6 +115,8 @@ pub struct Invocation<'a> {
     unit: &'a str,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     interactive: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    terms: Option<terms::Terms<'a>>,
     /// `start`: the request id was known, nothing was started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub existing: Option<bool>,
@@ -169,6 +172,7 @@ impl<'a> From<&'a v1::Invocation> for Invocation<'a> {
             resources: it.resources.as_ref().map(Resources::from),
             unit: &it.unit,
             interactive: it.interactive,
+            terms: it.terms.as_ref().map(terms::Terms::from),
             existing: None,
             already_ended: None,
         }

@@ -331,6 +331,7 @@ async fn a_budget_holds_also_for_one_whose_project_was_deleted() {
         let request = v1::GetRequest {
             project: gone.project(),
             id: started.id,
+            terms: false,
         };
         let row = rpc.invocations().get(request).await.ok()?.into_inner();
         let row = row.invocation?;

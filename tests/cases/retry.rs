@@ -63,6 +63,13 @@ async fn the_same_is_run_once_more_as_the_next_attempt() {
     assert_eq!(before.retried_by, Some(second));
     let shown = ctl.run(["show", "1"]).await.ok();
     assert!(shown.contains("retried by"), "{shown}");
+    // What it is that can be had once more.
+    assert!(shown.contains("sh -c 'echo \"$MARK"), "{shown}");
+    assert!(shown.contains("variables   MARK"), "{shown}");
+    assert!(shown.contains("wall 5m 00s"), "{shown}");
+    let shown = ctl.run(["--json", "show", "2"]).await.json();
+    assert_eq!(shown["terms"]["limits"]["wallMs"], 300_000, "{shown}");
+    assert_eq!(shown["terms"]["argv"][1], "-c");
 
     // Any attempt may be named, and what is said goes first; the rest is as it was.
     let words = [

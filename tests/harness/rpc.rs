@@ -163,6 +163,7 @@ impl Rpc {
         let request = v1::GetRequest {
             project: project.to_owned(),
             id,
+            terms: false,
         };
         let answer = within("Get", self.invocations().get(request)).await;
         let answer = answer.unwrap_or_else(|status| panic!("Get {id}: {status:?}"));

@@ -132,7 +132,15 @@ impl Daemon {
         let (project, task, state) = match which {
             Which::One(project, id) => {
                 let (project, id) = (project.to_string(), *id);
-                let answer = self.noted(client.get(v1::GetRequest { project, id }).await)?;
+                let answer = self.noted(
+                    client
+                        .get(v1::GetRequest {
+                            project,
+                            id,
+                            terms: false,
+                        })
+                        .await,
+                )?;
                 return Ok(answer.invocation.map(Arc::new));
             }
             Which::Newest(project, task) => (project, task, None),

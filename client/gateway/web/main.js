@@ -6,6 +6,7 @@
 //   [data-test=running] [data-test=recent] [data-test=projects] [data-test=tasks]  overview lists; items
 //     carry data-invocation + data-project, data-project, or data-task; [data-field=elapsed|activity|tokens|cost]
 //   [data-test=task] task view (data-task, data-invocation); [data-test=status][data-status]; [data-test=facts]
+//   [data-test=asked] what it was asked, to be opened
 //   [data-test=missing] says that the invocation of the address is none of the task
 //   [data-test=invocations] [data-invocation] picker; [data-test=axis] canvas (data-from, data-to: shown span)
 //   [data-test=axis-tip]; [data-test=stop] [data-test=start] [data-test=retry] control; #dialog the open dialog

@@ -1,5 +1,6 @@
 // The head of a task: what it is, how the chosen invocation is doing, and what may be done with it.
 
+import { Asked } from './asked.js';
 import { clean, cleanLine } from './clean.js';
 import { copyButton } from './clipboard.js';
 import { control, confirmStop, openRetry, openSend, openStart } from './control.js';
@@ -21,13 +22,14 @@ export class TaskHeader {
     this.send = h('button', { type: 'button', class: 'button', hidden: true, data: { test: 'send' }, on: { click: () => openSend(this.#invocation, project) } }, icon('send'), 'Send');
     this.retry = h('button', { type: 'button', class: 'button', hidden: true, data: { test: 'retry' }, on: { click: () => openRetry(this.#invocation, project) } }, icon('retry'), 'Try again');
     this.start = h('button', { type: 'button', class: 'button', hidden: true, data: { test: 'start' }, on: { click: () => openStart({ task: id, project, like: this.#invocation }) } }, icon('play'), 'Start');
+    this.asked = new Asked(project);
     this.element = h('header', { class: 'task-head' },
       h('div', { class: 'task-name' },
         h('h1', {}, h('bdi', {}, clean(task?.title || id))),
         h('span', { class: 'task-id' }, task?.title && task.title !== id && h('bdi', { class: 'mono dim' }, clean(id)), copyButton('Copy the task’s id', id)),
         this.status,
         h('span', { class: 'task-actions' }, this.#commands(), this.send, this.retry, this.start, this.stop)),
-      this.facts, this.problem);
+      this.facts, this.problem, this.asked.element);
     control().then((allowed) => {
       this.allowed = allowed;
       if (this.#invocation !== undefined) this.draw(this.#invocation);
@@ -37,6 +39,7 @@ export class TaskHeader {
   /** Shows an invocation; undefined where there is none. */
   draw(invocation) {
     this.#invocation = invocation;
+    this.asked.draw(invocation);
     this.start.hidden = !this.allowed;
     this.send.hidden = !this.allowed || !invocation?.interactive || invocation.status !== 'running';
     if (!invocation) return;

@@ -77,6 +77,11 @@ pub fn micro_usd(usd: f64) -> u64 {
     (usd * 1e6).round() as u64
 }
 
+/// Millionths of a US dollar, in dollars.
+pub fn usd(micro: u64) -> f64 {
+    micro as f64 / 1e6
+}
+
 impl Standing {
     /// `None` while less than four fifths is used.
     pub fn level(&self) -> Option<BudgetLevel> {

@@ -18,7 +18,7 @@ mod secrets;
 mod spend;
 mod stalls;
 
-pub use budget::{Amount, Budget, BudgetLevel, BudgetScope, Standing, micro_usd};
+pub use budget::{Amount, Budget, BudgetLevel, BudgetScope, Standing, micro_usd, usd};
 pub use day::{Zone, day_text};
 pub use escapes::without_escapes;
 pub use evidence::Evidence;

@@ -13,7 +13,7 @@ use super::page::{Merge, Position};
 use super::peer::peer;
 use super::stream::{Outgoing, outgoing};
 use super::telling::Telling;
-use super::{Service, browsing, convert, retrying, spending, status, upkeep};
+use super::{Service, browsing, convert, retrying, spending, status, terms, upkeep};
 use crate::domain::{Invocation, StartRequest};
 use crate::projects::{AtHand, Project};
 use crate::supervise::{Sent, Vitals};
@@ -51,10 +51,16 @@ impl v1::invocations_server::Invocations for Service {
         let found = found.ok_or_else(|| missing::refusal(&cared, Absent { id }))?;
         let response = found.response.unwrap_or_default();
         let (prompt, response) = convert::texts(found.prompt, response);
+        let managed = found.invocation.managed.as_ref();
+        let terms = match managed.filter(|_| request.terms) {
+            Some(managed) => self.supervisor.terms(&managed.uuid).await,
+            None => None,
+        };
         let mut shown = [v1::Invocation {
             prompt,
             response,
             evidence: found.evidence.map(convert::evidence),
+            terms: terms.map(terms::shown),
             ..self.shown(&project, found.invocation)
         }];
         self.name_log_files(&[project], &mut shown).await;

@@ -36,6 +36,7 @@ mod status;
 mod stream;
 mod subscribers;
 mod telling;
+mod terms;
 mod upkeep;
 mod wakeups;
 mod watching;

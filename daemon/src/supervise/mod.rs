@@ -60,6 +60,7 @@ mod starts;
 mod stop;
 mod strays;
 mod supervisor;
+mod terms;
 #[cfg(test)]
 pub(crate) mod tests;
 mod troubles;
@@ -95,6 +96,7 @@ pub use settings::{
 };
 pub use spend::Account;
 pub use supervisor::Supervisor;
+pub use terms::Terms;
 pub use troubles::PUT_BACK;
 pub use unknown::UnknownEvents;
 pub use vitals::{Beat, Held, Place, Vitals};

@@ -64,6 +64,7 @@ async fn row(
         let request = v1::GetRequest {
             project: ctl.project(),
             id,
+            terms: false,
         };
         let answer = rpc.invocations().get(request).await.ok()?;
         is(&answer.into_inner().invocation?).then_some(())

@@ -243,6 +243,10 @@ async fn what_has_failed_is_tried_again_from_the_page() {
     rpc.ended(&project, first).await;
     scene.open("T1", first).await;
     let page = &scene.page;
+    page.click("[data-test=asked] summary").await;
+    page.until_says("[data-test=asked]", "fake-provider exit 1")
+        .await;
+    picture(page, "asked").await;
     page.until_there("[data-test=retry]:not([hidden])").await;
     page.click("[data-test=retry]").await;
     page.until_there("#dialog[open]").await;

@@ -1,5 +1,7 @@
 //! `show`: everything about an invocation, or about several.
 
+mod terms;
+
 use steroids_client::{Client, json, v1};
 
 use crate::clean::{clean, clean_line};
@@ -42,7 +44,7 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
     let (client, project) = session.connect_to_project().await?;
     let (mut exit, mut is_first) = (Exit::Ok, true);
     for &id in &args.ids {
-        let invocation = match get(&client, &project, id).await {
+        let invocation = match ask(&client, &project, id, true).await {
             Ok(invocation) => invocation,
             // Of one that is away nothing more would be heard.
             Err(failure) if args.ids.len() == 1 || failure.exit() == Exit::Unreachable => {
@@ -74,9 +76,20 @@ pub(crate) async fn get(
     project: &str,
     id: i64,
 ) -> Result<v1::Invocation, Failure> {
+    ask(client, project, id, false).await
+}
+
+/// The same, and with how it was started if that is wanted.
+async fn ask(
+    client: &Client,
+    project: &str,
+    id: i64,
+    terms: bool,
+) -> Result<v1::Invocation, Failure> {
     let request = v1::GetRequest {
         project: project.to_owned(),
         id,
+        terms,
     };
     client.get(request).await?.invocation.ok_or_else(|| {
         Failure::new(
@@ -176,6 +189,13 @@ fn block(it: &v1::Invocation, colour: bool, now: i64) -> String {
     );
     block.maybe("pid", it.pid.map(|pid| pid.to_string()));
     block.pair("session", &it.session_id, Style::Plain);
+    if let Some(terms) = &it.terms {
+        block.pair("command", &terms::command(terms), Style::Plain);
+        block.pair("variables", &terms.env.join(", "), Style::Plain);
+        block.pair("limits", &terms::limits(terms), Style::Plain);
+        block.maybe("retries", terms::retry(terms));
+        block.maybe("budget", terms::budget(terms));
+    }
     block.pair("request", &it.request_id, Style::Dim);
     block.pair("uuid", &it.uuid, Style::Dim);
     block.pair("folder", &it.cwd, Style::Plain);

@@ -216,6 +216,7 @@ impl Waiting {
             let request = v1::GetRequest {
                 project: self.project.clone(),
                 id,
+                terms: false,
             };
             let Some(row) = self.client.get(request).await?.invocation else {
                 let message = format!("there is no invocation {id}");

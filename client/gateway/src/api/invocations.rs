@@ -23,7 +23,11 @@ pub(super) async fn show(
     let place = place(path)?;
     let project = asked.project()?;
     let client = rooms.daemon.client().await?;
-    let invocation = find(&client, project, &place).await?;
+    let request = v1::GetRequest {
+        terms: true,
+        ..request(project, &place)
+    };
+    let invocation = get(&client, request, &place).await?;
     Ok(Answer::good().with("invocation", json::Invocation::from(&invocation)))
 }
 
@@ -33,8 +37,17 @@ pub(super) async fn find(
     project: &str,
     place: &Place,
 ) -> Result<v1::Invocation, Answer> {
-    let found = client.get(request(project, place)).await;
-    let found = found.map_err(of_project(project))?.invocation;
+    get(client, request(project, place), place).await
+}
+
+async fn get(
+    client: &Client,
+    request: v1::GetRequest,
+    place: &Place,
+) -> Result<v1::Invocation, Answer> {
+    let project = request.project.clone();
+    let found = client.get(request).await;
+    let found = found.map_err(of_project(&project))?.invocation;
     found
         .filter(|it| it.task_id == place.task)
         .ok_or_else(|| not_of_this_task(place))
@@ -60,6 +73,7 @@ fn request(project: &str, place: &Place) -> v1::GetRequest {
     v1::GetRequest {
         project: project.to_owned(),
         id: place.id,
+        terms: false,
     }
 }
 

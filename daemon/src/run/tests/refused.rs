@@ -112,6 +112,7 @@ async fn what_is_not_there_is_not_found() {
     let get = v1::GetRequest {
         project: project.clone(),
         id: 7,
+        terms: false,
     };
     assert_eq!(client.get(get).await.unwrap_err().code(), Code::NotFound);
     let stop = v1::StopRequest {

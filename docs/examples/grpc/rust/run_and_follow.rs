@@ -64,7 +64,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     }
 
-    let get = v1::GetRequest { project, id };
+    let get = v1::GetRequest {
+        project,
+        id,
+        ..Default::default()
+    };
     let ended = client.get(get).await?.invocation.unwrap_or_default();
     let log = Path::new(&ended.log_path);
     writeln!(out, "{}, its log is {}", ended.outcome, log.display())?;

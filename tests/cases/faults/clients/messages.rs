@@ -18,6 +18,7 @@ async fn each_is_told_what_is_wrong_with_it_and_costs_nothing() {
     let good = v1::GetRequest {
         project: project.clone(),
         id: 7,
+        terms: false,
     };
     let good = good.encode_to_vec();
     let before = most_mapped(daemon.pid());

@@ -65,6 +65,7 @@ impl Scene {
         let row = v1::GetRequest {
             project: project.clone(),
             id,
+            terms: false,
         };
         let got = self.rpc.invocations().get(row).await;
         let outline = v1::OutlineRequest {

@@ -76,7 +76,15 @@ async fn a_disk_that_does_not_answer_holds_up_its_own_project_alone() {
         .map(|_| {
             let (mut client, project) = (rpc.invocations(), app.project());
             let id = started.id;
-            tokio::spawn(async move { client.get(v1::GetRequest { project, id }).await })
+            tokio::spawn(async move {
+                client
+                    .get(v1::GetRequest {
+                        project,
+                        id,
+                        terms: false,
+                    })
+                    .await
+            })
         })
         .collect();
     // Meanwhile another project is served.
@@ -111,6 +119,7 @@ async fn a_disk_that_does_not_answer_holds_up_its_own_project_alone() {
         let request = v1::GetRequest {
             project: app.project(),
             id: started.id,
+            terms: false,
         };
         rpc.invocations().get(request).await.ok()
     })
@@ -156,6 +165,7 @@ async fn a_disk_that_hung_before_the_start_holds_up_its_own_project_alone() {
         let request = v1::GetRequest {
             project: app.project(),
             id: started.id,
+            terms: false,
         };
         rpc.invocations().get(request).await.ok()
     })

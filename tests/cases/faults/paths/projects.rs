@@ -153,6 +153,7 @@ async fn folders_deleted_under_their_runs_keep_no_place_and_both_ends_are_kept_w
             let request = v1::GetRequest {
                 project: ctl.project(),
                 id: started.id,
+                terms: false,
             };
             let row = rpc.invocations().get(request).await.ok()?;
             let row = row.into_inner().invocation?;

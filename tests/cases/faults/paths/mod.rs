@@ -1,6 +1,7 @@
 //! See `tests/harness/faults/paths.rs`.
 
 mod descriptors;
+mod moved;
 mod projects;
 mod root;
 mod sockets;

@@ -1,0 +1,267 @@
+//! Projects that are moved or copied while something runs in them.
+
+use std::fs;
+
+use steroids_proto::v1;
+use steroids_tests::{Ctl, Daemon, Home, Puppet, rpc};
+
+/// Whether the daemon learns of the new path before it is killed, or only after its next start.
+#[tokio::test]
+async fn what_runs_in_a_folder_that_was_moved_is_taken_up_there_by_the_next_daemon() {
+    let home = Home::new();
+    let mut daemon = Daemon::start(&home).await;
+    let rpc = daemon.rpc().await;
+    let mut runs = Vec::new();
+    for name in ["before", "after"] {
+        let ctl = daemon.project(name).await;
+        let agent = Puppet::new(&home, name);
+        let started = rpc.start_fake(&ctl.project(), "T1", &agent.args()).await;
+        runs.push((ctl, agent, started));
+    }
+    let moved = ["before", "after"].map(|name| daemon.ctl(&home.path(&format!("moved-{name}"))));
+    fs::rename(runs[0].0.folder(), moved[0].folder()).unwrap();
+    moved[0].run(["list"]).await.ok();
+    daemon.kill9().await;
+    fs::rename(runs[1].0.folder(), moved[1].folder()).unwrap();
+    daemon.start_again().await;
+    let rpc = daemon.rpc().await;
+    moved[1].run(["list"]).await.ok();
+    for ((_, mut agent, started), ctl) in runs.into_iter().zip(moved) {
+        let selector = rpc::invocation(&ctl.project(), started.id);
+        agent.prints("from its new place");
+        let mut following = rpc.follow(selector, "", true).await;
+        following.until("from its new place").await;
+        agent.exits(0);
+        let ended = rpc.ended(&ctl.project(), started.id).await;
+        assert_eq!(ended.state(), v1::State::Completed, "{ended:?}");
+    }
+    assert_eq!(rpc.degraded().await, Vec::<String>::new());
+}
+
+/// By a copy of the folder, as by a backup that is opened in another one.
+#[tokio::test]
+async fn what_runs_in_a_project_that_is_copied_goes_on_and_its_copied_row_ends() {
+    let home = Home::with_config("[daemon]\nmax_running = 1");
+    let daemon = Daemon::start(&home).await;
+    let (app, copy) = (daemon.project("app").await, daemon.ctl(&home.path("copy")));
+    let mut agent = Puppet::new(&home, "agent");
+    let rpc = daemon.rpc().await;
+    let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
+    let waits = rpc.start_fake(&app.project(), "T2", &["exit", "0"]).await;
+    self::copy(&app, &copy);
+    // The first command in it, so that nobody has looked at its rows before.
+    copy.run(["stop", &runs.id.to_string()]).await.exits(0);
+    for id in [runs.id, waits.id] {
+        let ended = rpc.ended(&copy.project(), id).await;
+        assert_eq!(ended.outcome, "lost", "{ended:?}");
+        let from = format!("copied from {} while", app.project());
+        assert!(ended.error.starts_with(&from), "{ended:?}");
+    }
+    agent.prints("on");
+    agent.exits(0);
+    for id in [runs.id, waits.id] {
+        let ended = rpc.ended(&app.project(), id).await;
+        assert_eq!(ended.outcome, "success", "{ended:?}");
+    }
+    copy.run(["projects", "forget", &copy.project()])
+        .await
+        .exits(0);
+    assert_eq!(rpc.degraded().await, Vec::<String>::new());
+}
+
+/// Another project, or a copy of it, comes to the path that it was started under.
+#[tokio::test]
+async fn what_runs_stays_with_its_project_that_was_moved_whoever_has_its_path() {
+    for is_copied in [false, true] {
+        let home = Home::new();
+        let daemon = Daemon::start(&home).await;
+        let (app, moved) = (daemon.project("app").await, daemon.ctl(&home.path("moved")));
+        let mut agent = Puppet::new(&home, "agent");
+        let rpc = daemon.rpc().await;
+        let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
+        fs::rename(app.folder(), moved.folder()).unwrap();
+        moved.run(["list"]).await.ok();
+        agent.prints("in its new place");
+        let says = async |ctl: &Ctl, words: &str| {
+            steroids_tests::eventually(words, async || {
+                let text = fs::read_to_string(ctl.log_path(runs.id)).ok()?;
+                text.contains(words).then_some(())
+            })
+            .await;
+        };
+        says(&moved, "in its new place").await;
+        if is_copied {
+            copy(&moved, &app);
+        } else {
+            fs::create_dir(app.folder()).unwrap();
+        }
+        app.run(["init"]).await.ok();
+        // As each wakeup and each look at the rows does.
+        for ctl in [&app, &moved] {
+            ctl.run(["wakeup"]).await.ok();
+        }
+        let row = rpc.get(&moved.project(), runs.id).await;
+        assert_eq!(row.state(), v1::State::Running, "{row:?}");
+        let busy = ["start", "--task", "T1", "--no-queue", "--", "true"];
+        moved.run(busy).await.exits(4);
+        agent.prints("still there");
+        says(&moved, "still there").await;
+        let again = daemon.ctl(&home.path("moved-again"));
+        fs::rename(moved.folder(), again.folder()).unwrap();
+        again.run(["list"]).await.ok();
+        agent.prints("and on");
+        says(&again, "and on").await;
+        agent.exits(0);
+        let ended = rpc.ended(&again.project(), runs.id).await;
+        assert_eq!(ended.outcome, "success", "{ended:?}");
+        let expected: &[&str] = if is_copied { &["lost"] } else { &[] };
+        assert_eq!(app.outcomes().await, expected);
+        assert_eq!(rpc.degraded().await, Vec::<String>::new());
+    }
+}
+
+/// The daemon that comes after knows it by its folder alone: another project has the path that it was started
+/// under, or a copy does.
+#[tokio::test]
+async fn what_was_moved_is_taken_up_there_by_the_next_daemon_whoever_has_its_path() {
+    for (is_copied, ends_meanwhile) in [(false, false), (false, true), (true, false), (true, true)]
+    {
+        let home = Home::new();
+        let mut daemon = Daemon::start(&home).await;
+        let (app, moved) = (daemon.project("app").await, daemon.ctl(&home.path("moved")));
+        let mut agent = Puppet::new(&home, "agent");
+        let rpc = daemon.rpc().await;
+        let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
+        fs::rename(app.folder(), moved.folder()).unwrap();
+        moved.run(["list"]).await.ok();
+        if is_copied {
+            copy(&moved, &app);
+        } else {
+            fs::create_dir(app.folder()).unwrap();
+        }
+        app.run(["init"]).await.ok();
+        daemon.kill9().await;
+        agent.prints("to nobody");
+        if ends_meanwhile {
+            agent.exits(0);
+            home.recorded(&runs.uuid).await;
+        }
+        daemon.start_again().await;
+        let rpc = daemon.rpc().await;
+        for ctl in [&app, &moved] {
+            ctl.run(["wakeup"]).await.ok();
+        }
+        if !ends_meanwhile {
+            let row = rpc.get(&moved.project(), runs.id).await;
+            assert_eq!(row.state(), v1::State::Running, "{row:?}");
+            agent.exits(0);
+        }
+        let ended = rpc.ended(&moved.project(), runs.id).await;
+        assert_eq!(ended.outcome, "success", "{ended:?}");
+        let log = fs::read_to_string(moved.log_path(runs.id)).unwrap();
+        assert!(log.contains("to nobody"), "{log}");
+        let expected: &[&str] = if is_copied { &["lost"] } else { &[] };
+        assert_eq!(app.outcomes().await, expected);
+        assert_eq!(rpc.degraded().await, Vec::<String>::new());
+    }
+}
+
+/// As by a backup that is put back while the folder that was there is kept under another name, and looked at.
+#[tokio::test]
+async fn what_went_on_in_a_folder_made_anew_is_finished_there_by_the_next_daemon() {
+    for (is_removed, is_moved) in [(false, false), (true, false), (true, true)] {
+        let home = Home::new();
+        let mut daemon = Daemon::start(&home).await;
+        let (app, kept) = (daemon.project("app").await, daemon.ctl(&home.path("kept")));
+        let mut agent = Puppet::new(&home, "agent");
+        let rpc = daemon.rpc().await;
+        let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
+        fs::rename(app.folder(), kept.folder()).unwrap();
+        copy(&kept, &app);
+        app.run(["list"]).await.ok();
+        agent.prints("anew");
+        steroids_tests::eventually("it to go on there", async || {
+            let text = fs::read_to_string(app.log_path(runs.id)).ok()?;
+            text.contains("anew").then_some(())
+        })
+        .await;
+        kept.run(["list"]).await.ok();
+        kept.run(["wakeup"]).await.ok();
+        assert_eq!(rpc.ended(&kept.project(), runs.id).await.outcome, "lost");
+        if is_removed {
+            fs::remove_dir_all(kept.folder()).unwrap();
+        }
+        daemon.kill9().await;
+        agent.exits(0);
+        home.recorded(&runs.uuid).await;
+        let moved = daemon.ctl(&home.path("moved"));
+        let there = if is_moved { &moved } else { &app };
+        if is_moved {
+            fs::rename(app.folder(), moved.folder()).unwrap();
+        }
+        daemon.start_again().await;
+        let rpc = daemon.rpc().await;
+        there.run(["list"]).await.ok();
+        there.run(["wakeup"]).await.ok();
+        let ended = rpc.ended(&there.project(), runs.id).await;
+        assert_eq!(ended.outcome, "success", "{ended:?}");
+    }
+}
+
+/// Until somebody uses it in its new place nobody knows where that is; then it is not the stranger's who has the
+/// path of its start.
+#[tokio::test]
+async fn what_was_moved_twice_is_not_taken_for_one_of_the_project_at_its_first_path() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let (app, moved) = (daemon.project("app").await, daemon.ctl(&home.path("moved")));
+    let mut agent = Puppet::new(&home, "agent");
+    let rpc = daemon.rpc().await;
+    let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
+    fs::rename(app.folder(), moved.folder()).unwrap();
+    moved.run(["list"]).await.ok();
+    fs::create_dir(app.folder()).unwrap();
+    app.run(["init"]).await.ok();
+    agent.prints("in its new place");
+    let selector = rpc::invocation(&moved.project(), runs.id);
+    let mut following = rpc.follow(selector, "", true).await;
+    following.until("in its new place").await;
+    let again = daemon.ctl(&home.path("again"));
+    fs::rename(moved.folder(), again.folder()).unwrap();
+    agent.prints("nowhere");
+    steroids_tests::eventually("it to be missed", async || {
+        app.run(["list", "--all"]).await.ok();
+        let degraded = rpc.degraded().await;
+        degraded
+            .iter()
+            .any(|it| it.contains(&runs.uuid) || it.contains("gone"))
+            .then_some(())
+    })
+    .await;
+    agent.exits(0);
+    home.recorded(&runs.uuid).await;
+    steroids_tests::eventually("it to go astray", async || {
+        let degraded = rpc.degraded().await;
+        let is_astray = |it: &String| it.contains("cannot be taken up");
+        degraded.iter().any(is_astray).then_some(())
+    })
+    .await;
+    // As whoever looks for it does.
+    app.run(["wakeup"]).await.ok();
+    let there = app.run(["list", "--json"]).await.json();
+    assert_eq!(there["invocations"].as_array().unwrap().len(), 0, "{there}");
+    again.run(["list"]).await.ok();
+    let ended = rpc.ended(&again.project(), runs.id).await;
+    assert_eq!(ended.outcome, "success", "{ended:?}");
+    let log = fs::read_to_string(again.log_path(runs.id)).unwrap();
+    assert!(log.contains("nowhere"), "{log}");
+}
+
+fn copy(from: &Ctl, to: &Ctl) {
+    let paths = [from.folder(), to.folder()];
+    let copied = std::process::Command::new("cp")
+        .arg("-a")
+        .args(paths)
+        .status();
+    assert!(copied.unwrap().success());
+}

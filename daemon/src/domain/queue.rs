@@ -66,8 +66,10 @@ impl Candidate {
 /// One that has a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placed {
-    /// Of its project.
+    /// Of its project: where that is now, as far as known.
     pub project: Arc<Path>,
+    /// Device and number of its project's folder, as far as known.
+    pub folder: Option<(u64, u64)>,
     /// What it works on.
     pub task: String,
     /// The configured name.

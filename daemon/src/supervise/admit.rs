@@ -2,7 +2,7 @@
 //! on the same files undo each other's work; a row can be closed, deleted or put back by another
 //! program while its agent lives, so what is asked is who lives.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,9 @@ use steroids_shim::spec::Spec;
 use super::StartError;
 use super::reconcile::{STARTING, uuid_of};
 use super::supervisor::Inner;
+use super::whereabouts::Address;
 use crate::domain::InvocationId;
+use crate::domain::queue::Placed;
 use crate::launch::is_exhausted;
 use crate::projects::Project;
 use crate::store::{self, Runner};
@@ -71,26 +73,39 @@ pub(super) fn runners(inner: &Inner, project: &Path) -> Vec<Runner> {
 /// Who lives that is the task's.
 async fn live(inner: &Inner, project: &Project, task: &str) -> Result<Live, StartError> {
     let inv_root = inner.inv_root();
-    let mut paths = inner.former_paths(project, task).await;
-    paths.push(Arc::from(project.root.as_path()));
-    let known = who_may_live(inner, &paths, task);
+    let known = who_may_live(inner, project, task).await;
     if known.as_ref().is_some_and(Vec::is_empty) {
         return Ok(Live::default());
     }
-    let (root, task) = (inv_root.clone(), task.to_owned());
+    let (root, of_task) = (inv_root.clone(), task.to_owned());
     let looked = tokio::task::spawn_blocking(move || {
         let dirs = match known {
             Some(uuids) => uuids.iter().map(|uuid| root.join(uuid)).collect(),
             None => folders(&root)?,
         };
-        live_shim(dirs, &paths, &task)
+        living(dirs, &of_task)
     });
     // Only a panic, or the runtime's end.
     let looked = looked.await.map_err(|_| StartError::Draining)?;
-    looked.map_err(|source| StartError::StateDir {
+    let living = looked.map_err(|source| StartError::StateDir {
         path: inv_root,
         source,
-    })
+    })?;
+    // Where it is now is known of who has a place.
+    let placed: HashMap<String, Placed> = inner.line.placed(task).into_iter().collect();
+    let mut live = Live {
+        id: None,
+        foreign: living.foreign,
+    };
+    for spec in living.specs {
+        let address = placed.get(&spec.uuid).map(Address::from);
+        let address = address.unwrap_or_else(|| Address::from(&spec));
+        if inner.is_of(project, address).await {
+            live.id = InvocationId::new(spec.invocation);
+            break;
+        }
+    }
+    Ok(live)
 }
 
 /// Whose shims live.
@@ -98,6 +113,15 @@ async fn live(inner: &Inner, project: &Project, task: &str) -> Result<Live, Star
 struct Live {
     /// The task's.
     id: Option<InvocationId>,
+    /// By the names of their folders: those that speak a protocol that we do not, of any task.
+    foreign: Vec<String>,
+}
+
+/// The same before it is known of which project they are.
+#[derive(Default)]
+struct Living {
+    /// Those of a task of this name.
+    specs: Vec<Spec>,
     /// By the names of their folders: those that speak a protocol that we do not, of any task.
     foreign: Vec<String>,
 }
@@ -125,12 +149,16 @@ impl Outlived {
 /// talk to, of which the task is not known. `None` before all have been looked at: then it may be any.
 ///
 /// All that ever ran are not asked: their folders stay for days, and each would cost three calls.
-fn who_may_live(inner: &Inner, paths: &[Arc<Path>], task: &str) -> Option<Vec<String>> {
+async fn who_may_live(inner: &Inner, project: &Project, task: &str) -> Option<Vec<String>> {
     if inner.line.is_closed(STARTING) {
         return None;
     }
-    let placed = paths.iter().flat_map(|path| inner.line.placed(path, task));
-    let mut uuids: Vec<_> = placed.collect();
+    let mut uuids = Vec::new();
+    for (uuid, placed) in inner.line.placed(task) {
+        if inner.is_of(project, Address::from(&placed)).await {
+            uuids.push(uuid);
+        }
+    }
     uuids.extend(inner.foreign.uuids());
     uuids.extend(inner.outlived.all().iter().cloned());
     Some(uuids)
@@ -146,12 +174,12 @@ fn folders(inv_root: &Path) -> io::Result<Vec<PathBuf>> {
     }
 }
 
-/// Who of these has a shim that lives and has not recorded an end. A shim writes its record when
+/// Who of these, and of a task of this name, has a shim that lives and has not recorded an end. A shim writes its record when
 /// nothing of its provider is left, and holds its lock for a moment longer.
 ///
 /// Where the machine has run out of what it takes to ask, nobody is taken for dead.
-fn live_shim(dirs: Vec<PathBuf>, paths: &[Arc<Path>], task: &str) -> io::Result<Live> {
-    let mut live = Live::default();
+fn living(dirs: Vec<PathBuf>, task: &str) -> io::Result<Living> {
+    let mut living = Living::default();
     for dir in dirs.into_iter().map(InvDir::at) {
         match lock::is_held(&dir.lock()) {
             Ok(true) => {}
@@ -163,18 +191,16 @@ fn live_shim(dirs: Vec<PathBuf>, paths: &[Arc<Path>], task: &str) -> io::Result<
             Ok(spec) => spec,
             Err(FileError::Io { source, .. }) if is_exhausted(&source) => return Err(source),
             Err(FileError::Foreign { .. }) if !has_ended(&dir) => {
-                live.foreign.push(uuid_of(&dir));
+                living.foreign.push(uuid_of(&dir));
                 continue;
             }
             Err(_) => continue,
         };
-        let is_asked = spec.task == task && paths.iter().any(|path| spec.project == **path);
-        if is_asked && !has_ended(&dir) {
-            live.id = InvocationId::new(spec.invocation);
-            break;
+        if spec.task == task && !has_ended(&dir) {
+            living.specs.push(spec);
         }
     }
-    Ok(live)
+    Ok(living)
 }
 
 /// Whether there is a record of its end, also one that we cannot read.

@@ -428,6 +428,7 @@ impl State {
 fn launching(it: &Candidate) -> Holder {
     let placed = Placed {
         project: Arc::clone(&it.project),
+        folder: it.folder,
         task: it.task.clone(),
         provider: it.provider.clone(),
     };

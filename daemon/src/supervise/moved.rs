@@ -3,7 +3,6 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use steroids_shim::paths::InvDir;
 use steroids_shim::spec::Spec;
@@ -11,6 +10,7 @@ use tracing::{info, warn};
 
 use super::supervisor::Inner;
 use super::waiting;
+use super::whereabouts::Address;
 use crate::domain::InvocationId;
 use crate::projects::Project;
 
@@ -53,24 +53,23 @@ pub(super) fn along(path: &Path, from: &Path, to: &Path) -> PathBuf {
 }
 
 impl Inner {
-    /// Other paths under which an agent of this task was started in this project: it was moved since.
-    pub(super) async fn former_paths(&self, project: &Project, task: &str) -> Vec<Arc<Path>> {
-        let mut found = Vec::new();
-        for (uuid, path) in self.line.placed_elsewhere(&project.root, task) {
-            if found.contains(&path) {
-                continue;
+    /// Whether one that runs is a project's: it is its folder's, and not of what has the path by now. Where that
+    /// folder is nowhere, it goes on in what was made anew in its place.
+    pub(super) async fn is_of(&self, project: &Project, its: Address<'_>) -> bool {
+        let folder = match its.folder {
+            // By an older daemon.
+            None if *its.path != project.root => self.projects.folder_of(its.path).await,
+            folder => folder,
+        };
+        match folder {
+            Some(folder) if folder == project.folder() => true,
+            _ if *its.path != project.root => false,
+            Some(folder) => {
+                let elsewhere = self.projects.seen_elsewhere(folder, its.path);
+                elsewhere.await.unwrap_or_default().is_empty()
             }
-            // Its path may be another project's by now; without a job nothing else tells.
-            let home = self.job(&uuid).and_then(|job| job.home());
-            let folder = match home {
-                Some(folder) => Some(folder),
-                None => self.projects.folder_of(&path).await,
-            };
-            if folder == Some(project.folder()) {
-                found.push(path);
-            }
+            None => true,
         }
-        found
     }
 }
 

@@ -124,7 +124,7 @@ impl Drop for Place {
 /// meanwhile finds that it is taken care of, and what is asked of it waits for the job. Dropped,
 /// it is forgotten.
 pub(super) struct Entry {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
     uuid: String,
     pub(super) handle: JobHandle,
     /// Until the row is final.
@@ -398,6 +398,7 @@ impl Inner {
     pub(super) fn place_of_adopted(self: &Arc<Self>, spec: &Spec) -> Place {
         let placed = Placed {
             project: Arc::from(spec.project.as_path()),
+            folder: spec.project_folder,
             task: spec.task.clone(),
             provider: spec.provider.clone(),
         };

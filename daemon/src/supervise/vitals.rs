@@ -160,7 +160,8 @@ pub(super) fn foreign(proto: u32) -> String {
 impl Entry {
     /// Says where the project of its job is.
     pub(super) fn has_home(&self, folder: (u64, u64), path: &Path) {
-        let path = Arc::from(path);
+        let path: Arc<Path> = Arc::from(path);
+        self.inner.line.runs_in(self.uuid(), folder, &path);
         *locked(&self.handle.home) = Some(Home { folder, path });
     }
 }

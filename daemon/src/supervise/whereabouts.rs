@@ -26,7 +26,7 @@ use super::supervisor::{Inner, chain};
 use super::troubles::PUT_BACK;
 use super::vitals::Whose;
 use crate::domain::InvocationId;
-use crate::domain::queue::Candidate;
+use crate::domain::queue::{Candidate, Placed};
 use crate::projection::Projection;
 use crate::projects::{Project, ProjectError};
 use crate::store::{NewEvent, StoreError};
@@ -54,6 +54,15 @@ impl<'a> From<&'a Candidate> for Address<'a> {
         Address {
             path: &candidate.project,
             folder: candidate.folder,
+        }
+    }
+}
+
+impl<'a> From<&'a Placed> for Address<'a> {
+    fn from(placed: &'a Placed) -> Address<'a> {
+        Address {
+            path: &placed.project,
+            folder: placed.folder,
         }
     }
 }

@@ -25,6 +25,7 @@ fn candidate(name: &str, priority: i32, order: u64) -> Candidate {
 fn placed(it: &Candidate) -> Placed {
     Placed {
         project: Arc::clone(&it.project),
+        folder: it.folder,
         task: it.task.clone(),
         provider: it.provider.clone(),
     }

@@ -5,19 +5,34 @@ use std::sync::Arc;
 
 use steroids_shim::spec::Spec;
 
-use super::Line;
+use super::{Holder, Line};
 use crate::domain::InvocationId;
-use crate::domain::queue::Candidate;
+use crate::domain::queue::{Candidate, Placed};
 
 impl Line {
-    /// Those of a task that have a place.
-    pub(in crate::supervise) fn placed(&self, project: &Path, task: &str) -> Vec<String> {
+    /// Those of a task of this name that have a place, in whichever project.
+    pub(in crate::supervise) fn placed(&self, task: &str) -> Vec<(String, Placed)> {
         let state = self.state();
-        let placed = state
-            .placed
-            .iter()
-            .filter(|(_, holder)| holder.placed.task == task && *holder.placed.project == *project);
-        placed.map(|(uuid, _)| uuid.clone()).collect()
+        let placed = state.placed.iter();
+        let placed = placed.filter(|(_, holder)| holder.placed.task == task);
+        placed
+            .map(|(uuid, holder)| (uuid.clone(), holder.placed.clone()))
+            .collect()
+    }
+
+    /// One that runs has its project there from now on.
+    pub(in crate::supervise) fn runs_in(&self, uuid: &str, folder: (u64, u64), path: &Arc<Path>) {
+        let mut state = self.state();
+        let Some(Holder { placed, .. }) = state.placed.get_mut(uuid) else {
+            return;
+        };
+        placed.folder = Some(folder);
+        if placed.project == *path {
+            return;
+        }
+        placed.project = Arc::clone(path);
+        drop(state);
+        self.look_again();
     }
 
     /// One that waits, as it came to.
@@ -40,19 +55,6 @@ impl Line {
         let state = self.state();
         let placed = state.placed.iter();
         let placed = placed.map(|(uuid, it)| (uuid.clone(), Arc::clone(&it.placed.project)));
-        placed.collect()
-    }
-
-    /// Those of a task of this name that have a place in other projects, with the paths of these.
-    pub(in crate::supervise) fn placed_elsewhere(
-        &self,
-        project: &Path,
-        task: &str,
-    ) -> Vec<(String, Arc<Path>)> {
-        let state = self.state();
-        let placed = state.placed.iter().map(|(uuid, it)| (uuid, &it.placed));
-        let placed = placed.filter(|(_, it)| it.task == task && *it.project != *project);
-        let placed = placed.map(|(uuid, it)| (uuid.clone(), Arc::clone(&it.project)));
         placed.collect()
     }
 

@@ -51,6 +51,7 @@ fn patience_counts_from_when_nothing_but_a_place_is_wanting() {
     let runs = candidate("runs", "claude");
     let placed = Placed {
         project: Arc::clone(&runs.project),
+        folder: runs.folder,
         task: runs.task.clone(),
         provider: runs.provider.clone(),
     };

@@ -265,3 +265,41 @@ fn copy(from: &Ctl, to: &Ctl) {
         .status();
     assert!(copied.unwrap().success());
 }
+
+/// The folder says whose task is busy and whose places are taken, before and after its job has looked where it is.
+#[tokio::test]
+async fn a_project_at_the_path_of_one_that_was_moved_has_its_own_tasks_and_places() {
+    let home = Home::with_config("[projects]\nmax_running = 1");
+    let mut daemon = Daemon::start(&home).await;
+    let (app, moved) = (daemon.project("app").await, daemon.ctl(&home.path("moved")));
+    let mut agent = Puppet::new(&home, "agent");
+    let rpc = daemon.rpc().await;
+    let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
+    fs::rename(app.folder(), moved.folder()).unwrap();
+    moved.run(["list"]).await.ok();
+    fs::create_dir(app.folder()).unwrap();
+    app.run(["init"]).await.ok();
+    for is_restarted in [false, true] {
+        if is_restarted {
+            daemon.kill9_and_restart().await;
+        }
+        let rpc = daemon.rpc().await;
+        agent.prints("here");
+        let selector = rpc::invocation(&moved.project(), runs.id);
+        rpc.follow(selector, "", true).await.until("here").await;
+        let task = |task| {
+            let start = ["start", "--task", task, "--no-queue", "--follow"];
+            [&start[..], &["--", "true"]].concat()
+        };
+        let busy = format!("invocation {} of task `T1`", runs.id);
+        moved.run(task("T1")).await.exits(4).says(&busy);
+        let full = "projects.max_running = 1 is reached";
+        moved.run(task("T2")).await.says(full);
+        for name in ["T1", "T2"] {
+            app.run(task(name)).await.exits(0);
+        }
+    }
+    agent.exits(0);
+    let ended = daemon.rpc().await.ended(&moved.project(), runs.id).await;
+    assert_eq!(ended.outcome, "success", "{ended:?}");
+}

@@ -92,6 +92,36 @@ impl Projects {
         Ok(None)
     }
 
+    /// The project in a folder of this number that has the row of one of these invocations: its device may have
+    /// another number since the host started. Snapshots have their numbers from it; it is the one in which such an
+    /// invocation is not over, if there is one.
+    ///
+    /// # Errors
+    /// Where one that may be it does not say.
+    pub async fn renumbered(
+        &self,
+        number: u64,
+        uuids: &[&str],
+    ) -> Result<Option<Arc<Project>>, ProjectError> {
+        let mut found = None;
+        for project in self.all() {
+            if project.folder().1 != number {
+                continue;
+            }
+            let Some(project) = self.in_folder(project.folder()).await else {
+                continue;
+            };
+            for uuid in uuids {
+                match project.store.by_uuid(uuid).await? {
+                    Some(row) if !row.phase.is_ended() => return Ok(Some(project)),
+                    Some(_) => found = found.or_else(|| Some(Arc::clone(&project))),
+                    None => {}
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// Paths that were registered after this one, whose project was in a folder when it was seen last: those to which
     /// it may have been moved from here. Asks no disk of a project.
     pub async fn seen_elsewhere(

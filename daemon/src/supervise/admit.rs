@@ -15,9 +15,9 @@ use steroids_shim::paths::InvDir;
 use steroids_shim::spec::Spec;
 
 use super::StartError;
+use super::address::Address;
 use super::reconcile::{STARTING, uuid_of};
 use super::supervisor::Inner;
-use super::whereabouts::Address;
 use crate::domain::InvocationId;
 use crate::domain::queue::Placed;
 use crate::launch::is_exhausted;

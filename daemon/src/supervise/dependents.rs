@@ -16,11 +16,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
+use super::address::Address;
 use super::dependency::{Standing, in_vain, standings};
 use super::line::Dependent;
 use super::supervisor::Inner;
 use super::waiting;
-use super::whereabouts::Address;
 use crate::domain::InvocationId;
 use crate::projects::Project;
 
@@ -96,10 +96,7 @@ impl Dependents {
         let asked = async {
             let of = waiting.iter().map(|it| (it.id, it.uuid.as_str()));
             let of: Vec<_> = of.collect();
-            let address = Address {
-                path: &root,
-                folder,
-            };
+            let address = Address::of_this_boot(&root, folder);
             let project = inner.project_at(address, &of).await.ok()?;
             // Before the look: what is written meanwhile is looked at once more.
             let written = project.store.written();

@@ -14,9 +14,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use super::Supervisor;
+use super::address::Address;
 use super::reconcile::Scope;
 use super::supervisor::{Inner, chain};
-use super::whereabouts::Address;
 use crate::domain::InvocationId;
 use crate::projects::{Project, ProjectError};
 use crate::store::{NewInvocation, StoreError};
@@ -191,10 +191,7 @@ async fn pass(inner: &Arc<Inner>, hints: &mut Watched) -> bool {
             Err(_) => {
                 let of = running.iter().map(|(uuid, id)| (Some(*id), uuid.as_str()));
                 let of: Vec<_> = of.collect();
-                let address = Address {
-                    path: &root,
-                    folder: None,
-                };
+                let address = Address::of_this_boot(&root, None);
                 match inner.project_at(address, &of).await {
                     Ok(project) => project,
                     Err(_) => {

@@ -12,6 +12,7 @@
 //! end:       exit.json ──> terminal line, synced ──> row, in one transaction
 //! ```
 
+mod address;
 mod admit;
 mod again;
 mod ahead;

@@ -8,9 +8,9 @@ use steroids_shim::paths::InvDir;
 use steroids_shim::spec::Spec;
 use tracing::{info, warn};
 
+use super::address::Address;
 use super::supervisor::Inner;
 use super::waiting;
-use super::whereabouts::Address;
 use crate::domain::InvocationId;
 use crate::projects::Project;
 

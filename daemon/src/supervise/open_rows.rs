@@ -9,12 +9,12 @@ use steroids_shim::paths::InvDir;
 use steroids_shim::spec::{PROTOCOL, Spec};
 use tracing::{info, warn};
 
+use super::address::Address;
 use super::finish::was_final;
 use super::reconcile::{Reconciled, is_lost};
 use super::stop::is_open;
 use super::supervisor::Inner;
 use super::unreadable::end_by_record;
-use super::whereabouts::Address;
 use super::{lost, moved};
 use crate::domain::{Invocation, InvocationId};
 use crate::projects::Project;
@@ -162,25 +162,23 @@ impl Inner {
                 false => self.projects.in_folder(folder).await,
             };
         }
-        let (path, folder) = match self.line.candidate(uuid) {
-            Some(waits) => (waits.project, waits.folder),
+        let (waits, spec);
+        let address = match self.line.candidate(uuid) {
+            Some(candidate) => {
+                waits = candidate;
+                Address::from(&waits)
+            }
             None => {
                 let dir = InvDir::new(&self.settings().state_dir, uuid);
-                let load = move || {
-                    let spec = Spec::load(&dir).or_else(|_| Spec::load_queued(&dir));
-                    spec.map(|spec| (Arc::from(spec.project), spec.project_folder))
-                };
+                let load = move || Spec::load(&dir).or_else(|_| Spec::load_queued(&dir));
                 // Only a panic, or the runtime's end.
-                tokio::task::spawn_blocking(load).await.ok()?.ok()?
+                spec = tokio::task::spawn_blocking(load).await.ok()?.ok()?;
+                Address::from(&spec)
             }
         };
-        if *path == *here.root && folder.is_none_or(|folder| folder == here.folder()) {
+        if *address.path == *here.root && address.is_in(here.folder()) {
             return Some(Arc::clone(here));
         }
-        let address = Address {
-            path: &path,
-            folder,
-        };
         self.home(address, Some(id), uuid).await.ok()
     }
 

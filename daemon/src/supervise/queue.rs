@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
 
 use super::StartError;
+use super::address::Address;
 use super::admit::{admit, runners};
 use super::ahead::Ahead;
 use super::dependents::Dependents;
@@ -19,7 +20,6 @@ use super::open_rows::end_without_folder;
 use super::start::{Launched, check_disks, launch, note_pid};
 use super::supervisor::{Asked, DRAINING, Entry, Inner, Place, chain};
 use super::waiting::{self, begun_now, now_ms};
-use super::whereabouts::Address;
 use super::work::Work;
 use super::{Supervisor, holds, moved, resources};
 use crate::domain::queue::{Candidate, Waits};

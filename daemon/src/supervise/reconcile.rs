@@ -27,12 +27,12 @@ use steroids_shim::{lock, removal, state};
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
+use super::address::Address;
 use super::finish::{mark_projected, was_final};
 use super::job::{JobHandle, Progress};
 use super::stop::is_open;
 use super::strays::{Stray, has_ended};
 use super::supervisor::{Entry, Inner, Place, chain};
-use super::whereabouts::Address;
 use super::work::Work;
 use super::{Supervisor, lost, waiting};
 use crate::domain::{Invocation, InvocationId, Outcome, Phase};

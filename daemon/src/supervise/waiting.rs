@@ -21,6 +21,7 @@ use steroids_shim::{durable, lock, state};
 use tokio::sync::OwnedMutexGuard;
 use tracing::{info, warn};
 
+use super::address::Address;
 use super::job::JobHandle;
 use super::line::candidate;
 use super::open_rows::end_without_folder;
@@ -28,7 +29,6 @@ use super::reconcile::Reconciled;
 use super::start::row;
 use super::strays::Stray;
 use super::supervisor::{Asked, Entry, Inner, chain};
-use super::whereabouts::Address;
 use super::withdraw::withdraw;
 use super::work::Work;
 use super::{StartError, drafts, lost, moved};

@@ -19,6 +19,7 @@ use steroids_shim::lock;
 use steroids_shim::spec::Spec;
 use tracing::{info, warn};
 
+use super::address::Address;
 use super::job::{Job, JobHandle, RETRY};
 use super::stalls::Telling;
 use super::strays::Stray;
@@ -26,46 +27,9 @@ use super::supervisor::{Inner, chain};
 use super::troubles::PUT_BACK;
 use super::vitals::Whose;
 use crate::domain::InvocationId;
-use crate::domain::queue::{Candidate, Placed};
 use crate::projection::Projection;
 use crate::projects::{Project, ProjectError};
 use crate::store::{NewEvent, StoreError};
-
-/// Where the project of an invocation was when that was asked for, or was last written down.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Address<'a> {
-    /// May be another's by now.
-    pub(super) path: &'a Path,
-    /// Device and number of its folder, as far as known.
-    pub(super) folder: Option<(u64, u64)>,
-}
-
-impl<'a> From<&'a Spec> for Address<'a> {
-    fn from(spec: &'a Spec) -> Address<'a> {
-        Address {
-            path: &spec.project,
-            folder: spec.project_folder,
-        }
-    }
-}
-
-impl<'a> From<&'a Candidate> for Address<'a> {
-    fn from(candidate: &'a Candidate) -> Address<'a> {
-        Address {
-            path: &candidate.project,
-            folder: candidate.folder,
-        }
-    }
-}
-
-impl<'a> From<&'a Placed> for Address<'a> {
-    fn from(placed: &'a Placed) -> Address<'a> {
-        Address {
-            path: &placed.project,
-            folder: placed.folder,
-        }
-    }
-}
 
 /// Where a job's path leads to.
 pub(super) enum Whereabouts {
@@ -271,15 +235,17 @@ impl Inner {
         of: &[(Option<InvocationId>, &str)],
     ) -> Result<Arc<Project>, ProjectError> {
         let uuids: Vec<_> = of.iter().map(|(_, uuid)| *uuid).collect();
-        // A device may have another number since the host started.
-        let is_it = |it: &Arc<Project>| address.folder.is_none_or(|at| at.1 == it.folder().1);
         match (at_path, address.folder) {
-            (Ok(at_path), _) if is_it(&at_path) => Ok(at_path),
+            (Ok(at_path), _) if address.is_in(at_path.folder()) => Ok(at_path),
             // Nobody can say just now whether it is there.
             (Err(error), _) if !error.is_gone() => Err(error),
             (at_path, Some(folder)) => {
-                let moved = self.projects.holding(folder, address.path, &uuids);
-                match moved.await {
+                let mut moved = self.projects.holding(folder, address.path, &uuids).await;
+                if !address.is_of_this_boot && !matches!(moved, Ok(Some(_))) {
+                    let renumbered = self.projects.renumbered(folder.1, &uuids).await?;
+                    moved = renumbered.map_or(moved, |it| Ok(Some(it)));
+                }
+                match moved {
                     Ok(Some(moved)) => return Ok(moved),
                     Ok(None) => {}
                     // It is not mounted, or was removed since; then it went on here, where this has its row.

@@ -1,8 +1,13 @@
 //! Projects that are moved or copied while something runs in them.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
+use rustix::process::Signal;
+use serde_json::{Value, json};
 use steroids_proto::v1;
+use steroids_tests::processes::signal;
 use steroids_tests::{Ctl, Daemon, Home, Puppet, rpc};
 
 /// Whether the daemon learns of the new path before it is killed, or only after its next start.
@@ -302,4 +307,114 @@ async fn a_project_at_the_path_of_one_that_was_moved_has_its_own_tasks_and_place
     agent.exits(0);
     let ended = daemon.rpc().await.ended(&moved.project(), runs.id).await;
     assert_eq!(ended.outcome, "success", "{ended:?}");
+}
+
+/// Nothing has the path of its start, or another project that is free to take its id, or a copy does.
+#[tokio::test]
+async fn what_was_moved_is_known_by_its_number_where_the_host_gave_its_device_another() {
+    for there in ["nothing", "another", "a copy"] {
+        let home = Home::new();
+        let mut daemon = Daemon::start(&home).await;
+        let (app, moved) = (daemon.project("app").await, daemon.ctl(&home.path("moved")));
+        let agent = Puppet::new(&home, "agent");
+        let rpc = daemon.rpc().await;
+        let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
+        fs::rename(app.folder(), moved.folder()).unwrap();
+        moved.run(["list"]).await.ok();
+        match there {
+            "another" => fs::create_dir(app.folder()).unwrap(),
+            "a copy" => copy(&moved, &app),
+            _ => {}
+        }
+        if there != "nothing" {
+            app.run(["init"]).await.ok();
+        }
+        daemon.kill9().await;
+        host_started(&home, &runs.uuid).await;
+        daemon.start_again().await;
+        let ended = daemon.rpc().await.ended(&moved.project(), runs.id).await;
+        assert_eq!(ended.outcome, "lost", "{there}: {ended:?}");
+        assert!(ended.error.contains("host restarted"), "{there}: {ended:?}");
+        if there != "nothing" {
+            let expected: &[&str] = if there == "a copy" { &["lost"] } else { &[] };
+            assert_eq!(app.outcomes().await, expected, "{there}");
+            let log = fs::read_to_string(app.log_path(runs.id)).unwrap_or_default();
+            assert!(!log.contains("host restarted"), "{there}: {log}");
+        }
+        assert_eq!(daemon.rpc().await.degraded().await, Vec::<String>::new());
+    }
+}
+
+/// As the roots of all subvolumes, and of all file systems of a kind, have.
+#[tokio::test]
+async fn what_was_moved_is_not_taken_for_one_of_a_folder_of_its_number_on_another_device() {
+    let home = Home::new();
+    let mut daemon = Daemon::start(&home).await;
+    let (app, moved) = (daemon.project("app").await, daemon.ctl(&home.path("moved")));
+    let mut agent = Puppet::new(&home, "agent");
+    let rpc = daemon.rpc().await;
+    let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
+    fs::rename(app.folder(), moved.folder()).unwrap();
+    moved.run(["list"]).await.ok();
+    fs::create_dir(app.folder()).unwrap();
+    app.run(["init"]).await.ok();
+    daemon.kill9().await;
+    agent.exits(0);
+    home.recorded(&runs.uuid).await;
+    // Its disk is not there as the daemon starts.
+    fs::rename(moved.folder(), home.path("away")).unwrap();
+    let it = fs::metadata(app.folder()).unwrap();
+    let folder = json!([it.dev() + 1, it.ino()]);
+    let spec = home.invocation_dir(&runs.uuid).join("spec.json");
+    edit(&spec, |spec| spec["project_folder"] = folder.clone());
+    edit_projects(&home, |path, noted| {
+        if path == moved.project() {
+            *noted = folder.clone();
+        }
+    });
+    daemon.start_again().await;
+    assert_eq!(app.outcomes().await, [""; 0]);
+    let degraded = daemon.rpc().await.degraded().await;
+    let is_astray = |it: &String| it.contains("cannot be taken up");
+    assert!(degraded.iter().any(is_astray), "{degraded:?}");
+}
+
+/// Of what ran nothing is left, and each device has another number.
+async fn host_started(home: &Home, uuid: &str) {
+    let folder = home.invocation_dir(uuid);
+    let state: Value =
+        serde_json::from_slice(&fs::read(folder.join("state.json")).unwrap()).unwrap();
+    for who in ["shim", "agent"] {
+        let pid = state[format!("{who}_pid")].as_i64().unwrap();
+        signal(i32::try_from(pid).unwrap(), Signal::KILL);
+    }
+    for name in ["spec.json", "state.json"] {
+        edit(&folder.join(name), |it| it["boot_id"] = json!("another"));
+    }
+    let renumber = |folder: &mut Value| folder[0] = json!(folder[0].as_u64().unwrap() + 1);
+    edit(&folder.join("spec.json"), |spec| {
+        renumber(&mut spec["project_folder"]);
+    });
+    edit_projects(home, |_, folder| renumber(folder));
+    steroids_tests::eventually("the shim to be gone", async || {
+        let held = steroids_shim::lock::is_held(&folder.join("lock"));
+        (!held.unwrap()).then_some(())
+    })
+    .await;
+}
+
+/// Where the daemon has seen its projects.
+fn edit_projects(home: &Home, mut change: impl FnMut(&str, &mut Value)) {
+    edit(&home.state_dir().join("projects.json"), |list| {
+        for entry in list["projects"].as_array_mut().unwrap() {
+            let path = entry["path"].as_str().unwrap().to_owned();
+            change(&path, &mut entry["folder"]);
+        }
+    });
+}
+
+fn edit(file: &Path, change: impl FnOnce(&mut Value)) {
+    let mut value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    change(&mut value);
+    fs::write(file, serde_json::to_vec(&value).unwrap()).unwrap();
 }

@@ -237,8 +237,14 @@ impl Inner {
         let uuids: Vec<_> = of.iter().map(|(_, uuid)| *uuid).collect();
         match (at_path, address.folder) {
             (Ok(at_path), _) if address.is_in(at_path.folder()) => Ok(at_path),
-            // Nobody can say just now whether it is there.
-            (Err(error), _) if !error.is_gone() => Err(error),
+            // Nobody can say just now whether it is there, but where its folder is known to be elsewhere.
+            (Err(error), folder) if !error.is_gone() => {
+                let moved = match folder {
+                    Some(folder) => self.projects.holding(folder, address.path, &uuids).await,
+                    None => Ok(None),
+                };
+                moved.ok().flatten().ok_or(error)
+            }
             (at_path, Some(folder)) => {
                 let mut moved = self.projects.holding(folder, address.path, &uuids).await;
                 if !address.is_of_this_boot && !matches!(moved, Ok(Some(_))) {
@@ -301,11 +307,9 @@ impl Inner {
         match &now {
             Ok(now) if Arc::ptr_eq(now, before) => return Ok(Arc::clone(now)),
             Ok(now) if now.folder() == before.folder() => return own_in(now, spec).await,
-            // Nobody can say just now whether it is at home there still.
-            Err(error) if !error.is_gone() => return Ok(now?),
             Ok(_) | Err(_) => {}
         }
-        // It stays in its folder, wherever that was moved and whoever has its path by now.
+        // It stays in its folder, wherever that was moved and whoever has its path by now, or whatever cannot be used.
         if let Some(moved) = self.projects.in_folder(before.folder()).await {
             return Ok(moved);
         }
@@ -315,7 +319,7 @@ impl Inner {
         {
             return own_in(&back, spec).await;
         }
-        // Made anew where it was last. What has its first path by now is a stranger.
+        // Made anew where it was last, unless nobody can say just now. What has its first path by now is a stranger.
         own_in(&now?, spec).await
     }
 

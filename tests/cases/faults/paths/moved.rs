@@ -1,7 +1,7 @@
 //! Projects that are moved or copied while something runs in them.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use rustix::process::Signal;
@@ -377,6 +377,34 @@ async fn what_was_moved_is_not_taken_for_one_of_a_folder_of_its_number_on_anothe
     let degraded = daemon.rpc().await.degraded().await;
     let is_astray = |it: &String| it.contains("cannot be taken up");
     assert!(degraded.iter().any(is_astray), "{degraded:?}");
+}
+
+/// As a mount point that was made for it again, by root, or for everybody.
+#[tokio::test]
+async fn what_was_moved_stays_with_its_project_where_nothing_at_its_path_can_be_used() {
+    for is_restarted in [false, true] {
+        let home = Home::new();
+        let mut daemon = Daemon::start(&home).await;
+        let (app, moved) = (daemon.project("app").await, daemon.ctl(&home.path("moved")));
+        let mut agent = Puppet::new(&home, "agent");
+        let rpc = daemon.rpc().await;
+        let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
+        fs::rename(app.folder(), moved.folder()).unwrap();
+        fs::create_dir(app.folder()).unwrap();
+        fs::set_permissions(app.folder(), fs::Permissions::from_mode(0o777)).unwrap();
+        moved.run(["list"]).await.ok();
+        if is_restarted {
+            daemon.kill9_and_restart().await;
+        }
+        let rpc = daemon.rpc().await;
+        agent.prints("in its new place");
+        let selector = rpc::invocation(&moved.project(), runs.id);
+        let mut following = rpc.follow(selector, "", true).await;
+        following.until("in its new place").await;
+        agent.exits(0);
+        let ended = rpc.ended(&moved.project(), runs.id).await;
+        assert_eq!(ended.outcome, "success", "{ended:?}");
+    }
 }
 
 /// Of what ran nothing is left, and each device has another number.

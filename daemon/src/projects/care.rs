@@ -59,7 +59,8 @@ impl Projects {
         self.holding(folder, path, uuids).await.ok()?
     }
 
-    /// The project in a folder, which is not at this path any more, if it has the row of one of these invocations.
+    /// The project in a folder, which is not at this path any more, if it has the row of one of these invocations, or
+    /// its rows are being put back.
     ///
     /// # Errors
     /// Where a project that may be it is away, or does not say.
@@ -89,7 +90,9 @@ impl Projects {
                 return Ok(Some(project));
             }
         }
-        Ok(None)
+        // Its database was deleted: the row is about to be put back, and nothing else tells.
+        let (is_refilled, _) = self.refills(&project.root);
+        Ok(is_refilled.then_some(project))
     }
 
     /// The project in a folder of this number that has the row of one of these invocations: its device may have
@@ -122,29 +125,15 @@ impl Projects {
         Ok(found)
     }
 
-    /// Paths that were registered after this one, whose project was in a folder when it was seen last: those to which
-    /// it may have been moved from here. Asks no disk of a project.
+    /// Other paths whose project was in a folder when it was seen last, and has been seen there since this path was
+    /// registered: those to which it may have been moved from here. Asks no disk of a project.
     pub async fn seen_elsewhere(
         &self,
         folder: (u64, u64),
         path: &Path,
     ) -> Result<Vec<PathBuf>, ProjectError> {
         let path = path.to_owned();
-        let look = move |shared: &Shared| {
-            let registry = locked(&shared.registry);
-            let last_seen = locked(&shared.last_seen);
-            let seen = |path: &Path| {
-                last_seen
-                    .get(path)
-                    .copied()
-                    .or_else(|| registry.folder(path))
-            };
-            let since = registry.registered_at(&path);
-            let later = registry.entries().filter(|(_, at)| Some(*at) >= since);
-            let there = later.map(|(other, _)| other);
-            let there = there.filter(|other| *other != path && seen(other) == Some(folder));
-            Ok(there.map(Path::to_owned).collect())
-        };
+        let look = move |shared: &Shared| Ok(locked(&shared.registry).elsewhere(folder, &path));
         self.blocking(look).await
     }
 

@@ -141,7 +141,7 @@ impl Shared {
     /// Notes in which folder a project is.
     fn saw(&self, path: &Path, folder: (u64, u64)) {
         locked(&self.last_seen).insert(path.to_owned(), folder);
-        if let Err(error) = locked(&self.registry).note(path, folder) {
+        if let Err(error) = locked(&self.registry).note(path, folder, now_ms()) {
             let error = io_error(path.to_owned(), error);
             tracing::warn!(%error, "where the project is cannot be written down; moved, it is not known again after a restart");
         }

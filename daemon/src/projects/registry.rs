@@ -26,6 +26,8 @@ pub(super) struct Registry {
 struct Known {
     registered_at_ms: i64,
     folder: Option<(u64, u64)>,
+    /// Since when it is known to be in that.
+    noted_at_ms: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -41,6 +43,9 @@ struct Entry {
     /// Device and number. Not in what an older steroidsd has written, nor of one that was never opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     folder: Option<(u64, u64)>,
+    /// Not in what an older steroidsd has written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    noted_at_ms: Option<i64>,
 }
 
 impl Registry {
@@ -66,6 +71,7 @@ impl Registry {
                 let known = Known {
                     registered_at_ms: entry.registered_at_ms,
                     folder: entry.folder,
+                    noted_at_ms: entry.noted_at_ms.unwrap_or(entry.registered_at_ms),
                 };
                 (entry.path, known)
             })
@@ -89,6 +95,16 @@ impl Registry {
         self.projects.get(path)?.folder
     }
 
+    /// Other paths whose project has been in a folder since this one was registered: to those it may have been
+    /// moved from here. What was in it before was deleted, and the number given again.
+    pub(super) fn elsewhere(&self, folder: (u64, u64), path: &Path) -> Vec<PathBuf> {
+        let since = self.registered_at(path);
+        let there = self.projects.iter().filter(|(other, known)| {
+            *other != path && known.folder == Some(folder) && Some(known.noted_at_ms) >= since
+        });
+        there.map(|(other, _)| other.clone()).collect()
+    }
+
     pub(super) fn contains(&self, path: &Path) -> bool {
         self.projects.contains_key(path)
     }
@@ -106,6 +122,7 @@ impl Registry {
         let known = Known {
             registered_at_ms: now_ms,
             folder,
+            noted_at_ms: now_ms,
         };
         self.projects.insert(path.to_owned(), known);
         if let Err(error) = self.store() {
@@ -117,9 +134,18 @@ impl Registry {
 
     /// Notes, durably, in which folder a project of the list is. What cannot be written is known until the
     /// daemon ends.
-    pub(super) fn note(&mut self, path: &Path, folder: (u64, u64)) -> io::Result<()> {
+    pub(super) fn note(&mut self, path: &Path, folder: (u64, u64), now_ms: i64) -> io::Result<()> {
+        let others = self.projects.iter().filter(|(other, _)| *other != path);
+        let others = others.filter(|(_, known)| known.folder == Some(folder));
+        // It was there meanwhile, and is back.
+        let was_elsewhere = others.map(|(_, known)| known.noted_at_ms).max();
         match self.projects.get_mut(path) {
-            Some(known) if known.folder != Some(folder) => known.folder = Some(folder),
+            Some(known)
+                if known.folder != Some(folder) || Some(known.noted_at_ms) < was_elsewhere =>
+            {
+                known.folder = Some(folder);
+                known.noted_at_ms = now_ms;
+            }
             _ => return Ok(()),
         }
         self.store()
@@ -147,6 +173,7 @@ impl Registry {
                     path: path.clone(),
                     registered_at_ms: known.registered_at_ms,
                     folder: known.folder,
+                    noted_at_ms: Some(known.noted_at_ms),
                 })
                 .collect(),
         };
@@ -164,5 +191,48 @@ impl Registry {
         fs::rename(&partial, &self.file)?;
         let folder = self.file.parent().unwrap_or(Path::new("."));
         fs::File::open(folder)?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_to_a_path_that_was_known_before_is_elsewhere_and_what_went_before_is_not() {
+        let room = tempfile::tempdir().unwrap();
+        let (a, b, folder) = (Path::new("/a"), Path::new("/b"), (1, 2));
+        let mut registry = Registry::load(room.path()).unwrap();
+        registry.add(a, 10, Some(folder)).unwrap();
+        registry.add(b, 20, Some(folder)).unwrap();
+        // It was moved from there, or was deleted, and its number is this one's by now.
+        assert_eq!(registry.elsewhere(folder, a), [b]);
+        assert_eq!(registry.elsewhere(folder, b), [a; 0]);
+        // And back.
+        registry.note(a, folder, 30).unwrap();
+        registry.note(a, folder, 40).unwrap();
+        for registry in [registry, Registry::load(room.path()).unwrap()] {
+            assert_eq!(registry.elsewhere(folder, b), [a]);
+            assert_eq!(registry.projects[a].noted_at_ms, 30);
+        }
+    }
+
+    #[test]
+    fn where_an_older_daemon_has_seen_a_project_counts_since_it_was_registered() {
+        let room = tempfile::tempdir().unwrap();
+        let entry =
+            |path, at| format!(r#"{{"path":"{path}","registeredAtMs":{at},"folder":[1,2]}}"#);
+        let list = format!(
+            r#"{{"projects":[{},{}]}}"#,
+            entry("/a", 10),
+            entry("/b", 20)
+        );
+        fs::write(room.path().join(NAME), list).unwrap();
+        let registry = Registry::load(room.path()).unwrap();
+        assert_eq!(
+            registry.elsewhere((1, 2), Path::new("/a")),
+            [Path::new("/b")]
+        );
+        assert!(registry.elsewhere((1, 2), Path::new("/b")).is_empty());
     }
 }

@@ -2,6 +2,7 @@
 
 mod descriptors;
 mod moved;
+mod old_path;
 mod projects;
 mod root;
 mod sockets;

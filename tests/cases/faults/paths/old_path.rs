@@ -1,0 +1,43 @@
+//! What has the old path of a project that was moved has nothing of it.
+
+use std::fs;
+
+use steroids_tests::{Daemon, Home, Puppet};
+
+/// Its folder is not there as the next daemon begins, or its database was deleted.
+#[tokio::test]
+async fn what_was_moved_to_a_path_that_was_known_before_is_looked_for_there() {
+    for is_away in [true, false] {
+        let home = Home::new();
+        let mut daemon = Daemon::start(&home).await;
+        let (moved, app) = (daemon.project("known").await, daemon.project("app").await);
+        let mut agent = Puppet::new(&home, "agent");
+        let rpc = daemon.rpc().await;
+        let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
+        moved.delete_folder().await;
+        fs::rename(app.folder(), moved.folder()).unwrap();
+        moved.run(["list"]).await.ok();
+        fs::create_dir(app.folder()).unwrap();
+        app.run(["init"]).await.ok();
+        daemon.kill9().await;
+        agent.exits(0);
+        home.recorded(&runs.uuid).await;
+        let away = home.path("away");
+        if is_away {
+            fs::rename(moved.folder(), &away).unwrap();
+        } else {
+            fs::remove_dir_all(moved.folder().join(".steroids")).unwrap();
+        }
+        daemon.start_again().await;
+        let rpc = daemon.rpc().await;
+        app.run(["wakeup"]).await.ok();
+        assert_eq!(app.outcomes().await, [""; 0], "away: {is_away}");
+        if is_away {
+            fs::rename(&away, moved.folder()).unwrap();
+            moved.run(["list"]).await.ok();
+        }
+        let ended = rpc.ended(&moved.project(), runs.id).await;
+        assert_eq!(ended.outcome, "success", "{ended:?}");
+        assert_eq!(rpc.degraded().await, Vec::<String>::new());
+    }
+}

@@ -56,7 +56,7 @@ impl Projects {
     /// and the rows of a project are in its copy, too.
     pub async fn moved(&self, path: &Path, uuids: &[&str]) -> Option<Arc<Project>> {
         let folder = self.folder_of(path).await?;
-        self.holding(folder, path, uuids).await.ok()?
+        self.holding(folder, path, None, uuids).await.ok()?
     }
 
     /// The project in a folder, which is not at this path any more, if it has the row of one of these invocations, or
@@ -68,12 +68,13 @@ impl Projects {
         &self,
         folder: (u64, u64),
         path: &Path,
+        was_there_ms: Option<i64>,
         uuids: &[&str],
     ) -> Result<Option<Arc<Project>>, ProjectError> {
         let (mut found, mut away) = (self.in_folder(folder).await, None);
         if found.is_none() {
             // It may not have been opened yet, or not be mounted.
-            for other in self.seen_elsewhere(folder, path).await? {
+            for other in self.seen_elsewhere(folder, path, was_there_ms).await? {
                 match self.get(&other).await {
                     Ok(project) if project.folder() == folder => found = Some(project),
                     Ok(_) => {}
@@ -126,14 +127,17 @@ impl Projects {
     }
 
     /// Other paths whose project was in a folder when it was seen last, and has been seen there since this path was
-    /// registered: those to which it may have been moved from here. Asks no disk of a project.
+    /// registered, or since it was there: those to which it may have been moved from here. Asks no disk of a project.
     pub async fn seen_elsewhere(
         &self,
         folder: (u64, u64),
         path: &Path,
+        was_there_ms: Option<i64>,
     ) -> Result<Vec<PathBuf>, ProjectError> {
         let path = path.to_owned();
-        let look = move |shared: &Shared| Ok(locked(&shared.registry).elsewhere(folder, &path));
+        let look = move |shared: &Shared| {
+            Ok(locked(&shared.registry).elsewhere(folder, &path, was_there_ms))
+        };
         self.blocking(look).await
     }
 
@@ -150,8 +154,17 @@ impl Projects {
 
     /// Whether an invocation may be one of a project that was in a folder, and is at another path than this one by
     /// now: where that does not say whether it has its row.
-    pub async fn may_be_elsewhere(&self, folder: (u64, u64), path: &Path, uuid: &str) -> bool {
-        let paths = self.seen_elsewhere(folder, path).await.unwrap_or_default();
+    pub async fn may_be_elsewhere(
+        &self,
+        folder: (u64, u64),
+        path: &Path,
+        was_there_ms: Option<i64>,
+        uuid: &str,
+    ) -> bool {
+        let paths = self
+            .seen_elsewhere(folder, path, was_there_ms)
+            .await
+            .unwrap_or_default();
         for other in &paths {
             let may_have = match self.get(other).await {
                 Ok(project) if project.folder() == folder => {

@@ -95,10 +95,19 @@ impl Registry {
         self.projects.get(path)?.folder
     }
 
-    /// Other paths whose project has been in a folder since this one was registered: to those it may have been
-    /// moved from here. What was in it before was deleted, and the number given again.
-    pub(super) fn elsewhere(&self, folder: (u64, u64), path: &Path) -> Vec<PathBuf> {
-        let since = self.registered_at(path);
+    /// Other paths whose project has been in a folder since this one was registered, or since it was there: to those
+    /// it may have been moved from here. What was in it before was deleted, and the number given again.
+    pub(super) fn elsewhere(
+        &self,
+        folder: (u64, u64),
+        path: &Path,
+        was_there_ms: Option<i64>,
+    ) -> Vec<PathBuf> {
+        // A path may have been forgotten, and registered anew for another project.
+        let since = match (self.registered_at(path), was_there_ms) {
+            (Some(registered), Some(was_there)) => Some(registered.min(was_there)),
+            (registered, was_there) => registered.or(was_there),
+        };
         let there = self.projects.iter().filter(|(other, known)| {
             *other != path && known.folder == Some(folder) && Some(known.noted_at_ms) >= since
         });
@@ -206,14 +215,19 @@ mod tests {
         registry.add(a, 10, Some(folder)).unwrap();
         registry.add(b, 20, Some(folder)).unwrap();
         // It was moved from there, or was deleted, and its number is this one's by now.
-        assert_eq!(registry.elsewhere(folder, a), [b]);
-        assert_eq!(registry.elsewhere(folder, b), [a; 0]);
+        assert_eq!(registry.elsewhere(folder, a, None), [b]);
+        assert_eq!(registry.elsewhere(folder, b, None), [a; 0]);
+        // Unless it was there before this path was registered anew.
+        assert_eq!(registry.elsewhere(folder, b, Some(5)), [a]);
         // And back.
         registry.note(a, folder, 30).unwrap();
         registry.note(a, folder, 40).unwrap();
         for registry in [registry, Registry::load(room.path()).unwrap()] {
-            assert_eq!(registry.elsewhere(folder, b), [a]);
+            assert_eq!(registry.elsewhere(folder, b, None), [a]);
             assert_eq!(registry.projects[a].noted_at_ms, 30);
+            let forgotten = Path::new("/c");
+            assert_eq!(registry.elsewhere(folder, forgotten, Some(25)), [a]);
+            assert_eq!(registry.elsewhere(folder, forgotten, Some(31)), [a; 0]);
         }
     }
 
@@ -230,9 +244,9 @@ mod tests {
         fs::write(room.path().join(NAME), list).unwrap();
         let registry = Registry::load(room.path()).unwrap();
         assert_eq!(
-            registry.elsewhere((1, 2), Path::new("/a")),
+            registry.elsewhere((1, 2), Path::new("/a"), None),
             [Path::new("/b")]
         );
-        assert!(registry.elsewhere((1, 2), Path::new("/b")).is_empty());
+        assert!(registry.elsewhere((1, 2), Path::new("/b"), None).is_empty());
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct Address<'a> {
     pub(super) folder: Option<(u64, u64)>,
     /// The host has not started since: its device has the number that it had.
     pub(super) is_of_this_boot: bool,
+    /// When it was there at the latest, in epoch milliseconds, where that was written down.
+    pub(super) was_there_ms: Option<i64>,
 }
 
 impl<'a> Address<'a> {
@@ -26,6 +28,7 @@ impl<'a> Address<'a> {
             path,
             folder,
             is_of_this_boot: true,
+            was_there_ms: None,
         }
     }
 
@@ -43,6 +46,7 @@ impl<'a> From<&'a Spec> for Address<'a> {
             path: &spec.project,
             folder: spec.project_folder,
             is_of_this_boot: boot.is_ok_and(|boot| boot == spec.boot_id),
+            was_there_ms: i64::try_from(spec.created_ms).ok(),
         }
     }
 }

@@ -65,7 +65,9 @@ impl Inner {
             Some(folder) if folder == project.folder() => true,
             _ if *its.path != project.root => false,
             Some(folder) => {
-                let elsewhere = self.projects.seen_elsewhere(folder, its.path);
+                let elsewhere = self
+                    .projects
+                    .seen_elsewhere(folder, its.path, its.was_there_ms);
                 elsewhere.await.unwrap_or_default().is_empty()
             }
             None => true,

@@ -368,7 +368,8 @@ async fn moved_to(inner: &Inner, spec: &Spec) -> Vec<PathBuf> {
     let Some(folder) = spec.project_folder else {
         return Vec::new();
     };
-    let seen = inner.projects.seen_elsewhere(folder, &spec.project);
+    let was_there_ms = Address::from(spec).was_there_ms;
+    let seen = (inner.projects).seen_elsewhere(folder, &spec.project, was_there_ms);
     seen.await.unwrap_or_default()
 }
 

@@ -240,13 +240,20 @@ impl Inner {
             // Nobody can say just now whether it is there, but where its folder is known to be elsewhere.
             (Err(error), folder) if !error.is_gone() => {
                 let moved = match folder {
-                    Some(folder) => self.projects.holding(folder, address.path, &uuids).await,
+                    Some(folder) => {
+                        self.projects
+                            .holding(folder, address.path, address.was_there_ms, &uuids)
+                            .await
+                    }
                     None => Ok(None),
                 };
                 moved.ok().flatten().ok_or(error)
             }
             (at_path, Some(folder)) => {
-                let mut moved = self.projects.holding(folder, address.path, &uuids).await;
+                let mut moved = self
+                    .projects
+                    .holding(folder, address.path, address.was_there_ms, &uuids)
+                    .await;
                 if !address.is_of_this_boot && !matches!(moved, Ok(Some(_))) {
                     let renumbered = self.projects.renumbered(folder.1, &uuids).await?;
                     moved = renumbered.map_or(moved, |it| Ok(Some(it)));

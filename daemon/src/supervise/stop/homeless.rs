@@ -13,6 +13,7 @@ use tracing::warn;
 
 use super::{AFTER_GRACE, HANDS, LONGEST_DEFAULT, stop_one};
 use crate::domain::{Invocation, InvocationId};
+use crate::supervise::address::Address;
 use crate::supervise::elsewhere::Found;
 use crate::supervise::job::JobHandle;
 use crate::supervise::link::ShimLink;
@@ -73,7 +74,12 @@ impl Supervisor {
         let home = self.inner.job(&other.spec.uuid).and_then(|job| job.home());
         if let Some(folder) = home.or(other.spec.project_folder)
             && (self.inner.projects)
-                .may_be_elsewhere(folder, project, &other.spec.uuid)
+                .may_be_elsewhere(
+                    folder,
+                    project,
+                    Address::from(&other.spec).was_there_ms,
+                    &other.spec.uuid,
+                )
                 .await
         {
             return Ok((ended, true));

@@ -441,7 +441,7 @@ fn edit_projects(home: &Home, mut change: impl FnMut(&str, &mut Value)) {
     });
 }
 
-fn edit(file: &Path, change: impl FnOnce(&mut Value)) {
+pub(super) fn edit(file: &Path, change: impl FnOnce(&mut Value)) {
     let mut value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
     change(&mut value);
     fs::write(file, serde_json::to_vec(&value).unwrap()).unwrap();

@@ -4,6 +4,8 @@ use std::fs;
 
 use steroids_tests::{Daemon, Home, Puppet};
 
+use super::moved::edit;
+
 /// Its folder is not there as the next daemon begins, or its database was deleted.
 #[tokio::test]
 async fn what_was_moved_to_a_path_that_was_known_before_is_looked_for_there() {
@@ -40,4 +42,37 @@ async fn what_was_moved_to_a_path_that_was_known_before_is_looked_for_there() {
         assert_eq!(ended.outcome, "success", "{ended:?}");
         assert_eq!(rpc.degraded().await, Vec::<String>::new());
     }
+}
+
+/// As the handbook says of a project that was moved; another one is made at that path then.
+#[tokio::test]
+async fn what_was_moved_is_looked_for_there_also_where_its_first_path_was_forgotten_since() {
+    let home = Home::new();
+    let mut daemon = Daemon::start(&home).await;
+    let (app, moved) = (daemon.project("app").await, daemon.ctl(&home.path("moved")));
+    let mut agent = Puppet::new(&home, "agent");
+    let rpc = daemon.rpc().await;
+    let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
+    fs::rename(app.folder(), moved.folder()).unwrap();
+    moved.run(["list"]).await.ok();
+    daemon.kill9().await;
+    // As by `steroidsctl projects forget`.
+    edit(&home.state_dir().join("projects.json"), |list| {
+        let all = list["projects"].as_array_mut().unwrap();
+        all.retain(|it| it["path"] != app.project());
+    });
+    fs::create_dir(app.folder()).unwrap();
+    daemon.start_again().await;
+    app.run(["init"]).await.ok();
+    daemon.kill9().await;
+    agent.exits(0);
+    home.recorded(&runs.uuid).await;
+    let away = home.path("away");
+    fs::rename(moved.folder(), &away).unwrap();
+    daemon.start_again().await;
+    assert_eq!(app.outcomes().await, [""; 0]);
+    fs::rename(&away, moved.folder()).unwrap();
+    moved.run(["list"]).await.ok();
+    let ended = daemon.rpc().await.ended(&moved.project(), runs.id).await;
+    assert_eq!(ended.outcome, "success", "{ended:?}");
 }

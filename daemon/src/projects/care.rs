@@ -9,6 +9,7 @@ use super::ask::ANSWER_WITHIN;
 use super::error::ProjectError;
 use super::project::{Project, Site};
 use super::refills::Refill;
+use super::registry::Seen;
 use super::{Projects, Shared, Standing, folder, locked};
 use crate::store::{Stamp, StoreError};
 
@@ -48,7 +49,19 @@ impl Projects {
         &self,
         path: &Path,
     ) -> Result<(Arc<Project>, Option<Refill>), ProjectError> {
-        self.at(path, Some(ANSWER_WITHIN), Shared::revive).await
+        let revive = |shared: &Shared, path: &Path| shared.revive(path, |_| true);
+        self.at(path, Some(ANSWER_WITHIN), revive).await
+    }
+
+    /// As [`Projects::revive`], but that a database is made only in a folder that is one of these, by device and
+    /// number.
+    pub async fn revive_in(
+        &self,
+        path: &Path,
+        is_it: impl Fn((u64, u64)) -> bool + Send + 'static,
+    ) -> Result<(Arc<Project>, Option<Refill>), ProjectError> {
+        let revive = move |shared: &Shared, path: &Path| shared.revive(path, is_it);
+        self.at(path, Some(ANSWER_WITHIN), revive).await
     }
 
     /// The project that was at a path where there is none now, registered under another one. Known by its
@@ -141,6 +154,12 @@ impl Projects {
         self.blocking(look).await
     }
 
+    /// Where each project was seen last. Asks no disk of a project.
+    pub async fn seen(&self) -> Result<Seen, ProjectError> {
+        self.blocking(|shared| Ok(locked(&shared.registry).seen()))
+            .await
+    }
+
     /// Device and number of the folder that a project was in when it was seen last at this path. Asks no disk
     /// of a project.
     pub async fn folder_of(&self, path: &Path) -> Option<(u64, u64)> {
@@ -221,7 +240,11 @@ impl Shared {
         self.get(path)
     }
 
-    fn revive(&self, path: &Path) -> Result<(Arc<Project>, Option<Refill>), ProjectError> {
+    fn revive(
+        &self,
+        path: &Path,
+        is_it: impl Fn((u64, u64)) -> bool,
+    ) -> Result<(Arc<Project>, Option<Refill>), ProjectError> {
         if !self.is_registered(path) {
             return Err(ProjectError::NotRegistered {
                 path: path.to_owned(),
@@ -238,7 +261,7 @@ impl Shared {
         };
         let here = folder::Folder::open(path)?;
         let known = locked(&self.last_seen).get(path).copied();
-        if known.is_some_and(|known| known != here.id()) {
+        if known.is_some_and(|known| known != here.id()) || !is_it(here.id()) {
             return Err(not_ours());
         }
         here.make(folder::STEROIDS)?;

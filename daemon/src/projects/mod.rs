@@ -34,6 +34,7 @@ pub use ask::AtHand;
 pub use error::ProjectError;
 pub use project::Project;
 pub use refills::Refill;
+pub use registry::Seen;
 pub use turns::Turns;
 
 use crate::store::{Migrated, StoreError};

@@ -30,6 +30,43 @@ struct Known {
     noted_at_ms: i64,
 }
 
+/// Where each project was seen last, as of some moment.
+#[derive(Debug)]
+pub struct Seen(BTreeMap<PathBuf, Known>);
+
+impl Seen {
+    /// The path at which a project that was in a folder, under this path, was seen last; this one, if nobody has seen
+    /// it elsewhere.
+    pub fn at<'a>(
+        &'a self,
+        folder: Option<(u64, u64)>,
+        path: &'a Path,
+        was_there_ms: Option<i64>,
+    ) -> &'a Path {
+        let since = since(&self.0, path, was_there_ms);
+        let there = self.0.iter().filter(|(other, known)| {
+            folder.is_some()
+                && known.folder == folder
+                && (*other == path || Some(known.noted_at_ms) >= since)
+        });
+        let last = there.max_by_key(|(_, known)| known.noted_at_ms);
+        last.map_or(path, |(other, _)| other)
+    }
+}
+
+/// When a project was under this path for certain. It may have been forgotten, and registered anew for another one.
+fn since(
+    projects: &BTreeMap<PathBuf, Known>,
+    path: &Path,
+    was_there_ms: Option<i64>,
+) -> Option<i64> {
+    let registered = projects.get(path).map(|known| known.registered_at_ms);
+    match (registered, was_there_ms) {
+        (Some(registered), Some(was_there)) => Some(registered.min(was_there)),
+        (registered, was_there) => registered.or(was_there),
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Contents {
     projects: Vec<Entry>,
@@ -103,15 +140,16 @@ impl Registry {
         path: &Path,
         was_there_ms: Option<i64>,
     ) -> Vec<PathBuf> {
-        // A path may have been forgotten, and registered anew for another project.
-        let since = match (self.registered_at(path), was_there_ms) {
-            (Some(registered), Some(was_there)) => Some(registered.min(was_there)),
-            (registered, was_there) => registered.or(was_there),
-        };
+        let since = since(&self.projects, path, was_there_ms);
         let there = self.projects.iter().filter(|(other, known)| {
             *other != path && known.folder == Some(folder) && Some(known.noted_at_ms) >= since
         });
         there.map(|(other, _)| other.clone()).collect()
+    }
+
+    /// As it is now.
+    pub(super) fn seen(&self) -> Seen {
+        Seen(self.projects.clone())
     }
 
     pub(super) fn contains(&self, path: &Path) -> bool {
@@ -219,6 +257,9 @@ mod tests {
         assert_eq!(registry.elsewhere(folder, b, None), [a; 0]);
         // Unless it was there before this path was registered anew.
         assert_eq!(registry.elsewhere(folder, b, Some(5)), [a]);
+        let seen = registry.seen();
+        assert_eq!(seen.at(Some(folder), a, None), b);
+        assert_eq!(seen.at(Some(folder), b, Some(5)), b);
         // And back.
         registry.note(a, folder, 30).unwrap();
         registry.note(a, folder, 40).unwrap();
@@ -228,6 +269,10 @@ mod tests {
             let forgotten = Path::new("/c");
             assert_eq!(registry.elsewhere(folder, forgotten, Some(25)), [a]);
             assert_eq!(registry.elsewhere(folder, forgotten, Some(31)), [a; 0]);
+            let seen = registry.seen();
+            let at = |folder, path| seen.at(folder, path, None);
+            assert_eq!((at(Some(folder), a), at(Some(folder), b)), (a, a));
+            assert_eq!((at(Some((1, 3)), b), at(None, b)), (b, b));
         }
     }
 

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Supervisor;
+use super::job::JobHandle;
 use super::vitals::Whose;
 use crate::domain::InvocationId;
 use crate::projects::Projects;
@@ -21,17 +22,30 @@ pub struct Cared {
 impl Supervisor {
     /// What is in our care now. To be had before the project is asked.
     pub fn cared(&self, project: &Path) -> Cared {
-        let runs = self.inner.in_care().into_iter();
-        let runs = runs.map(|(_, whose)| whose);
+        let jobs = self.inner.handles().into_iter();
+        let here = jobs.filter(|(_, job)| self.is_looked_for_in(job, project));
+        let runs = here.filter_map(|(_, job)| job.whose.get().cloned());
         let projects = self.inner.projects.clone();
         let (was_refilled, refills) = projects.refills(project);
         Cared {
-            runs: runs.filter(|whose| *whose.project == *project).collect(),
+            runs: runs.collect(),
             root: project.to_owned(),
             projects,
             was_refilled,
             refills,
         }
+    }
+
+    /// Whether a job looks for its project under this path: another has it by then where that was moved.
+    fn is_looked_for_in(&self, job: &JobHandle, path: &Path) -> bool {
+        if job.path().is_none_or(|its| *its != *path) {
+            return false;
+        }
+        let open = self.inner.projects.all().into_iter();
+        let mut there = open.filter(|it| Some(it.folder()) == job.home());
+        // It may not have looked yet.
+        let first = there.next();
+        first.is_none_or(|it| it.root == path || there.any(|it| it.root == path))
     }
 }
 

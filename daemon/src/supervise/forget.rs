@@ -21,11 +21,12 @@ use tokio::time::{sleep, timeout};
 use tracing::info;
 
 use super::Supervisor;
+use super::address::Address;
 use super::reconcile::{Scope, list, uuid_of};
 use super::supervisor::{Entry, Inner};
 use super::waiting::has_begun;
 use crate::domain::InvocationId;
-use crate::projects::{Project, ProjectError};
+use crate::projects::{Project, ProjectError, Seen};
 
 /// A log is made anew within seconds, as a rule, and a pass sweeps within some; who waits for longer waits
 /// for another project's disk.
@@ -186,22 +187,31 @@ impl Inner {
             }
             Err(_) => None,
         };
+        // What runs or ran in a project that was moved is that one's, and not of what has its path by now.
+        let seen = Arc::new(self.projects.seen().await?);
         let found = {
-            let (root, path) = (self.inv_root(), path.to_owned());
-            tokio::task::spawn_blocking(move || open_in(&root, &path)).await
+            let (root, path, seen) = (self.inv_root(), path.to_owned(), Arc::clone(&seen));
+            tokio::task::spawn_blocking(move || open_in(&root, &path, &seen)).await
         };
-        let found = found.map_err(|_| ProjectError::Closed)?;
+        let (found, others) = found.map_err(|_| ProjectError::Closed)?;
         let mut ids: Vec<i64> = found
             .iter()
             .filter(|it| !it.is_over)
             .map(|it| it.id)
             .collect();
-        let jobs = self.in_care().into_iter();
-        let jobs = jobs.filter(|(_, whose)| *whose.project == *path);
-        ids.extend(jobs.map(|(_, whose)| whose.id.get()));
+        let is_here = |uuid: &str, its: &Path, folder| {
+            !others.contains(uuid) && seen.at(folder, its, None) == path
+        };
+        for (uuid, job) in self.handles() {
+            if let (Some(its), Some(whose)) = (job.path(), job.whose.get())
+                && is_here(&uuid, &its, job.home())
+            {
+                ids.push(whose.id.get());
+            }
+        }
         let over = found.iter().filter(|it| it.is_over);
         let over: HashSet<String> = over.map(|it| uuid_of(&it.dir)).collect();
-        let mut lined = self.line.of(path);
+        let mut lined = self.line.of(is_here);
         // Its shim was there at the last look, and has its place until the next.
         lined.retain(|uuid| !(over.contains(uuid) && self.strays.has(uuid)));
         let is_lined = |it: &&Open| lined.contains(&uuid_of(&it.dir));
@@ -304,30 +314,35 @@ impl Inner {
     }
 }
 
-/// The state folders of a project that are not known to be over. Blocks.
-fn open_in(root: &Path, project: &Path) -> Vec<Open> {
-    let open = list(root, Scope::Wakeup).into_iter();
-    open.filter_map(|dir| {
+/// The state folders of a project that are not known to be over, and the names of those of others. Blocks.
+fn open_in(root: &Path, project: &Path, seen: &Seen) -> (Vec<Open>, HashSet<String>) {
+    let (mut open, mut others) = (Vec::new(), HashSet::new());
+    for dir in list(root, Scope::Wakeup) {
         let (spec, waits) = match Spec::load(&dir) {
             Ok(spec) => (spec, false),
-            Err(error) if error.is_missing() => (Spec::load_queued(&dir).ok()?, true),
+            Err(error) if error.is_missing() => match Spec::load_queued(&dir) {
+                Ok(spec) => (spec, true),
+                Err(_) => continue,
+            },
             // Whose it is nobody can say.
-            Err(_) => return None,
+            Err(_) => continue,
         };
-        if spec.project != project {
-            return None;
+        let its = Address::from(&spec);
+        if seen.at(its.folder, its.path, its.was_there_ms) != project {
+            others.insert(spec.uuid);
+            continue;
         }
         let has_record = dir.exit().exists();
         let has_begun = has_begun(&dir).unwrap_or(true);
         // Where the kernel does not say, nobody is taken for dead.
         let lives = lock::is_held(&dir.lock()).unwrap_or(true);
-        Some(Open {
+        open.push(Open {
             is_over: has_record || (!lives && (!waits || has_begun)),
             id: spec.invocation,
             dir,
-        })
-    })
-    .collect()
+        });
+    }
+    (open, others)
 }
 
 async fn measure(dirs: Vec<InvDir>) -> Forget {

@@ -386,12 +386,18 @@ async fn revive_projects(inner: &Inner, folders: &[InvDir]) -> Vec<Refill> {
             Spec::load(&dir).or_else(|_| Spec::load_queued(&dir)).ok()
         };
         if let Ok(Some(spec)) = tokio::task::spawn_blocking(open).await {
+            let spec = Arc::new(spec);
             let (mut is_found, mut paths) = (false, moved_to(inner, &spec).await);
-            // What has its first path is left alone where it is in another place.
-            paths.push(spec.project);
+            // What has its first path, or one that it had since, is left alone where it is in another place.
+            let was_moved = !paths.is_empty();
+            paths.push(spec.project.clone());
             for path in paths {
+                let its = Arc::clone(&spec);
+                let is_it = move |folder| !was_moved || Address::from(&*its).is_in(folder);
                 // Where it cannot be had, what is to be taken up says so.
-                if !is_found && let Ok((project, refill)) = inner.projects.revive(&path).await {
+                if !is_found
+                    && let Ok((project, refill)) = inner.projects.revive_in(&path, is_it).await
+                {
                     is_found = Some(project.folder()) == spec.project_folder;
                     refills.extend(refill);
                 }

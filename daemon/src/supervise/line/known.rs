@@ -58,17 +58,19 @@ impl Line {
         placed.collect()
     }
 
-    /// Those of a project that have a place or wait for one.
-    pub(in crate::supervise) fn of(&self, project: &Path) -> Vec<String> {
+    /// Those that have a place or wait for one and are of a project: by their name, and its path and folder.
+    pub(in crate::supervise) fn of(
+        &self,
+        is_of: impl Fn(&str, &Path, Option<(u64, u64)>) -> bool,
+    ) -> Vec<String> {
         let state = self.state();
         let placed = state.placed.iter();
-        let placed = placed.filter(|(_, holder)| *holder.placed.project == *project);
-        let waiting = state.waiting.iter();
-        let waiting = waiting.filter(|(_, it)| *it.candidate.project == *project);
-        let placed = placed.map(|(uuid, _)| uuid.clone());
-        placed
-            .chain(waiting.map(|(uuid, _)| uuid.clone()))
-            .collect()
+        let placed = placed.map(|(uuid, it)| (uuid, &it.placed.project, it.placed.folder));
+        let waiting = state.waiting.iter().map(|(uuid, it)| (uuid, &it.candidate));
+        let waiting = waiting.map(|(uuid, it)| (uuid, &it.project, it.folder));
+        let all = placed.chain(waiting);
+        let of = all.filter(|(uuid, project, folder)| is_of(uuid, project, *folder));
+        of.map(|(uuid, ..)| uuid.clone()).collect()
     }
 
     /// Those that wait and have a row.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use steroids_tests::{Daemon, Home, Puppet};
+use steroids_tests::{Ctl, Daemon, Home, Puppet};
 
 use super::moved::edit;
 
@@ -42,6 +42,84 @@ async fn what_was_moved_to_a_path_that_was_known_before_is_looked_for_there() {
         assert_eq!(ended.outcome, "success", "{ended:?}");
         assert_eq!(rpc.degraded().await, Vec::<String>::new());
     }
+}
+
+#[tokio::test]
+async fn a_project_is_forgotten_by_what_is_its_own_and_not_by_what_was_moved_from_its_path() {
+    let home = Home::new();
+    let mut daemon = Daemon::start(&home).await;
+    let (app, moved) = (daemon.project("app").await, daemon.ctl(&home.path("moved")));
+    let other = daemon.project("other").await;
+    let mut agent = Puppet::new(&home, "agent");
+    let rpc = daemon.rpc().await;
+    let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
+    fs::rename(app.folder(), moved.folder()).unwrap();
+    moved.run(["list"]).await.ok();
+    let forget = async |ctl: &Ctl| {
+        let words = [
+            "projects",
+            "forget",
+            &ctl.project(),
+            "--discard-transcripts",
+        ];
+        other.run(words).await
+    };
+    forget(&app).await.exits(0);
+    let away = home.path("away");
+    for is_restarted in [false, true] {
+        fs::create_dir_all(app.folder()).unwrap();
+        app.run(["init"]).await.ok();
+        // It is no row of this one that is about to be put back.
+        app.run(["show", "1"]).await.exits(3);
+        if is_restarted {
+            daemon.kill9().await;
+        }
+        fs::rename(moved.folder(), &away).unwrap();
+        if is_restarted {
+            daemon.start_again().await;
+        }
+        forget(&moved).await.exits(4).says("invocation 1 runs");
+        forget(&app).await.exits(0);
+        if !is_restarted {
+            fs::rename(&away, moved.folder()).unwrap();
+            moved.run(["list"]).await.ok();
+        }
+    }
+    agent.exits(0);
+    home.recorded(&runs.uuid).await;
+    app.run(["init"]).await.ok();
+    forget(&app).await.exits(0);
+    let words = ["projects", "forget", &moved.project()];
+    other.run(words).await.exits(4).says("1 of what ended");
+    fs::rename(&away, moved.folder()).unwrap();
+    moved.run(["list"]).await.ok();
+    let ended = daemon.rpc().await.ended(&moved.project(), runs.id).await;
+    assert_eq!(ended.outcome, "success", "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_folder_that_is_no_project_is_made_none_for_what_was_moved_from_its_path() {
+    let home = Home::new();
+    let mut daemon = Daemon::start(&home).await;
+    let (app, moved) = (daemon.project("app").await, daemon.ctl(&home.path("moved")));
+    let agent = Puppet::new(&home, "agent");
+    let rpc = daemon.rpc().await;
+    rpc.start_fake(&app.project(), "T1", &agent.args()).await;
+    fs::rename(app.folder(), moved.folder()).unwrap();
+    moved.run(["list"]).await.ok();
+    daemon.kill9().await;
+    fs::rename(moved.folder(), home.path("away")).unwrap();
+    // Nor where it was moved to.
+    for ctl in [&app, &moved] {
+        fs::create_dir(ctl.folder()).unwrap();
+    }
+    daemon.start_again().await;
+    for ctl in [&app, &moved] {
+        assert_eq!(fs::read_dir(ctl.folder()).unwrap().count(), 0);
+    }
+    let degraded = daemon.rpc().await.degraded().await;
+    let is_astray = |it: &String| it.contains("cannot be taken up");
+    assert!(degraded.iter().any(is_astray), "{degraded:?}");
 }
 
 /// As the handbook says of a project that was moved; another one is made at that path then.

@@ -33,6 +33,7 @@ use super::job::{JobHandle, Progress};
 use super::stop::is_open;
 use super::strays::{Stray, has_ended};
 use super::supervisor::{Entry, Inner, Place, chain};
+use super::troubles::PUT_BACK;
 use super::work::Work;
 use super::{Supervisor, lost, waiting};
 use crate::domain::{Invocation, InvocationId, Outcome, Phase};
@@ -261,6 +262,13 @@ impl Inner {
         };
         let (project, row) = elsewhere.unwrap_or((project, row));
         if !is_open(&row) {
+            let is_its_own = spec.project_folder.is_none_or(|at| at == project.folder());
+            if is_lost(&row) && place.is_some() && !is_its_own {
+                let project = project.root.display();
+                return Err(format!(
+                    "its row in {project} is that of a copy; {PUT_BACK}"
+                ));
+            }
             if is_half_published(&row) {
                 self.count_on(&project, id).await;
             }

@@ -16,11 +16,14 @@ use std::time::Instant;
 use steroids_shim::durable::FileError;
 use steroids_shim::exit::ExitRecord;
 use steroids_shim::lock;
+use steroids_shim::paths::InvDir;
 use steroids_shim::spec::Spec;
 use tracing::{info, warn};
 
 use super::address::Address;
+use super::finish::was_final;
 use super::job::{Job, JobHandle, RETRY};
+use super::reconcile::is_lost;
 use super::stalls::Telling;
 use super::strays::Stray;
 use super::supervisor::{Inner, chain};
@@ -265,7 +268,7 @@ impl Inner {
                     Err(away) if away.is_gone() => {
                         let project = self.or_moved(address.path, at_path, &uuids).await?;
                         for uuid in &uuids {
-                            if project.store.by_uuid(uuid).await?.is_none() {
+                            if !self.went_on_in(&project, uuid).await? {
                                 return Err(away);
                             }
                         }
@@ -286,6 +289,15 @@ impl Inner {
             }
             (at_path, None) => self.or_moved(address.path, at_path, &uuids).await,
         }
+    }
+
+    /// Whether a project has the row of one as its own: that in a copy ended as lost, and is not how it ended.
+    async fn went_on_in(&self, project: &Project, uuid: &str) -> Result<bool, StoreError> {
+        let Some(row) = project.store.by_uuid(uuid).await? else {
+            return Ok(false);
+        };
+        let dir = InvDir::new(&self.settings().state_dir, uuid);
+        Ok(!is_lost(&row) || was_final(&dir).await)
     }
 
     /// What a path leads to; where that is nothing, what was there last.

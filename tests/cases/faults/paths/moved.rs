@@ -262,7 +262,7 @@ async fn what_was_moved_twice_is_not_taken_for_one_of_the_project_at_its_first_p
     assert!(log.contains("nowhere"), "{log}");
 }
 
-fn copy(from: &Ctl, to: &Ctl) {
+pub(super) fn copy(from: &Ctl, to: &Ctl) {
     let paths = [from.folder(), to.folder()];
     let copied = std::process::Command::new("cp")
         .arg("-a")

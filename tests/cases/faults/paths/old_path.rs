@@ -4,7 +4,7 @@ use std::fs;
 
 use steroids_tests::{Ctl, Daemon, Home, Puppet};
 
-use super::moved::edit;
+use super::moved::{copy, edit};
 
 /// Its folder is not there as the next daemon begins, or its database was deleted.
 #[tokio::test]
@@ -153,4 +153,52 @@ async fn what_was_moved_is_looked_for_there_also_where_its_first_path_was_forgot
     moved.run(["list"]).await.ok();
     let ended = daemon.rpc().await.ended(&moved.project(), runs.id).await;
     assert_eq!(ended.outcome, "success", "{ended:?}");
+}
+
+/// The row in the copy ended as it was looked at, and tells nothing of the agent.
+#[tokio::test]
+async fn what_was_moved_twice_is_not_over_by_the_row_in_a_copy_at_its_first_path() {
+    for ends_meanwhile in [false, true] {
+        let home = Home::with_config("[daemon]\nmax_running = 1");
+        let mut daemon = Daemon::start(&home).await;
+        let (app, moved) = (daemon.project("app").await, daemon.ctl(&home.path("moved")));
+        let mut agent = Puppet::new(&home, "agent");
+        let rpc = daemon.rpc().await;
+        let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
+        fs::rename(app.folder(), moved.folder()).unwrap();
+        moved.run(["list"]).await.ok();
+        copy(&moved, &app);
+        app.run(["list"]).await.ok();
+        assert_eq!(rpc.ended(&app.project(), runs.id).await.outcome, "lost");
+        let again = daemon.ctl(&home.path("again"));
+        daemon.kill9().await;
+        fs::rename(moved.folder(), again.folder()).unwrap();
+        if ends_meanwhile {
+            agent.exits(0);
+            home.recorded(&runs.uuid).await;
+        }
+        daemon.start_again().await;
+        let rpc = daemon.rpc().await;
+        let state = if ends_meanwhile {
+            "ended"
+        } else {
+            "unfinished"
+        };
+        let said = format!("an {state} invocation cannot be taken up");
+        let degraded = rpc.degraded().await;
+        assert!(degraded.iter().any(|it| it.contains(&said)), "{degraded:?}");
+        assert!(!home.invocation_dir(&runs.uuid).join("projected").exists());
+        if !ends_meanwhile {
+            let start = ["start", "--task", "T2", "--no-queue", "--", "true"];
+            let full = "as many as daemon.max_running allows";
+            app.run(start).await.says(full);
+            again.run(["list"]).await.ok();
+            agent.exits(0);
+        }
+        again.run(["list"]).await.ok();
+        let ended = rpc.ended(&again.project(), runs.id).await;
+        assert_eq!(ended.outcome, "success", "{ended:?}");
+        assert_eq!(app.outcomes().await, ["lost"]);
+        assert_eq!(rpc.degraded().await, Vec::<String>::new());
+    }
 }

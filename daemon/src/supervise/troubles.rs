@@ -19,7 +19,8 @@ use crate::store::StoreError;
 const FREE_SPACE: &str = "free some space, and it goes on by itself";
 
 /// What a person does about a project that is not there.
-pub const PUT_BACK: &str = "put the folder back, or make it anew and run `steroidsctl init` in it: \
+pub const PUT_BACK: &str = "put the folder back (a copy, as on another file system, is another one), \
+     or make it anew and run `steroidsctl init` in it: \
      log and row are then made from its transcript; \
      if it is gone for good: `steroidsctl projects forget`";
 

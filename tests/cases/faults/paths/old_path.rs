@@ -202,3 +202,37 @@ async fn what_was_moved_twice_is_not_over_by_the_row_in_a_copy_at_its_first_path
         assert_eq!(rpc.degraded().await, Vec::<String>::new());
     }
 }
+
+/// By a copy of which the first is deleted: it is no other's folder than that one's.
+#[tokio::test]
+async fn what_ran_as_its_project_went_to_another_file_system_ends_where_that_was() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let (app, big) = (daemon.project("app").await, daemon.ctl(&home.path("big")));
+    let mut agent = Puppet::new(&home, "agent");
+    let rpc = daemon.rpc().await;
+    let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
+    copy(&app, &big);
+    app.delete_folder().await;
+    big.run(["list"]).await.ok();
+    agent.exits(0);
+    home.recorded(&runs.uuid).await;
+    let words = "a copy, as on another file system, is another one";
+    steroids_tests::eventually("it to be told", async || {
+        let degraded = rpc.degraded().await;
+        let is_told = |it: &String| it.contains("an ended invocation") && it.contains(words);
+        degraded.iter().any(is_told).then_some(())
+    })
+    .await;
+    assert_eq!(big.outcomes().await, [""]);
+    fs::create_dir(app.folder()).unwrap();
+    app.run(["init"]).await.ok();
+    // It is taken up a moment after there is a project.
+    steroids_tests::eventually("it to end there", async || {
+        (app.outcomes().await == ["success"]).then_some(())
+    })
+    .await;
+    app.run(["wakeup"]).await.ok();
+    assert_eq!(big.outcomes().await, ["lost"]);
+    assert_eq!(rpc.degraded().await, Vec::<String>::new());
+}

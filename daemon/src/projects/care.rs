@@ -254,14 +254,19 @@ impl Shared {
             Err(ProjectError::NotAProject { .. }) => {}
             opened => return opened.map(|project| (project, None)),
         }
-        // Another folder that has taken its place is none of ours to put something into. That is known
-        // of what this daemon has had open; after a restart the folder that has the path is the project.
+        // Another folder that has taken its place is none of ours to put something into. Of what this daemon
+        // has not had open the register knows; its device may have another number since the host started.
         let not_ours = || ProjectError::NotAProject {
             path: path.to_owned(),
         };
         let here = folder::Folder::open(path)?;
         let known = locked(&self.last_seen).get(path).copied();
-        if known.is_some_and(|known| known != here.id()) || !is_it(here.id()) {
+        let is_known = match (known, locked(&self.registry).folder(path)) {
+            (Some(known), _) => known == here.id(),
+            (None, Some((_device, number))) => number == here.id().1,
+            (None, None) => true,
+        };
+        if !is_known || !is_it(here.id()) {
             return Err(not_ours());
         }
         here.make(folder::STEROIDS)?;

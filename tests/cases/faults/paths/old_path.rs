@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use steroids_tests::{Ctl, Daemon, Home, Puppet};
+use steroids_proto::v1;
+use steroids_tests::{Ctl, Daemon, Home, Puppet, rpc};
 
 use super::moved::{copy, edit};
 
@@ -123,6 +124,46 @@ async fn a_folder_that_is_no_project_is_made_none_for_what_was_moved_from_its_pa
 }
 
 /// As the handbook says of a project that was moved; another one is made at that path then.
+/// Nobody has used the project in its new place yet, and something else is in the old one: a clone, or the folder
+/// below a disk that is not mounted.
+#[tokio::test]
+async fn a_folder_that_came_to_the_path_while_nobody_looked_is_made_no_project() {
+    let home = Home::new();
+    let mut daemon = Daemon::start(&home).await;
+    let (app, moved) = (daemon.project("app").await, daemon.ctl(&home.path("moved")));
+    let mut agent = Puppet::new(&home, "agent");
+    let rpc = daemon.rpc().await;
+    let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
+    let waits = v1::StartRequest {
+        after: vec![runs.id],
+        ..rpc::command(
+            &app.project(),
+            "T2",
+            ["/bin/sh", "-c", "touch was-here"]
+                .map(str::to_owned)
+                .into(),
+        )
+    };
+    let waits = rpc.start(waits).await.unwrap();
+    daemon.kill9().await;
+    fs::rename(app.folder(), moved.folder()).unwrap();
+    fs::create_dir(app.folder()).unwrap();
+    daemon.start_again().await;
+    agent.exits(0);
+    home.recorded(&runs.uuid).await;
+    moved.run(["wakeup"]).await.ok();
+    app.run(["list"]).await.exits(3);
+    assert_eq!(fs::read_dir(app.folder()).unwrap().count(), 0);
+    let rpc = daemon.rpc().await;
+    moved.run(["list"]).await.ok();
+    for id in [runs.id, waits.id] {
+        let ended = rpc.ended(&moved.project(), id).await;
+        assert_eq!(ended.outcome, "success", "{ended:?}");
+    }
+    assert!(moved.folder().join("was-here").exists());
+    assert_eq!(fs::read_dir(app.folder()).unwrap().count(), 0);
+}
+
 #[tokio::test]
 async fn what_was_moved_is_looked_for_there_also_where_its_first_path_was_forgotten_since() {
     let home = Home::new();

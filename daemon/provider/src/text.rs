@@ -58,6 +58,10 @@ impl Answer {
     pub(crate) fn show_line(&mut self, line: &Line<'_>, out: &mut dyn Sink) {
         let msg = of_line(line);
         self.push_line(&msg.text);
+        if msg.truncated_bytes > 0 {
+            // Else its end would be taken for that of what was said.
+            self.push(&format!(" … [{} bytes after this]", msg.truncated_bytes));
+        }
         let stream = Stream::Stdout;
         out.activity(line.at, &Activity::Output { stream, msg });
     }
@@ -108,6 +112,7 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::activity::Stamp;
 
     #[test]
     fn an_answer_over_its_bound_keeps_its_end() {
@@ -123,6 +128,21 @@ mod tests {
         let cut = 50 * 100_000 + "the end\n".len() - (kept.len() + 1);
         assert_eq!(mark, format!("[{cut} bytes before this] …"));
         assert_eq!(answer.take(), None);
+    }
+
+    #[test]
+    fn a_line_of_which_the_end_was_not_kept_says_so() {
+        let mut answer = Answer::default();
+        let line = Line {
+            stream: Stream::Stdout,
+            bytes: b"the beginning",
+            at: Stamp::default(),
+            complete: true,
+            truncated_bytes: 137_878,
+        };
+        answer.show_line(&line, &mut |_: Stamp, _: &Activity<'_>| {});
+        let said = "the beginning … [137878 bytes after this]";
+        assert_eq!(answer.take().as_deref(), Some(said));
     }
 
     #[test]

@@ -179,3 +179,36 @@ async fn an_unknown_session_is_told_apart_and_what_was_judged_by_is_shown() {
     assert_eq!(listed["invocations"][0]["evidence"], Value::Null);
     assert_eq!(listed["invocations"][0]["httpStatus"], 429);
 }
+
+/// A session that is gone is asked for once: the attempt after that begins as the first did.
+#[tokio::test]
+async fn an_attempt_after_an_unknown_session_begins_anew() {
+    let home = Home::new();
+    let script = "#!/bin/sh\ncase \"$*\" in *--resume*) echo 'No conversation found with session ID: s-1' >&2; exit 1;; esac\n\
+        cat >&2\necho '{\"type\":\"system\",\"subtype\":\"init\",\"session_id\":\"s-1\",\"model\":\"m\",\"tools\":[],\"cwd\":\"/\"}'\nexit 1\n";
+    let claude = home.script("claude-that-forgets", script);
+    home.configure(&format!(
+        "[providers.claude]\ncommand = \"{}\"\n[retry]\non = [\"failed\", \"interrupted\"]\nmax = 2\nfirst = \"1ms\"\n",
+        claude.display()
+    ));
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let rpc = daemon.rpc().await;
+    let mut next = Some(rpc.start_as(&ctl.project(), "T1", "claude", &[]).await.id);
+    let mut told = Vec::new();
+    while let Some(id) = next {
+        let ended = rpc.ended(&ctl.project(), id).await;
+        let prompt = rpc.get(&ctl.project(), id).await.prompt;
+        told.push((ended.mode.clone(), ended.cause.clone(), prompt == "do it"));
+        next = ended.retried_by;
+    }
+    let told: Vec<_> = told.iter().map(|it| (&*it.0, &*it.1, it.2)).collect();
+    assert_eq!(
+        told,
+        [
+            ("fresh", "", true),
+            ("resume", "unknown_session", false),
+            ("fresh", "", true),
+        ]
+    );
+}

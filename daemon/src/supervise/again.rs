@@ -13,7 +13,7 @@ use uuid::Builder;
 
 use super::job::Job;
 use super::line::candidate;
-use super::prepare::{MAX_RETRIES, resuming};
+use super::prepare::{MAX_RETRIES, again};
 use super::start::row;
 use super::supervisor::{Asked, Entry};
 use super::waiting::{self, now_ms};
@@ -166,22 +166,27 @@ fn spec_of(job: &Job, ending: &Ending, asked: String, not_before_ms: i64) -> (Sp
         uuid,
         ..before.clone()
     };
-    let session = ending.session_id.as_deref();
-    let session = session.filter(|_| may_resume(ending.cause));
-    let mut prompt = asked;
-    if let Some(session) = session {
-        let goes_on = going_on(&prompt, ending.outcome);
-        if let Some((argv, on_stdin)) = resuming(&inner.settings(), before, session, &goes_on) {
-            next.argv = argv;
-            next.resume = Some(session.to_owned());
-            next.prompt = if on_stdin {
-                goes_on.clone()
-            } else {
-                String::new()
-            };
-            prompt = goes_on;
+    // What the first attempt went on with, if this one had another session, which its CLI does not know any more.
+    let first = before.requested.as_ref().map(|said| said.resume.clone());
+    let first = first.filter(|first| !may_resume(ending.cause) && *first != before.resume);
+    let (session, prompt) = match (&ending.session_id, first) {
+        (_, Some(first)) => (first, asked.clone()),
+        (Some(session), None) if may_resume(ending.cause) => {
+            (Some(session.clone()), going_on(&asked, ending.outcome))
         }
-    }
+        _ => return (next, asked),
+    };
+    let line = again(&inner.settings(), before, session.as_deref(), &prompt);
+    let Some((argv, on_stdin)) = line else {
+        return (next, asked);
+    };
+    next.argv = argv;
+    next.resume = session;
+    next.prompt = if on_stdin {
+        prompt.clone()
+    } else {
+        String::new()
+    };
     (next, prompt)
 }
 

@@ -188,30 +188,41 @@ fn turn(
     })
 }
 
-/// The command line of another attempt that goes on with a session: of a provider that is
-/// configured as it was. `None` where there is none, and the attempt begins anew.
+/// The command line of another attempt that goes on with a session, and whether it reads its prompt: of a provider
+/// that is configured as it was. `None` where there is none, and the attempt begins anew.
 pub(super) fn resuming(
     settings: &Settings,
     spec: &Spec,
     session: &str,
     prompt: &str,
 ) -> Option<(Vec<String>, bool)> {
+    again(settings, spec, Some(session), prompt)
+}
+
+/// The same, with a session or without.
+pub(super) fn again(
+    settings: &Settings,
+    spec: &Spec,
+    session: Option<&str>,
+    prompt: &str,
+) -> Option<(Vec<String>, bool)> {
     let provider = settings.providers.get(&spec.provider)?;
-    if provider.settings.kind != spec.kind || word("resume", session).is_err() {
+    let is_word = session.is_none_or(|session| word("resume", session).is_ok());
+    if provider.settings.kind != spec.kind || !is_word {
         return None;
     }
     let wanted = Wanted {
         model: &spec.model,
-        session: Some(session),
+        session,
         prompt,
         argv: &[],
         interactive: spec.interactive,
     };
     let command = args::command_line(&provider.settings, &wanted).ok()?;
-    let takes_it = command
-        .args
-        .iter()
-        .any(|argument| argument.contains(session));
+    let takes_it = session.is_none_or(|session| {
+        let mut args = command.args.iter();
+        args.any(|argument| argument.contains(session))
+    });
     if command.format != spec.format || !takes_it {
         return None;
     }

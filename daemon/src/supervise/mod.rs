@@ -29,6 +29,7 @@ mod ends;
 mod error;
 mod finish;
 mod floors;
+mod folderless;
 mod foreign;
 mod forget;
 mod holds;

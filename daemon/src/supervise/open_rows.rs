@@ -15,7 +15,7 @@ use super::reconcile::{Reconciled, is_lost};
 use super::stop::is_open;
 use super::supervisor::Inner;
 use super::unreadable::end_by_record;
-use super::{lost, moved};
+use super::{folderless, lost, moved};
 use crate::domain::{Invocation, InvocationId};
 use crate::projects::Project;
 
@@ -79,9 +79,7 @@ impl Inner {
         };
         match looked {
             Ok(Folder::Gone) => {
-                let end = End::NeverStarted {
-                    error: "never started: the daemon ended before its shim ran".to_owned(),
-                };
+                let end = folderless::end(project, &row, uuid).await;
                 end_without_folder(self, project, row.id.get(), end).await;
                 found.lost += 1;
             }

@@ -9,7 +9,7 @@
 //! queued.json, no spec        waits, at its old place
 //! neither, and no traces      a start was cut: the folder goes
 //! a draft with a row          is named again first
-//! row of ours, no folder      never started
+//! row of ours, no folder      never started, or lost
 //! row of ours, in a copy      ends, as lost
 //! folder, no row              the row is put back from the spec first
 //! damaged spec, lock free     the row ends, by the record or as lost

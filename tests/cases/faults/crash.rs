@@ -3,6 +3,7 @@
 
 mod absent;
 mod ending;
+mod folderless;
 mod lost;
 mod mute;
 mod power;

@@ -205,6 +205,16 @@ pub(super) const FAULTS: &[Fault] = &[
         ],
     },
     Fault {
+        id: 220,
+        fault: "the state folder is removed or moved while no daemon is there and an agent runs",
+        required: "lost; ended where its folder is gone for good, and else left alone and named",
+        tests: &[
+            "faults::crash::folderless::what_runs_when_its_state_folder_is_gone_after_a_restart_is_ended_and_lost",
+            "faults::crash::folderless::what_runs_with_its_state_folder_in_another_place_is_lost_and_left_alone",
+            "faults::crash::folderless::what_another_daemon_looks_after_is_left_alone_in_a_copy_without_that_ones_lock",
+        ],
+    },
+    Fault {
         id: 166,
         fault: "a power cut at each step of a start",
         required: "one row, lost: host restarted, nothing runs, no folder is left",

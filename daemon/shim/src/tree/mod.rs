@@ -8,6 +8,7 @@
 //! Processes are signalled by pidfd after a second look, so that a process id that was given again
 //! in between is not hit.
 
+mod adrift;
 mod processes;
 mod usage;
 
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+pub use adrift::{Adrift, end_adrift};
 use processes::Seen;
 pub use processes::{MARKER, Process, start_ticks};
 pub use usage::{

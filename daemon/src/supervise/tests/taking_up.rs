@@ -55,6 +55,8 @@ async fn what_a_start_that_was_cut_has_left_goes_and_what_a_shim_has_used_stays(
     }
     bench.stage.vanish(&cut);
     fs::remove_file(cut.state()).unwrap();
+    // As of one that nobody had seen begin.
+    fs::remove_file(bench.project.logs().path(bench.row(1).await.id)).unwrap();
     // Folders that are somebody else's, and one of ours with something in it.
     let all = cut.path().parent().unwrap();
     let own = all.join(uuid::Uuid::new_v4().to_string());

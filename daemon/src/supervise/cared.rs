@@ -15,6 +15,8 @@ pub struct Cared {
     projects: Projects,
     root: PathBuf,
     runs: Vec<Whose>,
+    /// Put back with what runs.
+    waits: Vec<(InvocationId, String)>,
     was_refilled: bool,
     refills: u64,
 }
@@ -24,11 +26,18 @@ impl Supervisor {
     pub fn cared(&self, project: &Path) -> Cared {
         let jobs = self.inner.handles().into_iter();
         let here = jobs.filter(|(_, job)| self.is_looked_for_in(job, project));
-        let runs = here.filter_map(|(_, job)| job.whose.get().cloned());
+        let runs: Vec<_> = here
+            .filter_map(|(_, job)| job.whose.get().cloned())
+            .collect();
+        let waits = match runs.is_empty() {
+            true => Vec::new(),
+            false => self.inner.line.waiting_in(project),
+        };
         let projects = self.inner.projects.clone();
         let (was_refilled, refills) = projects.refills(project);
         Cared {
-            runs: runs.collect(),
+            runs,
+            waits,
             root: project.to_owned(),
             projects,
             was_refilled,
@@ -57,12 +66,14 @@ impl Cared {
 
     /// Whether an invocation's row is put back, if it is not there.
     pub fn has(&self, id: InvocationId) -> bool {
-        self.runs.iter().any(|whose| whose.id == id) || self.is_refilled()
+        let waits = self.waits.iter().any(|(waits, _)| *waits == id);
+        waits || self.runs.iter().any(|whose| whose.id == id) || self.is_refilled()
     }
 
     /// The same of a task.
     pub fn has_task(&self, task: &str) -> bool {
-        self.runs.iter().any(|whose| *whose.task == *task) || self.is_refilled()
+        let waits = self.waits.iter().any(|(_, waits)| waits == task);
+        waits || self.runs.iter().any(|whose| *whose.task == *task) || self.is_refilled()
     }
 
     /// Whether the database was made anew, before or since, and what is over was not in it yet.

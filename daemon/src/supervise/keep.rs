@@ -218,10 +218,10 @@ async fn pass(inner: &Arc<Inner>, hints: &mut Watched) -> bool {
     is_done
 }
 
-/// Puts back rows of what runs, and tells of those that somebody else has closed.
+/// Puts back rows of what runs and waits, and tells of those that somebody else has closed.
 async fn look_after(
-    inner: &Inner,
-    project: &Project,
+    inner: &Arc<Inner>,
+    project: &Arc<Project>,
     running: &[(String, InvocationId)],
 ) -> Result<(), StoreError> {
     if project.store.is_read_only() {
@@ -249,6 +249,7 @@ async fn look_after(
         info!(invocation.id = %id, "row put back while it runs");
         project.touch();
     }
+    inner.put_back_what_waits(project, &open).await;
     if project.store.tell_overridden().await? > 0 {
         warn!(project = %project.root.display(), "another program closed rows of what runs");
         project.touch();

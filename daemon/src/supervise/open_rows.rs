@@ -29,7 +29,7 @@ enum Folder {
 }
 
 impl Inner {
-    /// Ends those of a project, or has them ended.
+    /// Ends those of a project, or has them ended. Rows of what waits that are gone are put back first.
     pub(super) async fn settle_open_rows(
         self: &Arc<Self>,
         project: &Arc<Project>,
@@ -42,6 +42,7 @@ impl Inner {
                 return;
             }
         };
+        self.put_back_what_waits(project, &open).await;
         for row in open {
             self.settle(project, row, found).await;
         }
@@ -147,7 +148,7 @@ impl Inner {
     }
 
     /// The project that one is looked after in: where its job is, or whoever takes it up will have it.
-    async fn home_now(
+    pub(super) async fn home_now(
         &self,
         here: &Arc<Project>,
         id: InvocationId,

@@ -3,12 +3,18 @@
 use steroids_shim::spec::Spec;
 
 use super::line::Rejected;
+use super::supervisor::Inner;
 use super::{StartError, holds};
 use crate::domain::queue::Reason;
 use crate::projects::Project;
 
 /// Why one was not let into the line.
-pub(super) async fn rejected_for(rejected: Rejected, project: &Project, spec: &Spec) -> StartError {
+pub(super) async fn rejected_for(
+    rejected: Rejected,
+    inner: &Inner,
+    project: &Project,
+    spec: &Spec,
+) -> StartError {
     match rejected {
         Rejected::WouldWait(Reason::Full(max)) => StartError::TooManyRunning { max },
         Rejected::WouldWait(reason) => StartError::WouldWait {
@@ -21,10 +27,16 @@ pub(super) async fn rejected_for(rejected: Rejected, project: &Project, spec: &S
                 Err(error) => return error.into(),
             };
             let row = rows.into_iter().find(|row| row.task == spec.task);
-            match row {
-                Some(row) => StartError::TaskWaits {
-                    task: row.task,
-                    id: row.id,
+            let row = row.map(|row| row.id);
+            // Its row may be gone for a moment, with its database.
+            let waits = || {
+                let mut waiting = inner.line.waiting_in(&project.root).into_iter();
+                Some(waiting.find(|(_, task)| *task == spec.task)?.0)
+            };
+            match row.or_else(waits) {
+                Some(id) => StartError::TaskWaits {
+                    task: spec.task.clone(),
+                    id,
                 },
                 // Its row is being written, or has just ended.
                 None => StartError::WouldWait {

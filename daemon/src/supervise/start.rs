@@ -153,7 +153,7 @@ async fn start(
     let came = inner.line.come(came, after, coming, now_ms());
     let (stands, order) = match came {
         Ok(came) => came,
-        Err(rejected) => return Err(rejected_for(rejected, &project, &spec).await),
+        Err(rejected) => return Err(rejected_for(rejected, inner, &project, &spec).await),
     };
     let turned = Turn {
         order,

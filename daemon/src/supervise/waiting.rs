@@ -397,7 +397,7 @@ impl Inner {
 
     /// The row of one that waits, put back if the database lost it, and into the queue if its turn
     /// had come and it was not started.
-    async fn row_of_waiting(
+    pub(super) async fn row_of_waiting(
         &self,
         project: &Project,
         spec: &Spec,

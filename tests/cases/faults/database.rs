@@ -10,6 +10,7 @@ mod older_tool;
 mod read_only;
 mod replaced;
 mod runners;
+mod waiting;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -110,6 +110,9 @@ pub(super) const FAULTS: &[Fault] = &[
             "faults::database::deleted::who_asks_while_it_is_gone_is_never_told_that_there_is_no_such_thing",
             "faults::database::deleted::a_new_database_that_has_no_rows_yet_tells_nobody_that_there_are_none",
             "faults::database::deleted::streams_that_go_on_from_a_cursor_get_a_gap_the_whole_log_and_the_end",
+            "faults::database::waiting::what_waits_is_back_with_what_runs_and_can_be_stopped",
+            "faults::database::waiting::what_waits_is_back_in_a_database_that_is_older",
+            "faults::database::waiting::what_waits_where_nothing_runs_is_back_with_the_next_pass",
         ],
     },
     Fault {

@@ -84,4 +84,13 @@ impl Line {
             })
             .collect()
     }
+
+    /// Those of a project that wait and have a row, with their tasks.
+    pub(in crate::supervise) fn waiting_in(&self, project: &Path) -> Vec<(InvocationId, String)> {
+        let state = self.state();
+        let waiting = state.waiting.values().map(|it| &it.candidate);
+        let here = waiting.filter(|it| *it.project == *project);
+        here.filter_map(|it| Some((it.id?, it.task.clone())))
+            .collect()
+    }
 }

@@ -63,6 +63,8 @@ pub(super) struct Inner {
     pub(super) turns: Turns,
     /// Starts of one task, from the look at who lives until there is a shim to be seen.
     pub(super) task_turns: Turns,
+    /// Ends of rows that have no job.
+    pub(super) end_turns: Turns,
     // Held for a look-up or an insertion, never across an await.
     jobs: Mutex<HashMap<String, JobHandle>>,
     pub(super) troubles: Troubles,
@@ -272,6 +274,7 @@ impl Supervisor {
                 starts: Arc::default(),
                 turns: Turns::default(),
                 task_turns: Turns::default(),
+                end_turns: Turns::default(),
                 jobs: Mutex::default(),
                 troubles: Troubles::default(),
                 told: Told::default(),

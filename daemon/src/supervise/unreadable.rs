@@ -83,6 +83,8 @@ pub(super) async fn end_by_record(
     id: InvocationId,
     exit: ExitRecord,
 ) -> bool {
+    // Of a copied row no entry keeps others away: that is for the one it was copied of.
+    let turn = inner.end_turns.take(&project.root, &id.to_string()).await;
     let row = match project.store.invocation(id).await {
         Ok(Some(row)) if is_open(&row) => row,
         Ok(_) => return true,
@@ -94,10 +96,11 @@ pub(super) async fn end_by_record(
     let ending = projection::ending_of(&exit, None, started(&row));
     let logs = project.logs().clone();
     let path = logs.path(id);
-    let written =
-        tokio::task::spawn_blocking(move || projection::write_stub(&logs, &row, &exit)).await;
-    if let Ok(Err(error)) = written {
-        warn!(invocation.id = %id, error = %chain(&error), "its log could not be written");
+    // Whoever asked for it may be gone meanwhile: the turn ends with what is written, at the earliest.
+    let write = move || (projection::write_stub(&logs, &row, &exit), turn);
+    let written = tokio::task::spawn_blocking(write).await;
+    if let Ok((Err(error), _)) = &written {
+        warn!(invocation.id = %id, error = %chain(error), "its log could not be written");
     }
     steroids_failpoint::reach("stub.logged");
     inner.hints.poke(&path);

@@ -271,3 +271,28 @@ async fn one_whose_folder_is_only_looked_at_is_not_told_to_run() {
     assert!(looked_at.is_some());
     assert_eq!(bench.supervisor.running(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_many_end_at_once_has_one_end_in_its_log() {
+    let mut bench = Bench::new(8, 8).await;
+    let dir = bench.dir(&bench.start("r1").await);
+    bench.restart().await;
+    bench.stage.vanish(&dir);
+    bench.take_away(&dir);
+    let path = bench.project.logs().path(bench.row(1).await.id);
+    fs::remove_file(&path).unwrap();
+    let inner = &bench.supervisor.inner;
+    let end = || {
+        let (inner, project) = (Arc::clone(inner), Arc::clone(&bench.project));
+        tokio::spawn(async move {
+            let error = "copied".to_owned();
+            open_rows::end_without_folder(&inner, &project, 1, End::Lost { error }).await;
+        })
+    };
+    let ends: Vec<_> = (0..100).map(|_| end()).collect();
+    for end in ends {
+        end.await.unwrap();
+    }
+    assert!(bench.row(1).await.phase.is_ended());
+    assert_eq!(bench.log(1).lines().count(), 2, "{}", bench.log(1));
+}

@@ -36,8 +36,9 @@ pub fn write_stub(
     match held.filter(|held| held.len.get() > 0) {
         Some(_) => last.raw = tail.map_or(0, |tail| tail.raw),
         None => {
+            let started = row.started_ms.and_then(|at| u64::try_from(at).ok());
             let first = Stamp {
-                wall_ms: u64::try_from(row.started_ms.unwrap_or(0)).unwrap_or(0),
+                wall_ms: started.unwrap_or(exit.ended_ms),
                 ..Stamp::default()
             };
             encode_line(&mut lines, first, &start(row));

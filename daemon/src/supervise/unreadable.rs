@@ -93,7 +93,9 @@ pub(super) async fn end_by_record(
             return false;
         }
     };
-    let ending = projection::ending_of(&exit, None, started(&row));
+    // One that waited until then has lasted no time at all.
+    let started = started(&row).unwrap_or(exit.ended_ms);
+    let ending = projection::ending_of(&exit, None, started);
     let logs = project.logs().clone();
     let path = logs.path(id);
     // Whoever asked for it may be gone meanwhile: the turn ends with what is written, at the earliest.
@@ -115,8 +117,7 @@ pub(super) async fn end_by_record(
     has_ended
 }
 
-fn started(row: &Invocation) -> u64 {
+fn started(row: &Invocation) -> Option<u64> {
     row.started_ms
         .and_then(|started| u64::try_from(started).ok())
-        .unwrap_or(0)
 }

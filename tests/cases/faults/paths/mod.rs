@@ -1,5 +1,6 @@
 //! See `tests/harness/faults/paths.rs`.
 
+mod copied;
 mod descriptors;
 mod moved;
 mod old_path;

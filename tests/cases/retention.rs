@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use steroids_proto::v1;
-use steroids_tests::{Daemon, Home};
+use steroids_tests::{Daemon, Home, eventually};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -76,6 +76,11 @@ async fn a_dry_run_counts_and_deletes_nothing_and_then_the_old_and_ended_go() {
     for id in [old, young, running] {
         let shown = rpc.get(&ctl.project(), id).await;
         spools.push(home.invocation_dir(&shown.uuid));
+    }
+    for spool in &spools[..2] {
+        // Made just behind the row.
+        let mark = spool.join("projected");
+        eventually("its mark", async || mark.exists().then_some(())).await;
     }
     for dry_run in [true, false] {
         let mut words = vec!["cleanup", "spools", "--days", "0", "--json"];

@@ -86,9 +86,9 @@ async fn ask(projects: &[Arc<Project>], uuids: &[String]) -> HashMap<String, Vec
     told
 }
 
-/// When one ended, as far as that is known; `None` if nobody can say. The row of the project that it was started
-/// in counts. That of another one, which is a copy or was moved, does where the folder itself says that its row
-/// was final: the row of a copy ends while the agent runs, and that of what was moved stays open in the copy.
+/// When one ended, as far as that is known; `None` if nobody can say. No row counts but where the folder itself says
+/// that it was final: the row of a copy ends while the agent runs, also at the path where that was started, and that of
+/// what was moved stays open in the copy. Of several that of the project that it was started in counts.
 fn ended<'a>(
     dir: &InvDir,
     rows: &[Told],
@@ -109,9 +109,10 @@ fn ended<'a>(
     let its = rows.iter().find(is_its);
     let is_open = rows.iter().any(|row| row.ended.is_none());
     match (its, is_final) {
-        (Some(its), _) if is_final || !is_open => Some(its.ended),
-        (Some(_), _) => Some(None),
+        (Some(its), true) => Some(its.ended),
         (None, true) => Some(rows.iter().filter_map(|row| row.ended).max()),
+        // A mark that could not be made is made by the next reconcile.
+        (Some(_), false) => Some(None),
         (None, false) if is_open => Some(None),
         (None, false) => None,
     }

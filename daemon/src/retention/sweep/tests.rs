@@ -342,6 +342,12 @@ async fn the_row_of_a_copy_alone_removes_nothing_that_was_never_final() {
     // The project that they were started in cannot be read.
     sweep_week(&room, &[&copy]).await;
     assert_eq!([1, 2].map(|name| room.spool(name).exists()), [true, false]);
+    // A copy may have its path, and the folder that it was in be elsewhere.
+    for projects in [vec![&room.project], vec![&copy, &room.project]] {
+        let swept = sweep_week(&room, &projects).await;
+        assert_eq!((swept.files, swept.kept_running), (0, 1));
+    }
+    fs::write(InvDir::at(room.spool(1)).projected(), b"").unwrap();
     sweep_week(&room, &[&copy, &room.project]).await;
     assert!(!room.spool(1).exists(), "by its own row");
 }

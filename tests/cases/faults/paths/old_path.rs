@@ -244,6 +244,56 @@ async fn what_was_moved_twice_is_not_over_by_the_row_in_a_copy_at_its_first_path
     }
 }
 
+/// The row in the copy tells nothing of the agent, nor of what it printed, while nobody can say where its project is.
+#[tokio::test]
+async fn a_copy_at_the_first_path_has_nothing_removed_of_what_was_moved_from_there() {
+    for ends_meanwhile in [false, true] {
+        let home = Home::new();
+        let daemon = Daemon::start(&home).await;
+        let (app, moved) = (daemon.project("app").await, daemon.ctl(&home.path("moved")));
+        let mut agent = Puppet::new(&home, "agent");
+        let rpc = daemon.rpc().await;
+        let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
+        let transcript = home.invocation_dir(&runs.uuid);
+        fs::rename(app.folder(), moved.folder()).unwrap();
+        moved.run(["list"]).await.ok();
+        // Its job has seen where it is by then.
+        agent.prints("moved");
+        let there = rpc::invocation(&moved.project(), runs.id);
+        rpc.follow(there, "", true).await.until("moved").await;
+        copy(&moved, &app);
+        app.run(["list"]).await.ok();
+        assert_eq!(rpc.ended(&app.project(), runs.id).await.outcome, "lost");
+        let away = home.path("away");
+        fs::rename(moved.folder(), &away).unwrap();
+        if ends_meanwhile {
+            agent.exits(0);
+            home.recorded(&runs.uuid).await;
+        }
+        let clean = ["cleanup", "spools", "--days", "0", "--json"];
+        for _ in 0..2 {
+            let cleaned = app.run(clean).await.json();
+            assert_eq!(cleaned["files"], 0, "{cleaned}");
+            assert!(transcript.join("spec.json").exists());
+            app.run(["wakeup"]).await.ok();
+        }
+        assert!(!transcript.join("projected").exists());
+        fs::rename(&away, moved.folder()).unwrap();
+        moved.run(["list"]).await.ok();
+        if !ends_meanwhile {
+            agent.exits(0);
+        }
+        let ended = rpc.ended(&moved.project(), runs.id).await;
+        assert_eq!(ended.outcome, "success", "{ended:?}");
+        // Nothing is kept for the copy's sake.
+        steroids_tests::eventually("it to go", async || {
+            app.run(clean).await.ok();
+            (!transcript.exists()).then_some(())
+        })
+        .await;
+    }
+}
+
 /// By a copy of which the first is deleted: it is no other's folder than that one's.
 #[tokio::test]
 async fn what_ran_as_its_project_went_to_another_file_system_ends_where_that_was() {

@@ -8,7 +8,7 @@
 //! only where somebody says so. The project goes from the list last: who is cut off before that finds it
 //! there, and forgets what is left of it by asking again.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -137,6 +137,10 @@ struct Open {
     dir: InvDir,
     id: i64,
     is_over: bool,
+    /// Where it was started, and where what was in that folder was seen last.
+    first: PathBuf,
+    last: PathBuf,
+    folder: Option<(u64, u64)>,
 }
 
 impl Inner {
@@ -194,13 +198,15 @@ impl Inner {
             tokio::task::spawn_blocking(move || open_in(&root, &path, &seen)).await
         };
         let (found, others) = found.map_err(|_| ProjectError::Closed)?;
+        let (found, others) = self.own(path, found, others).await;
+        let own: HashSet<String> = found.iter().map(|it| uuid_of(&it.dir)).collect();
         let mut ids: Vec<i64> = found
             .iter()
             .filter(|it| !it.is_over)
             .map(|it| it.id)
             .collect();
         let is_here = |uuid: &str, its: &Path, folder| {
-            !others.contains(uuid) && seen.at(folder, its, None) == path
+            own.contains(uuid) || !others.contains(uuid) && seen.at(folder, its, None) == path
         };
         for (uuid, job) in self.handles() {
             if let (Some(its), Some(whose)) = (job.path(), job.whose.get())
@@ -231,6 +237,47 @@ impl Inner {
                 path: path.to_owned(),
             }),
         }
+    }
+
+    /// Of these, which may be a project's, those that are, and adds the others to those of others. The number of a
+    /// folder that was deleted is given again: what answers in it and has no row of one is another project, and that
+    /// one stays where it was started.
+    async fn own(
+        &self,
+        path: &Path,
+        found: Vec<Open>,
+        mut others: HashSet<String>,
+    ) -> (Vec<Open>, HashSet<String>) {
+        let mut moved: HashMap<&Path, Vec<&Open>> = HashMap::new();
+        for it in found.iter().filter(|it| it.last != it.first) {
+            moved.entry(&it.last).or_default().push(it);
+        }
+        let mut stay = HashSet::new();
+        for (last, of) in moved {
+            // Where nobody can say, it was moved there.
+            let Ok(project) = self.projects.get(last).await else {
+                continue;
+            };
+            let uuids: Vec<_> = of.iter().map(|it| uuid_of(&it.dir)).collect();
+            let asked = project.store.promptly(project.store.known(uuids)).await;
+            let Ok(known) = asked else {
+                continue;
+            };
+            let is_there = |it: &Open| {
+                it.folder == Some(project.folder()) && known.contains(&uuid_of(&it.dir))
+            };
+            let not_there = of.into_iter().filter(|it| !is_there(it));
+            stay.extend(not_there.map(|it| uuid_of(&it.dir)));
+        }
+        let (own, of_others): (Vec<_>, Vec<_>) = found.into_iter().partition(|it| {
+            let at = match stay.contains(&uuid_of(&it.dir)) {
+                true => &it.first,
+                false => &it.last,
+            };
+            at == path
+        });
+        others.extend(of_others.iter().map(|it| uuid_of(&it.dir)));
+        (own, others)
     }
 
     /// Rows of ours that are not over, and of which there is a state folder other than these: a shim whose
@@ -314,7 +361,7 @@ impl Inner {
     }
 }
 
-/// The state folders of a project that are not known to be over, and the names of those of others. Blocks.
+/// The state folders that may be a project's and are not known to be over, and the names of those of others. Blocks.
 fn open_in(root: &Path, project: &Path, seen: &Seen) -> (Vec<Open>, HashSet<String>) {
     let (mut open, mut others) = (Vec::new(), HashSet::new());
     for dir in list(root, Scope::Wakeup) {
@@ -328,7 +375,8 @@ fn open_in(root: &Path, project: &Path, seen: &Seen) -> (Vec<Open>, HashSet<Stri
             Err(_) => continue,
         };
         let its = Address::from(&spec);
-        if seen.at(its.folder, its.path, its.was_there_ms) != project {
+        let last = seen.at(its.folder, its.path, its.was_there_ms).to_owned();
+        if last != project && its.path != project {
             others.insert(spec.uuid);
             continue;
         }
@@ -339,6 +387,9 @@ fn open_in(root: &Path, project: &Path, seen: &Seen) -> (Vec<Open>, HashSet<Stri
         open.push(Open {
             is_over: has_record || (!lives && (!waits || has_begun)),
             id: spec.invocation,
+            folder: spec.project_folder,
+            first: spec.project,
+            last,
             dir,
         });
     }

@@ -1,6 +1,7 @@
 //! What has the old path of a project that was moved has nothing of it.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 use steroids_proto::v1;
 use steroids_tests::{Ctl, Daemon, Home, Puppet, rpc};
@@ -96,6 +97,61 @@ async fn a_project_is_forgotten_by_what_is_its_own_and_not_by_what_was_moved_fro
     moved.run(["list"]).await.ok();
     let ended = daemon.rpc().await.ended(&moved.project(), runs.id).await;
     assert_eq!(ended.outcome, "success", "{ended:?}");
+}
+
+/// As ext4 and XFS do.
+#[tokio::test]
+async fn a_project_in_a_folder_with_the_number_of_one_that_was_deleted_has_nothing_of_that() {
+    for ends in [false, true] {
+        let home = Home::new();
+        let mut daemon = Daemon::start(&home).await;
+        let (app, stays) = (daemon.project("app").await, daemon.project("stays").await);
+        let mut agent = Puppet::new(&home, "agent");
+        let rpc = daemon.rpc().await;
+        let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
+        app.delete_folder().await;
+        let new = daemon.project("new").await;
+        daemon.kill9().await;
+        if ends {
+            agent.exits(0);
+            home.recorded(&runs.uuid).await;
+        }
+        let folder = fs::metadata(new.folder()).unwrap();
+        let folder = serde_json::json!([folder.dev(), folder.ino()]);
+        let dir = home.invocation_dir(&runs.uuid);
+        edit(&dir.join("spec.json"), |spec| {
+            assert!(spec["project_folder"].is_array());
+            spec["project_folder"] = folder.clone();
+        });
+        edit(&home.state_dir().join("projects.json"), |list| {
+            let all = list["projects"].as_array_mut().unwrap();
+            let old = all.iter_mut().find(|it| it["path"] == app.project());
+            old.unwrap()["folder"] = folder;
+        });
+        daemon.start_again().await;
+        let forget = async |ctl: &Ctl, flags: &[&str]| {
+            let path = ctl.project();
+            let words = ["projects", "forget", path.as_str()];
+            stays.run(words.iter().chain(flags)).await
+        };
+        let discard = ["--discard-transcripts"];
+        let why = if ends {
+            "1 of what ended"
+        } else {
+            "invocation 1 runs"
+        };
+        forget(&app, &[]).await.exits(4).says(why);
+        forget(&new, &discard).await.exits(0);
+        assert!(dir.join("spec.json").exists());
+        if !ends {
+            agent.exits(0);
+            home.recorded(&runs.uuid).await;
+        }
+        let is_over = async || (forget(&app, &discard).await.code == 0).then_some(());
+        steroids_tests::eventually("it to be forgotten", is_over).await;
+        assert!(!dir.exists());
+        assert_eq!(daemon.rpc().await.degraded().await, Vec::<String>::new());
+    }
 }
 
 #[tokio::test]

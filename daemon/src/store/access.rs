@@ -12,7 +12,7 @@ use super::error::{Failure, StoreError};
 use super::transaction::transact;
 use super::worker::{Late, Worker};
 use super::{Shared, Store, bump, migrations, query, queue};
-use crate::domain::InvocationId;
+use crate::domain::{InvocationId, Outcome, Phase};
 
 /// Whether the file may be written.
 pub(super) enum Access {
@@ -36,13 +36,23 @@ impl Store {
         answer.unwrap_or_else(|Late| Err(self.late()))
     }
 
-    /// Those of these uuids of which it has a row of ours.
+    /// Those of these uuids of which it has a row of ours that tells what became of them: one that ended as lost
+    /// may be that in a copy, and what it was copied of goes on.
     ///
     /// # Errors
     /// Where the database cannot be read.
     pub async fn known(&self, uuids: Vec<String>) -> Result<HashSet<String>, StoreError> {
         self.read(move |db| {
-            let has = |uuid: String| Ok(own_id(db, "uuid", &uuid)?.map(|_| uuid));
+            let has = |uuid: String| {
+                let Some(id) = own_id(db, "uuid", &uuid)? else {
+                    return Ok(None);
+                };
+                let phase = query::by_id(db, id)?.map(|row| row.phase);
+                let lost = Some(Outcome::Lost);
+                let is_lost =
+                    matches!(phase, Some(Phase::Ended { outcome, .. }) if outcome == lost);
+                Ok((!is_lost).then_some(uuid))
+            };
             let known = uuids.into_iter().map(has);
             known.filter_map(Result::transpose).collect()
         })

@@ -40,7 +40,8 @@ pub(super) struct Found {
 }
 
 impl Supervisor {
-    /// Those of which no project of these, which can be read, has a row; in no order.
+    /// Those of which no project of these, which can be read, has a row, but for one that ended as lost; in no
+    /// order.
     pub async fn elsewhere(&self, read: &[Arc<Project>]) -> Vec<Elsewhere> {
         let mut found = self.unfinished().await;
         // Mostly each has its row where it was started.
@@ -128,7 +129,7 @@ impl Supervisor {
     }
 }
 
-/// Those of them of which a project has a row: none, where it does not say.
+/// As [`Store::known`](crate::store::Store::known): none, where the project does not say.
 async fn known(project: &Project, uuids: Vec<String>) -> HashSet<String> {
     if uuids.is_empty() {
         return HashSet::new();

@@ -57,7 +57,7 @@ impl Supervisor {
                 self.stop_without_row(project, id, which, grace, error)
                     .await
             }
-            Ok((ended, true)) if uuid.is_none() => self.stop_namesake(project, ended, grace).await,
+            Ok((ended, true)) => self.stop_namesake(project, ended, which, grace).await,
             stopped => stopped,
         }
     }

@@ -47,17 +47,19 @@ impl Which<'_> {
 
 impl Supervisor {
     /// Ends the one of the same path and id that was started in a project which is there no more: where that
-    /// has ended which the path leads to now, it is the other that is meant. As it was, if there is none; one
-    /// that has its row where its project was moved to is stopped there.
+    /// has ended which the path leads to now, it is the other that is meant. Or itself, if its row ended there as
+    /// that of a copy, and there is no other of it. As it was, if there is none; one that has its row where its
+    /// project was moved to is stopped there.
     pub(super) async fn stop_namesake(
         &self,
         project: &Path,
         ended: Invocation,
+        which: Which<'_>,
         grace: Option<Duration>,
     ) -> Result<(Invocation, bool), StopError> {
-        let (id, own) = (ended.id, ended.managed.as_ref().map(|it| it.uuid.as_str()));
+        let id = ended.id;
         let may_be = |(uuid, it): (&String, &Found)| {
-            own != Some(uuid)
+            which.fits(uuid)
                 && it.project.as_deref().is_none_or(|path| path == project)
                 && it.id.is_none_or(|found| found == id)
         };
@@ -67,7 +69,7 @@ impl Supervisor {
         }
         let all = self.elsewhere(&self.inner.projects.all()).await;
         let mut all = all.into_iter().filter(|it| it.project == project);
-        let Some(other) = all.find(|it| it.id == id && own != Some(&it.spec.uuid)) else {
+        let Some(other) = all.find(|it| it.id == id && which.fits(&it.spec.uuid)) else {
             return Ok((ended, true));
         };
         // Its project was moved, and does not answer just now.

@@ -93,14 +93,10 @@ impl Strays {
         self.all().get(uuid).map(|stray| stray.why.clone())
     }
 
-    /// Those with this path and this id that have ended.
-    pub(super) fn ended(&self, project: &Path, id: InvocationId) -> Vec<InvDir> {
+    /// Those with this id that have ended.
+    pub(super) fn ended(&self, id: InvocationId) -> Vec<InvDir> {
         let all = self.all();
-        let is_it = |it: &&Stray| {
-            it.has_ended
-                && it.project.as_deref() == Some(project)
-                && it.id.is_none_or(|its| its == id)
-        };
+        let is_it = |it: &&Stray| it.has_ended && it.id.is_none_or(|its| its == id);
         let those = all.values().filter(is_it);
         those.map(|stray| stray.dir.clone()).collect()
     }

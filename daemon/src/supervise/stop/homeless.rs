@@ -107,17 +107,20 @@ impl Supervisor {
         grace: Option<Duration>,
         error: StopError,
     ) -> Result<(Invocation, bool), StopError> {
-        let mut running = self.inner.in_care().into_iter();
-        let is_meant = |(uuid, whose): &(String, Whose)| {
-            whose.id == id && *whose.project == *project && which.fits(uuid)
-        };
-        if let Some((uuid, _)) = running.find(is_meant) {
-            return match self.inner.job(&uuid) {
-                Some(handle) => self.stop_homeless(project, id, &uuid, handle, grace).await,
-                None => Err(error),
-            };
+        let running = self.inner.handles().into_iter().filter_map(|(uuid, job)| {
+            let whose = job.whose.get()?;
+            let is_here = job.path().is_some_and(|path| *path == *project);
+            let is_meant =
+                whose.id == id && (is_here || *whose.project == *project) && which.fits(&uuid);
+            is_meant.then_some((is_here, uuid, job))
+        });
+        // By where it is, before where it was.
+        if let Some((_, uuid, handle)) = running.max_by_key(|(is_here, ..)| *is_here) {
+            let stopped = self.stop_homeless(project, id, &uuid, handle, grace);
+            return stopped.await;
         }
-        match self.open(project, id, which).await {
+        let is_there = matches!(error, StopError::NotFound { .. });
+        match self.open(project, id, which, is_there).await {
             Some((dir, false)) => self.stop_stray(project, dir, id, grace).await,
             Some((dir, true)) => {
                 let why = match &error {
@@ -164,36 +167,52 @@ impl Supervisor {
         }
     }
 
-    /// The folder of the one with this path and this id that nobody has in care, as what its project is or was
-    /// cannot be had; and whether it waits.
+    /// The folder of the one with this path and this id of which what its project is or was cannot be had; and
+    /// whether it waits. It has the path at which its project was seen last, and that of its start, unless it is
+    /// known to be elsewhere and another project `is_there`.
     async fn open(
         &self,
         project: &Path,
         id: InvocationId,
         which: Which<'_>,
+        is_there: bool,
     ) -> Option<(InvDir, bool)> {
         let found = self.unfinished().await.into_iter();
         let may_be = |(uuid, it): &(String, Found)| {
-            which.fits(uuid)
-                && it.project.as_deref().is_none_or(|path| path == project)
-                && it.id.is_none_or(|found| found == id)
+            which.fits(uuid) && it.id.is_none_or(|found| found == id)
         };
-        let found = found.filter(may_be);
-        let mut dirs: Vec<_> = found
-            .map(|(uuid, _)| InvDir::new(self.state_dir(), &uuid))
-            .collect();
-        let ended = self.inner.strays.ended(project, id).into_iter();
-        dirs.extend(ended.filter(|dir| which.fits(&uuid_of(dir))));
+        let found = found.filter(may_be).map(|(uuid, it)| {
+            let is_elsewhere = it.project.is_some_and(|path| path != project);
+            let dir = InvDir::new(self.state_dir(), &uuid);
+            (dir, is_there && is_elsewhere)
+        });
+        let mut dirs: Vec<_> = found.collect();
+        let ended = self.inner.strays.ended(id).into_iter();
+        let ended = ended.filter(|dir| which.fits(&uuid_of(dir)));
+        dirs.extend(ended.map(|dir| (dir, false)));
+        if dirs.is_empty() {
+            return None;
+        }
+        let seen = self.inner.projects.seen().await.ok();
         let project = project.to_owned();
-        let is_it = move |spec: &Spec| spec.invocation == id.get() && spec.project == project;
         let look = move || {
-            dirs.into_iter().find_map(|dir| match Spec::load(&dir) {
-                Ok(spec) => is_it(&spec).then_some((dir, false)),
-                Err(_) => {
-                    let spec = Spec::load_queued(&dir).ok()?;
-                    (is_it(&spec) && waiting::waits(&dir)).then_some((dir, true))
-                }
-            })
+            let loaded = dirs.into_iter().filter_map(|(dir, is_elsewhere)| {
+                let (spec, waits) = match Spec::load(&dir) {
+                    Ok(spec) => (spec, false),
+                    Err(_) => (Spec::load_queued(&dir).ok()?, true),
+                };
+                let its = Address::from(&spec);
+                let now = seen.as_ref();
+                let now = now.map(|seen| seen.at(its.folder, its.path, its.was_there_ms));
+                let is_here = now.is_some_and(|now| now == project);
+                let is_it = spec.invocation == id.get()
+                    && (is_here || its.path == project && !is_elsewhere)
+                    && (!waits || waiting::waits(&dir));
+                is_it.then_some((is_here, dir, waits))
+            });
+            // By where it is, before where it was.
+            let meant = loaded.max_by_key(|(is_here, ..)| *is_here);
+            meant.map(|(_, dir, waits)| (dir, waits))
         };
         // Only a panic, or the runtime's end.
         tokio::task::spawn_blocking(look).await.ok().flatten()

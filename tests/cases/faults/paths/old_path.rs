@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use steroids_proto::v1;
-use steroids_tests::{Ctl, Daemon, Home, Puppet, rpc};
+use steroids_tests::{Ctl, Daemon, Home, Puppet, processes, rpc};
 
 use super::moved::{copy, edit};
 
@@ -382,4 +382,48 @@ async fn what_ran_as_its_project_went_to_another_file_system_ends_where_that_was
     app.run(["wakeup"]).await.ok();
     assert_eq!(big.outcomes().await, ["lost"]);
     assert_eq!(rpc.degraded().await, Vec::<String>::new());
+}
+
+/// Its disk is not mounted, before and after a restart of the daemon; or it is there, and nothing is at its first path.
+#[tokio::test]
+async fn what_was_moved_is_stopped_by_the_path_at_which_it_is_and_by_its_first_one() {
+    for (is_restarted, is_away, by_first) in [
+        (false, true, false),
+        (true, true, false),
+        (true, true, true),
+        (true, false, true),
+    ] {
+        let home = Home::new();
+        let mut daemon = Daemon::start(&home).await;
+        let (app, moved) = (daemon.project("app").await, daemon.ctl(&home.path("moved")));
+        let other = daemon.project("other").await;
+        let mut agent = Puppet::new(&home, "agent");
+        let rpc = daemon.rpc().await;
+        let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
+        fs::rename(app.folder(), moved.folder()).unwrap();
+        moved.run(["list"]).await.ok();
+        // It has looked where it is.
+        agent.prints("here");
+        let selector = rpc::invocation(&moved.project(), runs.id);
+        rpc.follow(selector, "", true).await.until("here").await;
+        if is_restarted {
+            daemon.kill9().await;
+        }
+        if is_away {
+            fs::rename(moved.folder(), home.path("away")).unwrap();
+        }
+        if is_restarted {
+            daemon.start_again().await;
+        }
+        let path = if by_first { &app } else { &moved }.project();
+        let id = runs.id.to_string();
+        let stopped = other.run(["--project", &path, "stop", &id]).await;
+        assert_eq!(processes::marked(&runs.uuid), [], "{stopped:?}");
+        if is_away {
+            fs::rename(home.path("away"), moved.folder()).unwrap();
+            moved.run(["list"]).await.ok();
+        }
+        let ended = daemon.rpc().await.ended(&moved.project(), runs.id).await;
+        assert_eq!(ended.outcome, "cancelled", "{ended:?}");
+    }
 }

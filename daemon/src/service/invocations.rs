@@ -131,10 +131,13 @@ impl v1::invocations_server::Invocations for Service {
         let stopped = self.supervisor.stop(&root, id, uuid, grace).await;
         let stopped = stopped.map_err(|error| missing::refusal(&cared, error));
         let (invocation, already_ended) = stopped?;
-        let project = self.project(&root).await?;
-        let invocation = Some(self.shown(&project, invocation));
+        let invocation = match self.project(&root).await {
+            Ok(project) => self.shown(&project, invocation),
+            // It has ended all the same, where its project was moved to.
+            Err(_) => convert::invocation(&root, invocation),
+        };
         Ok(Response::new(v1::StopResponse {
-            invocation,
+            invocation: Some(invocation),
             already_ended,
         }))
     }

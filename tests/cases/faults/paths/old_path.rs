@@ -422,6 +422,8 @@ async fn what_was_moved_is_stopped_by_the_path_at_which_it_is_and_by_its_first_o
         if is_away {
             fs::rename(home.path("away"), moved.folder()).unwrap();
             moved.run(["list"]).await.ok();
+        } else {
+            stopped.exits(0);
         }
         let ended = daemon.rpc().await.ended(&moved.project(), runs.id).await;
         assert_eq!(ended.outcome, "cancelled", "{ended:?}");

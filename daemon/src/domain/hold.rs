@@ -206,11 +206,12 @@ impl Holds {
     /// Says where it is to be told that this provider's limit is over.
     pub fn tell(&mut self, provider: &str, project: PathBuf, invocation: i64) {
         if let Some(hold) = self.by_provider.get_mut(provider) {
-            let limit = match &mut hold.beneath {
-                Some(beneath) => beneath,
-                None => hold,
-            };
-            limit.told = Some((project, invocation));
+            let told = Some((project, invocation));
+            if let Some(beneath) = &mut hold.beneath {
+                beneath.told.clone_from(&told);
+            }
+            // Also of one by hand that outlasts the limit: nothing is started before that.
+            hold.told = told;
         }
     }
 

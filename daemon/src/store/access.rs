@@ -7,12 +7,11 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use super::begin::own_id;
 use super::error::{Failure, StoreError};
 use super::transaction::transact;
 use super::worker::{Late, Worker};
 use super::{Shared, Store, bump, migrations, query, queue};
-use crate::domain::{InvocationId, Outcome, Phase};
+use crate::domain::{Invocation, InvocationId, Outcome, Phase};
 
 /// Whether the file may be written.
 pub(super) enum Access {
@@ -43,15 +42,13 @@ impl Store {
     /// Where the database cannot be read.
     pub async fn known(&self, uuids: Vec<String>) -> Result<HashSet<String>, StoreError> {
         self.read(move |db| {
-            let has = |uuid: String| {
-                let Some(id) = own_id(db, "uuid", &uuid)? else {
-                    return Ok(None);
-                };
-                let phase = query::by_id(db, id)?.map(|row| row.phase);
+            let is_lost = |row: &Invocation| {
                 let lost = Some(Outcome::Lost);
-                let is_lost =
-                    matches!(phase, Some(Phase::Ended { outcome, .. }) if outcome == lost);
-                Ok((!is_lost).then_some(uuid))
+                matches!(row.phase, Phase::Ended { outcome, .. } if outcome == lost)
+            };
+            let has = |uuid: String| {
+                let row = query::by_uuid(db, &uuid)?;
+                Ok(row.filter(|row| !is_lost(row)).map(|_| uuid))
             };
             let known = uuids.into_iter().map(has);
             known.filter_map(Result::transpose).collect()

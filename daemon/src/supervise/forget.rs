@@ -259,12 +259,12 @@ impl Inner {
                 continue;
             };
             let uuids: Vec<_> = of.iter().map(|it| uuid_of(&it.dir)).collect();
-            let asked = project.store.promptly(project.store.known(uuids)).await;
-            let Ok(known) = asked else {
+            let asked = project.store.promptly(project.store.ends(uuids)).await;
+            let Ok(rows) = asked else {
                 continue;
             };
             let is_there = |it: &Open| {
-                it.folder == Some(project.folder()) && known.contains(&uuid_of(&it.dir))
+                it.folder == Some(project.folder()) && rows.contains_key(&uuid_of(&it.dir))
             };
             let not_there = of.into_iter().filter(|it| !is_there(it));
             stay.extend(not_there.map(|it| uuid_of(&it.dir)));

@@ -37,6 +37,11 @@ impl From<Exit> for ExitCode {
 }
 
 impl Exit {
+    /// Of several things that were done one after the other: the code of the first that went wrong.
+    pub(crate) fn or(self, later: Exit) -> Exit {
+        if self == Exit::Ok { later } else { self }
+    }
+
     /// Of an invocation that ended with this outcome.
     pub(crate) fn of_outcome(outcome: &str) -> Exit {
         match outcome {

@@ -13,7 +13,7 @@ use uuid::Builder;
 
 use super::job::Job;
 use super::line::candidate;
-use super::prepare::{MAX_RETRIES, again};
+use super::prepare::{MAX_RETRIES, command_line};
 use super::start::row;
 use super::supervisor::{Asked, Entry};
 use super::waiting::{self, now_ms};
@@ -176,7 +176,7 @@ fn spec_of(job: &Job, ending: &Ending, asked: String, not_before_ms: i64) -> (Sp
         }
         _ => return (next, asked),
     };
-    let line = again(&inner.settings(), before, session.as_deref(), &prompt);
+    let line = command_line(&inner.settings(), before, session.as_deref(), &prompt);
     let Some((argv, on_stdin)) = line else {
         return (next, asked);
     };

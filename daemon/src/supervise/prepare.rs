@@ -188,19 +188,9 @@ fn turn(
     })
 }
 
-/// The command line of another attempt that goes on with a session, and whether it reads its prompt: of a provider
-/// that is configured as it was. `None` where there is none, and the attempt begins anew.
-pub(super) fn resuming(
-    settings: &Settings,
-    spec: &Spec,
-    session: &str,
-    prompt: &str,
-) -> Option<(Vec<String>, bool)> {
-    again(settings, spec, Some(session), prompt)
-}
-
-/// The same, with a session or without.
-pub(super) fn again(
+/// The command line of another attempt, with a session to go on with or none, and whether it reads its prompt: of a
+/// provider that is configured as it was. `None` where there is none.
+pub(super) fn command_line(
     settings: &Settings,
     spec: &Spec,
     session: Option<&str>,

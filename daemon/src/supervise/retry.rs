@@ -14,7 +14,7 @@ pub use error::RetryError;
 
 use super::again::{going_on, may_resume};
 use super::dependency::ATTEMPTS;
-use super::prepare::{MAX_RETRIES, hash, resuming};
+use super::prepare::{MAX_RETRIES, command_line, hash};
 use super::supervisor::{Inner, chain};
 use super::{StartError, moved, requested};
 use crate::domain::{Again, Invocation, InvocationId, Managed, Outcome, Phase, StartRequest};
@@ -132,7 +132,7 @@ fn session(
         return None;
     }
     let prompt = going_on(asked, outcome);
-    resuming(&inner.settings(), spec, session, &prompt)?;
+    command_line(&inner.settings(), spec, Some(session), &prompt)?;
     Some((prompt, session.to_owned()))
 }
 

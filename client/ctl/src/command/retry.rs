@@ -115,12 +115,12 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failu
             }
             Ok(began) => {
                 done.extend(asked);
-                exit = first(exit, began);
+                exit = exit.or(began);
             }
             Err(failure) if is_one || failure.is_unwritten() => return Err(failure),
             Err(failure) => {
                 let said = failure.report(session.json, session.stderr_colour);
-                exit = first(exit, said);
+                exit = exit.or(said);
             }
         }
     }
@@ -158,10 +158,6 @@ async fn last_of(
         }
     }
     Ok(None)
-}
-
-fn first(before: Exit, now: Exit) -> Exit {
-    if before == Exit::Ok { now } else { before }
 }
 
 async fn one(

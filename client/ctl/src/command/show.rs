@@ -53,7 +53,7 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
             Err(failure) => {
                 session.out.flush()?;
                 let said = failure.report(session.json, session.stderr_colour);
-                exit = if exit == Exit::Ok { said } else { exit };
+                exit = exit.or(said);
                 continue;
             }
         };

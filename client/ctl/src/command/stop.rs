@@ -104,7 +104,7 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
                     return Err(failure);
                 }
                 let said = failure.report(session.json, session.stderr_colour);
-                exit = if exit == Exit::Ok { said } else { exit };
+                exit = exit.or(said);
             }
         }
     }

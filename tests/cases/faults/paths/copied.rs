@@ -7,6 +7,8 @@ use std::process::Command;
 use steroids_proto::v1;
 use steroids_tests::{Daemon, Home, Puppet, log, processes, rpc};
 
+use super::scene::Scene;
+
 fn copy(from: &Path, to: &Path) {
     let copied = Command::new("cp").arg("-a").args([from, to]).status();
     assert!(copied.unwrap().success());
@@ -69,14 +71,15 @@ async fn what_runs_in_a_project_that_is_away_is_seen_and_stopped_though_its_row_
 #[tokio::test]
 async fn what_runs_is_stopped_by_its_first_path_also_where_a_copy_has_that() {
     for (is_restarted, with_all) in [(false, false), (false, true), (true, false), (true, true)] {
-        let home = Home::new();
-        let mut daemon = Daemon::start(&home).await;
-        let (app, moved) = (daemon.project("app").await, daemon.ctl(&home.path("moved")));
-        let mut agent = Puppet::new(&home, "agent");
+        let Scene {
+            home,
+            mut daemon,
+            app,
+            moved,
+            mut agent,
+            runs,
+        } = Scene::moved().await;
         let rpc = daemon.rpc().await;
-        let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
-        fs::rename(app.folder(), moved.folder()).unwrap();
-        moved.run(["list"]).await.ok();
         // It has looked where it is.
         agent.prints("here");
         let selector = rpc::invocation(&moved.project(), runs.id);

@@ -6,6 +6,7 @@ mod moved;
 mod old_path;
 mod projects;
 mod root;
+mod scene;
 mod sockets;
 mod strangers;
 mod swapped;

@@ -10,6 +10,8 @@ use steroids_proto::v1;
 use steroids_tests::processes::signal;
 use steroids_tests::{Ctl, Daemon, Home, Puppet, rpc};
 
+use super::scene::Scene;
+
 /// Whether the daemon learns of the new path before it is killed, or only after its next start.
 #[tokio::test]
 async fn what_runs_in_a_folder_that_was_moved_is_taken_up_there_by_the_next_daemon() {
@@ -78,14 +80,15 @@ async fn what_runs_in_a_project_that_is_copied_goes_on_and_its_copied_row_ends()
 #[tokio::test]
 async fn what_runs_stays_with_its_project_that_was_moved_whoever_has_its_path() {
     for is_copied in [false, true] {
-        let home = Home::new();
-        let daemon = Daemon::start(&home).await;
-        let (app, moved) = (daemon.project("app").await, daemon.ctl(&home.path("moved")));
-        let mut agent = Puppet::new(&home, "agent");
+        let Scene {
+            home,
+            daemon,
+            app,
+            moved,
+            mut agent,
+            runs,
+        } = Scene::moved().await;
         let rpc = daemon.rpc().await;
-        let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
-        fs::rename(app.folder(), moved.folder()).unwrap();
-        moved.run(["list"]).await.ok();
         agent.prints("in its new place");
         let says = async |ctl: &Ctl, words: &str| {
             steroids_tests::eventually(words, async || {
@@ -131,14 +134,14 @@ async fn what_runs_stays_with_its_project_that_was_moved_whoever_has_its_path() 
 async fn what_was_moved_is_taken_up_there_by_the_next_daemon_whoever_has_its_path() {
     for (is_copied, ends_meanwhile) in [(false, false), (false, true), (true, false), (true, true)]
     {
-        let home = Home::new();
-        let mut daemon = Daemon::start(&home).await;
-        let (app, moved) = (daemon.project("app").await, daemon.ctl(&home.path("moved")));
-        let mut agent = Puppet::new(&home, "agent");
-        let rpc = daemon.rpc().await;
-        let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
-        fs::rename(app.folder(), moved.folder()).unwrap();
-        moved.run(["list"]).await.ok();
+        let Scene {
+            home,
+            mut daemon,
+            app,
+            moved,
+            mut agent,
+            runs,
+        } = Scene::moved().await;
         if is_copied {
             copy(&moved, &app);
         } else {
@@ -217,14 +220,15 @@ async fn what_went_on_in_a_folder_made_anew_is_finished_there_by_the_next_daemon
 /// path of its start.
 #[tokio::test]
 async fn what_was_moved_twice_is_not_taken_for_one_of_the_project_at_its_first_path() {
-    let home = Home::new();
-    let daemon = Daemon::start(&home).await;
-    let (app, moved) = (daemon.project("app").await, daemon.ctl(&home.path("moved")));
-    let mut agent = Puppet::new(&home, "agent");
+    let Scene {
+        home,
+        daemon,
+        app,
+        moved,
+        mut agent,
+        runs,
+    } = Scene::moved().await;
     let rpc = daemon.rpc().await;
-    let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
-    fs::rename(app.folder(), moved.folder()).unwrap();
-    moved.run(["list"]).await.ok();
     fs::create_dir(app.folder()).unwrap();
     app.run(["init"]).await.ok();
     agent.prints("in its new place");
@@ -313,14 +317,14 @@ async fn a_project_at_the_path_of_one_that_was_moved_has_its_own_tasks_and_place
 #[tokio::test]
 async fn what_was_moved_is_known_by_its_number_where_the_host_gave_its_device_another() {
     for there in ["nothing", "another", "a copy"] {
-        let home = Home::new();
-        let mut daemon = Daemon::start(&home).await;
-        let (app, moved) = (daemon.project("app").await, daemon.ctl(&home.path("moved")));
-        let agent = Puppet::new(&home, "agent");
-        let rpc = daemon.rpc().await;
-        let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
-        fs::rename(app.folder(), moved.folder()).unwrap();
-        moved.run(["list"]).await.ok();
+        let Scene {
+            home,
+            mut daemon,
+            app,
+            moved,
+            agent: _agent,
+            runs,
+        } = Scene::moved().await;
         match there {
             "another" => fs::create_dir(app.folder()).unwrap(),
             "a copy" => copy(&moved, &app),
@@ -348,14 +352,14 @@ async fn what_was_moved_is_known_by_its_number_where_the_host_gave_its_device_an
 /// As the roots of all subvolumes, and of all file systems of a kind, have.
 #[tokio::test]
 async fn what_was_moved_is_not_taken_for_one_of_a_folder_of_its_number_on_another_device() {
-    let home = Home::new();
-    let mut daemon = Daemon::start(&home).await;
-    let (app, moved) = (daemon.project("app").await, daemon.ctl(&home.path("moved")));
-    let mut agent = Puppet::new(&home, "agent");
-    let rpc = daemon.rpc().await;
-    let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
-    fs::rename(app.folder(), moved.folder()).unwrap();
-    moved.run(["list"]).await.ok();
+    let Scene {
+        home,
+        mut daemon,
+        app,
+        moved,
+        mut agent,
+        runs,
+    } = Scene::moved().await;
     fs::create_dir(app.folder()).unwrap();
     app.run(["init"]).await.ok();
     daemon.kill9().await;
@@ -383,12 +387,14 @@ async fn what_was_moved_is_not_taken_for_one_of_a_folder_of_its_number_on_anothe
 #[tokio::test]
 async fn what_was_moved_stays_with_its_project_where_nothing_at_its_path_can_be_used() {
     for is_restarted in [false, true] {
-        let home = Home::new();
-        let mut daemon = Daemon::start(&home).await;
-        let (app, moved) = (daemon.project("app").await, daemon.ctl(&home.path("moved")));
-        let mut agent = Puppet::new(&home, "agent");
-        let rpc = daemon.rpc().await;
-        let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
+        let Scene {
+            home: _home,
+            mut daemon,
+            app,
+            moved,
+            mut agent,
+            runs,
+        } = Scene::running().await;
         fs::rename(app.folder(), moved.folder()).unwrap();
         fs::create_dir(app.folder()).unwrap();
         fs::set_permissions(app.folder(), fs::Permissions::from_mode(0o777)).unwrap();

@@ -7,6 +7,7 @@ use steroids_proto::v1;
 use steroids_tests::{Ctl, Daemon, Home, Puppet, processes, rpc};
 
 use super::moved::{copy, edit};
+use super::scene::Scene;
 
 /// Its folder is not there as the next daemon begins, or its database was deleted.
 #[tokio::test]
@@ -48,15 +49,15 @@ async fn what_was_moved_to_a_path_that_was_known_before_is_looked_for_there() {
 
 #[tokio::test]
 async fn a_project_is_forgotten_by_what_is_its_own_and_not_by_what_was_moved_from_its_path() {
-    let home = Home::new();
-    let mut daemon = Daemon::start(&home).await;
-    let (app, moved) = (daemon.project("app").await, daemon.ctl(&home.path("moved")));
+    let Scene {
+        home,
+        mut daemon,
+        app,
+        moved,
+        mut agent,
+        runs,
+    } = Scene::moved().await;
     let other = daemon.project("other").await;
-    let mut agent = Puppet::new(&home, "agent");
-    let rpc = daemon.rpc().await;
-    let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
-    fs::rename(app.folder(), moved.folder()).unwrap();
-    moved.run(["list"]).await.ok();
     let forget = async |ctl: &Ctl| {
         let words = [
             "projects",
@@ -156,14 +157,14 @@ async fn a_project_in_a_folder_with_the_number_of_one_that_was_deleted_has_nothi
 
 #[tokio::test]
 async fn a_folder_that_is_no_project_is_made_none_for_what_was_moved_from_its_path() {
-    let home = Home::new();
-    let mut daemon = Daemon::start(&home).await;
-    let (app, moved) = (daemon.project("app").await, daemon.ctl(&home.path("moved")));
-    let agent = Puppet::new(&home, "agent");
-    let rpc = daemon.rpc().await;
-    rpc.start_fake(&app.project(), "T1", &agent.args()).await;
-    fs::rename(app.folder(), moved.folder()).unwrap();
-    moved.run(["list"]).await.ok();
+    let Scene {
+        home,
+        mut daemon,
+        app,
+        moved,
+        agent: _agent,
+        ..
+    } = Scene::moved().await;
     daemon.kill9().await;
     fs::rename(moved.folder(), home.path("away")).unwrap();
     // Nor where it was moved to.
@@ -184,12 +185,15 @@ async fn a_folder_that_is_no_project_is_made_none_for_what_was_moved_from_its_pa
 /// below a disk that is not mounted.
 #[tokio::test]
 async fn a_folder_that_came_to_the_path_while_nobody_looked_is_made_no_project() {
-    let home = Home::new();
-    let mut daemon = Daemon::start(&home).await;
-    let (app, moved) = (daemon.project("app").await, daemon.ctl(&home.path("moved")));
-    let mut agent = Puppet::new(&home, "agent");
+    let Scene {
+        home,
+        mut daemon,
+        app,
+        moved,
+        mut agent,
+        runs,
+    } = Scene::running().await;
     let rpc = daemon.rpc().await;
-    let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
     let waits = v1::StartRequest {
         after: vec![runs.id],
         ..rpc::command(
@@ -222,14 +226,14 @@ async fn a_folder_that_came_to_the_path_while_nobody_looked_is_made_no_project()
 
 #[tokio::test]
 async fn what_was_moved_is_looked_for_there_also_where_its_first_path_was_forgotten_since() {
-    let home = Home::new();
-    let mut daemon = Daemon::start(&home).await;
-    let (app, moved) = (daemon.project("app").await, daemon.ctl(&home.path("moved")));
-    let mut agent = Puppet::new(&home, "agent");
-    let rpc = daemon.rpc().await;
-    let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
-    fs::rename(app.folder(), moved.folder()).unwrap();
-    moved.run(["list"]).await.ok();
+    let Scene {
+        home,
+        mut daemon,
+        app,
+        moved,
+        mut agent,
+        runs,
+    } = Scene::moved().await;
     daemon.kill9().await;
     // As by `steroidsctl projects forget`.
     edit(&home.state_dir().join("projects.json"), |list| {
@@ -304,12 +308,15 @@ async fn what_was_moved_twice_is_not_over_by_the_row_in_a_copy_at_its_first_path
 #[tokio::test]
 async fn a_copy_at_the_first_path_has_nothing_removed_of_what_was_moved_from_there() {
     for ends_meanwhile in [false, true] {
-        let home = Home::new();
-        let daemon = Daemon::start(&home).await;
-        let (app, moved) = (daemon.project("app").await, daemon.ctl(&home.path("moved")));
-        let mut agent = Puppet::new(&home, "agent");
+        let Scene {
+            home,
+            daemon,
+            app,
+            moved,
+            mut agent,
+            runs,
+        } = Scene::running().await;
         let rpc = daemon.rpc().await;
-        let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
         let transcript = home.invocation_dir(&runs.uuid);
         fs::rename(app.folder(), moved.folder()).unwrap();
         moved.run(["list"]).await.ok();
@@ -393,15 +400,16 @@ async fn what_was_moved_is_stopped_by_the_path_at_which_it_is_and_by_its_first_o
         (true, true, true),
         (true, false, true),
     ] {
-        let home = Home::new();
-        let mut daemon = Daemon::start(&home).await;
-        let (app, moved) = (daemon.project("app").await, daemon.ctl(&home.path("moved")));
+        let Scene {
+            home,
+            mut daemon,
+            app,
+            moved,
+            mut agent,
+            runs,
+        } = Scene::moved().await;
         let other = daemon.project("other").await;
-        let mut agent = Puppet::new(&home, "agent");
         let rpc = daemon.rpc().await;
-        let runs = rpc.start_fake(&app.project(), "T1", &agent.args()).await;
-        fs::rename(app.folder(), moved.folder()).unwrap();
-        moved.run(["list"]).await.ok();
         // It has looked where it is.
         agent.prints("here");
         let selector = rpc::invocation(&moved.project(), runs.id);

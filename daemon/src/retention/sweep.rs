@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use steroids_shim::exit::ExitRecord;
+use steroids_shim::lock;
 use steroids_shim::paths::InvDir;
 use steroids_shim::removal;
 
@@ -107,7 +108,7 @@ pub async fn events(project: &Project) -> Result<usize, StoreError> {
 
 /// Removes state folders below `state_dir` whose invocation has its final row in one of these open
 /// projects, as far as the limits want it. What has none there goes by age alone: its project may be
-/// gone for ever, or back in an hour. What was not projected yet stays.
+/// gone for ever, or back in an hour. What was not projected yet stays, and so does that of whose shim lives.
 pub async fn spools(
     state_dir: &Path,
     projects: &[Arc<Project>],
@@ -130,6 +131,18 @@ pub async fn spools(
         ..Swept::default()
     };
     let expired = policy::spools(all, now, limits);
+    // Whoever put the row of a copy in its project's place, or deleted it, has not ended the agent.
+    let (expired, lives) = blocking(move || {
+        let lives = |spool: &Spool| {
+            let dir = InvDir::at(folder.join(&spool.uuid));
+            lock::is_held(&dir.lock()).unwrap_or(true)
+        };
+        expired
+            .into_iter()
+            .partition::<Vec<_>, _>(|(spool, _)| !lives(spool))
+    })
+    .await?;
+    swept.kept_running += lives.len() as u64;
     if dry_run {
         let items = expired.into_iter().map(item);
         items.for_each(|item| swept.gone(item));

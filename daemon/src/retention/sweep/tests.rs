@@ -216,6 +216,26 @@ async fn spools_go_once_their_row_is_final_and_no_earlier() {
     assert!(room.spool(3).exists() && unknown.exists() && inv.join("not-a-uuid").exists());
 }
 
+#[tokio::test]
+async fn the_spool_of_one_that_lives_stays_whatever_its_row_says() {
+    let room = Room::new().await;
+    room.invocation(1, 9, Some(Outcome::Lost)).await;
+    room.invocation(2, 9, Some(Outcome::Lost)).await;
+    let lock = lock::acquire(&InvDir::at(room.spool(1)).lock()).unwrap();
+
+    let week = SpoolLimits {
+        days: Some(7),
+        max_bytes: None,
+    };
+    let dry = sweep_spools(&room, week, true).await;
+    let wet = sweep_spools(&room, week, false).await;
+    assert_eq!(dry, wet);
+    assert_eq!((wet.files, wet.kept_running, wet.failures.len()), (1, 1, 0));
+    assert!(room.spool(1).exists() && !room.spool(2).exists());
+    drop(lock);
+    assert_eq!(sweep_spools(&room, week, false).await.files, 1);
+}
+
 /// The state folder of one whose project is gone, with a record of its end.
 fn left_behind(room: &Room, name: u32, days: u64) -> InvDir {
     let dir = InvDir::at(room.spool(name));

@@ -192,10 +192,22 @@ impl Supervisor {
         let mut stopping = JoinSet::new();
         for handle in self.inner.jobs() {
             // What ends by itself need not be waited for: a later daemon finishes its log.
-            stopping.spawn(end_one(handle, Request::StopAll, LONGEST_DEFAULT, None));
+            stopping.spawn(async move {
+                let ended = end_one(handle, Request::StopAll, LONGEST_DEFAULT, None);
+                ended.await.is_some()
+            });
+        }
+        // No job has them in care, and their shims take a stop all the same.
+        for (project, id, dir) in self.inner.strays.running() {
+            let supervisor = self.clone();
+            stopping.spawn(async move {
+                let stopped = supervisor.stop_stray(&project, dir, id, None).await;
+                // Its end is recorded, whether its row can be had or not.
+                !matches!(stopped, Err(StopError::Slow { .. }))
+            });
         }
         let ended = stopping.join_all().await;
-        ended.iter().filter(|stopped| stopped.is_some()).count()
+        ended.into_iter().filter(|has_ended| *has_ended).count()
     }
 }
 

@@ -101,6 +101,15 @@ impl Strays {
         those.map(|stray| stray.dir.clone()).collect()
     }
 
+    /// Those whose shims live, as far as is known whose they are.
+    pub(super) fn running(&self) -> Vec<(PathBuf, InvocationId, InvDir)> {
+        let all = self.all();
+        let those = all.values();
+        let those = those.filter(|stray| stray.place.is_some() && !stray.has_ended);
+        let those = those.filter_map(|it| Some((it.project.clone()?, it.id?, it.dir.clone())));
+        those.collect()
+    }
+
     /// By uuid those without a record of their end of which the project is known.
     pub(super) fn unfinished(&self) -> Vec<(String, Unfinished)> {
         let all = self.all();

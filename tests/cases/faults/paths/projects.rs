@@ -100,6 +100,27 @@ async fn what_runs_in_a_folder_that_was_away_as_the_daemon_began_can_be_stopped(
     assert_eq!(ended.outcome, "cancelled");
 }
 
+#[tokio::test]
+async fn what_has_no_project_is_ended_with_all_others_as_the_daemon_is() {
+    let home = Home::new();
+    let mut daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let id = ctl.start_fake("T1", &["stall"]).await;
+    daemon.kill9().await;
+    let away = home.path("away");
+    fs::rename(ctl.folder(), &away).unwrap();
+    daemon.start_again().await;
+    let request = v1::ShutdownRequest { stop_all: true };
+    let answer = daemon.rpc().await.daemon().shutdown(request).await.unwrap();
+    assert_eq!(answer.into_inner().stopped, 1);
+    assert_eq!(daemon.ended().await, 0);
+    fs::rename(&away, ctl.folder()).unwrap();
+    daemon.start_again().await;
+    let rpc = daemon.rpc().await;
+    let ended = rpc.ended(&ctl.project(), id).await;
+    assert_eq!(ended.outcome, "cancelled");
+}
+
 /// No line of `status` speaks of a place any more that nobody has, and each says what to do.
 #[tokio::test]
 async fn folders_deleted_under_their_runs_keep_no_place_and_both_ends_are_kept_when_they_are_back()

@@ -12,6 +12,7 @@ use serde::de::{Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::activity::{Activity, Foreign, Stamp, Stream, Text};
+use crate::beginning::closed;
 use crate::parser::{IgnoreRule, Line, Sink};
 use crate::text::{of_line, whole};
 
@@ -34,12 +35,20 @@ pub(crate) enum Event<'a> {
     Blank,
     /// A whole line that is no JSON object.
     Text(Text<'a>),
-    /// Half a line, or the beginning of one that is too long.
+    /// Half a line.
     Cut(Text<'a>),
+    /// The beginning of a line that is too long, as the event that it would be if it ended there.
+    Begun(Object<'a>, &'a RawValue, Text<'a>),
 }
 
-/// The line as UTF-8, to be lent to [`event`]; the flag tells whether bytes had to be replaced.
+/// The line as UTF-8, to be lent to [`event`]; the flag tells whether bytes had to be replaced. Of one that is too
+/// long the beginning, closed.
 pub(crate) fn utf8<'a>(line: &Line<'a>) -> (Cow<'a, str>, bool) {
+    if line.truncated_bytes > 0 {
+        let beginning = of_line(line);
+        let closed = closed(&beginning.text).map(Cow::Owned);
+        return (closed.unwrap_or_default(), beginning.lossy);
+    }
     match std::str::from_utf8(line.bytes) {
         Ok(text) => (Cow::Borrowed(text), false),
         Err(_) => (
@@ -51,20 +60,24 @@ pub(crate) fn utf8<'a>(line: &Line<'a>) -> (Cow<'a, str>, bool) {
 
 /// Reads a line of a JSON mode. `text` and `lossy` are what [`utf8`] made of it.
 pub(crate) fn event<'a>(line: &Line<'a>, text: &'a str, lossy: bool) -> Event<'a> {
-    if line.truncated_bytes > 0 {
-        return Event::Cut(of_line(line));
-    }
+    let is_begun = line.truncated_bytes > 0;
     if text.trim_ascii().is_empty() {
-        return Event::Blank;
+        return if is_begun {
+            Event::Cut(of_line(line))
+        } else {
+            Event::Blank
+        };
     }
     // A BOM in front of the first event is no reason not to understand it.
     let json = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     match serde_json::from_str::<&RawValue>(json) {
         Ok(raw) => match Object::parse(raw, lossy) {
+            Some(object) if is_begun => Event::Begun(object, raw, of_line(line)),
             Some(object) => Event::Object(object, raw),
+            None if is_begun => Event::Cut(of_line(line)),
             None => Event::Text(of_line(line)),
         },
-        Err(_) if line.complete => Event::Text(of_line(line)),
+        Err(_) if line.complete && !is_begun => Event::Text(of_line(line)),
         Err(_) => Event::Cut(of_line(line)),
     }
 }
@@ -92,7 +105,7 @@ impl<'a> Event<'a> {
                 let stream = Stream::Stdout;
                 out.activity(at, &Activity::Output { stream, msg });
             }
-            Event::Cut(text) => {
+            Event::Cut(text) | Event::Begun(_, _, text) => {
                 let data = Foreign::Text(text);
                 out.activity(at, &Activity::Unknown { name: None, data });
             }

@@ -5,6 +5,7 @@
 
 pub mod activity;
 pub mod args;
+mod beginning;
 pub mod bounds;
 mod calls;
 mod claude;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use steroids_provider::activity::{Activity, Stamp};
+use steroids_provider::activity::{Activity, Foreign, Stamp};
 
 /// Names told apart between two takes. A CLI has some dozens; what prints more is no CLI we know.
 const NAMES: usize = 64;
@@ -48,6 +48,11 @@ impl Unknowns {
                 provider_version: Some(version),
                 ..
             } => self.version = word(version),
+            // Too long to be taken apart: nobody knows whether it is known.
+            Activity::Unknown {
+                data: Foreign::Text(text),
+                ..
+            } if text.truncated_bytes > 0 => {}
             Activity::Unknown { name, .. } => {
                 self.met += 1;
                 if self.met > self.told {
@@ -125,6 +130,18 @@ mod tests {
     fn told(unknowns: &mut Unknowns) -> Vec<(String, String, u64)> {
         let taken = unknowns.take().into_iter();
         taken.map(|it| (it.version, it.name, it.count)).collect()
+    }
+
+    #[test]
+    fn one_that_is_too_long_may_be_known() {
+        let mut unknowns = Unknowns::default();
+        let cut = Text {
+            truncated_bytes: 1,
+            ..Text::default()
+        };
+        let data = Foreign::Text(cut);
+        unknowns.note(at(1), &Activity::Unknown { name: None, data });
+        assert_eq!(told(&mut unknowns), []);
     }
 
     #[test]

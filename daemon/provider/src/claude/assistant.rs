@@ -36,6 +36,7 @@ impl Json {
             return self.synthetic(at, event, &message, out);
         }
         if parent.is_none() {
+            self.has_results(&message);
             self.ending.is_let_through();
             if let Some(model) = message.str("model") {
                 self.model = Some(short_id(&model).to_owned());
@@ -56,6 +57,18 @@ impl Json {
         if let Some(usage) = self.tokens.message(&message) {
             out.activity(at, &Activity::Usage(usage));
         }
+    }
+
+    /// The next message comes once every call of the one before has its result, also the one that was missed.
+    fn has_results(&mut self, message: &Object<'_>) {
+        let id = message.str("id");
+        if id.is_some() && id.as_deref().map(short_id) == self.message.as_deref() {
+            return;
+        }
+        if std::mem::take(&mut self.missed) {
+            self.calls.end_turn();
+        }
+        self.message = id.map(|id| short_id(&id).to_owned());
     }
 
     fn block(

@@ -24,7 +24,7 @@ use serde_json::value::RawValue;
 
 use crate::activity::{Activity, Level, Stamp, Stream, Text};
 use crate::bounds::one_line;
-use crate::json::{self, Object, unknown};
+use crate::json::{self, Event, Object, unknown};
 use crate::parser::{Exit, Line, Parser, Sink, Verdict, Vitals};
 use crate::run::Run;
 use crate::text::{Answer, of_line};
@@ -58,6 +58,10 @@ struct Json {
     tokens: Tokens,
     ending: Ending,
     answer: Answer,
+    /// The main agent's last message.
+    message: Option<String>,
+    /// After that one a result came of which nobody knows whose it is.
+    missed: bool,
     stderr: Option<String>,
 }
 
@@ -70,6 +74,11 @@ impl Parser for Json {
         }
         let (text, lossy) = json::utf8(line);
         let event = json::event(line, &text, lossy);
+        if let Event::Begun(event, ..) = &event
+            && self.begun(event, line, out)
+        {
+            return;
+        }
         if let Some((event, raw)) = event.or_show(line.at, &ignore::BLANK, out) {
             self.event(line.at, &event, raw, out);
         }

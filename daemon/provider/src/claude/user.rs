@@ -3,8 +3,9 @@
 use serde_json::value::RawValue;
 
 use crate::activity::{Activity, Level, Stamp, Text};
+use crate::beginning::Begun;
 use crate::json::Object;
-use crate::parser::Sink;
+use crate::parser::{Line, Sink};
 
 use super::assistant::blocks_text;
 use super::calls::Purpose;
@@ -51,6 +52,34 @@ impl Json {
         if !understood {
             unknown(at, "user", raw, out);
         }
+    }
+
+    /// Of a line that is too long: the results in it. False if it is something else, or does not say whose it is:
+    /// the id of a call that failed stands behind what it printed.
+    pub(super) fn begun(
+        &mut self,
+        event: &Object<'_>,
+        line: &Line<'_>,
+        out: &mut dyn Sink,
+    ) -> bool {
+        if event.str("type").as_deref() != Some("user") {
+            return false;
+        }
+        self.ending.run_goes_on(line.at, out);
+        self.ending.take_back();
+        let mut is_told = false;
+        let mut out = Begun::of(line, out);
+        let message = event.object("message").unwrap_or_default();
+        message.each_object("content", |block| {
+            if block.str("type").as_deref() == Some("tool_result")
+                && let Some(call) = block.str("tool_use_id")
+            {
+                is_told = true;
+                self.tool_result(line.at, event, &block, &call, &mut out);
+            }
+        });
+        self.missed |= !is_told;
+        is_told
     }
 
     /// What the CLI tells the model: a subagent's prompt, an interruption, a reminder.

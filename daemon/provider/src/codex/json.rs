@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use crate::activity::{Activity, Level, PlanItem, Stamp, Stream, Text, Usage};
+use crate::beginning::Begun;
 use crate::bounds::one_line;
 use crate::calls::Calls;
 use crate::codex::{errors, ignored, items, tracing};
 use crate::evidence;
-use crate::json::{self, Object};
+use crate::json::{self, Event, Object};
 use crate::judge::{Final, Findings, Problem, judge};
 use crate::parser::{Exit, Line, Parser, Sink, Verdict, Vitals};
 use crate::run::Run;
@@ -233,6 +234,26 @@ impl Json {
         true
     }
 
+    /// Of a line that is too long: how a call ended, as far as that stands before its output. False if it is
+    /// something else.
+    fn begun(&mut self, event: &Object<'_>, line: &Line<'_>, out: &mut dyn Sink) -> bool {
+        let item = match event.str("type").as_deref() {
+            Some("item.completed") => event.object("item").unwrap_or_default(),
+            _ => return false,
+        };
+        let kind = item.str("type").unwrap_or_default();
+        if let Some((since, held)) = self.error.take() {
+            notice(out, since, line.at, &held);
+        }
+        let out = &mut Begun::of(line, out);
+        let is_tool = self.tool(Step::Completed, &kind, &item, line.at, out);
+        if is_tool {
+            self.last = Final::Missing;
+            self.final_event = None;
+        }
+        is_tool
+    }
+
     fn stderr(&mut self, line: &Line<'_>, out: &mut dyn Sink) {
         let msg = text::of_line(line);
         if let Some((level, message)) = tracing::parse(&msg.text) {
@@ -265,6 +286,11 @@ impl Parser for Json {
         }
         let (utf8, lossy) = json::utf8(line);
         let event = json::event(line, &utf8, lossy);
+        if let Event::Begun(event, ..) = &event
+            && self.begun(event, line, out)
+        {
+            return;
+        }
         let Some((event, raw)) = event.or_show(line.at, &ignored::BLANK, out) else {
             return;
         };

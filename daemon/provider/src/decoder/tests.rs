@@ -1,3 +1,5 @@
+mod too_long;
+
 use proptest::prelude::*;
 use serde_json::Value;
 

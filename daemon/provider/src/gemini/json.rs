@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::activity::{Activity, Level, Stamp, Stream, Usage};
+use crate::beginning::Begun;
 use crate::bounds::short_id;
 use crate::calls::Calls;
 use crate::deltas::Deltas;
@@ -219,6 +220,12 @@ impl Parser for Json {
         if !goes_on(&event) {
             self.deltas.flush(line.at, out);
         }
+        if let Event::Begun(event, ..) = &event
+            && event.str("type").as_deref() == Some("tool_result")
+            && self.tool_result(event, line.at, &mut Begun::of(line, out))
+        {
+            return;
+        }
         let Some((event, raw)) = event.or_show(line.at, &ignored::BLANK, out) else {
             return;
         };
@@ -271,7 +278,7 @@ impl Parser for Json {
 fn goes_on(event: &Event<'_>) -> bool {
     match event {
         Event::Blank => true,
-        Event::Text(_) | Event::Cut(_) => false,
+        Event::Text(_) | Event::Cut(_) | Event::Begun(..) => false,
         Event::Object(event, _) => {
             let is = |key: &str, word: &str| event.str(key).as_deref() == Some(word);
             is("type", "message") && is("role", "assistant")

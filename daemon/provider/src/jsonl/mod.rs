@@ -10,11 +10,12 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::activity::{Activity, Foreign, Level, Stamp, Stream, Text, Usage};
+use crate::beginning::Begun;
 use crate::bounds::one_line;
 use crate::calls::Calls;
 use crate::deltas::Deltas;
 use crate::held::HeldError;
-use crate::json::{self, Event};
+use crate::json::{self, Event, Object};
 use crate::judge::{Final, Findings, Problem, judge};
 use crate::label;
 use crate::mapping::{Field, Mapping, Rule};
@@ -161,6 +162,35 @@ impl Jsonl {
             out.ignored(&ignored::SILENT);
         }
         done
+    }
+
+    /// Of a line that is too long: the results of tools in it. False if there are none.
+    fn begun(
+        &mut self,
+        event: &Object<'_>,
+        raw: &RawValue,
+        line: &Line<'_>,
+        out: &mut dyn Sink,
+    ) -> bool {
+        self.is_lossy = event.is_lossy();
+        let mapping = std::mem::take(&mut self.mapping);
+        let mut done = Done::Nothing;
+        let mut out = Begun::of(line, out);
+        for rule in mapping.events.iter().filter(|rule| rule.applies(raw)) {
+            let mut result = |value| {
+                done = done.max(self.result(rule, value, line.at, &mut out));
+            };
+            match &rule.each {
+                None => result(raw),
+                Some(list) => {
+                    if let Some(list) = list.find(raw) {
+                        json::elements(&list, result);
+                    }
+                }
+            }
+        }
+        self.mapping = mapping;
+        done == Done::Shown
     }
 
     fn apply(
@@ -349,7 +379,8 @@ impl Parser for Jsonl {
         match json::event(line, &utf8, lossy) {
             Event::Blank => out.ignored(&ignored::BLANK),
             Event::Text(msg) => self.plain(Stream::Stdout, msg, line.at, out),
-            Event::Cut(text) => {
+            Event::Begun(event, raw, _) if self.begun(&event, raw, line, out) => {}
+            Event::Cut(text) | Event::Begun(_, _, text) => {
                 let data = Foreign::Text(text);
                 self.show(line.at, &Activity::Unknown { name: None, data }, out);
             }

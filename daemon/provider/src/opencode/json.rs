@@ -7,11 +7,12 @@
 use std::borrow::Cow;
 
 use crate::activity::{Activity, Level, Stamp, Stream, Usage};
+use crate::beginning::Begun;
 use crate::bounds::short_id;
 use crate::calls::Calls;
 use crate::evidence;
 use crate::held::HeldError;
-use crate::json::{self, Object};
+use crate::json::{self, Event, Object};
 use crate::judge::{Final, Findings, Problem, judge};
 use crate::opencode::stderr::Stderr;
 use crate::opencode::tools::Call;
@@ -198,6 +199,19 @@ impl Json {
         true
     }
 
+    /// Of a line that is too long: a call and its result. False if it is something else.
+    fn begun(&mut self, event: &Object<'_>, line: &Line<'_>, out: &mut dyn Sink) -> bool {
+        if event.str("type").as_deref() != Some("tool_use") {
+            return false;
+        }
+        let Some(part) = event.object("part") else {
+            return false;
+        };
+        self.went_on(line.at, out);
+        self.announce(event, line.at, out);
+        self.tool_use(&part, line.at, &mut Begun::of(line, out))
+    }
+
     fn step_finish(&mut self, part: &Object<'_>, at: Stamp, out: &mut dyn Sink) -> bool {
         let reason = part.str("reason").unwrap_or_default();
         self.last = match &*reason {
@@ -278,6 +292,11 @@ impl Parser for Json {
         }
         let (utf8, lossy) = json::utf8(line);
         let event = json::event(line, &utf8, lossy);
+        if let Event::Begun(event, ..) = &event
+            && self.begun(event, line, out)
+        {
+            return;
+        }
         let Some((event, raw)) = event.or_show(line.at, &ignored::BLANK, out) else {
             return;
         };

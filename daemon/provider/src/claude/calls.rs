@@ -110,6 +110,13 @@ impl Calls {
         });
     }
 
+    /// Whether this task was begun by this call, and has not ended.
+    pub(super) fn is_task_of(&self, id: &str, call: &str) -> bool {
+        self.tasks
+            .iter()
+            .any(|task| task.id == short_id(id) && task.call.as_deref() == Some(short_id(call)))
+    }
+
     /// A background task ended, and with it what it had called.
     pub(super) fn end_task(&mut self, id: &str) {
         let Some(index) = self.tasks.iter().position(|task| task.id == short_id(id)) else {

@@ -1,3 +1,5 @@
+mod background;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -209,39 +211,6 @@ fn parallel_calls_are_matched_by_id_with_their_own_durations() {
     );
     assert_eq!(lines[3]["ok"], false);
     assert!(lines[4].get("duration").is_none() && lines[4].get("msg").is_none());
-}
-
-#[test]
-fn background_tasks_hold_until_they_are_said_to_be_over() {
-    let mut session = Session::of(&[
-        calls(
-            "a",
-            "Bash",
-            json!({"command": "x", "run_in_background": true}),
-        ),
-        json!({"type": "system", "subtype": "task_started", "task_id": "t", "tool_use_id": "a"}),
-        answers("a", json!("running"), false),
-        good("waiting"),
-    ]);
-    let vitals = session.decoder.vitals();
-    assert_eq!(
-        (vitals.open_tools, vitals.background, vitals.result_seen),
-        (0, 1, true)
-    );
-    let update = json!({"type": "system", "subtype": "task_updated", "task_id": "t", "patch": {"status": "running"}});
-    session.line(&update.to_string());
-    assert_eq!(session.decoder.vitals().background, 1);
-    let over = json!({"type": "system", "subtype": "task_notification", "task_id": "t", "tool_use_id": "a",
-        "status": "failed", "summary": "it failed"});
-    session.line(&over.to_string());
-    let vitals = session.decoder.vitals();
-    assert_eq!((vitals.background, vitals.result_seen), (0, true));
-    let lines = session.lines();
-    let last = lines.last().unwrap();
-    assert_eq!(
-        (&last["type"], &last["level"], &last["msg"]),
-        (&json!("notice"), &json!("warn"), &json!("it failed"))
-    );
 }
 
 #[test]

@@ -105,7 +105,10 @@ impl Json {
         let ok = block.bool("is_error") != Some(true);
         let content = blocks_text(block, "content");
         let details = event.object("tool_use_result").unwrap_or_default();
-        let call = self.calls.end(id, went_on(&details));
+        // As of a Monitor, whose result says no more than which task it has begun.
+        let task = details.str("taskId");
+        let has_begun = task.is_some_and(|task| self.calls.is_task_of(&task, id));
+        let call = self.calls.end(id, has_begun || went_on(&details));
         if call
             .as_ref()
             .is_some_and(|call| call.purpose == Purpose::Plan)
@@ -154,7 +157,8 @@ impl Json {
 fn went_on(details: &Object<'_>) -> bool {
     details.str("backgroundTaskId").is_some()
         || details.bool("isAsync") == Some(true)
-        || details.str("status").as_deref() == Some("async_launched")
+        // `async_launched`, `remote_launched`.
+        || details.str("status").is_some_and(|status| status.ends_with("_launched"))
 }
 
 /// Of `Exit code 3\n…`, the 3: the only place where a shell command's status stands.

@@ -158,6 +158,21 @@ impl<'a> Object<'a> {
         f64(self.get(key)?)
     }
 
+    /// Money.
+    pub(crate) fn usd(&self, key: &str) -> Option<f64> {
+        usd(self.get(key)?)
+    }
+
+    /// Whether one of these keys is there.
+    pub(crate) fn has_any(&self, keys: &[&str]) -> bool {
+        keys.iter().any(|key| self.get(key).is_some())
+    }
+
+    /// Whether keys are there, and none of these.
+    pub(crate) fn is_foreign(&self, keys: &[&str]) -> bool {
+        !self.fields.is_empty() && !self.has_any(keys)
+    }
+
     /// A count: a number that is not negative, rounded.
     pub(crate) fn u64(&self, key: &str) -> Option<u64> {
         u64(self.get(key)?)
@@ -198,6 +213,11 @@ impl<'a> Object<'a> {
 pub(crate) fn f64(raw: &RawValue) -> Option<f64> {
     let number: f64 = raw.get().trim_matches('"').parse().ok()?;
     number.is_finite().then_some(number)
+}
+
+/// Money. Less than nothing is nothing, as of tokens: opencode has printed such, and a budget would get it back.
+pub(crate) fn usd(raw: &RawValue) -> Option<f64> {
+    f64(raw).map(|usd| usd.max(0.0))
 }
 
 /// A count: a number that is not negative, rounded.

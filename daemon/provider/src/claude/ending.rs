@@ -14,7 +14,7 @@ use crate::run::Run;
 use crate::text::whole;
 
 use super::fault::{Limit, Shape, problem};
-use super::{Json, notice};
+use super::{Json, notice, tokens, unknown};
 
 /// What it says, on stderr or as an error of its result, of a session that it cannot resume.
 const UNKNOWN_SESSION: &str = "No conversation found with session ID";
@@ -186,6 +186,11 @@ impl Json {
         match self.tokens.result(result) {
             Some(usage) => out.activity(at, &Activity::Usage(usage)),
             None => out.held("the result"),
+        }
+        if tokens::are_foreign(result)
+            && let Some(usage) = result.get("usage")
+        {
+            unknown(at, "result/usage", usage, out);
         }
     }
 }

@@ -24,7 +24,7 @@ impl Tokens {
     /// Takes a message; its usage, unless it was counted before.
     pub(super) fn message(&mut self, message: &Object<'_>) -> Option<Usage> {
         let id = message.str("id")?;
-        let usage = usage_of(&message.object("usage")?);
+        let usage = usage_of(&message.object("usage")?)?;
         let id = &id[..id.floor_char_boundary(256)];
         if self.seen.iter().any(|seen| seen == id) {
             return None;
@@ -42,17 +42,23 @@ impl Tokens {
 
     /// Takes a result; the total so far.
     pub(super) fn result(&mut self, result: &Object<'_>) -> Option<Usage> {
-        if let Some(usage) = result.object("usage") {
-            self.results = self.results.plus(usage_of(&usage));
+        let own = result.object("usage").and_then(|it| usage_of(&it));
+        if let Some(usage) = own {
+            self.results = self.results.plus(usage);
         }
         let by_model = result
             .object("modelUsage")
             .and_then(|models| sum_of_models(&models));
-        if by_model.is_none() && result.get("usage").is_none() {
-            return None;
-        }
-        let mut total = by_model.unwrap_or(self.results);
-        total.total_cost_usd = result.f64("total_cost_usd");
+        let cost = result.usd("total_cost_usd");
+        // Where it tells no tokens, what the messages have told is all there is.
+        let told = by_model.or(own.map(|_| self.results));
+        let mut total = match (told, cost) {
+            (Some(total), _) => total,
+            (None, Some(_)) => self.at_end().unwrap_or_default(),
+            (None, None) => return None,
+        };
+        total.total_cost_usd = cost;
+        total.uncosted = crate::activity::Tokens::default();
         total.total = true;
         self.total = Some(total);
         self.since_total = None;
@@ -71,20 +77,45 @@ impl Tokens {
     }
 }
 
-fn usage_of(usage: &Object<'_>) -> Usage {
-    Usage {
+/// What a message or a result has used.
+const COUNTS: &[&str] = &[
+    "input_tokens",
+    "output_tokens",
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+];
+
+/// Whether a result has counts that nobody knows.
+pub(super) fn are_foreign(result: &Object<'_>) -> bool {
+    let usage = result.object("usage");
+    usage.is_some_and(|usage| usage.is_foreign(COUNTS))
+}
+
+/// `None` if there is none of the counts: what was renamed is not nothing.
+fn usage_of(usage: &Object<'_>) -> Option<Usage> {
+    usage.has_any(COUNTS).then(|| Usage {
         input_tokens: usage.u64("input_tokens").unwrap_or(0),
         output_tokens: usage.u64("output_tokens").unwrap_or(0),
         cached_input_tokens: usage.u64("cache_read_input_tokens"),
         cache_creation_tokens: usage.u64("cache_creation_input_tokens"),
         ..Usage::default()
-    }
+    })
 }
+
+/// The same of a model.
+const OF_MODEL: &[&str] = &[
+    "inputTokens",
+    "outputTokens",
+    "cacheReadInputTokens",
+    "cacheCreationInputTokens",
+];
 
 fn sum_of_models(models: &Object<'_>) -> Option<Usage> {
     let mut sum: Option<Usage> = None;
     for (model, _) in models.iter() {
-        if let Some(usage) = models.object(model) {
+        if let Some(usage) = models.object(model)
+            && usage.has_any(OF_MODEL)
+        {
             let usage = Usage {
                 input_tokens: usage.u64("inputTokens").unwrap_or(0),
                 output_tokens: usage.u64("outputTokens").unwrap_or(0),
@@ -137,5 +168,30 @@ mod tests {
             .unwrap();
         assert_eq!(total.input_tokens, 7);
         assert!(Tokens::default().result(&object("{}")).is_none());
+    }
+
+    #[test]
+    fn counts_that_were_renamed_are_not_nothing() {
+        let renamed = r#"{"usage":{"inputTokens":9},"modelUsage":{"a":{"input_tokens":9}},"total_cost_usd":0.5}"#;
+        let mut tokens = Tokens::default();
+        tokens.message(&object(MESSAGE));
+        let total = tokens.result(&object(renamed)).unwrap();
+        assert_eq!((total.input_tokens, total.total_cost_usd), (10, Some(0.5)));
+        assert_eq!((total.total, total.uncosted.all()), (true, 0));
+        // Behind a result that told, one that does not adds to it what was used meanwhile.
+        tokens.message(&object(r#"{"id":"m2","usage":{"input_tokens":6}}"#));
+        let total = tokens.result(&object(renamed)).unwrap();
+        assert_eq!(total.input_tokens, 16);
+        assert!(are_foreign(&object(renamed)) && !are_foreign(&object(r#"{"usage":{}}"#)));
+        let free = r#"{"usage":{"inputTokens":9}}"#;
+        assert!(Tokens::default().result(&object(free)).is_none());
+    }
+
+    #[test]
+    fn less_than_nothing_costs_nothing() {
+        let mut tokens = Tokens::default();
+        let refund = r#"{"usage":{"input_tokens":1},"total_cost_usd":-1}"#;
+        let total = tokens.result(&object(refund)).unwrap();
+        assert_eq!(total.total_cost_usd, Some(0.0));
     }
 }

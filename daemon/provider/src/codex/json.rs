@@ -95,6 +95,9 @@ impl Json {
             out.ignored(&ignored::TURN_COMPLETED);
             return true;
         };
+        if counts.is_foreign(COUNTS) {
+            return false;
+        }
         let usage = usage(&counts, self.run.resumed);
         self.usage = Some(usage);
         out.activity(at, &Activity::Usage(usage));
@@ -369,6 +372,9 @@ fn is_about_stdin(line: &str) -> bool {
         "Reading additional input from stdin..." | "Reading prompt from stdin..."
     )
 }
+
+/// What a turn has used.
+const COUNTS: &[&str] = &["input_tokens", "cached_input_tokens", "output_tokens"];
 
 fn usage(counts: &Object<'_>, resumed: bool) -> Usage {
     let count = |key| counts.u64(key).unwrap_or(0);

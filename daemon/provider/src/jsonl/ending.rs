@@ -25,7 +25,7 @@ impl Jsonl {
             return Done::Nothing;
         }
         let count = |field| json::u64(&rule.find(field, value)?);
-        let cost = || json::f64(&rule.find(Field::Cost, value)?);
+        let cost = || json::usd(&rule.find(Field::Cost, value)?);
         let (input, output) = (count(Field::InputTokens), count(Field::OutputTokens));
         let (cached, cost) = (count(Field::CachedTokens), cost());
         let written = count(Field::CacheWriteTokens);

@@ -239,7 +239,9 @@ impl Json {
             }
             _ => out.ignored(&ignored::STEP_FINISH),
         }
-        true
+        // Nobody knows these counts by now.
+        let tokens = part.object("tokens");
+        !tokens.is_some_and(|tokens| tokens.is_foreign(COUNTS))
     }
 
     fn error(&mut self, event: &Object<'_>, at: Stamp, out: &mut dyn Sink) -> bool {
@@ -345,8 +347,11 @@ fn duration(state: &Object<'_>) -> Option<u64> {
 }
 
 /// Of one step; `None` if it was not counted.
+/// What a step has used, in `tokens`.
+const COUNTS: &[&str] = &["input", "output", "reasoning", "cache"];
+
 fn usage(part: &Object<'_>) -> Option<Usage> {
-    let tokens = part.object("tokens")?;
+    let tokens = part.object("tokens").filter(|it| !it.is_foreign(COUNTS))?;
     let cache = tokens.object("cache").unwrap_or_default();
     let count = |key| tokens.u64(key).unwrap_or(0);
     Some(Usage {
@@ -354,7 +359,7 @@ fn usage(part: &Object<'_>) -> Option<Usage> {
         output_tokens: count("output").saturating_add(count("reasoning")),
         cached_input_tokens: cache.u64("read"),
         cache_creation_tokens: cache.u64("write"),
-        total_cost_usd: part.f64("cost"),
+        total_cost_usd: part.usd("cost"),
         ..Usage::default()
     })
 }

@@ -174,6 +174,15 @@ fn exit_zero_without_a_final_event_is_an_interruption() {
 }
 
 #[test]
+fn counts_that_were_renamed_are_unknown_and_not_nothing() {
+    let mut reading =
+        Reading::of(&[r#"{"type":"turn.completed","usage":{"inputTokens":10,"outputTokens":7}}"#]);
+    let verdict = reading.end(0);
+    assert_eq!((verdict.outcome, verdict.usage), (Outcome::Success, None));
+    assert_eq!(reading.seen, ["1 unknown turn.completed"]);
+}
+
+#[test]
 fn usage_is_without_the_cache_and_cumulative_after_a_resume() {
     for resumed in [false, true] {
         let run = Run {

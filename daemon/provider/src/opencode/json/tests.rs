@@ -85,6 +85,21 @@ fn steps_are_summed_once_and_the_last_text_is_the_answer() {
 }
 
 #[test]
+fn counts_that_were_renamed_are_unknown_and_a_cost_below_nothing_is_nothing() {
+    let renamed = STOP.replace(
+        r#""tokens":{"input":20,"output":3,"reasoning":0,"cache":{"read":0,"write":7}}"#,
+        r#""tokens":{"in":20}"#,
+    );
+    let mut reading = Reading::of(&[&renamed]);
+    let verdict = reading.end(0);
+    assert_eq!((verdict.outcome, verdict.usage), (Outcome::Success, None));
+    assert_eq!(reading.seen[1], "10 1 unknown Some(\"step_finish\")");
+    // As of anomalyco/opencode#15293.
+    let mut reading = Reading::of(&[&STOP.replace("0.2", "-4.0")]);
+    assert_eq!(reading.end(0).usage.unwrap().total_cost_usd, Some(0.0));
+}
+
+#[test]
 fn exit_zero_in_the_middle_of_the_work_is_no_success() {
     let said = text("m", "Hello.");
     for lines in [&[][..], &[START], &[START, &said], &[START, &said, CALLS]] {

@@ -193,7 +193,8 @@ fn settle(connection: &Connection, session: &str) -> Result<(), Failure> {
     }
     // A sum only grows, whatever the order in which rows were made or put back.
     runs.sort_by_key(|run| (run.told.all_tokens(), run.id));
-    let mut before: Option<UsageTotals> = None;
+    let is_ours = began_in_silence(connection, session)?;
+    let mut before = is_ours.then(UsageTotals::default);
     for run in &runs {
         if run.is_sum {
             let part = before.and_then(|before| less(&run.told, &before));
@@ -228,6 +229,15 @@ fn less(sum: &UsageTotals, other: &UsageTotals) -> Option<UsageTotals> {
         cache_creation_tokens: some(sum.cache_creation_tokens, other.cache_creation_tokens)?,
         ..UsageTotals::default()
     })
+}
+
+/// Whether one of ours began the session, and told nothing before it failed: then all of the first sum is ours.
+fn began_in_silence(connection: &Connection, session: &str) -> Result<bool, Failure> {
+    let mut began = connection.prepare_cached(
+        "SELECT 1 FROM steroidsd_invocations
+         WHERE session_id = ?1 AND state = 'ended' AND input_tokens IS NULL AND mode = 'fresh'",
+    )?;
+    Ok(began.exists(params![session])?)
 }
 
 fn runs(connection: &Connection, session: &str) -> Result<Vec<Run>, Failure> {

@@ -171,6 +171,19 @@ impl Rpc {
         invocation.expect("an answer to Get has an invocation")
     }
 
+    /// Waits until a project of which the disk hung is served again.
+    pub async fn served_again(&self, project: &str, id: i64) {
+        eventually("the project to be served again", async || {
+            let request = v1::GetRequest {
+                project: project.to_owned(),
+                id,
+                terms: false,
+            };
+            self.invocations().get(request).await.ok()
+        })
+        .await;
+    }
+
     /// Waits for the row's end, told by lifecycle events.
     pub async fn ended(&self, project: &str, id: i64) -> v1::Invocation {
         let watched = v1::WatchRequest {

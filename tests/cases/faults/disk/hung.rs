@@ -115,15 +115,7 @@ async fn a_disk_that_does_not_answer_holds_up_its_own_project_alone() {
     drop(hung);
     agent.counts(2..=3, 20, Duration::ZERO);
     agent.exits(5);
-    eventually("the project to be served again", async || {
-        let request = v1::GetRequest {
-            project: app.project(),
-            id: started.id,
-            terms: false,
-        };
-        rpc.invocations().get(request).await.ok()
-    })
-    .await;
+    rpc.served_again(&app.project(), started.id).await;
     let ended = rpc.ended(&app.project(), started.id).await;
     assert_eq!(ended.exit_code, Some(5), "{ended:?}");
     well(&daemon).await;
@@ -161,15 +153,7 @@ async fn a_disk_that_hung_before_the_start_holds_up_its_own_project_alone() {
     agent.exits(5);
 
     drop(hung);
-    eventually("the project to be served again", async || {
-        let request = v1::GetRequest {
-            project: app.project(),
-            id: started.id,
-            terms: false,
-        };
-        rpc.invocations().get(request).await.ok()
-    })
-    .await;
+    rpc.served_again(&app.project(), started.id).await;
     let _ = rpc.daemon().wakeup(v1::WakeupRequest {}).await;
     let ended = rpc.ended(&app.project(), started.id).await;
     assert_eq!(ended.exit_code, Some(5), "{ended:?}");

@@ -162,8 +162,10 @@ async fn what_runs_on_a_disk_that_hangs_is_known_to_a_new_daemon_from_its_first_
     other.run(["stop", "--all"]).await.exits(0);
     assert_eq!(processes::marked(&runs.uuid), []);
     drop(hung);
+    let rpc = daemon.rpc().await;
+    rpc.served_again(&app.project(), runs.id).await;
     for id in [runs.id, waits.id] {
-        let ended = daemon.rpc().await.ended(&app.project(), id).await;
+        let ended = rpc.ended(&app.project(), id).await;
         assert_eq!(ended.outcome, "cancelled", "{ended:?}");
     }
 }

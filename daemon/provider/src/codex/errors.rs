@@ -1,12 +1,18 @@
 //! Codex's error texts. It prints no status and no code, so sentences are all there is: those of
 //! its own making are matched as a whole or by their beginning, never by a loose word.
 
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
 use crate::evidence::{self, Cause};
+use crate::json::Object;
 use crate::judge::{self, Problem};
 use crate::outcome::Outcome;
 use crate::reset::{self, Clock};
 
-/// Sentences of codex and of the API behind it, by their beginnings.
+/// Sentences of codex (`codex-rs/protocol/src/error.rs` at 098a47f) and of the API behind it, by
+/// their beginnings.
 const BEGINNINGS: &[(&str, Outcome)] = &[
     (
         "Quota exceeded. Check your plan and billing details",
@@ -17,6 +23,14 @@ const BEGINNINGS: &[(&str, Outcome)] = &[
         "To use Codex with your ChatGPT plan, upgrade",
         Outcome::CreditExhausted,
     ),
+    (
+        "Your workspace is out of credits.",
+        Outcome::CreditExhausted,
+    ),
+    ("You hit your spend cap set ", Outcome::CreditExhausted),
+    ("Rate limit reached for ", Outcome::RateLimited),
+    ("Rate limit is exceeded.", Outcome::RateLimited),
+    ("Our servers are currently overloaded.", Outcome::Overloaded),
     (
         "Codex ran out of room in the model's context window",
         Outcome::ContextExceeded,
@@ -44,17 +58,22 @@ const UNKNOWN_SESSIONS: [&str; 2] = ["no rollout found", "thread not loaded: "];
 const TRY_AGAIN_AT: &str = "ry again at ";
 const TRY_AGAIN_IN: &str = "ry again in ";
 
+/// Stands before what ended an answer that had begun: a sentence of the API, or how the connection
+/// was lost.
+const STREAM: &str = "stream disconnected before completion: ";
+
 /// Its sentence for a plain 500, whatever it says of demand; an overload has one of its own.
 const SERVER_ERROR: &str = "We're currently experiencing high demand";
 
 /// What an error text amounts to.
 pub(super) fn problem(message: &str, clock: Clock<'_>) -> Problem {
-    let outcome = outcome(message);
+    let said = Said::of(message.trim());
+    let outcome = said.outcome();
     let is_limit = outcome == Outcome::RateLimited;
     Problem {
-        resets_at_ms: is_limit.then(|| resets_at(message, clock)).flatten(),
-        http_status: status(message.trim()).and_then(evidence::http_status),
-        ..Problem::new(outcome, message)
+        resets_at_ms: is_limit.then(|| resets_at(&said.text, clock)).flatten(),
+        http_status: said.status.and_then(evidence::http_status),
+        ..Problem::new(outcome, said.text)
     }
 }
 
@@ -78,28 +97,69 @@ fn resets_at(message: &str, clock: Clock<'_>) -> Option<i64> {
 }
 
 fn outcome(message: &str) -> Outcome {
-    let message = message.trim().replace('\u{2019}', "'");
-    if message.starts_with("You've hit your usage limit") {
-        let tells_when = message.contains(TRY_AGAIN_AT) || message.contains(TRY_AGAIN_IN);
-        return if tells_when {
-            Outcome::RateLimited
-        } else {
-            Outcome::CreditExhausted
+    Said::of(message.trim()).outcome()
+}
+
+/// An error text, taken apart.
+struct Said<'m> {
+    /// For people: a body of the API in it is replaced by what that says.
+    text: Cow<'m, str>,
+    /// Of the API's answer.
+    status: Option<u64>,
+    /// Where the sentence begins.
+    begins: usize,
+}
+
+impl<'m> Said<'m> {
+    fn of(message: &'m str) -> Said<'m> {
+        let mut said = Said {
+            text: Cow::Borrowed(message),
+            status: status(message),
+            begins: match status(message) {
+                Some(_) => message.find(": ").map_or(message.len(), |at| at + 2),
+                None if message.starts_with(STREAM) => STREAM.len(),
+                None => 0,
+            },
         };
+        let (before, body) = message.split_at(said.begins);
+        if let Some((status, sentence, behind)) = of_body(body) {
+            said.text = Cow::Owned(format!("{before}{sentence}{behind}"));
+            said.status = said.status.or(status);
+        }
+        said
     }
-    let status = status(&message);
-    let sentence = match status {
-        Some(_) => message.split_once(": ").map_or("", |(_, body)| body),
-        None => message.as_str(),
-    };
-    let known = BEGINNINGS
-        .iter()
-        .find(|(beginning, _)| sentence.starts_with(beginning))
-        .map(|(_, outcome)| *outcome);
-    known
-        .or_else(|| names_no_model(sentence).then_some(Outcome::ModelNotFound))
-        .or_else(|| judge::outcome_of_status(status?))
-        .unwrap_or(Outcome::Failed)
+
+    fn outcome(&self) -> Outcome {
+        let sentence = self.text[self.begins..].replace('\u{2019}', "'");
+        if sentence.starts_with("You've hit your usage limit") {
+            let tells_when = sentence.contains(TRY_AGAIN_AT) || sentence.contains(TRY_AGAIN_IN);
+            return if tells_when {
+                Outcome::RateLimited
+            } else {
+                Outcome::CreditExhausted
+            };
+        }
+        let known = BEGINNINGS
+            .iter()
+            .find(|(beginning, _)| sentence.starts_with(beginning))
+            .map(|(_, outcome)| *outcome);
+        known
+            .or_else(|| names_no_model(&sentence).then_some(Outcome::ModelNotFound))
+            .or_else(|| judge::outcome_of_status(self.status?))
+            .unwrap_or(Outcome::Failed)
+    }
+}
+
+/// The status of an answer whose body codex hands on as it came, its sentence, and what is behind
+/// it: `{"type":"error","status":400,"error":{"message":…}}`, `{"detail":…}, url: https://…`.
+fn of_body(text: &str) -> Option<(Option<u64>, Cow<'_, str>, &str)> {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
+    let body = Object::parse(values.next()?.ok()?, false)?;
+    let sentence = body
+        .object("error")
+        .and_then(|error| error.str("message"))
+        .or_else(|| body.str("detail"))?;
+    Some((body.u64("status"), sentence, &text[values.byte_offset()..]))
 }
 
 /// The status in `unexpected status 401 Unauthorized: …` and in
@@ -221,6 +281,42 @@ mod tests {
                 "stream disconnected before completion: 429 in passing",
                 Outcome::Failed,
             ),
+            (
+                "stream disconnected before completion: stream closed before response.completed",
+                Outcome::Failed,
+            ),
+            (
+                "stream disconnected before completion: error on Rate limit reached for x",
+                Outcome::Failed,
+            ),
+            (
+                "stream disconnected before completion: Rate limit reached for gpt-5.5 in organization org-x on tokens per min (TPM): Limit 250000",
+                Outcome::RateLimited,
+            ),
+            (
+                "stream disconnected before completion: Rate limit is exceeded. Try again in 11 seconds.",
+                Outcome::RateLimited,
+            ),
+            (
+                "stream disconnected before completion: Our servers are currently overloaded. Please try again later.",
+                Outcome::Overloaded,
+            ),
+            (
+                "Your workspace is out of credits. Add credits to continue.",
+                Outcome::CreditExhausted,
+            ),
+            (
+                "Your workspace is out of credits. Ask your workspace owner to refill in order to continue.",
+                Outcome::CreditExhausted,
+            ),
+            (
+                "You hit your spend cap set by the owner of your workspace. Ask an owner to increase your spend cap to continue.",
+                Outcome::CreditExhausted,
+            ),
+            (
+                "You hit your spend cap set in your workspace. Increase your spend cap to continue.",
+                Outcome::CreditExhausted,
+            ),
             ("the file auth.rs mentions a rate limit", Outcome::Failed),
             ("", Outcome::Failed),
         ];
@@ -254,9 +350,71 @@ mod tests {
                 "Selected model is at capacity. Please try again in 5s.",
                 None,
             ),
+            (
+                "stream disconnected before completion: Rate limit reached for gpt-5.5 in organization org-x on tokens per min (TPM): Limit 250000, Used 250000, Requested 58487. Please try again in 14.036s. Visit https://x",
+                Some(14_036),
+            ),
+            (
+                "stream disconnected before completion: Rate limit is exceeded. Try again in 11 seconds.",
+                Some(11_000),
+            ),
         ];
         for (message, expected) in cases {
             assert_eq!(resets(message), expected, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_body_of_the_api_is_told_as_what_it_says() {
+        let model = "The 'x' model is not supported when using Codex with a ChatGPT account.";
+        let cases = [
+            (
+                format!(
+                    r#"{{"type":"error","status":400,"error":{{"type":"invalid_request_error","message":"{model}"}}}}"#
+                ),
+                (Outcome::ModelNotFound, Some(400), model.to_owned()),
+            ),
+            (
+                format!(
+                    r#"unexpected status 400 Bad Request: {{"detail":"{model}"}}, url: https://x/{{}}"#
+                ),
+                (
+                    Outcome::ModelNotFound,
+                    Some(400),
+                    format!("unexpected status 400 Bad Request: {model}, url: https://x/{{}}"),
+                ),
+            ),
+            (
+                format!(r#"stream disconnected before completion: {{"detail":"{model}"}}"#),
+                (
+                    Outcome::ModelNotFound,
+                    None,
+                    format!("stream disconnected before completion: {model}"),
+                ),
+            ),
+            (
+                r#"{"status":429,"error":{"message":"slow \"down\""}}"#.to_owned(),
+                (Outcome::RateLimited, Some(429), r#"slow "down""#.to_owned()),
+            ),
+        ];
+        for (message, expected) in cases {
+            let Problem {
+                outcome,
+                http_status,
+                error,
+                ..
+            } = problem(&message, Clock::at(at(0)));
+            assert_eq!((outcome, http_status, error), expected, "{message}");
+        }
+        for message in [
+            r#"{"type":"error","status":"#,
+            r#"{"error":{"code":5},"detail":[]}"#,
+            "[1]",
+            r#"it printed {"detail":"Quota exceeded. Check your plan and billing details."}"#,
+        ] {
+            let problem = problem(message, Clock::at(at(0)));
+            assert_eq!(problem.outcome, Outcome::Failed, "{message}");
+            assert_eq!(problem.error, message);
         }
     }
 
@@ -293,6 +451,10 @@ mod tests {
             (
                 "Reconnecting... 1/5 (unexpected status 401 Unauthorized: x (y), url: z)",
                 Some((1, "auth")),
+            ),
+            (
+                "Reconnecting... 1/5 (stream disconnected before completion: Rate limit reached for x on tokens per min (TPM))",
+                Some((1, "rate_limit")),
             ),
             ("Reconnecting... 3/10", Some((3, "reconnect"))),
             ("Reconnecting... soon", None),

@@ -4,7 +4,7 @@
 //! A parser has no clock, so *now* is the stamp of the line that says it: the same spool gives the
 //! same time whenever it is read. What does not read as a time is none; nothing is guessed.
 
-use jiff::civil::{Date, Time};
+use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 use serde_json::value::RawValue;
@@ -40,6 +40,16 @@ impl Run {
             zone: self.zone.as_deref(),
         }
     }
+}
+
+/// A point in time as some programs tell it, in seconds or in milliseconds; none before 1970.
+pub(crate) fn epoch(number: i64) -> Option<i64> {
+    #[expect(clippy::cast_precision_loss, reason = "only its magnitude counts")]
+    if number as f64 >= MILLISECONDS_FROM {
+        let time = Timestamp::from_millisecond(number).ok()?;
+        return Some(time.as_millisecond());
+    }
+    seconds(number)
 }
 
 /// Epoch seconds as milliseconds, where they are a time after 1970.
@@ -97,16 +107,21 @@ impl Clock<'_> {
             let moment = date.to_datetime(said.time).to_zoned(zone.clone()).ok()?;
             Some(moment.timestamp().as_millisecond())
         };
-        match said.day {
-            None => {
-                let at = on(today)?;
-                match at < now_ms - JUST_NOW_MS {
-                    true => on(today.tomorrow().ok()?),
-                    false => Some(at),
-                }
+        let next = |first: Date, every: i64| {
+            let at = on(first)?;
+            match at < now_ms - JUST_NOW_MS {
+                true => on(first.checked_add(every.days()).ok()?),
+                false => Some(at),
             }
-            Some((month, day, Some(year))) => on(Date::new(year, month, day).ok()?),
-            Some((month, day, None)) => {
+        };
+        match said.day {
+            None => next(today, 1),
+            Some(Day::Week(day)) => {
+                let ahead = i64::from(today.weekday().until(day));
+                next(today.checked_add(ahead.days()).ok()?, 7)
+            }
+            Some(Day::Date(month, day, Some(year))) => on(Date::new(year, month, day).ok()?),
+            Some(Day::Date(month, day, None)) => {
                 let date = Date::new(today.year(), month, day).ok()?;
                 let is_past = date < today.checked_sub(1.day()).ok()?;
                 on(match is_past {
@@ -199,11 +214,16 @@ fn unit_ms(unit: &str) -> Option<f64> {
 
 /// A time as people write it, taken apart.
 struct Said<'t> {
-    /// Month, day, and the year where it is told.
-    day: Option<(i8, i8, Option<i16>)>,
+    day: Option<Day>,
     time: Time,
     /// In brackets behind it.
     zone: Option<&'t str>,
+}
+
+enum Day {
+    /// Month, day, and the year where it is told.
+    Date(i8, i8, Option<i16>),
+    Week(Weekday),
 }
 
 impl<'t> Said<'t> {
@@ -220,7 +240,10 @@ impl<'t> Said<'t> {
             let year = words
                 .next_if(|word| word.len() == 4 && word.bytes().all(|b| b.is_ascii_digit()))
                 .and_then(|year| year.parse().ok());
-            day = Some((month, number.parse().ok()?, year));
+            day = Some(Day::Date(month, number.parse().ok()?, year));
+        } else if let Some(weekday) = words.peek().and_then(|word| weekday(word)) {
+            words.next();
+            day = Some(Day::Week(weekday));
         }
         words.next_if(|word| *word == "at");
         let (digits, half) = words.next().map(split_half)?;
@@ -245,9 +268,21 @@ fn month(word: &str) -> Option<i8> {
     const MONTHS: [&str; 12] = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ];
+    i8::try_from(place(word, &MONTHS)? + 1).ok()
+}
+
+/// `Mon`, `Monday`.
+fn weekday(word: &str) -> Option<Weekday> {
+    const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+    let place = i8::try_from(place(word, &WEEKDAYS)?).ok()?;
+    Weekday::from_monday_zero_offset(place).ok()
+}
+
+/// Which of these beginnings a word has.
+fn place(word: &str, beginnings: &[&str]) -> Option<usize> {
     let is_word = word.bytes().all(|byte| byte.is_ascii_alphabetic());
-    let place = MONTHS.iter().position(|month| word.starts_with(month))?;
-    i8::try_from(place + 1).ok().filter(|_| is_word)
+    let place = beginnings.iter().position(|it| word.starts_with(it));
+    place.filter(|_| is_word)
 }
 
 /// `2:13am` as `2:13`, and whether it is after noon where that is told.
@@ -337,7 +372,14 @@ mod tests {
             (None, "Jan 2, 12am (UTC)", "2027-01-02T00:00:00Z"),
             (None, "14:30", "2026-11-22T14:30:00Z"),
             (Some("nonsense"), "4:10 PM", "2026-11-22T16:10:00Z"),
+            // A Sunday.
+            (None, "Mon 12:00am", "2026-11-23T00:00:00Z"),
+            (berlin, "Monday at 9am.", "2026-11-23T08:00:00Z"),
+            (None, "Sat, 3pm (UTC)", "2026-11-28T15:00:00Z"),
+            (None, "Sun 10:20am", "2026-11-22T10:20:00Z"),
+            (None, "Sun 10:10am", "2026-11-29T10:10:00Z"),
             (None, "Monday", "none"),
+            (None, "Mon3 3pm", "none"),
             (None, "13pm", "none"),
             (None, "25:00", "none"),
             (None, "Feb 30, 2027 1:00 AM", "none"),
@@ -372,7 +414,13 @@ mod tests {
             let raw: &RawValue = serde_json::from_str(json).unwrap();
             assert_eq!(shown(clock(None).value(raw)), expected, "{json}");
         }
-        assert_eq!(seconds(i64::MAX), None);
-        assert_eq!(seconds(-1), None);
+        for (number, expected) in [
+            (1_795_400_000, "2026-11-23T02:13:20Z"),
+            (1_795_400_000_123, "2026-11-23T02:13:20.123Z"),
+            (i64::MAX, "none"),
+            (-1, "none"),
+        ] {
+            assert_eq!(shown(epoch(number)), expected, "{number}");
+        }
     }
 }

@@ -13,7 +13,7 @@ use crate::reset::{self, Clock};
 /// A usage limit that was reached, as `rate_limit_event` tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Limit {
-    /// When it goes away, in epoch seconds.
+    /// When it goes away, in epoch seconds or milliseconds, as it was told.
     pub(super) resets_at: Option<i64>,
 }
 
@@ -59,7 +59,21 @@ const PHRASES: [(&str, Outcome); 17] = [
 const LIMIT_WITH_SECONDS: &str = "Claude AI usage limit reached|";
 
 /// Texts that tell of a usage limit, with the time of its reset or without one.
-const LIMIT_PHRASES: [&str; 2] = ["You've hit your ", "You're out of extra usage"];
+const LIMIT_PHRASES: [&str; 4] = [
+    "You've hit your ",
+    "You're out of extra usage",
+    "You're out of usage credits",
+    "Your org is out of usage",
+];
+
+/// Those of 2.0, which are followed by ` ∙ resets ` or ` · resets `.
+const LIMITS_REACHED: [&str; 5] = [
+    "5-hour limit reached",
+    "Session limit reached",
+    "Weekly limit reached",
+    "Opus weekly limit reached",
+    "Limit reached",
+];
 
 /// Names an error that ended a run.
 pub(super) fn problem(shape: &Shape<'_>, text: &str, clock: Clock<'_>) -> Problem {
@@ -89,17 +103,32 @@ pub(super) fn problem(shape: &Shape<'_>, text: &str, clock: Clock<'_>) -> Proble
 
 /// When a limit goes away: its event says so, else the sentence may.
 fn resets_at(shape: &Shape<'_>, text: &str, clock: Clock<'_>) -> Option<i64> {
-    if let Some(resets_at) = shape.limit.and_then(|limit| limit.resets_at) {
-        return reset::seconds(resets_at);
-    }
-    let message = Body::of(text).message;
+    let told = shape.limit.and_then(|limit| limit.resets_at);
+    told.and_then(reset::epoch)
+        .or_else(|| sentence_resets_at(Body::of(text).message, clock))
+}
+
+fn sentence_resets_at(message: &str, clock: Clock<'_>) -> Option<i64> {
     if let Some(seconds) = message.strip_prefix(LIMIT_WITH_SECONDS) {
         let digits = seconds.trim_end_matches(|c: char| !c.is_ascii_digit());
         return reset::seconds(digits.parse().ok()?);
     }
-    let is_limit = LIMIT_PHRASES.into_iter().any(|it| message.starts_with(it));
-    let rest = reset::after(message, " resets ").filter(|_| is_limit)?;
-    clock.time(rest.strip_prefix("at ").unwrap_or(rest))
+    let rest = limit_text(message)??;
+    match rest.strip_prefix("in ") {
+        Some(span) => clock.span(span),
+        None => clock.time(rest.strip_prefix("at ").unwrap_or(rest)),
+    }
+}
+
+/// Of a text that tells of a usage limit, what it says of its reset, if anything.
+fn limit_text(message: &str) -> Option<Option<&str>> {
+    if LIMIT_PHRASES.into_iter().any(|it| message.starts_with(it)) {
+        return Some(reset::after(message, " resets "));
+    }
+    let mut reached = LIMITS_REACHED.into_iter();
+    let rest = reached.find_map(|it| message.strip_prefix(it))?;
+    let mut dots = [" ∙ resets ", " · resets "].into_iter();
+    dots.find_map(|it| rest.strip_prefix(it)).map(Some)
 }
 
 /// Whether a text is one that the CLI prints in place of an answer.
@@ -109,7 +138,7 @@ pub(super) fn is_error_text(text: &str) -> bool {
 
 /// `resets 2026-11-23T02:13:20Z`.
 pub(super) fn reset_text(resets_at: Option<i64>) -> Option<String> {
-    let time = Timestamp::from_second(resets_at?).ok()?;
+    let time = Timestamp::from_millisecond(reset::epoch(resets_at?)?).ok()?;
     Some(format!("resets {time}"))
 }
 
@@ -159,14 +188,14 @@ fn of_api_kind(kind: &str, message: &str) -> Option<Outcome> {
 }
 
 fn phrase(message: &str) -> Option<Outcome> {
-    let begins = |beginning: &str| message.starts_with(beginning);
-    if LIMIT_PHRASES.into_iter().any(begins) {
-        return Some(match message.contains(" resets ") {
-            true => Outcome::RateLimited,
-            false => Outcome::CreditExhausted,
+    if let Some(reset) = limit_text(message) {
+        return Some(match reset {
+            Some(_) => Outcome::RateLimited,
+            None => Outcome::CreditExhausted,
         });
     }
-    let known = PHRASES.iter().find(|(beginning, _)| begins(beginning));
+    let mut known = PHRASES.iter();
+    let known = known.find(|(beginning, _)| message.starts_with(beginning));
     known.map(|(_, outcome)| *outcome)
 }
 
@@ -277,14 +306,27 @@ mod tests {
         assert_eq!(limited(None).resets_at_ms, None);
         assert_eq!(limited(Some(i64::MAX)).outcome, Outcome::RateLimited);
         assert_eq!(limited(Some(i64::MAX)).resets_at_ms, None);
+        let in_ms = limited(Some(1_795_400_000_000));
+        assert_eq!(
+            (in_ms.error, in_ms.resets_at_ms),
+            (with.error, Some(1_795_400_000_000))
+        );
         let text = "You've hit your weekly limit · resets Monday";
         assert_eq!(
             of(Some(429), Some("rate_limit"), text),
             Outcome::RateLimited
         );
+        for text in [
+            "You've hit your usage limit",
+            "You're out of usage credits",
+            "Your org is out of usage · add funds to continue",
+        ] {
+            let outcome = of(Some(429), Some("rate_limit"), text);
+            assert_eq!(outcome, Outcome::CreditExhausted, "{text}");
+        }
         assert_eq!(
-            of(Some(429), None, "You've hit your usage limit"),
-            Outcome::CreditExhausted
+            of(None, None, "5-hour limit reached ∙ resets 3am"),
+            Outcome::RateLimited
         );
     }
 
@@ -304,7 +346,34 @@ mod tests {
             resets("Claude AI usage limit reached|1795400000"),
             Some(1_795_400_000_000)
         );
+        // The first day was a Thursday.
+        assert_eq!(
+            resets("You've hit your weekly limit · resets Mon 12:00am"),
+            hours(96)
+        );
+        assert_eq!(
+            resets("You're out of usage credits · resets 8pm (UTC)"),
+            hours(20)
+        );
+        assert_eq!(
+            resets("You've hit your session limit · resets in 2h 30m"),
+            Some(2 * 3_600_000 + 30 * 60_000 + 10)
+        );
+        assert_eq!(
+            resets("Weekly limit reached · resets 10am (UTC)"),
+            hours(10)
+        );
+        assert_eq!(resets("5-hour limit reached ∙ resets 3am"), hours(3));
         assert_eq!(resets("You've hit your weekly limit · resets Monday"), None);
+        let unread = Shape {
+            status: Some(429),
+            limit: Some(Limit {
+                resets_at: Some(i64::MAX),
+            }),
+            ..Shape::default()
+        };
+        let text = "You've hit your session limit · resets 3pm (UTC)";
+        assert_eq!(problem(&unread, text, clock()).resets_at_ms, hours(15));
         assert_eq!(resets("The quota resets 3pm (UTC)"), None);
     }
 
@@ -325,6 +394,8 @@ mod tests {
     fn words_that_merely_occur_decide_nothing() {
         for text in [
             "I fixed the rate limit",
+            "5-hour limit reached is what it prints; it resets 3am",
+            "Limit reached",
             "the prompt is too long: cut it",
             "model: not found",
             "Add auth; credit balance is too low is printed",

@@ -1,11 +1,11 @@
 //! When a limit goes away, as CLIs and APIs tell of it: a point in time, a span from now on, or a
-//! time of day in the program's own zone.
+//! time of day, in the zone that is named with it or else in the program's own.
 //!
 //! A parser has no clock, so *now* is the stamp of the line that says it: the same spool gives the
 //! same time whenever it is read. What does not read as a time is none; nothing is guessed.
 
 use jiff::civil::{Date, Time, Weekday};
-use jiff::tz::TimeZone;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{Timestamp, ToSpan as _};
 use serde_json::value::RawValue;
 
@@ -92,14 +92,12 @@ impl Clock<'_> {
     /// The time with which a text begins: `4:10 PM`, `Nov 23rd, 2026 2:13 AM`, `2:13am (UTC)`.
     pub(crate) fn time(self, text: &str) -> Option<i64> {
         let said = Said::of(text)?;
-        let zone = match said.zone {
-            Some("UTC" | "Etc/UTC" | "GMT" | "Z") => TimeZone::UTC,
-            // A zone by name is the program's own, as are times without one.
-            _ => self
-                .zone
-                .and_then(|zone| TimeZone::posix(zone).ok())
-                .unwrap_or(TimeZone::UTC),
-        };
+        // The database is part of this program: the same line gives the same time on any host.
+        let named = said
+            .zone
+            .and_then(|name| TimeZoneDatabase::bundled().get(name).ok());
+        let own = || self.zone.and_then(|zone| TimeZone::posix(zone).ok());
+        let zone = named.or_else(own).unwrap_or(TimeZone::UTC);
         let now_ms = i64::try_from(self.now_ms).ok()?;
         let now = Timestamp::from_millisecond(now_ms).ok()?;
         let today = now.to_zoned(zone.clone()).date();
@@ -355,8 +353,9 @@ mod tests {
     }
 
     #[test]
-    fn times_of_day_are_the_next_ones_and_those_of_the_programs_zone() {
+    fn times_of_day_are_the_next_ones_in_the_zone_they_name_or_the_programs() {
         let berlin = Some("CET-1CEST,M3.5.0,M10.5.0/3");
+        let new_york = Some("EST5EDT,M3.2.0,M11.1.0");
         let cases = [
             (None, "4:10 PM.", "2026-11-22T16:10:00Z"),
             (None, "Nov 23rd, 2026 2:13 AM.", "2026-11-23T02:13:00Z"),
@@ -365,6 +364,21 @@ mod tests {
             (None, "2:13am (UTC)", "2026-11-23T02:13:00Z"),
             (berlin, "2:13am (UTC)", "2026-11-23T02:13:00Z"),
             (berlin, "2:13am (Europe/Berlin)", "2026-11-23T01:13:00Z"),
+            (None, "3am (Europe/Berlin)", "2026-11-23T02:00:00Z"),
+            (new_york, "3am (Europe/Berlin)", "2026-11-23T02:00:00Z"),
+            (
+                None,
+                "Dec 3, 3pm (America/New_York)",
+                "2026-12-03T20:00:00Z",
+            ),
+            (
+                None,
+                "Jul 1, 2027 3pm (America/New_York)",
+                "2027-07-01T19:00:00Z",
+            ),
+            // Of the day that it is there.
+            (None, "11am (Asia/Tokyo)", "2026-11-23T02:00:00Z"),
+            (berlin, "3am (Mars/Base)", "2026-11-23T02:00:00Z"),
             (berlin, "3pm", "2026-11-22T14:00:00Z"),
             (None, "10:20am", "2026-11-22T10:20:00Z"),
             (None, "10:10am", "2026-11-23T10:10:00Z"),

@@ -13,6 +13,7 @@ mod fault;
 pub(crate) mod ignore;
 mod label;
 mod plan;
+mod servers;
 mod system;
 mod text;
 mod tokens;

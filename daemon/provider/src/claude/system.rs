@@ -11,7 +11,7 @@ use crate::parser::Sink;
 use crate::text::whole;
 
 use super::fault::{Limit, reset_text};
-use super::{Json, ignore, notice, other, unknown};
+use super::{Json, ignore, notice, other, servers, unknown};
 
 impl Json {
     pub(super) fn system(
@@ -66,6 +66,9 @@ impl Json {
                 provider_version,
             },
         );
+        if let Some(missing) = servers::missing(event) {
+            notice(at, Level::Warn, missing, out);
+        }
     }
 
     /// Shown where nothing else tells of the end: the call has had its result long ago.

@@ -8,6 +8,7 @@
 //! `steroids-shim --guard PROGRAM [ARGUMENTS]` runs a program that must not outlive its asker: `guard`.
 
 mod guard;
+mod patience;
 mod run;
 mod sys;
 

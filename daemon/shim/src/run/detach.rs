@@ -14,6 +14,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Resource, Rlimit, getpid, set_child_subreaper, setrlimit, setsid, umask};
 
 use super::Failure;
+use crate::patience::patiently;
 use crate::sys::{self, Side};
 
 /// What stands in the pipe when all is well.
@@ -142,7 +143,7 @@ fn leave() -> io::Result<Left> {
     // The shim is to be in a session whose leader it is not, so that it can never get a terminal. Who
     // is started by a shell leads a group, and then no session; a daemon's child leads neither.
     let leads = setsid().is_ok();
-    match sys::fork()? {
+    match patiently(sys::fork)? {
         Side::Parent => {
             drop(report);
             return Ok(Left::Behind(wait_for(answer)));
@@ -151,7 +152,7 @@ fn leave() -> io::Result<Left> {
     }
     if !leads {
         setsid()?;
-        if let Side::Parent = sys::fork()? {
+        if let Side::Parent = patiently(sys::fork)? {
             drop(report);
             std::process::exit(0);
         }

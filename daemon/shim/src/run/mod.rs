@@ -164,7 +164,7 @@ fn prepare(owned: Owned, around: &Around) -> Result<Prepared, Failure> {
     })?;
     let queue = Queue::new().map_err(|source| Failure::system("make a queue", source))?;
     let queue = Arc::new(queue);
-    writer::start(files, Arc::clone(&queue))
+    writer::start(files, &queue)
         .map_err(|source| Failure::system("start the writing thread", source))?;
     let group = Group::make(&spec, &around.groups)?;
     let state = State {

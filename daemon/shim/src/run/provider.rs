@@ -15,6 +15,7 @@ use steroids_shim::spec::Spec;
 use steroids_shim::tree::MARKER;
 
 use super::around::Around;
+use crate::patience::patiently;
 use crate::sys::{self, ChildSetup};
 
 /// Three of the four CLIs lose the end of their output when their reader lags and the pipe is full.
@@ -71,7 +72,7 @@ pub(crate) fn start(
         cgroup,
     };
     sys::set_up_child(&mut command, setup);
-    let child = command.spawn().map_err(|error| why_not(program, &error))?;
+    let child = patiently(|| command.spawn()).map_err(|error| why_not(program, &error))?;
     Ok(Provider {
         pid: child.id() as i32,
         stdin: to_stdin,

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::mem;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use steroids_shim::spool::{SpoolError, Writer};
 
 use super::queue::{KEPT, Queue, Trouble, Work};
 use super::syncer::Syncer;
+use crate::patience::patiently;
 use crate::sys;
 
 /// Unsynced output of so many bytes is synced at once, unless more is waiting already…
@@ -82,16 +83,25 @@ impl Dirty {
 }
 
 /// Starts the thread. It ends after the exit record.
-pub(crate) fn start(mut files: Files, queue: Arc<Queue>) -> io::Result<()> {
-    // Its deepest call is a write; the default would only be address space, but of a small process.
-    thread::Builder::new()
-        .name("writer".to_owned())
-        .stack_size(128 * 1024)
-        .spawn(move || {
-            let record = write_records(&mut files, &queue);
-            let written = record_end(&files, &record, &queue);
-            queue.done(written);
-        })?;
+pub(crate) fn start(files: Files, queue: &Arc<Queue>) -> io::Result<()> {
+    // An attempt that fails keeps what it was given.
+    let files = Arc::new(Mutex::new(Some(files)));
+    patiently(|| {
+        let (files, queue) = (Arc::clone(&files), Arc::clone(queue));
+        // Its deepest call is a write; the default would only be address space, but of a small process.
+        thread::Builder::new()
+            .name("writer".to_owned())
+            .stack_size(128 * 1024)
+            .spawn(move || {
+                let files = files.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let Some(mut files) = files else {
+                    return;
+                };
+                let record = write_records(&mut files, &queue);
+                let written = record_end(&files, &record, &queue);
+                queue.done(written);
+            })
+    })?;
     Ok(())
 }
 

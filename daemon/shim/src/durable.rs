@@ -99,9 +99,34 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
 /// # Errors
 /// When a step is refused; what was there before is then still there, whole.
 pub fn store<T: Serialize>(path: &Path, document: &T) -> Result<(), FileError> {
+    stage(path, document)?.publish()
+}
+
+/// A document that is on the disk, and has not its name yet.
+#[derive(Debug)]
+pub struct Staged(PathBuf);
+
+/// Writes one JSON document so far that nothing but a name is missing: a full disk shows here. Another one, or
+/// [`store`], takes its place. Blocks.
+///
+/// # Errors
+/// When a step is refused.
+pub fn stage<T: Serialize>(path: &Path, document: &T) -> Result<Staged, FileError> {
     let draft = draft_of(path);
     let file = draft_with(&draft, &encode(path, document)?)?;
-    publish(&file, &draft, path)
+    file.sync_all()
+        .map_err(|source| FileError::io("sync", &draft, source))?;
+    Ok(Staged(path.to_owned()))
+}
+
+impl Staged {
+    /// Gives it its name; when it returns, a power loss no longer takes it away. Blocks.
+    ///
+    /// # Errors
+    /// As of [`store`].
+    pub fn publish(self) -> Result<(), FileError> {
+        name(&draft_of(&self.0), &self.0)
+    }
 }
 
 /// Writes one JSON document that means nothing after the next boot: who reads it finds it whole, or
@@ -179,6 +204,10 @@ pub(crate) fn reuse(path: &Path) -> Option<File> {
 pub(crate) fn publish(file: &File, draft: &Path, path: &Path) -> Result<(), FileError> {
     file.sync_all()
         .map_err(|source| FileError::io("sync", draft, source))?;
+    name(draft, path)
+}
+
+fn name(draft: &Path, path: &Path) -> Result<(), FileError> {
     fs::rename(draft, path).map_err(|source| FileError::io("rename", draft, source))?;
     sync_folder_of(path)
 }

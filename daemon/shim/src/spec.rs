@@ -9,7 +9,7 @@ use steroids_provider::mapping::Mapping;
 use steroids_provider::redact::{Redaction, Redactor};
 use steroids_provider::run::Run;
 
-use crate::durable::{self, FileError};
+use crate::durable::{self, FileError, Staged};
 use crate::paths::InvDir;
 
 /// The shim protocol of this release: files and socket together.
@@ -323,6 +323,11 @@ impl Spec {
     /// Writes it durably; the folder must exist.
     pub fn store(&self, dir: &InvDir) -> Result<(), FileError> {
         durable::store(&dir.spec(), self)
+    }
+
+    /// Writes it so far that nothing but its name is missing.
+    pub fn stage(&self, dir: &InvDir) -> Result<Staged, FileError> {
+        durable::stage(&dir.spec(), self)
     }
 
     /// Reads what waits to be started.

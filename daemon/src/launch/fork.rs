@@ -116,12 +116,11 @@ impl Launcher for ForkLauncher {
         self.why.clone()
     }
 
-    /// Where it cannot be run it says so when it is launched.
-    fn stand_by(&self, dir: &Path) -> Option<Standby> {
+    fn stand_by(&self, dir: &Path) -> Result<Option<Standby>, LaunchError> {
         let flags = ["--daemonize", "--standby"];
-        let mut child = self.begin(&flags, dir, Stdio::piped()).ok()?;
-        let call = child.stdin.take()?;
-        Some(Standby { child, call })
+        let mut child = self.begin(&flags, dir, Stdio::piped())?;
+        let call = child.stdin.take();
+        Ok(call.map(|call| Standby { child, call }))
     }
 
     fn launch<'a>(&'a self, order: &'a Order, standby: Option<Standby>) -> Launching<'a> {
@@ -173,7 +172,7 @@ mod tests {
     async fn a_shim_that_gives_up_is_quoted() {
         let dir = tempfile::tempdir().unwrap();
         let launcher = of_script(dir.path(), "echo no spec here >&2; exit 3");
-        for standby in [None, launcher.stand_by(dir.path())] {
+        for standby in [None, launcher.stand_by(dir.path()).unwrap()] {
             let error = launcher.run(dir.path(), standby).await.unwrap_err();
             assert!(
                 error
@@ -191,10 +190,10 @@ mod tests {
             echo over >> "$2/words""#;
         let launcher = of_script(dir.path(), script);
         let words = || std::fs::read_to_string(dir.path().join("words")).unwrap_or_default();
-        let standby = launcher.stand_by(dir.path()).unwrap();
+        let standby = launcher.stand_by(dir.path()).unwrap().unwrap();
         launcher.run(dir.path(), Some(standby)).await.unwrap();
         assert_eq!(words(), "told\nover\n");
-        let Standby { mut child, call } = launcher.stand_by(dir.path()).unwrap();
+        let Standby { mut child, call } = launcher.stand_by(dir.path()).unwrap().unwrap();
         drop(call);
         child.wait().await.unwrap();
         assert_eq!(words(), "told\nover\nover\n");

@@ -39,11 +39,14 @@ pub trait Launcher: Send + Sync {
     }
 
     /// Starts what will be the shim of a folder that need not be there yet, and has it wait: when all is
-    /// there, [`Launcher::launch`] finds it running. `None` where that cannot be done, or not now. Blocks
-    /// until it runs its program.
-    fn stand_by(&self, dir: &Path) -> Option<Standby> {
+    /// there, [`Launcher::launch`] finds it running. `None` where that cannot be done. Blocks until it runs its
+    /// program.
+    ///
+    /// # Errors
+    /// When no process can be started, or its program is not there, just now.
+    fn stand_by(&self, dir: &Path) -> Result<Option<Standby>, LaunchError> {
         let _ = dir;
-        None
+        Ok(None)
     }
 
     /// Starts the shim of a state folder, which may stand by for it, and waits until it has taken over.

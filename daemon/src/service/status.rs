@@ -225,6 +225,7 @@ pub(super) fn start(error: StartError) -> Status {
         StartError::LowDisk { .. } => {
             spent("LOW_DISK").todo("free some space, or lower daemon.min_free")
         }
+        StartError::LowFiles { .. } => spent("LOW_DISK").todo("delete some files there"),
         StartError::StateDir { source, .. } if is_exhausted(&source) => {
             spent("STATE_DIR").todo("raise the daemon's limit of descriptors, or end something")
         }

@@ -2,11 +2,14 @@
 //! and a shim that stands by. None of it counts without the row; then the draft becomes the state folder,
 //! and the shim is told to begin.
 
+use std::error::Error;
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
 
+use steroids_shim::durable::Staged;
+use steroids_shim::furnish::furnish as furnish_all;
 use steroids_shim::paths::InvDir;
 use steroids_shim::spec::Spec;
 use steroids_shim::{durable, lock};
@@ -17,13 +20,15 @@ use super::drafts::{Draft, remove_behind};
 use super::supervisor::Inner;
 use super::{lost, waiting};
 use crate::domain::InvocationId;
-use crate::launch::Standby;
+use crate::launch::{Launcher, Standby};
 
-/// What stands ready; nothing, of one that waited for its turn.
+/// What stands ready.
 #[derive(Default)]
 pub(super) struct Ahead {
     /// The specification of this invocation, on the disk.
     drafted: Option<(InvocationId, Draft)>,
+    /// The same of one that waited, whose folder is there.
+    staged: Option<Staged>,
     standby: Option<Standby>,
 }
 
@@ -56,7 +61,7 @@ impl Ahead {
         // order a file waits for the disk while a process begins.
         let made = spawn_blocking(move || {
             let filled = draft.filter(|draft| matches!(draft.fill(&spec), Ok(true)));
-            let standby = launcher.stand_by(dir.path());
+            let standby = launcher.stand_by(dir.path()).ok().flatten();
             let drafted = filled.filter(|draft| draft.sync().is_ok());
             if drafted.is_none() {
                 // Told of by who comes to need it.
@@ -64,10 +69,29 @@ impl Ahead {
             }
             Ahead {
                 drafted: drafted.map(|draft| (id, draft)),
+                staged: None,
                 standby,
             }
         });
         made.await.unwrap_or_default()
+    }
+
+    /// Makes all that a start may lack the room or the processes for, of one that waits, before its turn is taken:
+    /// its row cannot wait again. Blocks.
+    ///
+    /// # Errors
+    /// What is lacking.
+    pub(super) fn of_waiting(
+        launcher: &dyn Launcher,
+        spec: &Spec,
+        dir: &InvDir,
+    ) -> Result<Ahead, Box<dyn Error + Send + Sync>> {
+        furnish_all(dir)?;
+        Ok(Ahead {
+            drafted: None,
+            staged: Some(spec.stage(dir)?),
+            standby: launcher.stand_by(dir.path())?,
+        })
     }
 
     /// Makes the specification what was asked for, durably. Gives the shim that stands by for it.
@@ -81,11 +105,16 @@ impl Ahead {
         dir: &InvDir,
     ) -> Result<io::Result<Option<Standby>>, JoinError> {
         let (spec, dir, drafts) = (spec.clone(), dir.clone(), Arc::clone(&inner.drafts));
-        let Ahead { drafted, standby } = self;
+        let Ahead {
+            drafted,
+            staged,
+            standby,
+        } = self;
         let settled = spawn_blocking(move || {
             // It is another one's if another program has taken the id while the row was tried again.
             let own = drafted.filter(|(id, _)| id.get() == spec.invocation);
-            let is_there = own.is_some_and(|(_, draft)| drafts.publish(draft, &dir));
+            let is_there = own.is_some_and(|(_, draft)| drafts.publish(draft, &dir))
+                || staged.is_some_and(|staged| staged.publish().is_ok());
             store(&spec, &dir, is_there)?;
             steroids_failpoint::reach("start.spec-stored");
             waiting::forget(&dir);
@@ -96,7 +125,9 @@ impl Ahead {
 
     /// Undoes it, of one that gets no row.
     pub(super) async fn discard(self, dir: &InvDir) {
-        let Ahead { drafted, standby } = self;
+        let Ahead {
+            drafted, standby, ..
+        } = self;
         drop(standby);
         remove_behind(drafted.map(|(_, draft)| draft));
         waiting::discard(dir).await;

@@ -151,6 +151,14 @@ pub enum StartError {
         /// Bytes wanted.
         needed: u64,
     },
+    /// The disk has no inodes left.
+    #[error("no more than {free} files can be made in {}, as no inodes are free", path.display())]
+    LowFiles {
+        /// The folder asked.
+        path: PathBuf,
+        /// Files that can be made.
+        free: u64,
+    },
     /// The database did not take the row.
     #[error(transparent)]
     Store(#[from] StoreError),

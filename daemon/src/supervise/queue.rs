@@ -19,6 +19,7 @@ use super::dependents::Dependents;
 use super::open_rows::end_without_folder;
 use super::start::{Launched, check_disks, launch, note_pid};
 use super::supervisor::{Asked, DRAINING, Entry, Inner, Place, chain};
+use super::troubles::LACK;
 use super::waiting::{self, begun_now, now_ms};
 use super::work::Work;
 use super::{Supervisor, holds, moved, resources};
@@ -118,6 +119,8 @@ enum Obstacle {
     Blocked(String),
     /// It may pass, and is in the way of all others, too.
     BlocksAll(String),
+    /// The same, and nobody has set it: the machine lacks something.
+    Lacking(String),
     /// It will not.
     Final(String),
     /// There is nothing to start any more.
@@ -143,13 +146,12 @@ pub(super) async fn take_turn(
         .take(&candidate.project, &candidate.task)
         .await;
     let readied = ready(&inner, &candidate, id, &mut entry).await;
-    let (project, work) = match readied {
+    let (project, work, ahead) = match readied {
         Ok(readied) => readied,
         Err(obstacle) => return give_way(&inner, candidate, id, entry, place, obstacle).await,
     };
     steroids_failpoint::reach("queue.turn-taken");
     project.touch();
-    let ahead = Ahead::default();
     match launch(&inner, &project, work, entry, place, ahead).await {
         // Its job writes down that it never ran.
         Ok(Launched {
@@ -176,12 +178,14 @@ async fn give_way(
 ) {
     // Also where nobody looked for it, as something else was in the way first.
     let is_stopped = entry.asked() == Asked::ItsEnd;
+    let is_lacking = matches!(obstacle, Obstacle::Lacking(_));
     let end = match obstacle {
         Obstacle::Gone => return,
         Obstacle::Stopped => waiting::cancelled(),
         Obstacle::Final(_)
         | Obstacle::Blocked(_)
         | Obstacle::BlocksAll(_)
+        | Obstacle::Lacking(_)
         | Obstacle::Moved(..)
             if is_stopped =>
         {
@@ -202,7 +206,10 @@ async fn give_way(
         }
         Obstacle::Final(error) => End::NeverStarted { error },
         Obstacle::Blocked(why) => return block(entry, place, candidate, why),
-        Obstacle::BlocksAll(why) => {
+        Obstacle::BlocksAll(why) | Obstacle::Lacking(why) => {
+            if is_lacking {
+                inner.troubles.note_lack(&why);
+            }
             // One of them is tried for all.
             inner.line.block_all(&why);
             return block(entry, place, candidate, why);
@@ -246,7 +253,7 @@ async fn ready(
     candidate: &Candidate,
     id: InvocationId,
     entry: &mut Entry,
-) -> Result<(Arc<Project>, Work), Obstacle> {
+) -> Result<(Arc<Project>, Work, Ahead), Obstacle> {
     let blocked = |error: &(dyn std::error::Error + 'static)| Obstacle::Blocked(chain(error));
     let project = inner
         .project_at(Address::from(candidate), &[(Some(id), &candidate.uuid)])
@@ -276,7 +283,7 @@ async fn ready(
     // A manager that is away for a moment is no reason to end what has waited for hours.
     let launcher = Arc::clone(&inner.settings().launcher);
     let is_ready = launcher.ready().await;
-    is_ready.map_err(|error| Obstacle::BlocksAll(chain(&error)))?;
+    is_ready.map_err(|error| Obstacle::Lacking(chain(&error)))?;
     // It may be another one than was there when it was asked for, and hold nothing.
     let held = resources::hold(&*launcher, &mut spec.resources);
     held.map_err(|error| blocked(&error))?;
@@ -298,19 +305,27 @@ async fn ready(
     })?;
     let spec = begun_now(spec, id, &project).map_err(|error| blocked(&error))?;
     let prepared = {
-        let (inner, root) = (Arc::clone(inner), project.root.clone());
-        let prepare = move || check_disks(&inner, &root).map(|()| (spec.redactor(), spec));
+        let (inner, root, dir) = (Arc::clone(inner), project.root.clone(), dir.clone());
+        let prepare = move || {
+            let room = check_disks(&inner, &root);
+            room.map_err(|error| Obstacle::Blocked(chain(&error)))?;
+            let launcher = &*inner.settings().launcher;
+            let ahead = Ahead::of_waiting(launcher, &spec, &dir);
+            // All have the same disk, program and processes.
+            let ahead = ahead.map_err(|error| Obstacle::Lacking(chain(&*error)))?;
+            inner.troubles.well(LACK);
+            Ok((spec.redactor(), spec, ahead))
+        };
         tokio::task::spawn_blocking(prepare).await
     };
-    let (redactor, spec) = match prepared {
-        Ok(Ok(prepared)) => prepared,
-        Ok(Err(error)) => return Err(blocked(&error)),
+    let (redactor, spec, ahead) = match prepared {
+        Ok(prepared) => prepared?,
         Err(error) => return Err(blocked(&error)),
     };
     // From here on it runs.
     heed(inner, entry)?;
     match turned(&project, id, &spec).await {
-        Ok(Turned::Running(_)) => Ok((project, Work::new(spec, redactor))),
+        Ok(Turned::Running(_)) => Ok((project, Work::new(spec, redactor), ahead)),
         Ok(Turned::Ended(_)) => {
             waiting::discard(&dir).await;
             Err(Obstacle::Gone)

@@ -27,7 +27,7 @@ use super::line::{self, Coming, Stands};
 use super::prepare::{Surroundings, prepare};
 use super::reasons::rejected_for;
 use super::supervisor::{Entry, Inner, Place, chain};
-use super::troubles::low_disk;
+use super::troubles::{Low, low_disk};
 use super::waiting::{now_ms, write_down};
 use super::withdraw::withdraw;
 use super::work::Work;
@@ -444,10 +444,14 @@ async fn never_started(inner: &Inner, project: &Arc<Project>, spec: &Spec, error
 fn check_disk(path: &Path, needed: u64) -> Result<(), StartError> {
     match low_disk(path, needed) {
         None => Ok(()),
-        Some((free, _)) => Err(StartError::LowDisk {
+        Some((Low::Bytes(free), _)) => Err(StartError::LowDisk {
             path: path.to_path_buf(),
             free,
             needed,
+        }),
+        Some((Low::Files(free), _)) => Err(StartError::LowFiles {
+            path: path.to_path_buf(),
+            free,
         }),
     }
 }

@@ -28,7 +28,7 @@ use super::settings::Settings;
 use super::stalls::Telling;
 use super::starts::Starts;
 use super::strays::Strays;
-use super::troubles::{Troubles, low_disk, mute_key};
+use super::troubles::{LACK, Troubles, low_disk, mute_key};
 use super::turns::Turns;
 use super::unknown::{Counted, UnknownEvents};
 use super::vitals::{Vitals, Whose};
@@ -382,6 +382,9 @@ impl Supervisor {
 
     /// What else does not work as it should, as far as known; one line each.
     pub fn degraded(&self) -> Vec<String> {
+        if self.queued() == 0 {
+            self.inner.troubles.well(LACK);
+        }
         let mut lines = self.inner.troubles.lines();
         lines.extend(self.inner.strays.lines());
         lines.extend(self.inner.foreign.lines());

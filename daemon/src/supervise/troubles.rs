@@ -24,6 +24,9 @@ pub const PUT_BACK: &str = "put the folder back (a copy, as on another file syst
      log and row are then made from its transcript; \
      if it is gone for good: `steroidsctl projects forget`";
 
+/// Under what stands that nothing can be started.
+pub(super) const LACK: &str = "lack";
+
 /// Every trouble there is, each under whoever has it.
 #[derive(Debug, Default)]
 pub(super) struct Troubles {
@@ -79,6 +82,18 @@ impl Troubles {
         };
         known.insert(key.to_owned(), Trouble { what, todo, since });
         is_news
+    }
+
+    /// Notes what nothing can be started for the lack of.
+    pub(super) fn note_lack(&self, why: &str) {
+        let mut known = self.known();
+        let since = known.get(LACK).map_or_else(Timestamp::now, |it| it.since);
+        let trouble = Trouble {
+            what: format!("what waits cannot be started: {why}"),
+            todo: "it is tried again every 30 s",
+            since,
+        };
+        known.insert(LACK.to_owned(), trouble);
     }
 
     /// What was wrong is over.
@@ -169,9 +184,29 @@ impl Trouble {
     }
 }
 
+/// Files that a disk has to have room for: a start makes ten, and a database one for each change.
+const FEWEST_FILES: u64 = 32;
+
+/// What a disk is short of.
+pub(super) enum Low {
+    /// Bytes; so many are free.
+    Bytes(u64),
+    /// Files; so many can be made.
+    Files(u64),
+}
+
 /// Of a disk with too little room for a start; `None` while it has enough or cannot be asked.
-pub(super) fn low_disk(path: &Path, needed: u64) -> Option<(u64, String)> {
+pub(super) fn low_disk(path: &Path, needed: u64) -> Option<(Low, String)> {
     let stat = rustix::fs::statvfs(path).ok()?;
+    // Some have no table of files that could be full, and say 0 of 0.
+    if stat.f_files > 0 && stat.f_favail < FEWEST_FILES {
+        let said = format!(
+            "{}: no more than {} files can be made (no inodes are free); delete some",
+            path.display(),
+            stat.f_favail,
+        );
+        return Some((Low::Files(stat.f_favail), said));
+    }
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     (free < needed).then(|| {
         let said = format!(
@@ -180,7 +215,7 @@ pub(super) fn low_disk(path: &Path, needed: u64) -> Option<(u64, String)> {
             free >> 20,
             needed.div_ceil(1 << 20),
         );
-        (free, said)
+        (Low::Bytes(free), said)
     })
 }
 

@@ -11,6 +11,7 @@ pub(super) const FAULTS: &[Fault] = &[
         tests: &[
             "faults::disk::full::a_full_disk_of_spools_loses_nothing_and_is_told_of",
             "faults::disk::full::a_disk_that_is_full_is_made_room_on_by_age",
+            "faults::disk::full::what_waits_outlives_a_disk_on_which_no_more_files_can_be_made",
         ],
     },
     Fault {

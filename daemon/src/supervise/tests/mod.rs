@@ -68,6 +68,8 @@ struct Stage {
     refuses: Mutex<Option<String>>,
     /// Whoever starts shims is away.
     is_away: AtomicBool,
+    /// No process can be started.
+    is_short: AtomicBool,
     /// The host goes down, where that can be told.
     is_stopping: Mutex<Option<bool>>,
     /// The launcher holds no bounds.
@@ -186,6 +188,16 @@ impl Launcher for Stage {
         })
     }
 
+    fn stand_by(&self, _dir: &Path) -> Result<Option<Standby>, LaunchError> {
+        match self.is_short.load(Ordering::Relaxed) {
+            true => Err(LaunchError::Spawn {
+                program: PathBuf::from("/bin/steroids-shim"),
+                source: std::io::Error::from(std::io::ErrorKind::WouldBlock),
+            }),
+            false => Ok(None),
+        }
+    }
+
     fn launch<'a>(&'a self, order: &'a Order, _standby: Option<Standby>) -> Launching<'a> {
         Box::pin(async move {
             let dir = InvDir::at(&order.dir);
@@ -230,6 +242,7 @@ impl Bench {
             shims: Mutex::default(),
             refuses: Mutex::default(),
             is_away: false.into(),
+            is_short: false.into(),
             is_stopping: Some(false).into(),
             is_boundless: false.into(),
             ended_units: Mutex::default(),

@@ -352,25 +352,50 @@ async fn a_stop_is_kept_until_the_project_is_back() {
     assert_eq!(bench.stage.arrived().len(), 1);
 }
 
-/// A service manager that is restarted would end all that wait, one after the other.
+/// One after the other would end: a service manager that is restarted, no more processes, no shim while another is
+/// installed, no inodes.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_is_not_spent_while_nothing_can_be_started() {
-    let bench = Bench::new(8, 1).await;
-    let first = bench.start("r1").await;
-    let second = bench.start("r2").await;
-    let is_away = &bench.stage.is_away;
-    is_away.store(true, std::sync::atomic::Ordering::Relaxed);
-    bench.stage.end(&bench.dir(&first));
-    bench.ended(1).await;
-    eventually(async || match reason(&bench, &second) {
-        Some(Reason::Blocked(why)) => why.contains("away").then_some(()),
-        _ => None,
-    })
-    .await;
-    assert_eq!(bench.row(2).await.phase, Phase::Queued);
-    is_away.store(false, std::sync::atomic::Ordering::Relaxed);
-    bench.supervisor.look_at_queue();
-    assert_eq!(bench.launched(2).await, bench.dir(&second));
+    let is_away = |bench: &Bench, _: &InvDir, is: bool| {
+        bench.stage.is_away.store(is, Ordering::Relaxed);
+    };
+    let is_short = |bench: &Bench, _: &InvDir, is: bool| {
+        bench.stage.is_short.store(is, Ordering::Relaxed);
+    };
+    let has_no_room = |_: &Bench, dir: &InvDir, is: bool| {
+        let draft = dir.spec().with_extension("json.tmp");
+        let change = if is { fs::create_dir } else { fs::remove_dir };
+        change(&draft).unwrap();
+    };
+    type Change = fn(&Bench, &InvDir, bool);
+    let cases: [(Change, &str); 3] = [
+        (is_away, "away"),
+        (is_short, "could not run /bin/steroids-shim"),
+        (has_no_room, "cannot remove "),
+    ];
+    for (change, words) in cases {
+        let bench = Bench::new(8, 1).await;
+        let first = bench.start("r1").await;
+        let rest = [bench.start("r2").await, bench.start("r3").await];
+        let next = bench.dir(&rest[0]);
+        change(&bench, &next, true);
+        bench.stage.end(&bench.dir(&first));
+        bench.ended(1).await;
+        for row in &rest {
+            eventually(async || match reason(&bench, row) {
+                Some(Reason::Blocked(why)) => why.contains(words).then_some(()),
+                _ => None,
+            })
+            .await;
+            assert_eq!(bench.row(row.id.get()).await.phase, Phase::Queued);
+        }
+        let degraded = bench.supervisor.degraded();
+        assert!(degraded[0].contains(words), "{degraded:?}");
+        change(&bench, &next, false);
+        bench.supervisor.look_at_queue();
+        assert_eq!(bench.launched(2).await, next);
+        assert_eq!(bench.supervisor.degraded(), Vec::<String>::new());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

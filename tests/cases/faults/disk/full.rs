@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use steroids_proto::v1;
 use steroids_tests::faults::{held, share};
-use steroids_tests::{Ctl, Daemon, Home, Puppet, SmallDisk, assert_undisturbed, log, rpc, shim};
+use steroids_tests::{
+    Ctl, Daemon, Home, Puppet, SmallDisk, assert_undisturbed, eventually, log, rpc, shim,
+};
 use tonic::Code;
 
 use super::{alarmed, begun, told, well};
@@ -222,6 +224,58 @@ async fn a_disk_that_is_full_is_made_room_on_by_age() {
     let after = std::fs::read(&seen).unwrap();
     assert_eq!(before, after, "there was room to write down what was seen");
     held(25, "full: `cleanup logs --days 1` removes what is older");
+}
+
+#[tokio::test]
+async fn what_waits_outlives_a_disk_on_which_no_more_files_can_be_made() {
+    let home = Home::with_config("[daemon]\nmax_running = 1\nmin_free = \"\"");
+    let Some(disk) = SmallDisk::mount(&home, "state/steroids", "16m,nr_inodes=300") else {
+        return held(25, NO_ROOT);
+    };
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let rpc = daemon.rpc().await;
+    let mut agent = Puppet::new(&home, "agent");
+    let runs = rpc.start_fake(&ctl.project(), "T1", &agent.args()).await;
+    let mut waiting = Vec::new();
+    for n in 2..5 {
+        let task = format!("T{n}");
+        waiting.push(rpc.start_fake(&ctl.project(), &task, &["exit", "0"]).await);
+    }
+    let folder = disk.path().join("junk");
+    std::fs::create_dir(&folder).unwrap();
+    let mut made = 0;
+    while File::create(folder.join(made.to_string())).is_ok() {
+        made += 1;
+    }
+    agent.exits(0);
+    rpc.ended(&ctl.project(), runs.id).await;
+    let why = "no inodes are free";
+    eventually("those that wait to say why", async || {
+        let listed = ctl.run(["list", "--json"]).await.json();
+        let rows = listed["invocations"].as_array().unwrap();
+        let says =
+            |row: &&serde_json::Value| row["waiting"].as_str().is_some_and(|it| it.contains(why));
+        (rows.iter().filter(says).count() == waiting.len()).then_some(())
+    })
+    .await;
+    let lines = rpc.degraded().await;
+    assert!(lines.iter().any(|line| line.contains(why)), "{lines:?}");
+    let refused = ctl
+        .run(["start", "--task", "T9", "--no-queue", "--", "true"])
+        .await;
+    refused.exits(75).says(why);
+    std::fs::remove_dir_all(&folder).unwrap();
+    ctl.run(["wakeup"]).await.ok();
+    for row in waiting {
+        let ended = rpc.ended(&ctl.project(), row.id).await;
+        assert_eq!(ended.outcome, "success", "{ended:?}");
+    }
+    well(&daemon).await;
+    held(
+        25,
+        "no inodes: what waits says why, and starts once there are some",
+    );
 }
 
 #[tokio::test]

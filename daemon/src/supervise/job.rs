@@ -445,16 +445,13 @@ impl Job {
                     warn!(invocation.id = %self.id, %error, "its row cannot be put back");
                     return None;
                 }
-                Err(error) => self.trouble(&error),
+                Err(error) => {
+                    self.endure(&error).await?;
+                    continue;
+                }
             }
             self.pause().await?;
         }
-    }
-
-    /// Something could not be written: said once, shown in `status`, tried again.
-    pub(super) fn trouble(&self, error: &(dyn std::error::Error + 'static)) {
-        let project = &self.project.root;
-        self.inner.trouble(&self.spec.uuid, project, self.id, error);
     }
 
     /// Records an event, and waits for nobody.

@@ -97,6 +97,9 @@ impl Supervisor {
                 false => Err(StopError::Slow { id }),
             };
         }
+        if let Some(why) = self.inner.troubles.unrecorded(&managed.uuid) {
+            return Err(StopError::Unrecorded { id, why });
+        }
         // Each time what has it in care may be about to pass it on: to wait, to be started.
         for _ in 0..HANDS {
             if let Some(ended) = self.stop_now(&project, id, &managed.uuid, grace).await {

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use steroids_shim::spec::Spec;
 use tracing::warn;
 
+use super::job::Job;
 use super::supervisor::{Inner, chain};
 use crate::domain::InvocationId;
 use crate::store::StoreError;
@@ -37,6 +38,10 @@ pub(super) struct Troubles {
 #[derive(Debug)]
 struct Trouble {
     what: String,
+    /// The same for who knows whose it is.
+    alarm: Option<String>,
+    /// It has ended, and only that is not written down.
+    is_over: bool,
     todo: &'static str,
     since: Timestamp,
 }
@@ -46,6 +51,8 @@ struct Trouble {
 pub(super) enum Why<'a> {
     /// Something the daemon tried failed.
     Failed(&'a (dyn Error + 'static)),
+    /// The same, of one that has ended: what fails is to write that down.
+    Unrecorded(&'a (dyn Error + 'static)),
     /// Its shim says that it cannot write.
     Shim(&'a str),
     /// Its shim says nothing.
@@ -61,6 +68,12 @@ impl Troubles {
     pub(super) fn note(&self, key: &str, project: &Path, id: InvocationId, why: Why<'_>) -> bool {
         let said = match why {
             Why::Failed(error) => chain(error),
+            Why::Unrecorded(error) => {
+                format!(
+                    "it has ended, which cannot be written down: {}",
+                    chain(error)
+                )
+            }
             Why::Shim(trouble) => format!("its transcript cannot be written: {trouble}"),
             Why::Mute => "its shim does not answer".to_owned(),
             Why::Absent(why) => format!("its shim's socket is gone: {why}"),
@@ -73,15 +86,41 @@ impl Troubles {
         let is_news = before.is_none_or(|before| before.what != what);
         let since = before.map_or_else(Timestamp::now, |before| before.since);
         let todo = match why {
-            Why::Failed(error) => todo(error),
+            Why::Failed(error) | Why::Unrecorded(error) => todo(error),
             Why::Shim("disk full") => FREE_SPACE,
             Why::Mute => "if somebody stopped it (SIGSTOP), continue it; its agent goes on",
             Why::Absent(_) => "it is tried again every 10 s, and its agent goes on",
             Why::Homeless(_) => PUT_BACK,
             Why::Shim(_) => "make its state folder writable, and it goes on by itself",
         };
-        known.insert(key.to_owned(), Trouble { what, todo, since });
+        let alarm = match why {
+            Why::Failed(_) | Why::Unrecorded(_) | Why::Homeless(_) => {
+                Some(format!("{said}; {todo}"))
+            }
+            // The shim's own word is its alarm.
+            Why::Shim(_) | Why::Mute | Why::Absent(_) => None,
+        };
+        let trouble = Trouble {
+            what,
+            alarm,
+            is_over: matches!(why, Why::Unrecorded(_)),
+            todo,
+            since,
+        };
+        known.insert(key.to_owned(), trouble);
         is_news
+    }
+
+    /// What is wrong with an invocation, for who looks at it.
+    pub(super) fn alarm(&self, uuid: &str) -> Option<String> {
+        self.known().get(uuid)?.alarm.clone()
+    }
+
+    /// Why it cannot be written down that an invocation has ended.
+    pub(super) fn unrecorded(&self, uuid: &str) -> Option<String> {
+        let known = self.known();
+        let trouble = known.get(uuid).filter(|it| it.is_over)?;
+        trouble.alarm.clone()
     }
 
     /// Notes what nothing can be started for the lack of.
@@ -89,6 +128,8 @@ impl Troubles {
         let mut known = self.known();
         let since = known.get(LACK).map_or_else(Timestamp::now, |it| it.since);
         let trouble = Trouble {
+            alarm: None,
+            is_over: false,
             what: format!("what waits cannot be started: {why}"),
             todo: "it is tried again every 30 s",
             since,
@@ -122,14 +163,10 @@ impl Troubles {
 
 impl Inner {
     /// Notes what went wrong; logs it when it is new.
-    pub(super) fn trouble(
-        &self,
-        key: &str,
-        project: &Path,
-        id: InvocationId,
-        error: &(dyn std::error::Error + 'static),
-    ) {
-        if self.troubles.note(key, project, id, Why::Failed(error)) {
+    pub(super) fn trouble(&self, key: &str, project: &Path, id: InvocationId, why: Why<'_>) {
+        if self.troubles.note(key, project, id, why)
+            && let Why::Failed(error) | Why::Unrecorded(error) = why
+        {
             warn!(invocation.id = %id, error = %chain(error), "tried again until it works");
         }
     }
@@ -172,6 +209,33 @@ impl Inner {
     }
 }
 
+impl Job {
+    /// Something could not be written: said once, shown in `status`, tried again.
+    pub(super) fn trouble(&self, error: &(dyn std::error::Error + 'static)) {
+        self.trouble_is(Why::Failed(error));
+    }
+
+    fn trouble_is(&self, why: Why<'_>) {
+        let project = &self.project.root;
+        self.inner.trouble(&self.spec.uuid, project, self.id, why);
+    }
+
+    /// Something could not be written. Waits before another attempt; `None` once the daemon stops. One that has ended
+    /// keeps no place meanwhile: others have another disk.
+    pub(super) async fn endure(
+        &mut self,
+        error: &(dyn std::error::Error + Sync + 'static),
+    ) -> Option<()> {
+        if self.has_ended().await {
+            self.trouble_is(Why::Unrecorded(error));
+            self.entry.give_place_back();
+        } else {
+            self.trouble(error);
+        }
+        self.pause().await
+    }
+}
+
 /// Under what a silent shim stands among the troubles.
 pub(super) fn mute_key(uuid: &str) -> String {
     format!("{uuid} mute")
@@ -179,7 +243,9 @@ pub(super) fn mute_key(uuid: &str) -> String {
 
 impl Trouble {
     fn line(&self) -> String {
-        let Trouble { what, todo, since } = self;
+        let Trouble {
+            what, todo, since, ..
+        } = self;
         format!("{what}; since {since:.0}; {todo}")
     }
 }

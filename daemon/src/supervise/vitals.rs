@@ -85,6 +85,7 @@ impl Supervisor {
     pub fn vitals(&self, uuid: &str) -> Vitals {
         let handle = self.inner.job(uuid);
         let vitals = handle.and_then(|handle| handle.vitals());
+        let vitals = vitals.map(|vitals| self.alarmed(uuid, vitals));
         vitals.unwrap_or_else(|| Vitals {
             alarm: self.inner.foreign.protocol(uuid).map(foreign),
             live: None,
@@ -93,6 +94,12 @@ impl Supervisor {
             place: Place::default(),
             interactive: false,
         })
+    }
+
+    /// Where its shim has nothing to say, what we cannot do for it.
+    fn alarmed(&self, uuid: &str, vitals: Vitals) -> Vitals {
+        let alarm = vitals.alarm.or_else(|| self.inner.troubles.alarm(uuid));
+        Vitals { alarm, ..vitals }
     }
 
     /// Waits for the row of an invocation whose log may have its last line already, for at most as
@@ -117,12 +124,12 @@ impl Supervisor {
 
     /// How all of them are doing, in no order.
     pub fn beats(&self) -> Vec<Beat> {
-        let jobs = self.inner.jobs().into_iter();
-        let running = jobs.filter_map(|handle| {
+        let jobs = self.inner.handles().into_iter();
+        let running = jobs.filter_map(|(uuid, handle)| {
             Some(Beat {
                 project: handle.path()?,
                 id: handle.whose.get()?.id,
-                vitals: handle.vitals()?,
+                vitals: self.alarmed(&uuid, handle.vitals()?),
             })
         });
         let waiting = self.inner.line.waiting().into_iter();

@@ -121,10 +121,7 @@ impl Job {
                 projection.do_without_log();
                 Some(())
             }
-            Whereabouts::Here | Whereabouts::Unknown => {
-                self.trouble(error);
-                self.pause().await
-            }
+            Whereabouts::Here | Whereabouts::Unknown => self.endure(error).await,
         }
     }
 
@@ -153,10 +150,7 @@ impl Job {
         match self.look_around(projection).await {
             Whereabouts::Elsewhere => Some(()),
             Whereabouts::Gone(why) => self.miss_project(why).await,
-            Whereabouts::Here | Whereabouts::Unknown => {
-                self.trouble(error);
-                self.pause().await
-            }
+            Whereabouts::Here | Whereabouts::Unknown => self.endure(error).await,
         }
     }
 
@@ -172,7 +166,7 @@ impl Job {
     }
 
     /// Whether there is a record of its end. One whose shim is gone gets one, and has it at the next look.
-    async fn has_ended(&self) -> bool {
+    pub(super) async fn has_ended(&self) -> bool {
         let dir = self.dir.clone();
         // In this order: a shim writes the record before it lets go.
         let look = move || (lock::is_held(&dir.lock()), ExitRecord::load(&dir));

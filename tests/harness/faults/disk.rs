@@ -97,8 +97,11 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         id: 141,
         fault: "the disk of the logs is full, and freed later",
-        required: "the agent is not held up, readers see whole lines, log and row are complete afterwards, also after a restart meanwhile",
-        tests: &["faults::disk::full::a_full_disk_of_logs_holds_up_the_log_and_not_the_agent"],
+        required: "the agent is not held up, readers see whole lines, log and row are complete afterwards, also after a restart meanwhile; one that has ended keeps no place, and says what its row waits for",
+        tests: &[
+            "faults::disk::full::a_full_disk_of_logs_holds_up_the_log_and_not_the_agent",
+            "faults::disk::full::one_that_has_ended_on_a_full_disk_keeps_no_place_and_says_what_its_row_waits_for",
+        ],
     },
     Fault {
         id: 142,

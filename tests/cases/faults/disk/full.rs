@@ -177,6 +177,48 @@ async fn a_full_disk_of_the_database_holds_up_the_row_and_refuses_starts() {
     held(142, seen);
 }
 
+/// What is full is its log's disk, or the database's.
+#[tokio::test]
+async fn one_that_has_ended_on_a_full_disk_keeps_no_place_and_says_what_its_row_waits_for() {
+    for full in ["home/app/.steroids/invocations", "home/app/.steroids"] {
+        let home = Home::with_config("[daemon]\nmin_free = \"\"\nmax_running = 1");
+        let Some(disk) = SmallDisk::mount(&home, full, "8m") else {
+            return held(141, NO_ROOT);
+        };
+        let daemon = Daemon::start(&home).await;
+        let (ctl, other) = (daemon.project("app").await, daemon.project("other").await);
+        let rpc = daemon.rpc().await;
+        let mut agent = Puppet::new(&home, "agent");
+        let started = begun(&ctl, &rpc, &mut agent).await;
+        disk.fill();
+        agent.counts(2..=600, 1_000, Duration::ZERO);
+        agent.exits(7);
+        home.recorded(&started.uuid).await;
+        other
+            .run(["start", "--task", "T", "--follow", "--", "true"])
+            .await
+            .exits(0);
+        let id = started.id.to_string();
+        let shown = eventually("its alarm", async || {
+            let shown = ctl.run(["--json", "show", &id]).await.json();
+            let alarm = shown["alarm"].as_str()?.to_owned();
+            alarm.starts_with("it has ended").then_some(alarm)
+        })
+        .await;
+        assert!(shown.contains("free some space"), "{full}: {shown}");
+        let stopped = ctl.run(["stop", &id]).await;
+        stopped.exits(4).says("has ended").says("free some space");
+        disk.free();
+        let ended = rpc.ended(&ctl.project(), started.id).await;
+        assert_complete(&ctl, &ended, 600, 7);
+        well(&daemon).await;
+    }
+    held(
+        141,
+        "ended: its place is another project's, `show` and `stop` say what its row waits for",
+    );
+}
+
 #[tokio::test]
 async fn a_full_disk_under_everything_is_survived_without_a_restart() {
     let home = Home::with_config(SMALL);

@@ -400,7 +400,7 @@ async fn last(rpc: &Rpc, ctl: &Ctl, id: i64) -> v1::Invocation {
 
 #[tokio::test]
 async fn over_http_as_well_where_that_is_on() {
-    let home = Home::with_config("[gateway]\ncontrol = true");
+    let home = Home::with_config("[gateway]\ncontrol = true\n[retry]\nmax = 2\nfirst = \"1ms\"");
     let daemon = Daemon::start(&home).await;
     let gateway = Gateway::start(&home).await;
     let ctl = daemon.project("app").await;
@@ -416,6 +416,14 @@ async fn over_http_as_well_where_that_is_on() {
     }
     let second = rpc.ended(&ctl.project(), 2).await;
     assert_eq!(spec(&home, &second)["limits"]["wall_ms"], 1000);
+    // How often is as configured where only after what is said; the other way round nobody knows what is meant.
+    let (starts, argv) = ("/api/tasks/T3/invocations", ["sh", "-c", "exit 3"]);
+    let body = json!({"project": ctl.project(), "argv": argv, "retry": {"on": ["failed"]}});
+    let third = gateway.post(starts, &body).send().await.ok().value()["invocationId"].clone();
+    assert_eq!(last(&rpc, &ctl, third.as_i64().unwrap()).await.attempt, 3);
+    let body = json!({"project": ctl.project(), "argv": argv, "retry": {"max": 3}});
+    let refused = gateway.post(starts, &body).send().await.is(400).text();
+    assert!(refused.contains("retry: missing field `on`"), "{refused}");
     let other = "/api/tasks/T2/invocations/1/retry";
     let body = json!({"project": ctl.project()});
     assert!(gateway.post(other, &body).send().await.status >= 400);

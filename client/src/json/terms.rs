@@ -66,7 +66,7 @@ impl<'a> From<&'a v1::Terms> for Terms<'a> {
             },
             retry: it.retry.as_ref().map(|retry| Retry {
                 on: &retry.on,
-                max: retry.max,
+                max: retry.max(),
             }),
             budget: it.budget.map(|budget| Budget {
                 usd: budget.usd,

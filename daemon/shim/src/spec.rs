@@ -192,6 +192,9 @@ pub struct Requested {
     /// The outcomes after which it is tried again, and how often.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<(Vec<String>, u32)>,
+    /// It did not say how often. Told apart here, as an older daemon reads a number there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_retry_max_open: bool,
 }
 
 /// Time limits, in milliseconds; `None` is no limit.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::retry::RetryPolicy;
+use super::retry::StartRetry;
 use super::{Budget, InvocationId, StartResources};
 
 /// What a client asks for.
@@ -49,7 +49,7 @@ pub struct StartRequest {
     /// Start it when these have succeeded.
     pub after: Vec<InvocationId>,
     /// `None`: as configured.
-    pub retry: Option<RetryPolicy>,
+    pub retry: Option<StartRetry>,
     /// Refuse it where it would have to wait.
     pub no_queue: bool,
     /// Ask for the same as another one: what is said here goes before what was said then, and task, role,

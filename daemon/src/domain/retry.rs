@@ -15,6 +15,24 @@ pub struct RetryPolicy {
     pub max: u32,
 }
 
+/// What a request says of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StartRetry {
+    /// After these ends.
+    pub on: Vec<Outcome>,
+    /// At most so often; `None`: as configured.
+    pub max: Option<u32>,
+}
+
+impl From<RetryPolicy> for StartRetry {
+    fn from(policy: RetryPolicy) -> Self {
+        StartRetry {
+            on: policy.on,
+            max: Some(policy.max),
+        }
+    }
+}
+
 impl RetryPolicy {
     /// Why an outcome is none to try again after.
     pub fn check(outcome: Outcome) -> Result<(), &'static str> {

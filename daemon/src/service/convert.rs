@@ -9,9 +9,8 @@ use steroids_proto::v1;
 use tonic::Status;
 
 use super::refusal::invalid;
-use super::resources;
+use super::{resources, retrying};
 use crate::domain::queue::Waits;
-use crate::domain::retry::RetryPolicy;
 use crate::domain::{
     Budget, Cause, Evidence, Invocation, InvocationId, Limits, Live, Outcome, Phase, Query,
     RowStatus, StartBudget, StartRequest, Task, UsageTotals, micro_usd,
@@ -90,7 +89,7 @@ pub(super) fn start(request: v1::StartRequest) -> Result<StartRequest, Status> {
         leave_background: request.leave_background,
         priority: request.priority,
         after: after(&request.after)?,
-        retry: request.retry.map(retry).transpose()?,
+        retry: request.retry.map(retrying::policy).transpose()?,
         no_queue: request.no_queue,
         again: None,
         project,
@@ -103,17 +102,6 @@ fn after(ids: &[i64]) -> Result<Vec<InvocationId>, Status> {
         InvocationId::new(*id).ok_or_else(|| invalid("after", "must be positive numbers"))
     });
     ids.collect()
-}
-
-pub(super) fn retry(policy: v1::RetryPolicy) -> Result<RetryPolicy, Status> {
-    let on = policy.on.iter().map(|word| {
-        let outcome = word.parse::<Outcome>();
-        outcome.map_err(|error| invalid("retry.on", error.to_string()))
-    });
-    Ok(RetryPolicy {
-        on: on.collect::<Result<_, _>>()?,
-        max: u32::try_from(policy.max).map_err(|_| invalid("retry.max", "must not be negative"))?,
-    })
 }
 
 /// The path of a project; that it is one is not known yet.

@@ -3,8 +3,10 @@
 use steroids_proto::v1;
 use tonic::Status;
 
+use super::refusal::invalid;
 use super::{convert, resources};
-use crate::domain::{Again, StartRequest};
+use crate::domain::retry::StartRetry;
+use crate::domain::{Again, Outcome, StartRequest};
 
 /// Reads what is to be tried again, and with what of it otherwise.
 pub(super) fn request(request: v1::RetryRequest) -> Result<StartRequest, Status> {
@@ -26,8 +28,21 @@ pub(super) fn request(request: v1::RetryRequest) -> Result<StartRequest, Status>
             request.cpu_quota_percent,
             request.tasks_max,
         )?,
-        retry: request.retry.map(convert::retry).transpose()?,
+        retry: request.retry.map(policy).transpose()?,
         no_queue: request.no_queue,
         ..StartRequest::default()
+    })
+}
+
+/// When it is to be tried again by itself.
+pub(super) fn policy(policy: v1::RetryPolicy) -> Result<StartRetry, Status> {
+    let on = policy.on.iter().map(|word| {
+        let outcome = word.parse::<Outcome>();
+        outcome.map_err(|error| invalid("retry.on", error.to_string()))
+    });
+    let max = policy.max.map(u32::try_from).transpose();
+    Ok(StartRetry {
+        on: on.collect::<Result<_, _>>()?,
+        max: max.map_err(|_| invalid("retry.max", "must not be negative"))?,
     })
 }

@@ -26,7 +26,7 @@ pub(super) fn shown(terms: Terms) -> v1::Terms {
         }),
         retry: retries.then(|| v1::RetryPolicy {
             on: terms.retry_on,
-            max: i32::try_from(terms.retry_max).unwrap_or(i32::MAX),
+            max: Some(i32::try_from(terms.retry_max).unwrap_or(i32::MAX)),
         }),
         budget: terms.budget.map(|budget| v1::Budget {
             usd: budget.micro_usd.map(usd),

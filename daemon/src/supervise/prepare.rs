@@ -162,12 +162,16 @@ fn turn(
     provider: &ProviderSettings,
     request: &StartRequest,
 ) -> Result<Turn, StartError> {
-    let retry = request.retry.as_ref().or(provider.queue.retry.as_ref());
-    let retry = retry.unwrap_or(&settings.queue.retry);
-    if retry.max > MAX_RETRIES {
+    let set = provider.queue.retry.as_ref();
+    let set = set.unwrap_or(&settings.queue.retry);
+    let (on, max) = match &request.retry {
+        Some(asked) => (&asked.on, asked.max.unwrap_or(set.max)),
+        None => (&set.on, set.max),
+    };
+    if max > MAX_RETRIES {
         return Err(invalid("retry.max", format!("is over {MAX_RETRIES}")));
     }
-    for outcome in &retry.on {
+    for outcome in on {
         if let Err(why) = RetryPolicy::check(*outcome) {
             return Err(invalid("retry.on", format!("`{outcome}` {why}")));
         }
@@ -182,8 +186,8 @@ fn turn(
     Ok(Turn {
         priority: request.priority,
         after: request.after.iter().map(|id| id.get()).collect(),
-        retry_on: retry.on.iter().map(ToString::to_string).collect(),
-        retry_max: retry.max,
+        retry_on: on.iter().map(ToString::to_string).collect(),
+        retry_max: max,
         ..Turn::default()
     })
 }
@@ -421,7 +425,10 @@ pub(super) fn hash(request: &StartRequest, provider: &str, model: &str) -> Strin
         leave_background: request.leave_background,
         priority: request.priority,
         after: &after,
-        retry: retry.map(|retry| format!("{:?} {}", retry.on, retry.max)),
+        retry: retry.map(|retry| match retry.max {
+            Some(max) => format!("{:?} {max}", retry.on),
+            None => format!("{:?}", retry.on),
+        }),
         again: again.map(|again| format!("{} {}", again.of, again.is_anew)),
     };
     // A path that is not UTF-8 was refused with the request, so this always encodes.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use steroids_shim::spec::{Requested, Spec};
 
-use crate::domain::retry::RetryPolicy;
+use crate::domain::retry::StartRetry;
 use crate::domain::{Budget, Limits, StartBudget, StartRequest, StartResources};
 
 /// What a request said, but for what a specification has as it was asked for.
@@ -30,8 +30,9 @@ pub(super) fn of(request: &StartRequest) -> Requested {
         tasks_max: resources.tasks_max.map(Option::unwrap_or_default),
         retry: retry.map(|retry| {
             let on = retry.on.iter().map(ToString::to_string);
-            (on.collect(), retry.max)
+            (on.collect(), retry.max.unwrap_or_default())
         }),
+        is_retry_max_open: retry.is_some_and(|retry| retry.max.is_none()),
     }
 }
 
@@ -71,7 +72,7 @@ pub(super) fn once_more(spec: &Spec, said: &Requested, later: StartRequest) -> S
         interactive: spec.interactive,
         leave_background: spec.leave_background,
         priority: spec.turn.priority,
-        retry: later.retry.or_else(|| said.retry.as_ref().map(policy)),
+        retry: later.retry.or_else(|| policy(said)),
         again: None,
         ..later
     }
@@ -92,11 +93,12 @@ fn bound<T: Default + PartialEq>(number: T) -> Option<T> {
 }
 
 /// An outcome that a newer daemon knew says nothing here.
-fn policy((on, max): &(Vec<String>, u32)) -> RetryPolicy {
-    RetryPolicy {
+fn policy(said: &Requested) -> Option<StartRetry> {
+    let (on, max) = said.retry.as_ref()?;
+    Some(StartRetry {
         on: on.iter().filter_map(|word| word.parse().ok()).collect(),
-        max: *max,
-    }
+        max: (!said.is_retry_max_open).then_some(*max),
+    })
 }
 
 #[cfg(test)]
@@ -130,9 +132,9 @@ mod tests {
                 cpu_quota: Some(Some(150)),
                 tasks_max: None,
             },
-            retry: Some(RetryPolicy {
+            retry: Some(StartRetry {
                 on: vec![Outcome::Overloaded],
-                max: 2,
+                max: Some(2),
             }),
             ..StartRequest::default()
         }
@@ -168,6 +170,19 @@ mod tests {
         assert_eq!(again.resources, asked.resources);
         assert_eq!((again.task.as_str(), again.priority), ("t", 7));
         assert!(again.leave_background);
+    }
+
+    #[test]
+    fn how_often_it_is_tried_again_stays_open_where_nobody_said_it() {
+        for max in [None, Some(0), Some(2)] {
+            let on = vec![Outcome::Failed];
+            let asked = StartRequest {
+                retry: Some(StartRetry { on, max }),
+                ..StartRequest::default()
+            };
+            let again = once_more(&spec(), &of(&asked), StartRequest::default());
+            assert_eq!(again.retry, asked.retry);
+        }
     }
 
     #[test]

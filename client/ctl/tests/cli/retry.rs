@@ -86,7 +86,7 @@ fn what_is_said_goes_along_and_so_does_the_environment_of_now() {
     assert_eq!(limits.silence.unwrap().seconds, 0);
     assert_eq!(limits.grace, None);
     let retry = sent.retry.unwrap();
-    assert_eq!((retry.on, retry.max), (vec!["failed".to_owned()], 1));
+    assert_eq!((retry.on, retry.max), (vec!["failed".to_owned()], Some(1)));
     assert_eq!(sent.budget.unwrap().usd, Some(2.5));
     assert_eq!(sent.memory_max_bytes, Some(1 << 30));
 }

@@ -242,6 +242,10 @@ mod tests {
                 "the body: requestId: expected a text that is not empty, or no such key at line 1 column 16",
             ),
             (
+                r#"{"retry":{"max":3}}"#,
+                "the body: retry: missing field `on` at line 1 column 18",
+            ),
+            (
                 r#"{"role":"coder"} x"#,
                 "the body is no JSON (line 1, column 18)",
             ),

@@ -50,12 +50,13 @@ fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
     Ok(text)
 }
 
-/// When it is tried again by itself.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+/// When it is tried again by itself. After which ends has to be said: none is never, and who says how often
+/// alone did not mean that.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Retry {
     on: Vec<String>,
-    max: i32,
+    max: Option<i32>,
 }
 
 /// What it may use at most; what is absent is as configured.

@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::domain::Outcome;
-use crate::domain::retry::RetryPolicy;
+use crate::domain::retry::StartRetry;
 
 type Stopped = Result<(Invocation, bool), StopError>;
 
@@ -166,9 +166,9 @@ async fn what_was_told_to_end_while_no_daemon_looked_is_tried_again() {
 
 /// One that is tried again where it is interrupted.
 async fn start_again(bench: &Bench) -> Invocation {
-    let retry = RetryPolicy {
+    let retry = StartRetry {
         on: vec![Outcome::Interrupted],
-        max: 1,
+        max: Some(1),
     };
     let request = StartRequest {
         retry: Some(retry),

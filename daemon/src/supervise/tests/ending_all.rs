@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 use super::super::job::REQUESTS;
 use super::*;
 use crate::domain::Outcome;
-use crate::domain::retry::RetryPolicy;
+use crate::domain::retry::StartRetry;
 use crate::supervise::line::candidate;
 use crate::supervise::queue::take_turn;
 use crate::supervise::reconcile::uuid_of;
@@ -82,9 +82,9 @@ async fn one_that_is_being_written_down_comes_to_wait() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_attempt_of_one_that_has_failed_comes_to_wait() {
     let bench = Bench::new(8, 1).await;
-    let retry = RetryPolicy {
+    let retry = StartRetry {
         on: vec![Outcome::Interrupted],
-        max: 1,
+        max: Some(1),
     };
     let request = StartRequest {
         retry: Some(retry),

@@ -2,6 +2,8 @@
 
 use super::prepare::{Surroundings, prepare};
 use super::*;
+use crate::domain::Outcome;
+use crate::domain::retry::StartRetry;
 
 fn asked() -> StartRequest {
     StartRequest {
@@ -125,6 +127,20 @@ fn a_name_is_looked_up_in_absolute_folders_of_the_path_and_the_prompt_stays_off_
         ("coder", Path::new("/p"))
     );
     assert_eq!(spec.socket, Path::new("/s/run/s/5d0e3c1a0000"));
+}
+
+#[test]
+fn how_often_it_is_tried_again_is_as_configured_where_only_after_what_is_said() {
+    // Three is what is configured where nobody says it.
+    for (max, wanted) in [(None, 3), (Some(0), 0), (Some(7), 7)] {
+        let on = vec![Outcome::Failed];
+        let asked = changed(|it| it.retry = Some(StartRetry { on, max }));
+        let turn = spec(&asked).unwrap().turn;
+        assert_eq!(
+            (turn.retry_on, turn.retry_max),
+            (vec!["failed".to_owned()], wanted)
+        );
+    }
 }
 
 #[test]

@@ -42,7 +42,7 @@ pub(super) fn limits(terms: &v1::Terms) -> String {
 /// After which ends, and how often.
 pub(super) fn retry(terms: &v1::Terms) -> Option<String> {
     let retry = terms.retry.as_ref()?;
-    let times = match retry.max {
+    let times = match retry.max() {
         1 => "once".to_owned(),
         max => format!("{max} times"),
     };
@@ -77,7 +77,7 @@ mod tests {
             }),
             retry: Some(v1::RetryPolicy {
                 on: vec!["overloaded".to_owned(), "failed".to_owned()],
-                max: 3,
+                max: Some(3),
             }),
             budget: Some(v1::Budget {
                 usd: Some(2.5),

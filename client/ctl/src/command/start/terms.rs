@@ -101,5 +101,6 @@ fn retry(on: Vec<String>, max: i32) -> Result<Option<v1::RetryPolicy>, Failure> 
         return Err(Failure::usage("--retry none stands alone"));
     }
     let on = if is_never { Vec::new() } else { on };
+    let max = Some(max);
     Ok(Some(v1::RetryPolicy { on, max }))
 }

@@ -182,6 +182,17 @@ pub(crate) fn is_no_project(refusal: &Refusal) -> bool {
     )
 }
 
+/// What the daemon says about a project, in the words of the older tool where there is none.
+pub(crate) fn of_project(project: &str) -> impl Fn(Status) -> Answer {
+    move |status| {
+        if is_no_project(&Refusal::of(&status)) {
+            Answer::bad(StatusCode::NOT_FOUND, NO_PROJECT).with("project", project)
+        } else {
+            status.into()
+        }
+    }
+}
+
 /// What stands among JSON for a line of a log that is no JSON object, another tool's or a damaged
 /// one: its text in an object. `None` of one that can stand there itself.
 pub(crate) fn in_place_of(line: &[u8], invocation: i64) -> Option<String> {

@@ -12,11 +12,9 @@ use http::request::Parts;
 use http_body_util::{BodyExt as _, Limited};
 use serde::de::DeserializeOwned;
 use serde_path_to_error::{Path, Segment};
-use tonic::Status;
 
-use crate::answer::{Answer, NO_PROJECT, bad_request, is_no_project, no_project_named};
+use crate::answer::{Answer, bad_request, no_project_named};
 use crate::guard::LONGEST_BODY;
-use steroids_client::Refusal;
 
 /// How long a body may take: as long as a head.
 const BODY: Duration = Duration::from_secs(10);
@@ -189,17 +187,6 @@ pub(super) fn place(
     match path {
         Ok(path) if path.0.id > 0 => Ok(path.0),
         _ => Err(bad_request("Invalid invocation id")),
-    }
-}
-
-/// What the daemon says about a project, in the words of the older tool where there is none.
-pub(super) fn of_project(project: &str) -> impl Fn(Status) -> Answer {
-    move |status| {
-        if is_no_project(&Refusal::of(&status)) {
-            Answer::bad(StatusCode::NOT_FOUND, NO_PROJECT).with("project", project)
-        } else {
-            status.into()
-        }
     }
 }
 

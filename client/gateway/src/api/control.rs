@@ -9,10 +9,10 @@ use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer};
 use steroids_client::{json, v1};
 
-use super::asked::{Asked, Body, Place, of_project, place};
+use super::asked::{Asked, Body, Place, place};
 use super::invocations::refuse_anothers;
 use crate::Rooms;
-use crate::answer::{Answer, bad_request, no_project_named};
+use crate::answer::{Answer, bad_request, no_project_named, of_project};
 
 /// The fields of a start, as the daemon has them.
 #[derive(Debug, Default, Deserialize)]

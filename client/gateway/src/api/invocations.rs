@@ -7,9 +7,9 @@ use axum::extract::{Path, State};
 use http::StatusCode;
 use steroids_client::{Client, json, v1};
 
-use super::asked::{Asked, Place, of_project, place};
+use super::asked::{Asked, Place, place};
 use crate::Rooms;
-use crate::answer::Answer;
+use crate::answer::{Answer, of_project};
 
 /// As long is waited for word of whose it is, where something is to be done that does not depend on it.
 const GLANCE: Duration = Duration::from_secs(5);

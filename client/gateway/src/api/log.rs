@@ -5,10 +5,10 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use steroids_client::{Splice, splice, v1};
 
-use super::asked::{Asked, NUMBER, Place, of_project, place};
+use super::asked::{Asked, NUMBER, Place, place};
 use super::invocations::find;
 use crate::Rooms;
-use crate::answer::{Answer, in_place_of};
+use crate::answer::{Answer, in_place_of, of_project};
 
 /// Where the lines are.
 pub(super) async fn outline(

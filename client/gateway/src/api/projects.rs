@@ -4,9 +4,9 @@ use axum::extract::{Path, State};
 use http::StatusCode;
 use steroids_client::{Client, json, v1};
 
-use super::asked::{Asked, of_project};
+use super::asked::Asked;
 use crate::Rooms;
-use crate::answer::Answer;
+use crate::answer::{Answer, of_project};
 
 /// Rows of one answer of the daemon's.
 const PAGE: i32 = 1000;

@@ -20,9 +20,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
-use super::asked::{Asked, invalid, of_project};
+use super::asked::{Asked, invalid};
 use crate::Rooms;
-use crate::answer::Answer;
+use crate::answer::{Answer, of_project};
 
 /// Told at a time: each has a connection of its own, as a client that stalls in the middle leaves
 /// its windows full, and would hold up whoever shares them.

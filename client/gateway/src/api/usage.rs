@@ -3,9 +3,9 @@
 use axum::extract::State;
 use steroids_client::{json, v1};
 
-use super::asked::{Asked, NUMBER, invalid, of_project};
+use super::asked::{Asked, NUMBER, invalid};
 use crate::Rooms;
-use crate::answer::Answer;
+use crate::answer::{Answer, of_project};
 
 const MOMENT: &str = "a moment in epoch milliseconds, such as 1793534400000";
 

@@ -64,7 +64,6 @@ impl Streams {
             let after = &target.after;
             return match opened {
                 Opened::Complete => Ok(Polled::last(Vec::new(), after)),
-                Opened::Said(said) => Ok(Polled::last(vec![said], after)),
                 Opened::Begin(Begin::Idle) => {
                     let idle = special::no_active_invocation(&target.task);
                     Ok(Polled::last(vec![idle], after))

@@ -21,7 +21,7 @@ use super::place::{Lifecycle, Place};
 use super::query::Asked;
 use super::read::{ReadError, is_malformed, why};
 use super::{Streams, shown, special};
-use crate::answer::{Answer, bad_request};
+use crate::answer::{Answer, bad_request, of_project};
 use crate::daemon::Lease;
 
 /// A client that takes nothing for so long has its upstreams closed; they are opened again when it
@@ -72,6 +72,11 @@ pub(super) async fn stream(
     let (opened, is_foreign) = opened.await.unwrap_or((Err(Broken::away()), false));
     if is_foreign {
         return Err(bad_request("the cursor is of something else"));
+    }
+    if let Err(Broken::Lifecycle(no) | Broken::Logs(no)) = &opened
+        && let ReadError::Refused(status) = no
+    {
+        return Err(of_project(&project)(*status.clone()));
     }
     let guard = streams.metrics.stream_opened("project");
     let body = EventBody::new(

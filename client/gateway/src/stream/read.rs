@@ -98,9 +98,9 @@ impl Batch {
         }
     }
 
-    /// True if there was nothing, to the end.
-    pub(super) fn is_over(&self) -> bool {
-        self.at_end && self.segments.is_empty()
+    /// True if there was nothing to the end that leads past this cursor: what leads to it, who has it was told.
+    pub(super) fn is_over_at(&self, cursor: &str) -> bool {
+        self.at_end && (self.segments.is_empty() || self.cursor == cursor)
     }
 
     /// Adds what came next, which is the stream's first if so; how many bytes of lines that were.

@@ -6,14 +6,13 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use super::Streams;
 use super::body::EventBody;
-use super::frame::object;
 use super::query::Asked;
 use super::read::{ReadError, is_malformed};
 use super::target::{Found, Target, TargetError, read_from};
 use super::viewer::{Begin, Viewer};
-use super::{Streams, special};
-use crate::answer::{Answer, bad_request};
+use crate::answer::{Answer, bad_request, of_project};
 
 /// What a target comes to.
 pub(super) enum Opened {
@@ -21,8 +20,6 @@ pub(super) enum Opened {
     Begin(Begin),
     /// It has all there will ever be.
     Complete,
-    /// One object says all.
-    Said(String),
 }
 
 pub(super) async fn stream(
@@ -41,9 +38,6 @@ pub(super) async fn stream(
     let (metrics, stop) = (streams.metrics.clone(), streams.stopped());
     let body = match opened {
         Opened::Complete => return Ok(StatusCode::NO_CONTENT.into_response()),
-        Opened::Said(said) => EventBody::new(metrics, stop, |outlet| async move {
-            outlet.note(object(&said)).await;
-        }),
         Opened::Begin(begin) => EventBody::new(metrics, stop, |outlet| async move {
             let _open = place;
             Viewer::new(streams, target, outlet, guard).run(begin).await;
@@ -69,13 +63,17 @@ impl Streams {
         let found = match self.find(target).await {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(Opened::Begin(Begin::Idle)),
-            Err(error) => return said(error, target),
+            Err(error) => return unfound(error, target),
         };
-        if read_from(&target.after).is_empty() {
+        let from = read_from(&target.after);
+        // Who comes back to the start of what has ended may have been told that there is no log of it.
+        let may_have_all = found.is_ended && !target.after.is_empty() && !target.is_placed;
+        if from.is_empty() && !may_have_all {
             return Ok(Opened::Begin(Begin::At(found, None)));
         }
-        if let Some(mut joined) = self.hubs.peek(&found.key)
-            && joined.is_at(&target.after)
+        if !from.is_empty()
+            && let Some(mut joined) = self.hubs.peek(&found.key)
+            && joined.is_at(from)
         {
             // Of a log of ours the last line is there before the upstream has heard that it ends. Another
             // tool may write more, and what lacks its last line is told by the upstream's end.
@@ -85,12 +83,14 @@ impl Streams {
                 false => Opened::Begin(Begin::At(found, None)),
             });
         }
-        let first = self.reads.read(found.part(&target.after)).await;
+        let first = self.reads.read(found.part(from)).await;
         match &first {
             Err(ReadError::Cursor(status)) if is_malformed(status) => {
                 return Err(bad_request("the cursor is malformed"));
             }
-            Ok(batch) if found.is_ended && batch.is_over() && !target.is_following => {
+            Ok(batch)
+                if found.is_ended && batch.is_over_at(&target.after) && !target.is_following =>
+            {
                 return Ok(Opened::Complete);
             }
             _ => {}
@@ -99,12 +99,10 @@ impl Streams {
     }
 }
 
-fn said(error: TargetError, target: &Target) -> Result<Opened, Answer> {
+fn unfound(error: TargetError, target: &Target) -> Result<Opened, Answer> {
     match error {
         TargetError::Away => Ok(Opened::Begin(Begin::Unknown)),
-        TargetError::Refused(status) => {
-            Ok(Opened::Said(special::refused(&status, &target.project)))
-        }
+        TargetError::Refused(status) => Err(of_project(&target.project)(*status)),
         TargetError::NoInvocation(_) => {
             Err(Answer::bad(StatusCode::NOT_FOUND, "no such invocation"))
         }

@@ -4,6 +4,7 @@
 
 mod browser;
 mod fake;
+mod nothing;
 mod overview;
 mod poll;
 mod project;

@@ -399,20 +399,6 @@ async fn there_is_room_for_so_many_and_no_more() {
 }
 
 #[tokio::test]
-async fn where_there_is_nothing_to_watch_it_is_said() {
-    let fake = Fake::start();
-    let gateway = Gateway::start(&fake).await;
-    let mut reader = gateway.task("", "").await;
-    let idle = r#"{"type":"no_active_invocation","taskId":"T1"}"#;
-    assert_eq!(reader.rest().await, [idle]);
-    let mut reader = gateway
-        .get("/api/tasks/T1/stream?project=/elsewhere", "")
-        .await;
-    let unknown = r#"{"type":"error","error":"Project database not found","project":"/elsewhere"}"#;
-    assert_eq!(reader.rest().await, [unknown]);
-}
-
-#[tokio::test]
 async fn a_log_that_is_not_there_is_waited_for_five_seconds() {
     let fake = running(0);
     let gateway = Gateway::start(&fake).await;

@@ -34,6 +34,8 @@ pub(crate) struct World {
     pub(crate) busy: usize,
     /// Of what has ended it is told, behind the last line, that the end is missing.
     pub(crate) lacks_end: bool,
+    /// Of what has ended it is told that it has no log.
+    pub(crate) lacks_log: bool,
     /// Streams that were open before this was set have not noticed an end yet.
     pub(crate) ends_late: bool,
     /// The project was deleted.

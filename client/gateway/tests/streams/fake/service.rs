@@ -250,6 +250,13 @@ impl Follower {
         }
         let is_last = matches!(&self.selector, Selector::Invocation(selector)
             if world.find(selector.id).is_some_and(|it| it.state != i32::from(v1::State::Running)));
+        if is_last && world.lacks_log && !self.has_told {
+            self.has_told = true;
+            let id = world.invocations.first().map_or(0, |it| it.id);
+            self.places.entry(id).or_default();
+            events.push(self.event(id, r#"{"ts":1,"type":"gap","reason":"no_log"}"#));
+            return (events, true);
+        }
         if is_last && world.lacks_end && !self.has_told {
             // By itself, as the daemon does.
             if events.is_empty() {

@@ -229,6 +229,10 @@ mod tests {
                 "the body: requestId: expected a text that is not empty, or no such key at line 1 column 16",
             ),
             (
+                r#"{"provider":"","prompt":"x"}"#,
+                "the body: provider: expected a text that is not empty, or no such key at line 1 column 14",
+            ),
+            (
                 r#"{"retry":{"max":3}}"#,
                 "the body: retry: missing field `on` at line 1 column 18",
             ),

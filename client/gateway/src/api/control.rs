@@ -19,12 +19,17 @@ use crate::answer::{Answer, bad_request, no_project_named, of_project};
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Start {
     project: String,
+    #[serde(deserialize_with = "said")]
     role: String,
+    #[serde(deserialize_with = "said")]
     provider: String,
+    #[serde(deserialize_with = "said")]
     model: String,
     prompt: String,
+    #[serde(deserialize_with = "said")]
     cwd: String,
     env: HashMap<String, String>,
+    #[serde(deserialize_with = "said")]
     resume: String,
     #[serde(deserialize_with = "said")]
     request_id: String,
@@ -40,7 +45,8 @@ pub(super) struct Start {
     resources: Resources,
 }
 
-/// A text that says something. A script has an empty one of a variable that is not set, and would start twice.
+/// A text that says something. A script has an empty one of a variable that is not set, and would start twice, or
+/// something else.
 fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.trim().is_empty() {
@@ -97,6 +103,7 @@ pub(super) struct Again {
     #[serde(deserialize_with = "said")]
     request_id: String,
     env: HashMap<String, String>,
+    #[serde(deserialize_with = "said")]
     model: String,
     limits: Limits,
     retry: Option<Retry>,

@@ -3,7 +3,7 @@
 // Hooks for tests (stable):
 //   #connection[data-state=connecting|catching-up|live|away|reconnecting|refused|ended]  the badge
 //   [data-test=signin] sign-in page; [data-test=failure] a view that could not be shown
-//   [data-test=running] [data-test=recent] [data-test=projects] [data-test=tasks]  overview lists; items
+//   [data-test=running] [data-test=waiting] [data-test=recent] [data-test=projects] [data-test=tasks]  overview lists; items
 //     carry data-invocation + data-project, data-project, or data-task; [data-field=elapsed|activity|tokens|cost]
 //   [data-test=task] task view (data-task, data-invocation); [data-test=status][data-status]; [data-test=facts]
 //   [data-test=asked] what it was asked, to be opened

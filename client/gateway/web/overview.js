@@ -35,9 +35,12 @@ export class Overview {
     this.projects = h('ul', { class: 'projects', data: { test: 'projects' } });
     this.tasks = h('div', { class: 'tasks', data: { test: 'tasks' } });
     this.runningTitle = h('h2', {}, 'Running now');
+    this.waiting = h('ul', { class: 'cards', hidden: true, data: { test: 'waiting' } });
+    this.waitingTitle = h('h2', { class: 'waiting-title', hidden: true });
     set(view, h('div', { class: 'overview' },
       h('h1', { class: 'visually-hidden' }, 'Overview'),
-      h('section', { class: 'area-running', 'aria-label': 'Running now' }, this.runningTitle, this.holds.element, this.running),
+      h('section', { class: 'area-running', 'aria-label': 'Running now' },
+        this.runningTitle, this.holds.element, this.running, this.waitingTitle, this.waiting),
       h('section', { class: 'area-recent', 'aria-label': 'Ended lately' }, h('h2', {}, 'Ended lately'), this.recent),
       h('section', { class: 'area-projects', 'aria-label': 'Projects' }, h('h2', {}, 'Projects'), this.projects,
         h('a', { class: 'to-usage', href: usageHref(), data: { route: '', test: 'to-usage' } }, 'What was used: tokens and money'), this.tasks)));
@@ -56,7 +59,8 @@ export class Overview {
     this.holds.look(overview.running.values());
     const known = event.type === 'invocation' && this.#running.get(keyOf(event.invocation));
     const runs = known && overview.running.get(keyOf(event.invocation));
-    if (runs) {
+    // From one list to the other it goes with all.
+    if (runs && known.parentElement === this.#listOf(runs)) {
       updateRunning(known, runs);
       return;
     }
@@ -73,19 +77,30 @@ export class Overview {
     this.#drawProjects();
   }
 
+  #listOf(invocation) {
+    return invocation.status === 'queued' ? this.waiting : this.running;
+  }
+
   #drawRunning() {
     const elements = new Map();
+    const lists = new Map([[this.running, []], [this.waiting, []]]);
     for (const [key, invocation] of overview.running) {
       const element = this.#running.get(key) ?? runningCard(invocation);
       updateRunning(element, invocation);
       elements.set(key, element);
+      lists.get(this.#listOf(invocation)).push(element);
     }
     this.#running = elements;
-    setText(this.runningTitle, elements.size ? `Running now · ${elements.size}` : 'Running now');
-    const empty = h('li', { class: 'empty' }, h('p', {}, 'Nothing runs.'), h('p', { class: 'dim' }, 'Start one with ', h('code', {}, 'steroidsctl start --task T'), '; it appears here at once.'));
+    const running = lists.get(this.running);
+    const waiting = lists.get(this.waiting);
+    setText(this.runningTitle, running.length ? `Running now · ${running.length}` : 'Running now');
+    setText(this.waitingTitle, `Waiting · ${waiting.length}`);
+    this.waitingTitle.hidden = this.waiting.hidden = !waiting.length;
+    const empty = h('li', { class: 'empty' }, h('p', {}, 'Nothing runs.'), waiting.length ? null : h('p', { class: 'dim' }, 'Start one with ', h('code', {}, 'steroidsctl start --task T'), '; it appears here at once.'));
     const focused = document.activeElement;
-    set(this.running, elements.size ? [...elements.values()] : empty);
-    if (this.running.contains(focused)) focused.focus({ preventScroll: true });
+    set(this.running, running.length ? running : empty);
+    set(this.waiting, waiting);
+    if (this.running.contains(focused) || this.waiting.contains(focused)) focused.focus({ preventScroll: true });
   }
 
   #drawRecent() {

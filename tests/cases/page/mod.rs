@@ -6,6 +6,7 @@ mod held;
 mod life;
 mod look;
 mod odd;
+mod queue;
 mod reading;
 mod scene;
 mod send;

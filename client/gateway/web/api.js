@@ -4,11 +4,12 @@
 import { token, forget } from './session.js';
 
 export class ApiError extends Error {
-  /** @param {number} status @param {{error?: string, hint?: string, gap?: boolean}} body */
+  /** @param {number} status @param {{error?: string, hint?: string, reason?: string, gap?: boolean}} body */
   constructor(status, body) {
     super(body.error || (status ? `the gateway answered ${status}` : 'the gateway cannot be reached'));
     this.status = status;
     this.hint = body.hint;
+    this.reason = body.reason;
     /** The cursor cannot be honoured: the log is another one now. */
     this.gap = body.gap === true;
   }

@@ -417,6 +417,10 @@ export class Panel {
       this.#reload({});
       return;
     }
+    if (error.reason === 'NO_LOG') {
+      this.#sayNoLog();
+      return;
+    }
     const again = () => {
       if (anew || !this.#log) {
         this.#reload({ first: !this.#log });
@@ -430,6 +434,17 @@ export class Panel {
     this.note.dataset.kind = 'error';
     set(this.note, h('p', { class: 'tone-bad' }, `Not read: ${error.message}`), error.hint ? h('p', { class: 'dim' }, error.hint) : null,
       h('button', { type: 'button', class: 'button', on: { click: again } }, 'Try again'));
+  }
+
+  /** That an ended one has no log is no failure: time has removed it, and to read it once more does not help. */
+  #sayNoLog() {
+    this.#owesReload = true;
+    this.#say('');
+    const { invocation, managed } = this.#where;
+    set(this.note, h('p', {}, 'It has no log, or none any more.'),
+      managed ? h('p', { class: 'dim' }, h('code', {}, `steroidsctl reproject ${invocation}`), ' makes it again while its transcript is kept.') : null);
+    // There is no stream that would tell it.
+    this.#hear.onState('ended');
   }
 
   #tick() {

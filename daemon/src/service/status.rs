@@ -365,7 +365,9 @@ pub(super) fn browse(error: BrowseError) -> Status {
     let said = |code, reason| Refusal::new(code, reason, &text);
     match error {
         BrowseError::NoInvocation { .. } => said(Code::NotFound, "NO_INVOCATION").field("id"),
-        BrowseError::NoLog { .. } => said(Code::NotFound, "NO_LOG").field("id"),
+        BrowseError::NoLog { id } => said(Code::NotFound, "NO_LOG").field("id").todo(format!(
+            "`steroidsctl reproject {id}` makes it again while its transcript is kept"
+        )),
         BrowseError::CursorOutOfRange { field, source } => {
             said(Code::OutOfRange, bad_cursor(&source))
                 .field(field)

@@ -8,6 +8,7 @@ mod look;
 mod odd;
 mod queue;
 mod reading;
+mod removed;
 mod scene;
 mod send;
 mod tabs;

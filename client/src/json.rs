@@ -378,10 +378,16 @@ pub struct Task<'a> {
     running: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_started_at_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_status: Option<&'static str>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    last_outcome: &'a str,
 }
 
 impl<'a> From<&'a v1::Task> for Task<'a> {
     fn from(it: &'a v1::Task) -> Self {
+        // One that an older daemon tells of has none either.
+        let has_run = it.last_state() != v1::State::Unspecified;
         Task {
             id: &it.id,
             title: &it.title,
@@ -389,6 +395,8 @@ impl<'a> From<&'a v1::Task> for Task<'a> {
             invocations: it.invocations,
             running: it.running,
             last_started_at_ms: it.last_started_at_ms,
+            last_status: has_run.then(|| state(it.last_state)),
+            last_outcome: &it.last_outcome,
         }
     }
 }

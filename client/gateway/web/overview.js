@@ -180,7 +180,7 @@ function taskItem(task, project) {
   return h('li', {}, h('a', { class: 'task-item', href: taskHref(task.id, project), data: { route: '', task: task.id } },
     h('bdi', { class: 'task-title' }, clean(task.title || task.id)),
     h('span', { class: 'dim' }, [
-      task.running ? `${task.running} running` : clean(format.outcomeText(task.status ?? '')),
+      task.running ? `${task.running} running` : clean(format.outcomeText(task.lastOutcome ?? task.lastStatus ?? task.status ?? '')),
       format.plural(task.invocations, 'invocation'),
       task.lastStartedAtMs ? format.moment(task.lastStartedAtMs) : '',
     ].filter(Boolean).join(' · '))));

@@ -291,4 +291,6 @@ pub struct Task {
     pub running: i64,
     /// Epoch milliseconds of the newest start.
     pub last_started_ms: Option<i64>,
+    /// How its newest invocation is; `None`: it has none.
+    pub last: Option<Phase>,
 }

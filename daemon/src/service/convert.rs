@@ -454,6 +454,8 @@ pub(super) fn task_out(task: Task) -> v1::Task {
         invocations: task.invocations,
         running: task.running,
         last_started_at_ms: task.last_started_ms,
+        last_state: task.last.map_or(v1::State::Unspecified, state).into(),
+        last_outcome: task.last.map_or("", outcome).to_owned(),
     }
 }
 

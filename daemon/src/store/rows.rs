@@ -176,16 +176,7 @@ pub(super) const JOINED: &str =
 
 /// Reads [`COLUMNS`].
 pub(super) fn invocation(row: &Row<'_>) -> rusqlite::Result<Invocation> {
-    let status: Option<String> = row.get(5)?;
-    let phase = match row.get::<_, Option<String>>(16)?.as_deref() {
-        None => foreign_phase(status.as_deref()),
-        Some("queued") => Phase::Queued,
-        Some("running") => Phase::Running,
-        Some(_) => own_end(
-            status.as_deref(),
-            row.get::<_, Option<String>>(17)?.as_deref(),
-        ),
-    };
+    let phase = phase(row, 5, 16)?;
     let ended = phase.is_ended();
     Ok(Invocation {
         id: id_column(row, 0)?,
@@ -207,6 +198,20 @@ pub(super) fn invocation(row: &Row<'_>) -> rusqlite::Result<Invocation> {
         session_id: row.get(18)?,
         usage: usage(row, 19)?,
         managed: managed(row)?,
+    })
+}
+
+/// How one is, by the row's status and, where it is ours, its state and the outcome behind that.
+pub(super) fn phase(row: &Row<'_>, status: usize, state: usize) -> rusqlite::Result<Phase> {
+    let status: Option<String> = row.get(status)?;
+    Ok(match row.get::<_, Option<String>>(state)?.as_deref() {
+        None => foreign_phase(status.as_deref()),
+        Some("queued") => Phase::Queued,
+        Some("running") => Phase::Running,
+        Some(_) => own_end(
+            status.as_deref(),
+            row.get::<_, Option<String>>(state + 1)?.as_deref(),
+        ),
     })
 }
 

@@ -8,8 +8,8 @@ use crate::domain::Task;
 
 /// Tasks with an id above `after`, by id, and the `after` of the next page.
 ///
-/// All counts come from the index over task, status and start; those of ours that are not over,
-/// a few, are gathered once.
+/// All counts come from the index over task, status and start, the newest of each from that over tasks;
+/// those of ours that are not over, a few, are gathered once.
 pub(super) fn page(
     connection: &Connection,
     after: Option<&str>,
@@ -40,8 +40,13 @@ pub(super) const PAGE: &str = "
              WHERE i.task_id = t.id AND i.status = 'running' AND NOT EXISTS (
                  SELECT 1 FROM steroidsd_invocations s WHERE s.invocation_id = i.id))
             + (SELECT count(*) FROM running WHERE running.task_id = t.id),
-        (SELECT max(i.started_at_ms) FROM task_invocations i WHERE i.task_id = t.id)
-    FROM tasks t WHERE t.id > ?1 ORDER BY t.id LIMIT ?2";
+        (SELECT max(i.started_at_ms) FROM task_invocations i WHERE i.task_id = t.id),
+        n.id, CAST(n.status AS TEXT), o.state, o.outcome
+    FROM tasks t
+    LEFT JOIN task_invocations n ON n.id = (
+        SELECT i.id FROM task_invocations i WHERE i.task_id = t.id ORDER BY i.id DESC LIMIT 1)
+    LEFT JOIN steroidsd_invocations o ON o.invocation_id = n.id
+    WHERE t.id > ?1 ORDER BY t.id LIMIT ?2";
 
 fn task(row: &rusqlite::Row<'_>) -> rusqlite::Result<Task> {
     Ok(Task {
@@ -51,6 +56,10 @@ fn task(row: &rusqlite::Row<'_>) -> rusqlite::Result<Task> {
         invocations: row.get(3)?,
         running: row.get(4)?,
         last_started_ms: row.get(5)?,
+        last: match row.get::<_, Option<i64>>(6)? {
+            Some(_) => Some(rows::phase(row, 7, 8)?),
+            None => None,
+        },
     })
 }
 

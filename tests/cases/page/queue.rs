@@ -30,5 +30,7 @@ async fn what_waits_is_no_part_of_what_runs_until_it_does() {
     page.until_there("[data-test=waiting][hidden]").await;
     next.exits(0);
     rpc.ended(&scene.ctl.project(), second).await;
+    // And not what the row of a task says, whatever became of it.
+    page.until_says("[data-task=T2]", "success").await;
     scene.browser.end().await;
 }

@@ -348,11 +348,7 @@ fn provider(it: &v1::Invocation) -> String {
 /// `running`, and what it waits for: `running · tool 12m`.
 fn state(it: &v1::Invocation, now: i64) -> (String, Style) {
     let mut word = format::standing(it).to_owned();
-    let mut style = match &*word {
-        "running" | "queued" => Style::Accent,
-        "success" | "completed" => Style::Good,
-        _ => Style::Bad,
-    };
+    let mut style = style(&word);
     if !it.alarm.is_empty() {
         word.push_str(" (!)");
         style = Style::Warn;
@@ -366,6 +362,15 @@ fn state(it: &v1::Invocation, now: i64) -> (String, Style) {
         }
     }
     (word, style)
+}
+
+/// Of what runs, has done well, or has not.
+pub(super) fn style(standing: &str) -> Style {
+    match standing {
+        "running" | "queued" => Style::Accent,
+        "success" | "completed" => Style::Good,
+        _ => Style::Bad,
+    }
 }
 
 /// How long it took, or has been going on.

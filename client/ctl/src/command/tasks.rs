@@ -2,6 +2,7 @@
 
 use steroids_client::{json, v1};
 
+use super::list;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::format;
@@ -66,12 +67,13 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
     Ok(Exit::Ok)
 }
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
     Column::flexible("TASK"),
     Column::flexible("TITLE"),
     Column::left("STATUS"),
     Column::right("RUNNING"),
     Column::right("INVOCATIONS"),
+    Column::left("LAST STATE"),
     Column::right("LAST STARTED"),
 ];
 
@@ -91,8 +93,19 @@ fn table(tasks: &[v1::Task]) -> Table<'static> {
             (task.status.clone(), Style::Plain),
             (task.running.to_string(), running),
             (task.invocations.to_string(), Style::Plain),
+            last_state(task),
             (last.unwrap_or_default(), Style::Plain),
         ]);
     }
     table
+}
+
+/// How its newest invocation is, or ended.
+fn last_state(task: &v1::Task) -> (String, Style) {
+    let word = match (task.last_state(), task.last_outcome.as_str()) {
+        (v1::State::Unspecified, _) => return (String::new(), Style::Plain),
+        (_, "") => json::state(task.last_state),
+        (_, outcome) => outcome,
+    };
+    (word.to_owned(), list::style(word))
 }

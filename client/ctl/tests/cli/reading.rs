@@ -52,6 +52,8 @@ pub(crate) fn three() -> Fake {
                 invocations: 2,
                 running: 1,
                 last_started_at_ms: Some(820_454_400_000),
+                last_state: v1::State::Failed.into(),
+                last_outcome: "rate_limited".to_owned(),
             },
             v1::Task {
                 id: "T2-a-longer-name".to_owned(),

@@ -1,7 +1,7 @@
 //! Lists over a long history: the right rows in the right order, found by indexes.
 
 use super::*;
-use crate::domain::Query;
+use crate::domain::{Phase, Query, RowStatus};
 use crate::store::{list, query, tasks};
 
 /// Three of ours that ended as the outcomes say, one running, one queued; two of the older tool's,
@@ -195,6 +195,11 @@ async fn pages_join_without_gap_or_overlap() {
         ("T-0", 2, 0)
     );
     assert_eq!(first[0].last_started_ms, Some(3000));
+    let silent = Phase::Ended {
+        status: RowStatus::Timeout,
+        outcome: Some(Outcome::TimeoutSilence),
+    };
+    assert_eq!(first[0].last, Some(silent));
     let (second, next) = store.tasks(next, 1).await.unwrap();
     assert_eq!(
         (
@@ -204,6 +209,7 @@ async fn pages_join_without_gap_or_overlap() {
         ),
         ("T-1", 5, 2)
     );
+    assert_eq!(second[0].last, Some(Phase::Running), "of another tool");
     assert_eq!(next, None);
     assert!(store.task_exists("T-1").await.unwrap());
     assert!(!store.task_exists("T-2").await.unwrap());

@@ -23,6 +23,7 @@ mod forget;
 mod gateway_api;
 mod gateway_foreign;
 mod gateway_limits;
+mod gateway_lists;
 mod gateway_metrics;
 mod gateway_resume;
 mod gateway_safety;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use steroids_proto::v1;
 use tonic::{Code, Request, Response, Status};
 
-use super::refusal::Refusal;
+use super::refusal::{Refusal, invalid};
 use super::stream::stopping;
 use super::{Service, convert, measures, status, upkeep};
 use crate::otlp::Board;
@@ -231,6 +231,9 @@ impl v1::daemon_server::Daemon for Service {
         request: Request<v1::SetHoldRequest>,
     ) -> Result<Response<v1::SetHoldResponse>, Status> {
         let request = request.into_inner();
+        if request.until_ms <= epoch_ms(SystemTime::now()) {
+            return Err(invalid("until_ms", "is past"));
+        }
         let set = self.supervisor.hold(&request.provider, request.until_ms);
         set.await.map_err(|error| status::provider(&error))?;
         let holds = self.holds();

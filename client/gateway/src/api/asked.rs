@@ -21,6 +21,8 @@ const BODY: Duration = Duration::from_secs(10);
 
 /// What a parameter is that counts.
 pub(super) const NUMBER: &str = "a whole number";
+/// And one that is a time.
+pub(super) const MOMENT: &str = "a moment in epoch milliseconds, such as 1793534400000";
 
 /// A query by its names.
 pub(super) struct Asked(HashMap<String, String>);

@@ -47,7 +47,7 @@ pub(super) struct Start {
 
 /// A text that says something. A script has an empty one of a variable that is not set, and would start twice, or
 /// something else.
-fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+pub(super) fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.trim().is_empty() {
         let wanted = "a text that is not empty, or no such key";

@@ -1,4 +1,4 @@
-//! One invocation, which has to be of the task it is asked for under.
+//! Invocations: a list of them, and one, which has to be of the task it is asked for under.
 
 use std::time::Duration;
 
@@ -7,12 +7,70 @@ use axum::extract::{Path, State};
 use http::StatusCode;
 use steroids_client::{Client, json, v1};
 
-use super::asked::{Asked, Place, place};
+use super::asked::{Asked, MOMENT, NUMBER, Place, invalid, place};
 use crate::Rooms;
 use crate::answer::{Answer, of_project};
 
 /// As long is waited for word of whose it is, where something is to be done that does not depend on it.
 const GLANCE: Duration = Duration::from_secs(5);
+
+/// The states there are to ask for.
+const STATES: [v1::State; 5] = [
+    v1::State::Queued,
+    v1::State::Running,
+    v1::State::Completed,
+    v1::State::Failed,
+    v1::State::Timeout,
+];
+
+/// Those of a project, or of all, that are as they are asked for: a page of them, newest first.
+pub(super) async fn list(State(rooms): State<Rooms>, asked: Asked) -> Result<Answer, Answer> {
+    let text = |name: &str| asked.text(name).unwrap_or_default().to_owned();
+    let states = words(&asked, "status").map(|word| {
+        let mut states = STATES.into_iter().map(i32::from);
+        let state = states.find(|state| json::state(*state) == word);
+        state.ok_or_else(|| {
+            invalid(
+                "status",
+                "some of queued, running, completed, failed, timeout, with commas between",
+            )
+        })
+    });
+    let limit = asked.value::<u32>("limit", NUMBER)?;
+    let project = text("project");
+    let request = v1::ListRequest {
+        task_id: text("task"),
+        states: states.collect::<Result<_, _>>()?,
+        outcomes: words(&asked, "outcome").map(str::to_owned).collect(),
+        provider: text("provider"),
+        since_ms: asked.value("since", MOMENT)?,
+        until_ms: asked.value("until", MOMENT)?,
+        page_size: i32::try_from(limit.unwrap_or_default()).unwrap_or(i32::MAX),
+        page_token: text("page"),
+        project: project.clone(),
+    };
+    let client = rooms.daemon.client().await?;
+    let page = client.list(request).await.map_err(of_project(&project))?;
+    let shapes: Vec<_> = page
+        .invocations
+        .iter()
+        .map(json::Invocation::from)
+        .collect();
+    let mut answer = Answer::good().with("invocations", shapes);
+    if !page.next_page_token.is_empty() {
+        answer = answer.with("nextPage", page.next_page_token);
+    }
+    if !page.unread.is_empty() {
+        answer = answer.with("unread", page.unread);
+    }
+    Ok(answer)
+}
+
+/// The words of a parameter that may name several.
+fn words<'a>(asked: &'a Asked, name: &str) -> impl Iterator<Item = &'a str> {
+    let all = asked.text(name).unwrap_or_default().split(',');
+    all.filter(|word| !word.is_empty())
+}
 
 /// Everything about it.
 pub(super) async fn show(

@@ -4,6 +4,7 @@
 mod asked;
 mod control;
 mod health;
+mod holds;
 mod invocations;
 mod log;
 mod projects;
@@ -13,7 +14,7 @@ mod usage;
 
 use axum::Router;
 use axum::response::IntoResponse as _;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use http::StatusCode;
 
 use crate::Rooms;
@@ -31,6 +32,9 @@ pub(crate) fn routes() -> Router<Rooms> {
         .route("/api/projects", get(projects::list))
         .route("/api/tasks", get(projects::tasks))
         .route("/api/usage", get(usage::sums))
+        .route("/api/invocations", get(invocations::list))
+        .route("/api/holds", get(holds::list).post(holds::set))
+        .route("/api/holds/{provider}", delete(holds::lift))
         .route(task, get(projects::task))
         .route(&format!("{task}/timeline"), get(timeline::timeline))
         .route(&format!("{task}/invocations"), post(control::start))

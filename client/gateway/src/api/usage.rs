@@ -3,11 +3,9 @@
 use axum::extract::State;
 use steroids_client::{json, v1};
 
-use super::asked::{Asked, NUMBER, invalid};
+use super::asked::{Asked, MOMENT, NUMBER, invalid};
 use crate::Rooms;
 use crate::answer::{Answer, of_project};
-
-const MOMENT: &str = "a moment in epoch milliseconds, such as 1793534400000";
 
 /// Sums over invocations that have something in common: `by=task,model`.
 pub(super) async fn sums(State(rooms): State<Rooms>, asked: Asked) -> Result<Answer, Answer> {

@@ -190,16 +190,15 @@ fn door(head: &Parts, settings: &Settings, route: Option<Route>) -> Result<Allow
         return Err(refused("method", status, "not with this method"));
     }
     let forbidden = |reason, error| Err(refused(reason, StatusCode::FORBIDDEN, error));
+    let controls = route.controls(&head.method);
     match (route, settings.auth) {
         (Route::Shell | Route::Open, _) => Ok(Allowed::Open),
         (Route::Session | Route::Token, Auth::None) => {
             forbidden("no_token", "this gateway asks for no token")
         }
         (Route::Session, Auth::Token) => Ok(Allowed::Open),
-        (Route::Control, _) if !settings.control => {
-            forbidden("control", "starting and stopping is off")
-        }
-        (Route::Control, Auth::None) => forbidden("control", "starting and stopping needs a token"),
+        _ if controls && !settings.control => forbidden("control", "starting and stopping is off"),
+        (_, Auth::None) if controls => forbidden("control", "starting and stopping needs a token"),
         (_, Auth::Token) => Ok(Allowed::WithToken),
         (_, Auth::None) => Ok(Allowed::Open),
     }

@@ -18,6 +18,10 @@ pub(super) enum Route {
     Read,
     /// Starts, stops, or sends to an agent.
     Control,
+    /// Holds: tells of them, or sets one.
+    Holds,
+    /// Lifts one.
+    Hold,
 }
 
 impl Route {
@@ -38,7 +42,7 @@ impl Route {
         match *segments {
             ["session"] => Some(Route::Session),
             ["codes"] | ["token", "rotate"] => Some(Route::Token),
-            ["status" | "projects" | "tasks" | "usage"]
+            ["status" | "projects" | "tasks" | "usage" | "invocations"]
             | ["projects" | "overview", "stream"]
             | ["tasks", _]
             | ["tasks", _, "stream" | "events" | "timeline"]
@@ -46,7 +50,18 @@ impl Route {
             | ["tasks", _, "invocations", _, "outline" | "lines"] => Some(Route::Read),
             ["tasks", _, "invocations"]
             | ["tasks", _, "invocations", _, "stop" | "retry" | "input"] => Some(Route::Control),
+            ["holds"] => Some(Route::Holds),
+            ["holds", _] => Some(Route::Hold),
             _ => None,
+        }
+    }
+
+    /// Whether it changes what runs, or is to run.
+    pub(super) fn controls(self, method: &Method) -> bool {
+        match self {
+            Route::Control | Route::Hold => true,
+            Route::Holds => *method != Method::GET,
+            Route::Shell | Route::Open | Route::Session | Route::Token | Route::Read => false,
         }
     }
 
@@ -55,6 +70,8 @@ impl Route {
         match self {
             Route::Shell | Route::Open => *method == Method::GET || *method == Method::HEAD,
             Route::Read => *method == Method::GET,
+            Route::Holds => *method == Method::GET || *method == Method::POST,
+            Route::Hold => *method == Method::DELETE,
             Route::Session | Route::Token | Route::Control => *method == Method::POST,
         }
     }

@@ -185,6 +185,13 @@ fn only_what_there_is_with_its_method_and_its_door() {
         ("GET /api/tasks/T1/invocations/4/lines", &[], "token"),
         ("POST /api/tasks/T1/invocations", &[], "token"),
         ("GET /api/tasks/T1/invocations", &[], "405 method"),
+        ("GET /api/invocations", &[], "token"),
+        ("POST /api/invocations", &[], "405 method"),
+        ("GET /api/holds", &[], "token"),
+        ("POST /api/holds", &[], "token"),
+        ("DELETE /api/holds", &[], "405 method"),
+        ("DELETE /api/holds/claude", &[], "token"),
+        ("GET /api/holds/claude", &[], "405 method"),
         ("GET /api/session", &[], "405 method"),
         ("HEAD /api/projects", &[], "405 method"),
         ("POST /api/projects", &[], "405 method"),
@@ -268,6 +275,9 @@ fn without_a_token_all_is_read_only_and_nobody_gets_one() {
         ("POST /api/tasks/T1/invocations/1/stop", "403 control"),
         ("POST /api/tasks/T1/invocations/1/input", "403 control"),
         ("POST /api/tasks/T1/invocations/1/retry", "403 control"),
+        ("GET /api/holds", "ok"),
+        ("POST /api/holds", "403 control"),
+        ("DELETE /api/holds/claude", "403 control"),
         ("POST /api/session", "403 no_token"),
         ("POST /api/codes", "403 no_token"),
     ] {
@@ -277,8 +287,14 @@ fn without_a_token_all_is_read_only_and_nobody_gets_one() {
         control: false,
         ..settings()
     };
-    let stop = "POST /api/tasks/T1/invocations/1/stop";
-    assert_eq!(verdict(stop, &[], &off), "403 control");
+    for (request, expected) in [
+        ("POST /api/tasks/T1/invocations/1/stop", "403 control"),
+        ("GET /api/holds", "token"),
+        ("POST /api/holds", "403 control"),
+        ("DELETE /api/holds/claude", "403 control"),
+    ] {
+        assert_eq!(verdict(request, &[], &off), expected, "{request}");
+    }
 }
 
 #[test]

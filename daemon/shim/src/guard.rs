@@ -68,7 +68,7 @@ fn run(words: &[OsString]) -> Result<ExitStatus, String> {
         cgroup: None,
     };
     // It has ended, or could not be attended: either way nothing of it stays.
-    tree.kill_all(&[]);
+    tree.kill_all();
     ended.map_err(|error| format!("cannot wait for {}: {error}", program.display()))
 }
 

@@ -117,6 +117,14 @@ pub(super) const FAULTS: &[Fault] = &[
         tests: &["faults::process::tree::a_lost_shims_control_group_is_emptied_and_removed"],
     },
     Fault {
+        id: 224,
+        fault: "agent leaves a process that moves on by fork about each millisecond, into a new session each time",
+        required: "none of it alive when a stop is answered, or the row is final after an end",
+        tests: &[
+            "faults::process::tree::what_moves_on_by_fork_is_ended_by_a_stop_and_after_an_end",
+        ],
+    },
+    Fault {
         id: 165,
         fault: "the daemon is the first process of a container (a PID namespace with its own /proc), with clients \
                 inside and outside, where a peer's process id is 0",

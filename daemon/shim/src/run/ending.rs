@@ -6,12 +6,12 @@ use steroids_shim::exit::{End, ExitRecord};
 use steroids_shim::protocol::Message;
 use steroids_shim::spec::PROTOCOL;
 use steroids_shim::spool::Control;
-use steroids_shim::tree::{Process, Tree};
+use steroids_shim::tree::{self, Process, Tree};
 
 use super::clock::{Moment, mono_ms};
 use super::keeper::{Keeper, READ};
 use super::phase::Event;
-use crate::sys::{self, Ended};
+use crate::sys::Ended;
 
 /// Pipes that somebody else holds open are closed after so long without a byte.
 const DRAIN_QUIET_MS: u64 = 2000;
@@ -43,7 +43,7 @@ impl Keeper {
         Tree {
             uuid: &self.uuid,
             below: Some(std::process::id() as i32),
-            session: Some(self.pid),
+            session: self.session,
             cgroup: self.group.as_ref().map(|group| group.path()),
         }
     }
@@ -61,13 +61,13 @@ impl Keeper {
         if !at_end && now < quiet.min(until) {
             return Some(quiet.min(until));
         }
-        let spared = [self.pid];
         let leftovers = if self.leave_background {
-            self.tree().alive(&spared)
+            self.tree().alive()
         } else if now >= since + SETTLE_MS {
-            self.tree().kill_all(&spared).found
-        } else if self.tree().alive(&spared).is_empty() {
-            // To kill what is left would begin, and end, with the same look.
+            let killed = self.tree().kill_all();
+            self.tell_of_left(killed.left);
+            killed.found
+        } else if self.is_alone() {
             Vec::new()
         } else {
             return Some(now + LOOK_MS);
@@ -76,16 +76,33 @@ impl Keeper {
         None
     }
 
+    /// Whether nothing is left of the tree. A look at it may miss somebody, but not its end.
+    fn is_alone(&mut self) -> bool {
+        if !self.tree().alive().is_empty() {
+            return false;
+        }
+        // The provider is reaped with all others, and its number may be somebody else's then.
+        self.session = None;
+        !tree::reap_children()
+    }
+
+    fn tell_of_left(&mut self, left: u32) {
+        if left > 0 {
+            self.record(&Control::Notice {
+                level: Level::Warn,
+                msg: format!("still there, though killed again and again: {left}"),
+            });
+        }
+    }
+
     /// Hands in the exit record, after the provider has been cleared up after.
     fn end(&mut self, leftovers: &[Process]) {
         for index in 0..self.pipes.len() {
             self.take_output(index, LAST_READS);
             self.pipes[index] = None;
         }
-        sys::reap(self.pid);
-        while let Some(orphan) = sys::ended_child(None) {
-            sys::reap(orphan.pid);
-        }
+        self.session = None;
+        tree::reap_children();
         if !leftovers.is_empty() {
             self.record(&Control::Notice {
                 level: Level::Info,

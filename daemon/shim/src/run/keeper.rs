@@ -65,6 +65,8 @@ pub(super) struct Keeper {
     pub(super) gentle: i32,
     pub(super) leave_background: bool,
     pub(super) pid: i32,
+    /// Its session, until another one may have the number.
+    pub(super) session: Option<i32>,
     pub(super) feed: Feed,
     /// Standard output and standard error, until they are at their end.
     pub(super) pipes: [Option<OwnedFd>; 2],
@@ -150,6 +152,7 @@ impl Keeper {
             most_memory: 0,
             unit: prepared.state.unit,
             pid: provider.pid,
+            session: Some(provider.pid),
             feed: Feed::new(
                 provider.stdin,
                 input::first(spec.kind, spec.interactive, spec.prompt),

@@ -92,7 +92,7 @@ impl Keeper {
         let tree = Tree {
             uuid: &self.uuid,
             below: Some(std::process::id() as i32),
-            session: Some(self.pid),
+            session: self.session,
             cgroup: self.group.as_ref().map(|group| group.path()),
         };
         self.work.look(&tree, self.limits.life, &self.course, now)
@@ -136,7 +136,7 @@ impl Keeper {
             Deed::Kill => {
                 self.note_stop(reason);
                 self.signal_group(nix::libc::SIGKILL);
-                self.tree().kill_once(&[]);
+                self.tree().kill_once();
             }
         }
     }

@@ -43,13 +43,13 @@ pub fn end_adrift(uuid: &str) -> Adrift {
                 below: Some(shim),
                 ..only_marked
             };
-            let Killed { found, left } = tree.kill_all(&[]);
+            let Killed { found, left } = tree.kill_all();
             all.found.extend(found);
             all.left = left;
         }
         return Adrift::Killed(all);
     }
-    let marked = only_marked.alive(&[]);
+    let marked = only_marked.alive();
     let marked = marked.iter().map(|process| process.pid);
     let left: Vec<_> = shims.iter().map(|(shim, _)| *shim).chain(marked).collect();
     match left.is_empty() {

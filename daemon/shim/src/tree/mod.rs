@@ -9,6 +9,7 @@
 //! in between is not hit.
 
 mod adrift;
+mod children;
 mod processes;
 mod usage;
 
@@ -20,6 +21,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 pub use adrift::{Adrift, end_adrift};
+use children::Ends;
+pub use children::reap_children;
 use processes::Seen;
 pub use processes::{MARKER, Process, start_ticks};
 pub use usage::{
@@ -33,6 +36,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// So many looks in a row find nothing before that is believed of processes that are not this one's to wait for.
+const LOOKS: u32 = 3;
 
 /// Which processes belong to an invocation.
 #[derive(Debug, Clone, Copy)]
@@ -57,9 +63,9 @@ pub struct Killed {
 }
 
 impl Tree<'_> {
-    /// The tree's processes that are alive now, but for `spared`.
-    pub fn alive(&self, spared: &[i32]) -> Vec<Process> {
-        processes::members(self, spared)
+    /// The tree's processes that are alive now, as far as one look tells.
+    pub fn alive(&self) -> Vec<Process> {
+        processes::members(self)
     }
 
     /// What its processes have used so far, as far as the kernel tells.
@@ -94,9 +100,9 @@ impl Tree<'_> {
     }
 
     /// Kills everything that is alive now, once, and tells which processes these were.
-    pub fn kill_once(&self, spared: &[i32]) -> Vec<Process> {
+    pub fn kill_once(&self) -> Vec<Process> {
         // First, since what is dead by then can be neither counted nor named.
-        let found = self.alive(spared);
+        let found = self.alive();
         if let Some(cgroup) = self.cgroup {
             // At once and without a gap for those that fork; the rest of this is for those outside.
             let _ = fs::write(cgroup.join("cgroup.kill"), "1");
@@ -107,24 +113,69 @@ impl Tree<'_> {
         found
     }
 
-    /// Kills until nothing is left, for a few seconds at most. Blocks.
-    pub fn kill_all(&self, spared: &[i32]) -> Killed {
+    /// Kills until nothing is left, for a few seconds at most. Blocks. Where all of it is below this process, its
+    /// children are reaped, and nothing is left once there are none.
+    pub fn kill_all(&self) -> Killed {
         let deadline = Instant::now() + PATIENCE;
-        let mut seen: Vec<Process> = Vec::new();
+        match self.below == Some(std::process::id() as i32) {
+            true => self.kill_below_us(deadline),
+            false => self.kill_elsewhere(deadline),
+        }
+    }
+
+    fn kill_below_us(&self, deadline: Instant) -> Killed {
+        let ends = Ends::new();
+        let mut tree = *self;
+        let mut seen = Vec::new();
         loop {
-            let found = self.kill_once(spared);
-            for process in &found {
-                if !seen.iter().any(|known| known.is(process)) {
-                    seen.push(process.clone());
+            ends.forget();
+            let mut found = tree.kill_once();
+            if found.is_empty() {
+                // Its leader is reaped now, and somebody else may get the number.
+                tree.session = None;
+                if !reap_children() {
+                    return Killed {
+                        found: seen,
+                        left: 0,
+                    };
                 }
+                // One that was in no place that was looked at: what takes no search is quick enough.
+                found = processes::listed_below_us();
+                found.iter().for_each(kill);
             }
-            if found.is_empty() || Instant::now() >= deadline {
+            note(&mut seen, &found);
+            if Instant::now() >= deadline {
+                return Killed {
+                    found: seen,
+                    left: found.len().max(1) as u32,
+                };
+            }
+            ends.wait(PAUSE);
+        }
+    }
+
+    fn kill_elsewhere(&self, deadline: Instant) -> Killed {
+        let mut seen = Vec::new();
+        let mut in_vain = 0;
+        loop {
+            let found = self.kill_once();
+            note(&mut seen, &found);
+            in_vain = if found.is_empty() { in_vain + 1 } else { 0 };
+            if in_vain == LOOKS || Instant::now() >= deadline {
                 return Killed {
                     found: seen,
                     left: found.len() as u32,
                 };
             }
             thread::sleep(PAUSE);
+        }
+    }
+}
+
+fn note(seen: &mut Vec<Process>, found: &[Process]) {
+    for process in found {
+        if !seen.iter().any(|known| known.is(process)) {
+            seen.push(process.clone());
         }
     }
 }
@@ -142,7 +193,7 @@ pub fn kill_marked(uuid: &str) -> Killed {
         session: None,
         cgroup: None,
     }
-    .kill_all(&[])
+    .kill_all()
 }
 
 /// Kills what a lost shim left behind, and nothing of another boot. Blocks for a few seconds at
@@ -161,7 +212,7 @@ pub fn kill_remains(uuid: &str, state: &State) -> Killed {
         session,
         cgroup: state.cgroup.as_deref(),
     }
-    .kill_all(&[]);
+    .kill_all();
     if let Some(cgroup) = &state.cgroup {
         // The shim would have done it. What the kernel does not let go of still is in there.
         let _ = fs::remove_dir(cgroup);

@@ -56,14 +56,28 @@ struct Stat {
     ticks: u64,
     /// and of the children it has waited for.
     child_ticks: u64,
+    /// How many threads it has, the first one included until somebody has waited for it.
+    threads: u64,
     start_ticks: u64,
     /// Resident pages.
     resident: u64,
 }
 
 impl Stat {
+    /// Also of one whose first thread has ended before the others, and looks like a zombie.
     fn is_alive(&self) -> bool {
-        !matches!(self.state, b'Z' | b'X' | b'x')
+        match self.state {
+            b'Z' => self.threads > 1,
+            state => !matches!(state, b'X' | b'x'),
+        }
+    }
+
+    fn process(&self, pid: i32) -> Process {
+        Process {
+            pid,
+            start_ticks: self.start_ticks,
+            name: self.name.clone(),
+        }
     }
 }
 
@@ -73,7 +87,7 @@ pub fn start_ticks(pid: i32) -> Option<u64> {
 }
 
 /// All live members of a tree. Never this process itself.
-pub(super) fn members(tree: &Tree<'_>, spared: &[i32]) -> Vec<Process> {
+pub(super) fn members(tree: &Tree<'_>) -> Vec<Process> {
     let all = everything();
     let own = std::process::id() as i32;
     let related = Related::of(tree, &all);
@@ -84,13 +98,18 @@ pub(super) fn members(tree: &Tree<'_>, spared: &[i32]) -> Vec<Process> {
             || (related.may_be_marked(stat) && is_marked(pid, marker.as_bytes(), &mut room))
     };
     all.iter()
-        .filter(|(pid, stat)| **pid != own && stat.is_alive() && !spared.contains(pid))
-        .filter(|(pid, stat)| belongs(**pid, stat))
-        .map(|(pid, stat)| Process {
-            pid: *pid,
-            start_ticks: stat.start_ticks,
-            name: stat.name.clone(),
-        })
+        .filter(|(pid, stat)| **pid != own && stat.is_alive() && belongs(**pid, stat))
+        .map(|(pid, stat)| stat.process(*pid))
+        .collect()
+}
+
+/// Those that the kernel lists below this process; none where it keeps no lists.
+pub(super) fn listed_below_us() -> Vec<Process> {
+    let own = std::process::id() as i32;
+    let all = listed_below(own, None).unwrap_or_default();
+    all.iter()
+        .filter(|(pid, stat)| **pid != own && stat.is_alive())
+        .map(|(pid, stat)| stat.process(*pid))
         .collect()
 }
 
@@ -301,8 +320,9 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
         // Fields 14 to 17.
         ticks: ticks(fields.nth(4)?)?.saturating_add(ticks(fields.next()?)?),
         child_ticks: ticks(fields.next()?)?.saturating_add(ticks(fields.next()?)?),
-        // Field 22.
-        start_ticks: fields.nth(4)?.parse().ok()?,
+        // Fields 20 and 22.
+        threads: fields.nth(2)?.parse().ok()?,
+        start_ticks: fields.nth(1)?.parse().ok()?,
         // Field 24.
         resident: fields.nth(1)?.parse().ok()?,
     })
@@ -353,6 +373,7 @@ mod tests {
                 flags: 4,
                 ticks: 15,
                 child_ticks: 320,
+                threads: 1,
                 start_ticks: 4711,
                 resident: 2
             })
@@ -362,6 +383,17 @@ mod tests {
         assert_eq!(parse_stat(b"12 (a"), None);
         assert_eq!(parse_stat(b"12 )a( S"), None);
         assert_eq!(parse_stat(b""), None);
+    }
+
+    #[test]
+    fn what_looks_like_a_zombie_and_has_threads_is_alive() {
+        let with = |state, threads| {
+            let text =
+                format!("7 (a) {state} 1 7 7 0 -1 4 0 0 0 0 0 0 0 0 20 0 {threads} 0 47 1 2\n");
+            parse_stat(text.as_bytes()).unwrap().is_alive()
+        };
+        assert!(with('Z', 2) && with('S', 1));
+        assert!(!with('Z', 1) && !with('X', 1));
     }
 
     #[test]

@@ -49,7 +49,7 @@ fn is_empty(uuid: &str) -> bool {
         session: None,
         cgroup: None,
     };
-    tree.alive(&[]).is_empty()
+    tree.alive().is_empty()
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn what_is_older_than_the_shim_is_not_looked_into_and_what_is_younger_is_found_b
     };
     // It is marked once it was executed.
     let found = loop {
-        let found = tree.alive(&[]);
+        let found = tree.alive();
         if !found.is_empty() {
             break found;
         }
@@ -154,6 +154,6 @@ fn what_a_tree_uses_is_told_of_all_that_is_in_it() {
         thread::yield_now();
     }
     assert_eq!(tree.load(None).processes, 1);
-    tree.kill_all(&[]);
+    tree.kill_all();
     child.wait().unwrap();
 }

@@ -276,7 +276,7 @@ impl Case {
             session: None,
             cgroup: None,
         };
-        tree.alive(&[]).is_empty()
+        tree.alive().is_empty()
     }
 }
 

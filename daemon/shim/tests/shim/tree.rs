@@ -3,12 +3,14 @@
 use std::fs;
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::Mode;
 use nix::unistd::Pid;
+use rustix::fs::OFlags;
 use steroids_shim::exit::Reason;
 use steroids_shim::protocol::Request;
 use steroids_shim::tree;
 
-use crate::harness::{Case, is_alive, until};
+use crate::harness::{Case, Ran, is_alive, until};
 
 fn stop(case: &Case, grace_ms: u64) {
     case.connect().ask(&Request::Stop {
@@ -141,4 +143,58 @@ fn a_killed_shim_takes_its_provider_with_it_and_the_marker_finds_the_rest() {
     assert!(!killed.found.is_empty());
     assert_eq!(killed.left, 0);
     assert!(!is_alive(case.wait_for("pid").trim_end().parse().unwrap()));
+}
+
+/// Goes from process to process, in a session of its own each time, for as long as its script is there.
+/// Whoever it is holds `$OUT/held` open.
+const HOPPER: &str = r#"
+printf '[ -e "$OUT/hop" ] && setsid sh "$OUT/hop" > /dev/null 2>&1 &' > $OUT/hop
+exec 9> $OUT/held
+sh $OUT/hop
+"#;
+
+/// Runs what leaves a hopper; tells how it ended, and whether the hopper was gone by then.
+fn with_hopper(rest: &str, act: impl FnOnce(&mut Case)) -> (Ran, bool) {
+    let mut case = Case::script(&format!("{HOPPER}{rest}"));
+    let held = case.file("held");
+    nix::unistd::mkfifo(&held, Mode::S_IRWXU).unwrap();
+    let held = rustix::fs::open(&held, OFlags::NONBLOCK, rustix::fs::Mode::empty()).unwrap();
+    case.start();
+    act(&mut case);
+    let ran = case.ran();
+    // The end of what nobody holds any more; an error where somebody does.
+    let is_gone = rustix::io::read(&held, &mut [0; 1]) == Ok(0);
+    (ran, is_gone)
+}
+
+#[test]
+fn one_that_moves_on_by_fork_is_killed_after_the_end() {
+    for _ in 0..5 {
+        let (ran, is_gone) = with_hopper("exit 0", |_| {});
+        assert!(is_gone && ran.leftovers > 0, "{ran:?}");
+    }
+}
+
+#[test]
+fn one_that_moves_on_by_fork_is_killed_by_a_stop() {
+    for _ in 0..5 {
+        let (ran, is_gone) = with_hopper(": > $OUT/up; while :; do sleep 1; done", |case| {
+            case.wait_for("up");
+            stop(case, 100);
+        });
+        assert!(is_gone, "{ran:?}");
+    }
+}
+
+#[test]
+fn one_that_moves_on_by_fork_is_left_alone_where_that_was_asked_for() {
+    let mut case = Case::script(&format!("mkfifo $OUT/held; exec 8<> $OUT/held\n{HOPPER}"));
+    case.spec.leave_background = true;
+    let held = case.file("held");
+    assert_eq!(case.run().leftovers, 0);
+    let held = rustix::fs::open(&held, OFlags::NONBLOCK, rustix::fs::Mode::empty()).unwrap();
+    assert_eq!(
+        rustix::io::read(&held, &mut [0; 1]),
+        Err(rustix::io::Errno::AGAIN)
+    );
 }

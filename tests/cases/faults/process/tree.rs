@@ -5,6 +5,9 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+use rustix::fs::OFlags;
 use rustix::process::Signal;
 use steroids_proto::v1;
 use steroids_tests::cgroup::Cgroup;
@@ -42,6 +45,16 @@ for pid in $a $b $c; do
     until read name < /proc/$pid/comm && [ "$name" = nap ]; do sleep 0.01; done
 done
 echo "left $a $b $c"
+"#;
+
+/// Leaves one behind that goes from process to process, each in a session of its own, for as long as its script is
+/// there; whoever it is holds `$2` open. Then it does `$3`.
+const HOPPER: &str = r#"
+printf '[ -e "%s" ] && setsid sh "%s" > /dev/null 2>&1 &' "$1" "$1" > "$1"
+exec 9> "$2"
+sh "$1"
+: > "$1.up"
+eval "$3"
 "#;
 
 /// A program that sleeps, and by whose path its processes are known whatever their environment.
@@ -194,4 +207,46 @@ async fn what_is_left_over_is_named_also_with_a_cleared_environment() {
     assert_eq!(lines.last().unwrap()["leftovers"], 3);
     let seen = format!("`{said}`");
     held(121, seen);
+}
+
+#[tokio::test]
+async fn what_moves_on_by_fork_is_ended_by_a_stop_and_after_an_end() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let rpc = daemon.rpc().await;
+    let mut seen = Vec::new();
+    for n in 0..10 {
+        let is_stopped = n % 2 == 0;
+        let [script, fifo] = ["hop", "held"].map(|name| home.path(&format!("{name}{n}")));
+        mkfifo(&fifo, Mode::S_IRWXU).unwrap();
+        let holders = rustix::fs::open(&fifo, OFlags::NONBLOCK, rustix::fs::Mode::empty()).unwrap();
+        let rest = if is_stopped {
+            "while :; do sleep 1; done"
+        } else {
+            "exit 0"
+        };
+        let words = [script.to_str().unwrap(), fifo.to_str().unwrap(), rest];
+        let agent = start_script(&rpc, &ctl, HOPPER, &words).await;
+        let up = script.with_extension("up");
+        eventually("it to move", async || up.exists().then_some(())).await;
+        let ended = match is_stopped {
+            true => {
+                let grace = Duration::from_millis(300);
+                let stopped = rpc.stop(&ctl.project(), agent.id, grace).await;
+                stopped.invocation.unwrap()
+            }
+            false => rpc.ended(&ctl.project(), agent.id).await,
+        };
+        // The end of what nobody holds any more; an error where somebody does.
+        let read = rustix::io::read(&holders, &mut [0; 1]);
+        seen.push((ended.outcome, read));
+    }
+    let wanted = (0..10).map(|n| match n % 2 {
+        0 => ("cancelled".to_owned(), Ok(0)),
+        _ => ("success".to_owned(), Ok(0)),
+    });
+    assert_eq!(seen, wanted.collect::<Vec<_>>());
+    let seen = "one that moves on about each millisecond: gone after 5 stops and 5 ends";
+    held(224, seen);
 }

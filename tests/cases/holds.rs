@@ -292,3 +292,46 @@ async fn what_a_person_stops_is_not_tried_again() {
     ];
     ctl.run(args).await.exits(2).says("person");
 }
+
+#[tokio::test]
+async fn what_cannot_be_written_down_is_refused_by_hand_and_of_a_limit_kept_and_told() {
+    let home = Home::new();
+    let mut daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let (rpc, project) = (daemon.rpc().await, ctl.project());
+    // In the way of what is written there first.
+    let in_the_way = home.state_dir().join("holds.json.tmp");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let set = ["holds", "set", "claude", "--for", "2h"];
+    ctl.run(set).await.exits(75).says("cannot be written");
+    let held = async || ctl.run(["holds", "--json"]).await.json()["holds"].clone();
+    assert_eq!(held().await, json!([]));
+
+    let mut puppet = Puppet::new(&home, "one");
+    let first = rpc.start_as(&project, "T1", "claude", &puppet.args()).await;
+    assert_ne!(first.state(), v1::State::Queued);
+    let resets_at_ms = (now_ms() / 1000 + 3600) * 1000;
+    meets_its_limit(&mut puppet, resets_at_ms / 1000);
+    assert_eq!(rpc.ended(&project, first.id).await.outcome, "rate_limited");
+    let is_told = async || {
+        let lines = rpc.degraded().await;
+        lines
+            .iter()
+            .any(|line| line.contains("holds cannot be written"))
+    };
+    assert!(is_told().await);
+    let lift = ["holds", "lift", "claude"];
+    ctl.run(lift).await.exits(75).says("cannot be written");
+    assert_eq!(held().await[0]["untilMs"], resets_at_ms);
+
+    std::fs::remove_dir(&in_the_way).unwrap();
+    eventually("it to be written", async || {
+        (!is_told().await).then_some(())
+    })
+    .await;
+    daemon.kill9().await;
+    daemon.start_again().await;
+    assert_eq!(held().await[0]["untilMs"], resets_at_ms);
+    ctl.run(lift).await.ok();
+    ctl.run(set).await.ok();
+}

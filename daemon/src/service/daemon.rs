@@ -235,7 +235,7 @@ impl v1::daemon_server::Daemon for Service {
             return Err(invalid("until_ms", "is past"));
         }
         let set = self.supervisor.hold(&request.provider, request.until_ms);
-        set.await.map_err(|error| status::provider(&error))?;
+        set.await.map_err(|error| status::hold(&error))?;
         let holds = self.holds();
         Ok(Response::new(v1::SetHoldResponse { holds }))
     }
@@ -246,7 +246,7 @@ impl v1::daemon_server::Daemon for Service {
     ) -> Result<Response<v1::LiftHoldResponse>, Status> {
         let v1::LiftHoldRequest { provider, by_hand } = request.into_inner();
         let lifted = self.supervisor.lift(&provider, by_hand).await;
-        let lifted = lifted.map_err(|error| status::provider(&error))?;
+        let lifted = lifted.map_err(|error| status::hold(&error))?;
         Ok(Response::new(v1::LiftHoldResponse { lifted }))
     }
 

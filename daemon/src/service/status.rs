@@ -22,7 +22,7 @@ use crate::follow::FollowError;
 use crate::launch::is_exhausted;
 use crate::projects::ProjectError;
 use crate::store::StoreError;
-use crate::supervise::{InputError, NoSuchProvider, PUT_BACK, StartError, StopError};
+use crate::supervise::{HoldError, InputError, PUT_BACK, StartError, StopError};
 
 pub(super) use forget::forget;
 pub(super) use reproject::reproject;
@@ -243,10 +243,15 @@ pub(super) fn start(error: StartError) -> Status {
     .into()
 }
 
-pub(super) fn provider(error: &NoSuchProvider) -> Status {
-    Refusal::new(Code::NotFound, "UNKNOWN_PROVIDER", error.to_string())
-        .field("provider")
-        .into()
+pub(super) fn hold(error: &HoldError) -> Status {
+    let said = |code, reason| Refusal::new(code, reason, error.to_string());
+    match error {
+        HoldError::NoSuchProvider { .. } => {
+            said(Code::NotFound, "UNKNOWN_PROVIDER").field("provider")
+        }
+        HoldError::Unkept { .. } => said(Code::Unavailable, "STATE_DIR").todo(RETRY),
+    }
+    .into()
 }
 
 pub(super) fn input(error: InputError) -> Status {

@@ -1,11 +1,14 @@
 //! Holds as they are kept and told: in a file of the state folder, since a provider's limit is that of
 //! an account, whichever project meets it.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use steroids_shim::durable;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::job::Job;
@@ -15,6 +18,12 @@ use super::{Supervisor, lost};
 use crate::domain::hold::{Ended, Hold, Holds};
 use crate::domain::{InvocationId, Outcome};
 use crate::store::{Ending, NewEvent};
+
+/// Between two times that something is tried which could not be written.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Under this it stands among the troubles.
+const UNKEPT: &str = "holds";
 
 /// A provider that is held.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,14 +38,23 @@ pub struct HeldProvider {
     pub reason: String,
 }
 
-/// There is no such provider.
+/// Why what somebody wants of a hold was not done.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown provider `{name}`; there are {}", known.join(", "))]
-pub struct NoSuchProvider {
-    /// As it was asked for.
-    pub name: String,
-    /// Those that are configured.
-    pub known: Vec<String>,
+pub enum HoldError {
+    /// There is no such provider.
+    #[error("unknown provider `{name}`; there are {}", known.join(", "))]
+    NoSuchProvider {
+        /// As it was asked for.
+        name: String,
+        /// Those that are configured.
+        known: Vec<String>,
+    },
+    /// It would be forgotten with the daemon.
+    #[error("holds cannot be written down, so that all stays as it was: {why}")]
+    Unkept {
+        /// Why.
+        why: String,
+    },
 }
 
 impl Supervisor {
@@ -56,16 +74,15 @@ impl Supervisor {
     /// Holds a provider until a time, in epoch milliseconds; a limit that lasts longer stands.
     ///
     /// # Errors
-    /// When there is no such provider.
-    pub async fn hold(&self, provider: &str, until_ms: i64) -> Result<(), NoSuchProvider> {
+    /// When there is no such provider, or it cannot be written down.
+    pub async fn hold(&self, provider: &str, until_ms: i64) -> Result<(), HoldError> {
         self.known(provider)?;
         let now = now_ms();
-        self.inner
-            .line
-            .holds(|holds| holds.set(provider, until_ms, now));
+        let name = provider.to_owned();
+        let set = move |holds: &mut Holds| holds.set(&name, until_ms, now);
+        change(&self.inner, set).await?;
         self.inner.counts.held(provider, "by hand");
         info!(provider, "held by hand");
-        keep(&self.inner).await;
         self.inner.line.look_again();
         Ok(())
     }
@@ -73,18 +90,19 @@ impl Supervisor {
     /// Ends a hold before its time, or of a hold only what was set by hand; false if there was none.
     ///
     /// # Errors
-    /// When there is no such provider.
-    pub async fn lift(&self, provider: &str, by_hand: bool) -> Result<bool, NoSuchProvider> {
-        let lift = |holds: &mut Holds| match by_hand {
-            true => holds.lift_by_hand(provider, now_ms()),
-            false => holds.lift(provider),
+    /// When there is no such provider, or it cannot be written down.
+    pub async fn lift(&self, provider: &str, by_hand: bool) -> Result<bool, HoldError> {
+        let now = now_ms();
+        let name = provider.to_owned();
+        let lift = move |holds: &mut Holds| match by_hand {
+            true => holds.lift_by_hand(&name, now),
+            false => holds.lift(&name),
         };
         // Also of one that the configuration has no more.
-        let Some(hold) = self.inner.line.holds(lift) else {
+        let Some(hold) = change(&self.inner, lift).await? else {
             self.known(provider)?;
             return Ok(false);
         };
-        keep(&self.inner).await;
         if is_held(&self.inner, provider) {
             info!(provider, "no longer held by hand");
         } else {
@@ -94,12 +112,12 @@ impl Supervisor {
         Ok(true)
     }
 
-    fn known(&self, provider: &str) -> Result<(), NoSuchProvider> {
+    fn known(&self, provider: &str) -> Result<(), HoldError> {
         let providers = &self.inner.settings().providers;
         if providers.contains_key(provider) {
             return Ok(());
         }
-        Err(NoSuchProvider {
+        Err(HoldError::NoSuchProvider {
             name: provider.to_owned(),
             known: providers.keys().cloned().collect(),
         })
@@ -220,7 +238,7 @@ pub(super) fn is_held(inner: &Inner, provider: &str) -> bool {
         .holds(|holds| holds.standing().any(|(name, _)| name == provider))
 }
 
-/// Ends those whose time has come; tells when the next one's will.
+/// Ends those whose time has come, and tries again what could not be written; tells when to look the next time.
 pub(super) async fn pass(inner: &Arc<Inner>) -> Option<i64> {
     let (over, next) = inner.line.holds(|holds| {
         let over = holds.pass(now_ms());
@@ -229,7 +247,9 @@ pub(super) async fn pass(inner: &Arc<Inner>) -> Option<i64> {
             holds.standing().map(|(_, hold)| hold.until_ms()).min(),
         )
     });
-    if !over.is_empty() {
+    if over.is_empty() {
+        keep_again(inner).await;
+    } else {
         keep(inner).await;
     }
     for (provider, hold) in over {
@@ -239,7 +259,9 @@ pub(super) async fn pass(inner: &Arc<Inner>) -> Option<i64> {
             tell_released(&telling, &provider, &hold, "over").await;
         });
     }
-    next
+    let is_unkept = inner.troubles.has(UNKEPT);
+    let again = is_unkept.then(|| now_ms() + AGAIN.as_millis() as i64);
+    [next, again].into_iter().flatten().min()
 }
 
 /// Says where the limit was met that it is over.
@@ -263,15 +285,66 @@ async fn tell_released(inner: &Inner, provider: &str, hold: &Hold, how: &str) {
     project.touch();
 }
 
-/// Writes down what stands. What cannot be written is lost with the daemon, and no sooner.
+/// Does what somebody wants once it is written down, and not where it cannot be: who is told that it holds relies on it.
+async fn change<T: Send + 'static>(
+    inner: &Arc<Inner>,
+    act: impl Fn(&mut Holds) -> T + Send + 'static,
+) -> Result<T, HoldError> {
+    let changing = Arc::clone(inner);
+    // By itself: whoever asks may go meanwhile, and what is written down is to hold.
+    let changed = inner.tracker.spawn(async move {
+        let mut tried = changing.holds_file.lock().await;
+        let before = changing.line.holds(|holds| holds.clone());
+        let mut after = before.clone();
+        act(&mut after);
+        if after != before {
+            write(&changing, after, &mut tried).await?;
+        }
+        // What an end or time has changed meanwhile is written down behind this.
+        Ok::<_, io::Error>(changing.line.holds(act))
+    });
+    let changed = changed.await.map_err(io::Error::other).flatten();
+    changed.map_err(|error| HoldError::Unkept { why: chain(&error) })
+}
+
+/// Writes down what stands. What cannot be written stands all the same, and is tried again until it is.
 async fn keep(inner: &Inner) {
-    let _turn = inner.holds_file.lock().await;
-    let holds = inner.line.holds(|holds| holds.clone());
-    let path = file(&inner.settings().state_dir);
-    let kept = tokio::task::spawn_blocking(move || durable::store(&path, &holds)).await;
-    if let Ok(Err(error)) = kept {
-        warn!(error = %chain(&error), "holds cannot be written");
+    let mut tried = inner.holds_file.lock().await;
+    store(inner, &mut tried).await;
+}
+
+/// Tries once more what could not be written, now and then.
+async fn keep_again(inner: &Inner) {
+    if !inner.troubles.has(UNKEPT) {
+        return;
     }
+    let mut tried = inner.holds_file.lock().await;
+    if tried.is_none_or(|tried| tried.elapsed() >= AGAIN) {
+        store(inner, &mut tried).await;
+    }
+}
+
+async fn store(inner: &Inner, tried: &mut Option<Instant>) {
+    let holds = inner.line.holds(|holds| holds.clone());
+    let Err(error) = write(inner, holds, tried).await else {
+        return;
+    };
+    if inner.troubles.note_unkept(UNKEPT, "holds", &error) {
+        warn!(error = %chain(&error), "holds cannot be written; tried again until it works");
+        inner.line.look_again();
+    }
+}
+
+/// The caller has the file's turn, and notes there when this was tried.
+async fn write(inner: &Inner, holds: Holds, tried: &mut Option<Instant>) -> io::Result<()> {
+    let path = file(&inner.settings().state_dir);
+    let store = move || durable::store(&path, &holds).map_err(io::Error::other);
+    let kept = tokio::task::spawn_blocking(store).await?;
+    *tried = Some(Instant::now());
+    if kept.is_ok() {
+        inner.troubles.well(UNKEPT);
+    }
+    kept
 }
 
 fn file(state_dir: &Path) -> PathBuf {

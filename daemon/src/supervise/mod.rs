@@ -86,7 +86,7 @@ pub use elsewhere::Elsewhere;
 pub use ends::{EndedRun, Ends};
 pub use error::{InputError, StartError, StopError};
 pub use forget::{Forget, ForgetError};
-pub use holds::{HeldProvider, NoSuchProvider};
+pub use holds::{HeldProvider, HoldError};
 pub use input::Sent;
 pub use prepare::{MAX_PROMPT_BYTES, MAX_RETRIES};
 pub use reasons::said;

@@ -75,8 +75,8 @@ pub(super) struct Inner {
     pub(super) outlived: Outlived,
     /// Who runs and who waits.
     pub(super) line: Line,
-    /// Held while the holds are written down.
-    pub(super) holds_file: tokio::sync::Mutex<()>,
+    /// Held while the holds are written down; when that was tried last.
+    pub(super) holds_file: tokio::sync::Mutex<Option<tokio::time::Instant>>,
     draining: AtomicBool,
     pub(super) unknown: Counted,
     pub(super) counts: Invocations,

@@ -80,11 +80,6 @@ impl Troubles {
             Why::Homeless(why) => format!("it goes on, but its log and row cannot be kept: {why}"),
         };
         let what = format!("{}: invocation {id}: {said}", project.display());
-        let mut known = self.known();
-        // Tried each second: it is one trouble from its first time on, however its words change.
-        let before = known.get(key);
-        let is_news = before.is_none_or(|before| before.what != what);
-        let since = before.map_or_else(Timestamp::now, |before| before.since);
         let todo = match why {
             Why::Failed(error) | Why::Unrecorded(error) => todo(error),
             Why::Shim("disk full") => FREE_SPACE,
@@ -101,13 +96,29 @@ impl Troubles {
             Why::Shim(_) | Why::Mute | Why::Absent(_) => None,
         };
         let trouble = Trouble {
-            what,
             alarm,
             is_over: matches!(why, Why::Unrecorded(_)),
-            todo,
-            since,
+            ..Trouble::now(what, todo)
         };
-        known.insert(key.to_owned(), trouble);
+        self.put(key, trouble)
+    }
+
+    /// Notes what of the daemon's own cannot be written; true if that is news.
+    pub(super) fn note_unkept(&self, key: &str, what: &str, error: &(dyn Error + 'static)) -> bool {
+        let what = format!(
+            "{what} cannot be written, and would be forgotten: {}",
+            chain(error)
+        );
+        self.put(key, Trouble::now(what, todo(error)))
+    }
+
+    fn put(&self, key: &str, trouble: Trouble) -> bool {
+        let mut known = self.known();
+        // Tried each second: it is one trouble from its first time on, however its words change.
+        let before = known.get(key);
+        let is_news = before.is_none_or(|before| before.what != trouble.what);
+        let since = before.map_or(trouble.since, |before| before.since);
+        known.insert(key.to_owned(), Trouble { since, ..trouble });
         is_news
     }
 
@@ -125,16 +136,8 @@ impl Troubles {
 
     /// Notes what nothing can be started for the lack of.
     pub(super) fn note_lack(&self, why: &str) {
-        let mut known = self.known();
-        let since = known.get(LACK).map_or_else(Timestamp::now, |it| it.since);
-        let trouble = Trouble {
-            alarm: None,
-            is_over: false,
-            what: format!("what waits cannot be started: {why}"),
-            todo: "it is tried again every 30 s",
-            since,
-        };
-        known.insert(LACK.to_owned(), trouble);
+        let what = format!("what waits cannot be started: {why}");
+        self.put(LACK, Trouble::now(what, "it is tried again every 30 s"));
     }
 
     /// What was wrong is over.
@@ -242,6 +245,16 @@ pub(super) fn mute_key(uuid: &str) -> String {
 }
 
 impl Trouble {
+    fn now(what: String, todo: &'static str) -> Trouble {
+        Trouble {
+            what,
+            alarm: None,
+            is_over: false,
+            todo,
+            since: Timestamp::now(),
+        }
+    }
+
     fn line(&self) -> String {
         let Trouble {
             what, todo, since, ..

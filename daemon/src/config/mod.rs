@@ -220,7 +220,7 @@ impl Config {
             max_running: daemon.max_running.unwrap_or(8),
             queue: read.queue,
             min_free: daemon.min_free.unwrap_or(Some(200 << 20)).unwrap_or(0),
-            max_connections: daemon.max_connections.unwrap_or(64),
+            max_connections: daemon.max_connections.unwrap_or(256),
             max_streams: daemon.max_streams.unwrap_or(64),
             launcher: flags.launcher.or(daemon.launcher).unwrap_or(Launcher::Auto),
             shim: daemon.shim,

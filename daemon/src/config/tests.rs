@@ -93,7 +93,7 @@ fn without_a_file_everything_has_its_default() {
         config.runtime_dir,
         Path::new("/home/ada/.local/state/steroids/run")
     );
-    assert_eq!((config.max_running, config.max_connections), (8, 64));
+    assert_eq!((config.max_running, config.max_connections), (8, 256));
     assert_eq!(config.min_free, 200 << 20);
     assert_eq!(config.wakeup_interval, Some(Duration::from_secs(300)));
     assert_eq!(config.launcher, Launcher::Auto);

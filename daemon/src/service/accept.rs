@@ -7,13 +7,13 @@
 //! kernel backlog ──accept, peer?──> lobby ──first words, free slot?──> served ──closed──> slot free
 //! ```
 
+mod slots;
 mod socket;
 
 use std::collections::VecDeque;
 use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -21,12 +21,14 @@ use futures_util::Stream;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep, sleep_until};
-use tokio_util::sync::{PollSemaphore, WaitForCancellationFutureOwned};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::transport::server::Connected;
 use tracing::{debug, warn};
 
+pub(super) use self::slots::Slot;
+use self::slots::Slots;
 use self::socket::Socket;
 use super::peer::Peer;
 
@@ -85,10 +87,10 @@ pub(crate) struct Incoming {
     rings: Rings,
     own_uid: u32,
     lobby: VecDeque<Visitor>,
-    slots: PollSemaphore,
+    slots: Slots,
     /// Taken for the next visitor that speaks.
-    slot: Option<OwnedSemaphorePermit>,
-    /// When it was last said that accepting fails.
+    slot: Option<Slot>,
+    /// When it was last said that accepting fails, or that all slots are taken.
     complained: Option<Instant>,
     /// Runs while accepting makes no sense.
     pause: Option<Pin<Box<Sleep>>>,
@@ -109,7 +111,7 @@ impl Incoming {
             rings,
             own_uid: rustix::process::geteuid().as_raw(),
             lobby: VecDeque::new(),
-            slots: PollSemaphore::new(Arc::new(Semaphore::new(connections))),
+            slots: Slots::new(connections),
             slot: None,
             complained: None,
             pause: None,
@@ -172,6 +174,15 @@ impl Incoming {
         });
         if self.lobby.len() == before {
             self.pause = Some(Box::pin(sleep_until(now + PAUSE)));
+        }
+    }
+
+    /// Says that all slots are taken, now and then.
+    fn complain_of(&mut self, slot: &Slot) {
+        let now = Instant::now();
+        if slot.is_spare() && self.complained.is_none_or(|then| now > then + COMPLAINT) {
+            warn!("as many clients are connected as daemon.max_connections allows");
+            self.complained = Some(now);
         }
     }
 
@@ -292,8 +303,9 @@ impl Stream for Incoming {
             return Poll::Pending;
         };
         if this.slot.is_none() {
-            // The semaphore is never closed, so it always gives a permit in the end.
-            this.slot = ready!(this.slots.poll_acquire(cx));
+            let slot = ready!(this.slots.poll_take(cx));
+            this.complain_of(&slot);
+            this.slot = Some(slot);
         }
         let visitor = this.lobby.remove(at);
         let entered = visitor.zip(this.slot.take());
@@ -309,23 +321,27 @@ impl Stream for Incoming {
     }
 }
 
-/// A connection that is served, and the slot it takes.
+/// A connection that is served. Its slot is free once it is dropped.
 pub(crate) struct Connection {
     socket: Socket,
     peer: Peer,
     cut_off: Pin<Box<WaitForCancellationFutureOwned>>,
-    _slot: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    fn new(stream: UnixStream, slot: OwnedSemaphorePermit) -> io::Result<Connection> {
-        let peer = Peer::default();
+    fn new(stream: UnixStream, slot: Slot) -> io::Result<Connection> {
+        let peer = Peer::new(slot);
         Ok(Connection {
             socket: Socket::new(stream)?,
             cut_off: Box::pin(peer.cut_off()),
             peer,
-            _slot: slot,
         })
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.peer.leaves();
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use steroids_proto::v1;
 use tonic::{Code, Request, Response, Status};
 
+use super::peer::{CROWDED, peer};
 use super::refusal::{Refusal, invalid};
 use super::stream::stopping;
 use super::{Service, convert, measures, status, upkeep};
@@ -81,8 +82,9 @@ pub struct ProviderFacts {
 impl v1::daemon_server::Daemon for Service {
     async fn status(
         &self,
-        _request: Request<v1::StatusRequest>,
+        request: Request<v1::StatusRequest>,
     ) -> Result<Response<v1::StatusResponse>, Status> {
+        let is_crowded = peer(&request).is_spare();
         // So that what it says of projects is true now; where a disk does not answer, as it was
         // last known.
         let _ = tokio::time::timeout(LOOK_WITHIN, self.projects.look()).await;
@@ -110,6 +112,7 @@ impl v1::daemon_server::Daemon for Service {
             providers.map(|it| told(it, None)).collect()
         });
         degraded.extend(low.unwrap_or_else(|| vec![NO_ANSWER.to_owned()]));
+        degraded.extend(is_crowded.then(|| CROWDED.to_owned()));
         degraded.extend(self.projects.degraded());
         degraded.extend(self.told.degraded());
         degraded.extend(self.export.as_ref().and_then(Board::degraded));

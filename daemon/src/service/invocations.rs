@@ -167,6 +167,9 @@ impl v1::invocations_server::Invocations for Service {
         request: Request<v1::FollowRequest>,
     ) -> Result<Response<Self::FollowStream>, Status> {
         let peer = peer(&request);
+        if request.get_ref().follow {
+            peer.may_follow()?;
+        }
         let source = Following::open(self, request.into_inner()).await?;
         Ok(Response::new(outgoing(
             source,

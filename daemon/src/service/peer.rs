@@ -5,7 +5,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tonic::Request;
+use tonic::{Code, Request, Status};
+
+use super::accept::Slot;
+use super::refusal::Refusal;
+
+/// What is told while all slots are taken.
+pub(super) const CROWDED: &str = "as many clients are connected as daemon.max_connections allows: \
+     no more can follow or wait, and short calls are answered";
 
 /// Who is at the other end of a connection. Clones are the same one.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +23,8 @@ struct Shared {
     // Held for a few sums, never while waiting.
     streams: Mutex<Streams>,
     cut_off: CancellationToken,
+    // Held to look, never while waiting. Without a connection there is none.
+    slot: Mutex<Option<Slot>>,
 }
 
 #[derive(Debug, Default)]
@@ -26,6 +35,43 @@ struct Streams {
 }
 
 impl Peer {
+    /// Of a connection that has this slot.
+    pub(super) fn new(slot: Slot) -> Peer {
+        Peer(Arc::new(Shared {
+            slot: Mutex::new(Some(slot)),
+            ..Shared::default()
+        }))
+    }
+
+    /// Its connection is closed; the slot is free.
+    pub(super) fn leaves(&self) {
+        drop(self.slot().take());
+    }
+
+    /// Whether it came when all slots were taken.
+    pub(super) fn is_spare(&self) -> bool {
+        self.slot().as_ref().is_some_and(Slot::is_spare)
+    }
+
+    /// Lets it have a stream that may last for hours.
+    ///
+    /// # Errors
+    /// Where it has but a spare slot, which others need for short calls.
+    pub(super) fn may_follow(&self) -> Result<(), Status> {
+        match self.slot().as_mut().is_none_or(Slot::is_own) {
+            true => Ok(()),
+            false => Err(
+                Refusal::new(Code::ResourceExhausted, "TOO_MANY_CLIENTS", CROWDED)
+                    .todo("end some of those that follow or wait, or raise daemon.max_connections")
+                    .into(),
+            ),
+        }
+    }
+
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<Slot>> {
+        self.0.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Ends when the connection is to be closed.
     pub(super) fn cut_off(&self) -> WaitForCancellationFutureOwned {
         self.0.cut_off.clone().cancelled_owned()

@@ -125,6 +125,7 @@ impl v1::projects_server::Projects for Service {
         request: Request<v1::WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let peer = peer(&request);
+        peer.may_follow()?;
         let source = Watching::open(self, request.into_inner()).await?;
         Ok(Response::new(outgoing(
             source,

@@ -14,12 +14,13 @@ pub(super) const FAULTS: &[Fault] = &[
     },
     Fault {
         id: 49,
-        fault: "1,000 connects and disconnects; half-open; 200 that say nothing, or half of the first words",
+        fault: "1,000 connects and disconnects; half-open; 200 that say nothing, or half of the first words; as many that follow as may be",
         required: "descriptors back to what they were, a new client is served meanwhile",
         tests: &[
             "faults::clients::many::two_hundred_that_say_nothing_or_half_of_it_keep_nobody_out",
             "faults::clients::many::a_thousand_that_come_and_go_leave_nothing_behind",
             "faults::clients::many::those_that_are_half_open_take_no_place",
+            "faults::clients::many::beside_as_many_that_follow_as_may_be_an_agent_can_be_stopped",
         ],
     },
     Fault {

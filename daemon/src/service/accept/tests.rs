@@ -96,16 +96,36 @@ async fn two_hundred_silent_ones_keep_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_speaker_waits_for_a_free_slot() {
+async fn beside_all_that_follow_there_is_room_for_who_asks_and_goes() {
     let (_dir, path, mut incoming) = incoming(1);
-    let mut first = UnixStream::connect(&path).await.unwrap();
-    first.write_all(b"1").await.unwrap();
-    let served = incoming.next().await.unwrap().unwrap();
-    let mut second = UnixStream::connect(&path).await.unwrap();
-    second.write_all(b"2").await.unwrap();
+    let mut clients = Vec::new();
+    let mut come = async || {
+        let mut client = UnixStream::connect(&path).await.unwrap();
+        client.write_all(b"hello").await.unwrap();
+        clients.push(client);
+    };
+    come().await;
+    let first = incoming.next().await.unwrap().unwrap();
+    assert!(!first.peer.is_spare() && first.peer.may_follow().is_ok());
+    let mut spare = Vec::new();
+    for _ in 0..16 {
+        come().await;
+        spare.push(incoming.next().await.unwrap().unwrap());
+    }
+    come().await;
     assert!(futures_util::poll!(incoming.next()).is_pending());
-    drop(served);
-    incoming.next().await.unwrap().unwrap();
+    assert!(spare.iter().all(|it| it.peer.is_spare()));
+    assert!(spare.iter().all(|it| it.peer.may_follow().is_err()));
+    // One that goes leaves its slot to the one that waits.
+    spare.pop();
+    let late = incoming.next().await.unwrap().unwrap();
+    assert!(late.peer.may_follow().is_err());
+    drop(first);
+    assert!(late.peer.may_follow().is_ok());
+    // And has its spare one back for others.
+    assert!(spare.iter().all(|it| it.peer.may_follow().is_err()));
+    come().await;
+    assert!(incoming.next().await.unwrap().unwrap().peer.is_spare());
 }
 
 #[tokio::test]

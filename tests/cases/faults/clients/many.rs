@@ -100,6 +100,31 @@ async fn those_that_are_half_open_take_no_place() {
     held(49, "half-open ones take no place");
 }
 
+/// Each that follows keeps its connection for hours.
+#[tokio::test]
+async fn beside_as_many_that_follow_as_may_be_an_agent_can_be_stopped() {
+    let home = Home::with_config("[daemon]\nmax_connections = 2");
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let id = ctl.start_fake("T1", &["stall"]).await.to_string();
+    let mut following = Vec::new();
+    for _ in 0..2 {
+        let mut stream = ctl.spawn(["stream", &id, "--json"]);
+        stream.line().await;
+        following.push(stream);
+    }
+    let refused = ctl.run(["stream", &id]).await;
+    refused.exits(75).says("daemon.max_connections");
+    let status = ctl.run(["status"]).await.ok();
+    assert!(status.contains("daemon.max_connections"), "{status}");
+    ctl.run(["stop", &id]).await.exits(0);
+    drop(following);
+    held(
+        49,
+        "as many follow as may: an agent is stopped all the same, who comes to follow is told",
+    );
+}
+
 /// Connects so many, each with its words. Blocks, as a full backlog is waited for only then.
 async fn connect(
     socket: PathBuf,

@@ -71,6 +71,17 @@ pub(crate) async fn run(
     plan: Plan,
     interrupt: &mut Interrupt,
 ) -> Result<End, Failure> {
+    let ended = to_the_end(session, client, plan, interrupt).await;
+    interrupt.keep(None);
+    ended
+}
+
+async fn to_the_end(
+    session: &mut Session,
+    client: &Client,
+    plan: Plan,
+    interrupt: &mut Interrupt,
+) -> Result<End, Failure> {
     let (is_live, after) = (plan.request.follow, plan.request.after.clone());
     let mut follow = client.follow(plan.request);
     let mut printer = Printer::new(session, &plan.scope, plan.raw);
@@ -80,9 +91,12 @@ pub(crate) async fn run(
     // Of the last line that is known to be written.
     let mut written = after.clone();
     loop {
+        // A reader that takes no more holds this up, and who ends it then is to know where it was.
+        interrupt.keep(left_off(session, &plan.scope, &written));
         let item = tokio::select! {
             biased;
             exit = interrupt.pressed() => {
+                interrupt.keep(None);
                 spinner.clear();
                 let cursor = follow.cursor();
                 let farewell = farewell(session, &plan.scope, cursor, ending.is_some());
@@ -246,6 +260,10 @@ fn come_back(session: &Session, scope: &Scope, cursor: &str) -> String {
 
 fn go_on(session: &Session, scope: &Scope, cursor: &str) -> String {
     format!("go on with: {}", come_back(session, scope, cursor))
+}
+
+fn left_off(session: &Session, scope: &Scope, cursor: &str) -> String {
+    session.line_at(go_on(session, scope, cursor), cursor, scope.id())
 }
 
 fn farewell(session: &Session, scope: &Scope, cursor: &str, ended: bool) -> String {

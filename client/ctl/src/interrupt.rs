@@ -1,6 +1,8 @@
 //! Ctrl-C and SIGTERM where they mean "leave", not "stop the agent": the first one is told to the command, the
-//! second ends the program, whatever it waits for.
+//! second ends the program, whatever it waits for. What it would say last is kept here for that: whoever follows
+//! waits for a reader, and cannot say it himself.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use signal_hook::consts::SIGTERM;
@@ -8,38 +10,73 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::exit::Exit;
+use crate::terminal;
 
 /// Who sends SIGTERM sends one: so long may the last words take, as a pipe that is full takes none.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// What takes a line at all takes it at once; stderr may be the same pipe.
+const TAKEN_WITHIN: Duration = Duration::from_millis(500);
 
 /// Hears both from its making on.
 pub(crate) struct Interrupt {
     pressed: watch::Receiver<Option<Exit>>,
+    last_words: LastWords,
+}
+
+/// The line that a forced end says, if any.
+#[derive(Clone, Default)]
+struct LastWords(Arc<Mutex<Option<String>>>);
+
+impl LastWords {
+    fn replace(&self, words: Option<String>) -> Option<String> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *kept, words)
+    }
+
+    async fn say(&self) {
+        let Some(words) = self.replace(None) else {
+            return;
+        };
+        let saying = tokio::task::spawn_blocking(move || terminal::say(words));
+        let _ = tokio::time::timeout(TAKEN_WITHIN, saying).await;
+    }
 }
 
 impl Interrupt {
     /// Begins to listen. Where that is impossible they keep their usual meaning.
     pub(crate) fn listen() -> Self {
         let (tell, pressed) = watch::channel(None);
+        let last_words = LastWords::default();
         // Here and not in the tasks, which may get their first turn after the first line was printed.
         if let Ok(mut signals) = signal(SignalKind::interrupt()) {
-            let tell = tell.clone();
+            let (tell, last_words) = (tell.clone(), last_words.clone());
             tokio::spawn(async move {
                 if heard(&mut signals, &tell, Exit::Stopped).await && signals.recv().await.is_some()
                 {
+                    last_words.say().await;
                     std::process::exit(Exit::Stopped as i32);
                 }
             });
         }
         if let Ok(mut signals) = signal(SignalKind::terminate()) {
+            let last_words = last_words.clone();
             tokio::spawn(async move {
                 if heard(&mut signals, &tell, Exit::Terminated).await {
                     let _ = tokio::time::timeout(LAST_WORDS, signals.recv()).await;
+                    last_words.say().await;
                     terminate();
                 }
             });
         }
-        Interrupt { pressed }
+        Interrupt {
+            pressed,
+            last_words,
+        }
+    }
+
+    /// Keeps what is said where the program is ended before the command could say it; `None` once it has.
+    pub(crate) fn keep(&self, words: impl Into<Option<String>>) {
+        self.last_words.replace(words.into());
     }
 
     /// Resolves once one of them came, with how the program ends for it. Cancel-safe.

@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::holder;
 use crate::project;
-use crate::terminal::{self, Out};
+use crate::terminal::{self, Out, Style};
 
 /// One run of the program.
 pub(crate) struct Session {
@@ -162,6 +162,16 @@ impl Session {
     /// The same, with the invocation that a script goes on with, if it is one: it may be a later attempt than the one
     /// that was asked for; and with the cursor of what was read of that, if anything was.
     pub(crate) fn note_at(&self, text: impl std::fmt::Display, cursor: &str, id: Option<i64>) {
+        terminal::say(self.line_at(text, cursor, id));
+    }
+
+    /// What [`Session::note_at`] says, as a line.
+    pub(crate) fn line_at(
+        &self,
+        text: impl std::fmt::Display,
+        cursor: &str,
+        id: Option<i64>,
+    ) -> String {
         if self.json {
             let mut note = serde_json::json!({ "message": text.to_string() });
             if !cursor.is_empty() {
@@ -170,9 +180,9 @@ impl Session {
             if let Some(id) = id {
                 note["invocationId"] = id.into();
             }
-            terminal::note(false, serde_json::json!({ "note": note }));
+            serde_json::json!({ "note": note }).to_string()
         } else {
-            terminal::note(self.stderr_colour, clean(&text.to_string()));
+            Style::Dim.paint(self.stderr_colour, clean(&text.to_string()))
         }
     }
 }

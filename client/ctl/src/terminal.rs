@@ -114,9 +114,9 @@ pub(crate) fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
-/// Says something beside the output. Nothing depends on its being read.
-pub(crate) fn note(colour: bool, text: impl Display) {
-    let _ = writeln!(io::stderr(), "{}", Style::Dim.paint(colour, text));
+/// Says a line beside the output. Nothing depends on its being read.
+pub(crate) fn say(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// Resolves once nobody reads stdout any more; never, where that cannot be told.

@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use crate::fake::Fake;
 
@@ -101,6 +102,14 @@ impl Running {
         line
     }
 
+    /// Waits until it has written something that was not read.
+    pub(crate) fn until_written(&self) {
+        let pipe = self.stdout.as_ref().unwrap().get_ref();
+        while rustix::io::ioctl_fionread(pipe).unwrap() == 0 {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Stops reading its output.
     pub(crate) fn close(&mut self) {
         self.stdout = None;
@@ -115,6 +124,22 @@ impl Running {
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for its end, and reads no more of its output; stderr. Until then this is done again and again.
+    pub(crate) fn end_unread(mut self, meanwhile: impl Fn(&Self)) -> (ExitStatus, String) {
+        let status = loop {
+            meanwhile(&self);
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        let mut stderr = String::new();
+        if let Some(mut source) = self.child.stderr.take() {
+            source.read_to_string(&mut stderr).unwrap();
+        }
+        (status, stderr)
     }
 
     /// Waits for its end; the rest of stdout, and stderr.

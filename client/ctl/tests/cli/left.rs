@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt as _;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -132,4 +133,57 @@ fn a_cursor_that_is_refused_is_not_given_back() {
     let arguments = ["stream", "1", "--json", "--after", "nonsense"];
     let ran = run(&two_lines(), &arguments);
     assert_eq!((ran.code, note(&ran.stderr)), (2, Value::Null), "{ran:?}");
+}
+
+/// Two lines are read, and of a third one only what a pipe takes.
+fn stalled(fake: &Fake, arguments: &[&str]) -> Running {
+    let mut stream = Running::start(command(fake, arguments));
+    stream.line();
+    stream.line();
+    let long = "x".repeat(200 * 1024);
+    fake.world(|world| world.line(1, format!(r#"{{"ts":2,"type":"output","msg":"{long}"}}"#)));
+    stream.until_written();
+    stream
+}
+
+#[test]
+fn a_script_that_is_ended_while_nobody_reads_has_the_cursor() {
+    for arguments in [
+        &["stream", "1", "--json"][..],
+        &["stream", "1", "--json", "--exit-status"],
+    ] {
+        let fake = two_lines();
+        let stream = stalled(&fake, arguments);
+        stream.signal(Signal::TERM);
+        let (status, stderr) = stream.end_unread(|_| {});
+        assert_eq!(status.signal(), Some(15), "{status:?}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        assert_eq!(note(&stderr)["cursor"], "c2", "{stderr}");
+        assert_eq!(note(&stderr)["invocationId"], 1, "{stderr}");
+    }
+    let fake = two_lines();
+    let stream = stalled(&fake, &["stream", "1"]);
+    // Two that come as one would be one.
+    let (status, stderr) = stream.end_unread(|stream| stream.interrupt());
+    assert_eq!(status.code(), Some(130));
+    let said = "go on with: steroidsctl stream 1 --after c2\n";
+    assert_eq!(stderr, said);
+}
+
+/// What is said last waits for nobody.
+#[test]
+fn a_script_whose_notes_nobody_reads_is_ended_all_the_same() {
+    let fake = two_lines();
+    let (reader, pipe) = std::io::pipe().unwrap();
+    let mut json = command(&fake, &["stream", "1", "--json"]);
+    let long = "x".repeat(200 * 1024);
+    fake.world(|world| world.line(1, format!(r#"{{"ts":2,"type":"output","msg":"{long}"}}"#)));
+    json.stdout(pipe.try_clone().unwrap()).stderr(pipe);
+    let stream = Running::start(json);
+    while rustix::io::ioctl_fionread(&reader).unwrap() < 60_000 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    stream.signal(Signal::TERM);
+    let (status, _) = stream.end_unread(|_| {});
+    assert_eq!(status.signal(), Some(15), "{status:?}");
 }

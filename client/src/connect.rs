@@ -206,6 +206,19 @@ mod tests {
         ));
     }
 
+    /// The pings go unanswered: of a daemon that hangs, not of one that went away.
+    #[tokio::test(start_paused = true)]
+    async fn a_daemon_that_is_silent_is_no_lost_connection() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("d.sock");
+        // The kernel takes connections for it.
+        let _silent = tokio::net::UnixListener::bind(&socket).unwrap();
+        let client = connect(&socket).await.unwrap();
+        let story = client.timeline(crate::v1::TimelineRequest::default()).await;
+        let status = story.err().unwrap();
+        assert!(crate::Refusal::is_timeout(&status), "{status:?}");
+    }
+
     #[tokio::test]
     async fn a_path_the_kernel_would_cut_is_named_with_its_length() {
         let socket = PathBuf::from(format!("/tmp/{}", "x".repeat(103)));

@@ -107,22 +107,34 @@ impl Refusal {
         busy.contains(&status.code()) || Refusal::is_broken(status)
     }
 
-    /// True if this side gave up waiting for an answer.
+    /// True if this side gave up waiting for an answer: the time for it is over, or the other end of the
+    /// connection does not even say that it lives.
     pub fn is_timeout(status: &Status) -> bool {
+        let is_silence = |error: &hyper::Error| error.is_timeout();
         is_caused_by::<tonic::TimeoutExpired>(status)
+            || caused_by::<hyper::Error>(status).is_some_and(is_silence)
+    }
+
+    /// True if the daemon says that it is about to go.
+    pub fn is_stopping(status: &Status) -> bool {
+        Refusal::of(status).reason.as_deref() == Some("STOPPING")
     }
 }
 
 /// Whether an error of this type stands among a status's causes.
 pub(crate) fn is_caused_by<E: Error + 'static>(status: &Status) -> bool {
+    caused_by::<E>(status).is_some()
+}
+
+fn caused_by<E: Error + 'static>(status: &Status) -> Option<&E> {
     let mut cause = status.source();
     while let Some(error) = cause {
-        if error.is::<E>() {
-            return true;
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
         }
         cause = error.source();
     }
-    false
+    None
 }
 
 /// What to do, wherever the daemon put it; the same advice in two places is given once.

@@ -51,6 +51,29 @@ async fn what_is_tried_again_is_stopped_by_the_id_of_its_first_attempt() {
 }
 
 #[tokio::test]
+async fn a_stop_goes_on_where_the_daemon_is_killed_in_between() {
+    let home = Home::new();
+    let mut daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let stubborn = started(&daemon, &ctl.project(), &["ignore-term"]).await;
+    let stop = ctl.spawn(["stop", "--task", "T1", "--grace", "1h"]);
+    let rpc = daemon.rpc().await;
+    eventually("the stop to be taken", async || {
+        let live = rpc.get(&ctl.project(), stubborn.id).await.live;
+        live.filter(|live| live.waits_for == "ending").map(drop)
+    })
+    .await;
+    daemon.kill9_and_restart().await;
+    let pid = i32::try_from(stubborn.pid.unwrap()).unwrap();
+    processes::signal(pid, rustix::process::Signal::KILL);
+    let (said, output) = stop.rest().await;
+    output
+        .exits(0)
+        .says("the daemon is away; agents go on; this goes on once it is back");
+    assert!(said[0].contains(": cancelled"), "{said:?}");
+}
+
+#[tokio::test]
 async fn of_several_none_waits_for_another_and_none_takes_the_place_of_one() {
     let home = Home::with_config("[daemon]\nmax_running = 2");
     let daemon = Daemon::start(&home).await;

@@ -66,6 +66,23 @@ impl Failure {
         self
     }
 
+    /// Where the answer to what changes something did not come: says so.
+    pub(crate) fn unsure(self) -> Self {
+        self.unknown("whether it was done is not known; the same command may be given again")
+    }
+
+    /// The same, in words of its own.
+    pub(crate) fn unknown(self, what: impl Into<String>) -> Self {
+        if !matches!(self.exit, Exit::Unreachable | Exit::TimedOut) {
+            return self;
+        }
+        let what = what.into();
+        match self.hint().map(str::to_owned) {
+            Some(first) => self.with_hint(format!("{what}\n{first}")),
+            None => self.with_hint(what),
+        }
+    }
+
     /// Prints it to stderr, as JSON for scripts, and gives its exit code.
     pub(crate) fn report(&self, json: bool, colour: bool) -> Exit {
         if !self.quiet {
@@ -226,9 +243,7 @@ impl From<Status> for Failure {
             Exit::Unreachable if broken => {
                 format!("lost the connection to the daemon: {what}")
             }
-            Exit::TimedOut if broken => {
-                format!("the daemon did not answer in time: {what}")
-            }
+            Exit::TimedOut if broken => "the daemon did not answer in time".to_owned(),
             _ => what,
         };
         let mut failure = Failure::new(exit, refusal.code_word(), message);

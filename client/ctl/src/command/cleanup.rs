@@ -160,7 +160,8 @@ async fn logs(
         dry_run,
     };
     let work = client.cleanup_logs(request);
-    let done = Spinner::new().during("cleaning up", work).await?;
+    let done = Spinner::new().during("cleaning up", work).await;
+    let done = done.map_err(|status| Failure::from(status).unsure())?;
     Ok(Done {
         noun: ("log", "logs"),
         files: done.files,
@@ -173,7 +174,8 @@ async fn logs(
 
 async fn spools(client: &Client, days: Option<i32>, dry_run: bool) -> Result<Done, Failure> {
     let work = client.cleanup_spools(v1::CleanupSpoolsRequest { days, dry_run });
-    let done = Spinner::new().during("cleaning up", work).await?;
+    let done = Spinner::new().during("cleaning up", work).await;
+    let done = done.map_err(|status| Failure::from(status).unsure())?;
     Ok(Done {
         noun: ("transcript", "transcripts"),
         files: done.folders,

@@ -108,17 +108,22 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failu
                 }
                 false => which.providers,
             };
-            let mut failed = None;
+            let mut failed: Option<Failure> = None;
             for provider in providers {
                 let request = v1::SetHoldRequest { provider, until_ms };
                 if let Err(error) = client.set_hold(request).await {
-                    failed.get_or_insert(error);
+                    failed.get_or_insert(Failure::from(error).unsure());
                 }
             }
-            let answer = client.list_holds(v1::ListHoldsRequest {}).await?;
-            show(session, &answer.holds)?;
-            if let Some(error) = failed {
-                return Err(error.into());
+            match (client.list_holds(v1::ListHoldsRequest {}).await, failed) {
+                (Ok(answer), failed) => {
+                    show(session, &answer.holds)?;
+                    if let Some(failure) = failed {
+                        return Err(failure);
+                    }
+                }
+                (Err(_), Some(failure)) => return Err(failure),
+                (Err(error), None) => return Err(error.into()),
             }
         }
         Some(Action::Lift { which }) => {
@@ -158,7 +163,9 @@ async fn lift(
         provider: provider.clone(),
         by_hand,
     };
-    let lifted = client.lift_hold(request).await?.lifted;
+    let lifted = client.lift_hold(request).await;
+    let lifted = lifted.map_err(|status| Failure::from(status).unsure())?;
+    let lifted = lifted.lifted;
     let standing = match by_hand {
         true => client.list_holds(v1::ListHoldsRequest {}).await?.holds,
         false => Vec::new(),

@@ -64,7 +64,8 @@ async fn test(name: &str, session: &mut Session) -> Result<Exit, Failure> {
         name: name.to_owned(),
     };
     let work = client.test_hook(request);
-    let tested = Spinner::new().during("delivering", work).await?;
+    let tested = Spinner::new().during("delivering", work).await;
+    let tested = tested.map_err(|status| Failure::from(status).unsure())?;
     if session.json {
         session.out.json(&json::HookTest {
             name,

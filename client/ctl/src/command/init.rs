@@ -28,7 +28,8 @@ pub(crate) async fn run(_: &Args, session: &mut Session) -> Result<Exit, Failure
         path: path.clone(),
         init: true,
     };
-    let answer = client.register(request).await?;
+    let answer = client.register(request).await;
+    let answer = answer.map_err(|status| Failure::from(status).unsure())?;
     let project = answer.project.unwrap_or(v1::Project {
         path,
         ..Default::default()

@@ -26,7 +26,8 @@ pub(crate) async fn run(_: &Args, session: &mut Session) -> Result<Exit, Failure
     let path = session.project()?;
     let client = session.connect().await?;
     let work = client.migrate(v1::MigrateRequest { path });
-    let done = Spinner::new().during("migrating", work).await?;
+    let done = Spinner::new().during("migrating", work).await;
+    let done = done.map_err(|status| Failure::from(status).unsure())?;
     if session.json {
         let mut shape = serde_json::json!({ "from": done.from, "to": done.to });
         if !done.backup.is_empty() {

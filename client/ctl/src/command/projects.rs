@@ -100,7 +100,7 @@ async fn forget(args: &ForgetArgs, session: &mut Session) -> Result<Exit, Failur
         match Spinner::new().during("forgetting", work).await {
             Ok(done) => return report(&path, &done, session),
             Err(status) if session::is_unregistered(&status) => _ = refused.get_or_insert(status),
-            Err(status) => return Err(status.into()),
+            Err(status) => return Err(Failure::from(status).unsure()),
         }
     }
     let unknown = || Status::not_found("no such project");

@@ -23,7 +23,8 @@ pub(crate) struct Args {}
 /// Asks for it, and says what it came to.
 pub(crate) async fn run(_: &Args, session: &mut Session) -> Result<Exit, Failure> {
     let client = session.connect().await?;
-    let done = client.reload(v1::ReloadRequest {}).await?;
+    let done = client.reload(v1::ReloadRequest {}).await;
+    let done = done.map_err(|status| Failure::from(status).unsure())?;
     if session.json {
         session.out.json(&serde_json::json!({
             "changed": done.changed,

@@ -71,9 +71,8 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
         restore: true,
     };
     let work = client.reproject(request);
-    let done = Spinner::new()
-        .during("reading the transcript", work)
-        .await?;
+    let done = Spinner::new().during("reading the transcript", work).await;
+    let done = done.map_err(|status| Failure::from(status).unsure())?;
     if session.json {
         session.out.json(&shape(id, &done, args.dry_run))?;
     } else {

@@ -1,11 +1,12 @@
 //! `stop`: ends invocations and everything they started.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use steroids_client::{Client, Refusal, json, v1};
+use steroids_client::{Backoff, Client, Refusal, json, v1};
+use tokio::time::sleep;
 use tonic::Status;
 
 use super::list;
@@ -34,6 +35,11 @@ and told of as they end; the exit code is that of the first that could not be st
 and --all those are meant that run or wait at that moment, and of them those of an older tool are
 left alone.";
 
+/// A daemon that stays away this long does not come back by itself.
+const PATIENCE: Duration = Duration::from_secs(10 * 60);
+/// What was waited for so long had been taken: the daemon went away anew.
+const TAKEN: Duration = Duration::from_secs(10);
+
 /// Which ones, and how.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -60,6 +66,50 @@ struct Meant {
     uuid: String,
 }
 
+/// One that is being stopped. A stop may be said twice, so that it is said again where the daemon went away in between.
+struct Asked<'a> {
+    client: &'a Client,
+    it: &'a Meant,
+    grace: Option<Duration>,
+    /// All that are stopped in its project.
+    others: &'a BTreeSet<i64>,
+    backoff: Backoff,
+    /// Since when the daemon is away.
+    lost: Option<Instant>,
+    pause: Duration,
+}
+
+impl<'a> Asked<'a> {
+    async fn ask(mut self) -> (Self, Result<v1::StopResponse, (i64, Status)>) {
+        sleep(self.pause).await;
+        let request = v1::StopRequest {
+            project: self.it.project.clone(),
+            id: self.it.id,
+            grace: self.grace.and_then(|grace| grace.try_into().ok()),
+            uuid: self.it.uuid.clone(),
+        };
+        let asked = Instant::now();
+        let answer = self.client.stop_attempts(request, self.others).await;
+        if asked.elapsed() >= TAKEN {
+            self.lost = None;
+            self.backoff.reset();
+        }
+        (self, answer)
+    }
+
+    /// Whether it is to be asked for again.
+    fn goes_on(&mut self, status: &Status) -> bool {
+        let is_lost = Refusal::is_broken(status) || Refusal::is_stopping(status);
+        let passes = is_lost || (self.lost.is_some() && Refusal::passes(status));
+        if !passes || Refusal::is_timeout(status) {
+            return false;
+        }
+        self.pause = self.backoff.wait();
+        let lost = self.lost.get_or_insert_with(Instant::now);
+        lost.elapsed() < PATIENCE
+    }
+}
+
 /// Stops them, and waits until they have ended.
 pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Failure> {
     // With a project named, all of that.
@@ -74,22 +124,27 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
     for it in &which {
         of_projects.entry(&it.project).or_default().insert(it.id);
     }
-    let grace = args.grace.and_then(|grace| grace.try_into().ok());
-    let mut stopping = FuturesUnordered::new();
-    for it in &which {
-        let request = v1::StopRequest {
-            project: it.project.clone(),
-            id: it.id,
-            grace,
-            uuid: it.uuid.clone(),
-        };
-        let stopped = client.stop_attempts(request, &of_projects[&*it.project]);
-        stopping.push(async move { (&*it.project, it.id, stopped.await) });
-    }
-    let (mut exit, mut written) = (Exit::Ok, Ok(()));
-    while let Some((project, id, answer)) = Spinner::new().during(&what, stopping.next()).await {
+    let asked = which.iter().map(|it| Asked {
+        client: &client,
+        it,
+        grace: args.grace,
+        others: &of_projects[&*it.project],
+        backoff: Backoff::new(),
+        lost: None,
+        pause: Duration::ZERO,
+    });
+    let mut stopping: FuturesUnordered<_> = asked.map(Asked::ask).collect();
+    let (mut exit, mut written, mut is_away) = (Exit::Ok, Ok(()), false);
+    while let Some((mut asked, answer)) = Spinner::new().during(&what, stopping.next()).await {
+        let (project, id) = (&*asked.it.project, asked.it.id);
         let of = if is_everywhere { project } else { "" };
         match answer {
+            Err((_, status)) if asked.goes_on(&status) => {
+                if !std::mem::replace(&mut is_away, true) {
+                    session.note("the daemon is away; agents go on; this goes on once it is back");
+                }
+                stopping.push(asked.ask());
+            }
             // Whoever reads no more wanted them all to be stopped.
             Ok(answer) if written.is_ok() => written = tell(session, of, id, &answer),
             Ok(_) => {}
@@ -191,11 +246,16 @@ fn is_over(status: &Status) -> bool {
 }
 
 fn failure(session: &Session, project: &str, id: i64, status: Status) -> Failure {
+    let is_unheard = Refusal::is_broken(&status);
     let mut failure = Failure::from(status);
     if !project.is_empty() {
         failure = failure.of(&clean_line(project));
     }
     match failure.exit() {
+        Exit::Unreachable | Exit::TimedOut if is_unheard => failure.unknown(format!(
+            "whether it is being stopped is not known; see with: {}",
+            session.command(&format!("show {id}"))
+        )),
         Exit::TimedOut => failure.or_hint(format!(
             "it is still being stopped; see with: {}",
             session.command(&format!("show {id}"))

@@ -24,7 +24,8 @@ pub(crate) struct Args {}
 pub(crate) async fn run(_: &Args, session: &mut Session) -> Result<Exit, Failure> {
     let client = session.connect().await?;
     let work = client.wakeup(v1::WakeupRequest {});
-    let done = Spinner::new().during("maintenance", work).await?;
+    let done = Spinner::new().during("maintenance", work).await;
+    let done = done.map_err(|status| Failure::from(status).unsure())?;
     if session.json {
         session.out.json(&serde_json::json!({
             "reconciled": done.reconciled,

@@ -24,6 +24,26 @@ fn no_daemon_says_how_to_start_one() {
 }
 
 #[test]
+fn what_changes_something_and_has_no_answer_says_what_is_not_known() {
+    let fake = Fake::start();
+    for (words, call) in [
+        (&["init"][..], "register"),
+        (&["wakeup"], "wakeup"),
+        (&["reload"], "reload"),
+        (&["migrate"], "migrate"),
+        (&["cleanup", "logs"], "cleanup"),
+        (&["reproject", "1"], "reproject"),
+    ] {
+        let late = Status::deadline_exceeded("it took too long");
+        fake.world(|world| world.refuse = Some((call, late)));
+        let ran = run(&fake, words);
+        assert_eq!(ran.code, 124, "{ran:?}");
+        let said = "whether it was done is not known; the same command may be given again";
+        assert!(ran.stderr.contains(said), "{ran:?}");
+    }
+}
+
+#[test]
 fn outside_of_a_project_it_says_init() {
     let fake = Fake::start();
     let mut outside = command(&fake, &["list"]);

@@ -160,17 +160,10 @@ impl Begin<'_> {
 
     /// Where it is not known whether it was started, says how to find out without paying twice.
     fn unsure(&self, failure: Failure) -> Failure {
-        if !matches!(failure.exit(), Exit::Unreachable | Exit::TimedOut) {
-            return failure;
-        }
-        let hint = format!(
+        failure.unknown(format!(
             "whether it was started is not known; the same command with --request-id {} starts it once at most",
             quoted(self.request_id)
-        );
-        match failure.hint().map(str::to_owned) {
-            Some(first) => failure.with_hint(format!("{hint}\n{first}")),
-            None => failure.with_hint(hint),
-        }
+        ))
     }
 }
 

@@ -32,6 +32,44 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Ok(parsed)
 }
 
+const UNITS: [(&str, u64); 12] = [
+    ("kib", 1 << 10),
+    ("mib", 1 << 20),
+    ("gib", 1 << 30),
+    ("tib", 1 << 40),
+    ("kb", 1_000),
+    ("mb", 1_000_000),
+    ("gb", 1_000_000_000),
+    ("tb", 1_000_000_000_000),
+    ("k", 1 << 10),
+    ("m", 1 << 20),
+    ("g", 1 << 30),
+    ("t", 1 << 40),
+];
+
+/// `512MiB`, `4 GiB`, `4G`, or bytes.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let wrong = || "a size, such as 512MiB or 4GiB, or none".to_owned();
+    if text == "none" {
+        return Ok(0);
+    }
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let unit = unit.trim().to_ascii_lowercase();
+    let factor = match &*unit {
+        "" | "b" => 1,
+        unit => {
+            UNITS
+                .iter()
+                .find(|(name, _)| *name == unit)
+                .ok_or_else(wrong)?
+                .1
+        }
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    number.checked_mul(factor).ok_or_else(wrong)
+}
+
 /// An amount of money: `5`, `0.25`, `$5`.
 pub(crate) fn dollars(text: &str) -> Result<f64, String> {
     let number = text.strip_prefix('$').unwrap_or(text);

@@ -106,6 +106,20 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
     })
 }
 
+/// What counts of one key: as the daemon read it, or as the file says where none runs; `None` where neither can tell.
+pub(super) async fn value_of(
+    key: &str,
+    client: Option<&Client>,
+    session: &Session,
+) -> Option<toml::Value> {
+    let shown = match client {
+        Some(client) => of_daemon(client).await,
+        None => of_file(paths::config_file_here(), false, session),
+    };
+    let entry = shown.ok()?.entries.into_iter().find(|it| it.key == key)?;
+    value(&entry.value?)
+}
+
 async fn of_daemon(client: &Client) -> Result<Shown, Failure> {
     let answer = client.config(v1::GetConfigRequest {}).await?;
     Ok(Shown {
@@ -260,14 +274,13 @@ fn by_now(entry: &v1::ConfigEntry) -> String {
 }
 
 fn as_json(entry: &v1::ConfigEntry) -> Value {
-    let value = |text: Option<&String>| -> Value {
-        let parsed = text.and_then(|text| format!("x = {text}").parse::<toml::Table>().ok());
-        let value = parsed.and_then(|mut table| table.remove("x"));
+    let json = |text: Option<&String>| -> Value {
+        let value = text.and_then(|text| value(text));
         value.map_or(Value::Null, |value| json!(value))
     };
     let mut object = json!({
         "key": entry.key,
-        "value": value(entry.value.as_ref()),
+        "value": json(entry.value.as_ref()),
         "origin": entry.origin,
         "change": entry.change,
         "changed": entry.changed,
@@ -279,9 +292,16 @@ fn as_json(entry: &v1::ConfigEntry) -> Value {
         object["name"] = json!(entry.name);
     }
     if entry.changed {
-        object["now"] = value(entry.now.as_ref());
+        object["now"] = json(entry.now.as_ref());
     }
     object
+}
+
+fn value(text: &str) -> Option<toml::Value> {
+    format!("x = {text}")
+        .parse::<toml::Table>()
+        .ok()?
+        .remove("x")
 }
 
 #[cfg(test)]

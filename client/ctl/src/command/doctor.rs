@@ -91,14 +91,17 @@ pub(crate) async fn run(_: &Args, session: &mut Session) -> Result<Exit, Failure
             }
             let paths = &found.paths;
             checks.extend(host::socket(paths));
-            let status = daemon::checks(session, &found, &mut checks).await;
+            let reached = daemon::checks(session, &found, &mut checks).await;
+            let client = reached.as_ref().map(|(client, _)| client);
+            let least = host::least_space(client, session).await;
+            let status = reached.map(|(_, status)| status);
             let told = status.as_ref().map(|status| status.state_dir.as_str());
             // The daemon knows best where its state is: its configuration may have moved it.
             let state_dir = match told.filter(|told| !told.is_empty()) {
                 Some(told) => Path::new(told),
                 None => &paths.state_dir,
             };
-            folders(session, state_dir, &mut checks);
+            folders(session, state_dir, &least, &mut checks);
             let if_it_fails = match status {
                 Some(_) => Exit::Refused,
                 None => Exit::Unreachable,
@@ -128,15 +131,15 @@ fn unusable(failure: &Failure) -> Check {
 }
 
 /// Where the daemon keeps things, and where the project is.
-fn folders(session: &Session, state_dir: &Path, checks: &mut Vec<Check>) {
+fn folders(session: &Session, state_dir: &Path, least: &host::Least, checks: &mut Vec<Check>) {
     checks.extend(host::state_dir(state_dir));
     checks.extend(host::token(state_dir));
-    checks.push(host::space(state_dir));
+    checks.push(host::space(state_dir, least));
     checks.extend(kernel::file_system(state_dir, kernel::STATE));
     let project = session.project().ok();
     if let Some(project) = project.as_deref().map(Path::new) {
         if !host::shares_disk(state_dir, project) {
-            checks.push(host::space(project));
+            checks.push(host::space(project, least));
         }
         checks.extend(kernel::file_system(project, kernel::PROJECT));
     }

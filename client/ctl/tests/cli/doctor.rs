@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use crate::fake::Fake;
-use crate::harness::run;
+use crate::harness::{command, finish, run};
 use steroids_proto::v1;
 
 #[test]
@@ -21,6 +21,19 @@ fn without_a_daemon_it_fails_with_how_to_start_one() {
             .contains("warn  provider    claude: no program `claude` on PATH"),
         "{ran:?}"
     );
+}
+
+/// Where none runs the file says what one would need.
+#[test]
+fn without_a_daemon_the_disk_is_held_against_the_file() {
+    let fake = Fake::absent();
+    let file = fake.folder().join("config.toml");
+    std::fs::write(&file, "[daemon]\nmin_free = \"9000000 TiB\"\n").unwrap();
+    let mut doctor = command(&fake, &["doctor"]);
+    doctor.env("STEROIDS_CONFIG", &file);
+    let ran = finish(&fake, doctor);
+    let said = ", and a start needs 9000000 TiB (daemon.min_free)";
+    assert!(ran.stdout.contains(said), "{ran:?}");
 }
 
 #[test]

@@ -338,5 +338,15 @@ async fn too_little_room_for_a_start_is_said_before_anybody_asks() {
     );
     let refused = ctl.run(["start", "--task", "T", "--", "true"]).await;
     refused.exits(75).says("daemon.min_free");
+    let doctor = ctl.run(["doctor"]).await.exits(4).stdout;
+    let disk = doctor
+        .lines()
+        .find(|line| line.contains("  disk  "))
+        .unwrap();
+    assert!(disk.starts_with("fail"), "{doctor}");
+    assert!(
+        disk.ends_with("a start needs 9000000 TiB (daemon.min_free)"),
+        "{doctor}"
+    );
     held(144, &lines[0]);
 }

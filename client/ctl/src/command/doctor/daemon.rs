@@ -12,13 +12,13 @@ use crate::failure::Failure;
 use crate::format;
 use crate::session::{self, Session};
 
-/// Adds the checks that need a daemon, one that fails where there is none; its status, where it
+/// Adds the checks that need a daemon, one that fails where there is none; it and its status, where it
 /// answered.
 pub(super) async fn checks(
     session: &Session,
     found: &Found,
     checks: &mut Vec<Check>,
-) -> Option<v1::StatusResponse> {
+) -> Option<(Client, v1::StatusResponse)> {
     let paths = &found.paths;
     let answer = async {
         if let Some(error) = found.doubt_of_socket()
@@ -48,9 +48,7 @@ pub(super) async fn checks(
     checks.push(version(&status));
     checks.extend(service::replaced(status.pid));
     checks.extend(service::namespace(status.pid));
-    for trouble in &status.degraded {
-        checks.push(Check::warn("degraded", trouble, "see the daemon's own log"));
-    }
+    checks.extend(status.degraded.iter().map(|trouble| degraded(trouble)));
     for warning in &status.warnings {
         let hint = "steroidsctl status says more";
         checks.push(Check::warn("warning", warning, hint));
@@ -72,7 +70,15 @@ pub(super) async fn checks(
     if let Some(path) = project {
         checks.extend(older(&client, path).await);
     }
-    Some(status)
+    Some((client, status))
+}
+
+/// Most troubles end with what to do about them.
+fn degraded(trouble: &str) -> Check {
+    match trouble.rsplit_once("; ") {
+        Some((what, todo)) if !todo.starts_with("since ") => Check::warn("degraded", what, todo),
+        _ => Check::warn("degraded", trouble, "see the daemon's own log"),
+    }
 }
 
 fn held(hold: &v1::Hold) -> Check {
@@ -269,6 +275,25 @@ mod tests {
         let check = hook(&it).unwrap();
         assert_eq!(check.message, "chat has failed 3 times: connection refused");
         assert!(check.hint.unwrap().ends_with("steroidsctl hooks test chat"));
+    }
+
+    #[test]
+    fn a_trouble_has_its_own_cure() {
+        for (trouble, what, todo) in [
+            (
+                "/p: 3 MiB are free; free some space",
+                "/p: 3 MiB are free",
+                "free some space",
+            ),
+            (
+                "it broke; since 10:00",
+                "it broke; since 10:00",
+                "see the daemon's own log",
+            ),
+        ] {
+            let check = degraded(trouble);
+            assert_eq!((&*check.message, check.hint.as_deref()), (what, Some(todo)));
+        }
     }
 
     #[test]

@@ -6,18 +6,49 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
+use steroids_client::Client;
 use steroids_client::paths::Paths;
 
 use super::Check;
-use crate::format;
+use crate::command::config;
 use crate::holder::how_to_reach;
+use crate::session::Session;
+use crate::{format, parse};
 
-/// Below this the daemon refuses new starts.
-const LEAST_SPACE: u64 = 200 * 1024 * 1024;
-/// Below this a busy day may reach the other bound.
-const LITTLE_SPACE: u64 = 1024 * 1024 * 1024;
+/// With so little above what a start needs a busy day may reach that.
+const LITTLE_SPACE: u64 = 824 * 1024 * 1024;
 /// An invocation makes about ten files.
 const FEW_FILES: u64 = 10_000;
+
+/// Below this the daemon refuses new starts.
+pub(super) struct Least {
+    bytes: u64,
+    /// As it was written.
+    shown: String,
+}
+
+impl Default for Least {
+    fn default() -> Self {
+        Least {
+            bytes: 200 * 1024 * 1024,
+            shown: "200 MiB".to_owned(),
+        }
+    }
+}
+
+/// As the daemon that runs was told, or as one would be; as usual where that cannot be told.
+pub(super) async fn least_space(client: Option<&Client>, session: &Session) -> Least {
+    let value = config::value_of("daemon.min_free", client, session).await;
+    let shown = value.and_then(|value| value.as_str().map(str::to_owned));
+    let least = shown.and_then(|shown| {
+        let bytes = match shown.trim() {
+            "" => 0,
+            text => parse::size(text).ok()?,
+        };
+        Some(Least { bytes, shown })
+    });
+    least.unwrap_or_default()
+}
 
 /// The socket, and the folder it lies in.
 pub(super) fn socket(paths: &Paths) -> Vec<Check> {
@@ -102,7 +133,7 @@ fn private(name: &'static str, path: &Path, found: &fs::Metadata) -> Check {
 }
 
 /// Free space below a folder, in bytes and in files.
-pub(super) fn space(folder: &Path) -> Check {
+pub(super) fn space(folder: &Path, least: &Least) -> Check {
     let existing = folder
         .ancestors()
         .find(|folder| folder.exists())
@@ -120,21 +151,25 @@ pub(super) fn space(folder: &Path) -> Check {
     let free = found.f_bavail.saturating_mul(found.f_frsize);
     // Some file systems count no files.
     let files = (found.f_files > 0).then_some(found.f_favail);
-    space_check(existing, free, files)
+    space_check(existing, least, free, files)
 }
 
-fn space_check(folder: &Path, free: u64, files: Option<u64>) -> Check {
+fn space_check(folder: &Path, least: &Least, free: u64, files: Option<u64>) -> Check {
     let at = folder.display();
     let hint = "make room: steroidsctl cleanup logs --dry-run";
+    let amount = format::bytes(i64::try_from(free).unwrap_or(i64::MAX));
+    let text = format!("{amount} free at {at}");
+    if free < least.bytes {
+        let needed = &least.shown;
+        let text = format!("{text}, and a start needs {needed} (daemon.min_free)");
+        return Check::fail("disk", text, format!("{hint}; or lower daemon.min_free"));
+    }
     if let Some(files) = files.filter(|files| *files < FEW_FILES) {
         let text = format!("no more than {files} files can be made at {at}");
         return Check::warn("disk", text, hint);
     }
-    let amount = format::bytes(i64::try_from(free).unwrap_or(i64::MAX));
-    let text = format!("{amount} free at {at}");
-    match free {
-        0..LEAST_SPACE => Check::fail("disk", text, hint),
-        LEAST_SPACE..LITTLE_SPACE => Check::warn("disk", text, hint),
+    match free - least.bytes {
+        0..LITTLE_SPACE => Check::warn("disk", text, hint),
         _ => Check::ok("disk", text),
     }
 }
@@ -179,12 +214,12 @@ mod tests {
 
     #[test]
     fn a_disk_that_fills_up_warns_and_a_full_one_fails() {
-        let at = Path::new("/x");
-        let status = |free, files| space_check(at, free, files).status;
-        assert_eq!(status(LITTLE_SPACE, None), Verdict::Ok);
-        assert_eq!(status(LITTLE_SPACE - 1, None), Verdict::Warn);
-        assert_eq!(status(LITTLE_SPACE, Some(FEW_FILES - 1)), Verdict::Warn);
-        assert_eq!(status(LEAST_SPACE - 1, None), Verdict::Fail);
+        let (at, least) = (Path::new("/x"), Least::default());
+        let status = |free, files| space_check(at, &least, free, files).status;
+        assert_eq!(status(1 << 30, None), Verdict::Ok);
+        assert_eq!(status((1 << 30) - 1, None), Verdict::Warn);
+        assert_eq!(status(1 << 30, Some(FEW_FILES - 1)), Verdict::Warn);
+        assert_eq!(status((200 << 20) - 1, None), Verdict::Fail);
     }
 
     #[test]
@@ -203,7 +238,7 @@ mod tests {
     #[test]
     fn space_is_told_for_a_folder_that_is_still_to_be_made() {
         assert_ne!(
-            space(Path::new("/steroids/none/such")).status,
+            space(Path::new("/steroids/none/such"), &Least::default()).status,
             Verdict::Fail
         );
     }

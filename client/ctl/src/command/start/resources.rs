@@ -1,5 +1,7 @@
 //! What an invocation may use of the machine, on the command line of `start`.
 
+use crate::parse::size;
+
 /// Bounds; as configured where nothing is said.
 #[derive(Debug, clap::Args)]
 #[group(id = "resources")]
@@ -13,41 +15,6 @@ pub(in crate::command) struct Args {
     /// Most processes and threads; `none`: not bounded [default: as configured]
     #[arg(long, value_name = "N", value_parser = tasks)]
     pub(in crate::command) tasks_max: Option<u32>,
-}
-
-const UNITS: [(&str, u64); 9] = [
-    ("kib", 1 << 10),
-    ("mib", 1 << 20),
-    ("gib", 1 << 30),
-    ("kb", 1_000),
-    ("mb", 1_000_000),
-    ("gb", 1_000_000_000),
-    ("k", 1 << 10),
-    ("m", 1 << 20),
-    ("g", 1 << 30),
-];
-
-/// `512MiB`, `4 GiB`, `4G`, or bytes.
-fn size(text: &str) -> Result<u64, String> {
-    let wrong = || "a size, such as 512MiB or 4GiB, or none".to_owned();
-    if text == "none" {
-        return Ok(0);
-    }
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let unit = unit.trim().to_ascii_lowercase();
-    let factor = match &*unit {
-        "" | "b" => 1,
-        unit => {
-            UNITS
-                .iter()
-                .find(|(name, _)| *name == unit)
-                .ok_or_else(wrong)?
-                .1
-        }
-    };
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    number.checked_mul(factor).ok_or_else(wrong)
 }
 
 /// `150%`, or `150`.

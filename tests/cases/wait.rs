@@ -63,6 +63,37 @@ async fn each_end_is_told_also_one_that_came_while_the_daemon_was_away() {
 }
 
 #[tokio::test]
+async fn a_stream_of_a_task_ends_with_the_newest_once_nothing_of_it_runs() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let (mut one, a) = puppet(&ctl, "T1", "one").await;
+    let after = a.to_string();
+    let next = [
+        "start", "--task", "T1", "--after", &after, "--", "sh", "-c", "exit 3",
+    ];
+    ctl.run(next).await.exits(0);
+    let words = ["stream", "--task", "T1", "--exit-status", "--json"];
+    let stream = ctl.spawn(words);
+    // It watches, and follows.
+    daemon.rpc().await.subscribers(2).await;
+    one.exits(0);
+    let (said, output) = stream.rest().await;
+    let output = output.exits(1);
+    let ends = |line: &&String| line.contains(r#""outcome":"#);
+    assert_eq!(said.iter().filter(ends).count(), 2, "{said:?}");
+    assert_eq!(output.stderr, "");
+    // All of it has ended.
+    let (again, output) = ctl.spawn(words).rest().await;
+    output.exits(1);
+    assert_eq!(again, said);
+    let without = ctl.run([&words[..], &["--no-follow"]].concat()).await;
+    without.exits(1);
+    let unknown = ["stream", "--task", "T9", "--exit-status"];
+    ctl.run(unknown).await.exits(3);
+}
+
+#[tokio::test]
 async fn one_of_several_is_enough_where_that_is_asked_for_and_ctrl_c_only_leaves() {
     let home = Home::new();
     let daemon = Daemon::start(&home).await;

@@ -49,6 +49,8 @@ pub(crate) struct Plan {
     pub(crate) scope: Scope,
     /// Leave control bytes in.
     pub(crate) raw: bool,
+    /// All of it has ended: nothing comes after what there is.
+    pub(crate) is_over: bool,
 }
 
 /// How following ended.
@@ -71,7 +73,18 @@ pub(crate) async fn run(
     plan: Plan,
     interrupt: &mut Interrupt,
 ) -> Result<End, Failure> {
-    let ended = to_the_end(session, client, plan, interrupt).await;
+    run_until(session, client, plan, interrupt, std::future::pending()).await
+}
+
+/// The same, or until nothing more is expected.
+pub(crate) async fn run_until(
+    session: &mut Session,
+    client: &Client,
+    plan: Plan,
+    interrupt: &mut Interrupt,
+    until: impl Future<Output = ()>,
+) -> Result<End, Failure> {
+    let ended = to_the_end(session, client, plan, interrupt, until).await;
     interrupt.keep(None);
     ended
 }
@@ -81,12 +94,14 @@ async fn to_the_end(
     client: &Client,
     plan: Plan,
     interrupt: &mut Interrupt,
+    until: impl Future<Output = ()>,
 ) -> Result<End, Failure> {
     let (is_live, after) = (plan.request.follow, plan.request.after.clone());
     let mut follow = client.follow(plan.request);
     let mut printer = Printer::new(session, &plan.scope, plan.raw);
     let mut spinner = Spinner::new();
     let mut gone = std::pin::pin!(reader_gone());
+    let mut until = std::pin::pin!(until);
     let mut ending = None;
     // Of the last line that is known to be written.
     let mut written = after.clone();
@@ -104,6 +119,11 @@ async fn to_the_end(
                 return Ok(End::Left(exit));
             }
             item = follow.next() => item,
+            () = &mut until => {
+                spinner.clear();
+                let cursor = follow.cursor().to_owned();
+                return Ok(End::Ended { ending, cursor });
+            }
             () = &mut gone => {
                 let gone = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
                 return Err(unwritten(session, gone.into(), &plan.scope, &written));
@@ -128,7 +148,7 @@ async fn to_the_end(
             Ok(None) => {
                 let is_over = match &plan.scope {
                     Scope::Invocation { open, .. } => !open || ending.is_some(),
-                    Scope::Task(_) | Scope::All => false,
+                    Scope::Task(_) | Scope::All => plan.is_over,
                 };
                 if session.json && !is_live && !is_over {
                     let cursor = follow.cursor();

@@ -85,6 +85,7 @@ pub(crate) async fn follow(
                 open: format::is_open(&next),
             },
             raw,
+            is_over: false,
         };
     }
 }

@@ -1,5 +1,7 @@
 //! `stream`: what an invocation, a task or everything does, from a cursor on and as it happens.
 
+mod task;
+
 use steroids_client::v1::follow_request::Selector;
 use steroids_client::{Client, v1};
 
@@ -21,6 +23,7 @@ Examples:
   steroidsctl stream 12 --tail 20        its last 20 lines, then live
   steroidsctl stream 12 --exit-status    and end as the invocation did
   steroidsctl stream --task T1           all invocations of a task, and those to come
+  steroidsctl stream --task T1 --exit-status    to the end of the last, and end as that did
   steroidsctl stream --all               everything in every project
   steroidsctl stream --all --tail 0      what happens from now on, everywhere
   steroidsctl stream 12 --json | jq -r 'select(.type == \"tool\").cmd'
@@ -53,7 +56,7 @@ pub(crate) struct Args {
     #[arg(long)]
     no_follow: bool,
     /// End with the exit code of the invocation: 0, 1 failed, 124 timed out, 130 stopped; where it
-    /// is tried again, go on with that
+    /// is tried again, go on with that. With --task once nothing of it runs or waits, with that of its newest
     #[arg(long, conflicts_with = "all")]
     exit_status: bool,
     /// Leave control bytes in
@@ -82,7 +85,11 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
         },
         scope,
         raw: args.raw,
+        is_over: false,
     };
+    if let Some(task) = args.task.as_deref().filter(|_| args.exit_status) {
+        return task::follow(session, &client, &project, task, plan, &mut interrupt).await;
+    }
     if let Some(at) = at.clone().filter(|_| args.exit_status && !args.no_follow) {
         return attempts::follow(session, &client, at, plan, &mut interrupt).await;
     }

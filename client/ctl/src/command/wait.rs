@@ -31,12 +31,12 @@ The exit code is that of the first, as they are named, that did not succeed (1 f
 only leaves.";
 
 /// A daemon that takes a connection and then says nothing is asked again after this long.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+pub(super) const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Rows are looked at again so often though nothing was told: no event tells of one that was deleted,
 /// and none of the older tool's end.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
-const LOOK_AT_FOREIGN: Duration = Duration::from_secs(2);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(60);
+pub(super) const LOOK_AT_FOREIGN: Duration = Duration::from_secs(2);
 
 /// Which ones, and how many of them.
 #[derive(Debug, clap::Args)]
@@ -278,7 +278,7 @@ impl Waiting {
 }
 
 /// Those of which something was told.
-async fn word_of(
+pub(super) async fn word_of(
     left: &BTreeMap<i64, i64>,
     events: &mut Streaming<v1::WatchResponse>,
 ) -> Result<BTreeSet<i64>, Status> {

@@ -114,6 +114,7 @@ impl Begin<'_> {
                 open: format::is_open(invocation),
             },
             raw: self.raw,
+            is_over: false,
         }
     }
 

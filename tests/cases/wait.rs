@@ -63,6 +63,35 @@ async fn each_end_is_told_also_one_that_came_while_the_daemon_was_away() {
 }
 
 #[tokio::test]
+async fn who_waits_for_a_time_is_told_what_has_not_ended() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let (_one, a) = puppet(&ctl, "T1", "one").await;
+    let (_two, b) = puppet(&ctl, "T2", "two").await;
+    let done = ctl.start_fake("T3", &["exit", "3"]).await;
+    daemon.rpc().await.ended(&ctl.project(), done).await;
+    let ids = [done, a, b].map(|id| id.to_string());
+    let words = [
+        &["wait", "--timeout", "1s"][..],
+        &ids.each_ref().map(String::as_str),
+    ]
+    .concat();
+    let waited = ctl.run(words.clone()).await.exits(75);
+    let said = format!("error: invocations {a}, {b} have not ended within 1.0 s");
+    let waited = waited.says(&said);
+    assert!(waited.stdout.contains("has ended: failed"), "{waited:?}");
+    let waited = ctl.run([&words[..], &["--json"]].concat()).await.exits(75);
+    let error: serde_json::Value = serde_json::from_str(&waited.stderr).unwrap();
+    assert_eq!(error["error"]["code"], "not_ended");
+    assert_eq!(error["error"]["invocationIds"], serde_json::json!([a, b]));
+    // One has ended, and that is enough.
+    let any = ctl.run([&words[..], &["--any"]].concat()).await;
+    any.exits(1);
+    ctl.run(["wait", &ids[1], "--timeout", "0"]).await.exits(2);
+}
+
+#[tokio::test]
 async fn a_stream_of_a_task_ends_with_the_newest_once_nothing_of_it_runs() {
     let home = Home::new();
     let daemon = Daemon::start(&home).await;

@@ -24,6 +24,8 @@ pub(crate) struct Failure {
     code: &'static str,
     message: String,
     hint: Option<String>,
+    /// The invocations that it is about, where a script is to know.
+    ids: Vec<i64>,
     /// Nobody reads any more; there is nothing to say.
     quiet: bool,
 }
@@ -35,6 +37,8 @@ struct ErrorShape<'a> {
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<&'a str>,
+    #[serde(rename = "invocationIds", skip_serializing_if = "<[_]>::is_empty")]
+    ids: &'a [i64],
 }
 
 impl Failure {
@@ -45,6 +49,7 @@ impl Failure {
             code,
             message: message.into(),
             hint: None,
+            ids: Vec::new(),
             quiet: false,
         }
     }
@@ -93,6 +98,12 @@ impl Failure {
         self.exit
     }
 
+    /// Names the invocations that it is about.
+    pub(crate) fn about(mut self, ids: Vec<i64>) -> Self {
+        self.ids = ids;
+        self
+    }
+
     /// Says whose failure it is.
     pub(crate) fn of(mut self, whose: &str) -> Self {
         self.message = format!("{whose}: {}", self.message);
@@ -119,6 +130,7 @@ impl Failure {
             code: self.code,
             message: &self.message,
             hint: self.hint(),
+            ids: &self.ids,
         };
         let text = serde_json::to_string(&error).unwrap_or_default();
         format!("{{\"error\":{text}}}")

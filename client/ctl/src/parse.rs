@@ -70,6 +70,14 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(factor).ok_or_else(wrong)
 }
 
+/// A duration of more than nothing.
+pub(crate) fn some_time(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("it is no time".to_owned()),
+        time => Ok(time),
+    }
+}
+
 /// An amount of money: `5`, `0.25`, `$5`.
 pub(crate) fn dollars(text: &str) -> Result<f64, String> {
     let number = text.strip_prefix('$').unwrap_or(text);

@@ -23,12 +23,12 @@ Examples:
   steroidsctl wait 12 13 14            until all have ended
   steroidsctl wait 12 13 14 --any      until one has
   steroidsctl wait --task T1           all that run or wait for a task
-  timeout 2h steroidsctl wait 12       two hours at most
+  steroidsctl wait 12 --timeout 2h     two hours at most
 
 Prints how each has ended, as it ends. Where one is tried again, waits for the attempt that goes on.
 The exit code is that of the first, as they are named, that did not succeed (1 failed, 124 timed out,
-130 stopped), 0 where all did. Where nothing of a task runs or waits, its newest is meant. Ctrl-C
-only leaves.";
+130 stopped), 0 where all did; 75 where some have not ended within --timeout, which it says. Where
+nothing of a task runs or waits, its newest is meant. Ctrl-C only leaves.";
 
 /// A daemon that takes a connection and then says nothing is asked again after this long.
 pub(super) const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
@@ -51,6 +51,9 @@ pub(crate) struct Args {
     /// Until one of them has ended
     #[arg(long)]
     any: bool,
+    /// Wait no longer than this, and end with 75; agents go on [default: until they have ended]
+    #[arg(long, value_name = "TIME", value_parser = parse::some_time)]
+    timeout: Option<Duration>,
 }
 
 /// Waits for them, and tells of each.
@@ -70,7 +73,11 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
             written: Ok(()),
             spinner: Spinner::new(),
         };
-        waiting.until_ended(session).await?;
+        let longest = args.timeout.unwrap_or(Duration::MAX);
+        match timeout(longest, waiting.until_ended(session)).await {
+            Ok(ended) => ended?,
+            Err(_) => return Err(waiting.not_ended(longest, session)),
+        }
         let mut exits = ids.iter().filter_map(|id| waiting.exits.get(id));
         let exit = exits.find(|exit| **exit != Exit::Ok).copied();
         match (exit.unwrap_or(Exit::Ok), waiting.written) {
@@ -266,6 +273,23 @@ impl Waiting {
             let written = written.and_then(|()| session.out.flush());
             self.written = written.map_err(Failure::from);
         }
+    }
+
+    /// They go on, and so may the wait.
+    fn not_ended(&mut self, longest: Duration, session: &Session) -> Failure {
+        self.spinner.clear();
+        let ids: Vec<i64> = self.left.keys().copied().collect();
+        let words: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let which = match &words[..] {
+            [id] => format!("invocation {id} has"),
+            ids => format!("invocations {} have", ids.join(", ")),
+        };
+        let ms = i64::try_from(longest.as_millis()).unwrap_or(i64::MAX);
+        let message = format!("{which} not ended within {}", format::duration(ms));
+        let wait = session.command(&format!("wait {}", words.join(" ")));
+        Failure::new(Exit::TryAgain, "not_ended", message)
+            .with_hint(format!("agents go on; wait for them with: {wait}"))
+            .about(ids)
     }
 
     fn waits_for(&self) -> String {

@@ -26,6 +26,10 @@ async fn ends_never_started(daemon: &Daemon, ctl: &Ctl, program: &str, why: &str
     log::assert_whole(&lines);
     assert_eq!(lines.last().unwrap()["type"], "error");
     assert_eq!(lines.last().unwrap()["outcome"], "never_started");
+    let shown = ctl.run(["show", &ended.id.to_string()]).await.ok();
+    let again = format!("steroidsctl retry {}", ended.id);
+    let is_again = |line: &str| line.starts_with("again ") && line.ends_with(&again);
+    assert!(shown.lines().any(is_again), "{shown}");
     // For a script that has only the exit code.
     let start = ["start", "--task", "T1", "--", program];
     ctl.run(start).await.exits(1).says(why);

@@ -52,6 +52,15 @@ async fn what_is_tried_again_is_stopped_by_the_id_of_its_first_attempt() {
 
 #[tokio::test]
 async fn a_stop_goes_on_where_the_daemon_is_killed_in_between() {
+    stop_goes_on(async |daemon| daemon.kill9().await).await;
+}
+
+#[tokio::test]
+async fn a_stop_goes_on_where_the_daemon_is_started_anew_in_between() {
+    stop_goes_on(async |daemon| assert_eq!(daemon.term().await, 0)).await;
+}
+
+async fn stop_goes_on(end: impl AsyncFnOnce(&mut Daemon)) {
     let home = Home::new();
     let mut daemon = Daemon::start(&home).await;
     let ctl = daemon.project("app").await;
@@ -63,7 +72,8 @@ async fn a_stop_goes_on_where_the_daemon_is_killed_in_between() {
         live.filter(|live| live.waits_for == "ending").map(drop)
     })
     .await;
-    daemon.kill9_and_restart().await;
+    end(&mut daemon).await;
+    daemon.start_again().await;
     let pid = i32::try_from(stubborn.pid.unwrap()).unwrap();
     processes::signal(pid, rustix::process::Signal::KILL);
     let (said, output) = stop.rest().await;

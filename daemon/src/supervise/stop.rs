@@ -18,7 +18,7 @@ use super::reconcile::uuid_of;
 use super::supervisor::Entry;
 use super::{StopError, Supervisor, waiting};
 use crate::domain::{Invocation, InvocationId, Phase};
-use crate::projects::Project;
+use crate::projects::{Project, ProjectError};
 
 /// After its grace a shim kills, drains for at most 5 s, and writes its record; the row follows,
 /// once the log is made, which grows at least so often.
@@ -124,6 +124,8 @@ impl Supervisor {
         // It ended between the two look-ups, could not be started, or waits for a reconcile.
         match store.promptly(store.invocation(id)).await? {
             Some(ended) if ended.phase.is_ended() => Ok((ended, true)),
+            // It was let go of, and goes on ending; the next daemon tells how.
+            _ if self.inner.stop.is_cancelled() => Err(ProjectError::Closed.into()),
             _ => Err(StopError::Slow { id }),
         }
     }

@@ -86,6 +86,13 @@ impl Calls {
         self.open.iter().any(|call| call.id == short_id(id))
     }
 
+    /// Whether it is a call of the main agent's that is open.
+    pub(super) fn is_main(&self, id: &str) -> bool {
+        let is_it = |call: &&Call| call.id == short_id(id);
+        let call = self.open.iter().find(is_it);
+        call.is_some_and(|call| call.parent.is_none())
+    }
+
     /// True the first time it is asked for a call that is open: the first text in a subagent is
     /// its prompt.
     pub(super) fn is_prompt(&mut self, id: &str) -> bool {

@@ -66,7 +66,7 @@ impl Json {
             return false;
         }
         self.ending.run_goes_on(line.at, out);
-        self.ending.take_back();
+        self.missed = true;
         let mut is_told = false;
         let mut out = Begun::of(line, out);
         let message = event.object("message").unwrap_or_default();
@@ -75,10 +75,13 @@ impl Json {
                 && let Some(call) = block.str("tool_use_id")
             {
                 is_told = true;
+                // Whose line it is stands behind the cut.
+                if self.calls.is_main(&call) {
+                    self.ending.take_back();
+                }
                 self.tool_result(line.at, event, &block, &call, &mut out);
             }
         });
-        self.missed |= !is_told;
         is_told
     }
 
@@ -105,8 +108,10 @@ impl Json {
         let ok = block.bool("is_error") != Some(true);
         let content = blocks_text(block, "content");
         let details = event.object("tool_use_result").unwrap_or_default();
-        // As of a Monitor, whose result says no more than which task it has begun.
-        let task = details.str("taskId");
+        // As of a Monitor, whose result says no more than which task it has begun. One that is to last as long as the
+        // session is nothing to wait for.
+        let lasts = details.bool("persistent") == Some(true);
+        let task = details.str("taskId").filter(|_| !lasts);
         let has_begun = task.is_some_and(|task| self.calls.is_task_of(&task, id));
         let call = self.calls.end(id, has_begun || went_on(&details));
         if call

@@ -173,6 +173,8 @@ impl Jsonl {
         out: &mut dyn Sink,
     ) -> bool {
         self.is_lossy = event.is_lossy();
+        // What came before it is whole.
+        self.deltas.flush(line.at, out);
         let mapping = std::mem::take(&mut self.mapping);
         let mut done = Done::Nothing;
         let mut out = Begun::of(line, out);

@@ -346,12 +346,18 @@ fn duration(state: &Object<'_>) -> Option<u64> {
     Some(time.u64("end")?.saturating_sub(time.u64("start")?))
 }
 
-/// Of one step; `None` if it was not counted.
 /// What a step has used, in `tokens`.
 const COUNTS: &[&str] = &["input", "output", "reasoning", "cache"];
 
+/// Of one step; `None` if it was not counted.
 fn usage(part: &Object<'_>) -> Option<Usage> {
-    let tokens = part.object("tokens").filter(|it| !it.is_foreign(COUNTS))?;
+    let tokens = part.object("tokens").filter(|it| !it.is_foreign(COUNTS));
+    let cost = part.usd("cost");
+    // A cost is a cost, whatever the counts are called by now.
+    let tokens = match (tokens, cost) {
+        (None, None) => return None,
+        (tokens, _) => tokens.unwrap_or_default(),
+    };
     let cache = tokens.object("cache").unwrap_or_default();
     let count = |key| tokens.u64(key).unwrap_or(0);
     Some(Usage {
@@ -359,7 +365,7 @@ fn usage(part: &Object<'_>) -> Option<Usage> {
         output_tokens: count("output").saturating_add(count("reasoning")),
         cached_input_tokens: cache.u64("read"),
         cache_creation_tokens: cache.u64("write"),
-        total_cost_usd: part.usd("cost"),
+        total_cost_usd: cost,
         ..Usage::default()
     })
 }

@@ -56,6 +56,8 @@ fn what_a_result_says_to_have_begun_goes_on_behind_it() {
         1
     );
     assert_eq!(of(json!({"status": "remote_launched"})), 1);
+    // As long as the session: nobody waits for its end.
+    assert_eq!(of(json!({"taskId": "t", "persistent": true})), 0);
     // Another's, as a change of the plan has it; and a subagent that has ended.
     assert_eq!(of(json!({"taskId": "1", "success": true})), 0);
     assert_eq!(of(json!({"status": "completed", "agentId": "t"})), 0);

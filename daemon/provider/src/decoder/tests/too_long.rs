@@ -119,3 +119,47 @@ fn what_else_is_too_long_is_told_as_it_was_and_ends_nothing() {
     assert_eq!(kinds, ["unknown"; 4]);
     assert!(!decoder.vitals().result_seen);
 }
+
+#[test]
+fn what_is_held_before_one_is_whole() {
+    let mapping: Mapping = serde_json::from_str(
+        r#"{"events": [
+            {"when": {"/kind": ["text"]}, "fields": {"text": ["/text"]}, "is_delta": true},
+            {"when": {"/kind": ["done"]}, "fields": {"result": ["/out"], "call": ["/id"]}}
+        ]}"#,
+    )
+    .unwrap();
+    let run = Run {
+        mapping: Some(mapping),
+        ..Run::default()
+    };
+    let mut decoder = Decoder::of_run(Kind::Jsonl, Format::Json, run);
+    let (log, _) = read(
+        &mut decoder,
+        &[
+            r#"{"kind":"text","text":"I look"}"#,
+            r#"{"kind":"done","id":"1","out":"@"}"#,
+        ],
+    );
+    assert_eq!(
+        (&log[0]["msg"], log[0].get("truncatedBytes")),
+        (&"I look".into(), None)
+    );
+}
+
+#[test]
+fn one_of_a_subagents_takes_back_no_result() {
+    let mut decoder = Decoder::new(Kind::Claude, Format::Json);
+    let inner = CLAUDE_CALL.replace("t1", "s1").replace(
+        r#""type":"assistant","#,
+        r#""type":"assistant","parent_tool_use_id":"a","#,
+    );
+    let result = r#"{"type":"result","subtype":"success","is_error":false,"result":"done"}"#;
+    let read_there = r#"{"type":"user","message":{"content":[{"tool_use_id":"s1","type":"tool_result","content":"@"}]},"parent_tool_use_id":"a"}"#;
+    read(&mut decoder, &[&inner, result, read_there]);
+    assert!(decoder.vitals().result_seen);
+    // One of its own does: it goes on.
+    let own = read_there.replace("s1", "t1");
+    read(&mut decoder, &[CLAUDE_CALL, result, CLAUDE_CALL, &own]);
+    assert!(!decoder.vitals().result_seen);
+}

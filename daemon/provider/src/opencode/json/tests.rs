@@ -92,8 +92,11 @@ fn counts_that_were_renamed_are_unknown_and_a_cost_below_nothing_is_nothing() {
     );
     let mut reading = Reading::of(&[&renamed]);
     let verdict = reading.end(0);
-    assert_eq!((verdict.outcome, verdict.usage), (Outcome::Success, None));
-    assert_eq!(reading.seen[1], "10 1 unknown Some(\"step_finish\")");
+    assert_eq!(verdict.outcome, Outcome::Success);
+    assert_eq!(verdict.usage.unwrap().total_cost_usd, Some(0.2));
+    assert_eq!(reading.seen[2], "10 1 unknown Some(\"step_finish\")");
+    let mut reading = Reading::of(&[&renamed.replace(r#""cost":0.2"#, r#""price":0.2"#)]);
+    assert_eq!(reading.end(0).usage, None);
     // As of anomalyco/opencode#15293.
     let mut reading = Reading::of(&[&STOP.replace("0.2", "-4.0")]);
     assert_eq!(reading.end(0).usage.unwrap().total_cost_usd, Some(0.0));

@@ -329,14 +329,19 @@ async fn a_request_without_a_project_or_of_an_unknown_one_is_told_so() {
     }
     let elsewhere = home.folder("elsewhere");
     let project = elsewhere.to_str().unwrap();
-    for path in [
-        "tasks/T1/stream",
-        "tasks/T1/events",
-        "tasks/T1/timeline",
-        "projects/stream",
-    ] {
+    let unknown = json!({
+        "type": "error", "error": "Project database not found", "project": project,
+    });
+    for path in ["tasks/T1/stream", "projects/stream"] {
         let target = format!("/api/{path}?project={project}");
-        // A browser that is told so by a stream asks again and again.
+        let mut reader = open(&gateway.get(&target)).await;
+        let (_, data) = reader.event().await.unwrap();
+        let told: Value = serde_json::from_str(&data).unwrap();
+        assert_eq!(told, unknown, "{path}");
+        assert_eq!(reader.rest().await, []);
+    }
+    for path in ["tasks/T1/events", "tasks/T1/timeline"] {
+        let target = format!("/api/{path}?project={project}");
         let answer = refused(&gateway.get(&target)).await.is(404).value();
         assert_eq!(answer["error"], "Project database not found", "{path}");
         assert_eq!(answer["project"], project, "{path}");

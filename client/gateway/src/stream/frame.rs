@@ -201,6 +201,12 @@ pub(super) fn object(object: &str) -> Bytes {
     Bytes::from(format!("data: {object}\n\n"))
 }
 
+/// The one word of a stream that is refused, and ends: a browser that comes back by itself is told so each time, and
+/// need not be every two seconds.
+pub(super) fn refusal(object: &str) -> Bytes {
+    Bytes::from(format!("retry: 30000\n\ndata: {object}\n\n"))
+}
+
 /// A comment, which readers of events pass over.
 pub(super) const fn comment(frame: &'static str) -> Bytes {
     Bytes::from_static(frame.as_bytes())

@@ -17,7 +17,7 @@ use super::target::{Found, Target, read_from};
 use super::task::Opened;
 use super::viewer::Begin;
 use super::{Streams, special};
-use crate::answer::{Answer, in_place_of, stand_in};
+use crate::answer::{Answer, in_place_of, of_project, stand_in};
 
 /// How much longer than it was to wait a poll may take for what is there: a daemon that is frozen
 /// takes connections, and answers nothing.
@@ -64,6 +64,7 @@ impl Streams {
             let after = &target.after;
             return match opened {
                 Opened::Complete => Ok(Polled::last(Vec::new(), after)),
+                Opened::Refused(status) => Err(of_project(&target.project)(*status)),
                 Opened::Begin(Begin::Idle) => {
                     let idle = special::no_active_invocation(&target.task);
                     Ok(Polled::last(vec![idle], after))

@@ -16,12 +16,12 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::{Status, Streaming};
 
 use super::body::EventBody;
-use super::frame::{comment, encode_as, object, place};
+use super::frame::{comment, encode_as, object, place, refusal};
 use super::place::{Lifecycle, Place};
 use super::query::Asked;
 use super::read::{ReadError, is_malformed, why};
 use super::{Streams, shown, special};
-use crate::answer::{Answer, bad_request, of_project};
+use crate::answer::{Answer, bad_request};
 use crate::daemon::Lease;
 
 /// A client that takes nothing for so long has its upstreams closed; they are opened again when it
@@ -72,11 +72,6 @@ pub(super) async fn stream(
     let (opened, is_foreign) = opened.await.unwrap_or((Err(Broken::away()), false));
     if is_foreign {
         return Err(bad_request("the cursor is of something else"));
-    }
-    if let Err(Broken::Lifecycle(no) | Broken::Logs(no)) = &opened
-        && let ReadError::Refused(status) = no
-    {
-        return Err(of_project(&project)(*status.clone()));
     }
     let guard = streams.metrics.stream_opened("project");
     let body = EventBody::new(
@@ -184,7 +179,7 @@ impl Wide {
                     }
                     Next::Anew(gap) => note(&out, object(&gap)).await,
                     Next::End(status) => {
-                        note(&out, object(&special::refused(&status, &self.project))).await;
+                        note(&out, refusal(&special::refused(&status, &self.project))).await;
                         return;
                     }
                 },

@@ -274,7 +274,8 @@ impl Run {
 /// What the daemon's no means for whoever reads on: the one place where it is decided what is waited
 /// out and what ends a stream.
 pub(super) fn why(status: Box<Status>) -> ReadError {
-    if Refusal::passes(&status) {
+    // A disk that hangs is waited for, too.
+    if Refusal::passes(&status) || status.code() == Code::DeadlineExceeded {
         return ReadError::Away;
     }
     match status.code() {

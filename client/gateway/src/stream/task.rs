@@ -5,14 +5,16 @@
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use tonic::Status;
 
-use super::Streams;
 use super::body::EventBody;
+use super::frame::refusal;
 use super::query::Asked;
 use super::read::{ReadError, is_malformed};
 use super::target::{Found, Target, TargetError, read_from};
 use super::viewer::{Begin, Viewer};
-use crate::answer::{Answer, bad_request, of_project};
+use super::{Streams, special};
+use crate::answer::{Answer, bad_request};
 
 /// What a target comes to.
 pub(super) enum Opened {
@@ -20,6 +22,8 @@ pub(super) enum Opened {
     Begin(Begin),
     /// It has all there will ever be.
     Complete,
+    /// The daemon does not give it.
+    Refused(Box<Status>),
 }
 
 pub(super) async fn stream(
@@ -38,6 +42,12 @@ pub(super) async fn stream(
     let (metrics, stop) = (streams.metrics.clone(), streams.stopped());
     let body = match opened {
         Opened::Complete => return Ok(StatusCode::NO_CONTENT.into_response()),
+        Opened::Refused(status) => {
+            let said = refusal(&special::refused(&status, &target.project));
+            EventBody::new(metrics, stop, |outlet| async move {
+                outlet.note(said).await;
+            })
+        }
         Opened::Begin(begin) => EventBody::new(metrics, stop, |outlet| async move {
             let _open = place;
             Viewer::new(streams, target, outlet, guard).run(begin).await;
@@ -63,7 +73,7 @@ impl Streams {
         let found = match self.find(target).await {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(Opened::Begin(Begin::Idle)),
-            Err(error) => return unfound(error, target),
+            Err(error) => return unfound(error),
         };
         let from = read_from(&target.after);
         // Who comes back to the start of what has ended may have been told that there is no log of it.
@@ -99,10 +109,10 @@ impl Streams {
     }
 }
 
-fn unfound(error: TargetError, target: &Target) -> Result<Opened, Answer> {
+fn unfound(error: TargetError) -> Result<Opened, Answer> {
     match error {
         TargetError::Away => Ok(Opened::Begin(Begin::Unknown)),
-        TargetError::Refused(status) => Err(of_project(&target.project)(*status)),
+        TargetError::Refused(status) => Ok(Opened::Refused(status)),
         TargetError::NoInvocation(_) => {
             Err(Answer::bad(StatusCode::NOT_FOUND, "no such invocation"))
         }

@@ -1,6 +1,6 @@
 //! Where there is nothing to stream: it is said, and in a way that a browser does not ask for again and again.
 
-use crate::browser::Gateway;
+use crate::browser::{Came, Gateway};
 use crate::fake::Fake;
 use crate::task::{data, line};
 
@@ -11,17 +11,24 @@ async fn where_there_is_nothing_to_watch_it_is_said() {
     let mut reader = gateway.task("", "").await;
     let idle = r#"{"type":"no_active_invocation","taskId":"T1"}"#;
     assert_eq!(reader.rest().await, [idle]);
-    // By a status: a browser would ask for a stream that begins and ends again and again.
-    let unknown =
-        r#"{"success":false,"error":"Project database not found","project":"/elsewhere"}"#;
-    for path in ["tasks/T1/stream", "tasks/T1/events", "projects/stream"] {
-        let path = format!("/api/{path}?project=/elsewhere");
-        let mut reader = gateway.get(&path, "").await;
-        assert_eq!(
-            (reader.status, reader.body().await.as_str()),
-            (404, unknown)
-        );
+    let unknown = r#"{"type":"error","error":"Project database not found","project":"/elsewhere"}"#;
+    let mut reader = gateway
+        .get("/api/tasks/T1/stream?project=/elsewhere", "")
+        .await;
+    let mut came = Vec::new();
+    while came.last() != Some(&Came::End) {
+        came.push(reader.next().await);
     }
+    // A browser comes back by itself, and need not each two seconds.
+    let wanted = [
+        Came::Retry("2000".to_owned()),
+        Came::Retry("30000".to_owned()),
+        Came::Data(unknown.to_owned()),
+        Came::End,
+    ];
+    assert_eq!(came, wanted);
+    let poll = "/api/tasks/T1/events?project=/elsewhere";
+    assert_eq!(gateway.get(poll, "").await.status, 404);
 }
 
 #[tokio::test]

@@ -93,6 +93,13 @@ async fn a_cursor_of_something_else_is_refused() {
     }
     // Also where its other half, which is looked at first, is one that is gone.
     assert_eq!(open(&gateway, "p.80.nonsense").await.status, 400);
+    let mut elsewhere = gateway
+        .get("/api/projects/stream?project=/elsewhere", "")
+        .await;
+    assert_eq!(
+        elsewhere.value().await["error"],
+        "Project database not found"
+    );
     assert_eq!(gateway.get("/api/projects/stream", "").await.status, 400);
 }
 

@@ -300,6 +300,7 @@ impl Stream for Incoming {
         this.accept(cx);
         this.dismiss_the_late(cx);
         let Some(at) = this.next_speaker(cx) else {
+            this.slots.wait_no_more();
             return Poll::Pending;
         };
         if this.slot.is_none() {

@@ -20,7 +20,7 @@ use super::drafts::{Draft, remove_behind};
 use super::supervisor::Inner;
 use super::{lost, waiting};
 use crate::domain::InvocationId;
-use crate::launch::{Launcher, Standby};
+use crate::launch::{Launcher, Standby, is_exhausted};
 
 /// What stands ready.
 #[derive(Default)]
@@ -30,6 +30,39 @@ pub(super) struct Ahead {
     /// The same of one that waited, whose folder is there.
     staged: Option<Staged>,
     standby: Option<Standby>,
+}
+
+/// What is lacking.
+pub(super) enum Short {
+    /// The machine, or the disk that all have, has none.
+    OfAll(Box<dyn Error + Send + Sync>),
+    /// Its own folder is not as it should be.
+    Own(Box<dyn Error + Send + Sync>),
+}
+
+impl Short {
+    fn of(error: impl Error + Send + Sync + 'static) -> Short {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
+        while let Some(error) = cause {
+            let source = error.downcast_ref::<io::Error>();
+            if source.is_some_and(|it| is_exhausted(it) || is_of_disk(it)) {
+                break;
+            }
+            cause = error.source();
+        }
+        match cause.is_some() {
+            true => Short::OfAll(error.into()),
+            false => Short::Own(error.into()),
+        }
+    }
+}
+
+/// Whether it is the disk that refuses, and not what is in a folder.
+fn is_of_disk(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let of_disk = [Errno::NOSPC, Errno::DQUOT, Errno::ROFS, Errno::IO];
+    let errno = error.raw_os_error();
+    errno.is_some_and(|errno| of_disk.iter().any(|one| one.raw_os_error() == errno))
 }
 
 impl Ahead {
@@ -85,12 +118,14 @@ impl Ahead {
         launcher: &dyn Launcher,
         spec: &Spec,
         dir: &InvDir,
-    ) -> Result<Ahead, Box<dyn Error + Send + Sync>> {
-        furnish_all(dir)?;
+    ) -> Result<Ahead, Short> {
+        furnish_all(dir).map_err(Short::of)?;
+        let staged = spec.stage(dir).map_err(Short::of)?;
+        let standby = launcher.stand_by(dir.path());
         Ok(Ahead {
             drafted: None,
-            staged: Some(spec.stage(dir)?),
-            standby: launcher.stand_by(dir.path())?,
+            staged: Some(staged),
+            standby: standby.map_err(|error| Short::OfAll(error.into()))?,
         })
     }
 

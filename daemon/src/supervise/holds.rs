@@ -103,12 +103,18 @@ impl Supervisor {
             self.known(provider)?;
             return Ok(false);
         };
-        if is_held(&self.inner, provider) {
-            info!(provider, "no longer held by hand");
-        } else {
-            tell_released(&self.inner, provider, &hold, "lifted").await;
-        }
         self.inner.line.look_again();
+        let (inner, provider) = (Arc::clone(&self.inner), provider.to_owned());
+        // Told, whether or not this caller waits for it.
+        let telling = self.inner.tracker.spawn(async move {
+            if is_held(&inner, &provider) {
+                info!(provider, "no longer held by hand");
+            } else {
+                tell_released(&inner, &provider, &hold, "lifted").await;
+            }
+        });
+        // Only a panic, or the runtime's end.
+        let _ = telling.await;
         Ok(true)
     }
 

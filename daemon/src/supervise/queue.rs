@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::StartError;
 use super::address::Address;
 use super::admit::{admit, runners};
-use super::ahead::Ahead;
+use super::ahead::{Ahead, Short};
 use super::dependents::Dependents;
 use super::open_rows::end_without_folder;
 use super::start::{Launched, check_disks, launch, note_pid};
@@ -303,6 +303,10 @@ async fn ready(
         error @ StartError::Budget { .. } => Obstacle::BlocksAll(chain(&error)),
         error => blocked(&error),
     })?;
+    // Its budget and its provider's limit are to be known first.
+    if let Some(unrecorded) = inner.troubles.unrecorded_in(&project.root) {
+        return Err(Obstacle::Blocked(unrecorded));
+    }
     let spec = begun_now(spec, id, &project).map_err(|error| blocked(&error))?;
     let prepared = {
         let (inner, root, dir) = (Arc::clone(inner), project.root.clone(), dir.clone());
@@ -311,8 +315,10 @@ async fn ready(
             room.map_err(|error| Obstacle::Blocked(chain(&error)))?;
             let launcher = &*inner.settings().launcher;
             let ahead = Ahead::of_waiting(launcher, &spec, &dir);
-            // All have the same disk, program and processes.
-            let ahead = ahead.map_err(|error| Obstacle::Lacking(chain(&*error)))?;
+            let ahead = ahead.map_err(|error| match error {
+                Short::OfAll(error) => Obstacle::Lacking(chain(&*error)),
+                Short::Own(error) => Obstacle::Blocked(chain(&*error)),
+            })?;
             inner.troubles.well(LACK);
             Ok((spec.redactor(), spec, ahead))
         };

@@ -2,7 +2,8 @@
 
 mod homeless;
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -202,8 +203,23 @@ impl Supervisor {
                 ended.await.is_some()
             });
         }
-        // No job has them in care, and their shims take a stop all the same.
+        let mut told = HashSet::new();
+        self.stop_strays(&mut stopping, &mut told);
+        let ended = stopping.join_all().await;
+        // Those that were looked at just then were neither.
+        let mut stopping = JoinSet::new();
+        self.stop_strays(&mut stopping, &mut told);
+        let late = stopping.join_all().await;
+        let ended = ended.into_iter().chain(late);
+        ended.filter(|has_ended| *has_ended).count()
+    }
+
+    /// Ends those that no job has in care: their shims take a stop all the same. Each once.
+    fn stop_strays(&self, stopping: &mut JoinSet<bool>, told: &mut HashSet<PathBuf>) {
         for (project, id, dir) in self.inner.strays.running() {
+            if !told.insert(dir.path().to_owned()) {
+                continue;
+            }
             let supervisor = self.clone();
             stopping.spawn(async move {
                 let stopped = supervisor.stop_stray(&project, dir, id, None).await;
@@ -211,8 +227,6 @@ impl Supervisor {
                 !matches!(stopped, Err(StopError::Slow { .. }))
             });
         }
-        let ended = stopping.join_all().await;
-        ended.into_iter().filter(|has_ended| *has_ended).count()
     }
 }
 

@@ -382,7 +382,8 @@ impl Supervisor {
 
     /// What else does not work as it should, as far as known; one line each.
     pub fn degraded(&self) -> Vec<String> {
-        if self.queued() == 0 {
+        let lack = self.inner.troubles.lack();
+        if lack.is_some_and(|why| !self.inner.line.is_blocked_by(&why)) {
             self.inner.troubles.well(LACK);
         }
         let mut lines = self.inner.troubles.lines();

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -40,8 +40,8 @@ struct Trouble {
     what: String,
     /// The same for who knows whose it is.
     alarm: Option<String>,
-    /// It has ended, and only that is not written down.
-    is_over: bool,
+    /// It has ended, and only that is not written down: in this project.
+    is_over_in: Option<PathBuf>,
     todo: &'static str,
     since: Timestamp,
 }
@@ -97,7 +97,7 @@ impl Troubles {
         };
         let trouble = Trouble {
             alarm,
-            is_over: matches!(why, Why::Unrecorded(_)),
+            is_over_in: matches!(why, Why::Unrecorded(_)).then(|| project.to_owned()),
             ..Trouble::now(what, todo)
         };
         self.put(key, trouble)
@@ -130,14 +130,33 @@ impl Troubles {
     /// Why it cannot be written down that an invocation has ended.
     pub(super) fn unrecorded(&self, uuid: &str) -> Option<String> {
         let known = self.known();
-        let trouble = known.get(uuid).filter(|it| it.is_over)?;
+        let trouble = known.get(uuid).filter(|it| it.is_over_in.is_some())?;
         trouble.alarm.clone()
+    }
+
+    /// Why it cannot be written down that something has ended in a project: nobody knows yet what that used, and
+    /// whether it has met a limit.
+    pub(super) fn unrecorded_in(&self, project: &Path) -> Option<String> {
+        let known = self.known();
+        let mut there = known
+            .values()
+            .filter(|it| it.is_over_in.as_deref() == Some(project));
+        there.next().map(|it| it.what.clone())
+    }
+
+    /// What nothing could be started for the lack of, when that was tried last.
+    pub(super) fn lack(&self) -> Option<String> {
+        self.known().get(LACK)?.alarm.clone()
     }
 
     /// Notes what nothing can be started for the lack of.
     pub(super) fn note_lack(&self, why: &str) {
         let what = format!("what waits cannot be started: {why}");
-        self.put(LACK, Trouble::now(what, "it is tried again every 30 s"));
+        let trouble = Trouble {
+            alarm: Some(why.to_owned()),
+            ..Trouble::now(what, "it is tried again every 30 s")
+        };
+        self.put(LACK, trouble);
     }
 
     /// What was wrong is over.
@@ -249,7 +268,7 @@ impl Trouble {
         Trouble {
             what,
             alarm: None,
-            is_over: false,
+            is_over_in: None,
             todo,
             since: Timestamp::now(),
         }

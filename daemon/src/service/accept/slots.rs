@@ -41,6 +41,11 @@ impl Slots {
         }
     }
 
+    /// Nobody is there to take one: what comes free is nobody's yet.
+    pub(super) fn wait_no_more(&mut self) {
+        self.waiting = None;
+    }
+
     /// One of them, as soon as there is one.
     pub(super) fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<Slot> {
         let (slots, spare) = (&self.slots, &self.spare);

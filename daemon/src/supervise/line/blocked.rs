@@ -32,6 +32,13 @@ impl Line {
         }
     }
 
+    /// Whether this is in somebody's way.
+    pub(in crate::supervise) fn is_blocked_by(&self, why: &str) -> bool {
+        let state = self.state();
+        let mut waiting = state.waiting.values();
+        waiting.any(|it| it.blocked.as_deref() == Some(why))
+    }
+
     /// Whether something is in somebody's way of which nobody tells when it is gone.
     pub(in crate::supervise) fn is_blocked(&self) -> bool {
         let state = self.state();

@@ -10,6 +10,7 @@ use crate::supervise::job::Request;
 use crate::supervise::line::candidate;
 use crate::supervise::queue::take_turn;
 use crate::supervise::supervisor::Place;
+use crate::supervise::troubles::Why;
 
 const MOST: usize = 2;
 
@@ -353,7 +354,7 @@ async fn a_stop_is_kept_until_the_project_is_back() {
 }
 
 /// One after the other would end: a service manager that is restarted, no more processes, no shim while another is
-/// installed, no inodes.
+/// installed.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_is_not_spent_while_nothing_can_be_started() {
     let is_away = |bench: &Bench, _: &InvDir, is: bool| {
@@ -362,16 +363,10 @@ async fn what_waits_is_not_spent_while_nothing_can_be_started() {
     let is_short = |bench: &Bench, _: &InvDir, is: bool| {
         bench.stage.is_short.store(is, Ordering::Relaxed);
     };
-    let has_no_room = |_: &Bench, dir: &InvDir, is: bool| {
-        let draft = dir.spec().with_extension("json.tmp");
-        let change = if is { fs::create_dir } else { fs::remove_dir };
-        change(&draft).unwrap();
-    };
     type Change = fn(&Bench, &InvDir, bool);
-    let cases: [(Change, &str); 3] = [
+    let cases: [(Change, &str); 2] = [
         (is_away, "away"),
         (is_short, "could not run /bin/steroids-shim"),
-        (has_no_room, "cannot remove "),
     ];
     for (change, words) in cases {
         let bench = Bench::new(8, 1).await;
@@ -396,6 +391,49 @@ async fn what_waits_is_not_spent_while_nothing_can_be_started() {
         assert_eq!(bench.launched(2).await, next);
         assert_eq!(bench.supervisor.degraded(), Vec::<String>::new());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_whose_own_folder_is_not_as_it_should_be_keeps_nobody_else_from_being_started() {
+    let bench = Bench::new(8, 1).await;
+    let first = bench.start("r1").await;
+    let (odd, next) = (bench.start("r2").await, bench.start("r3").await);
+    let draft = bench.dir(&odd).spec().with_extension("json.tmp");
+    fs::create_dir(&draft).unwrap();
+    bench.stage.end(&bench.dir(&first));
+    assert_eq!(bench.launched(2).await, bench.dir(&next));
+    assert_eq!(bench.row(odd.id.get()).await.phase, Phase::Queued);
+    fs::remove_dir(&draft).unwrap();
+    bench.stage.end(&bench.dir(&next));
+    bench.supervisor.look_at_queue();
+    assert_eq!(bench.launched(3).await, bench.dir(&odd));
+}
+
+/// What it used, and whether it has met a limit, is not known before.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_an_end_cannot_be_written_down_nothing_that_waits_is_started() {
+    let bench = Bench::new(8, 1).await;
+    let first = bench.start("r1").await;
+    let second = bench.start("r2").await;
+    let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+    let troubles = &bench.supervisor.inner.troubles;
+    troubles.note(
+        "another",
+        &bench.project.root,
+        first.id,
+        Why::Unrecorded(&full),
+    );
+    bench.stage.end(&bench.dir(&first));
+    bench.ended(1).await;
+    eventually(async || match reason(&bench, &second) {
+        Some(Reason::Blocked(why)) => why.contains("cannot be written down").then_some(()),
+        _ => None,
+    })
+    .await;
+    assert_eq!(bench.row(2).await.phase, Phase::Queued);
+    troubles.well("another");
+    bench.supervisor.look_at_queue();
+    assert_eq!(bench.launched(2).await, bench.dir(&second));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -151,7 +151,8 @@ impl Client {
     }
 
     /// Ends an invocation; where it is tried again by itself, the attempt that goes on. Answers for
-    /// the last that was asked to end. Those of `others` are left alone: each is seen to by itself.
+    /// the last that was asked to end. Those of `others` are left alone: each is seen to by itself. Where it `is_again`
+    /// asked, as nobody has heard what became of the first, what that has stopped is all.
     ///
     /// # Errors
     /// The attempt that could not be ended, and the daemon's status.
@@ -159,12 +160,18 @@ impl Client {
         &self,
         mut request: v1::StopRequest,
         others: &BTreeSet<i64>,
+        is_again: bool,
     ) -> Result<v1::StopResponse, (i64, Status)> {
         for _ in 1..MOST_ATTEMPTS {
             let stopped = self.stop(request.clone()).await;
             let stopped = stopped.map_err(|status| (request.id, status))?;
-            let next = stopped.invocation.as_ref().and_then(|it| it.retried_by);
-            match next {
+            let next = stopped.invocation.as_ref();
+            // What was stopped goes on by no hand but another's, who came behind.
+            let is_done = |it: &&v1::Invocation| {
+                is_again && stopped.already_ended && it.outcome == "cancelled"
+            };
+            let next = next.filter(|it| !is_done(it));
+            match next.and_then(|it| it.retried_by) {
                 // A later one has a higher id: none is asked twice.
                 Some(next) if next > request.id && !others.contains(&next) => {
                     request.id = next;

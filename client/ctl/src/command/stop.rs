@@ -89,7 +89,9 @@ impl<'a> Asked<'a> {
             uuid: self.it.uuid.clone(),
         };
         let asked = Instant::now();
-        let answer = self.client.stop_attempts(request, self.others).await;
+        let is_again = self.lost.is_some();
+        let stopping = self.client.stop_attempts(request, self.others, is_again);
+        let answer = stopping.await;
         if asked.elapsed() >= TAKEN {
             self.lost = None;
             self.backoff.reset();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use steroids_client::{Backoff, Client, Refusal, json, v1};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tonic::{Code, Status, Streaming};
 
 use super::{attempts, list, show};
@@ -61,7 +61,11 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
     let mut interrupt = Interrupt::listen();
     let (client, project) = session.connect_to_project().await?;
     let waited = async {
-        let ids = which(args, &client, &project, session).await?;
+        let longest = args.timeout.unwrap_or(Duration::MAX);
+        let began = Instant::now();
+        let found = timeout(longest, which(args, &client, &project, session)).await;
+        let ids = found.map_err(|_| unknown(longest, session))??;
+        let longest_left = longest.saturating_sub(began.elapsed());
         let left = ids.iter().map(|id| (*id, *id)).collect();
         let mut waiting = Waiting {
             client: client.clone(),
@@ -73,8 +77,7 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
             written: Ok(()),
             spinner: Spinner::new(),
         };
-        let longest = args.timeout.unwrap_or(Duration::MAX);
-        match timeout(longest, waiting.until_ended(session)).await {
+        match timeout(longest_left, waiting.until_ended(session)).await {
             Ok(ended) => ended?,
             Err(_) => return Err(waiting.not_ended(longest, session)),
         }
@@ -90,6 +93,17 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
         left = interrupt.pressed() => Ok(left),
         waited = waited => waited,
     }
+}
+
+/// The daemon has not even said what there is to wait for.
+fn unknown(longest: Duration, session: &Session) -> Failure {
+    let ms = i64::try_from(longest.as_millis()).unwrap_or(i64::MAX);
+    let within = format::duration(ms);
+    let message = format!("the daemon has not said within {within} what there is to wait for");
+    let doctor = session.command("doctor");
+    Failure::new(Exit::TryAgain, "not_ended", message).with_hint(format!(
+        "agents go on; see how the daemon is with: {doctor}"
+    ))
 }
 
 async fn which(

@@ -205,7 +205,7 @@ pub(super) async fn stop(
         grace: duration(body.grace_ms),
         uuid: String::new(),
     };
-    let stopped = client.stop_attempts(request, &BTreeSet::new()).await;
+    let stopped = client.stop_attempts(request, &BTreeSet::new(), false).await;
     let stopped = stopped.map_err(|(_, status)| of_project(&project)(status))?;
     let answer = Answer::good()
         .with("invocationId", place.id)

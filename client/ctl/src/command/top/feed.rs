@@ -101,7 +101,7 @@ impl Feed {
                 grace: None,
                 uuid: String::new(),
             };
-            let came = match client.stop_attempts(request, &BTreeSet::new()).await {
+            let came = match client.stop_attempts(request, &BTreeSet::new(), false).await {
                 Ok(answer) => Ok(stop::sentence(key.id, &answer)),
                 Err((id, status)) => {
                     let failure = Failure::from(status);

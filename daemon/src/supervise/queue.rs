@@ -294,6 +294,10 @@ async fn ready(
     let asked = asked.map_err(|error| blocked(&error))?;
     let admitted = admit(inner, &project, &spec.task, false, asked).await;
     admitted.map_err(|error| blocked(&error))?;
+    // Budgets and limits go by what has ended.
+    if let Some(unrecorded) = inner.troubles.unrecorded_in(&project.root) {
+        return Err(Obstacle::Blocked(unrecorded));
+    }
     let affordable = inner.admit_by_budget(&project, &spec.task).await;
     affordable.map_err(|error| match error {
         // It only grows; a day's is another one tomorrow.
@@ -303,10 +307,6 @@ async fn ready(
         error @ StartError::Budget { .. } => Obstacle::BlocksAll(chain(&error)),
         error => blocked(&error),
     })?;
-    // Its budget and its provider's limit are to be known first.
-    if let Some(unrecorded) = inner.troubles.unrecorded_in(&project.root) {
-        return Err(Obstacle::Blocked(unrecorded));
-    }
     let spec = begun_now(spec, id, &project).map_err(|error| blocked(&error))?;
     let prepared = {
         let (inner, root, dir) = (Arc::clone(inner), project.root.clone(), dir.clone());

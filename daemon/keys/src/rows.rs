@@ -53,7 +53,7 @@ pub const KEYS: &[Key] = keys! {
     "wakeup_interval": Duration, Is("\"5m\""), Reload, "Between two maintenance passes; `\"\"` makes one on request only.";
     "max_running": Number(1, 10_000), Is("8"), Reload, "Invocations at a time; a start beyond it waits.";
     "min_free": Size, Is("\"200 MiB\""), Reload, "Free space, of the state folder and of the project, below which a start is refused; `\"\"` asks for none.";
-    "max_connections": Number(1, 10_000), Is("256"), Restart, "Clients at a time; who comes later can ask, and not follow or wait.";
+    "max_connections": Number(1, 10_000), Is("256"), Restart, "Clients at a time; who comes later can ask, and not follow.";
     "max_streams": Number(1, 10_000), Is("64"), Restart, "Open calls and streams of one connection.";
     "launcher": Choice(&["auto", "fork", "systemd"]), Is("\"auto\""), Restart, "How shims are started.";
     "shim": Path, Else("`steroids-shim` beside steroidsd, else on PATH"), Restart, "The shim's program.";

@@ -35,7 +35,7 @@ pub(crate) enum Event<'a> {
     Blank,
     /// A whole line that is no JSON object.
     Text(Text<'a>),
-    /// Half a line.
+    /// Half a line, or the beginning of one that is too long and is no event.
     Cut(Text<'a>),
     /// The beginning of a line that is too long, as the event that it would be if it ended there.
     Begun(Object<'a>, &'a RawValue, Text<'a>),

@@ -12,7 +12,7 @@ use super::refusal::Refusal;
 
 /// What is told while all slots are taken.
 pub(super) const CROWDED: &str = "as many clients are connected as daemon.max_connections allows: \
-     no more can follow or wait, and short calls are answered";
+     no more can follow, and short calls are answered";
 
 /// Who is at the other end of a connection. Clones are the same one.
 #[derive(Debug, Clone, Default)]

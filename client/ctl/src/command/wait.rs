@@ -177,11 +177,13 @@ impl Waiting {
             };
             if !std::mem::replace(&mut is_away, true) {
                 let why = match Refusal::is_broken(&status) {
-                    true => "the daemon is away; agents go on",
-                    false => status.message(),
+                    true => {
+                        "the daemon is away; agents go on; this goes on once it is back".to_owned()
+                    }
+                    false => format!("{}; this goes on once that is over", status.message()),
                 };
                 self.spinner.clear();
-                session.note(format!("{why}; this goes on once it is back"));
+                session.note(why);
             }
             let pause = sleep(backoff.wait());
             self.spinner

@@ -105,6 +105,7 @@ impl Running {
     /// Waits until it has written something that was not read.
     pub(crate) fn until_written(&self) {
         let pipe = self.stdout.as_ref().unwrap().get_ref();
+        // Nobody tells what is in a pipe that is not to be read.
         while rustix::io::ioctl_fionread(pipe).unwrap() == 0 {
             std::thread::sleep(Duration::from_millis(10));
         }

@@ -180,6 +180,7 @@ fn a_script_whose_notes_nobody_reads_is_ended_all_the_same() {
     fake.world(|world| world.line(1, format!(r#"{{"ts":2,"type":"output","msg":"{long}"}}"#)));
     json.stdout(pipe.try_clone().unwrap()).stderr(pipe);
     let stream = Running::start(json);
+    // Nobody tells how full a pipe is that is not to be read.
     while rustix::io::ioctl_fionread(&reader).unwrap() < 60_000 {
         std::thread::sleep(Duration::from_millis(10));
     }

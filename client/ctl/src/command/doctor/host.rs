@@ -19,6 +19,8 @@ use crate::{format, parse};
 const LITTLE_SPACE: u64 = 824 * 1024 * 1024;
 /// An invocation makes about ten files.
 const FEW_FILES: u64 = 10_000;
+/// Below this the daemon refuses new starts, whatever it was told.
+const LEAST_FILES: u64 = 32;
 
 /// Below this the daemon refuses new starts.
 pub(super) struct Least {
@@ -166,7 +168,10 @@ fn space_check(folder: &Path, least: &Least, free: u64, files: Option<u64>) -> C
     }
     if let Some(files) = files.filter(|files| *files < FEW_FILES) {
         let text = format!("no more than {files} files can be made at {at}");
-        return Check::warn("disk", text, hint);
+        return match files {
+            0..LEAST_FILES => Check::fail("disk", text, hint),
+            _ => Check::warn("disk", text, hint),
+        };
     }
     match free - least.bytes {
         0..LITTLE_SPACE => Check::warn("disk", text, hint),
@@ -219,6 +224,8 @@ mod tests {
         assert_eq!(status(1 << 30, None), Verdict::Ok);
         assert_eq!(status((1 << 30) - 1, None), Verdict::Warn);
         assert_eq!(status(1 << 30, Some(FEW_FILES - 1)), Verdict::Warn);
+        assert_eq!(status(1 << 30, Some(LEAST_FILES)), Verdict::Warn);
+        assert_eq!(status(1 << 30, Some(LEAST_FILES - 1)), Verdict::Fail);
         assert_eq!(status((200 << 20) - 1, None), Verdict::Fail);
     }
 

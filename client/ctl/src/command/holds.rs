@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use steroids_client::{Client, json, v1};
 
 use crate::clean::clean_line;
@@ -199,12 +198,13 @@ fn show(session: &mut Session, holds: &[v1::Hold]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `claude is held until 2026-11-26T14:00:00Z (rate_limited)`
+/// `claude is held until 2026-11-26 15:00:00, for 2h 04m (rate_limited)`, by the clock here.
 pub(crate) fn line(hold: &v1::Hold) -> String {
-    let until = Timestamp::from_millisecond(hold.until_ms);
-    let until = until.map_or_else(|_| "?".to_owned(), |until| format!("{until:.0}"));
     clean_line(&format!(
-        "{} is held until {until} ({})",
-        hold.provider, hold.reason
+        "{} is held until {}, for {} ({})",
+        hold.provider,
+        format::date(hold.until_ms),
+        format::duration(hold.until_ms - format::now_ms()),
+        hold.reason
     ))
 }

@@ -76,9 +76,14 @@ impl Failure {
         self.unknown("whether it was done is not known; the same command may be given again")
     }
 
+    /// There was no answer: what was asked for may have been done.
+    pub(crate) fn is_unknown(&self) -> bool {
+        matches!(self.exit, Exit::Unreachable | Exit::TimedOut)
+    }
+
     /// The same, in words of its own.
     pub(crate) fn unknown(self, what: impl Into<String>) -> Self {
-        if !matches!(self.exit, Exit::Unreachable | Exit::TimedOut) {
+        if !self.is_unknown() {
             return self;
         }
         let what = what.into();

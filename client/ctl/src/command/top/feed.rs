@@ -105,13 +105,21 @@ impl Feed {
                 Ok(answer) => Ok(stop::sentence(key.id, &answer)),
                 Err((id, status)) => {
                     let failure = Failure::from(status);
-                    let message = failure.message();
-                    Err(format!("invocation {id} not stopped: {message}"))
+                    Err(not_stopped(id, &failure))
                 }
             };
             // Nobody is told who has left meanwhile.
             let _ = tell.send(Ok(News::Stopped(key, came))).await;
         });
+    }
+}
+
+/// Where no answer came it may have been stopped all the same.
+fn not_stopped(id: i64, failure: &Failure) -> String {
+    let message = failure.message();
+    match failure.is_unknown() {
+        true => format!("invocation {id}: not known whether it is stopped: {message}"),
+        false => format!("invocation {id} not stopped: {message}"),
     }
 }
 
@@ -292,6 +300,19 @@ mod tests {
             places: places.collect(),
             end: String::new(),
         }
+    }
+
+    #[test]
+    fn where_no_answer_came_it_may_be_stopped() {
+        let gone = Failure::from(Status::deadline_exceeded("late"));
+        let said = not_stopped(7, &gone);
+        assert!(
+            said.starts_with("invocation 7: not known whether"),
+            "{said}"
+        );
+        let none = Failure::from(Status::not_found("no such"));
+        let said = not_stopped(7, &none);
+        assert!(said.starts_with("invocation 7 not stopped: "), "{said}");
     }
 
     #[test]

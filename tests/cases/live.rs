@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use steroids_proto::v1;
 use steroids_proto::v1::follow_request::Selector;
-use steroids_tests::{Daemon, Home, Puppet, Rpc, log, old_database, rpc, within};
+use steroids_tests::{Daemon, Home, Puppet, Rpc, eventually, log, old_database, rpc, within};
 use tonic::{Code, Status, Streaming};
 
 const MESSAGE: &str = r#"{"type":"assistant","message":{"id":"m1","role":"assistant","content":[{"type":"tool_use","id":"c1","name":"Bash","input":{"command":"make\ntest"}}],"usage":{"input_tokens":10,"output_tokens":3}}}"#;
@@ -65,6 +65,36 @@ fn steady(live: Option<v1::Live>) -> Option<v1::Live> {
         processes: None,
         ..live
     })
+}
+
+#[tokio::test]
+async fn one_that_asks_something_and_waits_tells_what_it_asks() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let (project, rpc) = (ctl.project(), daemon.rpc().await);
+    let mut agent = Puppet::new(&home, "agent");
+    let id = rpc.start_fake(&project, "T1", &agent.args()).await.id;
+    let every = Duration::from_millis(200);
+    let mut pulse = watch(&rpc, &project, every).await.unwrap();
+    agent.begins("Push to main? [y/N] ");
+    let is_asked = |it: &v1::Invocation| live(it).waits_for == "unfinished_line";
+    let told = until(&mut pulse, id, is_asked).await;
+    assert_eq!(live(&told).waits_on, "Push to main? [y/N]");
+    // It is said once nothing more comes.
+    let shown = eventually("what it asks", async || {
+        let shown = ctl.run(["show", &id.to_string()]).await.ok();
+        shown.contains("Push to main? [y/N]").then_some(shown)
+    })
+    .await;
+    assert!(
+        shown.contains("the rest of a line, or an answer: "),
+        "{shown}"
+    );
+    agent.prints("n");
+    until(&mut pulse, id, |it| live(it).waits_for.is_empty()).await;
+    agent.exits(0);
+    rpc.ended(&project, id).await;
 }
 
 #[tokio::test]

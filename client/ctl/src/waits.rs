@@ -9,6 +9,9 @@ use crate::format;
 /// One of which nobody knows what it waits for is called quiet only after so long.
 const QUIET_MS: i64 = 60_000;
 
+/// Until then the rest of a line may be on its way.
+const LINE_MS: i64 = 5_000;
+
 /// For a column: `tool 12m`, `retry until 14:03:22`, `model 12m, ended in 3m`.
 pub(crate) fn brief(live: &v1::Live, now: i64) -> Option<String> {
     let since = time(now - live.waits_since_ms);
@@ -16,6 +19,7 @@ pub(crate) fn brief(live: &v1::Live, now: i64) -> Option<String> {
     let waits = match (&*live.waits_for, live.waits_until_ms) {
         _ if live.waits_since_ms == 0 => return None,
         ("", _) if !is_quiet => return None,
+        ("unfinished_line", _) if is_short(live, now) => return None,
         ("", _) => format!("quiet {since}"),
         ("retry", Some(until)) if until > now => format!("retry until {}", format::clock(until)),
         (word, _) => format!("{} {since}", words(word)),
@@ -31,9 +35,13 @@ pub(crate) fn line(live: &v1::Live, now: i64) -> Option<String> {
     if live.waits_since_ms == 0 || (live.waits_for.is_empty() && !is_near(live)) {
         return None;
     }
+    if live.waits_for == "unfinished_line" && is_short(live, now) {
+        return None;
+    }
     let for_how_long = format::duration(now - live.waits_since_ms);
     let what = match (&*live.waits_for, &*live.waits_on) {
         ("", _) => "its next output".to_owned(),
+        ("unfinished_line", text) => format!("the rest of a line, or an answer: {text}"),
         (word, "") => words(word).to_owned(),
         (word, name) => format!("{} {name}", words(word)),
     };
@@ -59,6 +67,10 @@ pub(crate) fn end(live: &v1::Live, now: i64) -> Option<String> {
 /// True if 80 % of a limit have passed.
 pub(crate) fn is_near(live: &v1::Live) -> bool {
     !live.limit.is_empty()
+}
+
+fn is_short(live: &v1::Live, now: i64) -> bool {
+    now - live.waits_since_ms < LINE_MS && !is_near(live)
 }
 
 fn left(live: &v1::Live, now: i64) -> Option<String> {
@@ -142,6 +154,21 @@ mod tests {
         assert_eq!(shown(&live("", 4000)), pair("", ""));
         assert_eq!(shown(&live("", 3 * MINUTE)), pair("quiet 3m", ""));
         assert_eq!(shown(&v1::Live::default()), pair("", ""));
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_said_once_nothing_more_comes() {
+        let mut asks = live("unfinished_line", 4000);
+        asks.waits_on = "Continue? [y/N]".to_owned();
+        assert_eq!(shown(&asks), pair("", ""));
+        asks.waits_since_ms = NOW - 12 * MINUTE;
+        assert_eq!(
+            shown(&asks),
+            pair(
+                "unfinished line 12m",
+                "the rest of a line, or an answer: Continue? [y/N], for 12m 00s"
+            )
+        );
     }
 
     #[test]

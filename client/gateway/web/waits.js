@@ -5,12 +5,18 @@ import { elapsed, time } from './format.js';
 // One of which nobody knows what it waits for is called quiet only after so long.
 const QUIET = 60_000;
 
+// Until then the rest of a line may be on its way.
+const LINE = 5_000;
+
 /** `tool Bash · 12m 05s`, `retry until 14:02:33`; empty where there is nothing to say. */
 export function waitText(live, now = Date.now()) {
   if (!live?.waitsSinceMs) return '';
   const { waitsFor = '', waitsOn = '', waitsUntilMs = 0 } = live;
   const since = now - live.waitsSinceMs;
   if (!waitsFor) return since >= QUIET || live.limit ? `quiet for ${elapsed(since)}` : '';
+  if (waitsFor === 'unfinished_line') {
+    return since >= LINE || live.limit ? `the rest of a line, or an answer: ${waitsOn} · ${elapsed(since)}` : '';
+  }
   if (waitsFor === 'retry' && waitsUntilMs > now) return `retry until ${time(waitsUntilMs)}`;
   return `${[waitsFor.replaceAll('_', ' '), waitsOn].filter(Boolean).join(' ')} · ${elapsed(since)}`;
 }

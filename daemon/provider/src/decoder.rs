@@ -55,6 +55,8 @@ pub struct Tally {
 pub struct Decoder {
     parser: Box<dyn Parser>,
     stdout: Lines,
+    /// What stdout carries is for people.
+    is_text: bool,
     stderr: Lines,
     course: Course,
 }
@@ -112,13 +114,11 @@ impl Decoder {
     /// A decoder at the beginning of a spool. Both who project a spool and who watch over it must
     /// give the same circumstances each time, for the same activities to come out.
     pub fn of_run(kind: Kind, format: Format, run: Run) -> Decoder {
-        let stdout = match (kind, format) {
-            (Kind::Command, _) | (_, Format::Text) => TEXT_BOUND,
-            (_, Format::Json) => JSON_BOUND,
-        };
+        let is_text = kind == Kind::Command || format == Format::Text;
         Decoder {
             parser: parser(kind, format, run),
-            stdout: Lines::new(stdout),
+            stdout: Lines::new(if is_text { TEXT_BOUND } else { JSON_BOUND }),
+            is_text,
             stderr: Lines::new(TEXT_BOUND),
             course: Course::default(),
         }
@@ -132,6 +132,7 @@ impl Decoder {
             stdout,
             stderr,
             course,
+            ..
         } = self;
         let lines = match stream {
             Stream::Stdout => stdout,
@@ -156,6 +157,16 @@ impl Decoder {
         self.parser.vitals()
     }
 
+    /// What a pipe that carries text has printed of a line that has no end yet; a prompt, as a rule. Not of one that is
+    /// too long to be kept whole.
+    pub fn unfinished(&self) -> Option<(Stream, &[u8])> {
+        let stdout = self.is_text.then_some((Stream::Stdout, &self.stdout));
+        let pipes = stdout.into_iter().chain([(Stream::Stderr, &self.stderr)]);
+        let mut rests = pipes.filter_map(|(stream, lines)| Some((stream, lines.rest()?)));
+        let (stream, cut) = rests.find(|(_, cut)| cut.truncated_bytes == 0)?;
+        Some((stream, cut.bytes))
+    }
+
     /// The model that answers, where the CLI has named it; also after the end.
     pub fn model(&self) -> Option<&str> {
         self.parser.model()
@@ -174,6 +185,7 @@ impl Decoder {
             stdout,
             stderr,
             course,
+            ..
         } = self;
         let at = course.no_earlier(at);
         for (stream, lines) in [(Stream::Stdout, &*stdout), (Stream::Stderr, &*stderr)] {

@@ -23,6 +23,8 @@ const NAME: usize = 64;
 pub enum Wait {
     /// Its next output; what keeps that nobody knows.
     Output,
+    /// The rest of a line whose beginning it has printed; or it has asked somebody something.
+    Line,
     /// The model's answer.
     Model,
     /// A tool that runs.
@@ -46,11 +48,20 @@ impl Wait {
     pub fn word(&self) -> &'static str {
         match self {
             Wait::Output => "",
+            Wait::Line => "unfinished_line",
             Wait::Model => "model",
             Wait::Tool { .. } => "tool",
             Wait::Retry { .. } => "retry",
             Wait::Background => "background",
             Wait::ResultSent => "result_sent",
+        }
+    }
+
+    /// The same of one that has printed the beginning of a line: nothing else tells more of what it waits for.
+    pub fn within_line(self) -> Wait {
+        match self {
+            Wait::Output | Wait::Model => Wait::Line,
+            told => told,
         }
     }
 }

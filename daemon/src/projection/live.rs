@@ -39,8 +39,8 @@ impl Course {
         }
     }
 
-    /// How it is doing now, with what its parser knows.
-    pub(super) fn live(&self, vitals: Vitals) -> Live {
+    /// How it is doing now, with what its parser knows, and what it has printed of a line that has no end yet.
+    pub(super) fn live(&self, vitals: Vitals, unfinished: impl Fn() -> Option<String>) -> Live {
         let mut live = Live {
             last_text: one_line(&self.text),
             open_tools: self.waits.open() as u64,
@@ -51,13 +51,17 @@ impl Course {
             live.waits_since_ms = signed(since);
             return live;
         }
-        let Waiting { what, since_ms } = self.waits.now(vitals);
+        let Waiting { mut what, since_ms } = self.waits.now(vitals);
+        if let (Wait::Output | Wait::Model, Some(text)) = (&what, unfinished()) {
+            what = what.within_line();
+            live.waits_on = text;
+        }
         live.waits_for = what.word();
         live.waits_since_ms = signed(since_ms);
         match what {
             Wait::Tool { name } => live.waits_on = name,
             Wait::Retry { until_ms } => live.waits_until_ms = until_ms.map(signed),
-            Wait::Output | Wait::Model | Wait::Background | Wait::ResultSent => {}
+            Wait::Output | Wait::Line | Wait::Model | Wait::Background | Wait::ResultSent => {}
         }
         if let Some(stall) = self.stalls.next() {
             live.limit = stall.limit;
@@ -197,6 +201,15 @@ fn current(items: &[PlanItem]) -> &str {
     let of = |status| items.iter().find(|item| item.status == status);
     let item = of(PlanStatus::InProgress).or_else(|| of(PlanStatus::Pending));
     item.or(items.last()).map_or("", |item| &item.text)
+}
+
+/// The end of what was printed of a line, as a person sees it: what a `\r` has taken back is gone.
+pub(super) fn unfinished(bytes: &[u8], shown: impl Fn(&str) -> String) -> Option<String> {
+    let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(LOOK)..]);
+    let text = shown(&text);
+    let text = text.trim_end_matches('\r').rsplit('\r').next()?;
+    let text = one_line(&text[text.ceil_char_boundary(text.len().saturating_sub(TEXT))..]);
+    (!text.is_empty()).then_some(text)
 }
 
 fn is_blank(c: char) -> bool {

@@ -197,9 +197,15 @@ impl Projection {
     /// How the invocation is doing, by the lines made so far; after a restart these are at first
     /// fewer than the log has.
     pub fn live(&self) -> Live {
+        let unfinished = || {
+            let (stream, bytes) = self.decoder.unfinished()?;
+            let redactor = &self.lines.redactor;
+            live::unfinished(bytes, |text| redactor.part(stream, text))
+        };
+        let live = self.lines.course.live(self.decoder.vitals(), unfinished);
         Live {
             model: self.model().map(str::to_owned),
-            ..self.lines.course.live(self.decoder.vitals())
+            ..live
         }
     }
 

@@ -409,6 +409,8 @@ async fn what_a_run_waits_for_is_seen_from_afar_and_from_near() {
             say({ waitsSinceMs: now - 720_000 }),
             say({ waitsFor: 'model', waitsSinceMs: now - 4000 }),
             say({ waitsFor: 'retry', waitsSinceMs: now - 4000, waitsUntilMs: now - 1 }),
+            say({ waitsFor: 'unfinished_line', waitsOn: 'Go on?', waitsSinceMs: now - 4000 }),
+            say({ waitsFor: 'unfinished_line', waitsOn: 'Go on?', waitsSinceMs: now - 720_000 }),
             say({ waitsFor: 'result_sent', waitsSinceMs: now - 4000 }),
             say({ waitsFor: 'model', waitsSinceMs: now - 720_000, limit: 'silence', limitAtMs: now + 179_000 }),
         ];
@@ -421,6 +423,8 @@ async fn what_a_run_waits_for_is_seen_from_afar_and_from_near() {
             "quiet for 12m 00s|",
             "model · 4s|",
             "retry · 4s|",
+            "|",
+            "the rest of a line, or an answer: Go on? · 12m 00s|",
             "result sent · 4s|",
             "model · 12m 00s|silence ends it in 2m 59s"
         ])

@@ -142,6 +142,18 @@ impl Redactor {
         }
     }
 
+    /// A part of a line of which there is more to come, without its secrets.
+    pub fn part(&self, stream: Stream, text: &str) -> String {
+        let part = Text {
+            text: text.into(),
+            ..Text::default()
+        };
+        let mut redactor = self.clone();
+        redactor.pieces = true;
+        let redacted = redactor.output(stream, &part);
+        redacted.unwrap_or_else(|| text.to_owned())
+    }
+
     /// The activity without its secrets; `None` if it has none.
     pub fn activity<'a>(&mut self, activity: &'a Activity<'_>) -> Option<Activity<'a>> {
         self.finder.as_ref()?;

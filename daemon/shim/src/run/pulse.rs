@@ -56,7 +56,13 @@ impl Pulse {
     /// What it waits for.
     pub(crate) fn waits_for(&self) -> Wait {
         match &self.0 {
-            Some(beat) => beat.waits.now(beat.decoder.vitals()).what,
+            Some(Beat { decoder, waits }) => {
+                let wait = waits.now(decoder.vitals()).what;
+                match decoder.unfinished() {
+                    Some(_) => wait.within_line(),
+                    None => wait,
+                }
+            }
             None => Wait::Output,
         }
     }
@@ -94,5 +100,17 @@ mod tests {
         let begins = r#"{"type":"system","subtype":"init","session_id":"s"}"#;
         assert!(!prints(&mut pulse, begins));
         assert!(prints(&mut pulse, result));
+    }
+
+    #[test]
+    fn one_that_has_begun_a_line_is_not_said_to_wait_for_the_model() {
+        let spec: Spec = serde_json::from_str(SPEC).unwrap();
+        let mut pulse = Pulse::of(&spec);
+        pulse.feed(Stream::Stdout, Stamp::default(), br#"{"type":"#);
+        assert_eq!(pulse.waits_for(), Wait::Model);
+        pulse.feed(Stream::Stderr, Stamp::default(), b"Continue? [y/N] ");
+        assert_eq!(pulse.waits_for(), Wait::Line);
+        pulse.feed(Stream::Stderr, Stamp::default(), b"n\n");
+        assert_eq!(pulse.waits_for(), Wait::Model);
     }
 }

@@ -67,6 +67,7 @@ pub(crate) fn goes_on(course: &Course, work: &str, now: u64) -> String {
 fn meanwhile(wait: &Wait) -> String {
     match wait {
         Wait::Output => String::new(),
+        Wait::Line => " behind the beginning of a line, maybe a question".to_owned(),
         Wait::Model => " while it waits for the model".to_owned(),
         Wait::Tool { name } if name.is_empty() => " while a tool runs".to_owned(),
         Wait::Tool { name } => format!(" while tool {name} runs"),

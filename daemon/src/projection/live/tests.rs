@@ -19,7 +19,7 @@ fn course(activities: &[Activity<'_>]) -> Live {
         };
         course.note(at, activity);
     }
-    course.live(Vitals::default())
+    course.live(Vitals::default(), || None)
 }
 
 fn output(msg: &str) -> Activity<'_> {
@@ -75,7 +75,7 @@ fn what_is_printed_without_a_line_of_it_is_activity() {
     };
     course.note(at(5), &output("a line"));
     course.printed(at(9));
-    let live = course.live(Vitals::default());
+    let live = course.live(Vitals::default(), || None);
     assert_eq!((live.last_activity_ms, live.lines), (9, 1));
     assert_eq!(live.last_text, "a line");
 }
@@ -150,7 +150,10 @@ fn a_closed_input_is_told_and_no_other_notice_closes_it() {
             msg: msg.to_owned(),
         };
         course.control(Stamp::default(), &notice, str::to_owned);
-        assert_eq!(course.live(Vitals::default()).input_closed, expected);
+        assert_eq!(
+            course.live(Vitals::default(), || None).input_closed,
+            expected
+        );
     }
 }
 
@@ -169,7 +172,7 @@ fn a_stall_is_near_its_limit_until_something_is_printed_or_works() {
     let mut course = Course::default();
     let mut note = |ms, control: &Control| {
         course.control(at(ms), control, |_| "shown".to_owned());
-        let live = course.live(Vitals::default());
+        let live = course.live(Vitals::default(), || None);
         (live.limit, live.limit_at_ms)
     };
     let near = note(10, &limit(Limited::Wall, Some(900)));
@@ -185,12 +188,12 @@ fn a_stall_is_near_its_limit_until_something_is_printed_or_works() {
     let silence = course.stalls().silence.clone().unwrap();
     assert_eq!((silence.raw, &*silence.msg), (40, "shown"));
     course.printed(at(50));
-    assert_eq!(course.live(Vitals::default()).limit, "wall");
+    assert_eq!(course.live(Vitals::default(), || None).limit, "wall");
     assert_eq!(course.stalls.went_on, None);
 
     let by = steroids_shim::exit::Reason::Stop;
     course.control(at(60), &Control::Stop { by, why: None }, |_| String::new());
-    let live = course.live(Vitals::default());
+    let live = course.live(Vitals::default(), || None);
     assert_eq!((live.waits_for, live.waits_since_ms), ("ending", 60));
     assert_eq!((live.limit, live.limit_at_ms), ("", None));
 }
@@ -211,7 +214,7 @@ fn one_that_was_sent_a_message_is_silent_from_then_on() {
     course.control(at(70), &near, str::to_owned);
     let input = Control::Input { msg: String::new() };
     course.control(at(80), &input, str::to_owned);
-    let live = course.live(Vitals::default());
+    let live = course.live(Vitals::default(), || None);
     assert_eq!((live.limit, live.waits_since_ms), ("", 80));
     let went_on = course.stalls().went_on.as_deref();
     assert_eq!(went_on, Some("it was sent a message"));
@@ -254,11 +257,11 @@ fn what_it_waits_for_is_told_with_the_time_since_when() {
         open_tools: 1,
         ..Vitals::default()
     };
-    let live = course.live(busy);
+    let live = course.live(busy, || None);
     assert_eq!((live.waits_for, &*live.waits_on), ("tool", "Bash"));
     assert_eq!(live.waits_since_ms, 5);
     course.note(at(80), &result("a"));
-    let live = course.live(Vitals::default());
+    let live = course.live(Vitals::default(), || None);
     assert_eq!((live.waits_for, live.waits_since_ms), ("model", 70));
     let retry = Activity::Retry {
         reason: "overloaded".into(),
@@ -267,7 +270,7 @@ fn what_it_waits_for_is_told_with_the_time_since_when() {
         msg: text(""),
     };
     course.note(at(90), &retry);
-    let live = course.live(Vitals::default());
+    let live = course.live(Vitals::default(), || None);
     assert_eq!((live.waits_for, live.waits_since_ms), ("retry", 90));
     assert_eq!(live.waits_until_ms, Some(110));
 }

@@ -28,6 +28,50 @@ fn after_a_restart_the_same_is_told_as_before() {
 }
 
 #[test]
+fn a_line_that_has_begun_is_told_until_it_ends_without_secrets() {
+    let mut bench = Bench::new(Kind::Command, Format::Text);
+    let redactor = Redactor::of_shapes();
+    let (spec, dir, logs) = (
+        Arc::clone(&bench.spec),
+        bench.dir.clone(),
+        bench.logs.clone(),
+    );
+    let mut projection = Projection::open(spec, redactor, dir, logs).unwrap();
+    let mut told = |bytes: &[u8]| {
+        bench.print(Stream::Stdout, bytes);
+        advance(&mut projection);
+        let live = projection.live();
+        (live.waits_for, live.waits_on)
+    };
+    let line = |text: &str| ("unfinished_line", text.to_owned());
+    assert_eq!(told(b"Push to main"), line("Push to main"));
+    assert_eq!(told(b"? [y/N] "), line("Push to main? [y/N]"));
+    assert_eq!(told(b"\n"), ("", String::new()));
+    // Of a bar only what stands there now.
+    assert_eq!(told(b"\r 10%\r 20%\r"), line("20%"));
+    let token = format!("\nwith ghp_{}", "a1B2".repeat(9));
+    assert_eq!(told(token.as_bytes()), line("with [redacted]"));
+    // Its end is what is asked, and of all that has been printed no more than is shown.
+    let long = "x".repeat(5000) + " Continue?";
+    let (_, end) = told(long.as_bytes());
+    assert!(end.ends_with("x Continue?") && end.len() == 200, "{end}");
+}
+
+#[test]
+fn half_an_event_is_no_line_that_somebody_is_asked() {
+    let mut bench = Bench::new(Kind::Claude, Format::Json);
+    let mut projection = bench.projection();
+    bench.print(Stream::Stdout, br#"{"type":"assist"#);
+    advance(&mut projection);
+    assert_eq!(projection.live().waits_for, "model");
+    bench.print(Stream::Stderr, b"Do you trust this folder? ");
+    advance(&mut projection);
+    let live = projection.live();
+    assert_eq!(live.waits_for, "unfinished_line");
+    assert_eq!(live.waits_on, "Do you trust this folder?");
+}
+
+#[test]
 fn what_every_recorded_run_used_so_far_is_in_the_end_what_its_row_says() {
     let recordings = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/recordings");
     let mut used = 0;

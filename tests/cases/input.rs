@@ -231,7 +231,7 @@ async fn an_agent_that_leaves_a_message_unanswered_has_not_succeeded() {
     let result =
         r#"{"type":"result","subtype":"success","is_error":false,"session_id":"s","result":"ok"}"#;
     puppet.prints(result);
-    waits_for("result_sent").await;
+    waits_for("message").await;
     send(&rpc, message(&ctl, agent.id, "and the tests?", ""))
         .await
         .unwrap();

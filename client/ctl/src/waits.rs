@@ -22,6 +22,10 @@ pub(crate) fn brief(live: &v1::Live, now: i64) -> Option<String> {
         ("unfinished_line", _) if is_short(live, now) => return None,
         ("", _) => format!("quiet {since}"),
         ("retry", Some(until)) if until > now => format!("retry until {}", format::clock(until)),
+        ("message", Some(until)) if until > now => {
+            format!("your message, {} left", time(until - now))
+        }
+        ("message", _) => format!("your message {since}"),
         (word, _) => format!("{} {since}", words(word)),
     };
     Some(match left(live, now) {
@@ -41,12 +45,16 @@ pub(crate) fn line(live: &v1::Live, now: i64) -> Option<String> {
     let for_how_long = format::duration(now - live.waits_since_ms);
     let what = match (&*live.waits_for, &*live.waits_on) {
         ("", _) => "its next output".to_owned(),
+        ("message", _) => "your message".to_owned(),
         ("unfinished_line", text) => format!("the rest of a line, or an answer: {text}"),
         (word, "") => words(word).to_owned(),
         (word, name) => format!("{} {name}", words(word)),
     };
     let until = live.waits_until_ms.filter(|until| *until > now);
-    let until = until.map(|until| format!(" until {}", format::clock(until)));
+    let until = until.map(|until| match &*live.waits_for {
+        "message" => format!(", until its input is closed at {}", format::clock(until)),
+        _ => format!(" until {}", format::clock(until)),
+    });
     Some(format!(
         "{what}{}, for {for_how_long}",
         until.unwrap_or_default()
@@ -154,6 +162,22 @@ mod tests {
         assert_eq!(shown(&live("", 4000)), pair("", ""));
         assert_eq!(shown(&live("", 3 * MINUTE)), pair("quiet 3m", ""));
         assert_eq!(shown(&v1::Live::default()), pair("", ""));
+    }
+
+    #[test]
+    fn who_has_answered_waits_for_a_message_while_it_takes_one() {
+        let mut talks = live("message", 8000);
+        assert_eq!(
+            shown(&talks),
+            pair("your message 8s", "your message, for 8.0 s")
+        );
+        talks.waits_until_ms = Some(NOW + 9 * MINUTE);
+        let clock = format::clock(NOW + 9 * MINUTE);
+        let expected = (
+            "your message, 9m left".to_owned(),
+            format!("your message, until its input is closed at {clock}, for 8.0 s"),
+        );
+        assert_eq!(shown(&talks), expected);
     }
 
     #[test]

@@ -14,6 +14,10 @@ export function waitText(live, now = Date.now()) {
   const { waitsFor = '', waitsOn = '', waitsUntilMs = 0 } = live;
   const since = now - live.waitsSinceMs;
   if (!waitsFor) return since >= QUIET || live.limit ? `quiet for ${elapsed(since)}` : '';
+  if (waitsFor === 'message') {
+    const left = waitsUntilMs > now ? ` · its input is closed in ${elapsed(waitsUntilMs - now)}` : '';
+    return `your message · ${elapsed(since)}${left}`;
+  }
   if (waitsFor === 'unfinished_line') {
     return since >= LINE || live.limit ? `the rest of a line, or an answer: ${waitsOn} · ${elapsed(since)}` : '';
   }

@@ -8,7 +8,7 @@ use steroids_provider::waits::Waits;
 use steroids_shim::spec::Spec;
 use steroids_shim::spool::Control;
 
-use super::live::Course;
+use super::live::{Course, Messages};
 use super::unknown::Unknowns;
 
 /// Takes activities and keeps their lines, without secrets, until they are written.
@@ -26,13 +26,16 @@ pub(super) struct Lines {
 impl Lines {
     pub(super) fn new(spec: &Spec, redactor: &Redactor) -> Lines {
         let waits = Waits::of_run(spec.kind, spec.format, &spec.run());
+        let messages = spec.interactive.then_some(Messages {
+            within_ms: spec.limits.post_result_ms,
+        });
         Lines {
             redactor: redactor.clone(),
             bytes: Vec::new(),
             raw: 0,
             last_ms: 0,
             unknown: Unknowns::default(),
-            course: Course::new(waits),
+            course: Course::new(waits, messages),
         }
     }
 

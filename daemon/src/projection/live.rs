@@ -29,12 +29,21 @@ pub(super) struct Course {
     stalls: Stalls,
     // Since when it is being ended.
     ending_ms: Option<u64>,
+    messages: Option<Messages>,
+}
+
+/// Of one that takes messages.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Messages {
+    /// So long after an answer its input is closed, in milliseconds.
+    pub(super) within_ms: Option<u64>,
 }
 
 impl Course {
-    pub(super) fn new(waits: Waits) -> Course {
+    pub(super) fn new(waits: Waits, messages: Option<Messages>) -> Course {
         Course {
             waits,
+            messages,
             ..Course::default()
         }
     }
@@ -58,6 +67,13 @@ impl Course {
         }
         live.waits_for = what.word();
         live.waits_since_ms = signed(since_ms);
+        let messages = self.messages.filter(|_| !self.live.input_closed);
+        if let (Wait::ResultSent, Some(messages)) = (&what, messages) {
+            // What comes next is up to who talks with it.
+            live.waits_for = "message";
+            let until = messages.within_ms.map(|ms| since_ms.saturating_add(ms));
+            live.waits_until_ms = until.map(signed);
+        }
         match what {
             Wait::Tool { name } => live.waits_on = name,
             Wait::Retry { until_ms } => live.waits_until_ms = until_ms.map(signed),

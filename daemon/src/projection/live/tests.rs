@@ -246,7 +246,7 @@ fn what_it_waits_for_is_told_with_the_time_since_when() {
     let run = steroids_provider::run::Run::default();
     let json = steroids_provider::kind::Format::Json;
     let kind = steroids_provider::kind::Kind::Claude;
-    let mut course = Course::new(Waits::of_run(kind, json, &run));
+    let mut course = Course::new(Waits::of_run(kind, json, &run), None);
     let at = |wall_ms| Stamp {
         wall_ms,
         ..Stamp::default()
@@ -273,4 +273,33 @@ fn what_it_waits_for_is_told_with_the_time_since_when() {
     let live = course.live(Vitals::default(), || None);
     assert_eq!((live.waits_for, live.waits_since_ms), ("retry", 90));
     assert_eq!(live.waits_until_ms, Some(110));
+}
+
+#[test]
+fn who_has_answered_and_takes_messages_waits_for_one() {
+    let answered = Vitals {
+        result_seen: true,
+        ..Vitals::default()
+    };
+    let waits = |messages, is_closed: bool| {
+        let mut course = Course::new(Waits::default(), messages);
+        let at = Stamp {
+            wall_ms: 70,
+            ..Stamp::default()
+        };
+        course.printed(at);
+        if is_closed {
+            let msg = format!("{NO_MORE_INPUT} for 30s after its result; closing its input");
+            let level = steroids_provider::activity::Level::Info;
+            let closed = Control::Notice { level, msg };
+            course.control(at, &closed, str::to_owned);
+        }
+        let live = course.live(answered, || None);
+        (live.waits_for, live.waits_until_ms)
+    };
+    let within = |within_ms| Some(Messages { within_ms });
+    assert_eq!(waits(None, false), ("result_sent", None));
+    assert_eq!(waits(within(None), false), ("message", None));
+    assert_eq!(waits(within(Some(30)), false), ("message", Some(100)));
+    assert_eq!(waits(within(Some(30)), true), ("result_sent", None));
 }

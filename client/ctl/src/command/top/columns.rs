@@ -154,7 +154,7 @@ impl Column {
 fn state(app: &App, it: &v1::Invocation) -> (String, Style) {
     let standing = app.standing(it);
     let style = match standing {
-        Standing::Stalled | Standing::Held => Style::Warn,
+        Standing::Stalled | Standing::Asking | Standing::Held => Style::Warn,
         Standing::Ending => Style::Bad,
         Standing::Running => Style::Good,
         Standing::Queued => Style::Accent,

@@ -68,7 +68,12 @@ fn counts(app: &App) -> (String, Style) {
         format!("running {running}{}", bound(|status| status.max_running)),
         format!("queued {waiting}{}", bound(|status| status.max_queued)),
     ];
-    for standing in [Standing::Stalled, Standing::Ending, Standing::Held] {
+    for standing in [
+        Standing::Stalled,
+        Standing::Asking,
+        Standing::Ending,
+        Standing::Held,
+    ] {
         let so = count(standing);
         if so > 0 {
             parts.push(format!("{} {so}", standing.word()));

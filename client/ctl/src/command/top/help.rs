@@ -8,7 +8,7 @@ use ratatui::widgets::Paragraph;
 use super::draw::Theme;
 use crate::terminal::Style;
 
-const KEYS: [(&str, &str); 17] = [
+const KEYS: [(&str, &str); 18] = [
     ("↑ ↓  k j", "the row above, below"),
     ("PgUp PgDn", "a page up, down"),
     ("Home End  g G", "the first, the last"),
@@ -27,6 +27,7 @@ const KEYS: [(&str, &str); 17] = [
         "stalled",
         "four fifths of a limit have passed, or something is wrong",
     ),
+    ("asking", "it has answered, and waits for your message"),
     ("held", "it waits, as a limit of its provider was reached"),
     ("ending", "it was told to end, or has given its result"),
 ];

@@ -29,6 +29,8 @@ impl Key {
 pub(super) enum Standing {
     /// Near a limit, or something is wrong with it.
     Stalled,
+    /// It has answered, and waits for a message.
+    Asking,
     /// It was told to end, or should.
     Ending,
     Running,
@@ -41,6 +43,7 @@ impl Standing {
     pub(super) fn word(self) -> &'static str {
         match self {
             Standing::Stalled => "stalled",
+            Standing::Asking => "asking",
             Standing::Ending => "ending",
             Standing::Running => "running",
             Standing::Held => "held",
@@ -68,6 +71,8 @@ pub(super) fn standing(it: &v1::Invocation, held: &[v1::Hold], is_stopping: bool
         Standing::Ending
     } else if !it.alarm.is_empty() || it.live.as_ref().is_some_and(waits::is_near) {
         Standing::Stalled
+    } else if waits_for == "message" {
+        Standing::Asking
     } else {
         Standing::Running
     }

@@ -35,6 +35,14 @@ fn who_should_end_is_ending() {
 }
 
 #[test]
+fn who_waits_for_a_message_is_not_ending() {
+    let mut it = running("app", 1, "T1");
+    it.live.as_mut().unwrap().waits_for = "message".to_owned();
+    assert_eq!(standing(&it, &[], false), Standing::Asking);
+    assert_eq!(standing(&it, &[], true), Standing::Ending);
+}
+
+#[test]
 fn those_that_wait_stand_as_they_will_be_started() {
     let (first, second, new) = (queued(9, 1, "x"), queued(1, 2, "x"), queued(3, 0, "x"));
     let mut all = [&new, &second, &first];

@@ -48,6 +48,14 @@ pub enum ConnectError {
         /// The other's socket.
         socket: PathBuf,
     },
+    /// Somebody else listens there, who would be told all that is sent.
+    #[error("the daemon at {} is user {uid}'s", socket.display())]
+    Foreign {
+        /// The other's socket.
+        socket: PathBuf,
+        /// Whose.
+        uid: u32,
+    },
     /// The daemon does not accept connections just now.
     #[error("the daemon at {} does not accept connections just now", socket.display())]
     Busy {
@@ -92,6 +100,7 @@ impl ConnectError {
             ConnectError::NoDaemon { socket }
             | ConnectError::Refused { socket }
             | ConnectError::Permission { socket }
+            | ConnectError::Foreign { socket, .. }
             | ConnectError::Busy { socket }
             | ConnectError::TooLong { socket, .. }
             | ConnectError::Protocol { socket, .. }
@@ -113,11 +122,38 @@ impl ConnectError {
     }
 }
 
-/// Connects to the daemon at `socket`.
+/// Connects to the daemon at `socket`, whosever it is.
 ///
 /// # Errors
 /// [`ConnectError`], naming the socket.
 pub async fn connect(socket: &Path) -> Result<Client, ConnectError> {
+    connect_to(socket, Whose::Anybody).await
+}
+
+/// Connects to the daemon at `socket` if it is this user's own, or root's: for a place that nobody has named. What
+/// the environment says of it may be another user's, as after `su` without `-`.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_to_own(socket: &Path) -> Result<Client, ConnectError> {
+    connect_to(socket, Whose::Own).await
+}
+
+/// Whom a connection may lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Own,
+    Anybody,
+}
+
+/// Who listens, where that is neither this user nor root, whose word counts here anyway.
+fn stranger(stream: &UnixStream) -> io::Result<Option<u32>> {
+    let uid = stream.peer_cred()?.uid();
+    let us = nix::unistd::geteuid().as_raw();
+    Ok((uid != us && uid != 0).then_some(uid))
+}
+
+async fn connect_to(socket: &Path, whose: Whose) -> Result<Client, ConnectError> {
     let length = socket.as_os_str().len();
     if length > LONGEST_SOCKET_PATH {
         return Err(ConnectError::TooLong {
@@ -128,8 +164,18 @@ pub async fn connect(socket: &Path) -> Result<Client, ConnectError> {
     let stream = dial(socket)
         .await
         .map_err(|error| ConnectError::of(socket, error))?;
+    let other = match whose {
+        Whose::Own => stranger(&stream).map_err(|error| ConnectError::of(socket, error))?,
+        Whose::Anybody => None,
+    };
+    if let Some(uid) = other {
+        return Err(ConnectError::Foreign {
+            socket: socket.to_owned(),
+            uid,
+        });
+    }
     let channel = endpoint()
-        .connect_with_connector(connector(socket.to_owned(), stream))
+        .connect_with_connector(connector(socket.to_owned(), stream, whose))
         .await
         .map_err(|source| ConnectError::Protocol {
             socket: socket.to_owned(),
@@ -158,6 +204,7 @@ fn endpoint() -> Endpoint {
 fn connector(
     socket: PathBuf,
     first: UnixStream,
+    whose: Whose,
 ) -> impl tower::Service<
     Uri,
     Response = TokioIo<UnixStream>,
@@ -172,7 +219,13 @@ fn connector(
         async move {
             match opened {
                 Some(stream) => Ok(TokioIo::new(stream)),
-                None => dial(&socket).await.map(TokioIo::new),
+                None => {
+                    let stream = dial(&socket).await?;
+                    if whose == Whose::Own && stranger(&stream)?.is_some() {
+                        return Err(io::ErrorKind::PermissionDenied.into());
+                    }
+                    Ok(TokioIo::new(stream))
+                }
             }
         }
     })

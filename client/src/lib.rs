@@ -16,7 +16,7 @@ mod splice;
 
 pub use backoff::Backoff;
 pub use client::Client;
-pub use connect::{ConnectError, connect};
+pub use connect::{ConnectError, connect, connect_to_own};
 pub use follow::{Follow, FollowError, Item};
 pub use refusal::Refusal;
 pub use splice::{Splice, splice, splice_invocation, unspliced};

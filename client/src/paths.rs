@@ -39,6 +39,8 @@ pub struct Paths {
     pub socket: PathBuf,
     /// The daemon's state folder; empty where only the socket is known.
     pub state_dir: PathBuf,
+    /// Nobody has named the socket: who serves it must be this user's own.
+    pub is_usual: bool,
 }
 
 /// Where to find the daemon, also where the configuration cannot be used; see [`find`].
@@ -195,7 +197,9 @@ fn find_in(
     let state_dir = named_state.or(configured.state_dir).or_else(default_state);
     let beside = || Some(state_dir.as_ref()?.join("run/steroidsd.sock"));
     let default = || Some(served(runtime.or_else(beside)?, state_dir.as_deref()));
-    let Some(socket) = named_socket.or(configured.socket).or_else(default) else {
+    let chosen = named_socket.or(configured.socket);
+    let is_usual = chosen.is_none();
+    let Some(socket) = chosen.or_else(default) else {
         return Err(unread.unwrap_or(PathsError::NoHome));
     };
     Ok(Found {
@@ -203,6 +207,7 @@ fn find_in(
             socket,
             // Who named the socket can do without a state folder; only `doctor` looks at it.
             state_dir: state_dir.unwrap_or_default(),
+            is_usual,
         },
         unread,
         is_socket_named,

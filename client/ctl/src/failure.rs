@@ -6,12 +6,13 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-use steroids_client::paths::PathsError;
+use steroids_client::paths::{Paths, PathsError};
 use steroids_client::{ConnectError, FollowError, Refusal};
 use tonic::{Code, Status};
 
 use crate::clean::clean;
 use crate::exit::Exit;
+use crate::holder;
 
 /// The word for output that could not be written.
 const UNWRITTEN: &str = "io";
@@ -28,6 +29,8 @@ pub(crate) struct Failure {
     ids: Vec<i64>,
     /// Nobody reads any more; there is nothing to say.
     quiet: bool,
+    /// The daemon took the request, and gave no sign of life.
+    hung: bool,
 }
 
 /// What `--json` prints of it, under the key `error`.
@@ -51,6 +54,7 @@ impl Failure {
             hint: None,
             ids: Vec::new(),
             quiet: false,
+            hung: false,
         }
     }
 
@@ -69,6 +73,17 @@ impl Failure {
     pub(crate) fn or_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint.get_or_insert_with(|| hint.into());
         self
+    }
+
+    /// Says what to do about a daemon that hangs, if it does.
+    pub(crate) fn with_cure(self, paths: &Paths) -> Self {
+        match self.hung.then(|| holder::of_hung(paths)).flatten() {
+            None => self,
+            Some(cure) => match self.hint().map(str::to_owned) {
+                Some(first) => self.with_hint(format!("{first}\n{cure}")),
+                None => self.with_hint(cure),
+            },
+        }
     }
 
     /// Where the answer to what changes something did not come: says so.
@@ -212,6 +227,12 @@ impl From<ConnectError> for Failure {
                 "permission",
                 "only the user who runs the daemon reaches it: become that user, or start your own with `steroidsd`",
             ),
+            ConnectError::Foreign { .. } => (
+                Exit::Unreachable,
+                "permission",
+                "your environment leads there (XDG_RUNTIME_DIR, as after `su` without `-`), and it would be told what you send.\n\
+                 If you mean it, name it: --socket PATH",
+            ),
             ConnectError::Busy { .. } => (Exit::TryAgain, "busy", "try again in a moment"),
             ConnectError::TooLong { .. } => (
                 Exit::Configuration,
@@ -264,6 +285,7 @@ impl From<Status> for Failure {
             _ => what,
         };
         let mut failure = Failure::new(exit, refusal.code_word(), message);
+        failure.hung = broken && matches!(exit, Exit::TimedOut);
         let is_of_cursor = |reason: &String| reason.starts_with("CURSOR_");
         failure.hint = match &refusal.reason {
             // The daemon advises an empty one, which is none here.

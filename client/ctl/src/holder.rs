@@ -25,6 +25,19 @@ pub(crate) fn how_to_reach(paths: &Paths) -> String {
     }
 }
 
+/// What to do where somebody serves the socket and answers nothing: with who that is, if its state folder tells.
+pub(crate) fn of_hung(paths: &Paths) -> Option<String> {
+    let holder = Holder::of(&paths.state_dir)?;
+    let serves = holder.socket().is_some_and(|it| it == paths.socket);
+    let pid = holder.pid().filter(|_| serves)?;
+    Some(format!(
+        "it hangs, or was stopped ({}). Where that lasts, end it with: kill -9 {pid}\n\
+         and {}; agents go on meanwhile, and nothing of them is lost",
+        holder.line(),
+        starting::of_daemon(paths)
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixListener;
@@ -40,6 +53,7 @@ mod tests {
         let paths = Paths {
             socket: dir.path().join("d.sock"),
             state_dir: dir.path().to_owned(),
+            is_usual: true,
         };
         let how_to_start = starting::of_daemon(&paths);
         assert_eq!(how_to_reach(&paths), how_to_start);
@@ -62,7 +76,18 @@ mod tests {
             said.contains("kill -HUP 7") && said.contains(line.trim()),
             "{said}"
         );
+        // One that serves another socket is not the one that hangs.
         let _listener = UnixListener::bind(&other).unwrap();
+        assert_eq!(of_hung(&paths), None);
+        let there = Paths {
+            socket: other.clone(),
+            ..paths.clone()
+        };
+        let cure = of_hung(&there).unwrap();
+        assert!(
+            cure.contains("kill -9 7\n") && cure.contains("start it with: "),
+            "{cure}"
+        );
         let said = how_to_reach(&paths);
         let named = format!("--socket {}", other.display());
         assert!(said.ends_with(&named) && !said.contains("kill"), "{said}");

@@ -66,7 +66,13 @@ pub fn main() -> ExitCode {
             Exit::Terminated.into()
         }
         Ok(exit) => exit.into(),
-        Err(failure) => failure.report(session.json, session.stderr_colour).into(),
+        Err(failure) => {
+            let failure = match session.found() {
+                Ok(found) => failure.with_cure(&found.paths),
+                Err(_) => failure,
+            };
+            failure.report(session.json, session.stderr_colour).into()
+        }
     }
 }
 

@@ -202,7 +202,11 @@ impl From<Unreached> for Failure {
 
 /// Connects to the daemon that serves these paths.
 pub(crate) async fn reach(paths: &Paths) -> Result<Client, Unreached> {
-    let error = match steroids_client::connect(&paths.socket).await {
+    let connected = match paths.is_usual {
+        true => steroids_client::connect_to_own(&paths.socket).await,
+        false => steroids_client::connect(&paths.socket).await,
+    };
+    let error = match connected {
         Ok(client) => return Ok(client),
         Err(error) => error,
     };

@@ -41,7 +41,7 @@ pub(super) async fn checks(
     let (client, status) = match answer.await {
         Ok(answer) => answer,
         Err(failure) => {
-            checks.push(failed("daemon", &failure));
+            checks.push(failed("daemon", &failure.with_cure(paths)));
             return None;
         }
     };

@@ -211,6 +211,7 @@ mod tests {
         let paths = Paths {
             socket: folder.path().join("s"),
             state_dir: folder.path().to_owned(),
+            is_usual: true,
         };
         assert_eq!(socket(&paths)[0].status, Verdict::Fail);
         fs::write(&paths.socket, "").unwrap();

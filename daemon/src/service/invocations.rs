@@ -14,8 +14,8 @@ use super::peer::peer;
 use super::stream::{Outgoing, outgoing};
 use super::telling::Telling;
 use super::{Service, browsing, convert, retrying, spending, status, terms, upkeep};
-use crate::domain::{Invocation, StartRequest};
-use crate::projects::{AtHand, Project};
+use crate::domain::{Invocation, Query, StartRequest};
+use crate::projects::{AtHand, Project, ProjectError};
 use crate::supervise::{Sent, Vitals};
 
 #[tonic::async_trait]
@@ -76,7 +76,10 @@ impl v1::invocations_server::Invocations for Service {
     ) -> Result<Response<v1::ListResponse>, Status> {
         let request = request.into_inner();
         let query = convert::query(&request)?;
-        let (projects, mut unread) = self.projects_at(&request.project).await?;
+        let (projects, mut unread) = match self.projects_at(&request.project).await {
+            Ok(found) => found,
+            Err(status) => return self.list_of_gone(&request, &query).await.ok_or(status),
+        };
         let mut merge = Merge::new(Position::read(&request.page_token)?, query.limit);
         self.supervisor.all_settled(&projects).await;
         let mut read = Vec::new();
@@ -298,6 +301,32 @@ impl Service {
         let cared = self.supervisor.cared(path);
         let project = self.projects.get(path).await;
         project.map_err(|error| missing::refusal(&cared, error))
+    }
+
+    /// What runs and waits in a project whose folder is gone, as far as the state folders have it: it can be
+    /// stopped. `None` where it is there, or nothing does.
+    async fn list_of_gone(
+        &self,
+        request: &v1::ListRequest,
+        query: &Query,
+    ) -> Option<Response<v1::ListResponse>> {
+        let root = Path::new(&request.project);
+        let is_first = request.page_token.is_empty();
+        let missing = self.projects.get(root).await;
+        if !is_first || !matches!(missing, Err(ProjectError::Missing { .. })) {
+            return None;
+        }
+        // What was moved has its rows elsewhere.
+        let (read, _) = self.projects_at("").await.ok()?;
+        let mut invocations = self.elsewhere(&read, query).await;
+        invocations.retain(|it| Path::new(&it.project) == root);
+        (!invocations.is_empty()).then(|| {
+            Response::new(v1::ListResponse {
+                invocations,
+                next_page_token: String::new(),
+                unread: vec![request.project.clone()],
+            })
+        })
     }
 
     /// The project at a path, or all that are to be had now where a request named none; then also which are

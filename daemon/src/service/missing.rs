@@ -2,6 +2,7 @@
 //! deleted or replaced under what runs in it, that is to come again, whatever was asked.
 
 use std::error::Error;
+use std::path::Path;
 
 use tonic::{Code, Status};
 
@@ -14,8 +15,11 @@ use crate::projects::ProjectError;
 use crate::supervise::{Cared, InputError, ReprojectError, StopError};
 
 /// What there is not.
+#[derive(Clone, Copy)]
 pub(super) enum Missing<'a> {
     Project,
+    /// Nor anything else at its path: that is not for us to make.
+    Folder(&'a Path),
     Invocation(InvocationId),
     Task(&'a str),
 }
@@ -39,8 +43,14 @@ pub(super) struct Absent {
 
 /// An error to a client. `cared` is what was in our care before anything was looked for.
 pub(super) fn refusal(cared: &Cared, error: impl Denial) -> Status {
-    let is_put_back = error.missing().is_some_and(|missing| match missing {
-        Missing::Project => cared.has_project(),
+    let missing = error.missing();
+    if let Some(Missing::Folder(path)) = missing
+        && cared.has_project()
+    {
+        return status::gone(path, &error.to_string());
+    }
+    let is_put_back = missing.is_some_and(|missing| match missing {
+        Missing::Project | Missing::Folder(_) => cared.has_project(),
         Missing::Invocation(id) => cared.has(id),
         Missing::Task(task) => cared.has_task(task),
     });
@@ -65,7 +75,10 @@ impl Denial for Absent {
 
 impl Denial for ProjectError {
     fn missing(&self) -> Option<Missing<'_>> {
-        self.is_gone().then_some(Missing::Project)
+        match self {
+            ProjectError::Missing { path } => Some(Missing::Folder(path)),
+            other => other.is_gone().then_some(Missing::Project),
+        }
     }
 
     fn status(self) -> Status {

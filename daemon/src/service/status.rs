@@ -8,6 +8,7 @@ mod retry;
 
 use std::error::Error;
 use std::io;
+use std::path::Path;
 
 use nix::errno::Errno;
 use tonic::{Code, Status};
@@ -124,6 +125,17 @@ pub(super) fn put_back(missing: &str) -> Status {
     let text = format!("{missing} (something runs there: it is put back as soon as can be)");
     Refusal::new(Code::Unavailable, "PUT_BACK", text)
         .todo(RETRY)
+        .into()
+}
+
+/// A project's folder is, and something of ours runs in it all the same.
+pub(super) fn gone(path: &Path, missing: &str) -> Status {
+    let text = format!("{missing} What was started there goes on.");
+    let path = path.display();
+    let todo =
+        format!("put the folder back, or end what was: steroidsctl --project {path} stop --all");
+    Refusal::new(Code::Unavailable, "PUT_BACK", text)
+        .todo(todo)
         .into()
 }
 

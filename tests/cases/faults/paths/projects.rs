@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use steroids_proto::v1;
 use steroids_tests::faults::held;
 use steroids_tests::wire::framed;
-use steroids_tests::{Ctl, Daemon, Home, Puppet, Wire, rpc};
+use steroids_tests::{Ctl, Daemon, Home, Puppet, Wire, processes, rpc};
 use tonic::Code;
 
 #[tokio::test]
@@ -242,4 +242,44 @@ async fn an_invocation_stays_with_the_folder_it_was_started_in() {
     let seen =
         "another folder in its place: told, untouched; the run ends in the folder it began in";
     held(62, seen);
+}
+
+#[tokio::test]
+async fn what_runs_in_a_project_that_was_deleted_is_listed_and_stopped_by_its_path() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let (ctl, other) = (daemon.project("app").await, daemon.project("other").await);
+    let rpc = daemon.rpc().await;
+    let mut agents = Vec::new();
+    for (ctl, task) in [(&ctl, "T1"), (&ctl, "T2"), (&other, "T1")] {
+        let agent = Puppet::new(&home, &format!("{task}-{}", agents.len()));
+        let started = rpc.start_fake(&ctl.project(), task, &agent.args()).await;
+        agents.push((agent, started));
+    }
+    fs::remove_dir_all(ctl.folder()).unwrap();
+    let path = ctl.project();
+    let away = ["--json", "--project", &path, "list"];
+    let listed = steroids_tests::eventually("the list of what is left", async || {
+        let output = other.run(away).await;
+        (output.code == 0).then(|| output.json())
+    })
+    .await;
+    let tasks = listed["invocations"].as_array().unwrap().iter();
+    let mut tasks: Vec<_> = tasks.map(|it| it["taskId"].clone()).collect();
+    tasks.sort_by_key(ToString::to_string);
+    assert_eq!(tasks, ["T1", "T2"]);
+    // What is not to be told without its row says what to do instead.
+    let shown = other.run(["--project", &path, "show", "1"]).await;
+    assert_eq!(shown.code, 75, "{shown:?}");
+    assert!(shown.stderr.contains("stop --all"), "{shown:?}");
+
+    let of_task = ["--project", &path, "stop", "--task", "T2"];
+    other.run(of_task).await.ok();
+    assert_eq!(processes::marked(&agents[1].1.uuid), []);
+    assert_ne!(processes::marked(&agents[0].1.uuid), []);
+    other.run(["--project", &path, "stop", "--all"]).await.ok();
+    assert_eq!(processes::marked(&agents[0].1.uuid), []);
+    assert_ne!(processes::marked(&agents[2].1.uuid), []);
+    agents[2].0.exits(0);
+    rpc.ended(&other.project(), agents[2].1.id).await;
 }

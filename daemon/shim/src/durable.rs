@@ -73,13 +73,7 @@ struct Versioned {
 /// # Errors
 /// When it is not there, cannot be read, or is none.
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
-    let file = File::open(path).map_err(|source| FileError::io("open", path, source))?;
-    // At once, and not by doubling: a shim is small.
-    let length = file.metadata().map_or(0, |about| about.len().min(LONGEST));
-    let mut bytes = Vec::with_capacity(length as usize + 1);
-    file.take(LONGEST)
-        .read_to_end(&mut bytes)
-        .map_err(|source| FileError::io("read", path, source))?;
+    let bytes = read(path).map_err(|source| FileError::io("read", path, source))?;
     serde_json::from_slice(&bytes).map_err(|source| {
         match serde_json::from_slice::<Versioned>(&bytes) {
             Ok(Versioned { proto }) if proto > PROTOCOL => FileError::Foreign {
@@ -92,6 +86,44 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
             },
         }
     })
+}
+
+/// All of a file of the state folder: agents run as its owner, and may have put anything there. Blocks, but for no
+/// pipe.
+///
+/// # Errors
+/// When it is not there, is no regular file, or longer than any of ours can be.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path)?;
+    let about = file.metadata()?;
+    if !about.is_file() {
+        return Err(io::Error::other("it is no regular file; remove it"));
+    }
+    if about.len() > LONGEST {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    // At once, and not by doubling: a shim is small.
+    let mut bytes = Vec::with_capacity(about.len() as usize + 1);
+    file.take(LONGEST).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Has there be a file of this name, whatever is in it.
+///
+/// # Errors
+/// When there is none and none can be made, or something that is no file has its name.
+pub fn mark(path: &Path) -> io::Result<()> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path);
+    file.map(drop)
 }
 
 /// Writes one JSON document; when it returns, a power loss no longer takes it away.
@@ -265,5 +297,38 @@ mod tests {
         ));
         fs::write(&path, b"{\"proto\":1,\"word\":\"a\",\"later\":[1]}").unwrap();
         assert_eq!(load::<Document>(&path).unwrap().word, "a");
+    }
+
+    #[test]
+    fn what_is_no_file_is_neither_waited_for_nor_followed() {
+        let room = tempfile::tempdir().unwrap();
+        let path = |name: &str| room.path().join(name);
+        let (pipe, link, folder) = (path("pipe"), path("link"), path("folder"));
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &link).unwrap();
+        fs::create_dir(&folder).unwrap();
+        for path in [&pipe, &link, &folder, Path::new("/dev/zero")] {
+            assert!(read(path).is_err(), "{}", path.display());
+            let loaded = load::<serde_json::Value>(path);
+            assert!(matches!(loaded, Err(FileError::Io { .. })), "{loaded:?}");
+        }
+        let sparse = path("sparse");
+        fs::File::create(&sparse)
+            .unwrap()
+            .set_len(LONGEST + 1)
+            .unwrap();
+        assert_eq!(
+            read(&sparse).unwrap_err().kind(),
+            io::ErrorKind::FileTooLarge
+        );
+
+        for path in [&pipe, &link] {
+            assert!(mark(path).is_err(), "{}", path.display());
+        }
+        fs::write(path("made"), "kept").unwrap();
+        mark(&path("made")).unwrap();
+        assert_eq!(read(&path("made")).unwrap(), b"kept");
+        mark(&path("new")).unwrap();
+        assert_eq!(read(&path("new")).unwrap(), b"");
     }
 }

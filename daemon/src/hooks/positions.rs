@@ -197,7 +197,7 @@ impl Positions {
 }
 
 fn read(file: &Path) -> io::Result<Contents> {
-    let bytes = match fs::read(file) {
+    let bytes = match durable::read(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Contents::default()),
         read => read?,
     };

@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use steroids_shim::durable;
 
 use super::error::ProjectError;
 use super::folder::io_error;
@@ -89,7 +90,7 @@ impl Registry {
     /// Reads the file; there need not be one yet.
     pub(super) fn load(state_dir: &Path) -> Result<Registry, ProjectError> {
         let file = state_dir.join(NAME);
-        let contents = match fs::read(&file) {
+        let contents = match durable::read(&file) {
             Ok(bytes) => {
                 serde_json::from_slice(&bytes).map_err(|error| ProjectError::Registry {
                     path: file.clone(),
@@ -227,10 +228,14 @@ impl Registry {
         let mut text = serde_json::to_vec_pretty(&contents)?;
         text.push(b'\n');
         let partial = self.file.with_extension("json.new");
+        // One that a crash left behind may be anything.
+        match fs::remove_file(&partial) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let mut file = fs::OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o600)
             .open(&partial)?;
         file.write_all(&text)?;

@@ -2,6 +2,7 @@
 //! complete log. Both are tried until they are done; the provider is gone and nobody waits but
 //! readers.
 
+use steroids_shim::durable;
 use steroids_shim::exit::ExitRecord;
 use steroids_shim::paths::InvDir;
 use tracing::warn;
@@ -133,7 +134,7 @@ pub(super) async fn was_final(dir: &InvDir) -> bool {
 
 /// Tells the next reconcile, without a look into the database, that nothing is left to do here.
 pub(super) fn mark_projected(dir: &InvDir) {
-    if let Err(error) = std::fs::write(dir.projected(), b"") {
+    if let Err(error) = durable::mark(&dir.projected()) {
         // The next reconcile looks once more, finds the row final, and changes nothing.
         warn!(dir = %dir.path().display(), %error, "could not mark a finished state folder");
     }

@@ -175,7 +175,7 @@ pub(super) fn settings_changed(inner: &Arc<Inner>) {
 }
 
 fn read(path: &Path) -> Holds {
-    match std::fs::read(path) {
+    match durable::read(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Holds::default(),
         Err(error) => {
             warn!(path = %path.display(), %error, "holds cannot be read");

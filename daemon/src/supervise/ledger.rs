@@ -147,7 +147,7 @@ impl Ledger {
     /// What a daemon before us has left. A file that cannot be read leaves what the databases say.
     pub(super) fn load(state_dir: &Path) -> Ledger {
         let file = state_dir.join(NAME);
-        let contents = match std::fs::read(&file) {
+        let contents = match durable::read(&file) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Contents::default()),
             Err(error) => Err(error.to_string()),
             Ok(text) => serde_json::from_slice(&text).map_err(|error| error.to_string()),

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -116,7 +115,7 @@ fn look_at(path: &Path, now: Look) -> io::Result<Ages> {
 
 /// What was seen before; `None` if nothing was.
 fn read(path: &Path, now: &Look) -> io::Result<Option<Clock>> {
-    let bytes = match fs::read(path) {
+    let bytes = match durable::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         read => read?,
     };
@@ -143,6 +142,8 @@ fn wall_ms() -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -5,6 +5,15 @@ use std::borrow::Cow;
 
 use crate::activity::Text;
 
+/// Longest id of a session; a longer one is none that a command line should hold.
+pub(crate) const SESSION_LIMIT: usize = 1024;
+
+/// No run costs as much, in dollars.
+pub(crate) const USD_LIMIT: f64 = 1_000_000.0;
+
+/// No run uses as many tokens.
+pub(crate) const TOKENS_LIMIT: u64 = 1_000_000_000_000;
+
 /// Longest text field of the activity log, in bytes of UTF-8.
 pub const TEXT_LIMIT: usize = 256 * 1024;
 

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::activity::{Activity, Foreign, Stamp, Stream, Text};
 use crate::beginning::closed;
+use crate::bounds::{SESSION_LIMIT, TOKENS_LIMIT, USD_LIMIT};
 use crate::parser::{IgnoreRule, Line, Sink};
 use crate::text::{of_line, whole};
 
@@ -178,6 +179,16 @@ impl<'a> Object<'a> {
         u64(self.get(key)?)
     }
 
+    /// How many tokens.
+    pub(crate) fn tokens(&self, key: &str) -> Option<u64> {
+        tokens(self.get(key)?)
+    }
+
+    /// The id of a session. One that no CLI would take back is none.
+    pub(crate) fn session(&self, key: &str) -> Option<Cow<'a, str>> {
+        self.str(key).filter(|id| id.len() <= SESSION_LIMIT)
+    }
+
     /// A whole number.
     pub(crate) fn i64(&self, key: &str) -> Option<i64> {
         i64(self.get(key)?)
@@ -215,9 +226,16 @@ pub(crate) fn f64(raw: &RawValue) -> Option<f64> {
     number.is_finite().then_some(number)
 }
 
-/// Money. Less than nothing is nothing, as of tokens: opencode has printed such, and a budget would get it back.
+/// Money. Less than nothing is nothing, as of tokens: opencode has printed such, and a budget would get it back. What no
+/// run costs is no price: it would use up the budgets of all others.
 pub(crate) fn usd(raw: &RawValue) -> Option<f64> {
-    f64(raw).map(|usd| usd.max(0.0))
+    let usd = f64(raw).map(|usd| usd.max(0.0));
+    usd.filter(|usd| *usd <= USD_LIMIT)
+}
+
+/// How many tokens; more than a run can use are none that were counted.
+pub(crate) fn tokens(raw: &RawValue) -> Option<u64> {
+    u64(raw).filter(|tokens| *tokens <= TOKENS_LIMIT)
 }
 
 /// A count: a number that is not negative, rounded.

@@ -156,7 +156,7 @@ impl Json {
         self.ending.event = Some(evidence::kept(raw));
         self.ending.is_unanswered = false;
         self.calls.end_turn();
-        if let Some(session) = result.str("session_id") {
+        if let Some(session) = result.session("session_id") {
             self.session = Some(session.into_owned());
         }
         let subtype = result.str("subtype").unwrap_or_default();

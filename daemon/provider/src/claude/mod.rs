@@ -123,7 +123,7 @@ impl Json {
     fn event(&mut self, at: Stamp, event: &Object<'_>, raw: &RawValue, out: &mut dyn Sink) {
         let kind = event.str("type").unwrap_or_default();
         if self.session.is_none() && kind != "system" {
-            self.session = event.str("session_id").map(Cow::into_owned);
+            self.session = event.session("session_id").map(Cow::into_owned);
         }
         if kind != "result" {
             self.ending.run_goes_on(at, out);

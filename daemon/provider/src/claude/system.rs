@@ -53,11 +53,11 @@ impl Json {
         if let Some(model) = event.str("model") {
             self.model = Some(short_id(&model).to_owned());
         }
-        let session_id = event.str("session_id").unwrap_or_default();
+        let session_id = event.session("session_id").unwrap_or_default();
         if self.session.as_deref() == Some(&*session_id) {
             return out.ignored(&ignore::INIT_AGAIN);
         }
-        self.session = Some(session_id.clone().into_owned());
+        self.session = Some(session_id.clone().into_owned()).filter(|id| !id.is_empty());
         let provider_version = event.str("claude_code_version");
         out.activity(
             at,

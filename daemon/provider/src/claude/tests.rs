@@ -445,3 +445,19 @@ fn the_model_is_what_its_own_messages_say_and_no_subagents() {
     session.exit(0);
     assert_eq!(session.decoder.model(), Some("claude-opus-4-5"));
 }
+
+#[test]
+fn what_no_command_line_would_take_back_is_no_session() {
+    let giant = "s".repeat(5_000_000);
+    let init = json!({"type": "system", "subtype": "init", "session_id": giant, "model": "m"});
+    let result = json!({"type": "result", "subtype": "success", "is_error": false, "result": "ok",
+                        "session_id": giant});
+    let mut session = Session::of(&[init, result.clone()]);
+    let verdict = session.exit(0);
+    assert_eq!(verdict.outcome, Outcome::Success);
+    assert_eq!(verdict.session_id, None);
+    // One that came before it stays.
+    let init = json!({"type": "system", "subtype": "init", "session_id": "s-1", "model": "m"});
+    let mut session = Session::of(&[init, result]);
+    assert_eq!(session.exit(0).session_id.as_deref(), Some("s-1"));
+}

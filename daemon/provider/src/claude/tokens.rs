@@ -94,10 +94,10 @@ pub(super) fn are_foreign(result: &Object<'_>) -> bool {
 /// `None` if there is none of the counts: what was renamed is not nothing.
 fn usage_of(usage: &Object<'_>) -> Option<Usage> {
     usage.has_any(COUNTS).then(|| Usage {
-        input_tokens: usage.u64("input_tokens").unwrap_or(0),
-        output_tokens: usage.u64("output_tokens").unwrap_or(0),
-        cached_input_tokens: usage.u64("cache_read_input_tokens"),
-        cache_creation_tokens: usage.u64("cache_creation_input_tokens"),
+        input_tokens: usage.tokens("input_tokens").unwrap_or(0),
+        output_tokens: usage.tokens("output_tokens").unwrap_or(0),
+        cached_input_tokens: usage.tokens("cache_read_input_tokens"),
+        cache_creation_tokens: usage.tokens("cache_creation_input_tokens"),
         ..Usage::default()
     })
 }
@@ -117,10 +117,10 @@ fn sum_of_models(models: &Object<'_>) -> Option<Usage> {
             && usage.has_any(OF_MODEL)
         {
             let usage = Usage {
-                input_tokens: usage.u64("inputTokens").unwrap_or(0),
-                output_tokens: usage.u64("outputTokens").unwrap_or(0),
-                cached_input_tokens: usage.u64("cacheReadInputTokens"),
-                cache_creation_tokens: usage.u64("cacheCreationInputTokens"),
+                input_tokens: usage.tokens("inputTokens").unwrap_or(0),
+                output_tokens: usage.tokens("outputTokens").unwrap_or(0),
+                cached_input_tokens: usage.tokens("cacheReadInputTokens"),
+                cache_creation_tokens: usage.tokens("cacheCreationInputTokens"),
                 ..Usage::default()
             };
             sum = Some(sum.map_or(usage, |sum| sum.plus(usage)));
@@ -185,6 +185,14 @@ mod tests {
         assert!(are_foreign(&object(renamed)) && !are_foreign(&object(r#"{"usage":{}}"#)));
         let free = r#"{"usage":{"inputTokens":9}}"#;
         assert!(Tokens::default().result(&object(free)).is_none());
+    }
+
+    #[test]
+    fn what_no_run_can_use_was_not_counted() {
+        let absurd = r#"{"usage":{"input_tokens":18446744073709551615,"output_tokens":3},"total_cost_usd":1e303}"#;
+        let total = Tokens::default().result(&object(absurd)).unwrap();
+        assert_eq!((total.input_tokens, total.output_tokens), (0, 3));
+        assert_eq!(total.total_cost_usd, None);
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl Json {
     }
 
     fn thread_started(&mut self, event: &Object<'_>, at: Stamp, out: &mut dyn Sink) -> bool {
-        let Some(id) = event.str("thread_id") else {
+        let Some(id) = event.session("thread_id") else {
             return false;
         };
         self.session = Some(id.clone().into_owned());
@@ -377,7 +377,7 @@ fn is_about_stdin(line: &str) -> bool {
 const COUNTS: &[&str] = &["input_tokens", "cached_input_tokens", "output_tokens"];
 
 fn usage(counts: &Object<'_>, resumed: bool) -> Usage {
-    let count = |key| counts.u64(key).unwrap_or(0);
+    let count = |key| counts.tokens(key).unwrap_or(0);
     let cached = count("cached_input_tokens");
     let written = count("cache_write_input_tokens");
     Usage {
@@ -387,7 +387,7 @@ fn usage(counts: &Object<'_>, resumed: bool) -> Usage {
         // Reasoning is a part of it.
         output_tokens: count("output_tokens"),
         cached_input_tokens: Some(cached),
-        cache_creation_tokens: counts.u64("cache_write_input_tokens"),
+        cache_creation_tokens: counts.tokens("cache_write_input_tokens"),
         total: true,
         // The sum over the thread, earlier runs included.
         cumulative: resumed,

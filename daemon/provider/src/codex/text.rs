@@ -16,7 +16,7 @@
 use std::borrow::Cow;
 
 use crate::activity::{Activity, Level, Stamp, Stream, Text};
-use crate::bounds::{TEXT_LIMIT, one_line};
+use crate::bounds::{SESSION_LIMIT, TEXT_LIMIT, one_line};
 use crate::calls::Calls;
 use crate::codex::blocks::{self, Ended, Patch};
 use crate::codex::final_message::Stdout;
@@ -234,7 +234,9 @@ impl Transcript {
             let version = version.split(' ').next().unwrap_or(version);
             self.version = Some(version.to_owned());
             out.held("the version, for the session");
-        } else if let (true, Some(("session id", id))) = (in_header, setting) {
+        } else if let (true, Some(("session id", id))) = (in_header, setting)
+            && id.len() <= SESSION_LIMIT
+        {
             self.session = Some(id.to_owned());
             let session = Activity::Session {
                 session_id: Cow::Borrowed(id),

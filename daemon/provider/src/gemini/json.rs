@@ -70,7 +70,7 @@ impl Json {
     }
 
     fn init(&mut self, event: &Object<'_>, at: Stamp, out: &mut dyn Sink) -> bool {
-        let Some(id) = event.str("session_id") else {
+        let Some(id) = event.session("session_id") else {
             return false;
         };
         self.session = Some(id.clone().into_owned());
@@ -309,7 +309,7 @@ fn name<'a>(kind: &'a str, event: &Object<'_>) -> Cow<'a, str> {
 
 /// `None` if all is zero: a stream that broke off was not counted.
 fn usage(stats: &Object<'_>) -> Option<Usage> {
-    let count = |key| stats.u64(key).unwrap_or(0);
+    let count = |key| stats.tokens(key).unwrap_or(0);
     let (input, cached) = (count("input_tokens"), count("cached"));
     // The total alone has the thoughts in it.
     let output = count("total_tokens")
@@ -317,7 +317,7 @@ fn usage(stats: &Object<'_>) -> Option<Usage> {
         .max(count("output_tokens"));
     (input.max(output).max(cached) > 0).then_some(Usage {
         input_tokens: stats
-            .u64("input")
+            .tokens("input")
             .unwrap_or_else(|| input.saturating_sub(cached)),
         output_tokens: output,
         cached_input_tokens: Some(cached),

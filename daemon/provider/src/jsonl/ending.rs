@@ -24,7 +24,7 @@ impl Jsonl {
         if !rule.is_usage() {
             return Done::Nothing;
         }
-        let count = |field| json::u64(&rule.find(field, value)?);
+        let count = |field| json::tokens(&rule.find(field, value)?);
         let cost = || json::usd(&rule.find(Field::Cost, value)?);
         let (input, output) = (count(Field::InputTokens), count(Field::OutputTokens));
         let (cached, cost) = (count(Field::CachedTokens), cost());

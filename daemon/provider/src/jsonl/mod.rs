@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::activity::{Activity, Foreign, Level, Stamp, Stream, Text, Usage};
 use crate::beginning::Begun;
-use crate::bounds::one_line;
+use crate::bounds::{SESSION_LIMIT, one_line};
 use crate::calls::Calls;
 use crate::deltas::Deltas;
 use crate::held::HeldError;
@@ -22,9 +22,6 @@ use crate::mapping::{Field, Mapping, Rule};
 use crate::parser::{Exit, IgnoreRule, Line, Parser, Sink, Verdict, Vitals};
 use crate::run::Run;
 use crate::text::{self, Answer};
-
-/// Longest id of a session; a longer one is none that a command line should hold.
-const SESSION_LIMIT: usize = 1024;
 
 /// JSON lines.
 pub(crate) fn json(run: Run) -> Box<dyn Parser> {

@@ -105,7 +105,7 @@ impl Json {
         if self.session.is_some() {
             return;
         }
-        if let Some(session_id) = event.str("sessionID") {
+        if let Some(session_id) = event.session("sessionID") {
             self.session = Some(session_id.clone().into_owned());
             let session = Activity::Session {
                 session_id,
@@ -359,12 +359,12 @@ fn usage(part: &Object<'_>) -> Option<Usage> {
         (tokens, _) => tokens.unwrap_or_default(),
     };
     let cache = tokens.object("cache").unwrap_or_default();
-    let count = |key| tokens.u64(key).unwrap_or(0);
+    let count = |key| tokens.tokens(key).unwrap_or(0);
     Some(Usage {
         input_tokens: count("input"),
         output_tokens: count("output").saturating_add(count("reasoning")),
-        cached_input_tokens: cache.u64("read"),
-        cache_creation_tokens: cache.u64("write"),
+        cached_input_tokens: cache.tokens("read"),
+        cache_creation_tokens: cache.tokens("write"),
         total_cost_usd: cost,
         ..Usage::default()
     })

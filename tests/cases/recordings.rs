@@ -99,7 +99,7 @@ const NO_SUCCESS: &[(&str, Outcome, &str)] = &[
     ),
     (
         "claude/server-error",
-        Outcome::Failed,
+        Outcome::Overloaded,
         "500 Internal server error",
     ),
     (
@@ -131,7 +131,7 @@ const NO_SUCCESS: &[(&str, Outcome, &str)] = &[
     ),
     (
         "codex/server-error",
-        Outcome::Failed,
+        Outcome::Overloaded,
         "experiencing high demand",
     ),
     ("codex/stdin-open", Outcome::TimeoutWall, "wall limit"),
@@ -168,7 +168,7 @@ const NO_SUCCESS: &[(&str, Outcome, &str)] = &[
         Outcome::TimeoutWall,
         "wall limit",
     ),
-    ("gemini/server-error", Outcome::Failed, "(500 INTERNAL)"),
+    ("gemini/server-error", Outcome::Overloaded, "(500 INTERNAL)"),
     (
         "gemini/text-mode-error",
         Outcome::Auth,
@@ -192,7 +192,7 @@ const NO_SUCCESS: &[(&str, Outcome, &str)] = &[
     ),
     (
         "opencode/server-error",
-        Outcome::Failed,
+        Outcome::Overloaded,
         "(500 server_error)",
     ),
     ("opencode/stdin-open", Outcome::TimeoutWall, "wall limit"),

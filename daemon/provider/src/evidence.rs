@@ -22,7 +22,7 @@ pub struct Evidence {
     pub stderr: Vec<String>,
     /// Of the API's answer, where that is why it ended.
     pub http_status: Option<u16>,
-    /// Why it failed, where that is more than its outcome says.
+    /// Why it did not succeed, where that is more than its outcome says.
     pub cause: Option<Cause>,
 }
 
@@ -31,6 +31,8 @@ pub struct Evidence {
 pub enum Cause {
     /// The session that was to be resumed is not known to the CLI.
     UnknownSession,
+    /// There was no connection to the provider, or it was lost.
+    Unreachable,
 }
 
 impl Cause {
@@ -38,6 +40,7 @@ impl Cause {
     pub fn as_str(self) -> &'static str {
         match self {
             Cause::UnknownSession => "unknown_session",
+            Cause::Unreachable => "unreachable",
         }
     }
 }
@@ -59,6 +62,7 @@ impl FromStr for Cause {
     fn from_str(word: &str) -> Result<Self, Self::Err> {
         match word {
             "unknown_session" => Ok(Cause::UnknownSession),
+            "unreachable" => Ok(Cause::Unreachable),
             other => Err(UnknownCause(other.to_owned())),
         }
     }
@@ -102,8 +106,9 @@ mod tests {
 
     #[test]
     fn a_cause_reads_back_from_its_word() {
-        let cause = Cause::UnknownSession;
-        assert_eq!(cause.as_str().parse::<Cause>().unwrap(), cause);
+        for cause in [Cause::UnknownSession, Cause::Unreachable] {
+            assert_eq!(cause.as_str().parse::<Cause>().unwrap(), cause);
+        }
         assert!("session".parse::<Cause>().is_err());
     }
 }

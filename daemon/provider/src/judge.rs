@@ -47,6 +47,8 @@ pub(crate) struct Problem {
     pub(crate) resets_at_ms: Option<i64>,
     /// Of the API's answer.
     pub(crate) http_status: Option<u16>,
+    /// Why, where that is more than its outcome says.
+    pub(crate) cause: Option<Cause>,
     /// The line of stderr that told of it, where one did.
     pub(crate) stderr: Option<String>,
 }
@@ -59,7 +61,16 @@ impl Problem {
             error: error.into(),
             resets_at_ms: None,
             http_status: None,
+            cause: None,
             stderr: None,
+        }
+    }
+
+    /// The API gave no answer, as there was no connection to it.
+    pub(crate) fn unreachable(error: impl Into<String>) -> Problem {
+        Problem {
+            cause: Some(Cause::Unreachable),
+            ..Problem::new(Outcome::Overloaded, error)
         }
     }
 }
@@ -138,6 +149,7 @@ pub(crate) fn judge(exit: &Exit, findings: Findings) -> Judgement {
             Some(problem) => {
                 resets_at_ms = problem.resets_at_ms;
                 evidence.http_status = problem.http_status;
+                evidence.cause = problem.cause;
                 evidence.stderr.extend(problem.stderr.clone());
                 (problem.outcome, Some(problem.error.clone()))
             }
@@ -147,7 +159,8 @@ pub(crate) fn judge(exit: &Exit, findings: Findings) -> Judgement {
             }
         },
     };
-    evidence.cause = findings.cause.filter(|_| outcome == Outcome::Failed);
+    let cause = findings.cause.filter(|_| outcome == Outcome::Failed);
+    evidence.cause = evidence.cause.or(cause);
     evidence.final_event = findings.event;
     Judgement {
         outcome,
@@ -248,7 +261,7 @@ pub(crate) fn outcome_of_status(status: u64) -> Option<Outcome> {
         401 | 403 => Some(Outcome::Auth),
         402 => Some(Outcome::CreditExhausted),
         429 => Some(Outcome::RateLimited),
-        502 | 503 | 529 => Some(Outcome::Overloaded),
+        500 | 502 | 503 | 504 | 529 => Some(Outcome::Overloaded),
         _ => None,
     }
 }

@@ -11,6 +11,7 @@ mod calls;
 mod claude;
 mod codex;
 mod command;
+mod connection;
 pub mod decoder;
 mod deltas;
 pub mod encode;

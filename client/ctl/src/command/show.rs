@@ -287,6 +287,10 @@ fn cause(it: &v1::Invocation) -> String {
         "unknown_session" => {
             "unknown_session: its CLI does not know the session; start without --resume".to_owned()
         }
+        "unreachable" => {
+            "unreachable: it had no connection to its provider; --retry overloaded tries again"
+                .to_owned()
+        }
         cause => cause.to_owned(),
     }
 }

@@ -4,7 +4,8 @@
 
 use jiff::Timestamp;
 
-use crate::evidence;
+use crate::connection;
+use crate::evidence::{self, Cause};
 use crate::json::Object;
 use crate::judge::{Problem, outcome_of_status};
 use crate::outcome::Outcome;
@@ -55,6 +56,25 @@ const PHRASES: [(&str, Outcome); 17] = [
     ("Repeated server overload", Outcome::Overloaded),
 ];
 
+/// Texts of the CLI, from their beginning, of an API that gave no answer, or none to its end.
+const LOST: [&str; 9] = [
+    "Unable to connect to API",
+    "Connection refused",
+    "Connection closed",
+    "Connection reset",
+    "Response stalled",
+    "The response stopped arriving",
+    "Socket is closed",
+    "SSL certificate error",
+    "Your computer went to sleep",
+];
+
+/// Of one that failed within its answer, which has no status then.
+const BUSY: [&str; 2] = ["Server error mid-response", "Overloaded"];
+
+/// Stands before what went wrong with a request.
+const API_ERROR: &str = "API Error: ";
+
 /// The time of its reset follows, in epoch seconds.
 const LIMIT_WITH_SECONDS: &str = "Claude AI usage limit reached|";
 
@@ -91,8 +111,10 @@ pub(super) fn problem(shape: &Shape<'_>, text: &str, clock: Clock<'_>) -> Proble
     let resets_at_ms = (outcome == Outcome::RateLimited)
         .then(|| resets_at(shape, text, clock))
         .flatten();
+    let is_lost = outcome == Outcome::Overloaded && is_lost(shape, &Body::of(text));
     Problem {
         resets_at_ms,
+        cause: is_lost.then_some(Cause::Unreachable),
         http_status: shape
             .status
             .or(Body::of(text).status)
@@ -133,7 +155,7 @@ fn limit_text(message: &str) -> Option<Option<&str>> {
 
 /// Whether a text is one that the CLI prints in place of an answer.
 pub(super) fn is_error_text(text: &str) -> bool {
-    text.starts_with("API Error: ") || phrase(text).is_some()
+    text.starts_with(API_ERROR) || phrase(text).is_some()
 }
 
 /// `resets 2026-11-23T02:13:20Z`.
@@ -162,7 +184,25 @@ fn outcome(shape: &Shape<'_>, text: &str) -> Outcome {
         })
         .or_else(|| outcome_of_status(status?))
         .or_else(|| (shape.kind == Some("rate_limit")).then_some(Outcome::RateLimited))
+        .or_else(|| is_lost(shape, &body).then_some(Outcome::Overloaded))
+        .or_else(|| is_server_error(shape, &body).then_some(Outcome::Overloaded))
         .unwrap_or(Outcome::Failed)
+}
+
+/// Whether a request got no answer. Only where the CLI says that this is an error of a request.
+fn is_lost(shape: &Shape<'_>, body: &Body<'_>) -> bool {
+    let is_unanswered = shape.status.or(body.status).is_none();
+    let is_told = body.is_api_error || shape.kind.is_some();
+    let begins = || LOST.iter().any(|it| body.message.starts_with(it));
+    is_unanswered && is_told && (begins() || connection::is_lost(body.message))
+}
+
+/// Whether the API failed, rather than refused; a status would say which it was.
+fn is_server_error(shape: &Shape<'_>, body: &Body<'_>) -> bool {
+    let is_kind = matches!(body.kind.as_deref(), Some("api_error" | "timeout_error"));
+    let begins = || BUSY.iter().any(|it| body.message.starts_with(it));
+    let is_unanswered = shape.status.or(body.status).is_none();
+    is_unanswered && body.is_api_error && (is_kind || begins())
 }
 
 /// The CLI's words that mean one thing only. `rate_limit` and `server_error` do not.
@@ -201,6 +241,8 @@ fn phrase(message: &str) -> Option<Outcome> {
 
 /// `API Error: 400 {"type":"error","error":{…}}`, taken apart; or just a text.
 struct Body<'a> {
+    /// It says that it is of a request to the API.
+    is_api_error: bool,
     status: Option<u64>,
     kind: Option<String>,
     message: &'a str,
@@ -209,13 +251,15 @@ struct Body<'a> {
 impl<'a> Body<'a> {
     fn of(text: &'a str) -> Body<'a> {
         let mut body = Body {
+            is_api_error: false,
             status: None,
             kind: None,
             message: text,
         };
-        let Some(rest) = text.strip_prefix("API Error: ") else {
+        let Some(rest) = text.strip_prefix(API_ERROR) else {
             return body;
         };
+        body.is_api_error = true;
         body.message = rest;
         if let Some((status, rest)) = rest.split_once(' ')
             && status.len() == 3
@@ -239,169 +283,4 @@ impl<'a> Body<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::at;
-
-    fn clock() -> Clock<'static> {
-        Clock::at(at(1))
-    }
-
-    fn of(status: Option<u64>, kind: Option<&str>, text: &str) -> Outcome {
-        let shape = Shape {
-            status,
-            kind,
-            limit: None,
-        };
-        problem(&shape, text, clock()).outcome
-    }
-
-    #[test]
-    fn the_shape_decides_before_the_text() {
-        assert_eq!(
-            of(Some(529), Some("server_error"), "Overloaded"),
-            Outcome::Overloaded
-        );
-        assert_eq!(
-            of(Some(500), Some("server_error"), "API Error: 500 x"),
-            Outcome::Failed
-        );
-        assert_eq!(
-            of(Some(429), Some("rate_limit"), "slow down"),
-            Outcome::RateLimited
-        );
-        assert_eq!(of(Some(403), None, ""), Outcome::Auth);
-        assert_eq!(
-            of(None, Some("billing_error"), ""),
-            Outcome::CreditExhausted
-        );
-        assert_eq!(
-            of(None, None, "API Error: 503 try later"),
-            Outcome::Overloaded
-        );
-        assert_eq!(
-            of(None, None, "API Error: Connection error."),
-            Outcome::Failed
-        );
-    }
-
-    #[test]
-    fn a_limit_without_a_reset_is_exhausted_credit() {
-        let limited = |resets_at| {
-            let shape = Shape {
-                status: Some(429),
-                kind: Some("rate_limit"),
-                limit: Some(Limit { resets_at }),
-            };
-            problem(&shape, "You've hit your session limit", clock())
-        };
-        assert_eq!(limited(None).outcome, Outcome::CreditExhausted);
-        let with = limited(Some(1_795_400_000));
-        assert_eq!(with.outcome, Outcome::RateLimited);
-        assert_eq!(
-            with.error,
-            "You've hit your session limit (resets 2026-11-23T02:13:20Z)"
-        );
-        assert_eq!(with.resets_at_ms, Some(1_795_400_000_000));
-        assert_eq!(limited(None).resets_at_ms, None);
-        assert_eq!(limited(Some(i64::MAX)).outcome, Outcome::RateLimited);
-        assert_eq!(limited(Some(i64::MAX)).resets_at_ms, None);
-        let in_ms = limited(Some(1_795_400_000_000));
-        assert_eq!(
-            (in_ms.error, in_ms.resets_at_ms),
-            (with.error, Some(1_795_400_000_000))
-        );
-        let text = "You've hit your weekly limit · resets Monday";
-        assert_eq!(
-            of(Some(429), Some("rate_limit"), text),
-            Outcome::RateLimited
-        );
-        for text in [
-            "You've hit your usage limit",
-            "You're out of usage credits",
-            "Your org is out of usage · add funds to continue",
-        ] {
-            let outcome = of(Some(429), Some("rate_limit"), text);
-            assert_eq!(outcome, Outcome::CreditExhausted, "{text}");
-        }
-        assert_eq!(
-            of(None, None, "5-hour limit reached ∙ resets 3am"),
-            Outcome::RateLimited
-        );
-    }
-
-    #[test]
-    fn a_sentence_with_a_time_tells_when_a_limit_goes_away() {
-        let resets = |text: &str| problem(&Shape::default(), text, clock()).resets_at_ms;
-        let hours = |hours: i64| Some(hours * 3_600_000);
-        assert_eq!(
-            resets("You've hit your session limit · resets 3pm (UTC)"),
-            hours(15)
-        );
-        assert_eq!(
-            resets("You've hit your weekly limit · resets Jan 3 at 1am (UTC)"),
-            hours(49)
-        );
-        assert_eq!(
-            resets("Claude AI usage limit reached|1795400000"),
-            Some(1_795_400_000_000)
-        );
-        // The first day was a Thursday.
-        assert_eq!(
-            resets("You've hit your weekly limit · resets Mon 12:00am"),
-            hours(96)
-        );
-        assert_eq!(
-            resets("You're out of usage credits · resets 8pm (UTC)"),
-            hours(20)
-        );
-        assert_eq!(
-            resets("You've hit your session limit · resets in 2h 30m"),
-            Some(2 * 3_600_000 + 30 * 60_000 + 10)
-        );
-        assert_eq!(
-            resets("Weekly limit reached · resets 10am (UTC)"),
-            hours(10)
-        );
-        assert_eq!(resets("5-hour limit reached ∙ resets 3am"), hours(3));
-        assert_eq!(resets("You've hit your weekly limit · resets Monday"), None);
-        let unread = Shape {
-            status: Some(429),
-            limit: Some(Limit {
-                resets_at: Some(i64::MAX),
-            }),
-            ..Shape::default()
-        };
-        let text = "You've hit your session limit · resets 3pm (UTC)";
-        assert_eq!(problem(&unread, text, clock()).resets_at_ms, hours(15));
-        assert_eq!(resets("The quota resets 3pm (UTC)"), None);
-    }
-
-    #[test]
-    fn bodies_of_the_api_are_read() {
-        let body = r#"API Error: 400 {"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 2 tokens > 1 maximum"}}"#;
-        assert_eq!(
-            of(Some(400), Some("invalid_request"), body),
-            Outcome::ContextExceeded
-        );
-        let body = r#"API Error: 404 {"type":"error","error":{"type":"not_found_error","message":"model: nope"}}"#;
-        assert_eq!(of(Some(404), None, body), Outcome::ModelNotFound);
-        let body = r#"API Error: 400 {"error":{"type":"overloaded_error","message":"\u0041"}}"#;
-        assert_eq!(of(None, None, body), Outcome::Overloaded);
-    }
-
-    #[test]
-    fn words_that_merely_occur_decide_nothing() {
-        for text in [
-            "I fixed the rate limit",
-            "5-hour limit reached is what it prints; it resets 3am",
-            "Limit reached",
-            "the prompt is too long: cut it",
-            "model: not found",
-            "Add auth; credit balance is too low is printed",
-        ] {
-            assert_eq!(of(None, None, text), Outcome::Failed, "{text}");
-            assert!(!is_error_text(text));
-        }
-    }
-}
+mod tests;

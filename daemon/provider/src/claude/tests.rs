@@ -368,6 +368,33 @@ fn in_text_mode_an_error_is_told_from_an_answer_by_the_exit() {
 }
 
 #[test]
+fn a_lost_connection_is_told_by_the_result_and_not_by_an_agents_words() {
+    const SAID: &str = "API Error: Unable to connect to API (ENOTFOUND)";
+    let result = |is_error: bool| {
+        json!({"type": "result", "subtype": "success", "is_error": is_error,
+               "api_error_status": null, "result": SAID})
+    };
+    let mut session = Session::of(&[result(true)]);
+    session.exit(1);
+    let last = session.lines().pop().unwrap();
+    assert_eq!(
+        (&last["outcome"], &last["cause"]),
+        (&"overloaded".into(), &"unreachable".into())
+    );
+    assert_eq!(
+        Session::of(&[result(false)]).exit(0).outcome,
+        Outcome::Success
+    );
+    let failed = json!({"type": "result", "subtype": "error_max_turns", "is_error": true,
+                        "errors": ["Reached maximum number of turns (2)"]});
+    let verdict = Session::of(&[says(SAID), failed]).exit(1);
+    assert_eq!(
+        (verdict.outcome, verdict.evidence.cause),
+        (Outcome::Failed, None)
+    );
+}
+
+#[test]
 fn an_unknown_session_is_told_by_stderr_or_by_the_result() {
     const SAID: &str = "No conversation found with session ID: s-gone";
     let result = json!({"type": "result", "subtype": "error_during_execution", "is_error": true,

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use crate::connection;
 use crate::evidence::{self, Cause};
 use crate::json::Object;
 use crate::judge::{self, Problem};
@@ -62,8 +63,22 @@ const TRY_AGAIN_IN: &str = "ry again in ";
 /// was lost.
 const STREAM: &str = "stream disconnected before completion: ";
 
-/// Its sentence for a plain 500, whatever it says of demand; an overload has one of its own.
-const SERVER_ERROR: &str = "We're currently experiencing high demand";
+/// Sentences of codex of an API that gave no answer, or none to its end, by their beginnings.
+const LOST: &[&str] = &[
+    "Connection failed: ",
+    "Error while reading the server response: ",
+    "Transport error: ",
+    "stream closed before ",
+    "websocket closed ",
+    "idle timeout waiting for ",
+];
+
+/// Its sentence for a plain 500, whatever it says of demand (an overload has one of its own), and the
+/// API's for an answer that it broke off.
+const SERVER_ERRORS: [&str; 2] = [
+    "We're currently experiencing high demand",
+    "An error occurred while processing your request.",
+];
 
 /// What an error text amounts to.
 pub(super) fn problem(message: &str, clock: Clock<'_>) -> Problem {
@@ -73,6 +88,7 @@ pub(super) fn problem(message: &str, clock: Clock<'_>) -> Problem {
     Problem {
         resets_at_ms: is_limit.then(|| resets_at(&said.text, clock)).flatten(),
         http_status: said.status.and_then(evidence::http_status),
+        cause: said.is_lost().then_some(Cause::Unreachable),
         ..Problem::new(outcome, said.text)
     }
 }
@@ -94,10 +110,6 @@ fn resets_at(message: &str, clock: Clock<'_>) -> Option<i64> {
     let at = || clock.time(reset::after(message, TRY_AGAIN_AT)?);
     let span = || clock.span(reset::after(message, TRY_AGAIN_IN)?);
     at().or_else(span)
-}
-
-fn outcome(message: &str) -> Outcome {
-    Said::of(message.trim()).outcome()
 }
 
 /// An error text, taken apart.
@@ -146,7 +158,23 @@ impl<'m> Said<'m> {
         known
             .or_else(|| names_no_model(&sentence).then_some(Outcome::ModelNotFound))
             .or_else(|| judge::outcome_of_status(self.status?))
+            .or_else(|| self.is_lost().then_some(Outcome::Overloaded))
+            .or_else(|| self.is_server_error().then_some(Outcome::Overloaded))
             .unwrap_or(Outcome::Failed)
+    }
+
+    /// Whether it says that there was no connection, or that it was lost.
+    fn is_lost(&self) -> bool {
+        let sentence = &self.text[self.begins..];
+        let begins = || LOST.iter().any(|it| sentence.starts_with(it));
+        self.status.is_none() && (begins() || connection::is_lost(sentence))
+    }
+
+    /// Whether the API failed, rather than refused.
+    fn is_server_error(&self) -> bool {
+        let sentence = self.text[self.begins..].replace('\u{2019}', "'");
+        let begins = || SERVER_ERRORS.iter().any(|it| sentence.starts_with(it));
+        matches!(self.status, Some(500 | 504)) || begins()
     }
 }
 
@@ -180,13 +208,21 @@ fn names_no_model(sentence: &str) -> bool {
 /// A notice that it connects again.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Retry {
-    pub(super) attempt: u32,
+    /// Counted from 1; none where it goes on for as long as it takes.
+    pub(super) attempt: Option<u32>,
     pub(super) reason: &'static str,
 }
 
-/// Reads `Reconnecting... 2/5 (why)`; the reason is not always there.
+/// Reads `Reconnecting... 2/5 (why)`, where the reason is not always there, and `Reconnecting... waiting
+/// for network (why)`, which newer ones print until there is one.
 pub(super) fn retry(message: &str) -> Option<Retry> {
     let rest = message.strip_prefix("Reconnecting... ")?;
+    if rest.starts_with("waiting for network") {
+        return Some(Retry {
+            attempt: None,
+            reason: "reconnect",
+        });
+    }
     let (attempt, rest) = rest.split_once('/')?;
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
     let why = rest[digits..]
@@ -194,276 +230,22 @@ pub(super) fn retry(message: &str) -> Option<Retry> {
         .strip_prefix('(')
         .and_then(|why| why.strip_suffix(')'));
     (digits > 0).then_some(Retry {
-        attempt: attempt.parse().ok()?,
+        attempt: Some(attempt.parse().ok()?),
         reason: why.map_or("reconnect", reason),
     })
 }
 
 fn reason(why: &str) -> &'static str {
-    match outcome(why) {
+    let said = Said::of(why.trim());
+    match said.outcome() {
         Outcome::RateLimited => "rate_limit",
+        Outcome::Overloaded if said.is_lost() => "reconnect",
+        Outcome::Overloaded if said.is_server_error() => "server_error",
         Outcome::Overloaded => "overloaded",
         Outcome::Auth => "auth",
-        _ if why.replace('\u{2019}', "'").starts_with(SERVER_ERROR) => "server_error",
         _ => "reconnect",
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::at;
-
-    #[test]
-    fn its_sentences_are_told_apart() {
-        let cases = [
-            (
-                "unexpected status 401 Unauthorized: Incorrect API key provided: sk-dummy., url: http://x",
-                Outcome::Auth,
-            ),
-            (
-                "Missing environment variable: `MOCK_API_KEY`.",
-                Outcome::Auth,
-            ),
-            (
-                "exceeded retry limit, last status: 429 Too Many Requests",
-                Outcome::RateLimited,
-            ),
-            (
-                "exceeded retry limit, last status: 503 Service Unavailable",
-                Outcome::Overloaded,
-            ),
-            (
-                "exceeded retry limit, last status: 500 Internal Server Error",
-                Outcome::Failed,
-            ),
-            (
-                "You’ve hit your usage limit. Upgrade to Pro or try again at Nov 23rd, 2026 2:13 AM.",
-                Outcome::RateLimited,
-            ),
-            (
-                "You've hit your usage limit. Try again at 4:10 PM.",
-                Outcome::RateLimited,
-            ),
-            (
-                "You've hit your usage limit. Try again in 3 days 2 hours.",
-                Outcome::RateLimited,
-            ),
-            (
-                "You've hit your usage limit. Try again later.",
-                Outcome::CreditExhausted,
-            ),
-            (
-                "Quota exceeded. Check your plan and billing details.",
-                Outcome::CreditExhausted,
-            ),
-            (
-                "unexpected status 429 Too Many Requests: You exceeded your current quota, please check",
-                Outcome::CreditExhausted,
-            ),
-            (
-                "unexpected status 404 Not Found: The model `x` does not exist or you do not have access to it., url: http://x",
-                Outcome::ModelNotFound,
-            ),
-            (
-                "unexpected status 404 Not Found: nothing here",
-                Outcome::Failed,
-            ),
-            (
-                "We’re currently experiencing high demand, which may cause temporary errors.",
-                Outcome::Failed,
-            ),
-            (
-                "Codex ran out of room in the model's context window. Start a new thread",
-                Outcome::ContextExceeded,
-            ),
-            (
-                "stream disconnected before completion: 429 in passing",
-                Outcome::Failed,
-            ),
-            (
-                "stream disconnected before completion: stream closed before response.completed",
-                Outcome::Failed,
-            ),
-            (
-                "stream disconnected before completion: error on Rate limit reached for x",
-                Outcome::Failed,
-            ),
-            (
-                "stream disconnected before completion: Rate limit reached for gpt-5.5 in organization org-x on tokens per min (TPM): Limit 250000",
-                Outcome::RateLimited,
-            ),
-            (
-                "stream disconnected before completion: Rate limit is exceeded. Try again in 11 seconds.",
-                Outcome::RateLimited,
-            ),
-            (
-                "stream disconnected before completion: Our servers are currently overloaded. Please try again later.",
-                Outcome::Overloaded,
-            ),
-            (
-                "Your workspace is out of credits. Add credits to continue.",
-                Outcome::CreditExhausted,
-            ),
-            (
-                "Your workspace is out of credits. Ask your workspace owner to refill in order to continue.",
-                Outcome::CreditExhausted,
-            ),
-            (
-                "You hit your spend cap set by the owner of your workspace. Ask an owner to increase your spend cap to continue.",
-                Outcome::CreditExhausted,
-            ),
-            (
-                "You hit your spend cap set in your workspace. Increase your spend cap to continue.",
-                Outcome::CreditExhausted,
-            ),
-            ("the file auth.rs mentions a rate limit", Outcome::Failed),
-            ("", Outcome::Failed),
-        ];
-        for (message, expected) in cases {
-            assert_eq!(outcome(message), expected, "{message}");
-        }
-    }
-
-    #[test]
-    fn a_plans_limit_tells_when_it_goes_away() {
-        let resets = |message: &str| problem(message, Clock::at(at(0))).resets_at_ms;
-        let cases = [
-            (
-                "You’ve hit your usage limit. Upgrade to Pro or try again at Jan 2nd, 1970 2:13 AM.",
-                Some(26 * 3_600_000 + 13 * 60_000),
-            ),
-            (
-                "You've hit your usage limit. Try again at 4:10 PM.",
-                Some(16 * 3_600_000 + 10 * 60_000),
-            ),
-            (
-                "You've hit your usage limit. Try again in 3 days 2 hours.",
-                Some(74 * 3_600_000),
-            ),
-            ("You've hit your usage limit. Try again later.", None),
-            (
-                "exceeded retry limit, last status: 429 Too Many Requests",
-                None,
-            ),
-            (
-                "Selected model is at capacity. Please try again in 5s.",
-                None,
-            ),
-            (
-                "stream disconnected before completion: Rate limit reached for gpt-5.5 in organization org-x on tokens per min (TPM): Limit 250000, Used 250000, Requested 58487. Please try again in 14.036s. Visit https://x",
-                Some(14_036),
-            ),
-            (
-                "stream disconnected before completion: Rate limit is exceeded. Try again in 11 seconds.",
-                Some(11_000),
-            ),
-        ];
-        for (message, expected) in cases {
-            assert_eq!(resets(message), expected, "{message}");
-        }
-    }
-
-    #[test]
-    fn a_body_of_the_api_is_told_as_what_it_says() {
-        let model = "The 'x' model is not supported when using Codex with a ChatGPT account.";
-        let cases = [
-            (
-                format!(
-                    r#"{{"type":"error","status":400,"error":{{"type":"invalid_request_error","message":"{model}"}}}}"#
-                ),
-                (Outcome::ModelNotFound, Some(400), model.to_owned()),
-            ),
-            (
-                format!(
-                    r#"unexpected status 400 Bad Request: {{"detail":"{model}"}}, url: https://x/{{}}"#
-                ),
-                (
-                    Outcome::ModelNotFound,
-                    Some(400),
-                    format!("unexpected status 400 Bad Request: {model}, url: https://x/{{}}"),
-                ),
-            ),
-            (
-                format!(r#"stream disconnected before completion: {{"detail":"{model}"}}"#),
-                (
-                    Outcome::ModelNotFound,
-                    None,
-                    format!("stream disconnected before completion: {model}"),
-                ),
-            ),
-            (
-                r#"{"status":429,"error":{"message":"slow \"down\""}}"#.to_owned(),
-                (Outcome::RateLimited, Some(429), r#"slow "down""#.to_owned()),
-            ),
-        ];
-        for (message, expected) in cases {
-            let Problem {
-                outcome,
-                http_status,
-                error,
-                ..
-            } = problem(&message, Clock::at(at(0)));
-            assert_eq!((outcome, http_status, error), expected, "{message}");
-        }
-        for message in [
-            r#"{"type":"error","status":"#,
-            r#"{"error":{"code":5},"detail":[]}"#,
-            "[1]",
-            r#"it printed {"detail":"Quota exceeded. Check your plan and billing details."}"#,
-        ] {
-            let problem = problem(message, Clock::at(at(0)));
-            assert_eq!(problem.outcome, Outcome::Failed, "{message}");
-            assert_eq!(problem.error, message);
-        }
-    }
-
-    #[test]
-    fn an_unknown_session_is_known_by_the_end_of_its_sentence() {
-        let unknown = Some(Cause::UnknownSession);
-        for (line, expected) in [
-            (
-                "Error: thread/resume: thread/resume failed: no rollout found for thread id 019e (code -32600)",
-                unknown,
-            ),
-            (
-                "Error: thread/read: thread/read failed: thread not loaded: bc0d (code -32600)",
-                unknown,
-            ),
-            ("Error: No such file or directory (os error 2)", None),
-            ("it says that no rollout found is an error", None),
-        ] {
-            assert_eq!(cause(line), expected, "{line}");
-        }
-    }
-
-    #[test]
-    fn a_retry_tells_its_attempt_and_reason() {
-        let cases = [
-            (
-                "Reconnecting... 2/5 (exceeded retry limit, last status: 429 Too Many Requests)",
-                Some((2, "rate_limit")),
-            ),
-            (
-                "Reconnecting... 5/5 (We’re currently experiencing high demand, which may)",
-                Some((5, "server_error")),
-            ),
-            (
-                "Reconnecting... 1/5 (unexpected status 401 Unauthorized: x (y), url: z)",
-                Some((1, "auth")),
-            ),
-            (
-                "Reconnecting... 1/5 (stream disconnected before completion: Rate limit reached for x on tokens per min (TPM))",
-                Some((1, "rate_limit")),
-            ),
-            ("Reconnecting... 3/10", Some((3, "reconnect"))),
-            ("Reconnecting... soon", None),
-            ("Reconnecting... 1/", None),
-            ("reconnected", None),
-        ];
-        for (message, expected) in cases {
-            let expected = expected.map(|(attempt, reason)| Retry { attempt, reason });
-            assert_eq!(retry(message), expected, "{message}");
-        }
-    }
-}
+mod tests;

@@ -129,7 +129,7 @@ impl Json {
         if let Some(retry) = errors::retry(&message.text) {
             let retry = Activity::Retry {
                 reason: Cow::Borrowed(retry.reason),
-                attempt: Some(retry.attempt),
+                attempt: retry.attempt,
                 delay_ms: None,
                 msg: message,
             };

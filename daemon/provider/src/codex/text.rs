@@ -161,7 +161,7 @@ impl Transcript {
         if let Some(retry) = errors::retry(message) {
             let retry = Activity::Retry {
                 reason: Cow::Borrowed(retry.reason),
-                attempt: Some(retry.attempt),
+                attempt: retry.attempt,
                 delay_ms: None,
                 msg: text::whole(message),
             };

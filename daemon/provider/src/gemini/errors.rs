@@ -4,6 +4,7 @@
 use serde_json::value::RawValue;
 
 use crate::activity::Stamp;
+use crate::connection;
 use crate::evidence::{self, Cause};
 use crate::json::Object;
 use crate::judge::{self, Problem};
@@ -23,6 +24,9 @@ const WAITS: [&str; 3] = [
 /// What an error message amounts to.
 pub(super) fn problem(message: &str, clock: Clock<'_>) -> Problem {
     let Some(error) = embedded(message) else {
+        if connection::is_lost(&bare(message)) {
+            return Problem::unreachable(bare(message));
+        }
         let outcome = of_sentence(message).unwrap_or(Outcome::Failed);
         return Problem {
             resets_at_ms: resets_at(outcome, message, clock),
@@ -90,10 +94,15 @@ pub(super) fn of_exit(code: i32) -> Option<Outcome> {
 
 /// Why it tries again, in a word.
 pub(super) fn reason(message: &str, status: Option<u64>) -> &'static str {
-    let outcome = status
-        .and_then(judge::outcome_of_status)
-        .unwrap_or_else(|| problem(message, Clock::at(Stamp::default())).outcome);
+    let said = || problem(message, Clock::at(Stamp::default()));
+    let known = status.and_then(judge::outcome_of_status);
+    let Problem { outcome, cause, .. } = match known {
+        Some(outcome) => Problem::new(outcome, ""),
+        None => said(),
+    };
     match (outcome, status) {
+        _ if cause == Some(Cause::Unreachable) => "reconnect",
+        (_, Some(500 | 504)) => "server_error",
         (Outcome::RateLimited | Outcome::CreditExhausted, _) => "rate_limit",
         (Outcome::Overloaded, _) => "overloaded",
         (Outcome::Auth, _) => "auth",
@@ -138,7 +147,7 @@ fn of_grpc_status(status: &str) -> Option<Outcome> {
     match status {
         "UNAUTHENTICATED" | "PERMISSION_DENIED" => Some(Outcome::Auth),
         "RESOURCE_EXHAUSTED" => Some(Outcome::RateLimited),
-        "UNAVAILABLE" => Some(Outcome::Overloaded),
+        "UNAVAILABLE" | "INTERNAL" | "DEADLINE_EXCEEDED" => Some(Outcome::Overloaded),
         _ => None,
     }
 }
@@ -193,7 +202,11 @@ mod tests {
             ),
             (
                 r#"{"error":{"code":500,"message":"x","status":"INTERNAL"}} after"#,
-                Outcome::Failed,
+                Outcome::Overloaded,
+            ),
+            (
+                r#"{"error":{"code":504,"message":"Deadline expired","status":"DEADLINE_EXCEEDED"}}"#,
+                Outcome::Overloaded,
             ),
             (
                 r#"{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","details":[{"reason":"API_KEY_INVALID"}]}}"#,
@@ -241,7 +254,27 @@ mod tests {
             problem("the quota of auth.rs is 429").outcome,
             Outcome::Failed
         );
-        assert_eq!(problem("[API Error: terminated]").error, "terminated");
+        assert_eq!(problem("[API Error: quota]").error, "quota");
+    }
+
+    #[test]
+    fn a_lost_connection_is_told_as_one() {
+        let judged = |message: &str| {
+            let found = problem(message);
+            (found.outcome, found.cause)
+        };
+        let lost = (Outcome::Overloaded, Some(Cause::Unreachable));
+        for message in [
+            "[API Error: exception TypeError: fetch failed sending request]",
+            "[API Error: request to https://cloudcode-pa.googleapis.com/v1internal:streamGenerateContent?alt=sse failed, reason: getaddrinfo ENOTFOUND cloudcode-pa.googleapis.com]",
+            "[API Error: terminated]",
+            "exception TypeError: fetch failed sending request",
+        ] {
+            assert_eq!(judged(message), lost, "{message}");
+        }
+        for message in ["[API Error: the fetch failed]", "terminated by the user"] {
+            assert_eq!(judged(message), (Outcome::Failed, None), "{message}");
+        }
     }
 
     #[test]
@@ -276,7 +309,8 @@ mod tests {
         assert_eq!(of_exit(145), Some(Outcome::Auth));
         assert_eq!(of_exit(173), Some(Outcome::RateLimited));
         assert_eq!(of_exit(247), Some(Outcome::Overloaded));
-        for code in [0, 1, 42, 130, 137, 143, 244, 256, -1] {
+        assert_eq!(of_exit(244), Some(Outcome::Overloaded));
+        for code in [0, 1, 42, 130, 137, 143, 148, 256, -1] {
             assert_eq!(of_exit(code), None, "{code}");
         }
     }
@@ -289,6 +323,8 @@ mod tests {
         );
         assert_eq!(reason("", Some(500)), "server_error");
         assert_eq!(reason("", Some(503)), "overloaded");
-        assert_eq!(reason("fetch failed", None), "error");
+        assert_eq!(reason("", Some(504)), "server_error");
+        assert_eq!(reason("fetch failed", None), "reconnect");
+        assert_eq!(reason("it stopped", None), "error");
     }
 }

@@ -14,6 +14,7 @@ use std::borrow::Cow;
 
 use crate::activity::{Activity, Level, Stamp, Stream, Text};
 use crate::bounds::one_line;
+use crate::connection;
 use crate::evidence::Cause;
 use crate::gemini::{errors, ignored};
 use crate::judge::Problem;
@@ -28,6 +29,9 @@ const ATTEMPT_LINES: usize = 16;
 const ATTEMPT_BYTES: usize = 64 * 1024;
 
 const REPORT: &str = "Error when talking to Gemini API";
+
+/// What stands before the reason why it could not log in.
+const LOGINS: [&str; 2] = ["Failed to login. Message: ", "Error authenticating: "];
 
 /// What stderr has told so far.
 #[derive(Debug, Default)]
@@ -112,6 +116,11 @@ impl Stderr {
                 stderr: Some(one_line(&msg.text)),
                 ..reported(&msg.text, at)
             });
+        } else if let Some(said) = unreachable_login(&msg.text) {
+            self.problem = Some(Problem {
+                stderr: Some(one_line(&msg.text)),
+                ..Problem::unreachable(said)
+            });
         } else if self.first.is_none() && is_sentence(&msg.text) {
             self.first = Some(one_line(&msg.text));
         }
@@ -183,6 +192,12 @@ fn status(text: &str) -> Option<u64> {
 fn delay(text: &str) -> Option<u64> {
     let (_, after) = text.rsplit_once("Retrying after ")?;
     after.trim_end().strip_suffix("ms...")?.parse().ok()
+}
+
+/// Why it could not log in, if it had no connection.
+fn unreachable_login(line: &str) -> Option<&str> {
+    let said = LOGINS.iter().find_map(|it| line.strip_prefix(it))?;
+    connection::is_lost(said).then_some(said)
 }
 
 /// `…Full report available at: PATH NAME: MESSAGE`.

@@ -5,6 +5,7 @@
 use serde_json::value::RawValue;
 
 use crate::bounds::one_line;
+use crate::connection;
 use crate::evidence::{self, Cause};
 use crate::json::Object;
 use crate::judge::{self, Problem};
@@ -39,6 +40,10 @@ const KINDS: &[(&str, Outcome)] = &[
     ("rate_limit_error", Outcome::RateLimited),
     ("RESOURCE_EXHAUSTED", Outcome::RateLimited),
 ];
+
+/// Kinds of an API that failed, rather than refused: within a stream they come without a status, and with
+/// one that says it.
+const SERVER_ERRORS: [&str; 4] = ["server_error", "api_error", "timeout_error", "INTERNAL"];
 
 /// Sentences of opencode and of APIs, by their beginnings.
 const BEGINNINGS: &[(&str, Outcome)] = &[
@@ -84,10 +89,14 @@ pub(super) fn problem(error: &Object<'_>, clock: Clock<'_>) -> Option<Problem> {
     let status = data.u64("statusCode");
     let answer = data.str("responseBody").unwrap_or_default();
     let answer = Answer::of(&answer, clock);
+    let is_unanswered = status.is_none();
+    let is_lost = is_unanswered && (connection::is_lost(&said) || has_lost_code(&data));
+    let is_broken_off = is_unanswered && answer.is_server_error();
     let outcome = of_name(&name)
         .or_else(|| answer.outcome(&said))
         .or_else(|| of_sentence(&said))
-        .or_else(|| judge::outcome_of_status(status?));
+        .or_else(|| judge::outcome_of_status(status?))
+        .or_else(|| (is_lost || is_broken_off).then_some(Outcome::Overloaded));
     let number = status.map(|status| status.to_string()).unwrap_or_default();
     let origin = [number.as_str(), answer.kind()].join(" ");
     let outcome = outcome.unwrap_or(Outcome::Failed);
@@ -107,8 +116,16 @@ pub(super) fn problem(error: &Object<'_>, clock: Clock<'_>) -> Option<Problem> {
     Some(Problem {
         resets_at_ms,
         http_status: status.and_then(evidence::http_status),
+        cause: (is_lost && outcome == Outcome::Overloaded).then_some(Cause::Unreachable),
         ..Problem::new(outcome, error)
     })
+}
+
+/// Whether the system's code beside a sentence is that of a lost connection.
+fn has_lost_code(data: &Object<'_>) -> bool {
+    let metadata = data.object("metadata");
+    let code = metadata.and_then(|metadata| metadata.str("code").map(|code| code.into_owned()));
+    code.is_some_and(|code| connection::is_code(&code))
 }
 
 /// Outcomes that pass with time.
@@ -131,10 +148,16 @@ fn of_wait(said: &str, clock: Clock<'_>) -> Option<i64> {
 
 /// What a line of stderr tells, its `Error: ` taken off.
 pub(super) fn of_line(said: &str, clock: Clock<'_>) -> Problem {
-    let outcome = of_sentence(said).unwrap_or(Outcome::Failed);
+    let is_lost = connection::is_lost(said);
+    let otherwise = match is_lost {
+        true => Outcome::Overloaded,
+        false => Outcome::Failed,
+    };
+    let outcome = of_sentence(said).unwrap_or(otherwise);
     let wait = of_wait(said, clock);
     Problem {
         resets_at_ms: wait.filter(|_| is_limit(outcome)),
+        cause: is_lost.then_some(Cause::Unreachable),
         stderr: Some(one_line(said)),
         ..Problem::new(outcome, said)
     }
@@ -228,6 +251,11 @@ impl Answer {
         })
     }
 
+    fn is_server_error(&self) -> bool {
+        let mut kinds = self.kinds.iter();
+        kinds.any(|kind| SERVER_ERRORS.contains(&kind.as_str()))
+    }
+
     /// The narrowest, to be shown beside the status.
     fn kind(&self) -> &str {
         self.kinds.first().map_or("", String::as_str)
@@ -310,7 +338,9 @@ mod tests {
             ),
             (403, r#"{"error":{"code":[],"type":{}}}"#, Outcome::Auth),
             (429, "not json", Outcome::RateLimited),
-            (500, "", Outcome::Failed),
+            (500, "", Outcome::Overloaded),
+            (504, "", Outcome::Overloaded),
+            (400, r#"{"error":{"type":"api_error"}}"#, Outcome::Failed),
         ];
         for (status, body, expected) in cases {
             assert_eq!(of(&api(status, "x", body)).outcome, expected, "{body}");
@@ -321,6 +351,27 @@ mod tests {
             r#"{"error":{"type":"not_found_error"}}"#,
         );
         assert_eq!(of(&missing).outcome, Outcome::ModelNotFound);
+    }
+
+    #[test]
+    fn a_lost_connection_is_told_as_one() {
+        let lost = (Outcome::Overloaded, Some(Cause::Unreachable));
+        let judged = |problem: Problem| (problem.outcome, problem.cause);
+        for error in [
+            r#"{"name":"APIError","data":{"message":"Cannot connect to API: Unable to connect. Is the computer able to access the url?","isRetryable":true}}"#,
+            r#"{"name":"APIError","data":{"message":"Connection reset by server","isRetryable":true,"metadata":{"code":"ECONNRESET","syscall":"read"}}}"#,
+            r#"{"name":"APIError","data":{"message":"reset","metadata":{"code":"ECONNRESET"}}}"#,
+            r#"{"name":"UnknownError","data":{"message":"Error: Unable to connect. Is the computer able to access the url?"}}"#,
+        ] {
+            assert_eq!(judged(of(error)), lost, "{error}");
+        }
+        assert_eq!(judged(of_line("fetch failed")), lost);
+        let spoken = of_line("the test printed fetch failed");
+        assert_eq!(judged(spoken), (Outcome::Failed, None));
+        let answered = of(&api(400, "fetch failed", ""));
+        assert_eq!(judged(answered), (Outcome::Failed, None));
+        let broken_off = r#"{"name":"APIError","data":{"message":"x","responseBody":"{\"error\":{\"type\":\"server_error\"}}"}}"#;
+        assert_eq!(judged(of(broken_off)), (Outcome::Overloaded, None));
     }
 
     #[test]

@@ -125,7 +125,7 @@ fn the_exit_code_tells_what_the_message_does_not() {
     };
     let outcome = |lines: &[&str], code| Reading::of(lines).end(code).outcome;
     assert_eq!(outcome(&[&error("odd")], 247), Outcome::Overloaded);
-    assert_eq!(outcome(&[&error("odd")], 244), Outcome::Failed);
+    assert_eq!(outcome(&[&error("odd")], 244), Outcome::Overloaded);
     assert_eq!(outcome(&[], 143), Outcome::Failed);
     assert_eq!(outcome(&[], 0), Outcome::Interrupted);
     let mut keyless = Reading::of(&[]);

@@ -94,6 +94,19 @@ fn a_stack_trace_tells_the_problem() {
 }
 
 #[test]
+fn a_login_without_a_connection_is_told_as_one() {
+    let line = "Failed to login. Message: request to https://cloudcode-pa.googleapis.com/v1internal:loadCodeAssist failed, reason: getaddrinfo EAI_AGAIN cloudcode-pa.googleapis.com";
+    let (seen, mut stderr) = read(&[line]);
+    assert_eq!(seen.len(), 1);
+    let problem = stderr.take_problem().unwrap();
+    let lost = (Outcome::Overloaded, Some(Cause::Unreachable));
+    assert_eq!((problem.outcome, problem.cause), lost);
+    assert_eq!(problem.stderr.as_deref(), Some(line));
+    let refused = "Failed to login. Message: Your account may not.";
+    assert_eq!(read(&[refused]).1.take_problem(), None);
+}
+
+#[test]
 fn an_unknown_session_is_told_apart() {
     let line = "Error resuming session: Invalid session identifier \"s-gone\".";
     let (seen, mut stderr) = read(&[line, "  Use --list-sessions to see available sessions."]);

@@ -16,11 +16,11 @@ use crate::lines::{Bound, Cut, Lines};
 use crate::parser::{Exit, IgnoreRule, Line, Parser, Sink, Verdict, Vitals};
 use crate::run::Run;
 use crate::text;
-use crate::{claude, codex, command, gemini, jsonl, opencode};
+use crate::{claude, codex, command, gemini, json, jsonl, opencode};
 
 /// Changes whenever the same bytes could give another log than before: by a parser, by what is
 /// redacted, or by how a line is written.
-pub const VERSION: u32 = 8;
+pub const VERSION: u32 = 9;
 
 /// Lines that become text are needed up to the cut, and the character that may straddle it.
 const TEXT_BOUND: Bound = Bound {
@@ -157,13 +157,22 @@ impl Decoder {
         self.parser.vitals()
     }
 
-    /// What a pipe that carries text has printed of a line that has no end yet; a prompt, as a rule. Not of one that is
-    /// too long to be kept whole.
+    /// What a pipe has printed of a line of text that has no end yet; a prompt, as a rule. Not of one that may become an
+    /// event, or is too long to be kept whole.
     pub fn unfinished(&self) -> Option<(Stream, &[u8])> {
-        let stdout = self.is_text.then_some((Stream::Stdout, &self.stdout));
-        let pipes = stdout.into_iter().chain([(Stream::Stderr, &self.stderr)]);
-        let mut rests = pipes.filter_map(|(stream, lines)| Some((stream, lines.rest()?)));
-        let (stream, cut) = rests.find(|(_, cut)| cut.truncated_bytes == 0)?;
+        let pipes = [
+            (Stream::Stdout, &self.stdout),
+            (Stream::Stderr, &self.stderr),
+        ];
+        let rests = pipes
+            .into_iter()
+            .filter_map(|(stream, lines)| Some((stream, lines.rest()?)));
+        let is_event = |stream, bytes| {
+            stream == Stream::Stdout && !self.is_text && json::may_begin_event(bytes)
+        };
+        let mut texts =
+            rests.filter(|(stream, cut)| cut.truncated_bytes == 0 && !is_event(*stream, cut.bytes));
+        let (stream, cut) = texts.next()?;
         Some((stream, cut.bytes))
     }
 

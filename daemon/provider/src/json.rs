@@ -21,6 +21,9 @@ use crate::text::{of_line, whole};
 /// eight million bytes of keys from becoming hundreds of millions in memory.
 const KEY_LIMIT: usize = 512;
 
+/// What some programs put before the first thing they print.
+const BOM: &[u8] = "\u{FEFF}".as_bytes();
+
 /// One JSON object: its keys and the text of their values.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Object<'a> {
@@ -34,9 +37,9 @@ pub(crate) enum Event<'a> {
     Object(Object<'a>, &'a RawValue),
     /// Nothing but white space.
     Blank,
-    /// A whole line that is no JSON object.
+    /// A whole line that is no JSON object, or half of one that would have been none.
     Text(Text<'a>),
-    /// Half a line, or the beginning of one that is too long and is no event.
+    /// Half an event, or the beginning of a line that is too long and is none.
     Cut(Text<'a>),
     /// The beginning of a line that is too long, as the event that it would be if it ended there.
     Begun(Object<'a>, &'a RawValue, Text<'a>),
@@ -78,9 +81,19 @@ pub(crate) fn event<'a>(line: &Line<'a>, text: &'a str, lossy: bool) -> Event<'a
             None if is_begun => Event::Cut(of_line(line)),
             None => Event::Text(of_line(line)),
         },
-        Err(_) if line.complete && !is_begun => Event::Text(of_line(line)),
+        Err(_) if !is_begun && (line.complete || !may_begin_event(line.bytes)) => {
+            Event::Text(of_line(line))
+        }
         Err(_) => Event::Cut(of_line(line)),
     }
+}
+
+/// Whether an event may begin so. One is an object, which may have white space or a BOM in front of it.
+pub(crate) fn may_begin_event(bytes: &[u8]) -> bool {
+    let bytes = bytes.trim_ascii_start();
+    let bytes = bytes.strip_prefix(BOM).unwrap_or(bytes);
+    let first = bytes.trim_ascii_start().first();
+    first.is_none_or(|first| *first == b'{')
 }
 
 /// Shows an event that nobody here knows, whole. An empty name is none.

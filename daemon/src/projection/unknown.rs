@@ -48,11 +48,11 @@ impl Unknowns {
                 provider_version: Some(version),
                 ..
             } => self.version = word(version),
-            // Too long to be taken apart: nobody knows whether it is known.
+            // Cut off, or too long to be taken apart: nobody knows whether it is known.
             Activity::Unknown {
-                data: Foreign::Text(text),
-                ..
-            } if text.truncated_bytes > 0 => {}
+                name: None,
+                data: Foreign::Text(_),
+            } => {}
             Activity::Unknown { name, .. } => {
                 self.met += 1;
                 if self.met > self.told {
@@ -133,14 +133,16 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_too_long_may_be_known() {
+    fn one_that_is_cut_off_or_too_long_may_be_known() {
         let mut unknowns = Unknowns::default();
-        let cut = Text {
-            truncated_bytes: 1,
-            ..Text::default()
-        };
-        let data = Foreign::Text(cut);
-        unknowns.note(at(1), &Activity::Unknown { name: None, data });
+        for truncated_bytes in [0, 1] {
+            let text = Text {
+                truncated_bytes,
+                ..Text::default()
+            };
+            let data = Foreign::Text(text);
+            unknowns.note(at(1), &Activity::Unknown { name: None, data });
+        }
         assert_eq!(told(&mut unknowns), []);
     }
 

@@ -97,6 +97,54 @@ fn raw_is_where_the_newline_stands() {
 }
 
 #[test]
+fn a_last_line_of_text_in_a_json_mode_is_text_and_half_an_event_is_unknown() {
+    let last = |kind, bytes: &[u8]| {
+        let chunks = [(Stream::Stdout, bytes.to_vec())];
+        let (log, tally) = decode(kind, Format::Json, &chunks, &Exit::default());
+        check(&log, &tally);
+        let first = values(&log)[0].clone();
+        let text = first["msg"].as_str().or(first["data"].as_str());
+        let text = text.unwrap_or_default().to_owned();
+        (first["type"].as_str().unwrap().to_owned(), text)
+    };
+    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Command) {
+        for text in ["Continue? [y/N] ", "[Y/n] ", "Error: no", "\u{FEFF}nul"] {
+            let found = last(kind, text.as_bytes());
+            assert_eq!(found, ("output".to_owned(), text.to_owned()), "{kind}");
+        }
+        for half in [r#"{"type":"#, r#" {"type":"x""#, "\u{FEFF}{", "{"] {
+            let found = last(kind, half.as_bytes());
+            assert_eq!(found, ("unknown".to_owned(), half.to_owned()), "{kind}");
+        }
+    }
+}
+
+#[test]
+fn the_beginning_of_a_line_is_told_unless_it_may_become_an_event() {
+    let told = |format, stream, bytes: &str| {
+        let mut decoder = Decoder::new(Kind::Claude, format);
+        decoder.feed(stream, stamp(0), bytes.as_bytes(), &mut |_: Stamp,
+                                                               _: &Activity<
+            '_,
+        >| {});
+        let found = decoder.unfinished();
+        found.map(|(stream, bytes)| (stream, String::from_utf8_lossy(bytes).into_owned()))
+    };
+    let asked = "Continue? [y/N] ";
+    for format in FORMATS {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let expected = Some((stream, asked.to_owned()));
+            let bytes = format!("before\n{asked}");
+            assert_eq!(told(format, stream, &bytes), expected, "{format:?}");
+        }
+    }
+    for half in [r#"{"type":"#, "  {", " ", "\u{FEFF}{"] {
+        assert_eq!(told(Format::Json, Stream::Stdout, half), None, "{half}");
+    }
+    assert!(told(Format::Json, Stream::Stderr, "{").is_some());
+}
+
+#[test]
 fn a_line_nobody_answers_for_is_unknown() {
     let mut course = Course::default();
     let mut log = Vec::new();

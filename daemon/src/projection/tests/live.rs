@@ -72,6 +72,28 @@ fn half_an_event_is_no_line_that_somebody_is_asked() {
 }
 
 #[test]
+fn a_question_on_stdout_is_told_also_where_events_are_expected() {
+    let mut bench = Bench::new(Kind::Claude, Format::Json);
+    let mut projection = bench.projection();
+    bench.print(Stream::Stdout, b"Continue? [y/N] ");
+    advance(&mut projection);
+    let live = projection.live();
+    assert_eq!(live.waits_for, "unfinished_line");
+    assert_eq!(live.waits_on, "Continue? [y/N]");
+    bench.finish(&mut projection);
+    assert_eq!(projection.take_unknown(), []);
+}
+
+#[test]
+fn half_an_event_at_the_end_is_no_sign_of_another_format() {
+    let mut bench = Bench::new(Kind::Claude, Format::Json);
+    let mut projection = bench.projection();
+    bench.print(Stream::Stdout, br#"{"type":"assist"#);
+    bench.finish(&mut projection);
+    assert_eq!(projection.take_unknown(), []);
+}
+
+#[test]
 fn what_every_recorded_run_used_so_far_is_in_the_end_what_its_row_says() {
     let recordings = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/recordings");
     let mut used = 0;

@@ -109,6 +109,9 @@ async fn what_cannot_be_tried_again_is_refused_and_says_why() {
     let refused = ctl.run(["retry", "1"]).await.exits(4);
     assert!(refused.stderr.contains("is running"), "{}", refused.stderr);
     ctl.run(["retry", "9"]).await.exits(3);
+    let words = ["start", "--task", "T2", "--retry", "network", "--", "true"];
+    let refused = ctl.run(words).await.exits(2);
+    refused.says("`network` is not an outcome; there are failed, ");
     rpc.stop(&ctl.project(), runs, Duration::ZERO).await;
 
     let mut once = retry(&ctl, runs);

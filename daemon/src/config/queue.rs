@@ -60,20 +60,9 @@ fn retry(section: &Section<'_>) -> RetryPolicy {
 
 fn outcomes(value: &DeValue<'_>) -> Result<Vec<Outcome>, String> {
     let words = texts(value)?.into_iter();
-    words.map(|word| outcome(&word)).collect()
-}
-
-fn outcome(word: &str) -> Result<Outcome, String> {
-    let outcome = word.parse::<Outcome>().map_err(|error| {
-        let all = Outcome::ALL.into_iter();
-        let known: Vec<_> = all
-            .filter(|outcome| RetryPolicy::check(*outcome).is_ok())
-            .map(Outcome::as_str)
-            .collect();
-        format!("{error}; there are {}", known.join(", "))
-    })?;
-    RetryPolicy::check(outcome).map_err(|why| format!("`{word}` {why}"))?;
-    Ok(outcome)
+    words
+        .map(|word| RetryPolicy::outcome(&word).map_err(|error| error.to_string()))
+        .collect()
 }
 
 fn backoff(section: &Section<'_>, default: Backoff) -> Backoff {

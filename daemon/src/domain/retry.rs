@@ -33,7 +33,47 @@ impl From<RetryPolicy> for StartRetry {
     }
 }
 
+/// Why a word names nothing to try again after.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum NotRetried {
+    /// It is no outcome.
+    #[error("`{word}` is not an outcome; there are {}", RetryPolicy::outcomes())]
+    NoOutcome {
+        /// As it was said.
+        word: String,
+    },
+    /// It is one after which nothing is.
+    #[error("`{outcome}` {why}")]
+    Never {
+        /// Which.
+        outcome: Outcome,
+        /// Why, to be read behind it.
+        why: &'static str,
+    },
+}
+
 impl RetryPolicy {
+    /// The outcome that a word names, if it is one to try again after.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn outcome(word: &str) -> Result<Outcome, NotRetried> {
+        let outcome = word.parse().map_err(|_| NotRetried::NoOutcome {
+            word: word.to_owned(),
+        })?;
+        match RetryPolicy::check(outcome) {
+            Ok(()) => Ok(outcome),
+            Err(why) => Err(NotRetried::Never { outcome, why }),
+        }
+    }
+
+    /// All that may be tried again after, in words.
+    fn outcomes() -> String {
+        let all = Outcome::ALL.into_iter();
+        let retried = all.filter(|outcome| RetryPolicy::check(*outcome).is_ok());
+        retried.map(Outcome::as_str).collect::<Vec<_>>().join(", ")
+    }
+
     /// Why an outcome is none to try again after.
     pub fn check(outcome: Outcome) -> Result<(), &'static str> {
         match outcome {
@@ -132,6 +172,22 @@ mod tests {
         }
         assert_eq!(times[3], None);
         assert_eq!(asked(&failed(1, Outcome::Failed)), None);
+    }
+
+    #[test]
+    fn a_word_that_is_none_to_try_again_after_is_told_which_are() {
+        let refused = |word: &str| RetryPolicy::outcome(word).unwrap_err().to_string();
+        assert_eq!(RetryPolicy::outcome("overloaded"), Ok(Outcome::Overloaded));
+        let said = refused("network");
+        assert!(
+            said.starts_with("`network` is not an outcome; there are failed, timeout_wall, "),
+            "{said}"
+        );
+        assert!(
+            said.contains(", overloaded, ") && !said.contains("success"),
+            "{said}"
+        );
+        assert_eq!(refused("success"), "`success` needs no further attempt");
     }
 
     #[test]

@@ -5,8 +5,8 @@ use tonic::Status;
 
 use super::refusal::invalid;
 use super::{convert, resources};
-use crate::domain::retry::StartRetry;
-use crate::domain::{Again, Outcome, StartRequest};
+use crate::domain::retry::{RetryPolicy, StartRetry};
+use crate::domain::{Again, StartRequest};
 
 /// Reads what is to be tried again, and with what of it otherwise.
 pub(super) fn request(request: v1::RetryRequest) -> Result<StartRequest, Status> {
@@ -37,7 +37,7 @@ pub(super) fn request(request: v1::RetryRequest) -> Result<StartRequest, Status>
 /// When it is to be tried again by itself.
 pub(super) fn policy(policy: v1::RetryPolicy) -> Result<StartRetry, Status> {
     let on = policy.on.iter().map(|word| {
-        let outcome = word.parse::<Outcome>();
+        let outcome = RetryPolicy::outcome(word);
         outcome.map_err(|error| invalid("retry.on", error.to_string()))
     });
     let max = policy.max.map(u32::try_from).transpose();

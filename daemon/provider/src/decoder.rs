@@ -20,7 +20,7 @@ use crate::{claude, codex, command, gemini, json, jsonl, opencode};
 
 /// Changes whenever the same bytes could give another log than before: by a parser, by what is
 /// redacted, or by how a line is written.
-pub const VERSION: u32 = 9;
+pub const VERSION: u32 = 10;
 
 /// Lines that become text are needed up to the cut, and the character that may straddle it.
 const TEXT_BOUND: Bound = Bound {
@@ -54,17 +54,26 @@ pub struct Tally {
 /// One invocation's output on its way to activities.
 pub struct Decoder {
     parser: Box<dyn Parser>,
-    stdout: Lines,
+    stdout: Pipe,
     /// What stdout carries is for people.
     is_text: bool,
-    stderr: Lines,
+    stderr: Pipe,
     course: Course,
+}
+
+/// One of a provider's pipes.
+struct Pipe {
+    lines: Lines,
+    /// When its last bytes came.
+    last: Stamp,
 }
 
 /// What has come out so far.
 #[derive(Default)]
 struct Course {
     raw: u64,
+    /// The time of the line before.
+    shown_ms: u64,
     tally: Tally,
 }
 
@@ -117,9 +126,9 @@ impl Decoder {
         let is_text = kind == Kind::Command || format == Format::Text;
         Decoder {
             parser: parser(kind, format, run),
-            stdout: Lines::new(if is_text { TEXT_BOUND } else { JSON_BOUND }),
+            stdout: Pipe::new(if is_text { TEXT_BOUND } else { JSON_BOUND }),
             is_text,
-            stderr: Lines::new(TEXT_BOUND),
+            stderr: Pipe::new(TEXT_BOUND),
             course: Course::default(),
         }
     }
@@ -134,11 +143,12 @@ impl Decoder {
             course,
             ..
         } = self;
-        let lines = match stream {
+        let pipe = match stream {
             Stream::Stdout => stdout,
             Stream::Stderr => stderr,
         };
-        lines.feed(bytes, |end, cut| {
+        pipe.last = at;
+        pipe.lines.feed(bytes, |end, cut| {
             let at = course.no_earlier(Stamp {
                 raw: at.raw + end as u64,
                 ..at
@@ -150,6 +160,11 @@ impl Decoder {
     /// A further message was handed to the provider, after what was fed so far.
     pub fn asked(&mut self) {
         self.parser.asked();
+    }
+
+    /// Something else than what comes out here was written down, with this time.
+    pub fn shown(&mut self, wall_ms: u64) {
+        self.course.shown_ms = wall_ms;
     }
 
     /// What the time limits need to know now.
@@ -166,7 +181,7 @@ impl Decoder {
         ];
         let rests = pipes
             .into_iter()
-            .filter_map(|(stream, lines)| Some((stream, lines.rest()?)));
+            .filter_map(|(stream, pipe)| Some((stream, pipe.lines.rest()?)));
         let is_event = |stream, bytes| {
             stream == Stream::Stdout && !self.is_text && json::may_begin_event(bytes)
         };
@@ -186,8 +201,9 @@ impl Decoder {
         &self.course.tally
     }
 
-    /// Ends it: last lines without a newline (stdout's, then stderr's), what the parser held, and
-    /// the terminal line. To be called once. `at.raw` is the spool's length.
+    /// Ends it: last lines without a newline (stdout's, then stderr's, each with the time of its last bytes, but not
+    /// before the line in front of it), what the parser held, and the terminal line. To be called once. `at.raw` is the
+    /// spool's length.
     pub fn end(&mut self, at: Stamp, exit: &Exit, out: &mut dyn Sink) -> Verdict {
         let Decoder {
             parser,
@@ -197,16 +213,36 @@ impl Decoder {
             ..
         } = self;
         let at = course.no_earlier(at);
-        for (stream, lines) in [(Stream::Stdout, &*stdout), (Stream::Stderr, &*stderr)] {
-            if let Some(cut) = lines.rest() {
+        for (stream, pipe) in [(Stream::Stdout, &*stdout), (Stream::Stderr, &*stderr)] {
+            if let Some(cut) = pipe.lines.rest() {
+                let at = Stamp {
+                    wall_ms: pipe.last.wall_ms.max(course.shown_ms),
+                    mono_ms: pipe.last.mono_ms,
+                    raw: at.raw,
+                };
                 course.line(parser.as_mut(), line(stream, &cut, at, false), out);
             }
         }
+        let at = Stamp {
+            wall_ms: at.wall_ms.max(course.shown_ms),
+            ..at
+        };
         let mut sink = Counting::new(course, out);
         let verdict = parser.end(at, exit, &mut sink);
         let completion = completion(exit, &verdict);
         sink.activity(at, &Activity::Complete(Box::new(completion)));
         verdict
+    }
+}
+
+// === impl Pipe ===
+
+impl Pipe {
+    fn new(bound: Bound) -> Pipe {
+        Pipe {
+            lines: Lines::new(bound),
+            last: Stamp::default(),
+        }
     }
 }
 
@@ -314,6 +350,7 @@ impl Sink for Counting<'_> {
         if matches!(activity, Activity::Unknown { .. }) {
             self.course.tally.unknown += 1;
         }
+        self.course.shown_ms = at.wall_ms;
         self.out.activity(self.course.no_earlier(at), activity);
     }
 

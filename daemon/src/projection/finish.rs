@@ -80,6 +80,7 @@ impl Projection {
                 msg: text(&said),
             };
             self.lines.activity(Stamp { raw: offset, ..at }, &notice);
+            self.decoder.shown(at.wall_ms);
         }
         if let Some(facts) = exit.facts() {
             let mut verdict = self.judge_run(at, &facts);
@@ -102,6 +103,10 @@ impl Projection {
         let terminal = Activity::Error {
             error: error.into(),
             outcome,
+        };
+        let at = Stamp {
+            wall_ms: at.wall_ms.max(self.lines.last_ms),
+            ..at
         };
         self.lines.activity(at, &terminal);
         self.lines.redactor.verdict(&mut verdict);

@@ -381,6 +381,7 @@ impl Projection {
                     self.decoder.asked();
                 }
                 self.lines.control(at, &control);
+                self.decoder.shown(self.lines.last_ms);
                 64
             }
         }))

@@ -97,6 +97,44 @@ fn raw_is_where_the_newline_stands() {
 }
 
 #[test]
+fn a_last_line_has_the_time_of_its_bytes_unless_that_is_before_the_line_in_front_of_it() {
+    let ended = |says: &[(Stream, &str)], shown: Option<u64>| {
+        let mut decoder = Decoder::new(Kind::Command, Format::Text);
+        let mut log = Vec::new();
+        let mut sink = |at: Stamp, activity: &Activity<'_>| encode_line(&mut log, at, activity);
+        let at = |second: u64| Stamp {
+            wall_ms: second * 1000,
+            mono_ms: second * 1000,
+            raw: second,
+        };
+        for (second, (stream, bytes)) in (1..).zip(says) {
+            decoder.feed(*stream, at(second), bytes.as_bytes(), &mut sink);
+        }
+        if let Some(shown) = shown {
+            decoder.shown(shown);
+        }
+        decoder.end(at(90), &Exit::default(), &mut sink);
+        let lines = values(&String::from_utf8(log).unwrap());
+        let told = lines
+            .iter()
+            .map(|line| (line["ts"].as_u64(), line["raw"].as_u64()));
+        told.map(|(ts, raw)| (ts.unwrap(), raw.unwrap()))
+            .collect::<Vec<_>>()
+    };
+    let (out, err) = (Stream::Stdout, Stream::Stderr);
+    let asked = ended(&[(out, "one\nGo "), (out, "on?")], None);
+    assert_eq!(asked, [(1000, 4), (2000, 90), (90_000, 90)]);
+    let both = ended(&[(err, "late"), (out, "on?"), (err, "r")], None);
+    assert_eq!(both, [(2000, 90), (3000, 90), (90_000, 90)]);
+    let behind = ended(&[(out, "on?"), (err, "line\n")], None);
+    assert_eq!(behind, [(2000, 6), (2000, 90), (90_000, 90)]);
+    let warned = ended(&[(out, "on?")], Some(70_000));
+    assert_eq!(warned, [(70_000, 90), (90_000, 90)]);
+    let outlived = ended(&[(out, "on?")], Some(95_000));
+    assert_eq!(outlived, [(95_000, 90), (95_000, 90)]);
+}
+
+#[test]
 fn a_last_line_of_text_in_a_json_mode_is_text_and_half_an_event_is_unknown() {
     let last = |kind, bytes: &[u8]| {
         let chunks = [(Stream::Stdout, bytes.to_vec())];

@@ -32,7 +32,7 @@ mod reproject;
 pub mod rpc;
 mod screen;
 pub mod shim;
-mod skip;
+pub mod skip;
 mod small_disk;
 mod spec;
 mod wait;

@@ -15,8 +15,8 @@ pub(crate) fn skip(why: &str) {
     );
 }
 
-/// As [`skip`], of what a machine that tests need not have. Gives the test's name.
-pub(crate) fn say(why: &str) -> String {
+/// As `skip`, of what a machine that tests need not have. Gives the test's name.
+pub fn say(why: &str) -> String {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed) + 1;
     let thread = std::thread::current();

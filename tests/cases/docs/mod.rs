@@ -3,6 +3,7 @@
 //! to be done with it stands in [`steroids_tests::docs`].
 
 mod examples;
+mod recipes;
 mod reference;
 
 use std::collections::BTreeMap;

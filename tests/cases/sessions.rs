@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use steroids_proto::v1;
-use steroids_tests::{Ctl, Daemon, Home, Puppet, Rpc, log};
+use steroids_tests::{Ctl, Daemon, Home, Puppet, Rpc, eventually, log};
 
 /// A run of claude that says who it is, and succeeds.
 async fn ran(rpc: &Rpc, ctl: &Ctl, home: &std::sync::Arc<Home>, task: &str, session: &str) -> i64 {
@@ -115,6 +115,62 @@ async fn the_last_session_of_the_task_goes_on_and_a_repeated_start_keeps_it() {
         .await
         .unwrap();
     assert_eq!(resumed(&home, &next).as_deref(), Some("s-4"));
+}
+
+/// Whoever wants to go on by hand needs it then; nothing of ours goes on with a session that is in use.
+#[tokio::test]
+async fn one_that_runs_tells_its_session_and_nothing_goes_on_with_it() {
+    let home = Home::new();
+    let mut daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let rpc = daemon.rpc().await;
+    ran(&rpc, &ctl, &home, "T1", "s-1").await;
+    let mut agent = Puppet::new(&home, "running");
+    let words = agent.args();
+    let id = rpc
+        .start_as(&ctl.project(), "T2", "claude", &words)
+        .await
+        .id;
+    agent.prints(r#"{"type":"system","subtype":"init","session_id":"s-2","cwd":"/","tools":[]}"#);
+    let told = async |rpc: &Rpc| {
+        eventually("its session", async || {
+            let shown = rpc.get(&ctl.project(), id).await;
+            (!shown.session_id.is_empty()).then_some(shown)
+        })
+        .await
+    };
+    let running = told(&rpc).await;
+    assert_eq!(running.state(), v1::State::Running);
+    assert_eq!(running.session_id, "s-2");
+    let word = id.to_string();
+    let shown = ctl.run(["show", &word]).await.ok();
+    assert!(shown.contains("session     s-2"), "{shown}");
+    let listed = ctl.run(["--json", "list"]).await.json();
+    assert_eq!(listed["invocations"][0]["sessionId"], "s-2");
+
+    let last = rpc.start(resuming(&ctl, "T2", "last", "r-1")).await;
+    assert_eq!(last.unwrap_err().code(), tonic::Code::FailedPrecondition);
+    ctl.run([
+        "start",
+        "--task",
+        "T3",
+        "--prompt",
+        "x",
+        "--resume-of",
+        &word,
+    ])
+    .await
+    .exits(4)
+    .says("has not ended");
+    ctl.run(["retry", &word]).await.exits(4);
+
+    daemon.kill9_and_restart().await;
+    let rpc = daemon.rpc().await;
+    assert_eq!(told(&rpc).await.session_id, "s-2");
+    agent.prints(r#"{"type":"result","subtype":"success","is_error":false,"session_id":"s-3","result":"ok"}"#);
+    agent.exits(0);
+    let ended = rpc.ended(&ctl.project(), id).await;
+    assert_eq!(ended.session_id, "s-3");
 }
 
 #[tokio::test]

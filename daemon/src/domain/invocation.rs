@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use steroids_provider::activity::Tokens;
 use steroids_provider::evidence::Cause;
@@ -149,6 +150,8 @@ pub struct Live {
     pub input_closed: bool,
     /// The model that answers, where its CLI has named it.
     pub model: Option<String>,
+    /// The session that it told last.
+    pub session_id: Option<Arc<str>>,
     /// What it waits for, in one word; empty where nobody can know.
     pub waits_for: &'static str,
     /// Of a tool: its name.

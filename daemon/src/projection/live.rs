@@ -3,6 +3,8 @@
 //! text that a person would look at, into memory that is there already; it is made readable only
 //! for who asks.
 
+use std::sync::Arc;
+
 use steroids_provider::activity::{Activity, PlanItem, PlanStatus, Stamp, Usage};
 use steroids_provider::encode::type_of;
 use steroids_provider::parser::Vitals;
@@ -168,8 +170,10 @@ impl Course {
             }
             Activity::Plan { items } => self.last(activity, current(items)),
             Activity::Usage(usage) => self.count(*usage),
+            Activity::Session { session_id, .. } => {
+                self.live.session_id = Some(Arc::from(&**session_id));
+            }
             Activity::ToolResult { .. }
-            | Activity::Session { .. }
             | Activity::Input { .. }
             | Activity::Unknown { .. }
             | Activity::Complete(_)

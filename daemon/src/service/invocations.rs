@@ -273,6 +273,7 @@ impl Service {
         let used = live.as_ref().and_then(|live| live.usage);
         let named = live.as_ref().and_then(|live| live.model.as_deref());
         let used = used.map(|used| self.supervisor.priced(&shown.model, named, used));
+        let told = live.as_ref().and_then(|live| live.session_id.clone());
         v1::Invocation {
             alarm: alarm.unwrap_or_default(),
             live: live
@@ -281,6 +282,11 @@ impl Service {
             interactive,
             unit: place.unit.as_deref().unwrap_or_default().to_owned(),
             usage: shown.usage.or(used.map(convert::usage)),
+            // Its row has none before it has ended: what is resumed or retried goes by rows.
+            session_id: match told {
+                Some(told) if shown.session_id.is_empty() => told.to_string(),
+                _ => shown.session_id,
+            },
             place: waits
                 .as_ref()
                 .map_or(0, |waits| i32::try_from(waits.place).unwrap_or(i32::MAX)),

@@ -117,6 +117,19 @@ fn of_a_plan_the_item_at_work_is_told() {
 }
 
 #[test]
+fn the_session_is_the_one_that_was_told_last() {
+    let session = |id: &'static str| Activity::Session {
+        session_id: id.into(),
+        provider_version: None,
+    };
+    assert_eq!(course(&[output("hello")]).session_id, None);
+    let live = course(&[session("s-1"), output("hello"), session("s-2")]);
+    assert_eq!(live.session_id.as_deref(), Some("s-2"));
+    // It is no more than who says it.
+    assert_eq!((live.last_type, live.lines), ("output", 3));
+}
+
+#[test]
 fn a_total_stands_for_all_before_it_and_what_follows_is_put_to_it() {
     let used = |input_tokens, total, cost| {
         Activity::Usage(Usage {

@@ -40,6 +40,8 @@ pub struct Invocation<'a> {
     provider: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     model: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    answering_model: &'a str,
     status: &'static str,
     #[serde(skip_serializing_if = "str::is_empty")]
     outcome: &'a str,
@@ -133,6 +135,7 @@ impl<'a> From<&'a v1::Invocation> for Invocation<'a> {
             role: &it.role,
             provider: &it.provider,
             model: &it.model,
+            answering_model: &it.answering_model,
             status: state(it.state),
             outcome: &it.outcome,
             started_at_ms: it.started_at_ms,

@@ -39,6 +39,7 @@ mod live;
 mod main_path;
 mod manual;
 mod mapped;
+mod models;
 mod never_started;
 mod observe;
 mod package;

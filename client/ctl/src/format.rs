@@ -161,6 +161,15 @@ pub(crate) fn is_open(invocation: &v1::Invocation) -> bool {
     )
 }
 
+/// The model that answers, else the one that was asked for.
+pub(crate) fn model(invocation: &v1::Invocation) -> &str {
+    if invocation.answering_model.is_empty() {
+        &invocation.model
+    } else {
+        &invocation.answering_model
+    }
+}
+
 /// In one word how an invocation is: its outcome once it has one, else its state.
 pub(crate) fn standing(invocation: &v1::Invocation) -> &str {
     if invocation.outcome.is_empty() {

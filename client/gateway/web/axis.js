@@ -317,5 +317,5 @@ export class Axis {
 
 function invocationText(it) {
   const how = it.outcome ? format.outcomeText(it.outcome) : it.status;
-  return `#${it.id} ${it.role} · ${cleanLine([it.provider, it.model].filter(Boolean).join(' '))} · ${how} · ${format.duration(endOf(it, Date.now()) - it.startedAtMs)}`;
+  return `#${it.id} ${it.role} · ${cleanLine([it.provider, format.model(it)].filter(Boolean).join(' '))} · ${how} · ${format.duration(endOf(it, Date.now()) - it.startedAtMs)}`;
 }

@@ -9,6 +9,11 @@ const day = new Intl.DateTimeFormat(undefined, { month: 'short', day: 'numeric' 
 const whole = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23' });
 const count = new Intl.NumberFormat();
 
+/** Of an invocation: the model that answers, else the one that was asked for. */
+export function model(it) {
+  return it.answeringModel ?? it.model;
+}
+
 /** `21ms`, `0.2s`, `48s`, `2m 05s`, `3h 12m`, `2d 4h`. */
 export function duration(ms) {
   if (!Number.isFinite(ms)) return '';

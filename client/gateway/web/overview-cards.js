@@ -27,7 +27,7 @@ export function runningCard(it) {
 /** Writes what has changed, and nothing else. */
 export function updateRunning(element, it, now = Date.now()) {
   const put = (selector, text) => setText(element.querySelector(selector), text);
-  put('.card-who', [format.baseName(it.project), it.role, it.provider, it.model].filter(Boolean).map(clean).join(' · '));
+  put('.card-who', [format.baseName(it.project), it.role, it.provider, format.model(it)].filter(Boolean).map(clean).join(' · '));
   put('[data-field=elapsed]', it.status === 'queued' ? 'queued' : it.startedAtMs ? format.elapsed(now - it.startedAtMs) : '–');
   put('[data-field=tools]', it.live?.tools === undefined ? '–' : format.short(it.live.tools));
   put('[data-field=tokens]', format.tokenText(it.usage) || '–');

@@ -63,7 +63,7 @@ export class TaskHeader {
     const lasted = it.durationMs ?? (it.completedAtMs ?? Date.now()) - it.startedAtMs;
     const facts = [
       ['Role', it.role],
-      ['Agent', [it.provider, it.model].filter(Boolean).join(' ')],
+      ['Agent', [it.provider, format.model(it)].filter(Boolean).join(' ')],
       [it.completedAtMs ? 'Took' : 'Elapsed', it.startedAtMs ? (it.completedAtMs ? format.duration(lasted) : format.elapsed(lasted)) : ''],
       ['Waits for', it.status === 'running' ? waitText(it.live) : ''],
       ['Started', it.startedAtMs ? format.moment(it.startedAtMs) : ''],

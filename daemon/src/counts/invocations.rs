@@ -104,7 +104,7 @@ impl Invocations {
         };
         *ended.entry(Ended { provider, outcome }).or_default() += 1;
         if let Some(usage) = row.usage {
-            used_of(&mut counts.used, &row.provider, &row.model).add(&usage);
+            used_of(&mut counts.used, &row.provider, row.counted_model()).add(&usage);
         }
     }
 
@@ -192,6 +192,7 @@ mod tests {
             role: "coder".to_owned(),
             provider: provider.to_owned(),
             model: model.to_owned(),
+            answering_model: None,
             phase: Phase::Ended {
                 status: outcome.row_status(),
                 outcome: Some(outcome),
@@ -228,6 +229,17 @@ mod tests {
         let opus = counts.used[&("claude".to_owned(), "opus".to_owned())];
         assert_eq!((opus.input_tokens, opus.cached_input_tokens), (20, 10));
         assert!((opus.cost_usd - 1.0).abs() < 1e-9 && opus.estimated_usd < 1e-9);
+
+        // Whatever was asked for, what is used is used of the one that answers.
+        for asked in ["", "sonnet"] {
+            all.ended(&Invocation {
+                answering_model: Some("claude-sonnet-4-5".to_owned()),
+                ..ended("claude", asked, Outcome::Success)
+            });
+        }
+        let used = all.counted().used;
+        let sonnet = used[&("claude".to_owned(), "claude-sonnet-4-5".to_owned())];
+        assert_eq!((used.len(), sonnet.input_tokens), (3, 20));
     }
 
     #[test]

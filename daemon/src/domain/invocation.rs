@@ -149,7 +149,7 @@ pub struct Live {
     /// It took messages, and takes none any more.
     pub input_closed: bool,
     /// The model that answers, where its CLI has named it.
-    pub model: Option<String>,
+    pub answering_model: Option<String>,
     /// The session that it told last.
     pub session_id: Option<Arc<str>>,
     /// What it waits for, in one word; empty where nobody can know.
@@ -179,6 +179,8 @@ pub struct Invocation {
     pub provider: String,
     /// The model asked for; may be empty.
     pub model: String,
+    /// The model that answered, where its CLI has named it.
+    pub answering_model: Option<String>,
     /// Where it is in its life.
     pub phase: Phase,
     /// One line: why it did not succeed.
@@ -197,6 +199,13 @@ pub struct Invocation {
     pub usage: Option<UsageTotals>,
     /// `None` for a row of the older tool, which is never changed.
     pub managed: Option<Managed>,
+}
+
+impl Invocation {
+    /// For which model it counts: the one that answered, else the one that was asked for.
+    pub fn counted_model(&self) -> &str {
+        self.answering_model.as_deref().unwrap_or(&self.model)
+    }
 }
 
 /// What only we know of an invocation.

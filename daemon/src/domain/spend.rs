@@ -13,7 +13,7 @@ pub enum SpendKey {
     Project,
     /// Those of one provider.
     Provider,
-    /// Those of which one model was asked for.
+    /// Those that one model answered, or of which it was asked for where no other is known.
     Model,
     /// Those that ended on one day.
     Day,
@@ -33,7 +33,7 @@ pub struct SpendQuery {
     pub task: Option<String>,
     /// Of this provider only.
     pub provider: Option<String>,
-    /// Of this model only.
+    /// Of this model only, by its own name or that by which it was asked for.
     pub model: Option<String>,
     /// By what they are put together; nothing: all in one.
     pub by: Vec<SpendKey>,
@@ -53,7 +53,7 @@ pub struct SpendGroup {
     pub task: Option<String>,
     /// The provider's configured name.
     pub provider: Option<String>,
-    /// The model asked for; may be empty.
+    /// The model that answered, else the one asked for; may be empty.
     pub model: Option<String>,
     /// As whom.
     pub role: Option<String>,
@@ -112,7 +112,7 @@ impl SpendQuery {
             && self.until_ms.is_none_or(|until| now_ms < until)
             && is(&self.task, &it.task)
             && is(&self.provider, &it.provider)
-            && is(&self.model, &it.model)
+            && (is(&self.model, &it.model) || is(&self.model, it.counted_model()))
     }
 
     /// The group of an invocation that counts for a day.
@@ -124,7 +124,7 @@ impl SpendQuery {
                 SpendKey::Task => group.task = Some(it.task.clone()),
                 SpendKey::Project => group.project = Some(project.to_owned()),
                 SpendKey::Provider => group.provider = Some(it.provider.clone()),
-                SpendKey::Model => group.model = Some(it.model.clone()),
+                SpendKey::Model => group.model = Some(it.counted_model().to_owned()),
                 SpendKey::Day => group.day = Some(day),
                 SpendKey::Role => group.role = Some(it.role.clone()),
             }

@@ -68,6 +68,8 @@ struct Shown<'a> {
     provider: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     model: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answering_model: Option<&'a str>,
     status: &'static str,
     #[serde(skip_serializing_if = "str::is_empty")]
     outcome: &'static str,
@@ -273,6 +275,7 @@ fn shown<'a>(project: &'a str, log_path: String, it: &'a Invocation) -> Shown<'a
         role: &it.role,
         provider: &it.provider,
         model: &it.model,
+        answering_model: it.answering_model.as_deref(),
         status: it.phase.as_str(),
         outcome: outcome(it),
         started_at_ms: it.started_ms,

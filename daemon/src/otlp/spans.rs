@@ -333,6 +333,9 @@ impl Spans {
             let model = attribute("gen_ai.request.model", self.row.model.as_str());
             attributes.push(model);
         }
+        if let Some(model) = &self.row.answering_model {
+            attributes.push(attribute("gen_ai.response.model", model.as_str()));
+        }
         if let Some(session) = &self.row.session_id {
             attributes.push(attribute("gen_ai.conversation.id", session.as_str()));
         }

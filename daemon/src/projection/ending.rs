@@ -75,6 +75,8 @@ pub fn ending_of(exit: &ExitRecord, verdict: Option<&Verdict>, created_ms: u64) 
         http_status: verdict.and_then(|verdict| verdict.evidence.http_status),
         cause: verdict.and_then(|verdict| verdict.evidence.cause),
         evidence: evidence(exit, verdict),
+        // The verdict does not say it.
+        answering_model: None,
     }
 }
 

@@ -22,7 +22,12 @@ impl Projection {
         // A judgement consumes the decoder, so an attempt that came to nothing begins anew.
         loop {
             while self.advance()? == Step::More {}
-            let ending = self.judge(exit);
+            let judged = self.judge(exit);
+            let ending = Ending {
+                // A line without an end, which was read with the judgement, may have named it.
+                answering_model: self.answering_model(),
+                ..judged
+            };
             let flushed = self.flush();
             match flushed {
                 Ok(_) if self.lines.bytes.is_empty() && self.output.holds_more() => {

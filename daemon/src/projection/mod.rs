@@ -204,7 +204,7 @@ impl Projection {
         };
         let live = self.lines.course.live(self.decoder.vitals(), unfinished);
         Live {
-            model: self.model().map(str::to_owned),
+            answering_model: self.answering_model(),
             ..live
         }
     }
@@ -212,6 +212,12 @@ impl Projection {
     /// The model that answers, where its CLI has named it; also once it was judged.
     pub fn model(&self) -> Option<&str> {
         self.decoder.model()
+    }
+
+    /// The same without secrets, for whoever shows it.
+    fn answering_model(&self) -> Option<String> {
+        let named = self.model().filter(|name| !name.is_empty())?;
+        Some(self.lines.redactor.text(named).into_owned())
     }
 
     /// Which limits are near, by what was decoded so far.

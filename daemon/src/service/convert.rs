@@ -307,6 +307,7 @@ pub(super) fn invocation(project: &Path, invocation: Invocation) -> v1::Invocati
         role: invocation.role,
         provider: invocation.provider,
         model: invocation.model,
+        answering_model: invocation.answering_model.unwrap_or_default(),
         state: state(invocation.phase).into(),
         outcome: outcome(invocation.phase).to_owned(),
         error: bounded(invocation.error.unwrap_or_default(), LINE_MAX),

@@ -271,7 +271,8 @@ impl Service {
         // One whose turn has just come has a row that says so a moment later.
         let waits = waits.filter(|_| shown.state() == v1::State::Queued);
         let used = live.as_ref().and_then(|live| live.usage);
-        let named = live.as_ref().and_then(|live| live.model.as_deref());
+        let answering = live.as_ref().and_then(|live| live.answering_model.clone());
+        let named = answering.as_deref();
         let used = used.map(|used| self.supervisor.priced(&shown.model, named, used));
         let told = live.as_ref().and_then(|live| live.session_id.clone());
         v1::Invocation {
@@ -282,6 +283,7 @@ impl Service {
             interactive,
             unit: place.unit.as_deref().unwrap_or_default().to_owned(),
             usage: shown.usage.or(used.map(convert::usage)),
+            answering_model: answering.unwrap_or(shown.answering_model),
             // Its row has none before it has ended: what is resumed or retried goes by rows.
             session_id: match told {
                 Some(told) if shown.session_id.is_empty() => told.to_string(),

@@ -158,6 +158,7 @@ mod tests {
             role: String::new(),
             provider: String::new(),
             model: String::new(),
+            answering_model: None,
             phase: Phase::Running,
             error: None,
             started_ms: Some(started_ms),

@@ -269,7 +269,7 @@ fn write_own(connection: &Connection, id: InvocationId, ending: &Ending) -> Resu
              SET state = 'ended', outcome = ?2, session_id = ?3, user_us = ?4, system_us = ?5,
                  max_rss_kib = ?6, leftovers = ?7, ended_ms = ?8, resets_at_ms = ?9,
                  http_status = ?10, cause = ?11, evidence = ?12,
-                 peak_bytes = ?13, cpu_us = ?14
+                 peak_bytes = ?13, cpu_us = ?14, answering_model = ?15
              WHERE invocation_id = ?1",
         )?
         .execute(params![
@@ -286,7 +286,8 @@ fn write_own(connection: &Connection, id: InvocationId, ending: &Ending) -> Resu
             ending.cause.map(Cause::as_str),
             ending.evidence.to_column(),
             rusage.and_then(|rusage| rusage.peak_bytes).map(count),
-            rusage.and_then(|rusage| rusage.cpu_us).map(count)
+            rusage.and_then(|rusage| rusage.cpu_us).map(count),
+            ending.answering_model
         ])?;
     Ok(())
 }

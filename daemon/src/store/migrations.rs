@@ -55,10 +55,11 @@ const OWN_STEPS: &[Step] = &[
     step!(4, "steroidsd/004_evidence"),
     step!(5, "steroidsd/005_stalls"),
     step!(6, "steroidsd/006_resources"),
+    step!(7, "steroidsd/007_model"),
 ];
 
 /// The last of our own.
-pub(super) const OWN_VERSION: u32 = 6;
+pub(super) const OWN_VERSION: u32 = 7;
 
 impl Step {
     /// What brings the schema here; a file may also hold the way back.

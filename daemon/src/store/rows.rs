@@ -83,6 +83,8 @@ pub struct Ending {
     pub cause: Option<Cause>,
     /// What it was judged by.
     pub evidence: Evidence,
+    /// The model that answered, where its CLI has named it.
+    pub answering_model: Option<String>,
 }
 
 /// One invocation with what only a question for it alone is answered with.
@@ -168,7 +170,8 @@ pub(super) const COLUMNS: &str = "i.id, CAST(i.task_id AS TEXT), CAST(i.role AS 
      s.attempt AS attempt, s.retry_of AS retry_of, \
      (SELECT n.invocation_id FROM steroidsd_invocations n WHERE n.retry_of = s.invocation_id) \
          AS retried_by, s.resets_at_ms AS resets_at_ms, s.http_status AS http_status, \
-     s.cause AS cause, s.resources AS resources, s.peak_bytes AS peak_bytes, s.cpu_us AS cpu_us";
+     s.cause AS cause, s.resources AS resources, s.peak_bytes AS peak_bytes, s.cpu_us AS cpu_us, \
+     s.answering_model AS answering_model";
 
 /// `FROM` for [`COLUMNS`].
 pub(super) const JOINED: &str =
@@ -184,6 +187,7 @@ pub(super) fn invocation(row: &Row<'_>) -> rusqlite::Result<Invocation> {
         role: text(row, 2)?,
         provider: text(row, 3)?,
         model: text(row, 4)?,
+        answering_model: row.get("answering_model")?,
         phase,
         error: row.get(6)?,
         started_ms: row.get(7)?,

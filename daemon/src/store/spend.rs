@@ -31,6 +31,12 @@ pub(super) const OWN_ONLY: &str = "(s.cumulative IS NOT 1 OR EXISTS (
          SELECT 1 FROM steroidsd_invocations b
          WHERE b.session_id = s.session_id AND b.mode = 'fresh'))";
 
+/// By what ours is found that one model answered, or that was asked for by that name.
+const OWN_MODELS: &str = "i.model, s.answering_model";
+
+/// As [`Invocation::counted_model`].
+const OWN_MODEL: &str = "coalesce(s.answering_model, CAST(i.model AS TEXT))";
+
 /// What a project's invocations used.
 #[derive(Debug, Clone, Default)]
 pub struct Used {
@@ -168,7 +174,7 @@ pub(super) fn own(spend: &SpendQuery) -> (String, Vec<Value>) {
             values.push(Value::Integer(bound));
         }
     }
-    narrow(spend, &mut conditions, &mut values);
+    narrow(spend, OWN_MODELS, &mut conditions, &mut values);
     if spend.own_only {
         conditions.push_str(" AND ");
         conditions.push_str(OWN_ONLY);
@@ -194,7 +200,7 @@ pub(super) fn own(spend: &SpendQuery) -> (String, Vec<Value>) {
              total(s.cache_creation_tokens), total(s.cost_usd),
              total(iif(s.cost_estimated, s.cost_usd, 0)){}
          FROM {from} WHERE {conditions}{}",
-        keys(&spend.by, "s.invocation_id", "s.ended_ms"),
+        keys(&spend.by, "s.invocation_id", "s.ended_ms", OWN_MODEL),
         grouped(&spend.by),
     );
     (sql, values)
@@ -223,7 +229,7 @@ pub(super) fn foreign(spend: &SpendQuery, has_usage: bool) -> (String, Vec<Value
     if let Some(until) = spend.until_ms {
         bound(&format!("{TIME} < ?"), until);
     }
-    narrow(spend, &mut conditions, &mut values);
+    narrow(spend, "i.model", &mut conditions, &mut values);
     let used = match has_usage {
         true => "iif(json_valid(i.token_usage_json), i.token_usage_json, NULL)",
         false => "NULL",
@@ -247,32 +253,35 @@ pub(super) fn foreign(spend: &SpendQuery, has_usage: bool) -> (String, Vec<Value
              0.0, 0.0, total(input), total(output), total(cached), total(created),
              total(cost), 0.0{}
          FROM counted i{}",
-        keys(&spend.by, "i.id", "i.ended"),
+        keys(&spend.by, "i.id", "i.ended", "CAST(i.model AS TEXT)"),
         grouped(&spend.by),
     );
     (sql, values)
 }
 
-fn narrow(spend: &SpendQuery, conditions: &mut String, values: &mut Vec<Value>) {
-    for (column, wanted) in [
-        ("task_id", &spend.task),
-        ("provider", &spend.provider),
-        ("model", &spend.model),
+/// The models are those of a row by any of which it is found.
+fn narrow(spend: &SpendQuery, models: &str, conditions: &mut String, values: &mut Vec<Value>) {
+    let model = format!("? IN ({models})");
+    for (condition, wanted) in [
+        ("i.task_id = ?", &spend.task),
+        ("i.provider = ?", &spend.provider),
+        (&*model, &spend.model),
     ] {
         if let Some(wanted) = wanted {
-            conditions.push_str(&format!(" AND i.{column} = ?"));
+            conditions.push_str(" AND ");
+            conditions.push_str(condition);
             values.push(Value::Text(wanted.clone()));
         }
     }
 }
 
 /// The columns behind the counts.
-fn keys(by: &[SpendKey], id: &str, ended: &str) -> String {
+fn keys(by: &[SpendKey], id: &str, ended: &str, model: &str) -> String {
     let columns = by.iter().map(|key| match key {
         SpendKey::Invocation => format!(", {id}"),
         SpendKey::Task => ", CAST(i.task_id AS TEXT)".to_owned(),
         SpendKey::Provider => ", CAST(i.provider AS TEXT)".to_owned(),
-        SpendKey::Model => ", CAST(i.model AS TEXT)".to_owned(),
+        SpendKey::Model => format!(", {model}"),
         SpendKey::Role => ", CAST(i.role AS TEXT)".to_owned(),
         SpendKey::Day => format!(", {ended} / {QUARTER_MS}"),
         SpendKey::Project => ", NULL".to_owned(),

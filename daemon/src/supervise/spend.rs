@@ -102,15 +102,16 @@ impl Inner {
             sums.rest.add(&used.ended.rest);
             sums.rest_groups += used.ended.rest_groups;
             let now = i64::try_from(now_ms()).unwrap_or(i64::MAX);
-            for it in &used.open {
-                if !query.takes_running(it, now) {
+            for mut it in used.open {
+                it.answering_model = self.answering_so_far(&it);
+                if !query.takes_running(&it, now) {
                     continue;
                 }
-                let mut group = query.group(&root, it, zone.day(now));
+                let mut group = query.group(&root, &it, zone.day(now));
                 if is_of_project(query) {
                     group.project = Some(root.clone().into_owned());
                 }
-                sums.add(group, &Spent::running(self.used_so_far(it).as_ref()));
+                sums.add(group, &Spent::running(self.used_so_far(&it).as_ref()));
             }
         }
         let spending = Spending {
@@ -127,9 +128,15 @@ impl Inner {
         self.used_by(&self.job(&it.managed.as_ref()?.uuid)?)
     }
 
+    /// The model of one that runs.
+    fn answering_so_far(&self, it: &Invocation) -> Option<String> {
+        let job = self.job(&it.managed.as_ref()?.uuid)?;
+        job.vitals()?.live?.answering_model.clone()
+    }
+
     pub(super) fn used_by(&self, job: &JobHandle) -> Option<UsageTotals> {
         let live = job.vitals()?.live?;
-        let (usage, named) = (live.usage?, live.model.as_deref());
+        let (usage, named) = (live.usage?, live.answering_model.as_deref());
         let asked = &job.whose.get()?.model;
         (!usage.cumulative).then(|| self.settings().prices.priced(asked, named, usage))
     }

@@ -61,6 +61,7 @@ impl Room {
             leftovers: None,
             resets_at_ms: None,
             http_status: None,
+            answering_model: None,
             cause: None,
             evidence: Evidence::default(),
         };

@@ -435,14 +435,16 @@ async fn what_a_run_waits_for_is_seen_from_afar_and_from_near() {
     );
     let near = "import('/assets/overview-cards.js').then(({ runningCard, updateRunning }) => {
         const live = { waitsFor: 'model', waitsSinceMs: 1000, limit: 'tool_silence', limitAtMs: 9000 };
-        const it = { taskId: 'T', project: '/p', status: 'running', alarm: 'disk full', live };
+        const models = { provider: 'claude', model: 'sonnet', answeringModel: 'claude-sonnet-4-5' };
+        const it = { taskId: 'T', project: '/p', status: 'running', alarm: 'disk full', live, ...models };
         const card = runningCard(it);
         updateRunning(card, it, 5000);
-        return ['.card-wait', '.card-alarm'].map((place) => card.querySelector(place).textContent);
+        return ['.card-who', '.card-wait', '.card-alarm'].map((place) => card.querySelector(place).textContent);
     })";
     assert_eq!(
         page.eval(near).await,
         json!([
+            "p · claude · claude-sonnet-4-5",
             "waits for model · 4s",
             "disk full · silence of its tool ends it in 4s"
         ])

@@ -338,10 +338,9 @@ fn table(invocations: &[v1::Invocation], all: bool, now: i64) -> Table<'static> 
 }
 
 fn provider(it: &v1::Invocation) -> String {
-    if it.model.is_empty() {
-        it.provider.clone()
-    } else {
-        format!("{} {}", it.provider, it.model)
+    match format::model(it) {
+        "" => it.provider.clone(),
+        model => format!("{} {model}", it.provider),
     }
 }
 

@@ -161,7 +161,7 @@ fn block(it: &v1::Invocation, colour: bool, now: i64) -> String {
     block.pair("unit", &it.unit, Style::Plain);
     block.pair("role", &it.role, Style::Plain);
     block.pair("provider", &it.provider, Style::Plain);
-    block.pair("model", &it.model, Style::Plain);
+    block.pair("model", &model(it), Style::Plain);
     let queued = it.queued_at_ms.filter(|_| it.started_at_ms.is_none());
     block.maybe("asked for", queued.map(|at| moment(at, now)));
     let priority = Some(it.priority).filter(|priority| *priority != 0);
@@ -293,6 +293,15 @@ fn cause(it: &v1::Invocation) -> String {
         }
         cause => cause.to_owned(),
     }
+}
+
+/// The one that answers, and by which other name it was asked for.
+fn model(it: &v1::Invocation) -> String {
+    let model = format::model(it);
+    if it.model.is_empty() || it.model == model {
+        return model.to_owned();
+    }
+    format!("{model} (asked for: {})", it.model)
 }
 
 /// What the outcome rests on, a line each.

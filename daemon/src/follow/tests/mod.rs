@@ -121,6 +121,7 @@ impl Rows {
             role: "coder".to_owned(),
             provider: "claude".to_owned(),
             model: String::new(),
+            answering_model: None,
             phase: Phase::Running,
             error: None,
             started_ms: Some(1),

@@ -11,6 +11,7 @@ fn row(outcome: Outcome) -> Invocation {
         role: "coder".to_owned(),
         provider: "claude".to_owned(),
         model: "opus".to_owned(),
+        answering_model: Some("claude-opus-4-5".to_owned()),
         phase: Phase::Ended {
             status: outcome.row_status(),
             outcome: Some(outcome),
@@ -105,6 +106,7 @@ fn attributes_have_the_names_and_meanings_of_the_conventions() {
         ("gen_ai.operation.name", text("invoke_agent")),
         ("gen_ai.provider.name", text("anthropic")),
         ("gen_ai.request.model", text("opus")),
+        ("gen_ai.response.model", text("claude-opus-4-5")),
         ("gen_ai.conversation.id", text("s-1")),
         // What came from caches is input.
         ("gen_ai.usage.input_tokens", Some(Value::Int(110))),

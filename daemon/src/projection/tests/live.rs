@@ -28,6 +28,42 @@ fn after_a_restart_the_same_is_told_as_before() {
 }
 
 #[test]
+fn the_model_that_answers_is_told_while_it_runs_and_at_its_end_without_secrets() {
+    let mut bench = Bench::new(Kind::Claude, Format::Json);
+    let token = format!("ghp_{}", "a1B2".repeat(9));
+    let init = |model: &str| {
+        format!(
+            "{{\"type\":\"system\",\"subtype\":\"init\",\"session_id\":\"s\",\"model\":\"{model}\"}}\n"
+        )
+    };
+    let open = |bench: &Bench| {
+        let (spec, dir, logs) = (
+            Arc::clone(&bench.spec),
+            bench.dir.clone(),
+            bench.logs.clone(),
+        );
+        Projection::open(spec, Redactor::of_shapes(), dir, logs).unwrap()
+    };
+    let mut projection = open(&bench);
+    let mut told = |bench: &mut Bench, model: &str| {
+        bench.print(Stream::Stdout, init(model).as_bytes());
+        advance(&mut projection);
+        projection.live().answering_model
+    };
+    assert_eq!(told(&mut bench, ""), None);
+    assert_eq!(told(&mut bench, &token).as_deref(), Some("[redacted]"));
+    let sonnet = "claude-sonnet-4-5-20250929";
+    assert_eq!(told(&mut bench, sonnet).as_deref(), Some(sonnet));
+    let ending = bench.finish(&mut open(&bench));
+    assert_eq!(ending.answering_model.as_deref(), Some(sonnet));
+    // In a line without an end.
+    let last = init("claude-opus-4-5");
+    bench.print(Stream::Stdout, last.trim_end().as_bytes());
+    let ending = bench.finish(&mut open(&bench));
+    assert_eq!(ending.answering_model.as_deref(), Some("claude-opus-4-5"));
+}
+
+#[test]
 fn a_line_that_has_begun_is_told_until_it_ends_without_secrets() {
     let mut bench = Bench::new(Kind::Command, Format::Text);
     let redactor = Redactor::of_shapes();

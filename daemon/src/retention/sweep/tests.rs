@@ -96,6 +96,7 @@ fn ending(outcome: Outcome, completed: SystemTime) -> Ending {
         leftovers: None,
         resets_at_ms: None,
         http_status: None,
+        answering_model: None,
         cause: None,
         evidence: Evidence::default(),
     }

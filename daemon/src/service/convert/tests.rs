@@ -180,6 +180,7 @@ fn a_pid_is_shown_only_while_it_means_something() {
         role: "coder".into(),
         provider: "claude".into(),
         model: String::new(),
+        answering_model: None,
         phase,
         error: None,
         started_ms: Some(1),

@@ -6,6 +6,7 @@ mod history;
 mod hung;
 mod life;
 mod migrating;
+mod models;
 mod orders;
 mod revising;
 mod shapes;
@@ -125,6 +126,7 @@ pub(super) fn ending(outcome: Outcome) -> Ending {
         leftovers: Some(0),
         resets_at_ms: (!outcome.is_success()).then_some(1_700_000_060_000),
         http_status: (!outcome.is_success()).then_some(429),
+        answering_model: None,
         cause: None,
         evidence: Evidence {
             final_event: Some("{}".to_owned()),

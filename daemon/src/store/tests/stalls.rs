@@ -106,7 +106,8 @@ async fn a_database_of_the_release_before_gets_the_columns_and_keeps_its_rows() 
     let foreign = room.foreign();
     foreign
         .execute_batch(
-            "ALTER TABLE steroidsd_invocations DROP COLUMN cpu_us;
+            "ALTER TABLE steroidsd_invocations DROP COLUMN answering_model;
+             ALTER TABLE steroidsd_invocations DROP COLUMN cpu_us;
              ALTER TABLE steroidsd_invocations DROP COLUMN peak_bytes;
              ALTER TABLE steroidsd_invocations DROP COLUMN resources;
              ALTER TABLE steroidsd_invocations DROP COLUMN wall_told;

@@ -102,6 +102,7 @@ async fn resumed(project: &Project, session: &str, tokens: u64) {
         leftovers: None,
         resets_at_ms: None,
         http_status: None,
+        answering_model: None,
         cause: None,
         evidence: Evidence::default(),
     };

@@ -127,7 +127,7 @@ impl Column {
             Column::Project => (row::project(it), Style::Plain),
             Column::Task => (clean_line(&it.task_id), Style::Bold),
             Column::Provider => (clean_line(&it.provider), Style::Plain),
-            Column::Model => (clean_line(&it.model), Style::Plain),
+            Column::Model => (clean_line(format::model(it)), Style::Plain),
             Column::State => state(app, it),
             Column::Activity => (age(row::last_activity(it)), Style::Plain),
             Column::Time => (age(row::since(it)), Style::Plain),

@@ -9,6 +9,7 @@ use unicode_width::UnicodeWidthChar as _;
 use super::app::LogNews;
 use super::row::Key;
 use crate::clean::clean_line;
+use crate::format;
 use crate::render::{Prefix, Renderer};
 use crate::terminal::Style;
 
@@ -51,7 +52,8 @@ pub(super) struct Log {
 
 impl Log {
     pub(super) fn new(it: &v1::Invocation) -> Log {
-        let title = format!("#{} {} {} {}", it.id, it.task_id, it.provider, it.model);
+        let model = format::model(it);
+        let title = format!("#{} {} {} {model}", it.id, it.task_id, it.provider);
         Log {
             key: Key::of(it),
             title: clean_line(&title),

@@ -6,6 +6,7 @@ use std::cmp::{Ordering, Reverse};
 use steroids_client::v1;
 
 use crate::clean::clean_line;
+use crate::format;
 use crate::waits;
 
 /// What names an invocation among those of all projects.
@@ -131,7 +132,7 @@ pub(super) fn project(it: &v1::Invocation) -> String {
 
 /// Provider and model.
 pub(super) fn provider(it: &v1::Invocation) -> String {
-    clean_line(format!("{} {}", it.provider, it.model).trim_end())
+    clean_line(format!("{} {}", it.provider, format::model(it)).trim_end())
 }
 
 /// True if a row says what is sought, in whatever case: each word in any of its columns.

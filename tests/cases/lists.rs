@@ -8,7 +8,7 @@ async fn ids(ctl: &Ctl, words: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn lists_are_narrowed_by_how_it_ended_and_by_when_it_began() {
+async fn lists_are_narrowed_by_how_it_ended_and_by_when_it_was_there() {
     let home = Home::new();
     let daemon = Daemon::start(&home).await;
     let ctl = daemon.project("app").await;
@@ -26,7 +26,6 @@ async fn lists_are_narrowed_by_how_it_ended_and_by_when_it_began() {
     assert_eq!(ids(&ctl, &["--outcome", "failed,success"]).await, "3 2 1");
     let both = ["--outcome", "success", "--status", "failed"];
     assert_eq!(ids(&ctl, &both).await, "");
-    // What waits counts for when it was asked for.
     let all = format!("{waits} {runs} 3 2 1");
     assert_eq!(ids(&ctl, &["--since", "1h"]).await, all);
     let queued = ["--since", "1h", "--status", "queued"];
@@ -42,7 +41,11 @@ async fn lists_are_narrowed_by_how_it_ended_and_by_when_it_began() {
     mute.end()
         .await
         .says(&format!("invocation {waits} waits: "));
+    // What waits counts for when it was asked for.
     assert_eq!(ids(&ctl, &["--until", "1h"]).await, "");
+    let after = rpc.get(&ctl.project(), 3).await.completed_at_ms.unwrap() + 1;
+    let open = format!("{waits} {runs}");
+    assert_eq!(ids(&ctl, &["--since", &after.to_string()]).await, open);
     let of_task = ["--task", "T3", "--since", "today", "--outcome", "success"];
     assert_eq!(ids(&ctl, &of_task).await, "3");
     let wrong = ctl.run(["list", "--outcome", "tired"]).await.exits(2);

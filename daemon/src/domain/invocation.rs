@@ -269,9 +269,9 @@ pub struct Query {
     pub outcomes: Vec<Outcome>,
     /// Of this provider only.
     pub provider: Option<String>,
-    /// Started at or after, in epoch milliseconds; what waits counts for when it was asked for.
+    /// Ended at or after, in epoch milliseconds, or not yet.
     pub since_ms: Option<i64>,
-    /// Started before, in epoch milliseconds.
+    /// Started before, in epoch milliseconds; what waits counts for when it was asked for.
     pub until_ms: Option<i64>,
     /// Only ids below this one (the page before ended there).
     pub below: Option<InvocationId>,

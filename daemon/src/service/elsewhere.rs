@@ -57,7 +57,7 @@ fn shown(it: Elsewhere) -> (v1::Invocation, Vitals) {
     (shown, it.vitals)
 }
 
-/// Whether a list takes it in.
+/// Whether a list takes it in. It has not ended, so that it is there since whenever.
 fn is_asked(query: &Query, it: &v1::Invocation) -> bool {
     let state = match it.state() {
         v1::State::Queued => "queued",
@@ -68,6 +68,5 @@ fn is_asked(query: &Query, it: &v1::Invocation) -> bool {
     (query.states.is_empty() || query.states.contains(&state))
         && is(&query.task, &it.task_id)
         && is(&query.provider, &it.provider)
-        && query.since_ms.is_none_or(|since| since <= began)
         && query.until_ms.is_none_or(|until| began < until)
 }

@@ -23,7 +23,7 @@ const GROUPS: usize = 20_000;
 const QUARTER_MS: i64 = 15 * 60 * 1000;
 
 /// Before the time asked for, in which a row of the older tool may have been made that ended in it.
-const FOREIGN_BEFORE_MS: i64 = 7 * 24 * 3600 * 1000;
+pub(super) const FOREIGN_BEFORE_MS: i64 = 7 * 24 * 3600 * 1000;
 
 /// One of ours whose sum has nothing in it but what ours used. A run that told nothing, before it failed,
 /// is in the sum of the next one: that is ours where one of ours began the session.

@@ -47,7 +47,7 @@ pub(crate) struct Args {
     /// Those that ended like this, such as rate_limited; several with commas
     #[arg(long, value_name = "OUTCOME", value_delimiter = ',')]
     outcome: Vec<String>,
-    /// Those that started since: 12h, 7d, today, yesterday, 22:30, a date (2026-11-01), or one with a time
+    /// Those that ran or waited since: 12h, 7d, today, yesterday, 22:30, a date (2026-11-01), or one with a time
     #[arg(long, value_name = "WHEN", value_parser = moment::since)]
     since: Option<i64>,
     /// Those that started until: as --since, but a date with all of its day

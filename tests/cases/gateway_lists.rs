@@ -34,6 +34,7 @@ async fn invocations_are_found_by_how_they_are_page_by_page_and_over_all_project
         ("&status=failed", vec![3, 2]),
         ("&status=failed,completed&task=T1", vec![2, 1]),
         ("&outcome=success,rate_limited", vec![1]),
+        ("&unresolved=true&task=T1", vec![2]),
         ("&provider=nobody", vec![]),
         ("&until=1000", vec![]),
         ("&since=1000&limit=3", vec![3, 2, 1]),
@@ -52,6 +53,7 @@ async fn invocations_are_found_by_how_they_are_page_by_page_and_over_all_project
         ("outcome=done", "outcomes"),
         ("since=12h", "since"),
         ("limit=-1", "limit"),
+        ("unresolved=true&status=completed", "states"),
     ] {
         let answer = gateway.get(&format!("/api/invocations?{query}"));
         let said = answer.send().await.is(400).text();

@@ -267,6 +267,8 @@ pub struct Query {
     pub states: Vec<&'static str>,
     /// With one of these outcomes only, which none has that has not ended, and none of the older tool's.
     pub outcomes: Vec<Outcome>,
+    /// Without a later attempt only.
+    pub is_last: bool,
     /// Of this provider only.
     pub provider: Option<String>,
     /// Ended at or after, in epoch milliseconds, or not yet.

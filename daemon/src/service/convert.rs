@@ -180,10 +180,24 @@ pub(super) fn query(request: &v1::ListRequest) -> Result<Query, Status> {
             invalid("outcomes", format!("{error}; there are {every}"))
         })
     });
+    let mut states: Vec<_> = states.collect::<Result<_, _>>()?;
+    if request.unresolved {
+        const BAD: [&str; 2] = ["failed", "timeout"];
+        if states.is_empty() {
+            states.extend(BAD);
+        }
+        if !states.iter().all(|state| BAD.contains(state)) {
+            return Err(invalid(
+                "states",
+                "are failed and timeout of what is unresolved",
+            ));
+        }
+    }
     let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     Ok(Query {
         task: given(&request.task_id),
-        states: states.collect::<Result<_, _>>()?,
+        states,
+        is_last: request.unresolved,
         outcomes: outcomes.collect::<Result<_, _>>()?,
         provider: given(&request.provider),
         since_ms: request.since_ms,

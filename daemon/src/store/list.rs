@@ -138,6 +138,11 @@ fn narrow(query: &Query, task: &str, conditions: &mut String, values: &mut Vec<V
     if let Some(provider) = &query.provider {
         add("i.provider = ?", Value::Text(provider.clone()));
     }
+    if query.is_last {
+        conditions.push_str(
+            " AND NOT EXISTS (SELECT 1 FROM steroidsd_invocations n WHERE n.retry_of = i.id)",
+        );
+    }
 }
 
 /// A sub-select of the ids in the states and the time asked for, from indexes alone.

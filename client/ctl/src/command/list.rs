@@ -27,6 +27,7 @@ Examples:
   steroidsctl list --running
   steroidsctl list --task T1 --status failed
   steroidsctl list --all --since 12h       the night's
+  steroidsctl list --all --since 12h --unresolved
   steroidsctl list --outcome rate_limited,overloaded
   steroidsctl list --all --limit 5
   steroidsctl list --json | jq '.invocations[] | select(.outcome == \"rate_limited\").id'";
@@ -47,6 +48,9 @@ pub(crate) struct Args {
     /// Those that ended like this, such as rate_limited; several with commas
     #[arg(long, value_name = "OUTCOME", value_delimiter = ',')]
     outcome: Vec<String>,
+    /// Those that ended without success, and were not tried again since
+    #[arg(long, conflicts_with = "running")]
+    unresolved: bool,
     /// Those that ran or waited since: 12h, 7d, today, yesterday, 22:30, a date (2026-11-01), or one with a time
     #[arg(long, value_name = "WHEN", value_parser = moment::since)]
     since: Option<i64>,
@@ -243,6 +247,7 @@ async fn asked(client: &Client, args: &Args, project: String) -> Result<Fetched,
         task_id: args.task.clone().unwrap_or_default(),
         states: statuses.iter().map(|status| (*status).into()).collect(),
         outcomes: args.outcome.clone(),
+        unresolved: args.unresolved,
         provider: args.provider.clone().unwrap_or_default(),
         since_ms: args.since,
         until_ms: args.until,

@@ -42,6 +42,7 @@ pub(super) async fn list(State(rooms): State<Rooms>, asked: Asked) -> Result<Ans
         task_id: text("task"),
         states: states.collect::<Result<_, _>>()?,
         outcomes: words(&asked, "outcome").map(str::to_owned).collect(),
+        unresolved: asked.yes("unresolved")?.unwrap_or_default(),
         provider: text("provider"),
         since_ms: asked.value("since", MOMENT)?,
         until_ms: asked.value("until", MOMENT)?,

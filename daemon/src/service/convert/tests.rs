@@ -157,6 +157,22 @@ fn an_unknown_state_is_refused() {
 }
 
 #[test]
+fn what_is_unresolved_has_ended_badly() {
+    let asked = |states: &[v1::State]| {
+        query(&v1::ListRequest {
+            states: states.iter().map(|state| (*state).into()).collect(),
+            unresolved: true,
+            ..Default::default()
+        })
+    };
+    let all = asked(&[]).unwrap();
+    assert!(all.is_last);
+    assert_eq!(all.states, ["failed", "timeout"]);
+    assert_eq!(asked(&[v1::State::Timeout]).unwrap().states, ["timeout"]);
+    assert!(asked(&[v1::State::Failed, v1::State::Completed]).is_err());
+}
+
+#[test]
 fn a_pid_is_shown_only_while_it_means_something() {
     let managed = Managed {
         uuid: "u".into(),

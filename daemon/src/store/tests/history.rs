@@ -155,6 +155,15 @@ async fn ends(room: &Room) -> Store {
 async fn a_time_finds_all_that_was_there_in_it_and_not_only_what_began() {
     let room = Room::new();
     let store = ends(&room).await;
+    room.foreign()
+        .execute_batch("UPDATE steroidsd_invocations SET retry_of = 2 WHERE invocation_id = 3")
+        .unwrap();
+    let unresolved = Query {
+        states: vec!["failed", "timeout"],
+        is_last: true,
+        ..Query::default()
+    };
+    assert_eq!(ids(&store, unresolved).await, [10, 9, 6, 3]);
     let since = |since_ms| Query {
         since_ms: Some(since_ms),
         ..Query::default()
@@ -325,7 +334,7 @@ fn plan(connection: &Connection, sql: &str, values: Vec<rusqlite::types::Value>)
 /// A scan of a whole table or index of invocations, or sorting of them.
 fn is_slow(plan: &str) -> bool {
     plan.lines().map(str::trim).any(|step| {
-        let scans = ["i", "s", "o", "e", "q", "w"].iter().any(|alias| {
+        let scans = ["i", "s", "o", "e", "q", "w", "n"].iter().any(|alias| {
             step.starts_with(&format!("SCAN {alias} ")) || step == format!("SCAN {alias}")
         });
         // Walking ids downwards is stopped by the limit.
@@ -368,6 +377,12 @@ async fn lists_are_answered_by_indexes() {
                 states: vec!["failed"],
                 task: task.clone(),
                 below,
+                limit: 10,
+                ..Query::default()
+            },
+            Query {
+                states: vec!["failed", "timeout"],
+                is_last: true,
                 limit: 10,
                 ..Query::default()
             },

@@ -1,5 +1,6 @@
 //! Numbers and times as a person reads them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
@@ -179,9 +180,41 @@ pub(crate) fn standing(invocation: &v1::Invocation) -> &str {
     }
 }
 
+/// The shortest end of each path that tells it from the others: the name of its folder, as a rule.
+pub(crate) fn tails<'a>(paths: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, &'a str> {
+    let paths: BTreeSet<&str> = paths.collect();
+    let ends_so = |path: &str, tail: &str| {
+        let before = path.strip_suffix(tail);
+        before.is_some_and(|before| before.is_empty() || before.ends_with('/'))
+    };
+    let tail = |path: &'a str| {
+        let mut tails = path.rmatch_indices('/').map(|(at, _)| &path[at + 1..]);
+        let own = tails.find(|tail| {
+            let mut others = paths.iter().filter(|other| **other != path);
+            !tail.is_empty() && !others.any(|other| ends_so(other, tail))
+        });
+        own.unwrap_or(path)
+    };
+    paths.iter().map(|path| (*path, tail(path))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_are_told_apart_by_as_little_as_it_takes() {
+        let all = ["/a/app", "/a/site", "/b/app", "/c/b/app", "/", "/app"];
+        let tails = tails(all.into_iter());
+        assert_eq!(
+            all.map(|path| tails[path]),
+            ["a/app", "site", "/b/app", "c/b/app", "/", "/app"]
+        );
+        assert_eq!(
+            super::tails(["/a/my app"].into_iter())["/a/my app"],
+            "my app"
+        );
+    }
 
     #[test]
     fn durations_read_well_at_every_size() {

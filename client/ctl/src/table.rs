@@ -1,5 +1,6 @@
-//! Aligned columns. Where a terminal sets a width, the columns that may shrink give way, the
-//! widest first, and say so with an ellipsis; into a pipe everything goes in full.
+//! Aligned columns. Where a terminal sets a width, names shrink, the widest first, and say so with an
+//! ellipsis; before they say too little, whole columns give way, the least useful first. No line is
+//! longer than the terminal is wide. Into a pipe everything goes in full.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -8,6 +9,8 @@ use crate::terminal::Style;
 
 /// Between columns.
 const GAP: &str = "  ";
+/// Down to this a name shrinks while there is another column to give way.
+const READABLE: usize = 12;
 /// Below this a column tells nothing any more.
 const NARROWEST: usize = 6;
 
@@ -17,6 +20,7 @@ pub(crate) struct Column {
     heading: &'static str,
     right: bool,
     shrinks: bool,
+    gives_way: Option<u8>,
 }
 
 impl Column {
@@ -26,6 +30,7 @@ impl Column {
             heading,
             right: false,
             shrinks: false,
+            gives_way: None,
         }
     }
 
@@ -35,6 +40,7 @@ impl Column {
             heading,
             right: true,
             shrinks: false,
+            gives_way: None,
         }
     }
 
@@ -44,7 +50,14 @@ impl Column {
             heading,
             right: false,
             shrinks: true,
+            gives_way: None,
         }
+    }
+
+    /// Is left out where there is no room, that with the lowest number first.
+    pub(crate) const fn giving_way(mut self, order: u8) -> Self {
+        self.gives_way = Some(order);
+        self
     }
 }
 
@@ -73,8 +86,8 @@ impl<'a> Table<'a> {
     }
 
     /// The lines, headings first.
-    pub(crate) fn lines(&self, width: Option<usize>, colour: bool) -> Vec<String> {
-        let widths = self.widths(width);
+    pub(crate) fn lines(&self, bound: Option<usize>, colour: bool) -> Vec<String> {
+        let shown = self.shown(bound);
         let headings: Vec<(String, Style)> = self
             .columns
             .iter()
@@ -82,47 +95,68 @@ impl<'a> Table<'a> {
             .collect();
         std::iter::once(&headings)
             .chain(&self.rows)
-            .map(|cells| self.line(cells, &widths, colour))
+            .map(|cells| self.line(cells, &shown, bound, colour))
             .collect()
     }
 
-    fn widths(&self, bound: Option<usize>) -> Vec<usize> {
-        let mut widths: Vec<usize> = self
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(index, column)| {
-                let cells = self.rows.iter().filter_map(|row| row.get(index));
-                cells
-                    .map(|(text, _)| text.width())
-                    .max()
-                    .unwrap_or(0)
-                    .max(column.heading.width())
-            })
-            .collect();
+    /// The columns that there is room for, each by its place and with its width.
+    fn shown(&self, bound: Option<usize>) -> Vec<(usize, usize)> {
+        let widths = (0..self.columns.len()).map(|at| (at, self.widest(at)));
+        let mut shown: Vec<(usize, usize)> = widths.collect();
         let Some(bound) = bound else {
-            return widths;
+            return shown;
         };
-        let gaps = GAP.len() * self.columns.len().saturating_sub(1);
-        while widths.iter().sum::<usize>() + gaps > bound {
-            let widest = (0..widths.len())
-                .filter(|index| self.columns[*index].shrinks && widths[*index] > NARROWEST)
-                .max_by_key(|index| widths[*index]);
-            match widest {
-                Some(index) => widths[index] -= 1,
+        let least = |(at, width): &(usize, usize)| match self.columns[*at].shrinks {
+            true => READABLE.min(*width),
+            false => *width,
+        };
+        while whole(&shown, least) > bound {
+            let order = |(at, _): &(usize, usize)| self.columns[*at].gives_way;
+            let Some(first) = shown.iter().filter_map(order).min() else {
+                break;
+            };
+            shown.retain(|column| order(column) != Some(first));
+        }
+        while whole(&shown, |(_, width)| *width) > bound {
+            let shrinks =
+                |(at, width): &&mut (usize, usize)| self.columns[*at].shrinks && *width > NARROWEST;
+            match shown.iter_mut().filter(shrinks).max_by_key(|it| it.1) {
+                Some((_, width)) => *width -= 1,
                 None => break,
             }
         }
-        widths
+        shown
     }
 
-    fn line(&self, cells: &[(String, Style)], widths: &[usize], colour: bool) -> String {
+    fn widest(&self, at: usize) -> usize {
+        let cells = self.rows.iter().filter_map(|row| row.get(at));
+        let widest = cells.map(|(text, _)| text.width()).max().unwrap_or(0);
+        widest.max(self.columns[at].heading.width())
+    }
+
+    fn line(
+        &self,
+        cells: &[(String, Style)],
+        shown: &[(usize, usize)],
+        bound: Option<usize>,
+        colour: bool,
+    ) -> String {
         let mut line = String::new();
-        for ((column, (text, style)), width) in self.columns.iter().zip(cells).zip(widths) {
-            if !line.is_empty() {
-                line.push_str(GAP);
+        let mut used = 0;
+        for (at, width) in shown {
+            let (column, Some((text, style))) = (&self.columns[*at], cells.get(*at)) else {
+                continue;
+            };
+            let gap = if used == 0 { "" } else { GAP };
+            // What cannot shrink is cut where the terminal ends.
+            let room = bound.map_or(*width, |bound| bound.saturating_sub(used + gap.len()));
+            let width = room.min(*width);
+            if width == 0 {
+                break;
             }
-            let text = cut(text, *width);
+            line.push_str(gap);
+            used += gap.len() + width;
+            let text = cut(text, width);
             let padding = " ".repeat(width.saturating_sub(text.width()));
             let painted = style.paint(colour, &text);
             if column.right {
@@ -135,6 +169,12 @@ impl<'a> Table<'a> {
         }
         line.trim_end().to_owned()
     }
+}
+
+/// Of all columns and what is between them.
+fn whole(shown: &[(usize, usize)], width: impl Fn(&(usize, usize)) -> usize) -> usize {
+    let gaps = GAP.len() * shown.len().saturating_sub(1);
+    shown.iter().map(width).sum::<usize>() + gaps
 }
 
 /// The text, or as much of it as fits with an ellipsis.
@@ -197,9 +237,27 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_too_narrow_for_anything_still_shows_all_columns() {
-        let lines = table().lines(Some(3), false);
-        assert!(lines[1].contains("running"));
+    fn columns_give_way_before_names_say_nothing_and_no_line_is_too_long() {
+        const GIVING: [Column; 3] = [
+            COLUMNS[0].giving_way(1),
+            COLUMNS[1],
+            COLUMNS[2].giving_way(0),
+        ];
+        let mut all = table();
+        all.columns = &GIVING;
+        assert_eq!(all.lines(Some(26), false)[1], " 7  a-task-with-…  running");
+        assert_eq!(all.lines(Some(22), false)[1], " 7  a-task-with-a-lon…");
+        assert_eq!(all.lines(Some(14), false)[1], "a-task-with-a…");
+        for width in 1..40 {
+            let lines = all.lines(Some(width), false);
+            assert!(lines.iter().all(|line| line.width() <= width), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_shrink_is_cut_by_the_terminal() {
+        let lines = table().lines(Some(14), false);
+        assert_eq!(lines[1], " 7  a-tas…  r…");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `list`: invocations, newest first.
 
+mod table;
+
 use clap::ValueEnum;
 use serde::Serialize;
 use steroids_client::{Client, json, v1};
@@ -10,9 +12,9 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::format;
 use crate::session::Session;
-use crate::table::{Column, Table};
-use crate::terminal::Style;
-use crate::{moment, parse, waits};
+use crate::{moment, parse};
+
+pub(super) use self::table::style;
 
 /// The daemon's own bound on a page.
 const PAGE: u32 = 1000;
@@ -126,21 +128,14 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
     } else if invocations.is_empty() {
         session.note("no such invocations");
     } else {
-        let width = session.out.width();
-        for line in table(&invocations, args.all, format::now_ms()).lines(width, session.out.colour)
-        {
+        let look = table::Look {
+            all: args.all,
+            now: format::now_ms(),
+            width: session.out.width(),
+            colour: session.out.colour,
+        };
+        for line in table::lines(&invocations, look) {
             session.out.line(line)?;
-        }
-        let waiting = invocations.iter().filter(|it| !it.waiting.is_empty());
-        for it in waiting {
-            let why = clean_line(&it.waiting);
-            let of = match args.all {
-                true => format!("{}: ", clean_line(&it.project)),
-                false => String::new(),
-            };
-            session
-                .out
-                .line(format_args!("{of}{} waits: {why}", it.id))?;
         }
     }
     if !session.json {
@@ -285,119 +280,4 @@ async fn fetch(
         }
         request.page_token = page.next_page_token;
     }
-}
-
-const COLUMNS: [Column; 9] = [
-    Column::right("ID"),
-    Column::flexible("TASK"),
-    Column::flexible("ROLE"),
-    Column::flexible("PROVIDER"),
-    Column::left("STATE"),
-    Column::right("STARTED"),
-    Column::right("TIME"),
-    Column::right("TOKENS"),
-    Column::right("COST"),
-];
-
-const WITH_PROJECT: [Column; 10] = [
-    Column::flexible("PROJECT"),
-    COLUMNS[0],
-    COLUMNS[1],
-    COLUMNS[2],
-    COLUMNS[3],
-    COLUMNS[4],
-    COLUMNS[5],
-    COLUMNS[6],
-    COLUMNS[7],
-    COLUMNS[8],
-];
-
-fn table(invocations: &[v1::Invocation], all: bool, now: i64) -> Table<'static> {
-    let mut table = Table::new(if all { &WITH_PROJECT } else { &COLUMNS });
-    for it in invocations {
-        let mut cells = Vec::new();
-        if all {
-            cells.push((it.project.clone(), Style::Plain));
-        }
-        cells.extend([
-            (it.id.to_string(), Style::Bold),
-            (it.task_id.clone(), Style::Plain),
-            (it.role.clone(), Style::Plain),
-            (provider(it), Style::Plain),
-            state(it, now),
-            (
-                it.started_at_ms
-                    .map_or_else(String::new, |at| format::ago(at, now)),
-                Style::Plain,
-            ),
-            (time(it, now), Style::Plain),
-            (
-                spent(it).map_or_else(String::new, format::all_tokens),
-                Style::Dim,
-            ),
-            (cost(it).unwrap_or_default(), Style::Dim),
-        ]);
-        table.row(cells);
-    }
-    table
-}
-
-fn provider(it: &v1::Invocation) -> String {
-    match format::model(it) {
-        "" => it.provider.clone(),
-        model => format!("{} {model}", it.provider),
-    }
-}
-
-/// `running`, and what it waits for: `running · tool 12m`.
-fn state(it: &v1::Invocation, now: i64) -> (String, Style) {
-    let mut word = format::standing(it).to_owned();
-    let mut style = style(&word);
-    if !it.alarm.is_empty() {
-        word.push_str(" (!)");
-        style = Style::Warn;
-    }
-    if let Some(live) = &it.live {
-        if let Some(waits) = waits::brief(live, now) {
-            word = format!("{word} · {waits}");
-        }
-        if waits::is_near(live) {
-            style = Style::Warn;
-        }
-    }
-    (word, style)
-}
-
-/// Of what runs, has done well, or has not.
-pub(super) fn style(standing: &str) -> Style {
-    match standing {
-        "running" | "queued" => Style::Accent,
-        "success" | "completed" => Style::Good,
-        _ => Style::Bad,
-    }
-}
-
-/// How long it took, or has been going on.
-fn time(it: &v1::Invocation, now: i64) -> String {
-    let so_far = || {
-        format::is_open(it)
-            .then(|| it.started_at_ms.map(|at| now - at))
-            .flatten()
-    };
-    it.duration_ms
-        .or_else(so_far)
-        .map_or_else(String::new, format::duration)
-}
-
-fn cost(it: &v1::Invocation) -> Option<String> {
-    let spent = spent(it)?;
-    let usd = spent.total_cost_usd?;
-    Some(format::cost_of(usd, spent.estimated))
-}
-
-/// What it used; nothing where it never came to that.
-fn spent(it: &v1::Invocation) -> Option<&v1::Usage> {
-    it.usage
-        .as_ref()
-        .filter(|usage| format::all_tokens(usage) != "0")
 }

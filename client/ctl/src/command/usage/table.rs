@@ -1,5 +1,7 @@
 //! Sums as a table, the whole in its last line.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use steroids_client::json::usage::value;
 use steroids_client::v1;
@@ -23,16 +25,27 @@ pub(super) fn lines(
     columns.extend([
         Column::right("RUNS"),
         Column::right("INPUT"),
-        Column::right("CACHED"),
-        Column::right("OUTPUT"),
+        Column::right("CACHED").giving_way(0),
+        Column::right("OUTPUT").giving_way(1),
         Column::right("COST"),
     ]);
     if has_notes {
-        columns.push(Column::left("OF THESE"));
+        columns.push(Column::flexible("OF THESE"));
     }
     let mut table = Table::new(&columns);
+    // At a terminal a project is called by the end of its path.
+    let short = match width {
+        Some(_) => format::tails(used.groups.iter().map(|group| &*group.project)),
+        None => BTreeMap::new(),
+    };
     for group in &used.groups {
-        let keys = by.iter().map(|key| (word(group, *key), Style::Plain));
+        let keys = by.iter().map(|key| {
+            let name = match key {
+                v1::UsageKey::Project => short.get(&*group.project).map(|name| (*name).to_owned()),
+                _ => None,
+            };
+            (name.unwrap_or_else(|| word(group, *key)), Style::Plain)
+        });
         table.row(row(keys, &group.spent.unwrap_or_default(), Style::Plain));
     }
     if let Some(rest) = &used.rest {
@@ -123,6 +136,8 @@ fn note(spent: &v1::Spent) -> String {
 
 #[cfg(test)]
 mod tests {
+    use unicode_width::UnicodeWidthStr as _;
+
     use super::*;
 
     #[test]
@@ -168,5 +183,35 @@ mod tests {
                 "total         4   5.7k    3.0k     120  ~$1.70  1 running, 1 without usage",
             ]
         );
+    }
+
+    #[test]
+    fn at_a_terminal_it_keeps_to_its_width_and_tells_projects_apart() {
+        let group = |project: &str| v1::UsageGroup {
+            project: project.to_owned(),
+            task_id: "port-the-parser-of-dates-and-times".to_owned(),
+            spent: Some(v1::Spent {
+                invocations: 3,
+                without_usage: 1,
+                running: 1,
+                input_tokens: 5715,
+                ..v1::Spent::default()
+            }),
+            ..v1::UsageGroup::default()
+        };
+        let used = v1::UsageResponse {
+            groups: vec![group("/home/ada/work/app"), group("/home/ada/site")],
+            total: group("").spent,
+            ..v1::UsageResponse::default()
+        };
+        let by = [v1::UsageKey::Project, v1::UsageKey::Task];
+        let rows = |width| lines(&used, &by, width, false);
+        assert!(rows(None)[1].starts_with("/home/ada/work/app  port-the-"));
+        assert!(rows(Some(80))[1].starts_with("app      port-the-"));
+        for width in 1..120 {
+            let lines = rows(Some(width));
+            let fits = lines.iter().all(|line| line.width() <= width);
+            assert!(fits, "{width}: {lines:#?}");
+        }
     }
 }

@@ -182,15 +182,12 @@ pub(super) fn query(request: &v1::ListRequest) -> Result<Query, Status> {
     });
     let mut states: Vec<_> = states.collect::<Result<_, _>>()?;
     if request.unresolved {
-        const BAD: [&str; 2] = ["failed", "timeout"];
         if states.is_empty() {
-            states.extend(BAD);
+            states.extend(["failed", "timeout"]);
         }
-        if !states.iter().all(|state| BAD.contains(state)) {
-            return Err(invalid(
-                "states",
-                "are failed and timeout of what is unresolved",
-            ));
+        if states.iter().any(|it| !matches!(*it, "failed" | "timeout")) {
+            let wanted = "are failed and timeout of what is unresolved";
+            return Err(invalid("states", wanted));
         }
     }
     let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());

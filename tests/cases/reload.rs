@@ -82,6 +82,41 @@ async fn a_file_that_is_gone_takes_no_bound_away() {
     assert_ne!(max_running().await, 1);
 }
 
+#[tokio::test]
+async fn a_users_first_file_of_his_own_is_found_and_named() {
+    let home = Home::new();
+    std::fs::remove_file(home.config()).unwrap();
+    let of_system = home.folder("xdg/steroids").join("config.toml");
+    std::fs::write(&of_system, "[daemon]\nmax_running = 2\n").unwrap();
+    let folders = format!("XDG_CONFIG_DIRS={}", home.path("home/xdg").display());
+    let daemon = Daemon::start_through(&home, &["env", &folders]).await;
+    let ctl = daemon.project("p").await;
+    max_running(&ctl, 2).await.unwrap();
+
+    home.configure_exactly("garbage");
+    let refused = ctl.run(["reload"]).await.exits(4);
+    drop(refused.says(&format!("{}:1", home.config().display())));
+    home.configure_exactly("[daemon]\nmax_running = 3\n");
+    let shown = ctl.run(["config", "show", "daemon", "--json"]).await.json();
+    assert_eq!(shown["file"], serde_json::json!(of_system));
+    assert_eq!(shown["fileNow"], serde_json::json!(home.config()));
+    let said = ctl.run(["reload"]).await.ok();
+    let read = format!("read      {}", home.config().display());
+    assert!(said.contains(&read), "{said}");
+    max_running(&ctl, 3).await.unwrap();
+    let status = ctl.run(["--json", "status"]).await.json();
+    assert_eq!(status["config"], serde_json::json!(home.config()));
+    let again = ctl.run(["reload"]).await.ok();
+    assert_eq!(again, "reloaded  nothing new\n");
+
+    // Of the system's alone others have said what is bounded.
+    std::fs::remove_file(home.config()).unwrap();
+    let refused = ctl.run(["reload"]).await.exits(4);
+    let instead = format!("restart to go on by {}", of_system.display());
+    drop(refused.says(&instead));
+    max_running(&ctl, 3).await.unwrap();
+}
+
 /// A shell at a terminal, which starts a daemon by this line and ends with the terminal.
 fn shell(home: &Arc<Home>, line: &str) -> Window {
     let mut command = home.command(Path::new("setsid"));

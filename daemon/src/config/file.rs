@@ -69,7 +69,7 @@ pub(super) fn read(
     let named = flagged("--config (STEROIDS_CONFIG)", flags.config.as_deref());
     let named = named.map_err(|problem| vec![problem])?;
     let is_named = named.is_some();
-    let file = named.or_else(|| places.map(|places| places.config.join("config.toml")));
+    let file = named.or_else(|| places?.config_file());
     let name = file.as_deref().unwrap_or("config.toml".as_ref());
     let found = match file.as_deref().map(content) {
         Some(Ok(text)) => Some(text),

@@ -173,7 +173,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join("config.toml"), text).unwrap();
         let places = Places {
-            config: home.path().into(),
+            config: vec![home.path().into()],
             state: "/state".into(),
             runtime: None,
         };

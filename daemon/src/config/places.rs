@@ -9,8 +9,9 @@ use directories::ProjectDirs;
 /// The user's folders for us, none of them created yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Places {
-    /// Holds `config.toml`.
-    pub config: PathBuf,
+    /// Each may hold a `config.toml`, and the first that there is counts, never a mixture: the user's own,
+    /// then the system's. Clients and the gateway go by the same rule.
+    pub config: Vec<PathBuf>,
     /// What must outlive a restart of the machine.
     pub state: PathBuf,
     /// Sockets; absent without a login session.
@@ -22,7 +23,7 @@ impl Places {
     pub fn of_user() -> Option<Places> {
         let folders = ProjectDirs::from("", "", "steroids")?;
         Some(Places {
-            config: config_folder(
+            config: config_folders(
                 folders.config_dir(),
                 std::env::var_os("XDG_CONFIG_DIRS").as_deref(),
             ),
@@ -30,18 +31,25 @@ impl Places {
             runtime: folders.runtime_dir().map(Path::to_owned),
         })
     }
+
+    /// The file that counts now; where there is none, where the user's own would be.
+    pub(super) fn config_file(&self) -> Option<PathBuf> {
+        let found = self.config_files().find(|file| file.exists());
+        found.or_else(|| self.config_files().next())
+    }
+
+    /// All that may be, the one that counts most first.
+    pub(super) fn config_files(&self) -> impl Iterator<Item = PathBuf> {
+        self.config.iter().map(|folder| folder.join("config.toml"))
+    }
 }
 
-/// The user's own folder; where there is no file in it, the first of the system's where there is one. One
-/// file counts, never a mixture: clients and the gateway go by the same rule.
-fn config_folder(own: &Path, of_system: Option<&OsStr>) -> PathBuf {
+fn config_folders(own: &Path, of_system: Option<&OsStr>) -> Vec<PathBuf> {
     let of_system = of_system.filter(|folders| !folders.is_empty());
     let of_system = std::env::split_paths(of_system.unwrap_or(OsStr::new("/etc/xdg")));
     let of_system = of_system.filter(|folder| folder.is_absolute());
-    let candidates = of_system.map(|folder| folder.join("steroids"));
-    let mut candidates = std::iter::once(own.to_owned()).chain(candidates);
-    let found = candidates.find(|folder| folder.join("config.toml").exists());
-    found.unwrap_or_else(|| own.to_owned())
+    let of_system = of_system.map(|folder| folder.join("steroids"));
+    std::iter::once(own.to_owned()).chain(of_system).collect()
 }
 
 #[cfg(test)]
@@ -54,16 +62,22 @@ mod tests {
         let own = root.path().join("own/steroids");
         let (first, second) = (root.path().join("first"), root.path().join("second"));
         let system = std::env::join_paths([Path::new("relative"), &first, &second]).unwrap();
-        let found = || config_folder(&own, Some(&system));
-        assert_eq!(found(), own);
+        let places = Places {
+            config: config_folders(&own, Some(&system)),
+            state: "/state".into(),
+            runtime: None,
+        };
+        let found = || places.config_file().unwrap();
+        assert_eq!(found(), own.join("config.toml"));
         for folder in [&second, &first] {
+            let file = folder.join("steroids/config.toml");
             std::fs::create_dir_all(folder.join("steroids")).unwrap();
-            assert_ne!(found(), folder.join("steroids"));
-            std::fs::write(folder.join("steroids/config.toml"), "").unwrap();
-            assert_eq!(found(), folder.join("steroids"));
+            assert_ne!(found(), file);
+            std::fs::write(&file, "").unwrap();
+            assert_eq!(found(), file);
         }
         std::fs::create_dir_all(&own).unwrap();
         std::fs::write(own.join("config.toml"), "").unwrap();
-        assert_eq!(found(), own);
+        assert_eq!(found(), own.join("config.toml"));
     }
 }

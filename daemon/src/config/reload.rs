@@ -3,6 +3,7 @@
 //! its state is, how many it serves, and how agents are started.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use super::{Config, ConfigError};
 
@@ -31,7 +32,8 @@ impl Changes {
 }
 
 impl Config {
-    /// Reads everything again, as it was read for this one.
+    /// Reads everything again, as it was read for this one: also the file is looked for anew, where none
+    /// was named.
     ///
     /// # Errors
     /// As [`Config::load`].
@@ -39,6 +41,16 @@ impl Config {
         let (flags, places) = &self.origin;
         let variable = |name: &str| std::env::var_os(name);
         Config::read(flags, places.as_ref(), &variable).map_err(super::first)
+    }
+
+    /// Whether it was read in want of this file: from none, or from one that counts only where this is not.
+    pub fn is_without(&self, file: &Path) -> bool {
+        let Some(read) = self.file.as_deref().filter(|read| *read != file) else {
+            return self.file.is_none();
+        };
+        let (_, places) = &self.origin;
+        let mut candidates = places.iter().flat_map(super::Places::config_files);
+        candidates.find(|it| it == read || it == file).as_deref() == Some(file)
     }
 
     /// Goes by a newer one from now on, as far as a running daemon can.
@@ -148,15 +160,13 @@ fn differing<'a, T: PartialEq>(
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::config::{Flags, Places};
 
     fn read(folder: &Path, text: &str) -> Result<Config, ConfigError> {
         std::fs::write(folder.join("config.toml"), text).unwrap();
         let places = Places {
-            config: folder.to_owned(),
+            config: vec![folder.to_owned()],
             state: "/state".into(),
             runtime: Some("/run/steroids".into()),
         };
@@ -195,6 +205,36 @@ mod tests {
         let changes = config.take_over(config.read_again().unwrap());
         assert!(changes.pending.is_empty());
         assert!(!config.providers.contains_key("new"));
+    }
+
+    #[test]
+    fn the_file_is_looked_for_anew_and_the_users_own_counts_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let (own, of_system) = (dir.path().join("own"), dir.path().join("system"));
+        let places = Places {
+            config: vec![own.clone(), of_system.clone()],
+            state: "/state".into(),
+            runtime: None,
+        };
+        for folder in [&own, &of_system] {
+            std::fs::create_dir(folder).unwrap();
+        }
+        let file = |folder: &Path| folder.join("config.toml");
+        std::fs::write(file(&of_system), "[daemon]\nmax_running = 2\n").unwrap();
+        let mut config = Config::resolve(&Flags::default(), Some(&places)).unwrap();
+        assert_eq!(config.file, Some(file(&of_system)));
+
+        std::fs::write(file(&own), "[daemon]\nmax_running = 3\n").unwrap();
+        let newer = config.read_again().unwrap();
+        assert!(!newer.is_without(&file(&of_system)));
+        assert!(!newer.is_without(&file(&own)));
+        assert_eq!(config.take_over(newer).changed, ["daemon.max_running"]);
+        assert_eq!(config.file, Some(file(&own)));
+
+        std::fs::remove_file(file(&own)).unwrap();
+        assert!(config.read_again().unwrap().is_without(&file(&own)));
+        std::fs::remove_file(file(&of_system)).unwrap();
+        assert!(config.read_again().unwrap().is_without(&file(&own)));
     }
 
     #[test]

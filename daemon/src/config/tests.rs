@@ -9,12 +9,12 @@ use crate::domain::Outcome;
 fn resolve(text: &str, flags: impl FnOnce(&mut Flags)) -> Result<Config, ConfigError> {
     let home = tempfile::tempdir().unwrap();
     let places = Places {
-        config: home.path().join("config"),
+        config: vec![home.path().join("config")],
         state: "/home/ada/.local/state/steroids".into(),
         runtime: Some("/run/user/7/steroids".into()),
     };
-    std::fs::create_dir_all(&places.config).unwrap();
-    std::fs::write(places.config.join("config.toml"), text).unwrap();
+    std::fs::create_dir_all(&places.config[0]).unwrap();
+    std::fs::write(places.config[0].join("config.toml"), text).unwrap();
     let mut given = Flags::default();
     flags(&mut given);
     Config::resolve(&given, Some(&places))
@@ -79,7 +79,7 @@ fn the_examples_of_providers_are_good_and_every_key_of_a_rule_is_documented() {
 #[test]
 fn without_a_file_everything_has_its_default() {
     let places = Places {
-        config: "/nowhere/at/all".into(),
+        config: vec!["/nowhere/at/all".into()],
         state: "/home/ada/.local/state/steroids".into(),
         runtime: None,
     };

@@ -53,13 +53,28 @@ impl Reloader {
     async fn reload(&mut self) -> Outcome {
         match self.read().await {
             Ok(newer) => {
+                let before = self.config.file.clone();
                 let Changes { changed, pending } = self.config.take_over(newer);
                 self.apply();
-                info!(?changed, "configuration reloaded");
+                let file = self
+                    .config
+                    .file
+                    .clone()
+                    .filter(|_| self.config.file != before);
+                match &file {
+                    None => info!(?changed, "configuration reloaded"),
+                    Some(file) => {
+                        info!(?changed, file = %file.display(), "configuration reloaded from another file");
+                    }
+                }
                 if !pending.is_empty() {
                     warn!(?pending, "changed, and taking a restart");
                 }
-                Ok(Reloaded { changed, pending })
+                Ok(Reloaded {
+                    changed,
+                    pending,
+                    file,
+                })
             }
             Err(why) => {
                 warn!(why, "configuration not reloaded; the old one is kept");
@@ -86,37 +101,35 @@ impl Reloader {
         let started = self.facts.borrow().started;
         let facts = rooms::facts(&self.config, started);
         self.facts.send_replace(Arc::new(facts));
-        self.configuration.replace(self.config.listing.clone());
+        self.configuration
+            .replace(self.config.file.clone(), self.config.listing.clone());
     }
 }
 
 /// Without its file all would be as nobody, or somebody else, said it: budgets and bounds, too. That is for a
-/// start to decide. Blocks.
+/// start to decide. A file that counts more than the one that was read is meant to. Blocks.
 fn read(before: &Config) -> Result<Config, String> {
     let read = || {
         let read = before.read_again();
         read.map_err(|error| format!("{:#}", anyhow::Error::from(error)))
     };
     let newer = read()?;
-    let Some(file) = before
-        .file
-        .as_ref()
-        .filter(|it| newer.file.as_ref() != Some(it))
-    else {
+    let Some(file) = before.file.as_deref().filter(|it| newer.is_without(it)) else {
         return Ok(newer);
     };
     // It may have been away for a moment, as whoever saved it renamed another one to its name.
     let again = read()?;
-    if again.file == newer.file && file.exists() {
+    if !again.is_without(file) {
         return Ok(again);
     }
-    match again.file.as_ref() == Some(file) {
-        true => Ok(again),
-        false => Err(format!(
-            "{} is not there any more; put it back, or restart to go on without it",
-            file.display()
-        )),
-    }
+    let instead = match &again.file {
+        Some(other) => format!("by {}", other.display()),
+        None => "without it".to_owned(),
+    };
+    Err(format!(
+        "{} is not there any more; put it back, or restart to go on {instead}",
+        file.display()
+    ))
 }
 
 fn note(standing: &mut Standing, outcome: &Outcome) {
@@ -135,4 +148,40 @@ fn note(standing: &mut Standing, outcome: &Outcome) {
 fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::config::{Flags, Places};
+
+    #[test]
+    fn a_file_that_counts_more_is_read_and_one_that_is_gone_takes_no_bound_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let folders = ["own", "system"].map(|name| dir.path().join(name));
+        let [own, of_system] = folders.each_ref().map(|folder| {
+            fs::create_dir(folder).unwrap();
+            folder.join("config.toml")
+        });
+        let places = Places {
+            config: folders.to_vec(),
+            state: "/state".into(),
+            runtime: None,
+        };
+        fs::write(&of_system, "").unwrap();
+        let before = Config::resolve(&Flags::default(), Some(&places)).unwrap();
+        fs::write(&own, "garbage").unwrap();
+        let why = read(&before).unwrap_err();
+        assert!(why.contains("own/config.toml:1"), "{why}");
+        fs::write(&own, "").unwrap();
+        let before = read(&before).unwrap();
+        assert_eq!(before.file.as_ref(), Some(&own));
+        // The system's may hold less than what the user has bounded.
+        fs::remove_file(&own).unwrap();
+        let why = read(&before).unwrap_err();
+        let said = format!("restart to go on by {}", of_system.display());
+        assert!(why.ends_with(&said), "{why}");
+    }
 }

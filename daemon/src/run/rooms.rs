@@ -369,7 +369,7 @@ pub(super) fn shim(config: &Config) -> Result<PathBuf, NoShim> {
 fn configuration(config: &Config) -> Configuration {
     let flags = config.flags.clone();
     let reread = move || match Config::examine(&flags) {
-        Ok(config) => Ok(config.listing),
+        Ok(config) => Ok((config.file, config.listing)),
         Err(problems) => Err(problems.iter().map(ToString::to_string).collect()),
     };
     Configuration::new(

@@ -32,7 +32,7 @@ struct Daemon {
 /// The configuration of a daemon at home in `folder`. Its shim starts nothing.
 fn config(folder: &Path) -> Config {
     let places = Places {
-        config: folder.join("config"),
+        config: vec![folder.join("config")],
         state: folder.join("state"),
         runtime: Some(folder.join("run")),
     };

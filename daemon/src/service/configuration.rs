@@ -11,19 +11,20 @@ use tonic::Status;
 use super::Service;
 use super::daemon::epoch_ms;
 
-/// Reads the file anew, with the flags of the start; else all that is wrong, a line each.
-pub type Reread = dyn Fn() -> Result<Listing, Vec<String>> + Send + Sync;
+/// Reads the file anew, with the flags of the start, and says which it was; else all that is wrong, a line
+/// each.
+pub type Reread = dyn Fn() -> Result<(Option<PathBuf>, Listing), Vec<String>> + Send + Sync;
 
 /// The configuration that counts. Clones are of the same one.
 #[derive(Clone)]
 pub struct Configuration {
-    file: Option<PathBuf>,
     loaded: Arc<Mutex<Loaded>>,
     reread: Arc<Reread>,
 }
 
 #[derive(Debug, Clone)]
 struct Loaded {
+    file: Option<PathBuf>,
     listing: Listing,
     at: SystemTime,
 }
@@ -33,16 +34,15 @@ impl Configuration {
     pub fn new(file: Option<PathBuf>, listing: Listing, reread: Arc<Reread>) -> Configuration {
         let at = SystemTime::now();
         Configuration {
-            file,
-            loaded: Arc::new(Mutex::new(Loaded { listing, at })),
+            loaded: Arc::new(Mutex::new(Loaded { file, listing, at })),
             reread,
         }
     }
 
     /// What counts from now on.
-    pub fn replace(&self, listing: Listing) {
+    pub fn replace(&self, file: Option<PathBuf>, listing: Listing) {
         let at = SystemTime::now();
-        *self.lock() = Loaded { listing, at };
+        *self.lock() = Loaded { file, listing, at };
     }
 
     /// What counts now.
@@ -66,16 +66,15 @@ impl Service {
             .await
             .map_err(|_stopping| Status::unavailable("the daemon is stopping"))?;
         let loaded = configuration.lock().clone();
-        let (now, problems) = match now {
-            Ok(now) => (Some(now), Vec::new()),
-            Err(problems) => (None, problems),
+        let (file_now, now, problems) = match now {
+            Ok((file, now)) => (file, Some(now), Vec::new()),
+            Err(problems) => (None, None, problems),
         };
+        let file_now = file_now.filter(|file| loaded.file.as_ref() != Some(file));
+        let text = |file: Option<PathBuf>| file.as_deref().map(super::convert::text);
         Ok(v1::GetConfigResponse {
-            file: configuration
-                .file
-                .as_deref()
-                .map(super::convert::text)
-                .unwrap_or_default(),
+            file_now: text(file_now).unwrap_or_default(),
+            file: text(loaded.file).unwrap_or_default(),
             read_at_ms: epoch_ms(loaded.at),
             entries: entries(&loaded.listing, now.as_ref()),
             problems,

@@ -265,6 +265,11 @@ impl v1::daemon_server::Daemon for Service {
         Ok(Response::new(v1::ReloadResponse {
             changed: reloaded.changed,
             pending: reloaded.pending,
+            file: reloaded
+                .file
+                .as_deref()
+                .map(convert::text)
+                .unwrap_or_default(),
         }))
     }
 

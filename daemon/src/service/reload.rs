@@ -1,6 +1,8 @@
 //! Having the configuration read anew: who asks waits for what came of it, and how things stand since is
 //! there to be seen. Whoever reads it is on the other end.
 
+use std::path::PathBuf;
+
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Who waits for their turn; each reads the file anew.
@@ -16,6 +18,8 @@ pub struct Reloaded {
     pub changed: Vec<String>,
     /// Those that keep their old values until the daemon is started anew.
     pub pending: Vec<String>,
+    /// The file that it was read from, where it is another than before.
+    pub file: Option<PathBuf>,
 }
 
 /// How the configuration stands.

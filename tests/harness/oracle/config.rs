@@ -21,7 +21,7 @@ pub fn config(input: &[u8]) {
         ..Flags::default()
     };
     let places = Places {
-        config: "/home/dev/.config/steroids".into(),
+        config: vec!["/home/dev/.config/steroids".into()],
         state: "/home/dev/.local/state/steroids".into(),
         runtime: None,
     };

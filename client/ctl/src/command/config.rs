@@ -61,6 +61,8 @@ struct ShowArgs {
 struct Shown {
     /// The file; `None` where there is none.
     file: Option<String>,
+    /// The one that the daemon would read now, where it is another.
+    file_now: Option<String>,
     /// When the daemon read it; `None` without one.
     read_at_ms: Option<i64>,
     entries: Vec<v1::ConfigEntry>,
@@ -124,6 +126,7 @@ async fn of_daemon(client: &Client) -> Result<Shown, Failure> {
     let answer = client.config(v1::GetConfigRequest {}).await?;
     Ok(Shown {
         file: Some(answer.file).filter(|file| !file.is_empty()),
+        file_now: Some(answer.file_now).filter(|file| !file.is_empty()),
         read_at_ms: Some(answer.read_at_ms),
         entries: answer.entries,
         problems: answer.problems,
@@ -163,6 +166,7 @@ fn of_file(file: Option<PathBuf>, is_named: bool, session: &Session) -> Result<S
     }
     Ok(Shown {
         file: file.map(|file| file.to_string_lossy().into_owned()),
+        file_now: None,
         read_at_ms: None,
         entries: listing.entries.iter().map(told).collect(),
         problems,
@@ -214,12 +218,16 @@ fn is_in(key: &str, wanted: &str) -> bool {
 fn print(shown: &Shown, session: &mut Session) -> Result<(), Failure> {
     if session.json {
         let entries: Vec<Value> = shown.entries.iter().map(as_json).collect();
-        session.out.json(&json!({
+        let mut shape = json!({
             "file": shown.file,
             "readAtMs": shown.read_at_ms,
             "config": entries,
             "problems": shown.problems,
-        }))?;
+        });
+        if let Some(file) = &shown.file_now {
+            shape["fileNow"] = json!(file);
+        }
+        session.out.json(&shape)?;
         return Ok(());
     }
     let mut table = Table::new(&COLUMNS);
@@ -240,6 +248,9 @@ fn print(shown: &Shown, session: &mut Session) -> Result<(), Failure> {
         session.out.line(line)?;
     }
     session.out.flush()?;
+    if let Some(file) = &shown.file_now {
+        session.note(format_args!("by now another file counts: {file}"));
+    }
     for problem in &shown.problems {
         session.note(format_args!("the file cannot be used: {problem}"));
     }

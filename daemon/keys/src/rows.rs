@@ -126,7 +126,7 @@ pub const KEYS: &[Key] = keys! {
     "model": Text, Else("the CLI's own choice"), Reload, "Where a start names none.";
     "args": Texts, Else("the kind's own arguments"), Reload, "In the place of the default arguments; `{model}`, `{session}` and `{prompt}` are filled in.";
     "extra_args": Texts, Is("[]"), Reload, "After the arguments.";
-    "env": Texts, Else("the kind's own list"), Reload, "Variables of the caller that pass, besides PATH, HOME, LANG and the like.";
+    "env": Texts, Else("the kind's own list"), Reload, "Variables of the caller that pass, besides PATH, HOME, LANG and the like; in the place of the kind's own list.";
     "silence": Duration, Else("as in `[limits]`, or none by its kind"), Reload, "See `limits.silence`.";
     "tool_silence": Duration, Else("as in `[limits]`"), Reload, "See `limits.tool_silence`.";
     "wall": Duration, Else("as in `[limits]`"), Reload, "See `limits.wall`.";

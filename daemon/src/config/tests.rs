@@ -77,6 +77,20 @@ fn the_examples_of_providers_are_good_and_every_key_of_a_rule_is_documented() {
 }
 
 #[test]
+fn the_documentation_names_the_variables_that_each_kind_gets() {
+    let document = include_str!("../../../docs/configuration.md");
+    for kind in Kind::BUILTIN {
+        let names = steroids_provider::args::Settings::builtin(kind).env;
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        let row = match names.is_empty() {
+            true => format!("| {kind}, jsonl | none |"),
+            false => format!("| {kind} | {} |", names.join(", ")),
+        };
+        assert!(document.contains(&row), "{row}");
+    }
+}
+
+#[test]
 fn without_a_file_everything_has_its_default() {
     let places = Places {
         config: vec!["/nowhere/at/all".into()],

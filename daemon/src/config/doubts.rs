@@ -11,7 +11,7 @@ use steroids_provider::kind::Kind as ProviderKind;
 
 use super::{Auth, Config};
 use crate::domain::Budget;
-use crate::hooks::Action;
+use crate::hooks::{Action, NO_NETWORK, is_kept_from_network};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -27,7 +27,24 @@ impl Config {
         self.of_providers(&mut doubts);
         self.of_hooks(&mut doubts);
         self.of_gateway(&mut doubts);
+        doubts.extend(self.of_network(is_kept_from_network()));
         doubts
+    }
+
+    /// What of it has this process do what it may not do, a line each: true of nobody else.
+    pub fn hindered(&self) -> Vec<String> {
+        self.of_network(is_kept_from_network())
+            .into_iter()
+            .collect()
+    }
+
+    fn of_network(&self, is_kept_from_it: bool) -> Option<String> {
+        let posts = |action: &Action| matches!(action, Action::Post(_));
+        let hooks = self.hooks.iter().filter(|hook| posts(&hook.action));
+        let mut names: Vec<String> = hooks.map(|hook| format!("hook {}", hook.name)).collect();
+        names.extend(self.otlp.as_ref().map(|_| "otlp".to_owned()));
+        let is_hindered = is_kept_from_it && !names.is_empty();
+        is_hindered.then(|| format!("{} cannot post: {NO_NETWORK}", names.join(", ")))
     }
 
     fn of_places(&self, doubts: &mut Vec<String>) {
@@ -328,6 +345,17 @@ mod tests {
         for (text, said) in cases {
             assert_eq!(doubts(text), [said], "{text}");
         }
+    }
+
+    #[test]
+    fn who_posts_is_named_where_the_daemon_is_kept_from_the_network() {
+        let posts = "[[hooks]]\nname = \"a\"\non = [\"any\"]\nurl = \"https://example.org/x\"\n\
+                     [[hooks]]\nname = \"b\"\non = [\"any\"]\ncommand = [\"true\"]\n\
+                     [otlp]\nendpoint = \"http://127.0.0.1:4318\"\n";
+        let said = read(posts).of_network(true).unwrap();
+        assert!(said.starts_with("hook a, otlp cannot post: "), "{said}");
+        assert_eq!(read(posts).of_network(false), None);
+        assert_eq!(read("").of_network(true), None);
     }
 
     #[test]

@@ -32,7 +32,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, info_span};
 
 pub use pattern::Patterns;
-pub use post::Poster;
+pub use post::{NO_NETWORK, Poster, is_kept_from_network};
 pub use settings::{
     Action, EVENTS, Endpoint, Environment, HookSettings, NOTIFIED, Secret, Settings,
 };

@@ -13,6 +13,8 @@ use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,6 +30,10 @@ const HEAD_MAX: usize = 16 << 10;
 /// Of the answer to a refused delivery: what it may say why, and how long that is waited for.
 const ANSWER_MAX: usize = 2048;
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+
+/// Why nothing can be posted where [`is_kept_from_network`], and what to do.
+pub const NO_NETWORK: &str = "this daemon may open no socket to a network, by RestrictAddressFamilies= of its unit as a rule: \
+    a drop-in grants it, network.conf in docs/systemd.md";
 
 const ID: HeaderName = HeaderName::from_static("webhook-id");
 const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
@@ -182,6 +188,37 @@ async fn beginning(mut body: impl Body<Data = Bytes> + Unpin) -> Vec<u8> {
     said
 }
 
+/// Asked once it has failed: a name is then not found, an address belongs to no family, and neither says why.
 fn why_not(error: &Error) -> String {
-    chain(error)
+    let is_kept = error.is_connect() && is_kept_from_network();
+    told(chain(error), is_kept)
+}
+
+fn told(why: String, is_kept_from_network: bool) -> String {
+    match is_kept_from_network {
+        true => format!("{why}; {NO_NETWORK}"),
+        false => why,
+    }
+}
+
+/// Whether the kernel gives this process no socket for any network, be it the machine's own.
+pub fn is_kept_from_network() -> bool {
+    let is_refused = |family| {
+        let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None);
+        matches!(socket, Err(Errno::AFNOSUPPORT))
+    };
+    is_refused(AddressFamily::INET) && is_refused(AddressFamily::INET6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_it_from_the_network_is_told_with_its_cure() {
+        assert!(!is_kept_from_network());
+        let why = "tcp open error: Address family not supported by protocol (os error 97)";
+        assert_eq!(told(why.to_owned(), false), why);
+        assert_eq!(told(why.to_owned(), true), format!("{why}; {NO_NETWORK}"));
+    }
 }

@@ -123,7 +123,11 @@ impl Rooms {
         );
         let periodic = wakeups.clone().run(let_go.clone());
         tasks.spawn(periodic.instrument(info_span!("wakeup")));
-        let (facts, known) = watch::channel(Arc::new(facts(config, started)));
+        let facts = facts(config, started);
+        for warning in &facts.warnings {
+            warn!("{warning}");
+        }
+        let (facts, known) = watch::channel(Arc::new(facts));
         let configuration = configuration(config);
         let reloader = Reloader {
             config: config.clone(),
@@ -432,5 +436,6 @@ pub(super) fn facts(config: &Config, started: SystemTime) -> Facts {
         config: config.file.clone(),
         providers: providers.collect(),
         search_path: config.search_path.clone(),
+        warnings: config.hindered(),
     }
 }

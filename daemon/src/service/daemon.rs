@@ -63,6 +63,8 @@ pub struct Facts {
     pub providers: Vec<ProviderFacts>,
     /// Folders in which programs are looked for.
     pub search_path: Vec<PathBuf>,
+    /// What it was told to do and may not, a line each.
+    pub warnings: Vec<String>,
 }
 
 /// A provider, as configured.
@@ -104,7 +106,8 @@ impl v1::daemon_server::Daemon for Service {
             self.spools.ask(behind)
         );
         let standings = self.supervisor.standings();
-        let (launcher_why, warnings, controllers) = self.supervisor.launching();
+        let (launcher_why, mut warnings, controllers) = self.supervisor.launching();
+        warnings.extend(now.warnings.iter().cloned());
         let mut degraded = self.supervisor.degraded();
         let providers = programs.unwrap_or_else(|| {
             degraded.push(NO_PROGRAMS.to_owned());

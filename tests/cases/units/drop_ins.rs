@@ -59,6 +59,9 @@ pub(super) async fn are_what_it_takes(lab: &Lab, user: &User<'_>) {
         let refused = user.ctl("", &["hooks", "test", hook]).await.exits(4);
         assert!(refused.stdout.contains(words), "{refused:?}");
     }
+    let warned = "hook alarm, otlp cannot post: this daemon may open no socket to a network";
+    let doctor = user.ctl("", &["doctor"]).await;
+    assert!(doctor.stdout.contains(warned), "{doctor:?}");
     // What is started in a unit of its own takes no drop-in.
     user.ctl("", &["hooks", "test", "report"]).await.ok();
     assert_eq!(user.read("told"), "told\n");

@@ -113,10 +113,12 @@ fn hook(hook: &v1::Hook) -> Option<Check> {
         _ => return None,
     };
     let text = format!("{} {what}: {}", hook.name, hook.last_error);
-    let hint = format!(
-        "mend {}, then: steroidsctl hooks test {}",
-        hook.target, hook.name
-    );
+    // The daemon is kept from the network: nothing is wrong with the other side.
+    let cure = match hook.last_error.contains("docs/systemd.md") {
+        true => "have the unit let it".to_owned(),
+        false => format!("mend {}", hook.target),
+    };
+    let hint = format!("{cure}, then: steroidsctl hooks test {}", hook.name);
     Some(Check::warn(
         "hooks",
         text.trim_end_matches([':', ' ']),
@@ -274,7 +276,11 @@ mod tests {
         it.last_error = "connection refused".to_owned();
         let check = hook(&it).unwrap();
         assert_eq!(check.message, "chat has failed 3 times: connection refused");
-        assert!(check.hint.unwrap().ends_with("steroidsctl hooks test chat"));
+        let hint = "mend https://chat.example, then: steroidsctl hooks test chat";
+        assert_eq!(check.hint.as_deref(), Some(hint));
+        it.last_error = "no; a drop-in grants it, network.conf in docs/systemd.md".to_owned();
+        let hint = hook(&it).unwrap().hint.unwrap();
+        assert!(hint.starts_with("have the unit let it, then: "), "{hint}");
     }
 
     #[test]

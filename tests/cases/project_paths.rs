@@ -28,6 +28,33 @@ async fn refused(daemon: &Daemon, path: &str) -> tonic::Status {
     status
 }
 
+/// A daemon sees a folder read-only that its user can write, as by `ProtectSystem=` of its unit.
+#[tokio::test]
+async fn what_the_daemon_can_only_read_is_told_with_its_cure() {
+    let home = Home::new();
+    let (folder, served) = (home.folder("app"), home.folder("served"));
+    // Databases are there before: with none in use, SQLite needs to write to read one.
+    let mut daemon = Daemon::start(&home).await;
+    daemon.project("served").await;
+    daemon.term().await;
+    let line = format!(
+        "for it in {} {}; do mount --bind $it $it && mount -o remount,ro,bind $it; done; exec \"$0\" \"$@\"",
+        folder.display(),
+        served.display()
+    );
+    let through = ["unshare", "--mount", "/bin/sh", "-c", &line];
+    let daemon = Daemon::start_through(&home, &through).await;
+    for folder in [&folder, &served] {
+        let ctl = daemon.ctl(folder);
+        let refused = ctl.run(["init"]).await.exits(4);
+        drop(refused.says("ReadWritePaths="));
+        let doctor = ctl.run(["doctor"]).await.exits(4);
+        let said = format!("fail  project     {}: steroidsd can only", folder.display());
+        assert!(doctor.stdout.contains(&said), "{doctor:?}");
+        assert!(!doctor.stdout.contains("steroidsctl init"), "{doctor:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_relative_path_is_refused() {
     let home = Home::new();

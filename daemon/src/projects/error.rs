@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::activity_log::LogError;
-use crate::store::StoreError;
+use crate::store::{READ_ONLY, StoreError};
 
 /// Why a path is no project, or not one that can be served.
 #[derive(Debug, thiserror::Error)]
@@ -156,6 +156,9 @@ impl ProjectError {
                 Some("run `steroidsctl init` in that folder")
             }
             Self::Store(error) => error.todo(),
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                Some(READ_ONLY)
+            }
             _ => None,
         }
     }

@@ -59,11 +59,7 @@ fn open_writing(db: &Path) -> Result<Connection, Failure> {
     let connection = raw(db, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // SQLite falls back to reading, silently, where the file cannot be written.
     if connection.is_readonly("main")? {
-        return Err(StoreError::Unwritable {
-            path: db.to_owned(),
-            source: "the file is read-only".into(),
-        }
-        .into());
+        return Err(StoreError::unwritable(db, "the file is read-only".into()).into());
     }
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {

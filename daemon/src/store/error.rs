@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
+use rustix::fs::StatVfsMountFlags;
 
 use crate::domain::InvocationId;
 
@@ -82,6 +83,12 @@ pub enum StoreError {
         /// What SQLite or the kernel says.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Its file system can only be read here, be it by the daemon's own unit.
+    #[error("{path} is on a file system that this daemon can only read")]
+    ReadOnly {
+        /// The database.
+        path: PathBuf,
     },
     /// The disk is full; nothing was changed.
     #[error("the disk of {path} is full")]
@@ -235,7 +242,25 @@ impl Failure {
     }
 }
 
+/// What to do about what the daemon can only read. Another process may see the same folder otherwise.
+pub(crate) const READ_ONLY: &str = "where you can write, the daemon's unit keeps it from that (ProtectSystem=): grant it by a drop-in with \
+    ReadWritePaths=, projects.conf in docs/systemd.md; else mount it writable";
+
 impl StoreError {
+    /// A database that cannot be written, for the reason that its file system says, else the given one.
+    pub(super) fn unwritable(
+        path: &std::path::Path,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    ) -> StoreError {
+        let path = path.to_owned();
+        let folder = path.parent().unwrap_or(&path);
+        let found = rustix::fs::statvfs(folder);
+        match found.is_ok_and(|it| it.f_flag.contains(StatVfsMountFlags::RDONLY)) {
+            true => StoreError::ReadOnly { path },
+            false => StoreError::Unwritable { path, source },
+        }
+    }
+
     /// What a person can do about it, where the message does not say so itself.
     pub fn todo(&self) -> Option<&'static str> {
         match self {
@@ -245,6 +270,10 @@ impl StoreError {
             }
             StoreError::Newer { .. } => Some("upgrade steroidsd"),
             StoreError::Full { .. } => Some("free some space"),
+            StoreError::ReadOnly { .. } => Some(READ_ONLY),
+            StoreError::Io { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                Some(READ_ONLY)
+            }
             StoreError::Busy { .. } | StoreError::NoAnswer { .. } | StoreError::Replaced { .. } => {
                 Some("try again in a moment")
             }
@@ -273,10 +302,7 @@ impl StoreError {
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => StoreError::Busy { path },
             ErrorCode::DiskFull => StoreError::Full { path },
             ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen => {
-                StoreError::Unwritable {
-                    path,
-                    source: Box::new(source),
-                }
+                StoreError::unwritable(&path, Box::new(source))
             }
             _ => StoreError::Sqlite { path, source },
         }

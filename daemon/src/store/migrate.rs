@@ -38,10 +38,7 @@ pub(super) fn migrate_with(
         Ok(()) => migrations::reach(),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(source) => {
-            return Err(StoreError::Unwritable {
-                path: db.to_owned(),
-                source: Box::new(source),
-            });
+            return Err(StoreError::unwritable(db, Box::new(source)));
         }
     }
     let before = schema::inspect(db)?;

@@ -48,6 +48,7 @@ use tokio::sync::watch;
 
 pub use begin::Begun;
 pub use budgets::Notice;
+pub(crate) use error::READ_ONLY;
 pub use error::StoreError;
 pub use events::{LifecycleEvent, NewEvent};
 use finish::End;

@@ -51,7 +51,12 @@ pub(super) async fn are_what_it_takes(lab: &Lab, user: &User<'_>) {
 
     user.write(CONFIG, &hooks);
     user.systemctl(&["restart", SERVICE]).await.ok();
-    init(user).await.exits(4).says("Read-only file system");
+    let refused = init(user).await.exits(4).says("Read-only file system");
+    drop(refused.says("ReadWritePaths="));
+    let doctor = ["env", "-C", "/srv/work", "steroidsctl", "doctor"];
+    let doctor = user.run(&doctor).await;
+    let said = "/srv/work: steroidsd can only read there";
+    assert!(doctor.stdout.contains(said), "{doctor:?}");
     for (hook, words) in [
         ("alarm", "Address family not supported"),
         ("locked-up", "Operation not permitted"),

@@ -57,6 +57,22 @@ fn causes_are_told_once_each() {
 }
 
 #[test]
+fn what_can_only_be_read_is_no_fault_and_told_with_its_cure() {
+    let read_only = ProjectError::Io {
+        path: "/srv/p/.steroids".into(),
+        source: io::Error::from_raw_os_error(nix::libc::EROFS),
+    };
+    let database = StoreError::ReadOnly {
+        path: "/srv/p/.steroids/steroids.db".into(),
+    };
+    for status in [project(read_only), store(database)] {
+        assert_eq!(status.code(), Code::FailedPrecondition);
+        assert_eq!(reason(&status), "READ_ONLY");
+        assert!(todo(&status).contains("ReadWritePaths="), "{status:?}");
+    }
+}
+
+#[test]
 fn what_the_system_has_no_more_of_is_exhausted_and_not_broken() {
     for (number, word) in [
         (nix::libc::EMFILE, "NO_DESCRIPTORS"),

@@ -1,11 +1,13 @@
 //! What the daemon itself says: that it answers, its version, its troubles, its hooks, what is
 //! held, and how it finds this project.
 
+use std::path::Path;
+
 use steroids_client::holder::is_served;
 use steroids_client::paths::Found;
 use steroids_client::{Client, v1};
 
-use super::{Check, service};
+use super::{Check, host, service};
 use crate::command::status::UNKNOWN_TODO;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -65,7 +67,7 @@ pub(super) async fn checks(
     if status.hooks > 0 {
         checks.extend(hooks(&client).await);
     }
-    let (project, found) = project(session, &client).await;
+    let (project, found) = project(session, &client, status.pid).await;
     checks.push(found);
     if let Some(path) = project {
         checks.extend(older(&client, path).await);
@@ -193,15 +195,21 @@ fn version(status: &v1::StatusResponse) -> Check {
 }
 
 /// How the daemon finds the project one stands in; and its path, where it serves it.
-async fn project(session: &Session, client: &Client) -> (Option<String>, Check) {
+async fn project(session: &Session, client: &Client, pid: i64) -> (Option<String>, Check) {
     let path = match session.project() {
         Ok(path) => path,
         // Asked for anywhere: that here is no project is no fault.
         Err(failure) => {
             let hint = failure.hint().unwrap_or_default();
-            return (None, Check::warn("project", failure.message(), hint));
+            let told = || Check::warn("project", failure.message(), hint);
+            let to_be = session.project_to_be().ok();
+            let read_only = to_be.and_then(|path| host::read_only(pid, Path::new(&path)));
+            return (None, read_only.unwrap_or_else(told));
         }
     };
+    if let Some(check) = host::read_only(pid, Path::new(&path)) {
+        return (None, check);
+    }
     let check = found(client, &path).await;
     let is_served = check.status == super::Verdict::Ok;
     (is_served.then_some(path), check)

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
+use rustix::fs::{Access, StatVfsMountFlags, access, statvfs};
 use steroids_client::Client;
 use steroids_client::paths::Paths;
 
@@ -134,13 +135,32 @@ fn private(name: &'static str, path: &Path, found: &fs::Metadata) -> Check {
     Check::ok(name, shown.to_string())
 }
 
+/// A folder that we can write and the daemon cannot, as its unit shows it another file system.
+pub(super) fn read_only(pid: i64, folder: &Path) -> Option<Check> {
+    let below = folder.strip_prefix("/").ok()?;
+    let seen = Path::new("/proc").join(pid.to_string()).join("root");
+    // Of another user's daemon nothing is to be seen.
+    let can_only_read = |path: &Path| {
+        let found = statvfs(path).ok()?;
+        Some(found.f_flag.contains(StatVfsMountFlags::RDONLY))
+    };
+    let is_kept = can_only_read(&seen.join(below))? && !can_only_read(folder)?;
+    (is_kept && access(folder, Access::WRITE_OK).is_ok()).then(|| {
+        Check::fail(
+            "project",
+            format!("{}: steroidsd can only read there", folder.display()),
+            "its unit keeps it from writing (ProtectSystem=): a drop-in with ReadWritePaths= grants it, projects.conf in docs/systemd.md",
+        )
+    })
+}
+
 /// Free space below a folder, in bytes and in files.
 pub(super) fn space(folder: &Path, least: &Least) -> Check {
     let existing = folder
         .ancestors()
         .find(|folder| folder.exists())
         .unwrap_or(Path::new("/"));
-    let found = match rustix::fs::statvfs(existing) {
+    let found = match statvfs(existing) {
         Ok(found) => found,
         Err(error) => {
             let text = format!(

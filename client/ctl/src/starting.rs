@@ -19,6 +19,12 @@ const UNITS: [&str; 6] = [
     "/usr/lib/systemd/user",
 ];
 
+/// Where the system's units stand that start with the machine.
+const ENABLED: &str = "/etc/systemd/system/multi-user.target.wants";
+
+/// Below it is the runtime folder of each of the system's daemons, `steroidsd-USER`.
+const RUN: &str = "/run/steroidsd-";
+
 /// How to start a daemon for these paths.
 pub(crate) fn of_daemon(paths: &Paths) -> String {
     how("steroidsd", paths)
@@ -27,6 +33,11 @@ pub(crate) fn of_daemon(paths: &Paths) -> String {
 /// How to start a gateway for these paths.
 pub(crate) fn of_gateway(paths: &Paths) -> String {
     how("steroids-gateway", paths)
+}
+
+/// Whether the system starts a daemon for this user, with no session of his.
+pub(crate) fn is_by_system() -> bool {
+    enabled(Path::new(ENABLED), |name| std::env::var_os(name)).is_some()
 }
 
 fn how(program: &str, paths: &Paths) -> String {
@@ -44,8 +55,17 @@ fn command(program: &str, paths: &Paths, environment: impl Fn(&str) -> Option<Os
     };
     // A unit knows nothing of what a shell has in its environment for the daemon.
     let of_unit = |name: &str| environment(name).filter(|_| !name.starts_with("STEROIDS_"));
-    if is(paths::resolve_in(None, None, of_unit).ok()) && has_unit(program, &environment) {
-        return format!("systemctl --user start {program}");
+    if is(paths::resolve_in(None, None, of_unit).ok()) {
+        // Before the user's own: two daemons would be of one state folder.
+        if program == "steroidsd"
+            && let Some(user) =
+                served(&paths.socket).or_else(|| enabled(Path::new(ENABLED), &environment))
+        {
+            return format!("sudo systemctl start steroidsd@{user}");
+        }
+        if has_unit(program, &environment) {
+            return format!("systemctl --user start {program}");
+        }
     }
     let (socket, state_dir) = (Some(&*paths.socket), Some(&*paths.state_dir));
     for (socket, state_dir) in [(None, None), (None, state_dir), (socket, None)] {
@@ -67,6 +87,25 @@ fn line(program: &str, socket: Option<&Path>, state_dir: Option<&Path>) -> Strin
     let state_dir = option("--state-dir", state_dir);
     // In a session of its own, so that it goes on when the terminal is closed.
     format!("setsid -f {program}{socket}{state_dir}")
+}
+
+/// Whose daemon of the system has its socket here.
+fn served(socket: &Path) -> Option<String> {
+    let (user, _) = socket.to_str()?.strip_prefix(RUN)?.split_once('/')?;
+    (!user.is_empty()).then(|| user.to_owned())
+}
+
+/// By which name the system starts a daemon for this user, among the units in this folder.
+fn enabled(folder: &Path, environment: impl Fn(&str) -> Option<OsString>) -> Option<String> {
+    let by_name = ["USER", "LOGNAME"].into_iter().filter_map(environment);
+    let by_name = by_name.filter_map(|name| name.into_string().ok());
+    let by_number = rustix::process::geteuid().as_raw().to_string();
+    let mut names = by_name.chain([by_number]);
+    // A link, be it to a unit that has gone.
+    names.find(|name| {
+        let unit = folder.join(format!("steroidsd@{name}.service"));
+        !name.contains('/') && unit.symlink_metadata().is_ok()
+    })
 }
 
 /// Whether there is a unit of this program, and a manager of this user to start it.
@@ -141,6 +180,34 @@ mod tests {
         let elsewhere = paths::resolve_in(Some(Path::new("/x/e")), None, environment).unwrap();
         let said = command("steroidsd", &elsewhere, environment);
         assert_eq!(said, "setsid -f steroidsd --socket /x/e");
+    }
+
+    #[test]
+    fn a_daemon_of_the_system_is_started_by_the_system() {
+        let home = tempfile::tempdir().unwrap();
+        let environment = |name: &str| match name {
+            "HOME" => Some(home.path().into()),
+            "XDG_RUNTIME_DIR" => Some("/run/steroidsd-alice".into()),
+            _ => None,
+        };
+        let usual = paths::resolve_in(None, None, environment).unwrap();
+        let said = command("steroidsd", &usual, environment);
+        assert_eq!(said, "sudo systemctl start steroidsd@alice");
+        let elsewhere = paths::resolve_in(Some(Path::new("/x/d")), None, environment).unwrap();
+        let said = command("steroidsd", &elsewhere, environment);
+        assert_eq!(said, "setsid -f steroidsd --socket /x/d");
+        assert_eq!(
+            command("steroids-gateway", &usual, environment),
+            "setsid -f steroids-gateway"
+        );
+
+        let user = |name: &'static str| move |_: &str| Some(OsString::from(name));
+        let units = home.path();
+        assert_eq!(enabled(units, user("alice")), None);
+        let unit = units.join("steroidsd@alice.service");
+        std::os::unix::fs::symlink("/no/such/steroidsd@.service", unit).unwrap();
+        assert_eq!(enabled(units, user("alice")).as_deref(), Some("alice"));
+        assert_eq!(enabled(units, user("bob")), None);
     }
 
     #[test]

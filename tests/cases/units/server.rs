@@ -55,7 +55,12 @@ async fn a_server_runs_agents_of_a_user_who_never_logs_in() {
     })
     .await;
     systemctl(&lab, &["reload", UNIT]).await;
+    let doctor = user.ctl("", &["doctor"]).await;
+    let said = "ok    linger      the system runs the daemon";
+    assert!(doctor.stdout.contains(said), "{doctor:?}");
     systemctl(&lab, &["stop", UNIT]).await;
+    let away = user.ctl("", &["status"]).await.exits(69);
+    drop(away.says("start it with: sudo systemctl start steroidsd@alice"));
     assert_eq!(lab.property(UNIT, "Result").await, "success");
     // By these the next daemon reaches them.
     let sockets = format!("{}/steroids/s", user.runtime());

@@ -10,6 +10,7 @@ use super::Check;
 use super::ask::{Silent, ask};
 use crate::clean::clean_line;
 use crate::format;
+use crate::starting;
 
 /// A program of ours, or systemd's, answers at once.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -147,12 +148,20 @@ async fn user_manager() -> Option<String> {
         .then(|| format!("the user's service manager is {word}"))
 }
 
-/// Without lingering a user's services end with the last login. No word where there is no logind,
-/// or where the daemon has said it.
+/// Without lingering a user's services end with the last login, but not a daemon of the system. No word where
+/// there is no logind, or where the daemon has said it.
 pub(super) async fn linger(status: Option<&v1::StatusResponse>) -> Option<Check> {
     let said = |warning: &String| warning.contains("linger");
     if status.is_some_and(|status| status.warnings.iter().any(said)) {
         return None;
+    }
+    let is_by_system = match status {
+        Some(status) => is_of_system(status.pid),
+        None => starting::is_by_system(),
+    };
+    if is_by_system {
+        let text = "the system runs the daemon: it and its agents go on after logout";
+        return Some(Check::ok("linger", text));
     }
     let user = rustix::process::geteuid().as_raw().to_string();
     let arguments = ["show-user", &user, "--property=Linger", "--value"];
@@ -166,6 +175,17 @@ pub(super) async fn linger(status: Option<&v1::StatusResponse>) -> Option<Check>
         )),
         _ => None,
     }
+}
+
+/// Whether a process is in a unit of the system's own manager.
+fn is_of_system(pid: i64) -> bool {
+    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup"));
+    is_system_group(&groups.unwrap_or_default())
+}
+
+fn is_system_group(groups: &str) -> bool {
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::"));
+    group.is_some_and(|group| group.starts_with("/system.slice/"))
 }
 
 /// Ages, limits that reset and retention go by the clock.
@@ -227,6 +247,15 @@ mod tests {
         assert_eq!(clock_check(0, None, Some("yes")).status, Verdict::Fail);
         let back = clock_check(now, Some(now + 7_200_000), Some("yes"));
         assert!(back.message.contains("2h 00m later"), "{}", back.message);
+    }
+
+    #[test]
+    fn a_daemon_in_a_unit_of_the_system_needs_no_lingering() {
+        let system = "0::/system.slice/system-steroidsd.slice/steroidsd@alice.service/daemon\n";
+        let user = "0::/user.slice/user-7.slice/user@7.service/app.slice/steroidsd.service\n";
+        assert!(is_system_group(system));
+        assert!(!is_system_group(user));
+        assert!(!is_system_group(""));
     }
 
     #[tokio::test]

@@ -29,6 +29,7 @@
 mod cursors;
 mod error;
 mod event;
+mod forgotten;
 mod gap;
 mod look;
 mod open;
@@ -289,9 +290,12 @@ impl Follower {
         }
         let mut tails = self.streams.iter().flat_map(|stream| &stream.tails);
         // Ended ones are replayed one after the other.
-        let taken = self.places_taken();
-        if tails.any(Tail::is_replayed) || taken >= MAX_OPEN {
+        if tails.any(Tail::is_replayed) {
             return Ok(false);
+        }
+        let taken = self.places_taken();
+        if taken >= MAX_OPEN {
+            return Ok(self.make_room());
         }
         let room = MAX_OPEN - taken;
         for at in 0..self.streams.len() {
@@ -301,7 +305,8 @@ impl Follower {
                 return Ok(true);
             }
         }
-        Ok(false)
+        // Who has more then has no room for it.
+        Ok(self.streams.iter().any(Stream::has_more) && self.make_room())
     }
 
     // Where a project was let go of the others are to be asked again, as if one had been taken up.

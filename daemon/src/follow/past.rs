@@ -38,6 +38,14 @@ impl Past {
         Ok(past)
     }
 
+    /// Of a cursor up to this id whose database is known to be gone.
+    pub(super) fn gone(high: i64) -> Past {
+        Past {
+            judged_at: None,
+            untold: InvocationId::new(high),
+        }
+    }
+
     /// Looks whether the database can be the one that a cursor up to this id was given for.
     pub(super) async fn judge(
         &mut self,

@@ -4,7 +4,8 @@
 //! Who is let go of keeps its place, and whoever holds the project is asked for it: that gives up what cannot be used
 //! any more, and finds out whether its disk answers. Once it does the project is taken up again, at once the first
 //! time, and at growing intervals where it fails each time. No line is lost or given twice by that: positions move only
-//! when lines have been handed on.
+//! when lines have been handed on. Nor by a project that is forgotten and registered again, within the bounds of
+//! [`Forgotten`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
+use super::forgotten::Forgotten;
 use super::open::Begin;
 use super::source::Sources;
 use super::stream::Stream;
@@ -40,6 +42,8 @@ pub(super) struct Roster {
     changes: Changes,
     // Of projects that are not followed now; a later cursor still speaks of them.
     absent: BTreeMap<Scope, Reach>,
+    // Those of them that are not registered.
+    forgotten: Forgotten,
     // Where projects begin that no cursor spoke of.
     begin: Begin,
     // Those that were let go of, and for a while those that were taken up again.
@@ -104,6 +108,7 @@ impl Follower {
                 .any(|it| it.number() == stream.source.number());
             if !is_kept {
                 roster.absent.insert(stream.scope, stream.reach());
+                roster.forgotten.note(stream.scope, stream.source.origin());
             }
             is_kept
         });
@@ -120,6 +125,7 @@ impl Follower {
                 continue;
             }
             let root = source.root().clone();
+            let is_other = roster.forgotten.is_other(scope, source.origin());
             let (hints, extent) = (&self.hints, self.extent);
             let none = Reach::default();
             let stream = match (roster.absent.get(&scope), roster.begin) {
@@ -136,7 +142,10 @@ impl Follower {
                 }
             };
             match stream {
-                Ok(stream) => {
+                Ok(mut stream) => {
+                    if is_other {
+                        stream.begin_in_other();
+                    }
                     roster.absent.remove(&scope);
                     roster.took_up(scope);
                     self.streams.push(stream);
@@ -145,12 +154,20 @@ impl Follower {
             }
         }
         if let Ok(registered) = registered {
-            roster.forget(&registered);
+            roster.forget(&registered, self.streams.len());
         }
         if self.streams.len() + roster.absent.len() > MAX_SCOPES {
             return Err(FollowError::TooManyProjects);
         }
         Ok(())
+    }
+
+    /// Drops the place of a project that was forgotten, for what has none; false if there is none to drop.
+    pub(super) fn make_room(&mut self) -> bool {
+        match &mut self.form {
+            Form::All(roster) => roster.forgotten.make_room(&mut roster.absent),
+            Form::Invocation | Form::Scope => false,
+        }
     }
 
     /// Looks where the cursor of a client points in each of them.
@@ -172,6 +189,7 @@ impl Follower {
         let stream = &self.streams[at];
         roster.fail(stream.scope, stream.source.root(), error)?;
         roster.absent.insert(stream.scope, stream.reach());
+        roster.forgotten.note(stream.scope, stream.source.origin());
         // Places move up: whose turn it was is not known any more.
         self.streams.remove(at);
         self.turn = None;
@@ -193,6 +211,7 @@ impl Roster {
             sources,
             changes,
             absent,
+            forgotten: Forgotten::default(),
             begin,
             failed: BTreeMap::new(),
             alarm: Alarm::default(),
@@ -241,9 +260,10 @@ impl Roster {
         }
     }
 
-    // What was forgotten takes no place in cursors: a project for each branch would fill them in the end.
-    fn forget(&mut self, registered: &BTreeSet<Scope>) {
-        self.absent.retain(|scope, _| registered.contains(scope));
+    // What was forgotten takes few places in cursors: a project for each branch would fill them in the end.
+    fn forget(&mut self, registered: &BTreeSet<Scope>, followed: usize) {
+        let room = MAX_SCOPES.saturating_sub(followed);
+        self.forgotten.sift(&mut self.absent, registered, room);
         self.failed.retain(|scope, _| registered.contains(scope));
     }
 
@@ -284,6 +304,7 @@ impl Roster {
     }
 
     fn took_up(&mut self, scope: Scope) {
+        self.forgotten.took_up(scope);
         if let Some(failed) = self.failed.get_mut(&scope) {
             failed.stage = Stage::Left;
         }

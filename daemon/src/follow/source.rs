@@ -14,7 +14,7 @@ use super::FollowError;
 use crate::activity_log::ActivityLogs;
 use crate::domain::cursor::{Scope, Span};
 use crate::domain::{Invocation, InvocationId, Query};
-use crate::projects::{Project, Projects};
+use crate::projects::{Origin, Project, Projects};
 
 pub(super) type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, FollowError>> + Send + 'a>>;
 
@@ -23,6 +23,8 @@ pub(super) trait Source: Send + Sync {
     /// Differs from that of any other, also of the same project closed and opened again.
     fn number(&self) -> usize;
     fn root(&self) -> &Arc<Path>;
+    /// By what its database is told from another one under the same path.
+    fn origin(&self) -> Origin;
     fn logs(&self) -> &ActivityLogs;
     /// Since when it is open.
     fn opened(&self) -> Instant;
@@ -83,6 +85,10 @@ impl Source for Served {
 
     fn root(&self) -> &Arc<Path> {
         &self.root
+    }
+
+    fn origin(&self) -> Origin {
+        self.project.origin()
     }
 
     fn logs(&self) -> &ActivityLogs {

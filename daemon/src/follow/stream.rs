@@ -300,12 +300,24 @@ impl Stream {
         if self.past.untold().is_none() {
             return Ok(false);
         }
+        self.start_over();
+        Ok(true)
+    }
+
+    /// Begins with the first there is, as another database is known to have the place of the cursor's.
+    pub(super) fn begin_in_other(&mut self) {
+        if self.past.untold().is_none() {
+            self.past = Past::gone(self.high);
+        }
+        self.start_over();
+    }
+
+    fn start_over(&mut self) {
         self.tails.clear();
         self.missing.clear();
         self.rows.clear();
         self.queued = Queued::default();
         (self.high, self.more_rows, self.is_resumed) = (0, true, false);
-        Ok(true)
     }
 
     /// Goes on with one whose row was put back; false if there is none. It has its place.

@@ -37,6 +37,8 @@ pub use refills::Refill;
 pub use registry::Seen;
 pub use turns::Turns;
 
+pub use crate::store::Origin;
+
 use crate::store::{Migrated, StoreError};
 use ask::{ANSWER_WITHIN, TOGETHER};
 use care::Troubles;

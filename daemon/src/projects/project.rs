@@ -11,7 +11,7 @@ use super::error::ProjectError;
 use super::folder::{DATABASE, Folder, STEROIDS, io_error};
 use super::owner::Ownership;
 use crate::activity_log::ActivityLogs;
-use crate::store::{Migrated, Schema, Store};
+use crate::store::{Migrated, Origin, Schema, Store};
 
 /// A folder that is served, and what is in it.
 pub struct Project {
@@ -53,6 +53,11 @@ impl Project {
     /// Device and number of its folder, by which one made anew under the same path is told from it.
     pub fn folder(&self) -> (u64, u64) {
         self.folder.id()
+    }
+
+    /// By what its database is told from another one under the same path.
+    pub fn origin(&self) -> Origin {
+        self.store.origin()
     }
 
     /// Since when it is open: rows that its database has lost are put back from then on.

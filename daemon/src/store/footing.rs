@@ -12,8 +12,8 @@ use rustix::io::Errno;
 
 use super::error::StoreError;
 use super::open::{self, Depth};
-use super::place::{Identity, Stamp};
-use super::sys;
+use super::place::{Identity, Origin, Stamp};
+use super::{Store, sys};
 
 /// Shared by a store and its threads.
 #[derive(Debug)]
@@ -32,6 +32,13 @@ pub(super) struct Footing {
 enum Damage {
     Header,
     Pages(String),
+}
+
+impl Store {
+    /// Which database it is, as of when it was opened.
+    pub fn origin(&self) -> Origin {
+        self.shared.footing.identity.origin()
+    }
 }
 
 impl Footing {

@@ -55,7 +55,7 @@ use finish::End;
 pub use finish::{Finished, Rebuild};
 pub use migrate::Migrated;
 pub use neighbour::{Runner, running as neighbours};
-pub use place::Stamp;
+pub use place::{Origin, Stamp};
 pub use queue::Turned;
 pub use revise::{Change, Revision};
 pub use rows::{Detail, Ending, NewInvocation, Rusage};

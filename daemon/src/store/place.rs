@@ -8,6 +8,7 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::error::StoreError;
 
@@ -121,12 +122,17 @@ fn fuse_network(path: &Path) -> Option<String> {
 /// A file by device and inode.
 pub(super) type Id = (u64, u64);
 
+/// By what a database is told from one made anew under its name, on whatever device: its number, and when it was
+/// made, as numbers are given again. Not every file system knows the latter.
+pub type Origin = Option<(u64, Option<SystemTime>)>;
+
 /// The files of an open database, as they were when it was opened.
 ///
 /// SQLite goes on writing into a file that was deleted or replaced, and nobody would ever see it.
 #[derive(Debug, Clone)]
 pub(super) struct Identity {
     files: Vec<(PathBuf, Option<Id>)>,
+    origin: Origin,
 }
 
 impl Identity {
@@ -140,7 +146,9 @@ impl Identity {
                 (path, id)
             })
             .collect();
-        Identity { files }
+        let entry = fs::symlink_metadata(db).ok();
+        let origin = entry.map(|entry| (entry.ino(), entry.created().ok()));
+        Identity { files, origin }
     }
 
     /// True if each file is still the one it was.
@@ -148,6 +156,11 @@ impl Identity {
         self.files
             .iter()
             .all(|(path, id)| id.is_none() || id_of(path) == *id)
+    }
+
+    /// Which database it was.
+    pub(super) fn origin(&self) -> Origin {
+        self.origin
     }
 
     /// The database's name in its folder, and which file it was.

@@ -5,7 +5,8 @@ use tokio::time::{Instant, timeout};
 
 use super::wide::of;
 use super::*;
-use crate::domain::cursor::{AllCursor, MAX_SCOPES};
+use crate::domain::cursor::{AllCursor, MAX_OPEN, MAX_SCOPES};
+use crate::follow::forgotten::MOST;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -84,6 +85,26 @@ impl Pair {
         projects.retain(|it| !Arc::ptr_eq(it, project));
         drop(projects);
         self.changes.send_modify(|count| *count += 1);
+    }
+
+    fn is_registered(&self, project: &Arc<Rows>, is_registered: bool) {
+        let scope = Scope::of_project(&project.root);
+        let mut registered = self.registered.lock().unwrap();
+        let registered = registered.as_mut().unwrap();
+        match is_registered {
+            true => assert!(registered.insert(scope)),
+            false => assert!(registered.remove(&scope)),
+        }
+    }
+
+    fn is_forgotten(&self, project: &Arc<Rows>) {
+        self.is_registered(project, false);
+        self.goes(project);
+    }
+
+    fn is_back(&self, project: &Arc<Rows>) {
+        self.is_registered(project, true);
+        self.comes(project);
     }
 
     fn asked(&self) -> usize {
@@ -241,30 +262,27 @@ async fn a_gap_that_was_not_told_yet_is_told_by_who_comes_back() {
 }
 
 #[tokio::test]
-async fn projects_that_were_forgotten_take_no_place_in_cursors() {
+async fn projects_that_were_forgotten_take_few_places_in_cursors() {
     let pair = Pair::new();
     let mut follower = pair.open("", Extent::Whole).await;
     pair.write(0);
     some(&mut follower, 2).await;
     pair.goes(&pair.bad);
-    let change = |change: &dyn Fn(&mut BTreeSet<Scope>)| {
-        change(pair.registered.lock().unwrap().as_mut().unwrap());
-    };
+    // In each something runs, of which there is more to come.
     for n in 0..=MAX_SCOPES {
         let branch = project_with(&pair.good.hints);
-        let scope = Scope::of_project(&branch.root);
         branch.ours(3);
         branch.write(3, &line(n));
-        change(&|it| assert!(it.insert(scope)));
-        pair.comes(&branch);
+        pair.is_back(&branch);
         assert_eq!(text(&some(&mut follower, 1).await), line(n));
-        change(&|it| assert!(it.remove(&scope)));
-        pair.goes(&branch);
+        pair.is_forgotten(&branch);
     }
     // One that is away has its place.
     pair.write(1);
     let cursor = pair.good_alone(&mut follower, 1).await.cursor;
-    assert_eq!(AllCursor::parse(&cursor).unwrap().reaches.len(), 2);
+    let reaches = AllCursor::parse(&cursor).unwrap().reaches;
+    assert!(reaches.len() <= MOST + 2, "{}", reaches.len());
+    assert!(reaches.values().map(Reach::places).sum::<usize>() <= MAX_OPEN);
     pair.comes(&pair.bad);
     assert_eq!(text(&some(&mut follower, 1).await), line(1));
     // Nor is anything forgotten while nobody can tell what was.
@@ -272,5 +290,43 @@ async fn projects_that_were_forgotten_take_no_place_in_cursors() {
     pair.goes(&pair.bad);
     pair.write(2);
     let cursor = pair.good_alone(&mut follower, 2).await.cursor;
-    assert_eq!(AllCursor::parse(&cursor).unwrap().reaches.len(), 2);
+    assert!(AllCursor::parse(&cursor).unwrap().reaches.len() <= MOST + 2);
+}
+
+#[tokio::test]
+async fn one_that_was_forgotten_and_is_registered_again_goes_on_where_it_was() {
+    let pair = Pair::new();
+    let mut follower = pair.open("", Extent::Whole).await;
+    pair.write(0);
+    some(&mut follower, 2).await;
+    for n in [1, 3] {
+        pair.is_forgotten(&pair.bad);
+        pair.write(n);
+        let cursor = pair.good_alone(&mut follower, n).await.cursor;
+        let mut again = pair.open(&cursor, Extent::Whole).await;
+        pair.write(n + 1);
+        for follower in [&mut follower, &mut again] {
+            pair.good_alone(follower, n + 1).await;
+        }
+        pair.is_back(&pair.bad);
+        for follower in [&mut follower, &mut again] {
+            assert_eq!(text(&some(follower, 2).await), lines(n..n + 2));
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_that_was_forgotten_and_comes_with_another_database_is_given_whole() {
+    let pair = Pair::new();
+    let mut follower = pair.open("", Extent::Whole).await;
+    pair.write(0);
+    some(&mut follower, 2).await;
+    pair.is_forgotten(&pair.bad);
+    pair.write(1);
+    pair.good_alone(&mut follower, 1).await;
+    pair.bad.origin.store(1, Ordering::Relaxed);
+    pair.is_back(&pair.bad);
+    let events = some(&mut follower, 3).await;
+    assert_eq!(reasons(&events), ["other_database"]);
+    assert_eq!(text(&events[1..]), lines(0..2));
 }

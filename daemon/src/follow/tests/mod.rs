@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ use super::*;
 use crate::activity_log::ActivityLogs;
 use crate::domain::cursor::{Scope, Span};
 use crate::domain::{Invocation, Managed, Outcome, Phase, Queueing, RowStatus, Used};
+use crate::projects::Origin;
 
 /// Longer than any poll; what waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -48,6 +49,8 @@ pub(super) struct Rows {
     meanwhile: Mutex<Option<Meanwhile>>,
     health: Mutex<Health>,
     opened: Instant,
+    /// Another one is another database.
+    origin: AtomicU64,
     /// How often somebody was told to look at it.
     asked: AtomicUsize,
 }
@@ -93,6 +96,7 @@ fn project_with(hints: &Hints) -> Arc<Rows> {
         meanwhile: Mutex::default(),
         health: Mutex::new(Health::Well),
         opened: Instant::now(),
+        origin: AtomicU64::new(0),
         asked: AtomicUsize::new(0),
     })
 }
@@ -278,6 +282,10 @@ impl Source for Shared {
 
     fn root(&self) -> &Arc<Path> {
         &self.0.root
+    }
+
+    fn origin(&self) -> Origin {
+        Some((self.0.origin.load(Ordering::Relaxed), None))
     }
 
     fn logs(&self) -> &ActivityLogs {

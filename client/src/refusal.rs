@@ -36,12 +36,30 @@ impl Refusal {
             .error_info()
             .map(|info| info.reason.clone())
             .filter(|reason| !reason.is_empty());
+        if status.code() == Code::OutOfRange && reason.is_none() {
+            return Refusal::too_long(status);
+        }
         Refusal {
             code: status.code(),
             message: status.message().to_owned(),
             fields,
             hint,
             reason,
+        }
+    }
+
+    // Whatever a request asks for that is out of a range has a reason; without one this is the transport's word on an
+    // answer that is longer than a message may be, and nobody's cursor or flag.
+    fn too_long(status: &Status) -> Self {
+        Refusal {
+            code: Code::Internal,
+            message: format!(
+                "the daemon's answer is longer than a message may be: {}",
+                status.message()
+            ),
+            fields: Vec::new(),
+            hint: Some("ask for less at once, as one project or fewer rows".to_owned()),
+            reason: None,
         }
     }
 
@@ -212,6 +230,17 @@ mod tests {
         let mut broken = Status::unknown("h2 protocol error");
         broken.set_source(std::sync::Arc::new(std::io::Error::other("broken pipe")));
         assert!(Refusal::passes(&broken));
+    }
+
+    #[test]
+    fn out_of_range_without_a_reason_is_an_answer_that_is_too_long() {
+        let too_long = Refusal::of(&Status::out_of_range("found 5000266 bytes"));
+        assert_eq!(too_long.code, Code::Internal);
+        assert!(too_long.what().ends_with(": found 5000266 bytes"));
+        let mut details = ErrorDetails::new();
+        details.set_error_info("GAP", "steroidsd", HashMap::new());
+        let gap = Status::with_error_details(Code::OutOfRange, "gone", details);
+        assert_eq!(Refusal::of(&gap).code, Code::OutOfRange);
     }
 
     #[test]

@@ -363,7 +363,6 @@ mod tests {
             (Code::AlreadyExists, 4),
             (Code::DataLoss, 4),
             (Code::InvalidArgument, 2),
-            (Code::OutOfRange, 2),
             (Code::Unavailable, 75),
             (Code::ResourceExhausted, 75),
             (Code::Aborted, 75),
@@ -424,6 +423,18 @@ mod tests {
         let status = Status::with_error_details(Code::OutOfRange, "bad cursor", details);
         let hint = Failure::from(status).hint.unwrap();
         assert_eq!(hint, "leave --after out to begin at the start");
+    }
+
+    #[test]
+    fn an_answer_that_is_too_long_is_nobodys_flag() {
+        let status = Status::out_of_range("Error, encoded message length too large");
+        let failure = Failure::from(status);
+        assert_eq!((failure.exit, failure.code), (Exit::Refused, "internal"));
+        assert!(
+            failure
+                .hint
+                .is_some_and(|hint| hint.contains("one project"))
+        );
     }
 
     #[test]

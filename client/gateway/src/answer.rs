@@ -250,7 +250,6 @@ mod tests {
             (Code::NotFound, 404),
             (Code::FailedPrecondition, 409),
             (Code::InvalidArgument, 400),
-            (Code::OutOfRange, 409),
             (Code::Unavailable, 503),
             (Code::ResourceExhausted, 429),
             (Code::DeadlineExceeded, 504),
@@ -260,7 +259,23 @@ mod tests {
             assert_eq!(answer.status.as_u16(), status);
             assert!(text(answer).starts_with(r#"{"success":false,"error":"no""#));
         }
-        assert!(text(Answer::from(Status::out_of_range("gone"))).contains(r#""gap":true"#));
+    }
+
+    #[test]
+    fn a_gap_is_what_the_daemon_says_of_a_cursor_and_no_answer_that_is_too_long() {
+        use tonic_types::{ErrorDetails, StatusExt as _};
+
+        for reason in ["CURSOR_OUT_OF_RANGE", "GAP"] {
+            let mut details = ErrorDetails::new();
+            details.set_error_info(reason, "steroidsd", std::collections::HashMap::new());
+            let status = Status::with_error_details(Code::OutOfRange, "gone", details);
+            let answer = Answer::from(status);
+            assert_eq!(answer.status.as_u16(), 409);
+            assert!(text(answer).contains(r#""gap":true"#));
+        }
+        let too_long = Answer::from(Status::out_of_range("message length too large"));
+        assert_eq!(too_long.status.as_u16(), 500);
+        assert!(!text(too_long).contains("gap"));
     }
 
     #[test]

@@ -278,7 +278,7 @@ pub(super) fn why(status: Box<Status>) -> ReadError {
     if Refusal::passes(&status) || status.code() == Code::DeadlineExceeded {
         return ReadError::Away;
     }
-    match status.code() {
+    match Refusal::of(&status).code {
         Code::OutOfRange => ReadError::Cursor(status),
         _ => ReadError::Refused(status),
     }

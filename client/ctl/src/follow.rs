@@ -229,7 +229,7 @@ impl Printer {
             self.buffer.clear();
             splice(event, self.splice, &mut self.buffer);
             self.buffer.push(b'\n');
-            session.out.bytes(&self.buffer)?;
+            session.out.encoded(&self.buffer)?;
         } else {
             let text = self.renderer.event(event);
             session.out.bytes(text.as_bytes())?;

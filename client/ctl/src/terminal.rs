@@ -1,8 +1,9 @@
 //! The two ends a person sees: stdout, buffered and perhaps coloured, and notes on stderr.
 //!
 //! Colour is for terminals (`NO_COLOR`, `CLICOLOR` and `CLICOLOR_FORCE` are honoured). Log lines
-//! pass as bytes: nothing here looks into them.
+//! pass as bytes: nothing here looks into them, but for what a terminal would act on where they go to one.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
@@ -89,8 +90,16 @@ impl Out {
 
     /// One line of JSON.
     pub(crate) fn json(&mut self, value: &impl serde::Serialize) -> io::Result<()> {
-        serde_json::to_writer(&mut self.writer, value)?;
+        self.encoded(&serde_json::to_vec(value)?)?;
         self.writer.write_all(b"\n")
+    }
+
+    /// What is JSON already: byte for byte, unless a person reads along, who gets the same values.
+    pub(crate) fn encoded(&mut self, json: &[u8]) -> io::Result<()> {
+        match self.is_terminal {
+            true => self.writer.write_all(&escaped(json)),
+            false => self.writer.write_all(json),
+        }
     }
 
     /// Bytes as they are.
@@ -102,6 +111,32 @@ impl Out {
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.writer.flush()
     }
+}
+
+/// JSON without the control characters that it may hold as they are and a terminal acts on (U+009B begins a sequence as
+/// ESC [ does): written as escapes. In what is no JSON, of which a log may have a line, the others as well.
+fn escaped(json: &[u8]) -> Cow<'_, [u8]> {
+    let mut escaped = Vec::new();
+    let (mut at, mut kept) = (0, 0);
+    while let Some(&byte) = json.get(at) {
+        let (control, length) = match (byte, json.get(at + 1)) {
+            (0xc2, Some(&second @ 0x80..=0x9f)) => (second, 2),
+            (0..=8 | 11 | 12 | 14..=31 | 0x7f, _) => (byte, 1),
+            _ => {
+                at += 1;
+                continue;
+            }
+        };
+        escaped.extend_from_slice(&json[kept..at]);
+        escaped.extend_from_slice(format!("\\u{control:04x}").as_bytes());
+        at += length;
+        kept = at;
+    }
+    if kept == 0 {
+        return Cow::Borrowed(json);
+    }
+    escaped.extend_from_slice(&json[kept..]);
+    Cow::Owned(escaped)
 }
 
 /// Whether notes on stderr are coloured.
@@ -152,5 +187,26 @@ mod tests {
         assert_eq!(Style::Bad.paint(false, "x"), "x");
         assert_eq!(Style::Plain.paint(true, "x"), "x");
         assert_eq!(Style::Bad.paint(true, "x"), "\x1b[31mx\x1b[0m");
+    }
+
+    #[test]
+    fn json_on_a_terminal_has_no_controls_and_the_same_values() {
+        let text = "a\u{9b}31m\u{80}\u{9f}\u{7f}\u{a0}é\u{2028}\u{202e}\u{1b}[2J\n🌳";
+        let json = serde_json::to_vec(&serde_json::json!({ "text": text })).unwrap();
+        let shown = escaped(&json);
+        let shown = std::str::from_utf8(&shown).unwrap();
+        assert!(!shown.chars().any(char::is_control), "{shown}");
+        assert!(shown.contains("a\\u009b31m"), "{shown}");
+        let value: serde_json::Value = serde_json::from_str(shown).unwrap();
+        assert_eq!(value["text"], text);
+    }
+
+    #[test]
+    fn what_a_terminal_does_not_act_on_is_as_it_was() {
+        for line in ["{\"a\":\"häuser\"}\r\n\t", ""] {
+            assert!(matches!(escaped(line.as_bytes()), Cow::Borrowed(_)));
+        }
+        assert_eq!(&*escaped(b"torn \xc2"), b"torn \xc2");
+        assert_eq!(&*escaped(b"no JSON \x1b]0;t"), b"no JSON \\u001b]0;t");
     }
 }

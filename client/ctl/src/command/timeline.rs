@@ -50,7 +50,7 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
         for entry in &chunk.entries {
             if session.json {
                 session.out.bytes(if count == 0 { BEGIN } else { b"," })?;
-                session.out.bytes(entry)?;
+                session.out.encoded(entry)?;
             } else {
                 session.out.bytes(renderer.entry(entry).as_bytes())?;
             }

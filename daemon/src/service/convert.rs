@@ -8,6 +8,7 @@ use std::time::Duration;
 use steroids_proto::v1;
 use tonic::Status;
 
+use super::bounds::{line, path, word};
 use super::refusal::invalid;
 use super::{resources, retrying};
 use crate::domain::queue::Waits;
@@ -26,10 +27,6 @@ const GRACE_MAX: Duration = Duration::from_secs(3600);
 /// Faster than anybody reads, and each costs a look at the rows.
 const PULSE_MIN: Duration = Duration::from_millis(200);
 const PULSE_MAX: Duration = Duration::from_secs(3600);
-/// Ours have fewer; the older tool's may have any number, and a page of them must fit a message.
-const LINE_MAX: usize = 2048;
-/// What a message has room for beside all else.
-const TEXTS_MAX: usize = super::MESSAGE_MAX - (256 << 10);
 /// More than anybody means, and far from overflow.
 const USD_MAX: f64 = 1e9;
 const TOKENS_MAX: u64 = 1_000_000_000_000_000;
@@ -314,27 +311,27 @@ pub(super) fn invocation(project: &Path, invocation: Invocation) -> v1::Invocati
     let mut wire = v1::Invocation {
         id: invocation.id.get(),
         project: text(project),
-        task_id: invocation.task,
-        role: invocation.role,
-        provider: invocation.provider,
-        model: invocation.model,
-        answering_model: invocation.answering_model.unwrap_or_default(),
+        task_id: word(invocation.task),
+        role: word(invocation.role),
+        provider: word(invocation.provider),
+        model: word(invocation.model),
+        answering_model: word(invocation.answering_model.unwrap_or_default()),
         state: state(invocation.phase).into(),
         outcome: outcome(invocation.phase).to_owned(),
-        error: bounded(invocation.error.unwrap_or_default(), LINE_MAX),
+        error: line(invocation.error.unwrap_or_default()),
         started_at_ms: invocation.started_ms,
         completed_at_ms: invocation.completed_ms,
         duration_ms: invocation.duration_ms,
         exit_code: invocation.exit_code,
-        session_id: invocation.session_id.unwrap_or_default(),
+        session_id: word(invocation.session_id.unwrap_or_default()),
         usage: invocation.usage.map(usage),
         managed: managed.is_some(),
         ..v1::Invocation::default()
     };
     if let Some(managed) = managed {
         resources::of_row(&mut wire, &managed);
-        wire.request_id = managed.request_id;
-        wire.uuid = managed.uuid;
+        wire.request_id = word(managed.request_id);
+        wire.uuid = word(managed.uuid);
         wire.pid = managed.pid.filter(|_| !invocation.phase.is_ended());
         let ids = |ids: Vec<InvocationId>| ids.into_iter().map(InvocationId::get).collect();
         let queueing = managed.queueing;
@@ -344,8 +341,8 @@ pub(super) fn invocation(project: &Path, invocation: Invocation) -> v1::Invocati
         wire.attempt = i32::try_from(queueing.attempt).unwrap_or(i32::MAX);
         wire.retry_of = queueing.retry_of.map(InvocationId::get);
         wire.retried_by = queueing.retried_by.map(InvocationId::get);
-        wire.mode = managed.mode;
-        wire.cwd = text(&managed.cwd);
+        wire.mode = word(managed.mode);
+        wire.cwd = path(&managed.cwd);
         wire.leftovers = managed
             .leftovers
             .map(|count| i32::try_from(count).unwrap_or(i32::MAX));
@@ -460,35 +457,15 @@ pub(super) fn evidence(evidence: Evidence) -> v1::Evidence {
 /// A task on the wire.
 pub(super) fn task_out(task: Task) -> v1::Task {
     v1::Task {
-        id: task.id,
-        title: bounded(task.title, LINE_MAX),
-        status: task.status,
+        id: word(task.id),
+        title: line(task.title),
+        status: word(task.status),
         invocations: task.invocations,
         running: task.running,
         last_started_at_ms: task.last_started_ms,
         last_state: task.last.map_or(v1::State::Unspecified, state).into(),
         last_outcome: task.last.map_or("", outcome).to_owned(),
     }
-}
-
-/// Prompt and response, of which both together fit into a message: where they do not, each is cut
-/// that takes more than its half, and says so.
-pub(super) fn texts(prompt: String, response: String) -> (String, String) {
-    let half = TEXTS_MAX / 2;
-    let room = |other: &str| TEXTS_MAX - other.len().min(half);
-    let (for_prompt, for_response) = (room(&response), room(&prompt));
-    (bounded(prompt, for_prompt), bounded(response, for_response))
-}
-
-/// A text of at most so many bytes, but for the words that say how much is missing.
-fn bounded(mut text: String, most: usize) -> String {
-    if text.len() > most {
-        let kept = text.floor_char_boundary(most);
-        let missing = text.len() - kept;
-        text.truncate(kept);
-        text.push_str(&format!("… [{missing} more bytes]"));
-    }
-    text
 }
 
 /// A path on the wire. Projects' paths are text; another one is shown as well as it can be.

@@ -13,7 +13,7 @@ use super::page::{Merge, Position};
 use super::peer::peer;
 use super::stream::{Outgoing, outgoing};
 use super::telling::Telling;
-use super::{Service, browsing, convert, retrying, spending, status, terms, upkeep};
+use super::{Service, bounds, browsing, convert, retrying, spending, status, terms, upkeep};
 use crate::domain::{Invocation, Query, StartRequest};
 use crate::projects::{AtHand, Project, ProjectError};
 use crate::supervise::{Sent, Vitals};
@@ -50,7 +50,7 @@ impl v1::invocations_server::Invocations for Service {
         }
         let found = found.ok_or_else(|| missing::refusal(&cared, Absent { id }))?;
         let response = found.response.unwrap_or_default();
-        let (prompt, response) = convert::texts(found.prompt, response);
+        let (prompt, response) = bounds::texts(found.prompt, response);
         let managed = found.invocation.managed.as_ref();
         let terms = match managed.filter(|_| request.terms) {
             Some(managed) => self.supervisor.terms(&managed.uuid).await,
@@ -103,12 +103,10 @@ impl v1::invocations_server::Invocations for Service {
                 }
             }
         }
-        let (rows, next_page_token) = merge.finish();
-        let shown = rows.into_iter().filter_map(|(root, row)| {
+        let (mut invocations, next_page_token) = merge.finish(|root, row| {
             let project = projects.iter().find(|project| project.root == root)?;
             Some(self.shown(project, row))
         });
-        let mut invocations: Vec<_> = shown.collect();
         self.name_log_files(&projects, &mut invocations).await;
         if request.project.is_empty() && request.page_token.is_empty() {
             invocations.splice(0..0, self.elsewhere(&read, &query).await);

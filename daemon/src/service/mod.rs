@@ -7,6 +7,7 @@
 
 mod accept;
 mod asked;
+mod bounds;
 mod browsing;
 mod cleaning;
 mod configuration;

@@ -2,14 +2,31 @@
 //! page token says where each of them stands: `1,` and then `<project's short hash>-<id>`, comma
 //! separated. Opaque to clients.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
+use prost::Message as _;
 use sha2::{Digest as _, Sha256};
+use steroids_proto::v1;
 use tonic::Status;
 
 use super::refusal::invalid;
 use crate::domain::{Invocation, InvocationId};
+
+/// Of one message: what a page has beside its rows, and a row that is one too many, have as much room again.
+pub(super) const BYTES_MAX: usize = super::MESSAGE_MAX / 2;
+
+/// Takes as many of them as go into one message; one at least.
+pub(super) fn fitting(rest: &mut VecDeque<v1::Invocation>) -> Vec<v1::Invocation> {
+    let mut bytes = 0;
+    let fit = rest.iter().take_while(|it| {
+        let is_first = bytes == 0;
+        bytes += it.encoded_len();
+        is_first || bytes <= BYTES_MAX
+    });
+    let count = fit.count();
+    rest.drain(..count).collect()
+}
 
 /// Where each project stands: only ids below are still to come. A project not named is at its top.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -127,17 +144,28 @@ impl Merge {
         self.newest = merged;
     }
 
-    /// The page and the token of the next; empty on the last.
-    pub(super) fn finish(mut self) -> (Vec<(PathBuf, Invocation)>, String) {
-        for (project, row) in &self.newest {
-            self.position.given(project, row.id);
+    /// The page as it is shown, as far as it goes into a message, and the token of the next; empty on the last.
+    pub(super) fn finish(
+        mut self,
+        shown: impl Fn(&Path, Invocation) -> Option<v1::Invocation>,
+    ) -> (Vec<v1::Invocation>, String) {
+        let (mut page, mut bytes) = (Vec::new(), 0);
+        for (project, row) in std::mem::take(&mut self.newest) {
+            let id = row.id;
+            let shown = shown(&project, row);
+            bytes += shown.as_ref().map_or(0, v1::Invocation::encoded_len);
+            if bytes > BYTES_MAX && !page.is_empty() {
+                self.has_more = true;
+                break;
+            }
+            page.extend(shown);
+            self.position.given(&project, id);
         }
-        let token = if self.has_more {
-            self.position.token()
-        } else {
-            String::new()
+        let token = match self.has_more {
+            true => self.position.token(),
+            false => String::new(),
         };
-        (self.newest, token)
+        (page, token)
     }
 }
 
@@ -150,6 +178,8 @@ fn started(invocation: &Invocation) -> i64 {
 mod tests {
     use super::*;
     use crate::domain::Phase;
+    use crate::service::MESSAGE_MAX;
+    use crate::service::convert::invocation;
 
     fn row(id: i64, started_ms: i64) -> Invocation {
         Invocation {
@@ -185,10 +215,8 @@ mod tests {
                 let page = rest.iter().take(size).map(|row| (*row).clone()).collect();
                 merge.add(Path::new(project), page, rest.len() > size);
             }
-            let (rows, next) = merge.finish();
-            let short = |(project, row): (PathBuf, Invocation)| {
-                (project.display().to_string(), row.id.get())
-            };
+            let (rows, next) = merge.finish(|project, row| Some(invocation(project, row)));
+            let short = |row: v1::Invocation| (row.project, row.id);
             pages.push(rows.into_iter().map(short).collect());
             if next.is_empty() {
                 return pages;
@@ -221,6 +249,69 @@ mod tests {
             given.dedup();
             assert_eq!(given.len(), 7, "pages of {size}");
         }
+    }
+
+    /// All its texts are as long as a program can make them.
+    fn giant(id: i64) -> Invocation {
+        let text = || "g".repeat(5 << 20);
+        Invocation {
+            task: text(),
+            role: text(),
+            provider: text(),
+            model: text(),
+            session_id: Some(text()),
+            error: Some(text()),
+            ..row(id, id)
+        }
+    }
+
+    #[test]
+    fn rows_with_giant_texts_fit_into_a_message_and_none_is_left_out() {
+        let short = invocation(Path::new("/a"), giant(1));
+        let one = short.encoded_len();
+        assert!(one < 16 << 10, "{one} bytes");
+        let shown = VecDeque::from(vec![short.clone(); 1000]);
+        let mut given = 0;
+        let mut rest = shown.clone();
+        while !rest.is_empty() {
+            let running = fitting(&mut rest);
+            given += running.len();
+            let message = v1::WatchResponse {
+                running,
+                ..v1::WatchResponse::default()
+            };
+            assert!(message.encoded_len() < MESSAGE_MAX);
+        }
+        assert_eq!(given, 1000);
+
+        let rows: Vec<_> = (1..=1000).rev().map(|id| row(id, id)).collect();
+        let (mut given, mut token) = (Vec::new(), String::new());
+        loop {
+            let mut merge = Merge::new(Position::read(&token).unwrap(), 1000);
+            let below = merge.below(Path::new("/a"));
+            let is_left = |it: &&Invocation| below.is_none_or(|below| it.id < below);
+            let rest = rows.iter().filter(is_left).cloned().collect();
+            merge.add(Path::new("/a"), rest, false);
+            let (invocations, next) = merge.finish(|_, row| {
+                let id = row.id.get();
+                Some(v1::Invocation {
+                    id,
+                    ..short.clone()
+                })
+            });
+            given.extend(invocations.iter().map(|it| it.id));
+            let page = v1::ListResponse {
+                invocations,
+                next_page_token: next.clone(),
+                ..v1::ListResponse::default()
+            };
+            assert!(page.encoded_len() < MESSAGE_MAX);
+            if next.is_empty() {
+                break;
+            }
+            token = next;
+        }
+        assert!(given.into_iter().eq((1..=1000).rev()));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 use super::peer::peer;
 use super::stream::{Outgoing, outgoing};
 use super::watching::Watching;
-use super::{Service, convert, status};
+use super::{Service, bounds, convert, status};
 use crate::projects::ProjectState;
 use crate::supervise::Scope;
 
@@ -58,7 +58,7 @@ impl v1::projects_server::Projects for Service {
         let (tasks, next) = page.map_err(status::store)?;
         Ok(Response::new(v1::ListTasksResponse {
             tasks: tasks.into_iter().map(convert::task_out).collect(),
-            next_page_token: next.unwrap_or_default(),
+            next_page_token: next.map(bounds::behind).unwrap_or_default(),
         }))
     }
 

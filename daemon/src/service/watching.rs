@@ -2,13 +2,14 @@
 //! that come to be served later. The events are rows with a number that grows; a change of the
 //! database only says "look again". With a pulse, also how those that run are doing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{pending, select_all};
+use prost::Message as _;
 use steroids_proto::v1;
 use tokio::sync::watch;
 use tonic::{Code, Status};
@@ -16,7 +17,7 @@ use tonic::{Code, Status};
 use super::pulse::Pulse;
 use super::refusal::Refusal;
 use super::stream::Source;
-use super::{Service, convert, status};
+use super::{Service, bounds, convert, page, status};
 use crate::projects::Project;
 use crate::store::{LifecycleEvent, StoreError};
 
@@ -38,6 +39,8 @@ pub(super) struct Watching {
     /// Whose turn it is to be looked at first, so that a busy project does not hide the others.
     turn: usize,
     pulse: Option<Pulse>,
+    /// Of what the pulse has told, what did not go into one message.
+    running: VecDeque<v1::Invocation>,
 }
 
 struct Watched {
@@ -85,6 +88,7 @@ impl Watching {
             left: BTreeMap::new(),
             turn: 0,
             pulse,
+            running: VecDeque::new(),
         };
         let from = match (request.after, request.since_ms) {
             (None, Some(since)) => From::Time(since),
@@ -232,9 +236,9 @@ impl Watching {
                     continue;
                 }
             };
-            let Some(last) = events.last().map(|event| event.number) else {
+            if events.is_empty() {
                 continue;
-            };
+            }
             let project = Arc::clone(&watched.project);
             let answer = match self.answer(&project, events).await {
                 Ok(answer) => answer,
@@ -242,8 +246,10 @@ impl Watching {
                 // Lost since its events were read: they are told when it is back.
                 Err(_) => continue,
             };
-            if let Some(watched) = self.watched.get_mut(at) {
-                watched.last = last;
+            if let Some(watched) = self.watched.get_mut(at)
+                && let Some(last) = answer.events.last()
+            {
+                watched.last = last.number;
             }
             self.turn = (at + 1) % count;
             return Ok(Some(answer));
@@ -256,43 +262,54 @@ impl Watching {
         let Some(pulse) = &mut self.pulse else {
             return Ok(None);
         };
-        let watched: Vec<_> = self.watched.iter().map(|it| &it.project).collect();
-        let running = pulse.look(&self.service, &watched).await;
-        let running = running.map_err(status::store)?;
-        Ok(running.map(|running| v1::WatchResponse {
-            running,
+        if self.running.is_empty() {
+            let watched: Vec<_> = self.watched.iter().map(|it| &it.project).collect();
+            let running = pulse.look(&self.service, &watched).await;
+            let Some(running) = running.map_err(status::store)? else {
+                return Ok(None);
+            };
+            self.running = running.into();
+        }
+        Ok(Some(v1::WatchResponse {
+            running: page::fitting(&mut self.running),
             ..v1::WatchResponse::default()
         }))
     }
 
+    /// As many of them as go into one message; one at least.
     async fn answer(
         &self,
         project: &Arc<Project>,
         events: Vec<LifecycleEvent>,
     ) -> Result<v1::WatchResponse, StoreError> {
         let is_sole = self.roster.is_none();
-        let mut answer = v1::WatchResponse::default();
+        let (mut answer, mut bytes) = (v1::WatchResponse::default(), 0);
         for event in events {
             let invocation = match event.invocation {
                 Some(id) => asked(is_sole, project, project.store.invocation(id)).await?,
                 None => None,
             };
-            answer.events.push(v1::LifecycleEvent {
+            let event = v1::LifecycleEvent {
                 number: event.number,
                 project: convert::text(&project.root),
                 ts: event.ts_ms,
-                kind: event.kind,
+                kind: bounds::word(event.kind),
                 invocation_id: event.invocation.map(crate::domain::InvocationId::get),
-                task_id: event.task.unwrap_or_default(),
+                task_id: bounds::word(event.task.unwrap_or_default()),
                 invocation: invocation.map(|row| self.service.shown(project, row)),
-                message: event.message,
-            });
+                message: bounds::line(event.message),
+            };
+            bytes += event.encoded_len();
+            if bytes > page::BYTES_MAX && !answer.events.is_empty() {
+                break;
+            }
+            answer.events.push(event);
         }
         Ok(answer)
     }
 
     fn is_begun(&self) -> bool {
-        self.pulse.as_ref().is_none_or(Pulse::is_begun)
+        self.running.is_empty() && self.pulse.as_ref().is_none_or(Pulse::is_begun)
     }
 
     /// Waits until one of the projects, or their list, has changed. Cancel-safe.

@@ -221,27 +221,3 @@ fn a_pid_is_shown_only_while_it_means_something() {
     let ended = invocation(Path::new("/home/ada/p"), row(ended));
     assert_eq!((ended.pid, ended.outcome.as_str()), (None, "timeout_wall"));
 }
-
-#[test]
-fn a_prompt_and_a_response_fit_into_a_message_and_say_what_is_missing() {
-    let text = |length: usize| "é".repeat(length / 2);
-    let most = super::super::MESSAGE_MAX;
-    for (prompt, response) in [
-        (10, 10),
-        (3 << 20, 100 << 10),
-        (100, 8 << 20),
-        (8 << 20, 8 << 20),
-    ] {
-        let fits = prompt + response <= TEXTS_MAX;
-        let (cut_prompt, cut_response) = texts(text(prompt), text(response));
-        assert!(cut_prompt.len() + cut_response.len() < most - (128 << 10));
-        if fits {
-            assert_eq!((cut_prompt.len(), cut_response.len()), (prompt, response));
-        } else {
-            assert!(cut_prompt.len() + cut_response.len() >= TEXTS_MAX - 2);
-            assert!(cut_response.ends_with(" more bytes]"));
-        }
-    }
-    let missing = bounded(text(100), 9);
-    assert_eq!(missing, format!("{}… [92 more bytes]", text(8)));
-}

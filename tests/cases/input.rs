@@ -2,7 +2,9 @@
 //! where nobody takes them.
 
 use steroids_proto::v1;
-use steroids_tests::{Ctl, Daemon, Gateway, Home, Puppet, Rpc, eventually, log, rpc, within};
+use steroids_tests::{
+    Ctl, Daemon, Gateway, Home, Puppet, Rpc, SmallDisk, eventually, log, rpc, within,
+};
 use tonic::{Code, Status};
 
 /// Starts the fake provider as an AI CLI that is to take messages.
@@ -118,6 +120,42 @@ async fn a_running_agent_hears_each_message_once_and_ends_when_it_is_told_that_n
     );
     let late = ctl.run(["send", &id, "too late"]).await.exits(4);
     assert!(late.stderr.contains("has ended"), "{}", late.stderr);
+}
+
+#[tokio::test]
+async fn a_message_that_a_full_disk_does_not_take_may_be_sent_again_and_leaves_nothing_there() {
+    let home = Home::with_config("[daemon]\nmin_free = \"\"");
+    let Some(disk) = SmallDisk::mount(&home, "state/steroids", "4m") else {
+        return;
+    };
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let rpc = daemon.rpc().await;
+    let agent = talking(&rpc, &ctl, LONG_MS).await;
+    let id = agent.id.to_string();
+    let mut followed = rpc
+        .follow(rpc::invocation(&ctl.project(), agent.id), "", true)
+        .await;
+    followed.until("heard begin").await;
+    disk.fill();
+    let send = ["send", &id, "two", "--message-id", "m-2"];
+    let end = ["send", &id, "--end", "--message-id", "m-3"];
+    for words in [send, end] {
+        let again = words[3..].join(" ");
+        let refused = ctl.run(words).await.exits(75);
+        refused.says("free some space").says(&again);
+    }
+    let inputs = disk.path().join("inv").join(&agent.uuid).join("input");
+    let left = std::fs::read_dir(inputs).map_or(0, Iterator::count);
+    assert_eq!(left, 0, "a draft was left");
+    let said = home.daemon_log();
+    assert!(!said.contains("request failed"), "{said}");
+    disk.free();
+    ctl.run(send).await.exits(0);
+    followed.until("heard two").await;
+    ctl.run(end).await.exits(0);
+    let ended = rpc.ended(&ctl.project(), agent.id).await;
+    assert_eq!(ended.outcome, "success");
 }
 
 #[tokio::test]

@@ -145,9 +145,12 @@ pub struct Staged(PathBuf);
 /// When a step is refused.
 pub fn stage<T: Serialize>(path: &Path, document: &T) -> Result<Staged, FileError> {
     let draft = draft_of(path);
-    let file = draft_with(&draft, &encode(path, document)?)?;
-    file.sync_all()
-        .map_err(|source| FileError::io("sync", &draft, source))?;
+    let bytes = encode(path, document)?;
+    let written = draft_with(&draft, &bytes).and_then(|file| {
+        file.sync_all()
+            .map_err(|source| FileError::io("sync", &draft, source))
+    });
+    written.inspect_err(|_| discard(&draft))?;
     Ok(Staged(path.to_owned()))
 }
 
@@ -157,8 +160,16 @@ impl Staged {
     /// # Errors
     /// As of [`store`].
     pub fn publish(self) -> Result<(), FileError> {
-        name(&draft_of(&self.0), &self.0)
+        let draft = draft_of(&self.0);
+        name(&draft, &self.0).inspect_err(|_| discard(&draft))
     }
+}
+
+/// Removes what could not become whole: where the names are those of messages, nobody would write another
+/// to its place.
+fn discard(draft: &Path) {
+    // One that was named is there no more.
+    let _ = fs::remove_file(draft);
 }
 
 /// Writes one JSON document that means nothing after the next boot: who reads it finds it whole, or
@@ -278,6 +289,20 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn one_that_cannot_be_written_leaves_nothing_beside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("document.json");
+        // Nothing takes the name of a folder.
+        fs::create_dir(&path).unwrap();
+        let document = Document {
+            proto: 1,
+            word: "a".to_owned(),
+        };
+        store(&path, &document).unwrap_err();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -82,6 +82,18 @@ fn shortage(error: &(dyn Error + 'static), text: &str) -> Option<Status> {
     )
 }
 
+/// A disk, or its owner's share of it, has no room: not broken either.
+fn is_full(error: &(dyn Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), cause);
+    causes.any(|cause| {
+        let kind = cause.downcast_ref().map(io::Error::kind);
+        matches!(
+            kind,
+            Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        )
+    })
+}
+
 pub(super) fn project(error: ProjectError) -> Status {
     let text = chain(&error);
     if let Some(short) = shortage(&error, &text) {
@@ -291,6 +303,11 @@ pub(super) fn input(error: InputError) -> Status {
         }
         InputError::Invalid { field, .. } => {
             said(Code::InvalidArgument, "INVALID_FIELD").field(field)
+        }
+        InputError::StateDir { source, .. } if is_full(&*source) => {
+            said(Code::ResourceExhausted, "DISK_FULL").todo(
+                "free some space there, and send it again with the same message id: it is delivered once",
+            )
         }
         InputError::StateDir { .. } => internal("STATE_DIR", &text),
         InputError::Silent { .. } => said(Code::Unavailable, "SHIM_SILENT")

@@ -1,3 +1,4 @@
+use steroids_shim::durable::FileError;
 use tonic_types::StatusExt as _;
 
 use super::*;
@@ -87,6 +88,28 @@ fn what_the_system_has_no_more_of_is_exhausted_and_not_broken() {
         });
         assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
         assert_eq!(reason(&status), word);
+    }
+}
+
+#[test]
+fn a_message_that_a_full_disk_did_not_take_is_sent_again() {
+    for (number, code, word) in [
+        (nix::libc::ENOSPC, Code::ResourceExhausted, "DISK_FULL"),
+        (nix::libc::EDQUOT, Code::ResourceExhausted, "DISK_FULL"),
+        (nix::libc::EIO, Code::Internal, "STATE_DIR"),
+    ] {
+        let path = std::path::PathBuf::from("/s/inv/u/input/m.tmp");
+        let source = io::Error::from_raw_os_error(number);
+        let action = "write";
+        let status = input(InputError::StateDir {
+            path: "/s/inv/u".into(),
+            source: Box::new(FileError::Io {
+                action,
+                path,
+                source,
+            }),
+        });
+        assert_eq!((status.code(), &*reason(&status)), (code, word), "{status}");
     }
 }
 

@@ -14,6 +14,7 @@ mod procfs;
 pub mod protocol;
 pub mod recall;
 pub mod removal;
+pub mod sockets;
 pub mod spec;
 pub mod spool;
 pub mod state;

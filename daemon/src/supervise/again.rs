@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use steroids_shim::exit::{End, ExitRecord, Reason};
 use steroids_shim::paths::InvDir;
+use steroids_shim::sockets;
 use steroids_shim::spec::{Spec, Turn};
 use tracing::{info, warn};
 use uuid::Builder;
@@ -143,7 +144,6 @@ async fn first_prompt(job: &mut Job) -> Option<String> {
 fn spec_of(job: &Job, ending: &Ending, asked: String, not_before_ms: i64) -> (Spec, String) {
     let (inner, before, project) = (&*job.inner, &*job.spec, &*job.project);
     let uuid = uuid_after(&before.uuid);
-    let short: String = uuid.chars().filter(|c| *c != '-').take(12).collect();
     let attempt = before.turn.attempt.saturating_add(1);
     let mut next = Spec {
         invocation: 0,
@@ -152,7 +152,7 @@ fn spec_of(job: &Job, ending: &Ending, asked: String, not_before_ms: i64) -> (Sp
         project_folder: Some(project.folder()),
         cwd: moved::along(&before.cwd, &before.project, &project.root),
         request_id: format!("retry-of-{}", before.uuid),
-        socket: inner.settings().runtime_dir.join("s").join(short),
+        socket: sockets::path(&inner.settings().runtime_dir, &uuid),
         created_ms: u64::try_from(now_ms()).unwrap_or(0),
         turn: Turn {
             not_before_ms: u64::try_from(not_before_ms).unwrap_or(0),

@@ -13,9 +13,10 @@ use steroids_shim::paths::InvDir;
 use steroids_shim::spec::{PROTOCOL, Spec};
 use steroids_shim::spool::SpoolError;
 use steroids_shim::state::{self, State};
-use steroids_shim::{lock, spool, tree, unit};
+use steroids_shim::{lock, sockets, spool, tree, unit};
 use tracing::{info, warn};
 
+use super::Supervisor;
 use super::supervisor::chain;
 use crate::launch::Launcher;
 
@@ -102,6 +103,22 @@ async fn end_unit(launcher: &dyn Launcher, uuid: &str, dir: &InvDir) {
     }
 }
 
+impl Supervisor {
+    /// Removes the sockets that killed shims have left; those of the lost go with their end.
+    pub async fn sweep_sockets(&self) {
+        let runtime_dir = self.settings().runtime_dir.clone();
+        let (state_dir, now) = (
+            self.state_dir().to_owned(),
+            steroids_failpoint::wall_clock(),
+        );
+        let sweep = move || sockets::sweep(&runtime_dir, &state_dir, now);
+        // Only a panic, or the runtime's end, leaves them to the next pass.
+        if let Ok(swept @ 1..) = tokio::task::spawn_blocking(sweep).await {
+            info!(swept, "removed the sockets of shims that were killed");
+        }
+    }
+}
+
 /// Makes the state folder, for the owner alone, unless it is there.
 pub(super) fn folder(dir: &InvDir) -> std::io::Result<()> {
     DirBuilder::new()
@@ -160,6 +177,8 @@ pub(super) fn close(
     steroids_failpoint::reach("lost.killed");
     record.store(dir)?;
     steroids_failpoint::reach("lost.recorded");
+    // A shim that was killed could not.
+    sockets::remove(&spec.socket, &spec.uuid);
     Ok(())
 }
 

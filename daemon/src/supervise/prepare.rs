@@ -9,6 +9,7 @@ use steroids_provider::args::{self, Wanted};
 use steroids_provider::env;
 use steroids_provider::input::takes;
 use steroids_provider::kind::Kind;
+use steroids_shim::sockets;
 use steroids_shim::spec::{Budget, PROTOCOL, Requested, Spec, Turn};
 
 use super::settings::{ProviderSettings, Settings};
@@ -102,7 +103,6 @@ pub(super) fn prepare(
         takes(kind, &argv).map_err(|reason| invalid("interactive", reason))?;
     }
     let request_hash = hash(request, name, model);
-    let short: String = around.uuid.chars().filter(|c| *c != '-').take(12).collect();
     let spec = Spec {
         proto: PROTOCOL,
         invocation: 0,
@@ -137,7 +137,7 @@ pub(super) fn prepare(
         resources: resources::in_force(settings, provider, request)?,
         created_ms: around.now_ms,
         boot_id: around.boot_id,
-        socket: settings.runtime_dir.join("s").join(short),
+        socket: sockets::path(&settings.runtime_dir, &around.uuid),
         uuid: around.uuid,
         turn: Turn {
             // Among its arguments nobody would find it.

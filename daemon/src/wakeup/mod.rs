@@ -77,6 +77,8 @@ pub async fn pass(supervisor: &Supervisor, projects: &Projects, settings: &Setti
     }
     let answering = projects.answering().await;
     let found = supervisor.reconcile(Scope::Wakeup).await;
+    // What takes longer goes on behind.
+    let _ = timeout(LOOK_WITHIN, supervisor.sweep_sockets()).await;
     let mut failures = Vec::new();
     let ages = ages(supervisor.state_dir()).await;
     let (logs, spools, compressed) = match alone(projects).await {

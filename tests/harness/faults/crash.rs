@@ -31,7 +31,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         id: 6,
         fault: "kill -9 of a shim, daemon up",
-        required: "the agent's tree goes, failed, exit -1, shim lost; every spooled line",
+        required: "the agent's tree goes, and the shim's socket, failed, exit -1, shim lost; every spooled line",
         tests: &["faults::crash::lost::a_killed_shims_whole_tree_is_gone_and_the_row_says_lost"],
     },
     Fault {

@@ -6,6 +6,8 @@ use std::time::Instant;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use steroids_proto::v1;
+use steroids_shim::paths::InvDir;
+use steroids_shim::spec::Spec;
 use steroids_shim::tree::{MARKER, start_ticks};
 use steroids_tests::processes::signal;
 use steroids_tests::{
@@ -53,6 +55,9 @@ async fn a_killed_shims_whole_tree_is_gone_and_the_row_says_lost() {
         (processes::marked(&started.uuid).len() == 6).then_some(())
     })
     .await;
+    let spec = home.path("state/steroids/inv").join(&started.uuid);
+    let socket = Spec::load(&InvDir::at(spec)).unwrap().socket;
+    assert!(socket.exists());
     let killed = Instant::now();
     signal(home.shim(&started.uuid), Signal::KILL);
     eventually("the tree to go", async || {
@@ -63,6 +68,7 @@ async fn a_killed_shims_whole_tree_is_gone_and_the_row_says_lost() {
     let ended = rpc.ended(&ctl.project(), started.id).await;
     assert_eq!((&*ended.outcome, ended.exit_code), ("lost", Some(-1)));
     assert!(ended.error.contains("shim lost"), "{ended:?}");
+    assert!(!socket.exists(), "the socket was left behind");
     assert_undisturbed(&ctl, &ended);
     let seen = format!("6 processes gone after {} ms, lost", gone.as_millis());
     faults::held(6, seen);

@@ -17,6 +17,7 @@ pub mod removal;
 pub mod sockets;
 pub mod spec;
 pub mod spool;
+pub mod standstill;
 pub mod state;
 pub mod tree;
 pub mod unit;

@@ -4,6 +4,7 @@
 
 use std::fs::DirBuilder;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
@@ -50,30 +51,59 @@ pub enum RecallError {
 
 /// Tells the shim of a folder to bind `socket` anew, which it does soon after. Blocks.
 pub fn recall(dir: &InvDir, socket: &Path) -> Result<(), RecallError> {
-    let refused = |action| move |source: io::Error| RecallError::System { action, source };
-    if !lock::is_held(&dir.lock()).map_err(refused("ask for its lock"))? {
-        return Err(RecallError::Gone);
-    }
-    let state = State::load(dir)?.ok_or(RecallError::Unknown)?;
-    if state::boot_id().map_err(refused("ask for the boot"))? != state.boot_id {
-        return Err(RecallError::Unknown);
-    }
-    let pid = Pid::from_raw(state.shim_pid).ok_or(RecallError::Unknown)?;
-    let Ok(shim) = pidfd_open(pid, PidfdFlags::empty()) else {
-        return Err(RecallError::Unknown);
-    };
-    // After the descriptor, which names one process whatever becomes of the number.
-    if tree::start_ticks(state.shim_pid) != Some(state.shim_start_ticks) {
-        return Err(RecallError::Unknown);
-    }
-    if !blocks_hangup(state.shim_pid) {
+    let shim = Holder::find(dir)?;
+    if !blocks_hangup(shim.pid) {
         return Err(RecallError::Unready);
     }
     let made = make_folder(socket);
     // Without the folder, too: what this process may not make, the shim may.
-    pidfd_send_signal(&shim, Signal::HUP)
-        .map_err(|errno| refused("signal its shim")(errno.into()))?;
+    shim.signal(Signal::HUP)
+        .map_err(refused("signal its shim"))?;
     made
+}
+
+fn refused(action: &'static str) -> impl FnOnce(io::Error) -> RecallError {
+    move |source| RecallError::System { action, source }
+}
+
+/// The process that holds the lock of a folder.
+#[derive(Debug)]
+pub(crate) struct Holder {
+    pid: i32,
+    process: OwnedFd,
+}
+
+impl Holder {
+    /// Looks for it; no other process is taken for it. Blocks.
+    pub(crate) fn find(dir: &InvDir) -> Result<Holder, RecallError> {
+        if !lock::is_held(&dir.lock()).map_err(refused("ask for its lock"))? {
+            return Err(RecallError::Gone);
+        }
+        let state = State::load(dir)?.ok_or(RecallError::Unknown)?;
+        if state::boot_id().map_err(refused("ask for the boot"))? != state.boot_id {
+            return Err(RecallError::Unknown);
+        }
+        let pid = Pid::from_raw(state.shim_pid).ok_or(RecallError::Unknown)?;
+        let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else {
+            return Err(RecallError::Unknown);
+        };
+        // After the descriptor, which names one process whatever becomes of the number.
+        if tree::start_ticks(state.shim_pid) != Some(state.shim_start_ticks) {
+            return Err(RecallError::Unknown);
+        }
+        Ok(Holder {
+            pid: state.shim_pid,
+            process,
+        })
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
+        Ok(pidfd_send_signal(&self.process, signal)?)
+    }
 }
 
 /// For the owner alone.
@@ -100,21 +130,21 @@ fn blocks_hangup(pid: i32) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::process::{Child, Command};
 
     use super::*;
     use crate::spec::PROTOCOL;
 
     /// A process that a HUP would end, as the shim of a folder.
-    struct Posing {
+    pub(crate) struct Posing {
         folder: tempfile::TempDir,
         child: Child,
         state: State,
     }
 
     impl Posing {
-        fn new() -> Posing {
+        pub(crate) fn new() -> Posing {
             let child = Command::new("sleep").arg("1000").spawn().unwrap();
             let pid = child.id() as i32;
             let state = State {
@@ -134,10 +164,29 @@ mod tests {
             }
         }
 
-        fn recalled(&self) -> RecallError {
+        /// Its folder, as that stands now.
+        pub(crate) fn dir(&self) -> InvDir {
             let dir = InvDir::at(self.folder.path());
             self.state.store(&dir).unwrap();
-            recall(&dir, &self.socket()).unwrap_err()
+            dir
+        }
+
+        pub(crate) fn pid(&self) -> i32 {
+            self.state.shim_pid
+        }
+
+        pub(crate) fn signal(&self, signal: Signal) {
+            let pid = Pid::from_raw(self.pid()).unwrap();
+            rustix::process::kill_process(pid, signal).unwrap();
+        }
+
+        /// From now on the number is another process's.
+        pub(crate) fn began_later(&mut self) {
+            self.state.shim_start_ticks += 1;
+        }
+
+        fn recalled(&self) -> RecallError {
+            recall(&self.dir(), &self.socket()).unwrap_err()
         }
 
         fn socket(&self) -> PathBuf {
@@ -158,7 +207,7 @@ mod tests {
         assert!(matches!(posing.recalled(), RecallError::Gone));
         let lock = lock::acquire(&InvDir::at(posing.folder.path()).lock()).unwrap();
         assert!(matches!(posing.recalled(), RecallError::Unready));
-        posing.state.shim_start_ticks += 1;
+        posing.began_later();
         assert!(matches!(posing.recalled(), RecallError::Unknown));
         posing.state.shim_start_ticks -= 1;
         posing.state.boot_id = "another".to_owned();

@@ -207,7 +207,9 @@ impl Job {
     }
 
     /// Is the shim still there? If not, and it left no record, the invocation is lost.
-    async fn check_life(&self) {
+    async fn check_life(&mut self) {
+        // What is told of it says whether it was stopped.
+        self.link.rouse().await;
         let path = self.dir.lock();
         let held = tokio::task::spawn_blocking(move || lock::is_held(&path)).await;
         let held = held.unwrap_or_else(|panicked| Err(std::io::Error::other(panicked)));

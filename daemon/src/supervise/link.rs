@@ -2,8 +2,8 @@
 //! still seen, only a little later, and stopping waits until it is back.
 //!
 //! A shim that does not answer is *mute*: it was stopped, or the host stands still. Its connection is
-//! kept, as what was asked is answered once it goes on; it may be asked again at any time. One that
-//! cannot be reached, as its socket is gone, is mute as well, and has it made anew ([`Door`]).
+//! kept, as what was asked is answered once it goes on; it may be asked again at any time. If it was stopped
+//! and is to end, it is told to go on ([`Stopped`]). One that cannot be reached, as its socket is gone, is mute as well, and has it made anew ([`Door`]).
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::door::{ANSWER, Door};
 use super::meter::Meter;
+use super::stopped::Stopped;
 use super::troubles::Why;
 use super::vitals::{Held, Place};
 
@@ -30,6 +31,8 @@ pub(super) struct ShimLink {
     door: Door,
     state: State,
     mute: bool,
+    /// Whether that is as its process was stopped.
+    stopped: Stopped,
     /// What it said last that a person should know.
     said: Said,
     /// Whether its hints are wanted.
@@ -127,9 +130,10 @@ impl State {
 impl ShimLink {
     pub(super) fn new(socket: PathBuf, dir: InvDir) -> Self {
         ShimLink {
-            door: Door::new(socket, dir),
+            door: Door::new(socket, dir.clone()),
             state: State::Unconnected,
             mute: false,
+            stopped: Stopped::new(dir),
             said: Said::default(),
             is_heeded: false,
             asked: None,
@@ -145,12 +149,16 @@ impl ShimLink {
     pub(super) fn alarm(&self) -> Option<String> {
         const MUTE: &str =
             "its shim does not answer; the agent may go on, but cannot be stopped gently";
-        match (self.mute, self.door.absent()) {
-            (true, Some(why)) => Some(format!(
+        match (self.mute, self.door.absent(), self.stopped.pid()) {
+            (true, Some(why), _) => Some(format!(
                 "its shim's socket is gone: {why}; the agent goes on, but cannot be stopped until it is back"
             )),
-            (true, None) => Some(MUTE.to_owned()),
-            (false, _) => self.said.alarm.clone(),
+            (true, None, Some(pid)) => Some(format!(
+                "its shim does not answer, as process {pid} was stopped, and keeps no limit: `kill -CONT {pid}` \
+                 has it go on, as does a stop"
+            )),
+            (true, None, None) => Some(MUTE.to_owned()),
+            (false, ..) => self.said.alarm.clone(),
         }
     }
 
@@ -193,8 +201,24 @@ impl ShimLink {
 
     /// Why it is mute, if it is.
     pub(super) fn silence(&self) -> Option<Why<'_>> {
-        let why = self.door.absent().map_or(Why::Mute, Why::Absent);
+        let why = match (self.door.absent(), self.stopped.pid()) {
+            (Some(why), _) => Why::Absent(why),
+            (None, Some(pid)) => Why::Stopped(pid),
+            (None, None) => Why::Mute,
+        };
         self.mute.then_some(why)
+    }
+
+    /// Looks whether one that owes an answer was stopped; if it is to end, has it go on. Within seconds.
+    pub(super) async fn rouse(&mut self) {
+        let is_late = |asked: Instant| asked.elapsed() >= ANSWER;
+        if !self.asked.is_some_and(is_late) {
+            return;
+        }
+        match self.wanted {
+            Some(_) => self.stopped.end().await,
+            None => self.stopped.look().await,
+        }
     }
 
     /// The next message; `None` when the connection was lost, or an answer did not come. Safe to
@@ -229,6 +253,7 @@ impl ShimLink {
                         Ok(n) if n > 0 && self.partial.ends_with(b"\n") => {
                             let line = std::mem::take(&mut self.partial);
                             self.asked = None;
+                            self.stopped.forget();
                             let was_mute = std::mem::take(&mut self.mute);
                             match protocol::decode(&String::from_utf8_lossy(&line)) {
                                 // One that it began to say before it was asked for none, or that a
@@ -294,11 +319,13 @@ impl ShimLink {
             shutdown,
         });
         self.owed = true;
+        self.stopped.look_again();
         if !matches!(self.state, State::Connected { .. }) {
             // Nobody there: it stays owed.
             let _ = self.reach().await;
         }
         self.pay().await;
+        self.rouse().await;
     }
 
     /// Waits until it is time to [`catch_up`](ShimLink::catch_up); for ever where nothing is owed. Safe to
@@ -314,6 +341,7 @@ impl ShimLink {
     /// Tries once more to pass on what could not be, when it is time to; otherwise does nothing.
     /// Not to be cancelled either, for the same reason.
     pub(super) async fn catch_up(&mut self) {
+        self.rouse().await;
         if !self.owed {
             return;
         }
@@ -348,6 +376,7 @@ impl ShimLink {
         self.partial.clear();
         self.said = Said::default();
         self.asked = None;
+        self.stopped.forget();
         self.state = State::waiting();
         // It may have gone unheard.
         self.owed = self.wanted.is_some();
@@ -362,7 +391,11 @@ impl ShimLink {
             return;
         };
         match timeout(ANSWER, writer.write_all(line.as_bytes())).await {
-            Ok(Ok(())) => self.owed = false,
+            Ok(Ok(())) => {
+                self.owed = false;
+                // It is answered at once.
+                self.asked.get_or_insert_with(Instant::now);
+            }
             Ok(Err(_)) | Err(_) => self.lose(),
         }
     }

@@ -61,6 +61,7 @@ mod stalls;
 mod start;
 mod starts;
 mod stop;
+mod stopped;
 mod strays;
 mod supervisor;
 mod terms;

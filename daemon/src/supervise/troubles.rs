@@ -57,6 +57,8 @@ pub(super) enum Why<'a> {
     Shim(&'a str),
     /// Its shim says nothing.
     Mute,
+    /// It says nothing, as this process of its was stopped.
+    Stopped(i32),
     /// Nobody listens at its shim's socket.
     Absent(&'a str),
     /// Its path leads to no project.
@@ -76,6 +78,9 @@ impl Troubles {
             }
             Why::Shim(trouble) => format!("its transcript cannot be written: {trouble}"),
             Why::Mute => "its shim does not answer".to_owned(),
+            Why::Stopped(pid) => {
+                format!("its shim does not answer, as process {pid} was stopped (SIGSTOP)")
+            }
             Why::Absent(why) => format!("its shim's socket is gone: {why}"),
             Why::Homeless(why) => format!("it goes on, but its log and row cannot be kept: {why}"),
         };
@@ -84,6 +89,9 @@ impl Troubles {
             Why::Failed(error) | Why::Unrecorded(error) => todo(error),
             Why::Shim("disk full") => FREE_SPACE,
             Why::Mute => "if somebody stopped it (SIGSTOP), continue it; its agent goes on",
+            Why::Stopped(_) => {
+                "continue it (kill -CONT), or stop the invocation; its agent goes on"
+            }
             Why::Absent(_) => "it is tried again every 10 s, and its agent goes on",
             Why::Homeless(_) => PUT_BACK,
             Why::Shim(_) => "make its state folder writable, and it goes on by itself",
@@ -93,7 +101,7 @@ impl Troubles {
                 Some(format!("{said}; {todo}"))
             }
             // The shim's own word is its alarm.
-            Why::Shim(_) | Why::Mute | Why::Absent(_) => None,
+            Why::Shim(_) | Why::Mute | Why::Stopped(_) | Why::Absent(_) => None,
         };
         let trouble = Trouble {
             alarm,

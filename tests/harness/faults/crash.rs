@@ -139,9 +139,10 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         id: 108,
         fault: "a shim falls mute (SIGSTOP) while a daemon watches over it",
-        required: "an alarm in show and status; a stop asked meanwhile is obeyed after SIGCONT",
+        required: "an alarm in show and status; a stop has it go on and is obeyed, also where its agent has stopped it",
         tests: &[
             "faults::crash::mute::a_shim_that_falls_mute_later_is_told_of_and_obeys_when_it_is_back",
+            "faults::crash::mute::an_agent_that_stops_its_own_shim_is_told_of_and_ends_when_it_is_to",
         ],
     },
     Fault {

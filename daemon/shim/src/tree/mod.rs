@@ -24,6 +24,7 @@ pub use adrift::{Adrift, end_adrift};
 use children::Ends;
 pub use children::reap_children;
 use processes::Seen;
+pub(crate) use processes::is_stopped;
 pub use processes::{MARKER, Process, start_ticks};
 pub use usage::{
     Load, Usage, Used, group_cpu_us, group_memory, group_memory_peak, group_oom_kills,

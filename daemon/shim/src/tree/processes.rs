@@ -86,6 +86,11 @@ pub fn start_ticks(pid: i32) -> Option<u64> {
     Some(stat(pid, &mut Room::default())?.start_ticks)
 }
 
+/// Whether a process was stopped by a signal, and waits to be continued; not by who traces it.
+pub(crate) fn is_stopped(pid: i32) -> bool {
+    stat(pid, &mut Room::default()).is_some_and(|stat| stat.state == b'T')
+}
+
 /// All live members of a tree. Never this process itself.
 pub(super) fn members(tree: &Tree<'_>) -> Vec<Process> {
     let all = everything();

@@ -6,6 +6,7 @@ use std::time::Instant;
 use rustix::process::Signal;
 use steroids_proto::v1;
 use steroids_tests::processes::signal;
+use steroids_tests::rpc::command;
 use steroids_tests::{Ctl, Daemon, Home, Puppet, Rpc, eventually, faults, invocation};
 
 /// What show tells of it, once that is `wanted`.
@@ -80,7 +81,7 @@ async fn a_mute_shim_at_start_holds_nobody_up_and_is_told_of_until_it_answers() 
 
 #[tokio::test]
 async fn a_shim_that_falls_mute_later_is_told_of_and_obeys_when_it_is_back() {
-    let home = Home::with_config("[daemon]\nlog_level = \"debug\"");
+    let home = Home::new();
     let daemon = Daemon::start(&home).await;
     let ctl = daemon.project("app").await;
     let agents = agents(&home, &daemon, &ctl).await;
@@ -97,12 +98,7 @@ async fn a_shim_that_falls_mute_later_is_told_of_and_obeys_when_it_is_back() {
     // The others' alarms are their own.
     let other = rpc.get(&ctl.project(), agents[1].1.id).await;
     assert_eq!(other.alarm, "");
-    // It has come to the shim's door, and waits there.
-    eventually("the stop to be asked", async || {
-        home.daemon_log().contains("stop asked").then_some(())
-    })
-    .await;
-    signal(stopped, Signal::CONT);
+    // Nobody else has it go on.
     let (lines, output) = asked.rest().await;
     assert_eq!(output.code, 0, "{output:?}");
     assert!(lines.concat().contains("cancelled"), "{lines:?}");
@@ -112,4 +108,30 @@ async fn a_shim_that_falls_mute_later_is_told_of_and_obeys_when_it_is_back() {
         told.as_secs_f64()
     );
     faults::held(108, seen);
+}
+
+/// Its shim is its parent.
+#[tokio::test]
+async fn an_agent_that_stops_its_own_shim_is_told_of_and_ends_when_it_is_to() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let rpc = daemon.rpc().await;
+    // Not before its start was answered: that is the shim's to say.
+    let script = "until [ -e go ]; do sleep 0.1; done; kill -STOP $PPID; exec sleep 1000";
+    let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
+    let started = rpc.start(command(&ctl.project(), "T1", argv)).await;
+    let started = started.unwrap();
+    let cure = format!("kill -CONT {}", home.shim(&started.uuid));
+    std::fs::write(ctl.folder().join("go"), "").unwrap();
+    alarm(&rpc, &ctl, started.id, |alarm| alarm.contains(&cure)).await;
+    let told = rpc.degraded().await;
+    assert!(
+        told.iter().any(|line| line.contains("kill -CONT")),
+        "{told:?}"
+    );
+    let stopped = ctl.run(["stop", &started.id.to_string()]).await;
+    assert!(stopped.ok().contains("cancelled"));
+    assert_eq!(rpc.degraded().await, Vec::<String>::new());
+    faults::held(108, "stopped by its own agent: named, and ended by a stop");
 }

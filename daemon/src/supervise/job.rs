@@ -2,7 +2,7 @@
 //! shim, and when the exit record is there, finishes log and row.
 //!
 //! ```text
-//!            spool grew             exit record
+//!            spool grew             exit record, lock free
 //!   Running ───────────> project ───────────────> finish log ──> finish row ──> Ended
 //!      │ shim gone, lock free
 //!      └──> take the lock ──> kill what is left ──> write the record (lost) ──> as above
@@ -14,7 +14,6 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use steroids_provider::redact::Redactor;
-use steroids_shim::exit::ExitRecord;
 use steroids_shim::lock;
 use steroids_shim::paths::InvDir;
 use steroids_shim::protocol::Message;
@@ -23,6 +22,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, warn};
 
 use super::link::ShimLink;
+use super::proof::{Recorded, recorded};
 use super::stalls::Telling;
 use super::supervisor::{Entry, Inner};
 use super::vitals::{Vitals, Whose};
@@ -116,6 +116,8 @@ pub(super) struct Job {
     pub(super) ends_with_host: bool,
     /// Of its end this daemon knows by the record alone.
     pub(super) had_ended: bool,
+    /// Since when there is a record of its end, and its shim lives.
+    pub(super) claimed: Option<Instant>,
     /// There is a record of its end, and all of its spool is in its log.
     pub(super) is_ending: bool,
     /// What keeps it from its end, which is left to whoever takes it up next.
@@ -166,9 +168,17 @@ impl Job {
             let armings = wakes.armings();
             let (back, exit) = self.project(projection, asks_life, armings).await?;
             projection = back;
-            if let Some(exit) = exit {
-                self.publish_ending();
-                return finish::finish(self, projection, exit).await;
+            match exit {
+                Recorded::No => self.claimed = None,
+                Recorded::Claimed => {
+                    if self.lets_go().await? {
+                        continue;
+                    }
+                }
+                Recorded::Proven(exit) => {
+                    self.publish_ending();
+                    return finish::finish(self, projection, exit).await;
+                }
             }
             self.obey().await;
             self.link.ask_in_turn().await;
@@ -284,15 +294,15 @@ impl Job {
         }
     }
 
-    /// Projects all that is in the spool now. With the exit record, if that was there before: what
-    /// it promises of the spool has then been projected. Asked for its life too, or to watch its folders,
+    /// Projects all that is in the spool now. With what is recorded of its end, as that was before: what a
+    /// record promises of the spool has then been projected. Asked for its life too, or to watch its folders,
     /// it is done in one trip to a thread that may block: with many silent ones the trips are what costs.
     async fn project(
         &mut self,
         mut projection: Box<Projection>,
         mut asks_life: bool,
         mut armings: Option<[Arming; 2]>,
-    ) -> Option<(Box<Projection>, Option<ExitRecord>)> {
+    ) -> Option<(Box<Projection>, Recorded)> {
         loop {
             if self.is_to_look_around() {
                 self.look_around(Some(&mut projection)).await;
@@ -303,7 +313,7 @@ impl Job {
                 armings.iter().flatten().for_each(Arming::arm);
                 // Before the record, which a shim writes before it lets go.
                 let held = asks_life.then(|| lock::is_held(&dir.lock()));
-                let exit = ExitRecord::load(&dir);
+                let exit = recorded(&dir);
                 let step = projection.advance();
                 (projection, held, exit, step)
             };
@@ -317,7 +327,7 @@ impl Job {
             match step {
                 Ok(Step::UpToDate { .. }) if projection.is_without_log() => {
                     self.publish_live(projection.live());
-                    let has_ended = matches!(exit, Ok(Some(_)));
+                    let has_ended = matches!(exit, Ok(Recorded::Proven(_)));
                     self.sit_out(&mut projection, has_ended).await?;
                 }
                 Ok(Step::UpToDate { appended }) => {
@@ -329,7 +339,7 @@ impl Job {
                     let (id, project) = (self.id, &self.project);
                     self.telling
                         .tell(projection.stalls(), id, project, &self.inner.tracker);
-                    if let (Some(held), Ok(None)) = (held, &exit)
+                    if let (Some(held), Ok(Recorded::No)) = (held, &exit)
                         && !self.is_alive(held).await
                     {
                         asks_life = false;
@@ -344,7 +354,7 @@ impl Job {
                         }
                         Err(error) => {
                             self.trouble(&error);
-                            Some((projection, None))
+                            Some((projection, Recorded::No))
                         }
                     };
                 }

@@ -8,7 +8,8 @@ impl Job {
     /// Passes on what the shim says of itself, or that it says nothing.
     pub(super) fn listen(&self) {
         let link = &self.link;
-        self.publish_word(link.alarm(), link.held(), link.place());
+        let alarm = self.claim().or_else(|| link.alarm());
+        self.publish_word(alarm, link.held(), link.place());
         let project = self.project.root.as_path();
         let uuid = &self.spec.uuid;
         self.inner.mute(uuid, project, self.id, link.silence());

@@ -46,6 +46,7 @@ mod moved;
 mod obey;
 mod open_rows;
 mod prepare;
+mod proof;
 mod put_back;
 mod queue;
 mod reasons;

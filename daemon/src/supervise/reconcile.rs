@@ -2,7 +2,7 @@
 //! an owner again, or an end.
 //!
 //! ```text
-//! lock held                   adopt: a job connects and catches up
+//! lock held                   adopt: a job connects and catches up, whatever is recorded
 //! lock free, exit record      finish: a job writes terminal line and row
 //! lock free, none, this boot  lost: kill what is left, then as above
 //! lock free, none, other boot lost (host restarted): kill nothing, then as above
@@ -433,8 +433,7 @@ pub(super) fn uuid_of(dir: &InvDir) -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// Looks at lock and record, in this order, and once more at the record: a shim writes it and then
-/// lets go of the lock.
+/// Looks at lock and record, in this order: a shim writes it and then lets go of the lock.
 fn look(spec: &Spec, dir: &InvDir) -> Result<Finding, String> {
     let held = lock::is_held(&dir.lock()).map_err(|error| error.to_string())?;
     let record = match ExitRecord::load(dir) {
@@ -443,8 +442,9 @@ fn look(spec: &Spec, dir: &InvDir) -> Result<Finding, String> {
         read => read.map_err(|error| chain(&error))?,
     };
     Ok(match (held, record) {
-        (_, Some(_)) => Finding::Finish,
-        (true, None) => Finding::Adopt,
+        // Also with a record: it proves nothing while somebody has the lock.
+        (true, _) => Finding::Adopt,
+        (false, Some(_)) => Finding::Finish,
         (false, None) => {
             let boot = state::boot_id().map_err(|error| error.to_string())?;
             Finding::Lost(if boot == spec.boot_id {

@@ -172,8 +172,7 @@ impl Entry {
         half_published: bool,
     ) -> JobHandle {
         self.place = place;
-        let inner = Arc::clone(&self.inner);
-        let handle = self.handle.clone();
+        let (inner, handle) = (Arc::clone(&self.inner), self.handle.clone());
         let span = info_span!(
             "invocation",
             invocation.id = %id,
@@ -210,6 +209,7 @@ impl Entry {
             half_published,
             is_stopped: false,
             had_ended: has_ended,
+            claimed: None,
             is_ending: false,
             stray: None,
             ends_with_host: false,

@@ -171,6 +171,8 @@ impl Job {
         // In this order: a shim writes the record before it lets go.
         let look = move || (lock::is_held(&dir.lock()), ExitRecord::load(&dir));
         match tokio::task::spawn_blocking(look).await {
+            // It lets go in a moment, or the record is not its own.
+            Ok((Ok(true), Ok(Some(_)))) => false,
             Ok((_, Ok(Some(_)))) => true,
             Ok((held, Ok(None) | Err(FileError::Malformed { .. }))) => {
                 self.is_alive(held).await;

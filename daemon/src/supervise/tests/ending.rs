@@ -65,6 +65,25 @@ async fn a_stop_of_one_that_has_ended_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_an_agent_has_written_ends_nothing_while_its_shim_lives() {
+    for is_of_this_daemon in [true, false] {
+        let mut bench = Bench::new(8, 8).await;
+        let dir = bench.dir(&bench.start("r1").await);
+        bench.stage.record(&dir, Some(Reason::Wall));
+        if !is_of_this_daemon {
+            bench.restart().await;
+            let found = bench.supervisor.reconcile(Scope::Startup).await;
+            assert_eq!((found.adopted, found.finished), (1, 0));
+        }
+        let stopping = stop(&bench, &dir).await;
+        assert!(!bench.row(1).await.phase.is_ended());
+        bench.stage.end(&dir);
+        let (ended, had_ended) = stopping.await.unwrap().unwrap();
+        assert_eq!((outcome(&ended), had_ended), ("success", false));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stop_is_passed_on_while_the_log_cannot_be_written() {
     let bench = Bench::new(0, 8).await;
     let (supervisor, request) = (bench.supervisor.clone(), bench.request("r1"));

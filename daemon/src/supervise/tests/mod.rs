@@ -128,6 +128,12 @@ impl Stage {
     }
 
     fn end_by(&self, dir: &InvDir, ended_by: Option<steroids_shim::exit::Reason>) {
+        self.record(dir, ended_by);
+        self.vanish(dir);
+    }
+
+    /// Somebody writes down an end, while the shim lives.
+    fn record(&self, dir: &InvDir, ended_by: Option<steroids_shim::exit::Reason>) {
         let record = ExitRecord {
             proto: PROTOCOL,
             end: End::Ran {
@@ -142,7 +148,6 @@ impl Stage {
             rusage: None,
         };
         record.store(dir).unwrap();
-        self.vanish(dir);
     }
 }
 

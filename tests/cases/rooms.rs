@@ -25,7 +25,11 @@ const ROOMS: [Room; 19] = [
     ("counts", &["domain"], &[]),
     ("store", &["counts", "domain"], &[]),
     ("watch", &["domain"], &[]),
-    ("projects", &["store", "activity_log", "domain"], &[]),
+    (
+        "projects",
+        &["store", "activity_log", "domain"],
+        &["steroids_shim"],
+    ),
     (
         "projection",
         &["activity_log", "store", "projects", "domain"],

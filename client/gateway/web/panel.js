@@ -20,6 +20,8 @@ import { VirtualList } from './virtual-list.js';
 const MOST_OPEN = 500;
 const PREFETCH_ROWS = 60;
 const LAZY_MS = 120;
+/** After what could not be read for now. */
+const AGAIN_MS = 5000;
 
 export class Panel {
   /** @type {ActivityLog | null} */
@@ -35,6 +37,8 @@ export class Panel {
   #generation = 0;
   /** The log could not be read, or not under the filter that is chosen. */
   #owesReload = false;
+  /** When that is tried again by itself, in epoch milliseconds. */
+  #againAt = Infinity;
   #isClosed = false;
   #lazy = 0;
   /** A row that gets the focus when it is there. @type {number | null} */
@@ -231,6 +235,7 @@ export class Panel {
     // What belongs to it may still be on its way.
     if (this.#isClosed) return;
     const generation = ++this.#generation;
+    this.#againAt = Infinity;
     const { task, project, invocation } = this.#where;
     this.scroller.setAttribute('aria-busy', 'true');
     this.filter.busy(true);
@@ -430,6 +435,8 @@ export class Panel {
       }
     };
     this.#owesReload ||= anew || !this.#log;
+    // The word that the daemon is back may have come before this did.
+    if (error.status === 0 || error.status >= 500) this.#againAt = Date.now() + AGAIN_MS;
     this.note.hidden = false;
     this.note.dataset.kind = 'error';
     set(this.note, h('p', { class: 'tone-bad' }, `Not read: ${error.message}`), error.hint ? h('p', { class: 'dim' }, error.hint) : null,
@@ -449,6 +456,10 @@ export class Panel {
 
   #tick() {
     const now = Date.now();
+    if (now >= this.#againAt) {
+      this.#againAt = Infinity;
+      this.retry();
+    }
     for (const element of this.scroller.querySelectorAll('.ticking')) {
       setText(element, format.elapsed(now - Number(element.dataset.since)));
     }

@@ -195,12 +195,12 @@ export class TaskView {
 
   /** After a break: what the overview tells is what runs, and only the newest of what has ended. */
   async #catchUp() {
+    this.#panel?.retry();
     if (!this.#hasSnapshot) {
       // What was read just now.
       this.#hasSnapshot = true;
       return;
     }
-    this.#panel?.retry();
     const { task, project } = this.#address;
     const { signal } = this.#closed;
     try {

@@ -40,6 +40,8 @@ pub struct Daemon(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     socket: PathBuf,
+    /// Nobody has named it: who listens there must be this user's own.
+    is_usual: bool,
     state: watch::Sender<DaemonState>,
     /// The connection for calls.
     calls: tokio::sync::Mutex<Option<Client>>,
@@ -86,10 +88,20 @@ pub(crate) struct Lease {
 // === impl Daemon ===
 
 impl Daemon {
-    /// The daemon at this socket. Connects when first asked for something.
+    /// The daemon at this socket, whosever it is. Connects when first asked for something.
     pub fn new(socket: PathBuf) -> Daemon {
+        Daemon::at(socket, false)
+    }
+
+    /// The daemon at the usual socket, if it is this user's own; see [`steroids_client::connect_to_own`].
+    pub fn usual(socket: PathBuf) -> Daemon {
+        Daemon::at(socket, true)
+    }
+
+    fn at(socket: PathBuf, is_usual: bool) -> Daemon {
         Daemon(Arc::new(Shared {
             socket,
+            is_usual,
             state: watch::Sender::new(DaemonState::Unknown),
             calls: tokio::sync::Mutex::default(),
             carriers: Mutex::default(),
@@ -239,7 +251,11 @@ impl Daemon {
     }
 
     async fn connect(&self) -> Result<Client, ConnectError> {
-        let client = steroids_client::connect(&self.0.socket).await;
+        let socket = &self.0.socket;
+        let client = match self.0.is_usual {
+            true => steroids_client::connect_to_own(socket).await,
+            false => steroids_client::connect(socket).await,
+        };
         self.tell(match client {
             Ok(_) => DaemonState::Live,
             Err(_) => DaemonState::Away,

@@ -153,7 +153,11 @@ fn router(
     tasks: &TaskTracker,
     stop: CancellationToken,
 ) -> axum::Router {
-    let daemon = Daemon::new(config.socket.clone());
+    let socket = config.socket.clone();
+    let daemon = match config.is_usual {
+        true => Daemon::usual(socket),
+        false => Daemon::new(socket),
+    };
     let most = config.max_streams;
     let streams = Streams::new(daemon.clone(), metrics.clone(), most, tasks, stop);
     let rooms = Rooms {

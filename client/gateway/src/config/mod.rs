@@ -69,6 +69,8 @@ pub struct Flags {
 pub struct Config {
     /// The daemon's socket.
     pub socket: PathBuf,
+    /// Nobody has named that.
+    pub is_usual: bool,
     /// Holds `gateway/`, where the token is.
     pub state_dir: PathBuf,
     /// Always a loopback address.
@@ -146,6 +148,7 @@ impl Config {
         };
         let config = Config {
             socket: found.socket,
+            is_usual: found.is_usual,
             state_dir: found.state_dir,
             listen: listen
                 .or(table.listen)

@@ -142,6 +142,10 @@ fn narrow(query: &Query, task: &str, conditions: &mut String, values: &mut Vec<V
         conditions.push_str(
             " AND NOT EXISTS (SELECT 1 FROM steroidsd_invocations n WHERE n.retry_of = i.id)",
         );
+        // What somebody has ended is not to be mended, unless that is what is asked for.
+        if query.outcomes.is_empty() {
+            conditions.push_str(" AND s.outcome IS NOT 'cancelled'");
+        }
     }
 }
 
@@ -177,7 +181,7 @@ fn pick_time(query: &Query, values: &mut Vec<Value>) -> String {
     }
     let mut ended = format!("{OWN} WHERE o.ended_ms >= ?");
     values.push(Value::Integer(since));
-    if query.until_ms.is_some() {
+    if query.until_ms.is_some() || query.task.is_some() {
         // Of what has ended since there may be many, of which no row is read.
         let began = by_task(query, values);
         let until = until(BEGAN, query, values);

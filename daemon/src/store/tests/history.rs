@@ -163,7 +163,12 @@ async fn a_time_finds_all_that_was_there_in_it_and_not_only_what_began() {
         is_last: true,
         ..Query::default()
     };
-    assert_eq!(ids(&store, unresolved).await, [10, 9, 6, 3]);
+    let stopped = Query {
+        outcomes: vec![Outcome::Cancelled],
+        ..unresolved.clone()
+    };
+    assert_eq!(ids(&store, unresolved).await, [9, 6, 3]);
+    assert_eq!(ids(&store, stopped).await, [10]);
     let since = |since_ms| Query {
         since_ms: Some(since_ms),
         ..Query::default()
@@ -388,6 +393,12 @@ async fn lists_are_answered_by_indexes() {
             },
             Query {
                 since_ms: Some(1),
+                limit: 10,
+                ..Query::default()
+            },
+            Query {
+                since_ms: Some(1),
+                task: task.clone(),
                 limit: 10,
                 ..Query::default()
             },

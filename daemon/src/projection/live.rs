@@ -19,6 +19,9 @@ const TEXT: usize = 200;
 /// Bytes of a text that are looked at for those.
 const LOOK: usize = 1024;
 
+/// Bytes of a line without an end that are looked at for those: longer tokens are of no use to anybody.
+const LINE: usize = 8 * 1024;
+
 /// The course of one invocation so far.
 #[derive(Debug, Default)]
 pub(super) struct Course {
@@ -225,9 +228,15 @@ fn current(items: &[PlanItem]) -> &str {
 
 /// The end of what was printed of a line, as a person sees it: what a `\r` has taken back is gone.
 pub(super) fn unfinished(bytes: &[u8], shown: impl Fn(&str) -> String) -> Option<String> {
-    let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(LOOK)..]);
-    let text = shown(&text);
-    let text = text.trim_end_matches('\r').rsplit('\r').next()?;
+    let bytes = bytes.trim_ascii_end();
+    let begins = memchr::memrchr(b'\r', bytes).map_or(0, |at| at + 1);
+    let mut bytes = &bytes[begins..];
+    if bytes.len() > LINE {
+        // A secret is known by its beginning.
+        bytes = &bytes[bytes.len() - LINE..];
+        bytes = &bytes[bytes.iter().position(u8::is_ascii_whitespace)?..];
+    }
+    let text = shown(&String::from_utf8_lossy(bytes));
     let text = one_line(&text[text.ceil_char_boundary(text.len().saturating_sub(TEXT))..]);
     (!text.is_empty()).then_some(text)
 }

@@ -87,10 +87,24 @@ fn a_line_that_has_begun_is_told_until_it_ends_without_secrets() {
     assert_eq!(told(b"\r 10%\r 20%\r"), line("20%"));
     let token = format!("\nwith ghp_{}", "a1B2".repeat(9));
     assert_eq!(told(token.as_bytes()), line("with [redacted]"));
+    // Nor is the end of one that begins long before what is shown.
+    let begins = format!(
+        "\n{{\"access_token\":\"eyJhbGciOiJIUzI1NiJ9.eyJ{}",
+        "a1B2".repeat(700)
+    );
+    let token = format!(
+        "{begins}.sig{}\",\"type\":\"Bearer\"}} ok? ",
+        "x9".repeat(30)
+    );
+    let (_, end) = told(token.as_bytes());
+    assert!(end.ends_with("ok?") && !end.contains("x9x9"), "{end}");
     // Its end is what is asked, and of all that has been printed no more than is shown.
-    let long = "x".repeat(5000) + " Continue?";
+    let long = "\n".to_owned() + &"x ".repeat(9000) + "Continue?";
     let (_, end) = told(long.as_bytes());
-    assert!(end.ends_with("x Continue?") && end.len() == 200, "{end}");
+    assert!(end.ends_with("x Continue?") && end.len() > 190, "{end}");
+    assert!(end.len() <= 200, "{end}");
+    let endless = "x".repeat(20_000);
+    assert_eq!(told(endless.as_bytes()), ("", String::new()));
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::{claude, codex, command, gemini, json, jsonl, opencode};
 
 /// Changes whenever the same bytes could give another log than before: by a parser, by what is
 /// redacted, or by how a line is written.
-pub const VERSION: u32 = 10;
+pub const VERSION: u32 = 11;
 
 /// Lines that become text are needed up to the cut, and the character that may straddle it.
 const TEXT_BOUND: Bound = Bound {
@@ -74,6 +74,8 @@ struct Course {
     raw: u64,
     /// The time of the line before.
     shown_ms: u64,
+    /// What was held until the end has the times of what is given out with it, and none before.
+    is_ending: bool,
     tally: Tally,
 }
 
@@ -213,6 +215,7 @@ impl Decoder {
             ..
         } = self;
         let at = course.no_earlier(at);
+        course.is_ending = true;
         for (stream, pipe) in [(Stream::Stdout, &*stdout), (Stream::Stderr, &*stderr)] {
             if let Some(cut) = pipe.lines.rest() {
                 let at = Stamp {
@@ -350,6 +353,13 @@ impl Sink for Counting<'_> {
         if matches!(activity, Activity::Unknown { .. }) {
             self.course.tally.unknown += 1;
         }
+        let at = match self.course.is_ending {
+            true => Stamp {
+                wall_ms: at.wall_ms.max(self.course.shown_ms),
+                ..at
+            },
+            false => at,
+        };
         self.course.shown_ms = at.wall_ms;
         self.out.activity(self.course.no_earlier(at), activity);
     }

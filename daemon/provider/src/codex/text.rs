@@ -308,6 +308,10 @@ impl Transcript {
 
     /// Ends the block that was, and gives out what it held.
     fn enter(&mut self, block: Block, at: Stamp, out: &mut dyn Sink) {
+        if !matches!(block, Block::Between) {
+            // What goes on was not ended by an error: a tool printed that, or the agent.
+            (self.last, self.problem) = (Final::None, None);
+        }
         match std::mem::replace(&mut self.block, block) {
             Block::Result(ended) => ended.give_out(at, out),
             Block::Patch(patch) => patch.give_out(at, out),

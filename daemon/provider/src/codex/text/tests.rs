@@ -91,6 +91,20 @@ fn a_script_of_several_lines_is_one_command() {
 }
 
 #[test]
+fn what_a_tool_prints_is_no_end_while_codex_goes_on() {
+    let refused = "ERROR: connect ECONNREFUSED 127.0.0.1:5432";
+    let command = ["exec", "/bin/bash -lc test in /d", " exited 1 in 5ms:"];
+    let mut reading = Reading::after_header();
+    reading.stderr(&command).stderr(&[refused, refused]);
+    reading.stderr(&["codex", "mended", "tokens used", "12"]);
+    assert_eq!(reading.end(0).outcome, Outcome::Success);
+    // Its own, behind that.
+    let mut reading = Reading::after_header();
+    reading.stderr(&command).stderr(&["", refused, refused]);
+    assert_eq!(reading.end(1).outcome, Outcome::Overloaded);
+}
+
+#[test]
 fn a_script_whose_quotes_never_close_is_still_shown() {
     let mut reading = Reading::after_header();
     reading.stderr(&["exec", "/bin/bash -lc 'a", "b"]);

@@ -73,7 +73,13 @@ struct Versioned {
 /// # Errors
 /// When it is not there, cannot be read, or is none.
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
-    let bytes = read(path).map_err(|source| FileError::io("read", path, source))?;
+    let bytes = read(path).map_err(|source| match is_no_file(&source) {
+        true => FileError::Malformed {
+            path: path.to_owned(),
+            source: serde::de::Error::custom(source),
+        },
+        false => FileError::io("read", path, source),
+    })?;
     serde_json::from_slice(&bytes).map_err(|source| {
         match serde_json::from_slice::<Versioned>(&bytes) {
             Ok(Versioned { proto }) if proto > PROTOCOL => FileError::Foreign {
@@ -100,7 +106,8 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
         .open(path)?;
     let about = file.metadata()?;
     if !about.is_file() {
-        return Err(io::Error::other("it is no regular file; remove it"));
+        let what = "it is no regular file; remove it";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
     }
     if about.len() > LONGEST {
         return Err(io::ErrorKind::FileTooLarge.into());
@@ -109,6 +116,14 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(about.len() as usize + 1);
     file.take(LONGEST).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Whether [`read`] says that what is there is none of our files, and not that it cannot be read now.
+fn is_no_file(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::FileTooLarge
+    ) || error.raw_os_error() == Some(libc::ELOOP)
 }
 
 /// Has there be a file of this name, whatever is in it.
@@ -335,7 +350,10 @@ mod tests {
         for path in [&pipe, &link, &folder, Path::new("/dev/zero")] {
             assert!(read(path).is_err(), "{}", path.display());
             let loaded = load::<serde_json::Value>(path);
-            assert!(matches!(loaded, Err(FileError::Io { .. })), "{loaded:?}");
+            assert!(
+                matches!(loaded, Err(FileError::Malformed { .. })),
+                "{loaded:?}"
+            );
         }
         let sparse = path("sparse");
         fs::File::create(&sparse)

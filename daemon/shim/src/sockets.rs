@@ -70,7 +70,9 @@ fn made(path: &Path) -> Option<SystemTime> {
 
 /// Whether nobody listens at it, or will.
 fn is_over(dir: &InvDir) -> bool {
-    dir.exit().exists() && lock::is_held(&dir.lock()).is_ok_and(|held| !held)
+    // A lock that is gone by its name may be held all the same.
+    let is_free = || dir.lock().exists() && lock::is_held(&dir.lock()).is_ok_and(|held| !held);
+    dir.exit().exists() && is_free()
 }
 
 /// Whether nobody has listened for long at one of which nothing else is known.

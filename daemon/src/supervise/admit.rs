@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use steroids_shim::durable::FileError;
-use steroids_shim::exit::ExitRecord;
 use steroids_shim::lock;
 use steroids_shim::paths::InvDir;
 use steroids_shim::spec::Spec;
@@ -174,8 +173,8 @@ fn folders(inv_root: &Path) -> io::Result<Vec<PathBuf>> {
     }
 }
 
-/// Who of these, and of a task of this name, has a shim that lives and has not recorded an end. A shim writes its record when
-/// nothing of its provider is left, and holds its lock for a moment longer.
+/// Who of these, and of a task of this name, has a shim that lives. A record of an end beside it proves nothing: the
+/// agent may have written it.
 ///
 /// Where the machine has run out of what it takes to ask, nobody is taken for dead.
 fn living(dirs: Vec<PathBuf>, task: &str) -> io::Result<Living> {
@@ -190,25 +189,18 @@ fn living(dirs: Vec<PathBuf>, task: &str) -> io::Result<Living> {
         let spec = match Spec::load(&dir) {
             Ok(spec) => spec,
             Err(FileError::Io { source, .. }) if is_exhausted(&source) => return Err(source),
-            Err(FileError::Foreign { .. }) if !has_ended(&dir) => {
+            // Nothing of another release's can be followed; it has said that it is over.
+            Err(FileError::Foreign { .. }) if !dir.exit().exists() => {
                 living.foreign.push(uuid_of(&dir));
                 continue;
             }
             Err(_) => continue,
         };
-        if spec.task == task && !has_ended(&dir) {
+        if spec.task == task {
             living.specs.push(spec);
         }
     }
     Ok(living)
-}
-
-/// Whether there is a record of its end, also one that we cannot read.
-fn has_ended(dir: &InvDir) -> bool {
-    matches!(
-        ExitRecord::load(dir),
-        Ok(Some(_)) | Err(FileError::Foreign { .. })
-    )
 }
 
 /// An invocation of the task among these, whose files cannot be read, but whose rows can.

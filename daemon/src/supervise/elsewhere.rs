@@ -10,6 +10,7 @@ use steroids_shim::paths::InvDir;
 use steroids_shim::spec::Spec;
 
 use super::Supervisor;
+use super::proof;
 use super::reconcile::{STARTING, Scope, uuid_of};
 use super::vitals::Vitals;
 use crate::domain::InvocationId;
@@ -68,7 +69,7 @@ impl Supervisor {
         let load = move || {
             let loaded = dirs.into_iter().filter_map(|(uuid, dir, it)| {
                 // It is over, and only its row is not.
-                if dir.exit().exists() {
+                if proof::is_over(&dir) {
                     return None;
                 }
                 let (mut spec, waits) = match Spec::load(&dir) {

@@ -61,7 +61,7 @@ struct Said {
     held: Option<Held>,
 }
 
-const ENDING: &str = "ending";
+pub(super) const ENDING: &str = "ending";
 
 /// What each shim does at its end: nothing that is wrong with it.
 const USUAL: [&str; 2] = ["draining", "recording"];

@@ -45,6 +45,11 @@ pub(super) fn recorded(dir: &InvDir) -> Result<Recorded, FileError> {
     Ok(ExitRecord::load(dir)?.map_or(Recorded::No, Recorded::Proven))
 }
 
+/// Whether there is a record, readable or not, and nobody holds the lock. Blocks.
+pub(super) fn is_over(dir: &InvDir) -> bool {
+    dir.exit().exists() && !lock::is_held(&dir.lock()).unwrap_or(false)
+}
+
 impl Job {
     /// Waits before another look whether the shim has let go of its lock; false if it was to have done that by
     /// now. `None` once the daemon stops.

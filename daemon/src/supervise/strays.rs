@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use tracing::warn;
 
 use super::Supervisor;
+use super::proof::is_over;
 use super::reconcile::{Reconciled, Scope, uuid_of};
 use super::supervisor::{Inner, Place};
 use crate::domain::InvocationId;
@@ -296,9 +297,9 @@ async fn lives(dir: &InvDir) -> bool {
     held.await.unwrap_or(true)
 }
 
-/// Whether there is a record of its end. Where the disk does not say, there is none.
+/// Whether there is a record of its end, beside a lock that nobody holds. Where the disk does not say, there is none.
 pub(super) async fn has_ended(dir: &InvDir) -> bool {
-    let record = dir.exit();
-    let looked = tokio::task::spawn_blocking(move || record.exists()).await;
+    let dir = dir.clone();
+    let looked = tokio::task::spawn_blocking(move || is_over(&dir)).await;
     looked.unwrap_or(false)
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use steroids_shim::durable::FileError;
 use steroids_shim::exit::ExitRecord;
 use steroids_shim::paths::InvDir;
 use steroids_shim::spec::Spec;
@@ -22,7 +23,7 @@ use crate::supervise::strays::has_ended;
 use crate::supervise::supervisor::chain;
 use crate::supervise::vitals::Whose;
 use crate::supervise::whereabouts::homeless;
-use crate::supervise::{StopError, Supervisor, waiting};
+use crate::supervise::{StopError, Supervisor, proof, waiting};
 
 /// Behind word of a record of the end.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -324,7 +325,8 @@ impl Supervisor {
             let (folder, arming) = (dir.clone(), hint.arming());
             let look = move || {
                 arming.arm();
-                ExitRecord::load(&folder)
+                let record = ExitRecord::load(&folder)?;
+                Ok::<_, FileError>(record.filter(|_| proof::is_over(&folder)))
             };
             let exit = tokio::task::spawn_blocking(look).await;
             match exit {

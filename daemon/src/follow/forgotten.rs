@@ -47,7 +47,9 @@ impl Forgotten {
         registered: &BTreeSet<Scope>,
         room: usize,
     ) {
-        self.scopes.retain(|scope| !registered.contains(scope));
+        // One that is back and could not be taken up yet is to be known as another, if it is.
+        self.scopes
+            .retain(|scope| !registered.contains(scope) || absent.contains_key(scope));
         let gone = absent.keys().filter(|scope| !registered.contains(scope));
         for scope in gone {
             if !self.scopes.contains(scope) {
@@ -55,10 +57,13 @@ impl Forgotten {
             }
         }
         while self.scopes.len() > MOST || absent.len() > room {
-            let Some(oldest) = self.scopes.pop_front() else {
+            let is_away = |scope: &Scope| !registered.contains(scope);
+            let Some(at) = self.scopes.iter().position(is_away) else {
                 break;
             };
-            self.drop(oldest, absent);
+            if let Some(oldest) = self.scopes.remove(at) {
+                self.drop(oldest, absent);
+            }
         }
     }
 

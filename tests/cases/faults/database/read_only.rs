@@ -43,7 +43,7 @@ async fn a_project_that_cannot_be_written_is_refused_by_name_and_others_are_serv
     for (ctl, path) in &projects {
         let before = fs::read(ctl.folder().join(".steroids/steroids.db")).unwrap();
         let refused = ctl.run(start).await.exits(4);
-        refused.says("cannot be written").says(&ctl.project());
+        refused.says("can only read").says(&ctl.project());
         let after = fs::read(ctl.folder().join(".steroids/steroids.db")).unwrap();
         assert!(before == after, "{} was written to", path.display());
         let lines = daemon.rpc().await.degraded().await;

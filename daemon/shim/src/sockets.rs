@@ -147,10 +147,13 @@ mod tests {
         for uuid in [A, B, C] {
             drop(scene.bound(uuid));
         }
-        scene.folder(A, true);
+        let ended = scene.folder(A, true);
         let lives = scene.folder(B, true);
         let lock = lock::acquire(&lives.lock()).unwrap();
         scene.folder(C, false);
+        // A lock that has lost its name may be held.
+        assert_eq!(scene.swept(OLD * 2), [name(A), name(B), name(C)]);
+        lock::provide(&ended.lock()).unwrap();
         assert_eq!(scene.swept(OLD * 2), [name(B), name(C)]);
         drop(lock);
         assert_eq!(scene.swept(OLD * 2), [name(C)]);

@@ -20,30 +20,30 @@ async fn a_project_that_cannot_be_written_is_refused_by_name_and_others_are_serv
     let home = Home::new();
     let mut daemon = Daemon::start(&home).await;
     let mut projects = Vec::new();
-    for (name, part) in [
-        ("file", ".steroids/steroids.db"),
-        ("folder", ".steroids"),
-        ("disk", ""),
+    for (name, part, why) in [
+        ("file", ".steroids/steroids.db", "cannot be written"),
+        ("folder", ".steroids", "can only read"),
+        ("disk", "", "can only read"),
     ] {
         let ctl = daemon.project(name).await;
         let id = ctl.start_fake("T1", &["exit", "0"]).await;
         daemon.rpc().await.ended(&ctl.project(), id).await;
         let path = ctl.folder().join(part);
-        projects.push((ctl, path));
+        projects.push((ctl, path, why));
     }
     let good = daemon.project("good").await;
     assert_eq!(daemon.term().await, 0);
-    let mounts: Vec<_> = projects.iter().map(|(_, path)| read_only(path)).collect();
+    let mounts: Vec<_> = projects.iter().map(|(_, path, _)| read_only(path)).collect();
     let shell = format!("{} && exec \"$@\"", mounts.join(" && "));
     let unshare = ["unshare", "--mount", "--propagation", "private"];
     let under = [&unshare[..], &["sh", "-c", &shell, "sh"]].concat();
     let daemon = Daemon::start_through(&home, &under).await;
 
     let start = ["start", "--task", "T2", "--", "true"];
-    for (ctl, path) in &projects {
+    for (ctl, path, why) in &projects {
         let before = fs::read(ctl.folder().join(".steroids/steroids.db")).unwrap();
         let refused = ctl.run(start).await.exits(4);
-        refused.says("can only read").says(&ctl.project());
+        refused.says(why).says(&ctl.project());
         let after = fs::read(ctl.folder().join(".steroids/steroids.db")).unwrap();
         assert!(before == after, "{} was written to", path.display());
         let lines = daemon.rpc().await.degraded().await;

@@ -33,7 +33,10 @@ async fn a_project_that_cannot_be_written_is_refused_by_name_and_others_are_serv
     }
     let good = daemon.project("good").await;
     assert_eq!(daemon.term().await, 0);
-    let mounts: Vec<_> = projects.iter().map(|(_, path, _)| read_only(path)).collect();
+    let mounts: Vec<_> = projects
+        .iter()
+        .map(|(_, path, _)| read_only(path))
+        .collect();
     let shell = format!("{} && exec \"$@\"", mounts.join(" && "));
     let unshare = ["unshare", "--mount", "--propagation", "private"];
     let under = [&unshare[..], &["sh", "-c", &shell, "sh"]].concat();

@@ -7,8 +7,8 @@ use std::path::Path;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use steroids_proto::v1;
-use steroids_tests::processes::signal;
-use steroids_tests::{Ctl, Daemon, Home, Puppet, rpc};
+use steroids_tests::processes::{marked, signal};
+use steroids_tests::{Ctl, Daemon, Home, Puppet, eventually, rpc};
 
 use super::scene::Scene;
 
@@ -418,10 +418,13 @@ async fn host_started(home: &Home, uuid: &str) {
     let folder = home.invocation_dir(uuid);
     let state: Value =
         serde_json::from_slice(&fs::read(folder.join("state.json")).unwrap()).unwrap();
-    for who in ["shim", "agent"] {
-        let pid = state[format!("{who}_pid")].as_i64().unwrap();
-        signal(i32::try_from(pid).unwrap(), Signal::KILL);
-    }
+    let pid = state["shim_pid"].as_i64().unwrap();
+    signal(i32::try_from(pid).unwrap(), Signal::KILL);
+    // Its agent goes with it.
+    eventually("its agent to be gone", async || {
+        marked(uuid).is_empty().then_some(())
+    })
+    .await;
     for name in ["spec.json", "state.json"] {
         edit(&folder.join(name), |it| it["boot_id"] = json!("another"));
     }
@@ -430,7 +433,7 @@ async fn host_started(home: &Home, uuid: &str) {
         renumber(&mut spec["project_folder"]);
     });
     edit_projects(home, |_, folder| renumber(folder));
-    steroids_tests::eventually("the shim to be gone", async || {
+    eventually("the shim to be gone", async || {
         let held = steroids_shim::lock::is_held(&folder.join("lock"));
         (!held.unwrap()).then_some(())
     })

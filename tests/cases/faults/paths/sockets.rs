@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown, symlink};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 
 use rustix::process::Signal;
@@ -89,7 +89,11 @@ async fn what_stands_in_the_sockets_place_is_kept_unless_nobody_listens_there() 
     refused(&home, &["another process listens"]).await;
     drop(other);
 
-    // Nobody listens there any more.
+    // Nobody listens there any more, once whoever was forked meanwhile has become another program.
+    eventually("nobody to listen", async || {
+        UnixStream::connect(&socket).err()
+    })
+    .await;
     let daemon = Daemon::start(&home).await;
     daemon.project("app").await.run(["list"]).await.ok();
     let seen = "socket: a file, a folder, a symlink and one that answers: exit 4, kept; a stale one replaced";

@@ -363,6 +363,7 @@ mod tests {
             (Code::AlreadyExists, 4),
             (Code::DataLoss, 4),
             (Code::InvalidArgument, 2),
+            (Code::OutOfRange, 2),
             (Code::Unavailable, 75),
             (Code::ResourceExhausted, 75),
             (Code::Aborted, 75),

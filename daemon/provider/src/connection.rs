@@ -3,6 +3,10 @@
 //!
 //! Asked only of what a CLI itself gives as its error, and known only from its beginning on: agents
 //! write about `ECONNREFUSED`, too.
+//!
+//! The sentences are those of the libraries' own sources: undici and Node, Bun, the clients of the APIs,
+//! opencode, reqwest and hyper, the C library's `strerror` and `gai_strerror`, OpenSSL. None of a CLI's own
+//! recordings has one; what is missing ends as `failed`, with its words.
 
 /// What others put before it, once or several of them.
 const WRAPPERS: [&str; 5] = [

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use steroids_proto::v1;
 
-use super::{Service, convert};
+use super::{Service, bounds};
 use crate::domain::Query;
 use crate::projects::Project;
 use crate::supervise::{Elsewhere, Vitals};
@@ -39,18 +39,18 @@ fn shown(it: Elsewhere) -> (v1::Invocation, Vitals) {
     };
     let shown = v1::Invocation {
         id: it.id.get(),
-        project: convert::text(&it.project),
-        task_id: spec.task,
-        role: spec.role,
-        provider: spec.provider,
-        model: spec.model,
+        project: bounds::path(&it.project),
+        task_id: bounds::word(spec.task),
+        role: bounds::word(spec.role),
+        provider: bounds::word(spec.provider),
+        model: bounds::word(spec.model),
         state: state.into(),
         started_at_ms,
         queued_at_ms: made_ms.filter(|_| it.waits),
         managed: true,
         uuid: spec.uuid,
         request_id: spec.request_id,
-        cwd: convert::text(&spec.cwd),
+        cwd: bounds::path(&spec.cwd),
         priority: spec.turn.priority,
         ..Default::default()
     };

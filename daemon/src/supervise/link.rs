@@ -3,7 +3,8 @@
 //!
 //! A shim that does not answer is *mute*: it was stopped, or the host stands still. Its connection is
 //! kept, as what was asked is answered once it goes on; it may be asked again at any time. If it was stopped
-//! and is to end, it is told to go on ([`Stopped`]). One that cannot be reached, as its socket is gone, is mute as well, and has it made anew ([`Door`]).
+//! and is to end, it is told to go on ([`Stopped`]). One that cannot be reached, as its socket is gone, is mute as
+//! well, and has it made anew ([`Door`]).
 
 use std::path::PathBuf;
 use std::time::Duration;

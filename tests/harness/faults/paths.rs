@@ -41,11 +41,13 @@ pub(super) const FAULTS: &[Fault] = &[
     },
     Fault {
         id: 65,
-        fault: "another uid on a socket forced to 0666; a peer from outside of the daemon's user namespace",
-        required: "closed, nothing read, a line in the daemon's log",
+        fault: "another uid on a socket forced to 0666; a peer from outside of the daemon's user namespace; another uid's daemon \
+                where only the environment leads",
+        required: "closed, nothing read, a line in the daemon's log; nothing is sent to such a daemon (exit 69)",
         tests: &[
             "faults::paths::strangers::another_user_is_closed_unread_and_noted",
             "faults::paths::strangers::a_user_from_outside_of_the_daemons_user_namespace_is_closed_unread",
+            "faults::paths::strangers::nothing_is_sent_to_another_users_daemon_unless_it_is_named",
         ],
     },
     Fault {

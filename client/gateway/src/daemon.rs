@@ -134,7 +134,7 @@ impl Daemon {
     /// the same time.
     pub(crate) async fn invocation(&self, which: Which) -> Invocation {
         let (daemon, asked) = (self.clone(), which.clone());
-        let fetch = async move { daemon.fetch(&asked).await };
+        let fetch = move || async move { daemon.fetch(&asked).await };
         self.0.invocations.ask(which, fetch).await
     }
 

@@ -56,7 +56,7 @@ impl<Q: Hash + Eq + Clone, A: Clone> Together<Q, A> {
 
     /// The answer: fetched by this caller, or by another one since this one has asked. Cancel-safe:
     /// where the one who fetches goes away, another one does.
-    pub(crate) async fn ask<F>(&self, question: Q, fetch: F) -> A
+    pub(crate) async fn ask<F>(&self, question: Q, fetch: impl FnOnce() -> F + Send + 'static) -> A
     where
         Q: Send + Sync + 'static,
         A: Send + 'static,
@@ -76,7 +76,7 @@ impl<Q: Hash + Eq + Clone, A: Clone> Together<Q, A> {
         }
     }
 
-    async fn share(&self, question: &Q, fetch: impl Future<Output = A>) -> A {
+    async fn share<F: Future<Output = A>>(&self, question: &Q, fetch: impl FnOnce() -> F) -> A {
         let part = self.join(question);
         let mine = part.rounds.asked.fetch_add(1, Ordering::Relaxed) + 1;
         let mut told = part.rounds.told.lock().await;
@@ -86,7 +86,8 @@ impl<Q: Hash + Eq + Clone, A: Clone> Together<Q, A> {
             return answer.clone();
         }
         let asked = part.rounds.asked.load(Ordering::Relaxed);
-        let answer = fetch.await;
+        // In a box, as a thousand may wait who fetch nothing, each with room for all that is in here.
+        let answer = Box::pin(fetch()).await;
         *told = Told {
             answer: Some(answer.clone()),
             asked,
@@ -188,7 +189,7 @@ mod tests {
         let (gate, fetched) = (Semaphore::new(0), AtomicU64::new(0));
         let ask = |question: &'static &'static str| -> Asking<'_, u64> {
             let (gate, fetched) = (&gate, &fetched);
-            Box::pin(together.share(question, async move {
+            Box::pin(together.share(question, move || async move {
                 let number = fetched.fetch_add(1, Ordering::Relaxed) + 1;
                 gate.acquire().await.unwrap().forget();
                 number
@@ -216,10 +217,10 @@ mod tests {
     #[tokio::test]
     async fn where_the_one_who_fetches_goes_away_another_one_does() {
         let together = Together::new();
-        let gone: Asking<'_, _> = Box::pin(together.share(&1, std::future::pending()));
+        let gone: Asking<'_, _> = Box::pin(together.share(&1, std::future::pending));
         let gone = begun([gone]);
         let others = begun(
-            (0..3).map(|_| -> Asking<'_, _> { Box::pin(together.share(&1, async { "it" })) }),
+            (0..3).map(|_| -> Asking<'_, _> { Box::pin(together.share(&1, || async { "it" })) }),
         );
         drop(gone);
         for other in others {

@@ -144,7 +144,7 @@ impl Reads {
     /// Reads the first of a part, in its turn; once for all who ask for it at the same time.
     pub(super) async fn read(&self, part: Part) -> Read {
         let (reads, asked) = (self.clone(), part.clone());
-        let fetch = async move { reads.fetch(&asked).await };
+        let fetch = move || async move { reads.fetch(&asked).await };
         self.parts.ask(part, fetch).await
     }
 

@@ -20,7 +20,7 @@ use crate::{claude, codex, command, gemini, json, jsonl, opencode};
 
 /// Changes whenever the same bytes could give another log than before: by a parser, by what is
 /// redacted, or by how a line is written.
-pub const VERSION: u32 = 11;
+pub const VERSION: u32 = 12;
 
 /// Lines that become text are needed up to the cut, and the character that may straddle it.
 const TEXT_BOUND: Bound = Bound {

@@ -261,6 +261,8 @@ pub(crate) fn outcome_of_status(status: u64) -> Option<Outcome> {
         401 | 403 => Some(Outcome::Auth),
         402 => Some(Outcome::CreditExhausted),
         429 => Some(Outcome::RateLimited),
+        // A request that was given up, and what Cloudflare says of an API that it does not reach, or not in time.
+        408 | 520..=524 => Some(Outcome::Overloaded),
         500 | 502 | 503 | 504 | 529 => Some(Outcome::Overloaded),
         _ => None,
     }

@@ -26,7 +26,7 @@ pub enum Outcome {
     ContextExceeded,
     /// The provider does not know the model.
     ModelNotFound,
-    /// The provider answered 502, 503 or 529.
+    /// The provider answered 408, 500, 502 to 504, 520 to 524 or 529, or could not be asked.
     Overloaded,
     /// Ended without its final event, or by a signal that was not ours.
     Interrupted,

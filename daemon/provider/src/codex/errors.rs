@@ -174,7 +174,7 @@ impl<'m> Said<'m> {
     fn is_server_error(&self) -> bool {
         let sentence = self.text[self.begins..].replace('\u{2019}', "'");
         let begins = || SERVER_ERRORS.iter().any(|it| sentence.starts_with(it));
-        matches!(self.status, Some(500 | 504)) || begins()
+        matches!(self.status, Some(408 | 500 | 504 | 520..=524)) || begins()
     }
 }
 

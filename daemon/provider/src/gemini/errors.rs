@@ -102,7 +102,7 @@ pub(super) fn reason(message: &str, status: Option<u64>) -> &'static str {
     };
     match (outcome, status) {
         _ if cause == Some(Cause::Unreachable) => "reconnect",
-        (_, Some(500 | 504)) => "server_error",
+        (_, Some(408 | 500 | 504 | 520..=524)) => "server_error",
         (Outcome::RateLimited | Outcome::CreditExhausted, _) => "rate_limit",
         (Outcome::Overloaded, _) => "overloaded",
         (Outcome::Auth, _) => "auth",
@@ -304,6 +304,19 @@ mod tests {
     }
 
     #[test]
+    fn an_api_that_a_gateway_does_not_reach_is_overloaded() {
+        for status in [408, 520, 521, 522, 523, 524] {
+            let body = format!("error code: {status}");
+            let error = serde_json::json!({"code": status, "message": body, "status": ""});
+            let message = format!("[API Error: {}]", serde_json::json!({ "error": error }));
+            let told = problem(&message);
+            assert_eq!(told.outcome, Outcome::Overloaded, "{message}");
+            assert_eq!(told.http_status, Some(status), "{message}");
+        }
+        assert_eq!(of_exit(408 - 256), Some(Outcome::Overloaded));
+    }
+
+    #[test]
     fn exit_codes_are_statuses_without_their_high_bits() {
         assert_eq!(of_exit(41), Some(Outcome::Auth));
         assert_eq!(of_exit(145), Some(Outcome::Auth));
@@ -323,7 +336,9 @@ mod tests {
         );
         assert_eq!(reason("", Some(500)), "server_error");
         assert_eq!(reason("", Some(503)), "overloaded");
-        assert_eq!(reason("", Some(504)), "server_error");
+        for status in [408, 504, 520, 524] {
+            assert_eq!(reason("", Some(status)), "server_error", "{status}");
+        }
         assert_eq!(reason("fetch failed", None), "reconnect");
         assert_eq!(reason("it stopped", None), "error");
     }

@@ -170,6 +170,9 @@ fn how_it_ended_is_told_by_the_final_event_then_by_errors_then_by_phrases() {
         Outcome::CreditExhausted
     );
     assert_eq!(outcome(&[&error("503"), end], 0), Outcome::Success);
+    for unreached in ["408", "520", "\"524\""] {
+        assert_eq!(outcome(&[&error(unreached)], 1), Outcome::Overloaded);
+    }
     // A final event that is taken back.
     let more = r#"{"role":"assistant","content":"One thing more."}"#;
     assert_eq!(outcome(&[end, more], 0), Outcome::Interrupted);

@@ -354,6 +354,22 @@ mod tests {
     }
 
     #[test]
+    fn an_api_that_a_gateway_does_not_reach_is_overloaded() {
+        for status in [408, 520, 521, 522, 523, 524] {
+            let body = format!("error code: {status}");
+            let told = of(&api(status, &body, &body));
+            assert_eq!(told.outcome, Outcome::Overloaded, "{body}");
+            assert_eq!(told.http_status.map(u64::from), Some(status), "{body}");
+        }
+        let html = of(&api(
+            522,
+            "",
+            "<!DOCTYPE html><title>522: Connection timed out</title>",
+        ));
+        assert_eq!(html.outcome, Outcome::Overloaded);
+    }
+
+    #[test]
     fn a_lost_connection_is_told_as_one() {
         let lost = (Outcome::Overloaded, Some(Cause::Unreachable));
         let judged = |problem: Problem| (problem.outcome, problem.cause);

@@ -205,3 +205,29 @@ fn words_that_merely_occur_decide_nothing() {
         assert!(!is_error_text(text));
     }
 }
+
+#[test]
+fn an_api_that_a_gateway_does_not_reach_is_overloaded() {
+    for status in [408, 520, 521, 522, 523, 524] {
+        for text in [
+            format!("API Error: {status} error code: {status}"),
+            format!("API Error: {status} status code (no body)"),
+            format!(
+                "API Error: {status} <!DOCTYPE html><title>api.anthropic.com | {status}: Connection timed out</title>"
+            ),
+        ] {
+            // By the text alone, and by the field that newer releases have, too.
+            for told in [None, Some(status)] {
+                let shape = Shape {
+                    status: told,
+                    kind: Some("server_error"),
+                    limit: None,
+                };
+                let problem = problem(&shape, &text, clock());
+                assert_eq!(problem.outcome, Outcome::Overloaded, "{text}");
+                assert_eq!(problem.http_status.map(u64::from), Some(status), "{text}");
+                assert_eq!(problem.cause, None, "{text}");
+            }
+        }
+    }
+}

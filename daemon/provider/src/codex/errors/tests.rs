@@ -124,6 +124,26 @@ fn its_sentences_are_told_apart() {
     }
 }
 
+/// A status without a name of its own is printed so by the library below.
+#[test]
+fn an_api_that_a_gateway_does_not_reach_is_overloaded() {
+    let unnamed = |status| (status, "<unknown status code>");
+    let unnamed = (520..=524).map(unnamed);
+    for (status, name) in unnamed.chain([(408, "Request Timeout")]) {
+        for message in [
+            format!(
+                "unexpected status {status} {name}: error code: {status}, url: https://chatgpt.com/backend-api/codex/responses, cf-ray: 9a0-FRA"
+            ),
+            format!("exceeded retry limit, last status: {status} {name}, request id: x"),
+        ] {
+            let told = problem(&message, Clock::at(at(0)));
+            assert_eq!(told.outcome, Outcome::Overloaded, "{message}");
+            assert_eq!(told.http_status, Some(status), "{message}");
+            assert_eq!(told.cause, None, "{message}");
+        }
+    }
+}
+
 #[test]
 fn a_lost_connection_is_told_as_one() {
     let cause = |message: &str| {

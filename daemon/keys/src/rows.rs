@@ -73,8 +73,8 @@ pub const KEYS: &[Key] = keys! {
     ["retry"]
     "on": Texts, Is("[]"), Reload, "Outcomes that are tried again: any but success and cancelled.";
     "max": Number(0, 100), Is("3"), Reload, "At most so often.";
-    "first": Duration, Is("\"10s\""), Reload, "How long after, where no hold says; doubled each time.";
-    "most": Duration, Is("\"30m\""), Reload, "The longest pause.";
+    "first": Duration, Is("\"10s\""), Reload, "How long after, where no hold says; doubled each time, and twenty times as long where nobody was reached (`unreachable`).";
+    "most": Duration, Is("\"1h\""), Reload, "The longest pause.";
 
     ["limits"]
     "silence": Duration, Is("\"15m\""), Reload, "Without output, of claude, codex and gemini; `\"\"` is no limit. The other kinds have none by default.";

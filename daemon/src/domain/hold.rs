@@ -48,8 +48,13 @@ impl Backoff {
     /// After so many failures in a row, counted from 1; a quarter more or less, by chance, so that
     /// several daemons of one account do not come back together.
     pub fn after(&self, failures: u32, chance: u64) -> Duration {
-        let doubled = 1_u32.checked_shl(failures.saturating_sub(1).min(31));
-        let plain = self.first.saturating_mul(doubled.unwrap_or(u32::MAX));
+        self.growing(2, failures, chance)
+    }
+
+    /// The same, where each is so many times as long as the one before.
+    pub fn growing(&self, times: u32, failures: u32, chance: u64) -> Duration {
+        let grown = times.saturating_pow(failures.saturating_sub(1));
+        let plain = self.first.saturating_mul(grown);
         let per_mille = 750 + u32::try_from(chance % 501).unwrap_or(0);
         (plain.min(self.most).saturating_mul(per_mille) / 1000).min(self.most)
     }

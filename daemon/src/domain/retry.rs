@@ -88,8 +88,12 @@ impl RetryPolicy {
 /// is busy, which is over sooner than a limit.
 pub const PAUSE: Backoff = Backoff {
     first: Duration::from_secs(10),
-    most: Duration::from_secs(30 * 60),
+    most: Duration::from_secs(60 * 60),
 };
+
+/// How fast pauses grow where nobody was reached. A busy provider is back within minutes, and a network that is
+/// gone at night within an hour: as many attempts as are made by default (3) begin after 10 s, 3 min and an hour.
+const UNREACHABLE_GROWS: u32 = 20;
 
 /// What is known of an end when it is asked whether another attempt follows.
 #[derive(Debug, Clone, Copy)]
@@ -100,6 +104,8 @@ pub struct Failure<'a> {
     pub attempt: u32,
     /// How it ended.
     pub outcome: Outcome,
+    /// There was no connection to the provider, or it was lost.
+    pub is_unreachable: bool,
     /// Somebody asked for its end.
     pub was_stopped: bool,
     /// When the limit is over, as the provider says.
@@ -125,7 +131,11 @@ pub fn next(
     if failure.is_held {
         return Some(now_ms);
     }
-    let after = pause.after(failure.attempt, chance(failure.uuid));
+    let chance = chance(failure.uuid);
+    let after = match failure.is_unreachable {
+        true => pause.growing(UNREACHABLE_GROWS, failure.attempt, chance),
+        false => pause.after(failure.attempt, chance),
+    };
     let paused = now_ms.saturating_add(i64::try_from(after.as_millis()).unwrap_or(i64::MAX));
     // Later than anybody is held the line would take it for a clock that was set back, and not wait at all.
     let latest = now_ms.saturating_add(i64::try_from(LONGEST.as_millis()).unwrap_or(i64::MAX));
@@ -146,6 +156,7 @@ mod tests {
             uuid: "u",
             attempt,
             outcome,
+            is_unreachable: false,
             was_stopped: false,
             resets_at_ms: None,
             is_held: false,
@@ -172,6 +183,21 @@ mod tests {
         }
         assert_eq!(times[3], None);
         assert_eq!(asked(&failed(1, Outcome::Failed)), None);
+    }
+
+    #[test]
+    fn where_nobody_was_reached_the_default_attempts_cover_an_hour_and_the_first_comes_as_soon() {
+        let lost = |attempt| Failure {
+            is_unreachable: true,
+            ..failed(attempt, Outcome::Overloaded)
+        };
+        let pauses = [1, 2, 3].map(|attempt| (asked(&lost(attempt)).unwrap() - NOW) / 1000);
+        assert_eq!(asked(&lost(1)), asked(&failed(1, Outcome::Overloaded)));
+        assert!((150..=250).contains(&pauses[1]), "{pauses:?}");
+        assert!((45 * 60..=60 * 60).contains(&pauses[2]), "{pauses:?}");
+        let all = |max| next(&["overloaded".to_owned()], max, PAUSE, &lost(max), NOW);
+        // However many were asked for, none waits longer than the longest.
+        assert!(all(100).unwrap() - NOW <= 3_600_000);
     }
 
     #[test]

@@ -122,6 +122,7 @@ fn when(job: &Job, ending: &Ending, was_stopped: bool) -> Option<i64> {
         uuid: &job.spec.uuid,
         attempt: turn.attempt.saturating_sub(turn.asked_at.saturating_sub(1)),
         outcome: ending.outcome,
+        is_unreachable: ending.cause == Some(Cause::Unreachable),
         was_stopped,
         resets_at_ms: holds::resets_at_ms(ending),
         is_held: holds::is_held(&job.inner, &job.spec.provider),

@@ -9,7 +9,7 @@ use crate::activity::Text;
 pub(crate) const SESSION_LIMIT: usize = 1024;
 
 /// No run costs as much, in dollars.
-pub(crate) const USD_LIMIT: f64 = 1_000_000.0;
+pub const USD_LIMIT: f64 = 1_000_000.0;
 
 /// No run uses as many tokens.
 pub(crate) const TOKENS_LIMIT: u64 = 1_000_000_000_000;

@@ -32,5 +32,6 @@ pub use resources::{Resources, StartResources, Used};
 pub use secrets::{Known, Secrets};
 pub use spend::{SpendGroup, SpendKey, SpendQuery, Spending, Spent, dollars};
 pub use stalls::{Stall, Stalls};
+pub use steroids_provider::bounds::USD_LIMIT;
 pub use steroids_provider::evidence::Cause;
 pub use steroids_provider::outcome::{Outcome, RowStatus};

@@ -9,7 +9,7 @@ use rusqlite::{Row, ToSql};
 
 use crate::domain::{
     Cause, Evidence, Invocation, InvocationId, Managed, Outcome, Phase, Price, Queueing, Resources,
-    RowStatus, UsageTotals, Used,
+    RowStatus, USD_LIMIT, UsageTotals, Used,
 };
 
 /// What `begin` writes.
@@ -177,6 +177,12 @@ pub(super) const COLUMNS: &str = "i.id, CAST(i.task_id AS TEXT), CAST(i.role AS 
 pub(super) const JOINED: &str =
     "task_invocations i LEFT JOIN steroidsd_invocations s ON s.invocation_id = i.id";
 
+/// What a run cost by a column of ours or of the older tool's, for a sum; NULL where that is what no run costs, as releases
+/// before this one may have stored it. [`usage`] reads a row's by the same bound.
+pub(super) fn cost(column: &str) -> String {
+    format!("iif({column} BETWEEN 0 AND {USD_LIMIT:?}, {column}, NULL)")
+}
+
 /// Reads [`COLUMNS`].
 pub(super) fn invocation(row: &Row<'_>) -> rusqlite::Result<Invocation> {
     let phase = phase(row, 5, 16)?;
@@ -235,9 +241,12 @@ pub(super) fn usage(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Usag
     let Some(counted) = tokens(row, first)? else {
         return Ok(None);
     };
+    let told: Option<f64> = row.get(first + 4)?;
+    let cost = told.filter(|usd| (0.0..=USD_LIMIT).contains(usd));
+    let is_estimated = row.get::<_, Option<bool>>(first + 5)?.unwrap_or(false);
     Ok(Some(UsageTotals {
-        total_cost_usd: row.get(first + 4)?,
-        estimated: row.get::<_, Option<bool>>(first + 5)?.unwrap_or(false),
+        total_cost_usd: cost,
+        estimated: is_estimated && cost.is_some(),
         cumulative: row.get::<_, Option<bool>>(first + 6)?.unwrap_or(false),
         ..counted
     }))

@@ -27,9 +27,10 @@ pub(super) fn used_since(connection: &Connection, since_ms: i64) -> Result<Vec<R
         let mut ours = at_once.prepare_cached(&format!(
             "SELECT uuid, coalesce(input_tokens, 0) + coalesce(output_tokens, 0)
                  + coalesce(cached_input_tokens, 0) + coalesce(cache_creation_tokens, 0) AS tokens,
-                 coalesce(cost_usd, 0.0) AS cost
+                 coalesce({}, 0.0) AS cost
              FROM steroidsd_invocations s
              WHERE +state = 'ended' AND ended_ms >= ?1 AND (tokens > 0 OR cost > 0) AND {}",
+            rows::cost("cost_usd"),
             spend::OWN_ONLY,
         ))?;
         let found = ours.query_map(params![since_ms], |row| {

@@ -190,15 +190,17 @@ pub(super) fn own(spend: &SpendQuery) -> (String, Vec<Value>) {
              LEFT JOIN task_invocations i ON i.id = s.invocation_id"
         }
     };
+    let cost = rows::cost("s.cost_usd");
     let sql = format!(
         "SELECT total(1), total(s.input_tokens IS NULL),
-             total(s.input_tokens IS NOT NULL AND s.cost_usd IS NULL
-                   AND s.input_tokens + s.output_tokens + coalesce(s.cached_input_tokens, 0)
-                       + coalesce(s.cache_creation_tokens, 0) > 0),
-             total(s.cost_estimated), total(s.cumulative),
+             total(s.input_tokens IS NOT NULL AND {cost} IS NULL
+                   AND (s.cost_usd IS NOT NULL
+                        OR s.input_tokens + s.output_tokens + coalesce(s.cached_input_tokens, 0)
+                           + coalesce(s.cache_creation_tokens, 0) > 0)),
+             total(s.cost_estimated AND {cost} IS NOT NULL), total(s.cumulative),
              total(s.input_tokens), total(s.output_tokens), total(s.cached_input_tokens),
-             total(s.cache_creation_tokens), total(s.cost_usd),
-             total(iif(s.cost_estimated, s.cost_usd, 0)){}
+             total(s.cache_creation_tokens), total({cost}),
+             total(iif(s.cost_estimated, {cost}, 0)){}
          FROM {from} WHERE {conditions}{}",
         keys(&spend.by, "s.invocation_id", "s.ended_ms", OWN_MODEL),
         grouped(&spend.by),
@@ -234,6 +236,7 @@ pub(super) fn foreign(spend: &SpendQuery, has_usage: bool) -> (String, Vec<Value
         true => "iif(json_valid(i.token_usage_json), i.token_usage_json, NULL)",
         false => "NULL",
     };
+    let cost = rows::cost("told");
     let sql = format!(
         "WITH found AS (
              SELECT {TIME} AS ended, i.id AS id, i.task_id, i.role, i.provider, i.model,
@@ -246,13 +249,15 @@ pub(super) fn foreign(spend: &SpendQuery, has_usage: bool) -> (String, Vec<Value
                  max(0, coalesce(CAST(used ->> '$.cachedInputTokens' AS INTEGER),
                                  CAST(used ->> '$.cacheReadTokens' AS INTEGER), 0)) AS cached,
                  max(0, coalesce(CAST(used ->> '$.cacheCreationTokens' AS INTEGER), 0)) AS created,
-                 CAST(used ->> '$.totalCostUsd' AS REAL) AS cost
-             FROM found)
+                 CAST(used ->> '$.totalCostUsd' AS REAL) AS told
+             FROM found),
+         priced AS (SELECT *, {cost} AS cost FROM counted)
          SELECT total(1), total(used IS NULL),
-             total(used IS NOT NULL AND cost IS NULL AND input + output + cached + created > 0),
+             total(used IS NOT NULL AND cost IS NULL
+                   AND (told IS NOT NULL OR input + output + cached + created > 0)),
              0.0, 0.0, total(input), total(output), total(cached), total(created),
              total(cost), 0.0{}
-         FROM counted i{}",
+         FROM priced i{}",
         keys(&spend.by, "i.id", "i.ended", "CAST(i.model AS TEXT)"),
         grouped(&spend.by),
     );

@@ -350,6 +350,8 @@ fn tokens(usage: &v1::Usage) -> String {
         if usage.estimated {
             text.push_str(" (estimated)");
         }
+    } else {
+        text.push_str(", of no known cost");
     }
     if usage.cumulative {
         text.push_str(", with an earlier run of its session");

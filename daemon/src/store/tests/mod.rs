@@ -1,5 +1,6 @@
 //! A database in a temporary folder, in whichever shape a claim needs it.
 
+mod absurd;
 mod concurrency;
 mod flat;
 mod history;

@@ -184,15 +184,12 @@ fn footer(app: &App, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
             Line::from(theme.span(text, Style::Bold))
         }
         (Mode::Confirm(key), _) => {
-            let what = app.row(key).map_or_else(String::new, |it| {
+            let (task, project) = app.row(key).map_or_else(Default::default, |it| {
                 let task = crate::clean::clean_line(&it.task_id);
-                format!(" of {task} in {}", super::row::project(it))
+                (task, super::row::project(it))
             });
-            let text = format!(
-                "stop invocation {}{what}, with all it started? y stops, any other key does not",
-                key.id
-            );
-            Line::from(theme.span(cut(&text, width), Style::Warn))
+            let text = question(key.id, &task, &project, width);
+            Line::from(theme.span(text, Style::Warn))
         }
         (Mode::Help, _) => Line::from(theme.span("any key goes back", Style::Dim)),
         (Mode::List, Some(message)) => {
@@ -206,6 +203,24 @@ fn footer(app: &App, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
         (Mode::List, None) => keys(app, theme, width),
     };
     frame.render_widget(line, area);
+}
+
+/// Asks before a stop, in as many words as there is room for. What is never cut away for others: the id, the keys, and of
+/// the task's name as much as can be.
+fn question(id: i64, task: &str, project: &str, width: usize) -> String {
+    const KEYS: &str = "? y stops, any other key does not";
+    let said = [
+        format!("stop invocation {id} of {task} in {project}, with all it started{KEYS}"),
+        format!("stop invocation {id} of {task} in {project}{KEYS}"),
+        format!("stop {id} of {task} in {project}{KEYS}"),
+        format!("stop {id} of {task}{KEYS}"),
+    ];
+    let said = said.into_iter().find(|said| said.width() <= width);
+    said.unwrap_or_else(|| {
+        let (before, keys) = (format!("stop {id} of "), "? y/n");
+        let task = cut(task, width.saturating_sub(before.len() + keys.len()));
+        cut(&format!("{before}{task}{keys}"), width)
+    })
 }
 
 fn keys(app: &App, theme: Theme, width: usize) -> Line<'static> {

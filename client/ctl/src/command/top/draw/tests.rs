@@ -93,9 +93,9 @@ fn questions_help_and_messages_stand_below() {
     let last = |app: &mut App| screen(app, 80, 24).lines().last().unwrap().to_owned();
     app.ask_to_stop();
     let asked = last(&mut app);
-    assert!(
-        asked.starts_with("stop invocation 12 of T3 in app, with all it"),
-        "{asked}"
+    assert_eq!(
+        asked,
+        "stop invocation 12 of T3 in app? y stops, any other key does not"
     );
     app.mode = Mode::Help;
     insta::assert_snapshot!("help", screen(&mut app, 80, 24));
@@ -157,4 +157,33 @@ fn no_size_is_too_small_and_the_selected_row_is_always_seen() {
     for (width, height) in (0..30).flat_map(|w| (0..12).map(move |h| (w, h))) {
         buffer(&mut app, COLOURS, width, height);
     }
+}
+
+#[test]
+fn a_question_before_a_stop_names_it_and_its_keys_however_narrow_the_screen_is() {
+    let task = "PAY-1234-move-the-ledger-to-the-new-schema";
+    let asked = |width| question(5_120, task, "a-project-with-a-long-name", width);
+    let keys = "? y stops, any other key does not";
+    assert_eq!(
+        asked(200),
+        format!(
+            "stop invocation 5120 of {task} in a-project-with-a-long-name, with all it started{keys}"
+        )
+    );
+    assert_eq!(asked(90), format!("stop 5120 of {task}{keys}"));
+    assert_eq!(asked(80), format!("stop 5120 of {task}? y/n"));
+    assert_eq!(asked(40), "stop 5120 of PAY-1234-move-the-led…? y/n");
+    for width in 0..200 {
+        let said = asked(width);
+        assert!(said.width() <= width.max(1), "{width}: {said}");
+        assert!(width < 20 || said.starts_with("stop "), "{width}: {said}");
+        assert!(width < 20 || said.contains("? y"), "{width}: {said}");
+    }
+    // Of wide letters as much as there is room for.
+    assert_eq!(
+        question(4, "漢字のタスクは長い名前です", "x", 24),
+        "stop 4 of 漢字のタ…? y/n"
+    );
+    // It has ended meanwhile, and is not known any more.
+    assert!(question(4, "", "", 80).starts_with("stop invocation 4"));
 }

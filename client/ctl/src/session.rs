@@ -7,7 +7,7 @@ use steroids_client::paths::{self, Found, Paths};
 use steroids_client::{Client, ConnectError, Refusal, v1};
 use tonic::Status;
 
-use crate::clean::clean;
+use crate::clean::{clean, clean_line};
 use crate::cli::Global;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -227,14 +227,30 @@ pub(crate) fn is_unregistered(status: &Status) -> bool {
     Refusal::of(status).reason.as_deref() == Some("NOT_REGISTERED")
 }
 
-/// A word as a shell takes it.
+/// A word as a shell takes it, of characters that a terminal only shows: what is cleaned away from a command makes it
+/// another one.
 pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@%=".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
+        return word.to_owned();
     }
+    if clean_line(word) == word {
+        return format!("'{}'", word.replace('\'', r"'\''"));
+    }
+    let mut escaped = String::new();
+    for c in word.chars() {
+        match c {
+            '\'' | '\\' => escaped.extend(['\\', c]),
+            ' '..='~' => escaped.push(c),
+            // In octal, which always has three digits: what follows is never taken for a part of it.
+            _ => {
+                let mut bytes = [0; 4];
+                let bytes = c.encode_utf8(&mut bytes).bytes();
+                escaped.extend(bytes.map(|byte| format!("\\{byte:03o}")));
+            }
+        }
+    }
+    format!("$'{escaped}'")
 }
 
 /// A path as the daemon is told it.
@@ -259,5 +275,25 @@ mod tests {
         assert_eq!(quoted("/home/dev/app"), "/home/dev/app");
         assert_eq!(quoted("it's here"), r"'it'\''s here'");
         assert_eq!(quoted(""), "''");
+        assert_eq!(quoted("/home/dev/größe"), "'/home/dev/größe'");
+    }
+
+    #[test]
+    fn what_a_terminal_would_act_on_is_the_same_word_to_a_shell() {
+        assert_eq!(quoted("a\nb"), r"$'a\012b'");
+        for word in [
+            "a\nb'c\\1",
+            "\u{1b}[2J0",
+            "x\u{202e}y 1",
+            "tab\there",
+            "end ",
+        ] {
+            let said = quoted(word);
+            assert_eq!(clean_line(&said), said);
+            let shell = std::process::Command::new("bash")
+                .args(["-c", &format!("printf %s {said}")])
+                .output();
+            assert_eq!(shell.unwrap().stdout, word.as_bytes(), "{said}");
+        }
     }
 }

@@ -144,8 +144,17 @@ pub(super) fn put_back(missing: &str) -> Status {
 
 /// A project's folder is, and something of ours runs in it all the same.
 pub(super) fn gone(path: &Path, missing: &str) -> Status {
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@%=".contains(c);
+    match path.to_string_lossy() {
+        path if path.chars().all(plain) => path.into_owned(),
+        path => format!("'{}'", path.replace('\'', r"'\''")),
+    }
+}
+
     let text = format!("{missing} What was started there goes on.");
-    let path = path.display();
+    let path = quoted(path);
     let todo =
         format!("put the folder back, or end what was: steroidsctl --project {path} stop --all");
     Refusal::new(Code::Unavailable, "PUT_BACK", text)

@@ -1,10 +1,8 @@
 //! Why a project was not forgotten.
 
-use std::path::Path;
-
 use tonic::{Code, Status};
 
-use super::{RETRY, chain, internal, project, shortage};
+use super::{RETRY, chain, internal, project, quoted, shortage};
 use crate::service::refusal::Refusal;
 use crate::supervise::ForgetError;
 
@@ -37,24 +35,4 @@ pub(in crate::service) fn forget(error: ForgetError) -> Status {
         ForgetError::Project(error) => return project(error),
     }
     .into()
-}
-
-/// As a shell takes it.
-fn quoted(path: &Path) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@%=".contains(c);
-    match path.to_string_lossy() {
-        path if path.chars().all(plain) => path.into_owned(),
-        path => format!("'{}'", path.replace('\'', r"'\''")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_in_a_command_is_one_word() {
-        assert_eq!(quoted(Path::new("/home/ada/api")), "/home/ada/api");
-        assert_eq!(quoted(Path::new("/it's; here")), r"'/it'\''s; here'");
-    }
 }

@@ -13,7 +13,7 @@ use steroids_client::paths::Paths;
 use super::Check;
 use crate::command::config;
 use crate::holder::how_to_reach;
-use crate::session::Session;
+use crate::session::{Session, quoted};
 use crate::{format, parse};
 
 /// With so little above what a start needs a busy day may reach that.
@@ -130,7 +130,11 @@ fn private(name: &'static str, path: &Path, found: &fs::Metadata) -> Check {
     if mode & 0o077 != 0 {
         let closed = if found.is_dir() { "700" } else { "600" };
         let text = format!("{shown} is open to others (mode {mode:03o})");
-        return Check::fail(name, text, format!("chmod {closed} {shown}"));
+        return Check::fail(
+            name,
+            text,
+            format!("chmod {closed} {}", quoted(&path.to_string_lossy())),
+        );
     }
     Check::ok(name, shown.to_string())
 }
@@ -221,6 +225,11 @@ mod tests {
         let check = state_dir(folder.path()).unwrap();
         assert_eq!(check.status, Verdict::Fail);
         assert!(check.hint.unwrap().starts_with("chmod 700"));
+        let spaced = folder.path().join("my state");
+        fs::create_dir(&spaced).unwrap();
+        fs::set_permissions(&spaced, fs::Permissions::from_mode(0o755)).unwrap();
+        let cure = state_dir(&spaced).unwrap().hint.unwrap();
+        assert_eq!(cure, format!("chmod 700 '{}'", spaced.display()));
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
         assert_eq!(state_dir(folder.path()).unwrap().status, Verdict::Ok);
     }

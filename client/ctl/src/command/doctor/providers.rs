@@ -12,6 +12,7 @@ use steroids_client::v1;
 use super::Check;
 use super::ask::{Silent, ask};
 use crate::clean::clean_line;
+use crate::session::quoted;
 
 /// Some of them take seconds to say their version, on a machine that is busy more.
 const VERSION_WITHIN: Duration = Duration::from_secs(15);
@@ -228,7 +229,8 @@ fn login(name: &str, known: &Known, around: &Surroundings) -> Check {
         };
         if found.mode() & 0o077 != 0 {
             let text = format!("{name}: {} is open to others", file.display());
-            return Check::warn("login", text, format!("chmod 600 {}", file.display()));
+            let todo = format!("chmod 600 {}", quoted(&file.to_string_lossy()));
+            return Check::warn("login", text, todo);
         }
         seen.push(file.display().to_string());
     }

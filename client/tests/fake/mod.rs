@@ -33,6 +33,7 @@ pub(crate) struct World {
     pub(crate) projects: Vec<v1::Project>,
     /// Paths of projects whose databases do not answer.
     pub(crate) unread: Vec<String>,
+    pub(crate) gone: Vec<String>,
     pub(crate) status: v1::StatusResponse,
     pub(crate) starts: Vec<v1::StartRequest>,
     pub(crate) retries: Vec<v1::RetryRequest>,

@@ -126,6 +126,7 @@ impl v1::invocations_server::Invocations for Shared {
             invocations,
             next_page_token,
             unread: world.unread.clone(),
+            gone: world.gone.clone(),
         }))
     }
 

@@ -115,6 +115,8 @@ impl v1::invocations_server::Invocations for Service {
             invocations,
             next_page_token,
             unread: unread.iter().map(|path| convert::text(path)).collect(),
+            // None of them is in `unread` here.
+            gone: Vec::new(),
         }))
     }
 
@@ -331,6 +333,7 @@ impl Service {
                 invocations,
                 next_page_token: String::new(),
                 unread: vec![request.project.clone()],
+                gone: vec![request.project.clone()],
             })
         })
     }

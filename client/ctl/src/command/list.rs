@@ -11,7 +11,7 @@ use crate::complete;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::format;
-use crate::session::Session;
+use crate::session::{Session, quoted};
 use crate::{moment, parse};
 
 pub(super) use self::table::style;
@@ -103,6 +103,7 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
         invocations,
         is_cut,
         unread,
+        gone,
     } = asked(&client, args, project.clone()).await?;
     if let Some(task) = args.task.as_deref()
         && invocations.is_empty()
@@ -115,6 +116,7 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
             invocations: invocations.iter().map(json::Invocation::from).collect(),
             more: is_cut,
             unread: &unread,
+            gone: &gone,
         })?;
     } else if args.quiet {
         for it in &invocations {
@@ -144,13 +146,26 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
             session.note(format_args!("there are more than these {most}: --limit N"));
         }
         for project in &unread {
-            let project = clean_line(project);
-            session.note(format_args!(
-                "not listed, its database did not answer: {project}"
-            ));
+            match gone.contains(project) {
+                true => session.note(said_of_gone(project)),
+                false => session.note(format_args!(
+                    "not listed, its database did not answer: {}",
+                    clean_line(project)
+                )),
+            }
         }
     }
     Ok(Exit::Ok)
+}
+
+/// What to do about a project that is not there, of which only what runs or waits is known.
+pub(super) fn said_of_gone(project: &str) -> String {
+    let named = quoted(project);
+    format!(
+        "{}: it is gone, and what has ended there is not listed. Put it back; or, where it is gone for good: \
+         steroidsctl --project {named} stop --all, then: steroidsctl projects forget {named}",
+        clean_line(project)
+    )
 }
 
 /// What `--json` prints.
@@ -163,6 +178,9 @@ struct Listed<'a> {
     /// Projects that could not be asked.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     unread: &'a [String],
+    /// Those of which that are gone.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    gone: &'a [String],
 }
 
 /// What was listed.
@@ -172,6 +190,8 @@ pub(super) struct Fetched {
     is_cut: bool,
     /// Projects that could not be asked for one of the pages.
     pub(super) unread: Vec<String>,
+    /// Those of which that are gone.
+    pub(super) gone: Vec<String>,
 }
 
 /// All that run or wait; of one task, or of all; in all projects where none is given.
@@ -261,15 +281,21 @@ async fn fetch(
         invocations: Vec::new(),
         is_cut: false,
         unread: Vec::new(),
+        gone: Vec::new(),
     };
     loop {
         let wanted = (limit - fetched.invocations.len()).min(PAGE as usize);
         request.page_size = i32::try_from(wanted).unwrap_or(i32::MAX);
         let page = client.list(request.clone()).await?;
         fetched.invocations.extend(page.invocations);
-        for project in page.unread {
-            if !fetched.unread.contains(&project) {
-                fetched.unread.push(project);
+        for (new, known) in [
+            (page.unread, &mut fetched.unread),
+            (page.gone, &mut fetched.gone),
+        ] {
+            for project in new {
+                if !known.contains(&project) {
+                    known.push(project);
+                }
             }
         }
         let has_more = !page.next_page_token.is_empty();

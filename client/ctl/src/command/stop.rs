@@ -200,8 +200,11 @@ async fn which(
     which.sort_by(|a, b| (&a.project, b.id).cmp(&(&b.project, a.id)));
     // What runs there is known by its state folders, but for that of an older tool, which is left alone.
     for unread in &found.unread {
-        let unread = clean_line(unread);
-        session.note(format_args!("{unread}: its database cannot be read"));
+        let said = match found.gone.contains(unread) {
+            true => "it is gone; what still runs or waits there is stopped all the same",
+            false => "its database cannot be read",
+        };
+        session.note(format_args!("{}: {said}", clean_line(unread)));
     }
     if which.is_empty() {
         if let Some(task) = task {

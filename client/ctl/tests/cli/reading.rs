@@ -269,6 +269,29 @@ fn a_list_names_the_projects_that_it_could_not_ask() {
 }
 
 #[test]
+fn of_a_project_that_is_gone_it_is_said_so_and_what_to_do() {
+    let fake = three();
+    fake.world(|world| {
+        world.unread = vec!["/home/ada/my app".to_owned()];
+        world.gone = world.unread.clone();
+    });
+    let ran = run(&fake, &["list"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let note = ran.stderr.trim_end();
+    assert!(note.starts_with("/home/ada/my app: it is gone, "), "{note}");
+    for todo in [
+        "steroidsctl --project '/home/ada/my app' stop --all",
+        "steroidsctl projects forget '/home/ada/my app'",
+    ] {
+        assert!(note.contains(todo), "{note}");
+    }
+    assert!(!note.contains("did not answer"), "{note}");
+    let listed = run(&fake, &["list", "--json"]).stdout;
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(listed["gone"], serde_json::json!(["/home/ada/my app"]));
+}
+
+#[test]
 fn one_invocation_is_shown_with_prompt_and_answer() {
     insta::assert_snapshot!(run(&three(), &["show", "2"]).all());
 }

@@ -64,6 +64,9 @@ pub(super) async fn list(State(rooms): State<Rooms>, asked: Asked) -> Result<Ans
     if !page.unread.is_empty() {
         answer = answer.with("unread", page.unread);
     }
+    if !page.gone.is_empty() {
+        answer = answer.with("gone", page.gone);
+    }
     Ok(answer)
 }
 

@@ -268,6 +268,10 @@ async fn what_runs_in_a_project_that_was_deleted_is_listed_and_stopped_by_its_pa
     let mut tasks: Vec<_> = tasks.map(|it| it["taskId"].clone()).collect();
     tasks.sort_by_key(ToString::to_string);
     assert_eq!(tasks, ["T1", "T2"]);
+    assert_eq!(listed["gone"], serde_json::json!([path]));
+    let said = other.run(["--project", &path, "list"]).await.exits(0);
+    let said = said.says("it is gone").says("projects forget");
+    assert!(!said.stderr.contains("did not answer"), "{said:?}");
     // What is not to be told without its row says what to do instead.
     let shown = other.run(["--project", &path, "show", "1"]).await;
     assert_eq!(shown.code, 75, "{shown:?}");

@@ -68,6 +68,7 @@ impl v1::invocations_server::Invocations for Shared {
             invocations: matching.cloned().collect(),
             next_page_token: String::new(),
             unread: Vec::new(),
+            gone: Vec::new(),
         }))
     }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use steroids_proto::v1;
 use steroids_tests::faults::held;
-use steroids_tests::{Ctl, Daemon, Home, log, rpc};
+use steroids_tests::{Ctl, Daemon, Home, binaries, log, rpc};
 
 async fn ends_never_started(daemon: &Daemon, ctl: &Ctl, program: &str, why: &str) {
     let rpc = daemon.rpc().await;
@@ -96,4 +96,52 @@ async fn a_configured_cli_that_is_not_installed_ends_the_same_way() {
     let ended = daemon.rpc().await.ended(&ctl.project(), id).await;
     assert_eq!(ended.outcome, "never_started");
     assert!(ended.error.contains("codex-not-here"), "{}", ended.error);
+}
+
+/// As while another release is installed, or after somebody removed it.
+#[tokio::test]
+async fn without_a_shim_a_start_is_refused_with_its_path_and_leaves_no_row() {
+    let home = Home::new();
+    let shim = home.path("bin/steroids-shim");
+    fs::create_dir_all(shim.parent().unwrap()).unwrap();
+    let install = || {
+        // By another process: a descriptor that a child of this one has open for writing keeps it busy.
+        let copied = std::process::Command::new("cp")
+            .arg(binaries::steroidsd().with_file_name("steroids-shim"))
+            .arg(&shim)
+            .status();
+        assert!(copied.unwrap().success());
+    };
+    install();
+    home.configure(&format!("[daemon]\nshim = {:?}\n", shim.to_str().unwrap()));
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let start = ["start", "--task", "T1", "--", "/bin/true"];
+    let at = shim.to_str().unwrap();
+
+    fs::remove_file(&shim).unwrap();
+    let refused = ctl.run(start).await.exits(75);
+    let refused = refused
+        .says(at)
+        .says("No such file")
+        .says("install steroids anew");
+    refused.says("try again in a moment");
+    let doctor = ctl.run(["doctor"]).await.stdout;
+    let cure = "install steroids anew";
+    assert!(doctor.contains(at) && doctor.contains(cure), "{doctor}");
+
+    install();
+    fs::set_permissions(&shim, fs::Permissions::from_mode(0o600)).unwrap();
+    ctl.run(start)
+        .await
+        .exits(75)
+        .says(at)
+        .says("Permission denied");
+    let rows = ctl.run(["--json", "list"]).await.json();
+    assert_eq!(rows["invocations"], serde_json::json!([]), "{rows}");
+
+    fs::set_permissions(&shim, fs::Permissions::from_mode(0o700)).unwrap();
+    ctl.run(start).await.exits(0);
+    let status = ctl.run(["status"]).await.ok();
+    assert!(!status.contains("nothing can be started"), "{status}");
 }

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, Command};
 
 use super::manager::Manager;
-use super::{LaunchError, Launcher, Launching, Order};
+use super::{LaunchError, Launcher, Launching, Order, runnable};
 
 /// A shim takes over within milliseconds; ten seconds is a machine in trouble, not a slow start.
 const TAKEOVER: Duration = Duration::from_secs(10);
@@ -116,6 +116,10 @@ impl Launcher for ForkLauncher {
         self.why.clone()
     }
 
+    fn runnable(&self) -> Result<(), LaunchError> {
+        runnable(&self.program)
+    }
+
     fn stand_by(&self, dir: &Path) -> Result<Option<Standby>, LaunchError> {
         let flags = ["--daemonize", "--standby"];
         let mut child = self.begin(&flags, dir, Stdio::piped())?;
@@ -154,6 +158,31 @@ mod tests {
         let error = launcher.run(Path::new("/tmp"), None).await.unwrap_err();
         assert!(matches!(error, LaunchError::Spawn { .. }));
         assert!(error.to_string().contains("/nonexistent/steroids-shim"));
+    }
+
+    #[test]
+    fn what_is_not_there_or_cannot_be_run_is_told_without_running_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("shim");
+        std::fs::write(&file, "").unwrap();
+        for (program, why) in [
+            (dir.path().join("gone"), "No such file"),
+            (file.join("below"), "Not a directory"),
+            (file, "Permission denied"),
+            (dir.path().to_path_buf(), "Permission denied"),
+        ] {
+            let launcher = ForkLauncher::new(program.clone(), Manager::new(&[]), String::new());
+            let error = launcher.runnable().unwrap_err();
+            assert!(error.is_no_program(), "{program:?}: {error:?}");
+            let source = std::error::Error::source(&error).unwrap().to_string();
+            assert!(source.contains(why), "{program:?}: {source}");
+            // The kernel says the same to who tries.
+            let tried = launcher.begin(&[], dir.path(), Stdio::null()).unwrap_err();
+            let tried = std::error::Error::source(&tried).unwrap().to_string();
+            assert_eq!(source, tried);
+        }
+        let shell = ForkLauncher::new("/bin/sh".into(), Manager::new(&[]), String::new());
+        shell.runnable().unwrap();
     }
 
     /// A launcher of a script in this folder, which is told the shim's arguments.

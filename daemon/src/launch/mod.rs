@@ -38,6 +38,12 @@ pub trait Launcher: Send + Sync {
         Box::pin(std::future::ready(Ok(())))
     }
 
+    /// Whether the shim's program is there, and may be run. Asks a file system, so it may block.
+    ///
+    /// # Errors
+    /// What would keep it from being run, with its path.
+    fn runnable(&self) -> Result<(), LaunchError>;
+
     /// Starts what will be the shim of a folder that need not be there yet, and has it wait: when all is
     /// there, [`Launcher::launch`] finds it running. `None` where that cannot be done. Blocks until it runs its
     /// program.
@@ -102,6 +108,41 @@ impl LaunchError {
     pub fn is_exhausted(&self) -> bool {
         matches!(self, LaunchError::Spawn { source, .. } if is_exhausted(source))
     }
+}
+
+impl LaunchError {
+    /// Whether the shim's program is not there, or cannot be run: as while another release is installed.
+    pub fn is_no_program(&self) -> bool {
+        use rustix::io::Errno;
+        let LaunchError::Spawn { source, .. } = self else {
+            return false;
+        };
+        let lacking = [
+            Errno::NOENT,
+            Errno::NOTDIR,
+            Errno::ACCESS,
+            Errno::TXTBSY,
+            Errno::NOEXEC,
+        ];
+        let errno = source.raw_os_error();
+        errno.is_some_and(|errno| lacking.iter().any(|one| one.raw_os_error() == errno))
+    }
+}
+
+/// Whether a file may be run as a program, by what the kernel says without running it. Blocks.
+fn runnable(program: &Path) -> Result<(), LaunchError> {
+    use rustix::fs::{Access, FileType, access, stat};
+    use rustix::io::Errno;
+    let found = access(program, Access::EXEC_OK).and_then(|()| stat(program));
+    let found = found.and_then(|found| match FileType::from_raw_mode(found.st_mode) {
+        FileType::RegularFile => Ok(()),
+        // As the kernel answers who would run a folder.
+        _ => Err(Errno::ACCESS),
+    });
+    found.map_err(|errno| LaunchError::Spawn {
+        program: program.to_path_buf(),
+        source: errno.into(),
+    })
 }
 
 impl LaunchError {

@@ -12,7 +12,7 @@ use steroids_shim::unit;
 use tokio::io::AsyncReadExt as _;
 
 use super::manager::{Found, Manager, NoManager, one_line, run};
-use super::{LaunchError, Launcher, Launching, Order, Standby};
+use super::{LaunchError, Launcher, Launching, Order, Standby, runnable};
 
 /// All invocations' units.
 const SLICE: &str = "steroids.slice";
@@ -114,6 +114,10 @@ impl Launcher for SystemdLauncher {
 
     fn why(&self) -> String {
         self.why.clone()
+    }
+
+    fn runnable(&self) -> Result<(), LaunchError> {
+        runnable(&self.program)
     }
 
     fn ready(&self) -> Launching<'_> {

@@ -102,7 +102,7 @@ impl v1::daemon_server::Daemon for Service {
         };
         let (programs, low, behind) = tokio::join!(
             self.programs.ask(programs),
-            self.disks.ask(move || supervisor.low_disks()),
+            self.disks.ask(move || supervisor.lacking()),
             self.spools.ask(behind)
         );
         let standings = self.supervisor.standings();

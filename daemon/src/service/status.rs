@@ -23,7 +23,7 @@ use crate::follow::FollowError;
 use crate::launch::is_exhausted;
 use crate::projects::ProjectError;
 use crate::store::StoreError;
-use crate::supervise::{HoldError, InputError, PUT_BACK, StartError, StopError};
+use crate::supervise::{HoldError, InputError, NO_SHIM, PUT_BACK, StartError, StopError};
 
 pub(super) use forget::forget;
 pub(super) use reproject::reproject;
@@ -142,8 +142,6 @@ pub(super) fn put_back(missing: &str) -> Status {
         .into()
 }
 
-/// A project's folder is, and something of ours runs in it all the same.
-pub(super) fn gone(path: &Path, missing: &str) -> Status {
 /// A path as a shell takes it.
 fn quoted(path: &Path) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@%=".contains(c);
@@ -153,6 +151,8 @@ fn quoted(path: &Path) -> String {
     }
 }
 
+/// A project's folder is, and something of ours runs in it all the same.
+pub(super) fn gone(path: &Path, missing: &str) -> Status {
     let text = format!("{missing} What was started there goes on.");
     let path = quoted(path);
     let todo =
@@ -269,6 +269,10 @@ pub(super) fn start(error: StartError) -> Status {
         StartError::StateDir { .. } => internal("STATE_DIR", &text),
         StartError::Launch { source, .. } if source.is_exhausted() => {
             spent("LAUNCH").todo("no process can be started: raise the limit, or end something")
+        }
+        StartError::NoShim(_) => said(Code::Unavailable, "NO_SHIM").todo(NO_SHIM),
+        StartError::Launch { source, .. } if source.is_no_program() => {
+            said(Code::Unavailable, "NO_SHIM").todo(NO_SHIM)
         }
         StartError::Launch { source, .. } if source.is_no_manager() => {
             said(Code::FailedPrecondition, "NO_MANAGER")

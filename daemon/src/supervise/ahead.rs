@@ -119,6 +119,8 @@ impl Ahead {
         spec: &Spec,
         dir: &InvDir,
     ) -> Result<Ahead, Short> {
+        let runnable = launcher.runnable();
+        runnable.map_err(|error| Short::OfAll(error.into()))?;
         furnish_all(dir).map_err(Short::of)?;
         let staged = spec.stage(dir).map_err(Short::of)?;
         let standby = launcher.stand_by(dir.path());

@@ -172,6 +172,9 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// No shim took over; the invocation has ended as never started.
+    /// The shim's program is not there, or cannot be run; nothing was started.
+    #[error("nothing can be started now")]
+    NoShim(#[source] LaunchError),
     #[error("invocation {id} could not be started")]
     Launch {
         /// Its row.

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,11 +23,11 @@ use super::admit::{admit, runners};
 use super::ahead::Ahead;
 use super::drafts::remove_behind;
 use super::job::{JobHandle, Progress};
+use super::lacking::check_disks;
 use super::line::{self, Coming, Stands};
 use super::prepare::{Surroundings, prepare};
 use super::reasons::rejected_for;
 use super::supervisor::{Entry, Inner, Place, chain};
-use super::troubles::{Low, low_disk};
 use super::waiting::{now_ms, write_down};
 use super::withdraw::withdraw;
 use super::work::Work;
@@ -131,6 +131,7 @@ async fn start(
     if draining {
         return Err(StartError::Draining);
     }
+    around.shim.map_err(StartError::NoShim)?;
     let task_turn = inner.task_turns.take(&project.root, &spec.task).await;
     if let Some(next) = &next {
         next.check(&project).await?;
@@ -215,6 +216,8 @@ struct Around {
     runners: Vec<Runner>,
     /// The highest id that has a log.
     highest: i64,
+    /// What there is to start it with.
+    shim: Result<(), LaunchError>,
 }
 
 impl Around {
@@ -223,6 +226,7 @@ impl Around {
         Around {
             runners: runners(inner, &project.root),
             highest: floors::highest(project),
+            shim: inner.settings().launcher.runnable(),
         }
     }
 }
@@ -260,14 +264,6 @@ fn own_env() -> BTreeMap<String, String> {
     let all = std::env::vars_os();
     all.filter_map(|(name, value)| Some((text(name)?, text(value)?)))
         .collect()
-}
-
-/// Refuses a start where there is too little room for what it writes. Blocks.
-pub(super) fn check_disks(inner: &Inner, root: &Path) -> Result<(), StartError> {
-    for folder in [inner.settings().state_dir.as_path(), root] {
-        check_disk(folder, inner.settings().min_free)?;
-    }
-    Ok(())
 }
 
 /// The invocation of a request id that came before, if its parameters were the same.
@@ -438,22 +434,6 @@ async fn never_started(inner: &Inner, project: &Arc<Project>, spec: &Spec, error
     let now = inner.projects.get(&project.root).await;
     let project = now.as_ref().unwrap_or(project);
     super::open_rows::end_without_folder(inner, project, spec.invocation, end).await;
-}
-
-/// A folder that cannot be asked refuses what is written to it, and says why.
-fn check_disk(path: &Path, needed: u64) -> Result<(), StartError> {
-    match low_disk(path, needed) {
-        None => Ok(()),
-        Some((Low::Bytes(free), _)) => Err(StartError::LowDisk {
-            path: path.to_path_buf(),
-            free,
-            needed,
-        }),
-        Some((Low::Files(free), _)) => Err(StartError::LowFiles {
-            path: path.to_path_buf(),
-            free,
-        }),
-    }
 }
 
 impl From<&Spec> for NewInvocation {

@@ -28,7 +28,7 @@ use super::settings::Settings;
 use super::stalls::Telling;
 use super::starts::Starts;
 use super::strays::Strays;
-use super::troubles::{LACK, Troubles, low_disk, mute_key};
+use super::troubles::{LACK, Troubles, mute_key};
 use super::turns::Turns;
 use super::unknown::{Counted, UnknownEvents};
 use super::vitals::{Vitals, Whose};
@@ -368,16 +368,6 @@ impl Supervisor {
     /// What was started, how it ended and what it used, since the daemon started.
     pub fn counts(&self) -> Counts {
         self.inner.counts.counted()
-    }
-
-    /// Disks with too little room for a start, one line each. Asks file systems, so it may block.
-    pub fn low_disks(&self) -> Vec<String> {
-        let settings = self.inner.settings();
-        let projects = self.inner.projects.all();
-        let roots = projects.iter().map(|project| project.root.as_path());
-        let folders = std::iter::once(settings.state_dir.as_path()).chain(roots);
-        let low = folders.filter_map(|folder| low_disk(folder, settings.min_free));
-        low.map(|(_, said)| said).collect()
     }
 
     /// What else does not work as it should, as far as known; one line each.

@@ -184,3 +184,30 @@ fn a_path_in_a_command_is_one_word() {
     let stop = "steroidsctl --project '/home/ada/my app' stop --all";
     assert!(todo(&status).contains(stop), "{status:?}");
 }
+
+#[test]
+fn a_shim_that_is_not_there_is_unavailable_and_told_with_its_path() {
+    let missing = || crate::launch::LaunchError::Spawn {
+        program: "/opt/s/steroids-shim".into(),
+        source: io::Error::from_raw_os_error(nix::libc::ENOENT),
+    };
+    let id = InvocationId::new(4).unwrap();
+    let late = StartError::Launch {
+        id,
+        source: missing(),
+    };
+    for status in [start(StartError::NoShim(missing())), start(late)] {
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+        assert_eq!(reason(&status), "NO_SHIM");
+        assert!(
+            status
+                .message()
+                .contains("/opt/s/steroids-shim: No such file"),
+            "{status}"
+        );
+        assert!(
+            todo(&status).contains("install steroids anew"),
+            "{status:?}"
+        );
+    }
+}

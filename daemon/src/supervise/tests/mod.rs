@@ -70,6 +70,8 @@ struct Stage {
     is_away: AtomicBool,
     /// No process can be started.
     is_short: AtomicBool,
+    /// The shim's program is not there.
+    is_missing: AtomicBool,
     /// The host goes down, where that can be told.
     is_stopping: Mutex<Option<bool>>,
     /// The launcher holds no bounds.
@@ -151,6 +153,11 @@ impl Stage {
     }
 }
 
+fn spawn_error(source: std::io::Error) -> LaunchError {
+    let program = PathBuf::from("/bin/steroids-shim");
+    LaunchError::Spawn { program, source }
+}
+
 impl Launcher for Stage {
     fn name(&self) -> &'static str {
         "stage"
@@ -158,6 +165,13 @@ impl Launcher for Stage {
 
     fn why(&self) -> String {
         String::new()
+    }
+
+    fn runnable(&self) -> Result<(), LaunchError> {
+        match self.is_missing.load(Ordering::Relaxed) {
+            true => Err(spawn_error(rustix::io::Errno::NOENT.into())),
+            false => Ok(()),
+        }
     }
 
     fn controllers(&self) -> Vec<String> {
@@ -195,10 +209,7 @@ impl Launcher for Stage {
 
     fn stand_by(&self, _dir: &Path) -> Result<Option<Standby>, LaunchError> {
         match self.is_short.load(Ordering::Relaxed) {
-            true => Err(LaunchError::Spawn {
-                program: PathBuf::from("/bin/steroids-shim"),
-                source: std::io::Error::from(std::io::ErrorKind::WouldBlock),
-            }),
+            true => Err(spawn_error(std::io::ErrorKind::WouldBlock.into())),
             false => Ok(None),
         }
     }
@@ -248,6 +259,7 @@ impl Bench {
             refuses: Mutex::default(),
             is_away: false.into(),
             is_short: false.into(),
+            is_missing: false.into(),
             is_stopping: Some(false).into(),
             is_boundless: false.into(),
             ended_units: Mutex::default(),

@@ -37,6 +37,7 @@ fn spec(request: &StartRequest) -> Result<steroids_shim::spec::Spec, StartError>
         refuses: Mutex::default(),
         is_away: false.into(),
         is_short: false.into(),
+        is_missing: false.into(),
         is_stopping: Some(false).into(),
         is_boundless: false.into(),
         ended_units: Mutex::default(),

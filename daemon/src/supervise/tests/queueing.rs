@@ -363,10 +363,14 @@ async fn what_waits_is_not_spent_while_nothing_can_be_started() {
     let is_short = |bench: &Bench, _: &InvDir, is: bool| {
         bench.stage.is_short.store(is, Ordering::Relaxed);
     };
+    let is_missing = |bench: &Bench, _: &InvDir, is: bool| {
+        bench.stage.is_missing.store(is, Ordering::Relaxed);
+    };
     type Change = fn(&Bench, &InvDir, bool);
-    let cases: [(Change, &str); 2] = [
+    let cases: [(Change, &str); 3] = [
         (is_away, "away"),
         (is_short, "could not run /bin/steroids-shim"),
+        (is_missing, "could not run /bin/steroids-shim: No such file"),
     ];
     for (change, words) in cases {
         let bench = Bench::new(8, 1).await;

@@ -23,7 +23,9 @@ use crate::follow::FollowError;
 use crate::launch::is_exhausted;
 use crate::projects::ProjectError;
 use crate::store::StoreError;
-use crate::supervise::{HoldError, InputError, NO_SHIM, PUT_BACK, StartError, StopError};
+use crate::supervise::{
+    HoldError, InputError, NO_SHIM, PUT_BACK, StartError, StillEnding, StopError,
+};
 
 pub(super) use forget::forget;
 pub(super) use reproject::reproject;
@@ -344,7 +346,15 @@ pub(super) fn stop(error: StopError) -> Status {
         StopError::Homeless { .. } => said(Code::FailedPrecondition, "PROJECT_GONE").todo(PUT_BACK),
         StopError::Unrecorded { .. } => said(Code::FailedPrecondition, "NOT_RECORDED_YET"),
         StopError::Unkept { .. } => said(Code::Unavailable, "STATE_DIR").todo(RETRY),
-        StopError::Slow { .. } => said(Code::DeadlineExceeded, "STILL_ENDING"),
+        StopError::Slow { id, next, .. } => {
+            let slow = said(Code::DeadlineExceeded, "STILL_ENDING");
+            match next {
+                StillEnding::Graced(_) => slow.todo(format!(
+                    "`steroidsctl stop {id} --grace 0` kills it at once"
+                )),
+                _ => slow,
+            }
+        }
         StopError::Project(error) => return project(error),
         StopError::Store(error) => return store(error),
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::retry::RetryError;
+use super::stop::StillEnding;
 use crate::domain::{Amount, BudgetScope, InvocationId};
 use crate::launch::LaunchError;
 use crate::projects::ProjectError;
@@ -171,10 +172,10 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
-    /// No shim took over; the invocation has ended as never started.
     /// The shim's program is not there, or cannot be run; nothing was started.
     #[error("nothing can be started now")]
     NoShim(#[source] LaunchError),
+    /// No shim took over; the invocation has ended as never started.
     #[error("invocation {id} could not be started")]
     Launch {
         /// Its row.
@@ -339,10 +340,14 @@ pub enum StopError {
         why: String,
     },
     /// It did not end in time.
-    #[error("invocation {id} has not ended yet; it goes on ending by itself")]
+    #[error("invocation {id} has not ended yet; {next}")]
     Slow {
         /// Its row.
         id: InvocationId,
+        /// Which one it is, beyond its row.
+        uuid: String,
+        /// What comes next.
+        next: StillEnding,
     },
     /// The database did not answer.
     #[error(transparent)]

@@ -102,6 +102,7 @@ pub use settings::{
     DefaultLimits, ProviderQueue, ProviderSettings, QueueSettings, RedactionSettings, Settings,
 };
 pub use spend::Account;
+pub use stop::StillEnding;
 pub use supervisor::Supervisor;
 pub use terms::Terms;
 pub use troubles::PUT_BACK;

@@ -1,11 +1,12 @@
 //! Ending invocations: one that somebody names, or all of them when the daemon is told to.
 
+mod ending;
 mod homeless;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use steroids_shim::exit::ExitRecord;
 use steroids_shim::paths::InvDir;
@@ -13,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+pub use self::ending::StillEnding;
 use self::homeless::Which;
 use super::job::{JobHandle, Progress, Request};
 use super::reconcile::uuid_of;
@@ -51,7 +53,8 @@ impl Supervisor {
         grace: Option<Duration>,
     ) -> Result<(Invocation, bool), StopError> {
         let which = uuid.map_or(Which::Any, Which::Only);
-        match self.stop_by_row(project, id, which, grace).await {
+        let asked = Instant::now();
+        let stopped = match self.stop_by_row(project, id, which, grace).await {
             Err(
                 error @ (StopError::Project(_) | StopError::NotFound { .. } | StopError::Store(_)),
             ) => {
@@ -59,6 +62,13 @@ impl Supervisor {
                     .await
             }
             Ok((ended, true)) => self.stop_namesake(project, ended, which, grace).await,
+            stopped => stopped,
+        };
+        match stopped {
+            Err(StopError::Slow { id, uuid, .. }) => {
+                let next = self.still_ending(&uuid, asked, grace).await;
+                Err(StopError::Slow { id, uuid, next })
+            }
             stopped => stopped,
         }
     }
@@ -95,7 +105,7 @@ impl Supervisor {
             return match row.phase.is_ended() {
                 true => Ok((row, true)),
                 // It could not be written, and is with the next look.
-                false => Err(StopError::Slow { id }),
+                false => Err(slow(id, &managed.uuid)),
             };
         }
         if let Some(why) = self.inner.troubles.unrecorded(&managed.uuid) {
@@ -127,7 +137,7 @@ impl Supervisor {
             Some(ended) if ended.phase.is_ended() => Ok((ended, true)),
             // It was let go of, and goes on ending; the next daemon tells how.
             _ if self.inner.stop.is_cancelled() => Err(ProjectError::Closed.into()),
-            _ => Err(StopError::Slow { id }),
+            _ => Err(slow(id, &managed.uuid)),
         }
     }
 
@@ -255,6 +265,15 @@ impl Supervisor {
             .iter()
             .filter(|one| matches!(one, Ok(Some(_))))
             .count()
+    }
+}
+
+/// One that was waited for in vain.
+fn slow(id: InvocationId, uuid: &str) -> StopError {
+    StopError::Slow {
+        id,
+        uuid: uuid.to_owned(),
+        next: StillEnding::Unknown,
     }
 }
 

@@ -261,10 +261,13 @@ fn failure(session: &Session, project: &str, id: i64, status: Status) -> Failure
             "whether it is being stopped is not known; see with: {}",
             session.command(&format!("show {id}"))
         )),
-        Exit::TimedOut => failure.or_hint(format!(
-            "it is still being stopped; see with: {}",
-            session.command(&format!("show {id}"))
-        )),
+        Exit::TimedOut => {
+            let see = session.command(&format!("show {id}"));
+            match failure.hint().map(str::to_owned) {
+                Some(todo) => failure.with_hint(format!("{todo}; see with: {see}")),
+                None => failure.with_hint(format!("see with: {see}")),
+            }
+        }
         _ => failure,
     }
 }

@@ -44,6 +44,27 @@ fn what_changes_something_and_has_no_answer_says_what_is_not_known() {
 }
 
 #[test]
+fn a_stop_that_takes_longer_says_what_comes_next_and_where_to_look() {
+    let fake = Fake::start();
+    let mut details = ErrorDetails::new();
+    details
+        .set_error_info("STILL_ENDING", "steroids.v1", HashMap::new())
+        .add_help_link("`steroidsctl stop 1 --grace 0` kills it at once", "");
+    let text = "invocation 1 has not ended yet; it has 4 min more to end by itself";
+    let slow = Status::with_error_details(Code::DeadlineExceeded, text, details);
+    fake.world(|world| world.refuse = Some(("stop", slow)));
+    let ran = run(&fake, &["stop", "1"]);
+    assert_eq!(ran.code, 124, "{ran:?}");
+    for said in [text, "--grace 0` kills it at once; see with: steroidsctl"] {
+        assert!(ran.stderr.contains(said), "{ran:?}");
+    }
+    let killed = Status::deadline_exceeded("invocation 1 has not ended yet; it is killed");
+    fake.world(|world| world.refuse = Some(("stop", killed)));
+    let ran = run(&fake, &["stop", "1"]);
+    assert!(ran.stderr.contains("see with: steroidsctl"), "{ran:?}");
+}
+
+#[test]
 fn outside_of_a_project_it_says_init() {
     let fake = Fake::start();
     let mut outside = command(&fake, &["list"]);

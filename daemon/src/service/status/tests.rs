@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use steroids_shim::durable::FileError;
 use tonic_types::StatusExt as _;
 
@@ -183,6 +185,29 @@ fn a_path_in_a_command_is_one_word() {
     let status = gone(Path::new("/home/ada/my app"), "it is not there.");
     let stop = "steroidsctl --project '/home/ada/my app' stop --all";
     assert!(todo(&status).contains(stop), "{status:?}");
+}
+
+#[test]
+fn one_that_is_still_ending_is_told_with_what_comes_next() {
+    let slow = |next| {
+        stop(StopError::Slow {
+            id: InvocationId::new(4).unwrap(),
+            uuid: "u".to_owned(),
+            next,
+        })
+    };
+    let graced = slow(StillEnding::Graced(Duration::from_secs(200)));
+    assert_eq!(graced.code(), Code::DeadlineExceeded);
+    assert_eq!(reason(&graced), "STILL_ENDING");
+    let said = "it has 4 min more to end by itself, then it is killed (SIGKILL)";
+    assert!(graced.message().contains(said), "{graced}");
+    assert!(
+        todo(&graced).contains("steroidsctl stop 4 --grace 0"),
+        "{graced:?}"
+    );
+    let killed = slow(StillEnding::Killed);
+    assert!(killed.message().contains("is killed (SIGKILL)"), "{killed}");
+    assert_eq!(todo(&killed), "");
 }
 
 #[test]

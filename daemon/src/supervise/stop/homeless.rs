@@ -12,7 +12,7 @@ use steroids_shim::spec::Spec;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
-use super::{AFTER_GRACE, HANDS, LONGEST_DEFAULT, stop_one};
+use super::{AFTER_GRACE, HANDS, LONGEST_DEFAULT, slow, stop_one};
 use crate::domain::{Invocation, InvocationId};
 use crate::supervise::address::Address;
 use crate::supervise::elsewhere::Found;
@@ -147,7 +147,7 @@ impl Supervisor {
         match stop_one(handle, grace, Some(dir)).await {
             Some(ended) => Ok((ended, false)),
             None if self.inner.strays.has(uuid) => Err(self.unrecorded(project, id, uuid).await),
-            None => Err(StopError::Slow { id }),
+            None => Err(slow(id, uuid)),
         }
     }
 
@@ -258,7 +258,7 @@ impl Supervisor {
                 return self.stop_by_row(project, id, which, grace).await;
             }
         }
-        Err(StopError::Slow { id })
+        Err(slow(id, &uuid))
     }
 
     /// Takes one out that waits in a project that is gone, and writes its end down beside its specification.
@@ -308,7 +308,7 @@ impl Supervisor {
         let (hints, folder) = (self.inner.hints.clone(), dir.clone());
         let look = move || (hints.folder(folder.path()), Spec::load(&folder));
         let Ok((mut hint, Ok(spec))) = tokio::task::spawn_blocking(look).await else {
-            return Err(StopError::Slow { id });
+            return Err(slow(id, &uuid_of(&dir)));
         };
         let mut link = ShimLink::new(spec.socket, dir.clone());
         let until = Instant::now() + grace.unwrap_or(LONGEST_DEFAULT) + AFTER_GRACE;
@@ -341,6 +341,6 @@ impl Supervisor {
             }
             let _ = timeout(LOOK_AGAIN, hint.changed()).await;
         }
-        Err(StopError::Slow { id })
+        Err(slow(id, &spec.uuid))
     }
 }

@@ -8,6 +8,8 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::domain::Outcome;
 use crate::domain::retry::StartRetry;
+use crate::supervise::StillEnding;
+use crate::supervise::troubles::Why;
 
 type Stopped = Result<(Invocation, bool), StopError>;
 
@@ -122,6 +124,41 @@ async fn a_stop_is_passed_on_while_another_program_has_the_database() {
     other.execute_batch("ROLLBACK").unwrap();
     bench.stage.end(&dir);
     assert!(stopping.await.unwrap().unwrap().0.phase.is_ended());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_one_that_is_still_ending_its_grace_and_its_record_tell_what_comes_next() {
+    let bench = Bench::new(8, 8).await;
+    let row = bench.start("r1").await;
+    let uuid = row.managed.as_ref().unwrap().uuid.as_str();
+    let still = |grace| {
+        let asked = std::time::Instant::now();
+        bench.supervisor.still_ending(uuid, asked, grace)
+    };
+    let hour = Duration::from_secs(60 * 60);
+    let next = still(Some(hour)).await;
+    assert!(
+        matches!(next, StillEnding::Graced(left) if left <= hour),
+        "{next:?}"
+    );
+    // Its own, where none was said.
+    let next = still(None).await;
+    assert!(
+        matches!(next, StillEnding::Graced(left) if left < hour),
+        "{next:?}"
+    );
+    assert_eq!(still(Some(Duration::ZERO)).await, StillEnding::Killed);
+    let inner = &bench.supervisor.inner;
+    let root = &bench.project.root;
+    inner.mute(uuid, root, row.id, Some(Why::Mute));
+    assert_eq!(still(None).await, StillEnding::Unheard);
+    inner.mute(uuid, root, row.id, None);
+    bench.stage.end(&bench.dir(&row));
+    assert_eq!(still(None).await, StillEnding::Over);
+    let none = bench
+        .supervisor
+        .still_ending("none", std::time::Instant::now(), None);
+    assert_eq!(none.await, StillEnding::Unknown);
 }
 
 /// Has the first one stopped, and gives the wait for that once its shim was told.

@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::holder;
 
 /// The word for output that could not be written.
-const UNWRITTEN: &str = "io";
+pub(crate) const UNWRITTEN: &str = "io";
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]

@@ -33,6 +33,22 @@ fn each_is_asked_for_once_and_its_next_attempt_is_what_a_script_reads() {
     }
 }
 
+/// What would be started after that, nobody would know the ids of either.
+#[test]
+fn where_nobody_reads_the_ids_the_first_is_told_of_and_no_other_is_started() {
+    let fake = Fake::start();
+    ended(&fake);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut retrying = command(&fake, &["retry", "1", "2"]);
+    retrying.stdout(writer);
+    let ran = finish(&fake, retrying);
+    assert_eq!(ran.code, 4, "{ran:?}");
+    let said = "invocation 4 was started, and nobody reads";
+    assert!(ran.stderr.contains(said), "{ran:?}");
+    assert_eq!(fake.world(|world| world.retries.len()), 1);
+}
+
 #[test]
 fn of_several_attempts_of_the_same_one_is_started_and_none_where_one_succeeded() {
     let fake = Fake::start();

@@ -269,6 +269,53 @@ fn one_whose_id_cannot_be_written_is_tried_again_only_where_that_starts_no_secon
     }
 }
 
+/// A pipe whose reader has left before anything was written.
+fn unread() -> std::io::PipeWriter {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer
+}
+
+#[test]
+fn one_whose_id_nobody_reads_is_told_of_beside_it() {
+    let named = ["--request-id", "once"];
+    for (flags, code) in [(&[][..], 4), (&["--json"], 4), (&named, 75)] {
+        let fake = Fake::start();
+        let mut start = command(&fake, &START);
+        start.args(flags).stdout(unread());
+        let ran = finish(&fake, start);
+        assert_eq!(ran.code, code, "{ran:?}");
+        let says = |words| ran.stderr.contains(words);
+        assert!(
+            says("invocation 1 was started, and nobody reads"),
+            "{ran:?}"
+        );
+        let id = fake.world(|world| world.starts[0].request_id.clone());
+        assert!(says(&format!("--request-id {id}")), "{ran:?}");
+    }
+}
+
+#[test]
+fn one_that_never_started_is_a_failure_whoever_reads_its_id() {
+    let fake = Fake::start();
+    let named = [&START[..], &["--request-id", "once"]].concat();
+    assert_eq!(run(&fake, &named).code, 0);
+    fake.world(|world| {
+        let it = &mut world.invocations[0];
+        it.state = v1::State::Failed.into();
+        it.outcome = "never_started".to_owned();
+        it.error = "no program".to_owned();
+    });
+    for flags in [&[][..], &["--json"]] {
+        let mut start = command(&fake, &named);
+        start.args(flags).stdout(unread());
+        let ran = finish(&fake, start);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        let said = "invocation 1 has ended: never_started: no program, and nobody reads";
+        assert!(ran.stderr.contains(said), "{ran:?}");
+    }
+}
+
 #[test]
 fn one_that_is_followed_is_not_to_be_tried_again_where_what_it_does_cannot_be_written() {
     let fake = Fake::start();

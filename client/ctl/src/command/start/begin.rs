@@ -8,7 +8,7 @@ use tonic::Status;
 
 use crate::command::attempts;
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, UNWRITTEN};
 use crate::follow::{Plan, Scope};
 use crate::interrupt::Interrupt;
 use crate::session::{Session, is_unregistered, quoted};
@@ -70,16 +70,13 @@ impl Begin<'_> {
             ));
         }
         let told = tell(session, &invocation, answer.existing, self.follows);
-        let untold = |failure| self.untold(failure, invocation.id);
+        let untold = |failure| self.untold(failure, &invocation);
         let told = told.map_err(untold);
         if !self.follows {
             told?;
-            // Nothing runs: a script that went on with the id would wait for nobody.
-            let failed = invocation.outcome == "never_started";
-            return Ok(if failed {
-                Exit::InvocationFailed
-            } else {
-                Exit::Ok
+            return Ok(match is_never_started(&invocation) {
+                true => Exit::InvocationFailed,
+                false => Exit::Ok,
             });
         }
         let at = v1::InvocationSelector {
@@ -141,19 +138,23 @@ impl Begin<'_> {
         }
     }
 
-    /// It was started, also where its id or what it does cannot be written. Only who named the request is to
-    /// be told to try again: else the same command would start another one.
-    fn untold(&self, failure: Failure, id: i64) -> Failure {
-        if !failure.is_unwritten() {
+    /// It was started, also where its id or what it does cannot be written, or nobody reads the id: that is all
+    /// that tells of it. Only who named the request is to be told to try again: else the same command would start
+    /// another one.
+    fn untold(&self, failure: Failure, invocation: &v1::Invocation) -> Failure {
+        let is_id_lost = failure.is_reader_gone() && !self.follows;
+        if !failure.is_unwritten() && !is_id_lost {
             return failure;
         }
-        let message = format!("invocation {id} was started, and {}", failure.message());
-        let exit = if self.is_repeatable {
-            failure.exit()
-        } else {
-            Exit::Refused
+        let id = invocation.id;
+        let (exit, became) = match self.is_repeatable {
+            _ if is_never_started(invocation) => (Exit::InvocationFailed, ended(invocation)),
+            true => (Exit::TryAgain, "was started".to_owned()),
+            false => (Exit::Refused, "was started".to_owned()),
         };
-        Failure::new(exit, "io", message).with_hint(format!(
+        let message = format!("invocation {id} {became}, and {}", failure.message());
+        let failure = Failure::new(exit, UNWRITTEN, message).about(vec![id]);
+        failure.with_hint(format!(
             "the same command with --request-id {} tells its id once more, and starts nothing",
             quoted(self.request_id)
         ))
@@ -171,6 +172,17 @@ impl Begin<'_> {
 /// True if the call may or may not have arrived. A daemon that let the deadline pass had its time.
 fn is_broken(status: &Status) -> bool {
     Refusal::is_broken(status) && !Refusal::is_timeout(status)
+}
+
+/// Nothing runs: a script that went on with the id would wait for nobody.
+fn is_never_started(invocation: &v1::Invocation) -> bool {
+    invocation.outcome == "never_started"
+}
+
+/// How one that is over before it could be told of has ended, and why.
+fn ended(invocation: &v1::Invocation) -> String {
+    let standing = format::standing(invocation);
+    format!("has ended: {standing}: {}", invocation.error)
 }
 
 fn tell(
@@ -220,8 +232,7 @@ fn tell(
         session.note(format!("started; watch it with: {command}"));
     }
     if !follows && !format::is_open(invocation) && !invocation.error.is_empty() {
-        let standing = format::standing(invocation);
-        session.note(format!("it has ended: {standing}: {}", invocation.error));
+        session.note(format!("it {}", ended(invocation)));
     }
     Ok(())
 }

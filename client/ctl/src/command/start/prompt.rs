@@ -50,12 +50,10 @@ impl Args {
 
 fn from_file(path: &Path) -> Result<String, Failure> {
     let name = path.display().to_string();
+    // Missing, too: that there is no project, for which a script makes one, has a code of its own.
     let file = File::open(path).map_err(|error| {
-        let exit = match error.kind() {
-            io::ErrorKind::NotFound => Exit::NotFound,
-            _ => Exit::Usage,
-        };
-        Failure::new(exit, "prompt_file", format!("cannot read {name}: {error}"))
+        let message = format!("cannot read {name}: {error}");
+        Failure::new(Exit::Usage, "prompt_file", message)
     })?;
     whole(file, &name)
 }
@@ -121,7 +119,7 @@ mod tests {
     fn a_missing_file_and_one_that_is_no_text_say_so() {
         let folder = tempfile::tempdir().unwrap();
         let missing = of(None, Some(&folder.path().join("none"))).read(false);
-        assert_eq!(missing.unwrap_err().exit(), Exit::NotFound);
+        assert_eq!(missing.unwrap_err().exit(), Exit::Usage);
         let binary = folder.path().join("binary");
         std::fs::write(&binary, b"ab\xff").unwrap();
         let error = of(None, Some(&binary)).read(false).unwrap_err();

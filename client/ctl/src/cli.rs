@@ -122,12 +122,12 @@ pub(crate) fn refuse(error: clap::Error) -> Exit {
     let words: Vec<_> = std::env::args_os().collect();
     let error = dashed(&words, error);
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // Whoever closed the pipe has read enough of the help.
-            let _ = error.print();
-            Exit::Ok
-        }
-        _ if wants_json() => {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match print(&error) {
+            Ok(()) => Exit::Ok,
+            // Whoever closed the pipe has read enough of the help: that says nothing.
+            Err(unwritten) => Failure::from(unwritten).report(has("--json"), false),
+        },
+        _ if has("--json") => {
             let rendered = error.render().to_string();
             let message = rendered.trim_start_matches("error: ");
             let message = message.split("\n\n").next().unwrap_or(message);
@@ -140,11 +140,23 @@ pub(crate) fn refuse(error: clap::Error) -> Exit {
                 .report(true, false)
         }
         _ => {
-            let _ = error.print();
-            let _ = io::stderr().flush();
+            let _ = print(&error);
             Exit::Usage
         }
     }
+}
+
+/// Prints it where it belongs, to the last byte.
+fn print(error: &clap::Error) -> io::Result<()> {
+    let is_plain = has("--no-color");
+    let text = error.render();
+    match error.use_stderr() {
+        true if is_plain => write!(io::stderr(), "{text}"),
+        false if is_plain => write!(io::stdout(), "{text}"),
+        _ => error.print(),
+    }?;
+    // What ends with no newline is else written where nobody hears of an error.
+    io::stdout().flush()
 }
 
 /// A value with a dash in front is taken for a flag, and clap advises a `--` that would not help. What its own
@@ -190,11 +202,11 @@ fn dashed(words: &[OsString], mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// Whether `--json` stands anywhere before a `--`; asked only where nothing could be parsed.
-fn wants_json() -> bool {
+/// Whether a flag stands anywhere before a `--`; asked only where nothing could be parsed.
+fn has(flag: &str) -> bool {
     std::env::args_os()
         .take_while(|argument| argument != "--")
-        .any(|argument| argument == "--json")
+        .any(|argument| argument == flag)
 }
 
 #[cfg(test)]

@@ -248,3 +248,28 @@ fn a_command_line_that_makes_no_sense_is_usage_for_scripts_too() {
         "{ran:?}"
     );
 }
+
+#[test]
+fn help_that_cannot_be_written_is_no_success() {
+    let fake = Fake::absent();
+    for arguments in [
+        &["--help"][..],
+        &["start", "--help"],
+        &["help", "list"],
+        &["--version"],
+    ] {
+        let mut help = command(&fake, arguments);
+        help.stdout(std::fs::File::create("/dev/full").unwrap());
+        let ran = finish(&fake, help);
+        assert_eq!(ran.code, 75, "{arguments:?}: {ran:?}");
+        let said = "error: could not write the output: ";
+        assert!(ran.stderr.starts_with(said), "{ran:?}");
+
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut help = command(&fake, arguments);
+        help.stdout(writer);
+        let ran = finish(&fake, help);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{arguments:?}");
+    }
+}

@@ -86,6 +86,22 @@ fn a_list_fits_the_terminal_and_has_colours() {
 }
 
 #[test]
+fn help_has_colours_unless_somebody_wants_none() {
+    let fake = Fake::absent();
+    let help = |arguments: &[&str]| shown(command(&fake, arguments), 80, |_| String::new());
+    assert!(help(&["--help"]).contains("\u{1b}["));
+    for arguments in [
+        &["--no-color", "--help"][..],
+        &["start", "--help", "--no-color"],
+        &["--no-color", "help", "list"],
+    ] {
+        let text = help(arguments);
+        assert!(text.contains("Usage:"), "{text}");
+        assert!(!text.contains('\u{1b}'), "{text}");
+    }
+}
+
+#[test]
 fn waiting_shows_what_is_waited_for_and_leaves_no_trace() {
     let fake = Fake::start();
     fake.world(|world| {

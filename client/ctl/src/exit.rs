@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use signal_hook::consts::{SIGHUP, SIGTERM};
+
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -28,6 +30,8 @@ pub(crate) enum Exit {
     Stopped = 130,
     /// SIGTERM ended this program; it dies of that, which shells show so.
     Terminated = 143,
+    /// SIGHUP did, in the same way.
+    HungUp = 129,
 }
 
 impl From<Exit> for ExitCode {
@@ -40,6 +44,15 @@ impl Exit {
     /// Of several things that were done one after the other: the code of the first that went wrong.
     pub(crate) fn or(self, later: Exit) -> Exit {
         if self == Exit::Ok { later } else { self }
+    }
+
+    /// The signal that has ended this program, which it is to die of.
+    pub(crate) fn signal(self) -> Option<i32> {
+        match self {
+            Exit::Terminated => Some(SIGTERM),
+            Exit::HungUp => Some(SIGHUP),
+            _ => None,
+        }
     }
 
     /// Of an invocation that ended with this outcome.

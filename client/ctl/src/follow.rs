@@ -62,7 +62,7 @@ pub(crate) enum End {
         /// Of what was read; may be empty.
         cursor: String,
     },
-    /// Ctrl-C or SIGTERM, with how the program ends for it.
+    /// Ctrl-C or a signal, with how the program ends for it.
     Left(Exit),
 }
 

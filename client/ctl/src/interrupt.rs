@@ -1,23 +1,22 @@
-//! Ctrl-C and SIGTERM where they mean "leave", not "stop the agent": the first one is told to the command, the
-//! second ends the program, whatever it waits for. What it would say last is kept here for that: whoever follows
+//! Ctrl-C, SIGTERM and SIGHUP (the terminal was closed) where they mean "leave", not "stop the agent": the first one
+//! is told to the command, the second ends the program, whatever it waits for. What it would say last is kept here for that: whoever follows
 //! waits for a reader, and cannot say it himself.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use signal_hook::consts::SIGTERM;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::exit::Exit;
 use crate::terminal;
 
-/// Who sends SIGTERM sends one: so long may the last words take, as a pipe that is full takes none.
+/// Who sends SIGTERM or SIGHUP sends one: so long may the last words take, as a pipe that is full takes none.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// What takes a line at all takes it at once; stderr may be the same pipe.
 const TAKEN_WITHIN: Duration = Duration::from_millis(500);
 
-/// Hears both from its making on.
+/// Hears them from its making on.
 pub(crate) struct Interrupt {
     pressed: watch::Receiver<Option<Exit>>,
     last_words: LastWords,
@@ -58,13 +57,22 @@ impl Interrupt {
                 }
             });
         }
-        if let Ok(mut signals) = signal(SignalKind::terminate()) {
-            let last_words = last_words.clone();
+        for (kind, exit) in [
+            (SignalKind::terminate(), Exit::Terminated),
+            (SignalKind::hangup(), Exit::HungUp),
+        ] {
+            if exit == Exit::HungUp && is_hangup_ignored() {
+                continue;
+            }
+            let Ok(mut signals) = signal(kind) else {
+                continue;
+            };
+            let (tell, last_words) = (tell.clone(), last_words.clone());
             tokio::spawn(async move {
-                if heard(&mut signals, &tell, Exit::Terminated).await {
+                if heard(&mut signals, &tell, exit).await {
                     let _ = tokio::time::timeout(LAST_WORDS, signals.recv()).await;
                     last_words.say().await;
-                    terminate();
+                    end(exit);
                 }
             });
         }
@@ -97,9 +105,23 @@ async fn heard(signals: &mut Signal, tell: &watch::Sender<Option<Exit>>, exit: E
     is_heard
 }
 
-/// Ends the program as SIGTERM does where nobody listens: a service manager takes that for no failure.
-pub(crate) fn terminate() {
-    if signal_hook::low_level::emulate_default_handler(SIGTERM).is_err() {
-        std::process::exit(Exit::Terminated as i32);
+/// Whether whoever started this program wants it to outlive the terminal, as `nohup` does.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (SignalKind::hangup().as_raw_value() - 1) & 1 == 1)
+}
+
+/// Ends the program as a signal does where nobody listens, if it was one that has ended it: a service manager
+/// takes SIGTERM for no failure.
+pub(crate) fn end(exit: Exit) {
+    let Some(signal) = exit.signal() else {
+        return;
+    };
+    if signal_hook::low_level::emulate_default_handler(signal).is_err() {
+        std::process::exit(exit as i32);
     }
 }

@@ -61,11 +61,10 @@ pub fn main() -> ExitCode {
         }
     });
     match ended {
-        Ok(Exit::Terminated) => {
-            interrupt::terminate();
-            Exit::Terminated.into()
+        Ok(exit) => {
+            interrupt::end(exit);
+            exit.into()
         }
-        Ok(exit) => exit.into(),
         Err(failure) => {
             let failure = match session.found() {
                 Ok(found) => failure.with_cure(&found.paths),

@@ -110,7 +110,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failu
             raw,
         };
         match one(&request, begin, session, &client, &mut interrupt).await {
-            Ok(done) if is_one || matches!(done, Exit::Stopped | Exit::Terminated) => {
+            Ok(done) if is_one || done == Exit::Stopped || done.signal().is_some() => {
                 return Ok(done);
             }
             Ok(began) => {

@@ -35,7 +35,18 @@ pub(crate) fn project(fake: &Fake) -> PathBuf {
 
 /// The program with these arguments, not yet started.
 pub(crate) fn command(fake: &Fake, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_steroidsctl"));
+    let program = Command::new(env!("CARGO_BIN_EXE_steroidsctl"));
+    prepared(program, fake, arguments)
+}
+
+/// The same by another program that becomes it.
+pub(crate) fn through(other: &str, fake: &Fake, arguments: &[&str]) -> Command {
+    let mut program = Command::new(other);
+    program.arg(env!("CARGO_BIN_EXE_steroidsctl"));
+    prepared(program, fake, arguments)
+}
+
+fn prepared(mut command: Command, fake: &Fake, arguments: &[&str]) -> Command {
     command
         .args(arguments)
         .env_clear()

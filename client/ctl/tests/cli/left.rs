@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::fake::{Fake, invocation};
-use crate::harness::{Running, command, finish, run};
+use crate::harness::{Running, command, finish, run, through};
 use steroids_proto::v1;
 
 /// One that runs, and has said two lines.
@@ -52,6 +52,9 @@ fn a_script_that_is_told_to_end_has_the_cursor() {
         let (status, stderr) = by(&fake, arguments, Signal::INT);
         assert_eq!(status.code(), Some(130));
         assert_eq!(note(&stderr)["cursor"], "c2", "{stderr}");
+        let (status, stderr) = by(&fake, arguments, Signal::HUP);
+        assert_eq!(status.signal(), Some(1), "{status:?}");
+        assert_eq!(note(&stderr)["cursor"], "c2", "{stderr}");
         let (status, stderr) = by(&fake, arguments, Signal::TERM);
         assert_eq!(status.signal(), Some(15), "{status:?}");
         assert_eq!(note(&stderr)["cursor"], "c2", "{stderr}");
@@ -60,6 +63,20 @@ fn a_script_that_is_told_to_end_has_the_cursor() {
     }
     let rest = ["stream", "1", "--json", "--after", "c2", "--no-follow"];
     assert_eq!(run(&fake, &rest).stdout, "");
+}
+
+/// As when the terminal is closed of which `nohup` was told to be independent.
+#[test]
+fn who_is_to_outlive_the_terminal_does() {
+    let fake = two_lines();
+    let mut stream = Running::start(through("nohup", &fake, &["stream", "1", "--json"]));
+    stream.line();
+    stream.line();
+    stream.signal(Signal::HUP);
+    fake.world(|world| world.line(1, r#"{"ts":3,"type":"complete","outcome":"success"}"#));
+    assert!(stream.line().contains("complete"));
+    let (status, _, stderr) = stream.end();
+    assert_eq!(status.code(), Some(0), "{stderr}");
 }
 
 /// Nothing was read of it, so there is no cursor; what to go on with is told all the same.

@@ -92,6 +92,30 @@ async fn who_waits_for_a_time_is_told_what_has_not_ended() {
 }
 
 #[tokio::test]
+async fn a_daemon_that_hangs_does_not_make_the_time_longer() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let (_one, id) = puppet(&ctl, "T1", "one").await;
+    daemon.freeze().await;
+    let hung = format!("kill -9 {}", daemon.pid());
+    let id = id.to_string();
+    let waited = ctl.run(["wait", &id, "--timeout", "1s"]).await.exits(75);
+    let said = format!(
+        "error: the daemon has not answered within 1.0 s; as far as is known, invocation {id} has not ended\n"
+    );
+    waited.says(&said).says(&hung);
+    let task = ["wait", "--task", "T1", "--timeout", "1s"];
+    let said = "has not said within 1.0 s what there is to wait for";
+    ctl.run(task).await.exits(75).says(said);
+    daemon.signal(rustix::process::Signal::CONT);
+    let waited = ctl.run(["wait", &id, "--timeout", "1s"]).await.exits(75);
+    waited.says(&format!(
+        "error: invocation {id} has not ended within 1.0 s"
+    ));
+}
+
+#[tokio::test]
 async fn a_stream_of_a_task_ends_with_the_newest_once_nothing_of_it_runs() {
     let home = Home::new();
     let daemon = Daemon::start(&home).await;

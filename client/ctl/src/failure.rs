@@ -75,6 +75,12 @@ impl Failure {
         self
     }
 
+    /// The daemon has taken the request and given no sign of life.
+    pub(crate) fn hung(mut self) -> Self {
+        self.hung = true;
+        self
+    }
+
     /// Says what to do about a daemon that hangs, if it does.
     pub(crate) fn with_cure(self, paths: &Paths) -> Self {
         match self.hung.then(|| holder::of_hung(paths)).flatten() {

@@ -59,12 +59,16 @@ pub(crate) struct Args {
 /// Waits for them, and tells of each.
 pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Failure> {
     let mut interrupt = Interrupt::listen();
-    let (client, project) = session.connect_to_project().await?;
     let waited = async {
         let longest = args.timeout.unwrap_or(Duration::MAX);
         let began = Instant::now();
-        let found = timeout(longest, which(args, &client, &project, session)).await;
-        let ids = found.map_err(|_| unknown(longest, session))??;
+        let found = timeout(longest, async {
+            let (client, project) = session.connect_to_project().await?;
+            let ids = which(args, &client, &project, session).await?;
+            Ok::<_, Failure>((client, project, ids))
+        });
+        let silent = |_| not_ended(&args.ids, Word::None, longest, session);
+        let (client, project, ids) = found.await.map_err(silent)??;
         let longest_left = longest.saturating_sub(began.elapsed());
         let left = ids.iter().map(|id| (*id, *id)).collect();
         let mut waiting = Waiting {
@@ -74,6 +78,7 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
             is_any: args.any,
             foreign: BTreeSet::new(),
             exits: BTreeMap::new(),
+            word: Word::None,
             written: Ok(()),
             spinner: Spinner::new(),
         };
@@ -95,15 +100,45 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
     }
 }
 
-/// The daemon has not even said what there is to wait for.
-fn unknown(longest: Duration, session: &Session) -> Failure {
+/// Whether the daemon has answered what it was asked last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Given,
+    None,
+}
+
+/// They go on, and so may the wait. Where the daemon has not answered that is all that is known of them.
+fn not_ended(ids: &[i64], word: Word, longest: Duration, session: &Session) -> Failure {
+    let words: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let which = match &words[..] {
+        [id] => format!("invocation {id} has"),
+        ids => format!("invocations {} have", ids.join(", ")),
+    };
     let ms = i64::try_from(longest.as_millis()).unwrap_or(i64::MAX);
     let within = format::duration(ms);
-    let message = format!("the daemon has not said within {within} what there is to wait for");
-    let doctor = session.command("doctor");
-    Failure::new(Exit::TryAgain, "not_ended", message).with_hint(format!(
-        "agents go on; see how the daemon is with: {doctor}"
-    ))
+    let message = match word {
+        Word::Given => format!("{which} not ended within {within}"),
+        Word::None if words.is_empty() => {
+            format!("the daemon has not said within {within} what there is to wait for")
+        }
+        Word::None => format!(
+            "the daemon has not answered within {within}; as far as is known, {which} not ended"
+        ),
+    };
+    let hint = match words.is_empty() {
+        true => format!("see how the daemon is with: {}", session.command("doctor")),
+        false => {
+            let wait = session.command(&format!("wait {}", words.join(" ")));
+            format!("wait for them with: {wait}")
+        }
+    };
+    let failure = Failure::new(Exit::TryAgain, "not_ended", message)
+        .with_hint(format!("agents go on; {hint}"))
+        .about(ids.to_vec());
+    match word {
+        Word::Given => failure,
+        Word::None => failure.hung(),
+    }
 }
 
 async fn which(
@@ -137,6 +172,7 @@ struct Waiting {
     foreign: BTreeSet<i64>,
     /// How each has ended, by the id that it was asked for by.
     exits: BTreeMap<i64, Exit>,
+    word: Word,
     /// Whether what was to be told could be written.
     written: Result<(), Failure>,
     spinner: Spinner,
@@ -204,17 +240,20 @@ impl Waiting {
             project: self.project.clone(),
             ..Default::default()
         };
+        self.word = Word::None;
         let opened = timeout(ANSWERS_WITHIN, self.client.watch(request)).await;
         let silent = |_| Status::unavailable("the daemon does not answer");
         let mut events = opened.map_err(silent)??;
         let mut told: Option<BTreeSet<i64>> = None;
         loop {
+            self.word = Word::None;
             for id in told.unwrap_or_else(|| self.left.keys().copied().collect()) {
                 self.look(id, session).await?;
                 if self.left.is_empty() {
                     return Ok(());
                 }
             }
+            self.word = Word::Given;
             backoff.reset();
             if std::mem::take(is_away) {
                 self.spinner.clear();
@@ -291,21 +330,10 @@ impl Waiting {
         }
     }
 
-    /// They go on, and so may the wait.
     fn not_ended(&mut self, longest: Duration, session: &Session) -> Failure {
         self.spinner.clear();
         let ids: Vec<i64> = self.left.keys().copied().collect();
-        let words: Vec<String> = ids.iter().map(ToString::to_string).collect();
-        let which = match &words[..] {
-            [id] => format!("invocation {id} has"),
-            ids => format!("invocations {} have", ids.join(", ")),
-        };
-        let ms = i64::try_from(longest.as_millis()).unwrap_or(i64::MAX);
-        let message = format!("{which} not ended within {}", format::duration(ms));
-        let wait = session.command(&format!("wait {}", words.join(" ")));
-        Failure::new(Exit::TryAgain, "not_ended", message)
-            .with_hint(format!("agents go on; wait for them with: {wait}"))
-            .about(ids)
+        not_ended(&ids, self.word, longest, session)
     }
 
     fn waits_for(&self) -> String {

@@ -59,9 +59,14 @@ impl Found {
         self.unread.as_ref()
     }
 
+    /// Whether somebody has named the socket: then the configuration does not matter.
+    pub fn is_socket_named(&self) -> bool {
+        self.is_socket_named
+    }
+
     /// Why the daemon may have another socket than this one.
     pub fn doubt_of_socket(&self) -> Option<&PathsError> {
-        self.unread().filter(|_| !self.is_socket_named)
+        self.unread().filter(|_| !self.is_socket_named())
     }
 
     /// Why the daemon may have another state folder than this one.

@@ -103,3 +103,49 @@ async fn the_running_configuration_is_shown_with_its_sources_and_what_the_file_s
     ctl.run(["config", "show", "no.such"]).await.exits(3);
     drop(daemon);
 }
+
+#[tokio::test]
+async fn without_a_daemon_a_configuration_with_which_none_starts_is_what_is_wrong() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let bad = [
+        (
+            "[daemon2]\nx = 1\n",
+            "config.toml:1: `daemon2`: unknown key",
+        ),
+        (
+            "[daemon]\nmax_runing = 3\n",
+            ":2: `daemon.max_runing`: unknown key",
+        ),
+        (
+            "[daemon]\nmax_running = \"x\"\n",
+            ":2: `daemon.max_running`: ",
+        ),
+    ];
+    for (text, _) in bad {
+        // One that runs has read another one, and nothing that is asked of it depends on the file.
+        home.configure(text);
+        assert_eq!(
+            ctl.run(["list"]).await.exits(0).stderr,
+            "no such invocations\n"
+        );
+    }
+    drop(daemon);
+    for (text, said) in bad {
+        home.configure(text);
+        let list = ctl.run(["list"]).await.exits(78);
+        list.says(said)
+            .says("no daemon runs, and with that none would start");
+        let named = home.socket();
+        let named = ["--socket", named.to_str().unwrap(), "list"];
+        ctl.run(named).await.exits(69).says("start it with");
+        let shown = ctl.run(["config", "show", "daemon"]).await.exits(78);
+        assert!(shown.stdout.contains("daemon.max_running"), "{shown:?}");
+    }
+    home.configure("");
+    ctl.run(["list"])
+        .await
+        .exits(69)
+        .says("start it with: setsid -f steroidsd");
+}

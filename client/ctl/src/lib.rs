@@ -6,6 +6,7 @@
 //! daemon are (`session`), how an activity looks (`render`), what goes wrong (`failure`) and with
 //! which exit code (`exit`).
 
+mod ask;
 mod clean;
 mod cli;
 mod command;
@@ -18,6 +19,7 @@ mod holder;
 mod interrupt;
 mod moment;
 mod parse;
+mod program;
 mod project;
 mod render;
 mod resources;

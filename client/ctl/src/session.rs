@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use steroids_client::holder::is_served;
+use steroids_client::holder::{Holder, is_served};
 use steroids_client::paths::{self, Found, Paths};
 use steroids_client::{Client, ConnectError, Refusal, v1};
 use tonic::Status;
@@ -12,6 +12,7 @@ use crate::cli::Global;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::holder;
+use crate::program;
 use crate::project;
 use crate::terminal::{self, Out, Style};
 
@@ -46,26 +47,42 @@ impl Session {
         )?)
     }
 
-    /// Connects to the daemon. A configuration that cannot be used hides none that is found without it.
+    /// Connects to the daemon. Where there is none, a configuration with which none would start is what is wrong.
     pub(crate) async fn connect(&self) -> Result<Client, Failure> {
         let found = self.found()?;
+        match self.connect_as_found(&found).await {
+            Err(Unreached {
+                is_absent: true,
+                failure,
+            }) => Err(unusable(&found).await.unwrap_or(failure)),
+            connected => Ok(connected?),
+        }
+    }
+
+    /// Connects to the daemon, for who can do without, and with a configuration of which something is wrong.
+    pub(crate) async fn connect_if_any(&self) -> Result<Client, Failure> {
+        Ok(self.connect_as_found(&self.found()?).await?)
+    }
+
+    /// A configuration that cannot be used hides no daemon that is found without it.
+    async fn connect_as_found(&self, found: &Found) -> Result<Client, Unreached> {
         let Some(error) = found.doubt_of_socket() else {
-            return Ok(reach(&found.paths).await?);
+            return reach(&found.paths).await;
         };
         // Where systemd holds the socket, connecting would start one that cannot start.
-        if !is_served(&found.paths.socket) {
-            return Err(Failure::from(error));
-        }
-        let reached = reach(&found.paths).await;
+        let reached = match is_served(&found.paths.socket) {
+            true => reach(&found.paths).await,
+            false => return Err(Failure::from(error).into()),
+        };
         if let Err(Unreached {
             is_absent: true, ..
         }) = reached
         {
-            return Err(Failure::from(error));
+            return Err(Failure::from(error).into());
         }
         let socket = found.paths.socket.display();
         self.note(format_args!("{error}\nthe usual socket counts: {socket}"));
-        Ok(reached?)
+        reached
     }
 
     /// The project: the one named, else the nearest around the current folder.
@@ -198,6 +215,31 @@ impl From<Unreached> for Failure {
     fn from(unreached: Unreached) -> Self {
         unreached.failure
     }
+}
+
+impl From<Failure> for Unreached {
+    /// Of what is no word on whether anybody is there.
+    fn from(failure: Failure) -> Self {
+        Unreached {
+            failure,
+            is_absent: false,
+        }
+    }
+}
+
+/// What is wrong with the configuration that a daemon would read which is to be started; `None` where one runs that is
+/// not reached, and where the file does not matter.
+async fn unusable(found: &Found) -> Option<Failure> {
+    if found.is_socket_named() || Holder::of(&found.paths.state_dir).is_some() {
+        return None;
+    }
+    let mut problems = program::problems(&program::folder(None)?)
+        .await?
+        .into_iter();
+    let failure = Failure::new(Exit::Configuration, "configuration", problems.next()?);
+    let more = problems.map(|problem| format!("{problem}\n"));
+    let todo = "set it right: no daemon runs, and with that none would start";
+    Some(failure.with_hint(more.chain([todo.to_owned()]).collect::<String>()))
 }
 
 /// Connects to the daemon that serves these paths.

@@ -75,7 +75,7 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
     let mut shown = match &args.file {
         Some(Some(file)) => of_file(Some(file.clone()), true, session)?,
         Some(None) => of_file(paths::config_file_here(), false, session)?,
-        None => match session.connect().await {
+        None => match session.connect_if_any().await {
             Ok(client) => of_daemon(&client).await?,
             Err(failure) if failure.exit() == Exit::Unreachable => {
                 session.note("no daemon runs here; this is what the file says");

@@ -1,7 +1,6 @@
 //! `doctor`: everything an agent needs, checked in the order in which it is needed, and for what
 //! is missing, what to do. It changes nothing.
 
-mod ask;
 mod daemon;
 mod host;
 mod kernel;
@@ -18,6 +17,7 @@ use steroids_client::v1;
 use crate::clean::clean_line;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::program;
 use crate::session::Session;
 use crate::terminal::Style;
 
@@ -148,7 +148,7 @@ fn folders(session: &Session, state_dir: &Path, least: &host::Least, checks: &mu
 /// What is asked of programs and of the kernel, all at once: some of it takes seconds.
 async fn host(status: Option<&v1::StatusResponse>, checks: &mut Vec<Check>) {
     let pid = status.map(|status| status.pid);
-    let folder = service::programs(pid);
+    let folder = program::folder(pid);
     let daemon = status.map(|status| status.version.as_str());
     let launcher = async {
         match status {

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use steroids_client::v1;
 
 use super::Check;
-use super::ask::{Silent, ask};
+use crate::ask::{Silent, ask};
 use crate::clean::clean_line;
 use crate::session::quoted;
 

@@ -1,32 +1,23 @@
 //! What runs the daemon: its programs and whether they are of one version, its configuration, the
 //! user's services, the clock.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use steroids_client::v1;
 
 use super::Check;
-use super::ask::{Silent, ask};
+use crate::ask::{Silent, ask};
 use crate::clean::clean_line;
 use crate::format;
-use crate::starting;
+use crate::{program, starting};
 
 /// A program of ours, or systemd's, answers at once.
 const WITHIN: Duration = Duration::from_secs(5);
-/// How `steroidsd` ends when a setting is wrong.
-const WRONG_SETTING: i32 = 78;
 /// No clock that is right shows an earlier time: 2026-01-01.
 const EARLIEST_MS: i64 = 1_767_225_600_000;
 /// A start by so much ahead of the clock is no rounding.
 const AHEAD_MS: i64 = 60_000;
-
-/// The folder of the daemon's program: that of the running one, else that of this program.
-pub(super) fn programs(pid: Option<i64>) -> Option<PathBuf> {
-    let running = pid.and_then(|pid| std::fs::read_link(format!("/proc/{pid}/exe")).ok());
-    let program = running.or_else(|| std::env::current_exe().ok())?;
-    program.parent().map(Path::to_owned)
-}
 
 /// A daemon whose program was replaced runs on as it was.
 pub(super) fn replaced(pid: i64) -> Option<Check> {
@@ -89,25 +80,22 @@ pub(super) async fn shim(folder: Option<&Path>, daemon: Option<&str>) -> Option<
 
 /// Has the daemon's program read the configuration, and tells each problem; no word where it cannot be asked so.
 pub(super) async fn configuration(folder: Option<&Path>) -> Vec<Check> {
-    let Some(folder) = folder else {
-        return Vec::new();
+    let problems = match folder {
+        Some(folder) => program::problems(folder).await,
+        None => None,
     };
-    let Ok(said) = ask(folder.join("steroidsd"), &["--check-config"], WITHIN).await else {
-        return Vec::new();
-    };
-    match said.code {
-        0 => vec![Check::ok("config", "the settings make sense")],
-        WRONG_SETTING => {
-            let lines = said.stderr.lines().map(clean_line);
-            let problems = lines.filter_map(|line| {
-                let line = line.trim_start_matches("steroidsd: ");
-                (!line.is_empty() && !line.starts_with("warning: ")).then(|| line.to_owned())
-            });
-            let todo = "set it right: the daemon would not start again";
-            let problems = problems.map(|why| Check::fail("config", why, todo));
-            problems.collect()
+    match problems {
+        None => Vec::new(),
+        Some(problems) if problems.is_empty() => {
+            vec![Check::ok("config", "the settings make sense")]
         }
-        _ => Vec::new(),
+        Some(problems) => {
+            let todo = "set it right: the daemon would not start again";
+            let problems = problems.into_iter();
+            problems
+                .map(|why| Check::fail("config", why, todo))
+                .collect()
+        }
     }
 }
 

@@ -13,15 +13,15 @@ const MOST: u64 = 64 * 1024;
 
 /// What a program said.
 #[derive(Debug)]
-pub(super) struct Said {
-    pub(super) code: i32,
-    pub(super) stdout: String,
-    pub(super) stderr: String,
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 /// Why it said nothing.
 #[derive(Debug)]
-pub(super) enum Silent {
+pub(crate) enum Silent {
     /// It cannot be run.
     NotRun(std::io::Error),
     /// It had not ended in time, and was killed.
@@ -29,7 +29,7 @@ pub(super) enum Silent {
 }
 
 /// Runs a program without input, and gives what it printed.
-pub(super) async fn ask(
+pub(crate) async fn ask(
     program: impl AsRef<OsStr>,
     arguments: &[&str],
     within: Duration,

@@ -75,6 +75,18 @@ async fn a_request_id_with_other_parameters_is_refused() {
     assert_eq!(other.unwrap_err().code(), Code::AlreadyExists);
     let args = ["start", "--task", "T1", "--request-id", "r-1", "--", "true"];
     ctl.run(args).await.exits(4).says("r-1");
+    // How it is asked is no parameter of what is asked.
+    let named = ["start", "--task", "T2", "--request-id", "r-2"];
+    let command = ["--", "true"];
+    let id = ctl.run([&named[..], &command].concat()).await.ok();
+    for how in [&["--no-queue"][..], &["--follow"]] {
+        let again = ctl.run([&named[..], how, &command].concat()).await.exits(0);
+        assert!(how == ["--follow"] || again.stdout == id, "{again:?}");
+        again.says(&format!(
+            "invocation {} was started by this request id",
+            id.trim()
+        ));
+    }
 }
 
 #[tokio::test]

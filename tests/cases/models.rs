@@ -51,6 +51,9 @@ async fn the_model_that_answers_is_told_of_what_runs_and_has_ended_and_both_coun
     let (default, mut first) = begun(&rpc, &ctl, &home, "T1", "").await;
     let (alias, mut second) = begun(&rpc, &ctl, &home, "T2", "sonnet").await;
     assert_eq!(by_model(&ctl, &[]).await, json!([[SONNET, 2]]));
+    // That nobody has asked for one says nothing: it is known.
+    let unnamed = ["--model", "(default)"];
+    assert_eq!(by_model(&ctl, &unnamed).await, json!([]));
     let listed = ctl.run(["list"]).await.ok();
     assert_eq!(listed.matches(SONNET).count(), 2, "{listed}");
 
@@ -104,6 +107,7 @@ async fn the_model_that_answers_is_told_of_what_runs_and_has_ended_and_both_coun
         groups.as_array().unwrap().contains(&json!(["", 1])),
         "{groups}"
     );
+    assert_eq!(by_model(&ctl, &unnamed).await, json!([["", 1]]));
     let done = ctl
         .run(["--json", "reproject", &default.to_string()])
         .await

@@ -33,7 +33,7 @@ pub struct SpendQuery {
     pub task: Option<String>,
     /// Of this provider only.
     pub provider: Option<String>,
-    /// Of this model only, by its own name or that by which it was asked for.
+    /// Of this model only, by its own name or that by which it was asked for; empty: those of which neither is known.
     pub model: Option<String>,
     /// By what they are put together; nothing: all in one.
     pub by: Vec<SpendKey>,
@@ -112,7 +112,8 @@ impl SpendQuery {
             && self.until_ms.is_none_or(|until| now_ms < until)
             && is(&self.task, &it.task)
             && is(&self.provider, &it.provider)
-            && (is(&self.model, &it.model) || is(&self.model, it.counted_model()))
+            && (is(&self.model, it.counted_model())
+                || is(&self.model, &it.model) && !it.model.is_empty())
     }
 
     /// The group of an invocation that counts for a day.

@@ -32,7 +32,7 @@ pub(super) const OWN_ONLY: &str = "(s.cumulative IS NOT 1 OR EXISTS (
          WHERE b.session_id = s.session_id AND b.mode = 'fresh'))";
 
 /// By what ours is found that one model answered, or that was asked for by that name.
-const OWN_MODELS: &str = "i.model, s.answering_model";
+const OWN_MODELS: &str = "s.answering_model, i.model";
 
 /// As [`Invocation::counted_model`].
 const OWN_MODEL: &str = "coalesce(s.answering_model, CAST(i.model AS TEXT))";
@@ -264,9 +264,13 @@ pub(super) fn foreign(spend: &SpendQuery, has_usage: bool) -> (String, Vec<Value
     (sql, values)
 }
 
-/// The models are those of a row by any of which it is found.
+/// The models are those of a row by any of which it is found, the one first for which it counts.
 fn narrow(spend: &SpendQuery, models: &str, conditions: &mut String, values: &mut Vec<Value>) {
-    let model = format!("? IN ({models})");
+    // That none was asked for says nothing of one that answered.
+    let model = match spend.model.as_deref() {
+        Some("") => format!("coalesce(nullif(?, ''), {models}, '') = ''"),
+        _ => format!("? IN ({models})"),
+    };
     for (condition, wanted) in [
         ("i.task_id = ?", &spend.task),
         ("i.provider = ?", &spend.provider),

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use steroids_client::json::usage::{KEYS, key};
 use steroids_client::{json, v1};
 
+use self::table::UNNAMED;
 use super::list;
 use crate::complete;
 use crate::exit::Exit;
@@ -43,7 +44,7 @@ pub(crate) struct Args {
     /// Of this provider
     #[arg(long, value_parser = parse::word, add = complete::providers())]
     provider: Option<String>,
-    /// Of this model
+    /// Of this model; `(default)`: of none that is known
     #[arg(long)]
     model: Option<String>,
     /// In all registered projects
@@ -67,7 +68,7 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
         until_ms: args.until,
         task_id: args.task.clone().unwrap_or_default(),
         provider: args.provider.clone().unwrap_or_default(),
-        model: args.model.clone(),
+        model: args.model.clone().map(asked),
         zone: zone(),
         max_groups: args.limit,
     };
@@ -101,6 +102,14 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
         }
     }
     Ok(Exit::Ok)
+}
+
+/// A model as the daemon knows it: that of which none is known is shown by a word.
+fn asked(model: String) -> String {
+    match model.as_str() {
+        UNNAMED => String::new(),
+        _ => model,
+    }
 }
 
 /// Those asked for, once each; in all projects a task or an invocation is told with its project.

@@ -19,7 +19,10 @@ const NUMBERS: [&str; 12] = [
     "estimatedCostUsd",
 ];
 
-/// All lines. What is beyond the groups has empty keys: with it the lines come to the total.
+/// Stands in place of each key of what is beyond the groups; an empty one is a model that is not known.
+const REST: &str = "(rest)";
+
+/// All lines. With that of what is beyond the groups they come to the total.
 pub(super) fn text(used: &v1::UsageResponse, by: &[v1::UsageKey]) -> String {
     let none = v1::UsageGroup::default();
     let names = by.iter().map(|key| value(&none, *key).0);
@@ -32,7 +35,7 @@ pub(super) fn text(used: &v1::UsageResponse, by: &[v1::UsageKey]) -> String {
         text.push_str(&line(keys.chain(numbers(group.spent.as_ref()))));
     }
     if used.rest.is_some() {
-        let keys = by.iter().map(|_| String::new());
+        let keys = by.iter().map(|_| REST.to_owned());
         text.push_str(&line(keys.chain(numbers(used.rest.as_ref()))));
     }
     text
@@ -96,7 +99,7 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].starts_with("taskId,invocations,running,"));
         assert_eq!(lines[1], "\"say \"\"a,b\"\"\",2,0,0,0,0,0,0,0,0,0,0.25,0");
-        assert_eq!(lines[2], ",3,0,0,0,0,0,0,0,0,0,0.25,0");
+        assert_eq!(lines[2], "(rest),3,0,0,0,0,0,0,0,0,0,0.25,0");
         assert_eq!(lines.len(), 3);
     }
 }

@@ -11,7 +11,7 @@ use crate::table::{Column, Table};
 use crate::terminal::Style;
 
 /// What stands for a model that nobody named.
-const UNNAMED: &str = "(default)";
+pub(super) const UNNAMED: &str = "(default)";
 
 /// Its lines.
 pub(super) fn lines(

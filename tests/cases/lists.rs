@@ -85,3 +85,44 @@ async fn a_command_given_below_the_projects_folder_is_told_where_it_works() {
         assert!(!started.stderr.contains("it works in"), "{started:?}");
     }
 }
+
+#[tokio::test]
+async fn what_there_is_not_is_left_out() {
+    let home = Home::with_config("[daemon]\nmax_running = 1");
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let show = async |id: i64| ctl.run(["show", "--json", &id.to_string()]).await.json();
+    let done = ctl.start_fake("T1", &["exit", "0"]).await;
+    daemon.rpc().await.ended(&ctl.project(), done).await;
+    ctl.start_fake("T2", &["stall"]).await;
+    let start = ["start", "--json", "--task", "T3", "--", "true"];
+    let waits = ctl.run(start).await.json();
+    let id = waits["id"].as_i64().unwrap();
+    // One that waits has no line yet, and none that was started at once has waited.
+    for it in [&waits, &show(id).await] {
+        assert_eq!(it["status"], "queued");
+        assert_eq!(
+            (it.get("logPath"), it.get("startedAtMs")),
+            (None, None),
+            "{it}"
+        );
+        assert!(it["queuedAtMs"].is_i64(), "{it}");
+    }
+    let ended = show(done).await;
+    assert_eq!(ended["logPath"], ctl.log_path(done).to_str().unwrap());
+    assert_eq!(ended.get("queuedAtMs"), None, "{ended}");
+    assert!(ended["startedAtMs"].is_i64(), "{ended}");
+    // One whose turn never came was never started.
+    ctl.run(["stop", &id.to_string()]).await.ok();
+    let stopped = show(id).await;
+    assert_eq!(stopped["outcome"], "cancelled");
+    assert_eq!(stopped.get("startedAtMs"), None, "{stopped}");
+    assert_eq!(stopped["queuedAtMs"], waits["queuedAtMs"]);
+    assert!(stopped["completedAtMs"].is_i64(), "{stopped}");
+    // Nor is a log named that is gone.
+    std::fs::remove_file(ctl.log_path(done)).unwrap();
+    let listed = ctl.run(["list", "--json", "--task", "T1"]).await.json();
+    for it in [&show(done).await, &listed["invocations"][0]] {
+        assert_eq!((&it["id"], it.get("logPath")), (&done.into(), None), "{it}");
+    }
+}

@@ -90,25 +90,28 @@ impl ActivityLogs {
     }
 
     /// The files in which the logs of these invocations lie now, in their order: where there is but a
-    /// compressed one, that. Blocks.
-    pub fn lying(&self, ids: &[InvocationId]) -> Vec<PathBuf> {
+    /// compressed one, that; `None` where there is neither. What cannot be looked at has its usual name. Blocks.
+    pub fn lying(&self, ids: &[InvocationId]) -> Vec<Option<PathBuf>> {
         let folder = self.place.open();
         let is_there = |name: &str| match &folder {
-            Ok(folder) => folder.stat(name).ok().flatten().is_some(),
-            Err(_) => false,
+            Ok(folder) => folder.stat(name).map_or(true, |found| found.is_some()),
+            Err(error) => !matches!(error, LogError::Missing { .. }),
         };
-        let lying = |id: &InvocationId| match packed_name(*id) {
-            packed if !is_there(&file_name(*id)) && is_there(&packed) => {
-                self.place.path().join(packed)
+        let lying = |id: &InvocationId| {
+            let packed = packed_name(*id);
+            match is_there(&file_name(*id)) {
+                true => Some(self.path(*id)),
+                false => is_there(&packed).then(|| self.place.path().join(packed)),
             }
-            _ => self.path(*id),
         };
         ids.iter().map(lying).collect()
     }
 
     /// Whether there is but a compressed log, which nobody appends to. Blocks.
     pub fn is_packed(&self, id: InvocationId) -> bool {
-        self.lying(&[id]) != [self.path(id)]
+        let usual = self.path(id);
+        let lying = self.lying(&[id]).into_iter().flatten();
+        lying.into_iter().any(|file| file != usual)
     }
 
     /// The folder of the logs.

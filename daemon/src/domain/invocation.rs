@@ -206,6 +206,26 @@ impl Invocation {
     pub fn counted_model(&self) -> &str {
         self.answering_model.as_deref().unwrap_or(&self.model)
     }
+
+    /// When it was started. One that ended before its turn came never was, though its row says so at the moment of
+    /// its end, or lists by start time would miss it.
+    pub fn began_ms(&self) -> Option<i64> {
+        let ended_waiting = self.managed.is_some()
+            && self.phase.is_ended()
+            && self.started_ms == self.completed_ms
+            && self.asked_ms() < self.started_ms;
+        self.started_ms.filter(|_| !ended_waiting)
+    }
+
+    /// When it was asked for, if it has waited since, or waits.
+    pub fn queued_ms(&self) -> Option<i64> {
+        let has_waited = self.started_ms.is_none() || self.asked_ms() < self.started_ms;
+        self.asked_ms().filter(|_| has_waited)
+    }
+
+    fn asked_ms(&self) -> Option<i64> {
+        self.managed.as_ref()?.queueing.queued_ms
+    }
 }
 
 /// What only we know of an invocation.

@@ -105,7 +105,8 @@ struct Shown<'a> {
     mode: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cwd: Option<String>,
-    log_path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_path: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     leftovers: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -169,8 +170,10 @@ impl Delivery {
         let task = event.task.as_deref().unwrap_or_default();
         let text = sentence(&project.root, event, invocation);
         let shown = invocation.map(|it| {
-            let log_path = project.logs().path(it.id).to_string_lossy().into_owned();
-            shown(&path, log_path, it)
+            // There is no line before its turn has come.
+            let log = (it.phase != Phase::Queued).then(|| project.logs().path(it.id));
+            let log = log.map(|log| log.to_string_lossy().into_owned());
+            shown(&path, log, it)
         });
         let payload = Payload {
             id: &id,
@@ -266,7 +269,7 @@ fn sentence(project: &Path, event: &LifecycleEvent, invocation: Option<&Invocati
     text
 }
 
-fn shown<'a>(project: &'a str, log_path: String, it: &'a Invocation) -> Shown<'a> {
+fn shown<'a>(project: &'a str, log_path: Option<String>, it: &'a Invocation) -> Shown<'a> {
     let managed = it.managed.as_ref();
     let queueing = managed.map(|managed| &managed.queueing);
     Shown {
@@ -278,7 +281,7 @@ fn shown<'a>(project: &'a str, log_path: String, it: &'a Invocation) -> Shown<'a
         answering_model: it.answering_model.as_deref(),
         status: it.phase.as_str(),
         outcome: outcome(it),
-        started_at_ms: it.started_ms,
+        started_at_ms: it.began_ms(),
         completed_at_ms: it.completed_ms,
         duration_ms: it.duration_ms,
         exit_code: it.exit_code,
@@ -299,7 +302,7 @@ fn shown<'a>(project: &'a str, log_path: String, it: &'a Invocation) -> Shown<'a
         cwd: managed.map(|managed| managed.cwd.to_string_lossy().into_owned()),
         log_path,
         leftovers: managed.and_then(|managed| managed.leftovers),
-        queued_at_ms: queueing.and_then(|queueing| queueing.queued_ms),
+        queued_at_ms: it.queued_ms(),
         priority: queueing.map_or(0, |queueing| queueing.priority),
         after: queueing.map_or_else(Vec::new, |queueing| {
             queueing.after.iter().map(|id| id.get()).collect()

@@ -78,8 +78,13 @@ impl Projects {
     }
 
     /// The files in which logs of a project lie, as far as its disk answers; else their usual names.
-    pub async fn log_files(&self, project: &Arc<Project>, ids: Vec<InvocationId>) -> Vec<PathBuf> {
-        let usual = ids.iter().map(|id| project.logs().path(*id)).collect();
+    pub async fn log_files(
+        &self,
+        project: &Arc<Project>,
+        ids: Vec<InvocationId>,
+    ) -> Vec<Option<PathBuf>> {
+        let usual = ids.iter().map(|id| Some(project.logs().path(*id)));
+        let usual = usual.collect();
         let logs = project.logs().clone();
         let look = move |_: &Shared, _: &Path| Ok(logs.lying(&ids));
         let found = self.at(&project.root, Some(ANSWER_WITHIN), look);

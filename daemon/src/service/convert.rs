@@ -307,6 +307,7 @@ fn is_settable(name: &str, value: &str) -> bool {
 
 /// An invocation on the wire, without what only some answers fill in.
 pub(super) fn invocation(project: &Path, invocation: Invocation) -> v1::Invocation {
+    let (began_ms, queued_ms) = (invocation.began_ms(), invocation.queued_ms());
     let managed = invocation.managed;
     let mut wire = v1::Invocation {
         id: invocation.id.get(),
@@ -319,7 +320,7 @@ pub(super) fn invocation(project: &Path, invocation: Invocation) -> v1::Invocati
         state: state(invocation.phase).into(),
         outcome: outcome(invocation.phase).to_owned(),
         error: line(invocation.error.unwrap_or_default()),
-        started_at_ms: invocation.started_ms,
+        started_at_ms: began_ms,
         completed_at_ms: invocation.completed_ms,
         duration_ms: invocation.duration_ms,
         exit_code: invocation.exit_code,
@@ -335,7 +336,7 @@ pub(super) fn invocation(project: &Path, invocation: Invocation) -> v1::Invocati
         wire.pid = managed.pid.filter(|_| !invocation.phase.is_ended());
         let ids = |ids: Vec<InvocationId>| ids.into_iter().map(InvocationId::get).collect();
         let queueing = managed.queueing;
-        wire.queued_at_ms = queueing.queued_ms;
+        wire.queued_at_ms = queued_ms;
         wire.priority = queueing.priority;
         wire.after = ids(queueing.after);
         wire.attempt = i32::try_from(queueing.attempt).unwrap_or(i32::MAX);

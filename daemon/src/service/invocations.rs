@@ -14,7 +14,7 @@ use super::peer::peer;
 use super::stream::{Outgoing, outgoing};
 use super::telling::Telling;
 use super::{Service, bounds, browsing, convert, retrying, spending, status, terms, upkeep};
-use crate::domain::{Invocation, Query, StartRequest};
+use crate::domain::{Invocation, Phase, Query, StartRequest};
 use crate::projects::{AtHand, Project, ProjectError};
 use crate::supervise::{Sent, Vitals};
 
@@ -246,7 +246,11 @@ impl Service {
 
     /// An invocation on the wire, with what only this daemon knows.
     pub(super) fn shown(&self, project: &Arc<Project>, invocation: Invocation) -> v1::Invocation {
-        let log_path = convert::text(&project.logs().path(invocation.id));
+        let log_path = match invocation.phase {
+            // There is no line before its turn has come.
+            Phase::Queued => String::new(),
+            _ => convert::text(&project.logs().path(invocation.id)),
+        };
         let managed = invocation.managed.as_ref();
         // A job may outlast its row by a moment; what has ended is not doing anything.
         let running = managed.filter(|_| !invocation.phase.is_ended());

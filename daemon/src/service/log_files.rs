@@ -1,4 +1,4 @@
-//! Names the file in which a log is: of what has ended, it may be compressed.
+//! Names the file in which a log is: of what has ended, it may be compressed, or have been cleaned up.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ impl Service {
             for (id, file) in ids.into_iter().zip(files) {
                 let named = |it: &&mut v1::Invocation| it.project == root && it.id == id.get();
                 if let Some(it) = shown.iter_mut().find(named) {
-                    it.log_path = convert::text(&file);
+                    it.log_path = file.as_deref().map(convert::text).unwrap_or_default();
                 }
             }
         }

@@ -43,7 +43,25 @@ pub(super) fn begin(
     }
     let kind = if new.queued { "queued" } else { "started" };
     record(connection, kind, id, new)?;
+    record_retried(connection, id, new)?;
     Ok(Begun::New(query::require(connection, id)?))
+}
+
+/// Tells of the one before it that it is tried again, by itself or by somebody.
+pub(super) fn record_retried(
+    connection: &Connection,
+    id: InvocationId,
+    new: &NewInvocation,
+) -> Result<(), Failure> {
+    let of = new.queueing.retry_of;
+    let before = of.map(|of| query::by_id(connection, of)).transpose()?;
+    // One that was deleted has nobody who would be told.
+    let Some(before) = before.flatten() else {
+        return Ok(());
+    };
+    let attempt = new.queueing.attempt;
+    let message = format!("tried again as {id}, which is attempt {attempt}");
+    events::record(connection, "retried", &before, message)
 }
 
 /// Puts back the rows of an invocation whose state folder outlived them; `None` if all is there.

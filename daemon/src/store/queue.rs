@@ -86,12 +86,12 @@ pub(super) fn finish_and_retry(
         return Ok((finished, made));
     }
     let retried = match begin::begin(connection, next, floor, |_| {})? {
-        Begun::New(retried) | Begun::Existing(retried) => retried,
+        Begun::New(retried) => retried,
+        Begun::Existing(retried) => {
+            begin::record_retried(connection, retried.id, next)?;
+            retried
+        }
     };
-    let number = retried.id;
-    let attempt = next.queueing.attempt;
-    let message = format!("tried again as {number}, which is attempt {attempt}");
-    record(connection, "retried", &finished.invocation, message)?;
     finished.invocation = query::require(connection, id)?;
     Ok((finished, Some(retried)))
 }

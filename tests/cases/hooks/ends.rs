@@ -41,6 +41,27 @@ async fn a_daemon_killed_before_the_answer_delivers_again_under_the_same_id() {
     }
 }
 
+#[tokio::test]
+async fn another_attempt_is_told_of_also_where_somebody_asked_for_it() {
+    let server = Closed::new();
+    let home = Home::with_config(&hook("first", &server.url("/")).replace("finished", "retried"));
+    let mut server = server.open();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let id = ctl.start_fake("T1", &["exit", "3"]).await;
+    daemon.rpc().await.ended(&ctl.project(), id).await;
+    let next = ctl.run(["retry", "--json", &id.to_string()]).await.json();
+    let told = server.next().await.json();
+    assert_eq!(told["event"], "retried");
+    let it = &told["invocation"];
+    assert_eq!((&it["id"], &it["retriedBy"]), (&id.into(), &next["id"]));
+    let message = told["message"].as_str().unwrap();
+    assert_eq!(
+        message,
+        format!("tried again as {}, which is attempt 2", next["id"])
+    );
+}
+
 /// Where a request went.
 fn first_url(request: &steroids_tests::receiver::Received) -> String {
     format!("http://{}/", request.headers["host"])

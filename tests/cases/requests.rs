@@ -1,6 +1,7 @@
 //! A request id starts once, whatever the network or an impatient client does.
 
 use steroids_proto::v1;
+use steroids_tests::gateway::Tap;
 use steroids_tests::{Daemon, Home, processes, rpc};
 use tonic::Code;
 
@@ -9,6 +10,28 @@ fn request(project: &str, id: &str, args: &[&str]) -> v1::StartRequest {
         request_id: id.to_owned(),
         ..rpc::command(project, "T1", rpc::argv(args))
     }
+}
+
+/// The daemon's connections break for longer than anybody takes to type.
+#[tokio::test]
+async fn what_the_configuration_names_goes_along_however_late_the_daemon_says_so() {
+    let home = Home::with_config("[providers.command]\nenv = [\"MYKEY\"]");
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await.with_env("MYKEY", "mine");
+    let told = [
+        "start",
+        "--task",
+        "T1",
+        "--follow",
+        "--",
+        "sh",
+        "-c",
+        "echo key=$MYKEY",
+    ];
+    let tap = Tap::breaking(&home.socket(), 24);
+    let socket = ["--socket", tap.path()];
+    let said = ctl.run(socket.iter().chain(&told)).await.ok();
+    assert!(said.contains("key=mine"), "{said}");
 }
 
 #[tokio::test]

@@ -97,6 +97,18 @@ impl Failure {
         self.unknown("whether it was done is not known; the same command may be given again")
     }
 
+    /// The same of a question before anything was asked for: that nothing was done is certain, so that it may be
+    /// tried again.
+    pub(crate) fn before_anything(mut self, what: &str) -> Self {
+        if matches!(self.exit, Exit::TimedOut) {
+            self.exit = Exit::TryAgain;
+        }
+        match self.hint().map(str::to_owned) {
+            Some(first) => self.with_hint(format!("{what}\n{first}")),
+            None => self.with_hint(what),
+        }
+    }
+
     /// There was no answer: what was asked for may have been done.
     pub(crate) fn is_unknown(&self) -> bool {
         matches!(self.exit, Exit::Unreachable | Exit::TimedOut)

@@ -26,6 +26,11 @@ pub struct Tap {
 impl Tap {
     /// Listens beside the daemon's socket `to`, which need not be there yet.
     pub fn new(to: &Path) -> Tap {
+        Tap::breaking(to, 0)
+    }
+
+    /// The same, but the first `breaks` connections are closed at once, as those of a daemon that is just ending.
+    pub fn breaking(to: &Path, mut breaks: u32) -> Tap {
         let path = to.with_extension("tap");
         // The daemon makes the folder, and may not have been started.
         std::fs::create_dir_all(to.parent().expect("a socket is in a folder"))
@@ -35,6 +40,10 @@ impl Tap {
         let (counted, to) = (Arc::clone(&requests), to.to_owned());
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                if breaks > 0 {
+                    breaks -= 1;
+                    continue;
+                }
                 tokio::spawn(hand_on(client, to.clone(), Arc::clone(&counted)));
             }
         });

@@ -169,7 +169,7 @@ async fn one(
 ) -> Result<Exit, Failure> {
     let sending = async {
         let before = show::get(client, &request.project, request.id).await?;
-        Ok::<_, Failure>(environment::sent(session, client, &before.provider).await)
+        environment::sent(client, &before.provider).await
     };
     let caller_env = tokio::select! {
         left = interrupt.pressed() => return Ok(left),

@@ -119,7 +119,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<Exit, Failu
     }
     request.caller_env = tokio::select! {
         left = interrupt.pressed() => return Ok(left),
-        env = environment::sent(session, &client, &request.provider) => env,
+        env = environment::sent(&client, &request.provider) => env?,
     };
     let begin = begin::Begin {
         project: &request.project,

@@ -18,7 +18,7 @@ use crate::{format, resources as bounds};
 /// How long a start is asked for again after the connection broke: a restart of the daemon, with
 /// its look at what runs, takes less.
 const RETRY_FOR: Duration = Duration::from_secs(30);
-pub(super) const RETRY_EVERY: Duration = Duration::from_millis(300);
+const RETRY_EVERY: Duration = Duration::from_millis(300);
 
 /// How one is begun.
 pub(in crate::command) struct Begin<'a> {
@@ -122,19 +122,12 @@ impl Begin<'_> {
         client: &Client,
         ask: impl AsyncFn() -> Result<v1::StartResponse, Status>,
     ) -> Result<v1::StartResponse, Failure> {
-        let began = Instant::now();
-        let mut is_registered = false;
-        loop {
-            match ask().await {
-                Err(status) if is_unregistered(&status) && !is_registered => {
-                    session.register(client, self.project).await?;
-                    is_registered = true;
-                }
-                Err(status) if is_broken(&status) && began.elapsed() < RETRY_FOR => {
-                    tokio::time::sleep(RETRY_EVERY).await;
-                }
-                answer => return Ok(answer?),
+        match patiently(&ask).await {
+            Err(status) if is_unregistered(&status) => {
+                session.register(client, self.project).await?;
+                Ok(patiently(&ask).await?)
             }
+            answer => Ok(answer?),
         }
     }
 
@@ -166,6 +159,19 @@ impl Begin<'_> {
             "whether it was started is not known; the same command with --request-id {} starts it once at most",
             quoted(self.request_id)
         ))
+    }
+}
+
+/// Asks until there is an answer, or a restart of the daemon would long be over: only where the connection broke.
+pub(super) async fn patiently<T>(ask: impl AsyncFn() -> Result<T, Status>) -> Result<T, Status> {
+    let began = Instant::now();
+    loop {
+        match ask().await {
+            Err(status) if is_broken(&status) && began.elapsed() < RETRY_FOR => {
+                tokio::time::sleep(RETRY_EVERY).await;
+            }
+            answer => return answer,
+        }
     }
 }
 

@@ -4,11 +4,12 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::time::Duration;
 
 use steroids_client::{Client, v1};
+use tonic::Status;
 
-use crate::session::Session;
+use super::begin;
+use crate::failure::Failure;
 
 /// Passed on by name. A trailing `*` stands for any ending.
 const NAMES: &[&str] = &[
@@ -61,43 +62,34 @@ const NAMES: &[&str] = &[
 /// Room for the variables beside a prompt of full length in one message.
 const MOST_BYTES: usize = 512 * 1024;
 
-/// How long the daemon may take to say what a provider wants: longer than it waits for disks itself.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-const NOT_SENT: &str = "the daemon did not say which variables the provider gets: those that its `env` names were not sent along";
+const NOT_STARTED: &str =
+    "nothing was started: the daemon did not say which variables the provider gets";
 
 /// What of this process's environment goes along with a start by this provider.
+///
+/// # Errors
+/// What the daemon says, or that it says nothing: without those variables the agent would run all the same, as
+/// somebody else or not for long.
 pub(in crate::command) async fn sent(
-    session: &mut Session,
     client: &Client,
     provider: &str,
-) -> HashMap<String, String> {
+) -> Result<HashMap<String, String>, Failure> {
     let wanted = wanted(client, provider).await;
-    if wanted.is_none() {
-        session.note(NOT_SENT);
-    }
-    of_caller(std::env::vars_os(), &wanted.unwrap_or_default())
+    let wanted = wanted.map_err(|status| Failure::from(status).before_anything(NOT_STARTED))?;
+    Ok(of_caller(std::env::vars_os(), &wanted))
 }
 
-/// Names that the daemon's configuration lets pass to this provider; `None` if it did not say.
-async fn wanted(client: &Client, provider: &str) -> Option<Vec<String>> {
-    // One that is being restarted breaks off; the start itself outlasts that, and so does this.
-    let asked = async {
-        loop {
-            match client.status(v1::StatusRequest {}).await {
-                Ok(status) => return status,
-                Err(_) => tokio::time::sleep(super::begin::RETRY_EVERY).await,
-            }
-        }
-    };
-    let status = tokio::time::timeout(PATIENCE, asked).await.ok()?;
+/// Names that the daemon's configuration lets pass to this provider. Waited for as long as the start itself is.
+async fn wanted(client: &Client, provider: &str) -> Result<Vec<String>, Status> {
+    let ask = async || client.status(v1::StatusRequest {}).await;
+    let status = begin::patiently(ask).await?;
     let provider = if provider.is_empty() {
         "claude"
     } else {
         provider
     };
     let of_name = status.providers.into_iter().find(|it| it.name == provider);
-    Some(of_name.map(|it| it.env).unwrap_or_default())
+    Ok(of_name.map(|it| it.env).unwrap_or_default())
 }
 
 /// The allowed ones of these variables. Such as are not UTF-8 are left out, and those of a name

@@ -1,9 +1,9 @@
 //! What can go wrong with a project's database, each with what a person can do about it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 use rustix::fs::StatVfsMountFlags;
 
 use crate::domain::InvocationId;
@@ -234,12 +234,41 @@ impl Failure {
     }
 
     /// The error as callers see it.
-    pub(super) fn at(self, path: &std::path::Path) -> StoreError {
+    pub(super) fn at(self, path: &Path) -> StoreError {
         match self {
             Failure::Ours(error) => error,
             Failure::Sql(error) => StoreError::from_sqlite(path, error),
         }
     }
+}
+
+/// Whether SQLite says this also where it could not make a file, or grow one. A write that meets a full disk is
+/// FULL by itself, but not the first page of a -shm, nor the making of a -wal, nor what a disk says only as it
+/// syncs. (SHMMAP is for want of memory.)
+fn is_for_room(extended_code: i32) -> bool {
+    let codes = [
+        ffi::SQLITE_CANTOPEN,
+        ffi::SQLITE_IOERR_WRITE,
+        ffi::SQLITE_IOERR_FSYNC,
+        ffi::SQLITE_IOERR_DIR_FSYNC,
+        ffi::SQLITE_IOERR_TRUNCATE,
+        ffi::SQLITE_IOERR_SHMOPEN,
+        ffi::SQLITE_IOERR_SHMSIZE,
+    ];
+    codes.contains(&extended_code)
+}
+
+/// What a database takes at least to be opened: the first part of its -shm, and its -wal.
+const LEAST_ROOM: u64 = 64 << 10;
+
+/// Whether the database's disk has no room for as much, or for another file.
+fn is_full(db: &Path) -> bool {
+    let folder = db.parent().unwrap_or(db);
+    rustix::fs::statvfs(folder).is_ok_and(|found| {
+        // Some have no table of files that could be full, and say 0 of 0.
+        let lacks_files = found.f_files > 0 && found.f_favail == 0;
+        lacks_files || found.f_bavail.saturating_mul(found.f_frsize) < LEAST_ROOM
+    })
 }
 
 /// What to do about what the daemon can only read. Another process may see the same folder otherwise.
@@ -249,7 +278,7 @@ pub(crate) const READ_ONLY: &str = "where you can write, the daemon's unit keeps
 impl StoreError {
     /// A database that cannot be written, for the reason that its file system says, else the given one.
     pub(super) fn unwritable(
-        path: &std::path::Path,
+        path: &Path,
         source: Box<dyn std::error::Error + Send + Sync>,
     ) -> StoreError {
         let path = path.to_owned();
@@ -288,7 +317,7 @@ impl StoreError {
     }
 
     /// Sorts SQLite's codes into what a person can act on.
-    pub(super) fn from_sqlite(path: &std::path::Path, source: rusqlite::Error) -> StoreError {
+    pub(super) fn from_sqlite(path: &Path, source: rusqlite::Error) -> StoreError {
         let path = path.to_owned();
         let rusqlite::Error::SqliteFailure(error, message) = &source else {
             return StoreError::Sqlite { path, source };
@@ -301,6 +330,8 @@ impl StoreError {
             },
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => StoreError::Busy { path },
             ErrorCode::DiskFull => StoreError::Full { path },
+            // Of the errno nothing is left in the code.
+            _ if is_for_room(error.extended_code) && is_full(&path) => StoreError::Full { path },
             ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen => {
                 StoreError::unwritable(&path, Box::new(source))
             }

@@ -177,6 +177,33 @@ async fn a_full_disk_of_the_database_holds_up_the_row_and_refuses_starts() {
     held(142, seen);
 }
 
+#[tokio::test]
+async fn a_project_on_a_disk_that_was_full_before_the_daemon_says_so_and_is_back_with_some_room() {
+    let home = Home::with_config(SMALL);
+    let Some(disk) = SmallDisk::mount(&home, "home/app", "12m") else {
+        return held(142, NO_ROOT);
+    };
+    let mut daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let id = ctl.start_fake("T1", &["exit", "0"]).await;
+    daemon.rpc().await.ended(&ctl.project(), id).await;
+    daemon.term().await;
+    // There is no -shm now, and no room for one.
+    disk.fill();
+    daemon.start_again().await;
+    for words in ["list", "stream 1", "start --task T2 -- true"] {
+        let refused = ctl.run(words.split(' ')).await;
+        refused.exits(75).says("is full").says("free some space");
+    }
+    let line = told(&daemon, &[&ctl.project(), "is full"]).await;
+    disk.free();
+    let listed = ctl.run(["--json", "list"]).await.json();
+    assert_eq!(listed["invocations"].as_array().unwrap().len(), 1);
+    ctl.run(["stream", "1"]).await.ok();
+    well(&daemon).await;
+    held(142, line);
+}
+
 /// What is full is its log's disk, or the database's.
 #[tokio::test]
 async fn one_that_has_ended_on_a_full_disk_keeps_no_place_and_says_what_its_row_waits_for() {

@@ -54,6 +54,17 @@ impl State {
     }
 }
 
+/// Removes the file that a state would be written to, of an invocation that is over. Blocks.
+///
+/// # Errors
+/// What the file system says, other than that there is none.
+pub fn withdraw(dir: &InvDir) -> io::Result<()> {
+    match fs::remove_file(durable::draft_of(&dir.state())) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Names the running boot of this host.
 pub fn boot_id() -> io::Result<String> {
     let id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;

@@ -40,6 +40,19 @@ struct Kept {
     trouble: Option<String>,
 }
 
+impl Kept {
+    /// Notes why it cannot be read or written. Said once until it goes well: it is tried with each delivery.
+    fn troubled(&mut self, file: &Path, error: &io::Error) {
+        let path = file.display();
+        let said = format!(
+            "what hooks have delivered cannot be kept, and may come twice: {path}: {error}"
+        );
+        if self.trouble.replace(said).is_none() {
+            tracing::warn!(file = %path, %error, "what hooks have delivered cannot be kept");
+        }
+    }
+}
+
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 struct Contents {
     hooks: BTreeMap<String, Known>,
@@ -75,9 +88,13 @@ impl Positions {
         now_ms: i64,
     ) -> Positions {
         let file = state_dir.join(NAME);
-        let (mut known, trouble) = match read(&file) {
-            Ok(contents) => (contents.hooks, None),
-            Err(error) => (BTreeMap::new(), Some(cannot_keep(&file, &error))),
+        let mut kept = Kept::default();
+        let mut known = match read(&file) {
+            Ok(contents) => contents.hooks,
+            Err(error) => {
+                kept.troubled(&file, &error);
+                BTreeMap::new()
+            }
         };
         let was_empty = known.is_empty();
         let hooks = names.map(|name| {
@@ -94,7 +111,7 @@ impl Positions {
         let kept = Kept {
             is_dirty: !(was_empty && contents.hooks.is_empty()),
             contents,
-            trouble,
+            ..kept
         };
         let positions = Positions {
             shared: Arc::new(Shared {
@@ -182,7 +199,7 @@ impl Positions {
         match written {
             Ok(()) => kept.trouble = None,
             Err(error) => {
-                kept.trouble = Some(cannot_keep(&self.shared.file, &error));
+                kept.troubled(&self.shared.file, &error);
                 // Tried again with the next delivery, and at the end.
                 kept.is_dirty = true;
             }
@@ -211,12 +228,6 @@ fn read(file: &Path) -> io::Result<Contents> {
             Ok(Contents::default())
         }
     }
-}
-
-fn cannot_keep(file: &Path, error: &io::Error) -> String {
-    let file = file.display();
-    tracing::warn!(%file, %error, "what hooks have delivered cannot be kept");
-    format!("what hooks have delivered cannot be kept, and may come twice: {file}: {error}")
 }
 
 fn write(file: &Path, contents: &Contents) -> io::Result<()> {
@@ -293,6 +304,30 @@ mod tests {
                 }
             });
         }
+    }
+
+    #[test]
+    fn a_disk_that_takes_nothing_is_logged_once_until_it_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, log) = (dir.path().join("state"), dir.path().join("log"));
+        fs::create_dir(&folder).unwrap();
+        let positions = open(&folder, &["a"], 1);
+        let delivered = |number: i64| {
+            positions.note("a", Path::new("/p"), event(number), true);
+            positions.save_now();
+        };
+        let written = Arc::new(fs::File::create(&log).unwrap());
+        let subscriber = tracing_subscriber::fmt().with_writer(written).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            for round in 0..2 {
+                fs::remove_dir_all(&folder).unwrap();
+                (1..=3).for_each(|n| delivered(10 * round + n));
+                fs::create_dir(&folder).unwrap();
+                delivered(10 * round + 4);
+            }
+        });
+        let said = fs::read_to_string(&log).unwrap();
+        assert_eq!(said.matches("cannot be kept").count(), 2, "{said}");
     }
 
     #[tokio::test]

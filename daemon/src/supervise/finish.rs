@@ -2,9 +2,9 @@
 //! complete log. Both are tried until they are done; the provider is gone and nobody waits but
 //! readers.
 
-use steroids_shim::durable;
 use steroids_shim::exit::ExitRecord;
 use steroids_shim::paths::InvDir;
+use steroids_shim::{durable, state};
 use tracing::warn;
 
 use super::again::{self, Next};
@@ -134,6 +134,10 @@ pub(super) async fn was_final(dir: &InvDir) -> bool {
 
 /// Tells the next reconcile, without a look into the database, that nothing is left to do here.
 pub(super) fn mark_projected(dir: &InvDir) {
+    // A shim that stood by and was never called has left room for its state, and nobody takes it.
+    if let Err(error) = state::withdraw(dir) {
+        warn!(dir = %dir.path().display(), %error, "room for a state stays");
+    }
     if let Err(error) = durable::mark(&dir.projected()) {
         // The next reconcile looks once more, finds the row final, and changes nothing.
         warn!(dir = %dir.path().display(), %error, "could not mark a finished state folder");

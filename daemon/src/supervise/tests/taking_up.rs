@@ -23,6 +23,18 @@ async fn what_runs_is_adopted_once_and_what_has_ended_is_finished() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_shim_that_never_took_over_has_left_goes_with_its_end() {
+    let bench = Bench::new(8, 8).await;
+    let dir = bench.dir(&bench.start("r1").await);
+    let room = dir.path().join("state.json.tmp");
+    fs::write(&room, "").unwrap();
+    bench.stage.end(&dir);
+    bench.ended(1).await;
+    eventually(async || dir.projected().exists().then_some(())).await;
+    assert!(!room.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_row_without_a_folder_is_ended_with_one_last_line_however_often() {
     let mut bench = Bench::new(8, 8).await;
     let dir = bench.dir(&bench.start("r1").await);

@@ -21,6 +21,7 @@ use steroids_shim::spec::Spec;
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, warn};
 
+use super::announce::Announced;
 use super::link::ShimLink;
 use super::proof::{Recorded, recorded};
 use super::stalls::Telling;
@@ -126,6 +127,8 @@ pub(super) struct Job {
     pub(super) redactor: Redactor,
     /// and they stand in no log of ours while there is a job.
     pub(super) _secrets: Known,
+    /// What is told of it before its row changes.
+    pub(super) announced: Option<Announced>,
     /// What was told of limits that are near.
     pub(super) telling: Telling,
 }
@@ -337,8 +340,9 @@ impl Job {
                     }
                     self.publish_live(projection.live());
                     let (id, project) = (self.id, &self.project);
+                    let (before, tracker) = (self.announced.as_ref(), &self.inner.tracker);
                     self.telling
-                        .tell(projection.stalls(), id, project, &self.inner.tracker);
+                        .tell(projection.stalls(), id, project, before, tracker);
                     if let (Some(held), Ok(Recorded::No)) = (held, &exit)
                         && !self.is_alive(held).await
                     {
@@ -442,6 +446,10 @@ impl Job {
                     return None;
                 }
                 Whereabouts::Here | Whereabouts::Elsewhere | Whereabouts::Unknown => {}
+            }
+            if let Some(error) = self.untold().await {
+                self.endure(&*error).await?;
+                continue;
             }
             let store = self.project.store.clone();
             let mut done = self.obeying(change(store.clone())).await.map(Some);

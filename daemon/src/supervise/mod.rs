@@ -16,6 +16,7 @@ mod address;
 mod admit;
 mod again;
 mod ahead;
+mod announce;
 mod audience;
 mod behind;
 mod budget;

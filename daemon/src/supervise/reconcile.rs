@@ -38,7 +38,7 @@ use super::work::Work;
 use super::{Supervisor, lost, waiting};
 use crate::domain::{Invocation, InvocationId, Outcome, Phase};
 use crate::projects::{Project, Refill};
-use crate::store::{NewEvent, NewInvocation, Rebuild, StoreError};
+use crate::store::{NewInvocation, Rebuild, StoreError};
 
 /// Readiness waits so long for invocations that have ended to be finished; the rest goes on behind.
 const READY_WITHIN: Duration = Duration::from_secs(10);
@@ -289,11 +289,12 @@ impl Inner {
         };
         steroids_failpoint::reach("reconcile.found");
         let ends = !matches!(finding, Finding::Adopt);
+        let mut announced = None;
         match finding {
             Finding::Adopt => {
                 found.adopted += 1;
                 self.counts.adopted();
-                self.tell(&project, &row, "adopted");
+                announced = Some(self.announce(&project, &row, "adopted"));
             }
             Finding::Finish => found.finished += 1,
             Finding::Lost(why) => {
@@ -309,6 +310,7 @@ impl Inner {
         let half_published = is_half_published(&row) && !self.count_on(&project, id).await;
         let work = Work {
             has_ended: ends,
+            announced,
             ..Work::new(spec, redactor)
         };
         let handle = entry.take().map(|entry| {
@@ -351,23 +353,6 @@ impl Inner {
         info!(invocation.id = %id, "row put back from its state folder");
         let row = NewInvocation::from(spec);
         project.store.restore(id, row, None).await
-    }
-
-    /// Records an event, and waits for nobody: the job is what matters.
-    fn tell(&self, project: &Arc<Project>, row: &Invocation, kind: &'static str) {
-        let event = NewEvent {
-            kind: kind.to_owned(),
-            invocation: Some(row.id),
-            task: Some(row.task.clone()),
-            message: String::new(),
-        };
-        let project = Arc::clone(project);
-        self.tracker.spawn(async move {
-            if let Err(error) = project.store.record(event).await {
-                warn!(%error, kind, "lifecycle event not recorded");
-            }
-            project.touch();
-        });
     }
 }
 

@@ -2,12 +2,14 @@
 //! what was told; here stands what it is known to know, so that it is not asked for nothing.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use super::announce::Announced;
 use crate::domain::{InvocationId, Stalls};
 use crate::projects::Project;
 
@@ -18,57 +20,74 @@ pub(super) struct Telling {
     told: Option<Stalls>,
     /// What is being told, and word of it when it was.
     under_way: Option<(Stalls, oneshot::Receiver<()>)>,
-    /// When it could not be told last.
-    failed: Option<Instant>,
 }
 
-/// After a refusal: a provider that prints all the time is a reason to ask as often, and no help.
+/// After a refusal.
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Telling {
-    /// Has it told if it is news. Waits for nobody: what cannot be told now, as the database
-    /// refuses, is told when this is asked again, if it still holds then.
+    /// Has it told if it is news, after what is announced. Waits for nobody: what the database refuses now is tried
+    /// again until it does not, or this is dropped.
     pub(super) fn tell(
         &mut self,
         now: &Stalls,
         id: InvocationId,
         project: &Arc<Project>,
+        announced: Option<&Announced>,
         tracker: &TaskTracker,
     ) {
         if let Some((told, word)) = &mut self.under_way {
             match word.try_recv() {
-                Ok(()) => {
-                    self.told = Some(std::mem::take(told));
-                    self.failed = None;
-                }
+                Ok(()) => self.told = Some(std::mem::take(told)),
                 // One at a time, so that they are told in their order.
                 Err(oneshot::error::TryRecvError::Empty) => return,
-                Err(oneshot::error::TryRecvError::Closed) => self.failed = Some(Instant::now()),
+                Err(oneshot::error::TryRecvError::Closed) => {}
             }
             self.under_way = None;
         }
-        let is_too_soon = self.failed.is_some_and(|at| at.elapsed() < PAUSE);
-        if self.told.as_ref() == Some(now) || is_too_soon {
+        if self.told.as_ref() == Some(now) {
             return;
         }
-        let is_first = self.failed.is_none();
-        let (done, word) = oneshot::channel();
+        let (mut done, word) = oneshot::channel();
         self.under_way = Some((now.clone(), word));
         let (stalls, project) = (now.clone(), Arc::clone(project));
+        let announced = announced.cloned();
         tracker.spawn(async move {
-            match project.store.tell_stalls(id, stalls).await {
-                Ok(is_news) => {
-                    // Nobody hears it only if the job has ended.
-                    let _ = done.send(());
-                    if is_news {
-                        project.touch();
+            if let Some(announced) = announced {
+                tokio::select! {
+                    () = done.closed() => return,
+                    () = announced.settled() => {}
+                }
+            }
+            let mut is_first = true;
+            loop {
+                match project.store.tell_stalls(id, stalls.clone()).await {
+                    Ok(is_news) => {
+                        // Nobody hears it only if the job has ended.
+                        let _ = done.send(());
+                        if is_news {
+                            project.touch();
+                        }
+                        return;
                     }
+                    Err(error) if is_first => {
+                        warn!(invocation.id = %id, %error, "a stall could not be told yet");
+                    }
+                    Err(error) => debug!(invocation.id = %id, %error, "a stall could not be told"),
                 }
-                Err(error) if is_first => {
-                    warn!(invocation.id = %id, %error, "a stall could not be told");
+                is_first = false;
+                tokio::select! {
+                    () = done.closed() => return,
+                    () = sleep(PAUSE) => {}
                 }
-                Err(error) => debug!(invocation.id = %id, %error, "a stall could not be told"),
             }
         });
+    }
+
+    /// What may not have been told yet, for who is to tell it before the row changes.
+    pub(super) fn under_way(&self) -> Option<Stalls> {
+        self.under_way
+            .as_ref()
+            .map(|(stalls, _word)| stalls.clone())
     }
 }

@@ -161,17 +161,14 @@ impl Entry {
     pub(super) fn watch_over(
         mut self,
         id: InvocationId,
-        Work {
-            spec,
-            redactor,
-            has_ended,
-        }: Work,
+        work: Work,
         dir: InvDir,
         project: Arc<Project>,
         place: Option<Place>,
         half_published: bool,
     ) -> JobHandle {
         self.place = place;
+        let (spec, redactor) = (work.spec, work.redactor);
         let (inner, handle) = (Arc::clone(&self.inner), self.handle.clone());
         let span = info_span!(
             "invocation",
@@ -208,11 +205,12 @@ impl Entry {
             entry: self,
             half_published,
             is_stopped: false,
-            had_ended: has_ended,
+            had_ended: work.has_ended,
             claimed: None,
             is_ending: false,
             stray: None,
             ends_with_host: false,
+            announced: work.announced,
             telling: Telling::default(),
         };
         let tracker = inner.tracker.clone();

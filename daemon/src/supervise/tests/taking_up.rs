@@ -1,6 +1,7 @@
 //! After a restart, and at a wakeup.
 
 use steroids_shim::spec::Spec;
+use steroids_shim::spool::{Control, Limited, Writer};
 use steroids_shim::unit;
 
 use super::*;
@@ -20,6 +21,42 @@ async fn what_runs_is_adopted_once_and_what_has_ended_is_finished() {
     assert_eq!(again, Reconciled::default());
     bench.stage.end(&runs);
     bench.ended(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_database_does_not_take_is_told_in_its_order_once_it_does() {
+    let mut bench = Bench::new(8, 8).await;
+    let dir = bench.dir(&bench.start("r1").await);
+    bench.restart().await;
+    let other = rusqlite::Connection::open(bench.project.store.path()).unwrap();
+    let refuse =
+        "CREATE TRIGGER no BEFORE INSERT ON steroidsd_events BEGIN SELECT RAISE(ABORT, 'no'); END";
+    other.execute_batch(refuse).unwrap();
+    bench.supervisor.reconcile(Scope::Startup).await;
+    let mut spool = Writer::create(&dir.spool()).unwrap();
+    let limit = Control::Limit {
+        limit: Limited::Silence,
+        ends_ms: Some(9),
+        msg: "no output for 12m".to_owned(),
+    };
+    spool.control(2, 2, &limit).unwrap();
+    bench.stage.end(&dir);
+    // Whatever was tried once has been refused by then.
+    let lines = eventually(async || {
+        let lines = bench.supervisor.degraded();
+        lines
+            .iter()
+            .any(|it| it.contains("it has ended"))
+            .then_some(lines)
+    })
+    .await;
+    other.execute_batch("DROP TRIGGER no").unwrap();
+    bench.ended(1).await;
+    let project = bench.projects.get(&bench.project.root).await.unwrap();
+    let events = project.store.events(0, 100).await.unwrap();
+    let kinds: Vec<_> = events.iter().map(|event| event.kind.as_str()).collect();
+    let expected = ["started", "adopted", "stalled", "finished"];
+    assert_eq!(kinds, expected, "{lines:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

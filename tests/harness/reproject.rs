@@ -86,7 +86,7 @@ pub fn reprojected(folder: &Path) -> Vec<u8> {
     };
     let why = match &exit.end {
         End::Ran { .. } => None,
-        End::NeverStarted { error } => Some((error, Outcome::NeverStarted)),
+        End::NeverStarted { error, .. } => Some((error, Outcome::NeverStarted)),
         End::Cancelled { error } => Some((error, Outcome::Cancelled)),
         End::Lost { error } => Some((error, Outcome::Lost)),
     };

@@ -1,6 +1,7 @@
 //! Small files that are there whole or not at all, also after a power loss: written beside,
 //! synced, renamed, and the folder synced.
 
+use std::error::Error;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -60,6 +61,23 @@ impl FileError {
     pub fn is_missing(&self) -> bool {
         matches!(self, FileError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
+}
+
+/// True if a disk, or its owner's share of it, has no room: it is among the causes. Whether or not that is a file's.
+pub fn lacks_room(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    let mut causes = std::iter::from_fn(|| {
+        let error = next?;
+        next = error.source();
+        Some(error)
+    });
+    causes.any(|cause| {
+        let kind = cause.downcast_ref().map(io::Error::kind);
+        matches!(
+            kind,
+            Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        )
+    })
 }
 
 /// What every file says of itself.

@@ -58,6 +58,9 @@ pub enum End {
     NeverStarted {
         /// One line.
         error: String,
+        /// As a disk had no room for what a start writes: the same may be started once there is some.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        lacks_room: bool,
     },
     /// Somebody stopped it while it waited to be started.
     Cancelled {
@@ -69,6 +72,16 @@ pub enum End {
         /// One line: `shim lost`, `host restarted`.
         error: String,
     },
+}
+
+impl End {
+    /// One that could not be started, whatever room there is.
+    pub fn never_started(error: impl Into<String>) -> End {
+        End::NeverStarted {
+            error: error.into(),
+            lacks_room: false,
+        }
+    }
 }
 
 /// Why the shim ended a provider.
@@ -226,7 +239,7 @@ impl ExitRecord {
     /// The record with its error cut to what fits.
     fn cut(&self) -> ExitRecord {
         let mut record = self.clone();
-        if let End::NeverStarted { error } | End::Cancelled { error } | End::Lost { error } =
+        if let End::NeverStarted { error, .. } | End::Cancelled { error } | End::Lost { error } =
             &mut record.end
             && error.len() > LONGEST_ERROR
         {
@@ -277,9 +290,7 @@ mod tests {
     fn record(error: &str) -> ExitRecord {
         ExitRecord {
             proto: crate::spec::PROTOCOL,
-            end: End::NeverStarted {
-                error: error.to_owned(),
-            },
+            end: End::never_started(error),
             ended_ms: u64::MAX,
             spool_length: u64::MAX,
             rusage: Some(Rusage {

@@ -50,7 +50,10 @@ impl State {
     /// Writes it whole. Not durably: its numbers mean nothing after the next boot, and nobody looks
     /// at them then, and a start would wait for the disk once more.
     pub fn store(&self, dir: &InvDir) -> Result<(), FileError> {
-        durable::store_for_this_boot(&dir.state(), self)
+        let path = dir.state();
+        steroids_failpoint::check("state.store")
+            .map_err(|source| FileError::io("write", &path, source))?;
+        durable::store_for_this_boot(&path, self)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::store::{Ending, Rusage};
 /// Why and how an invocation without a process ended.
 pub(super) fn failure(end: &End) -> (String, Outcome) {
     match end {
-        End::NeverStarted { error } => (error.clone(), Outcome::NeverStarted),
+        End::NeverStarted { error, .. } => (error.clone(), Outcome::NeverStarted),
         End::Cancelled { error } => (error.clone(), Outcome::Cancelled),
         End::Lost { error } => (error.clone(), Outcome::Lost),
         // Only asked where nothing can be projected: mostly no process ran.
@@ -77,6 +77,13 @@ pub fn ending_of(exit: &ExitRecord, verdict: Option<&Verdict>, created_ms: u64) 
         evidence: evidence(exit, verdict),
         // The verdict does not say it.
         answering_model: None,
+        frees_request: matches!(
+            exit.end,
+            End::NeverStarted {
+                lacks_room: true,
+                ..
+            }
+        ),
     }
 }
 
@@ -132,9 +139,7 @@ mod tests {
     #[test]
     fn what_never_ran_has_no_exit_code_and_says_why() {
         let ending = ending_of(
-            &record(End::NeverStarted {
-                error: "claude: No such file or directory".into(),
-            }),
+            &record(End::never_started("claude: No such file or directory")),
             None,
             4_000,
         );

@@ -11,6 +11,7 @@ use std::io;
 use std::path::Path;
 
 use nix::errno::Errno;
+use steroids_shim::durable::lacks_room;
 use tonic::{Code, Status};
 
 use super::refusal::Refusal;
@@ -82,18 +83,6 @@ fn shortage(error: &(dyn Error + 'static), text: &str) -> Option<Status> {
             .todo(todo)
             .into(),
     )
-}
-
-/// A disk, or its owner's share of it, has no room: not broken either.
-fn is_full(error: &(dyn Error + 'static)) -> bool {
-    let mut causes = std::iter::successors(Some(error), cause);
-    causes.any(|cause| {
-        let kind = cause.downcast_ref().map(io::Error::kind);
-        matches!(
-            kind,
-            Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-        )
-    })
 }
 
 pub(super) fn project(error: ProjectError) -> Status {
@@ -268,6 +257,12 @@ pub(super) fn start(error: StartError) -> Status {
         StartError::StateDir { source, .. } if is_exhausted(&source) => {
             spent("STATE_DIR").todo("raise the daemon's limit of descriptors, or end something")
         }
+        StartError::StateDir { source, .. } if lacks_room(&source) => {
+            spent("DISK_FULL").todo("free some space there; nothing was started")
+        }
+        StartError::NoRoom { .. } => {
+            spent("DISK_FULL").todo("free some space there: nothing ran, and the same request starts it then")
+        }
         StartError::StateDir { .. } => internal("STATE_DIR", &text),
         StartError::Launch { source, .. } if source.is_exhausted() => {
             spent("LAUNCH").todo("no process can be started: raise the limit, or end something")
@@ -319,7 +314,7 @@ pub(super) fn input(error: InputError) -> Status {
         InputError::Invalid { field, .. } => {
             said(Code::InvalidArgument, "INVALID_FIELD").field(field)
         }
-        InputError::StateDir { source, .. } if is_full(&*source) => {
+        InputError::StateDir { source, .. } if lacks_room(&*source) => {
             said(Code::ResourceExhausted, "DISK_FULL").todo(
                 "free some space there, and send it again with the same message id: it is delivered once",
             )

@@ -92,7 +92,14 @@ pub(super) fn restore(
     if ours.is_some() {
         end_again(connection, id)?;
     } else {
-        insert_own(connection, id, new, state(new))?;
+        // One that was not started for want of room has left its request to another.
+        let is_taken = own_id(connection, "request_id", &new.request_id)?.is_some();
+        let request_id = if is_taken { &new.uuid } else { &new.request_id };
+        let own = NewInvocation {
+            request_id: request_id.clone(),
+            ..new.clone()
+        };
+        insert_own(connection, id, &own, state(new))?;
         if !waits {
             locks::take(connection, &new.task, &new.uuid)?;
         }

@@ -101,7 +101,20 @@ pub(super) fn write_ending(
     write_shared(connection, id, ending)?;
     write_extra(connection, id, ending)?;
     write_own(connection, id, ending)?;
+    if ending.frees_request {
+        free_request(connection, id)?;
+    }
     usage::write(connection, id, ending)
+}
+
+/// The same request starts another one from now on. The row keeps an id that nobody else has: its own uuid.
+fn free_request(connection: &Connection, id: InvocationId) -> Result<(), Failure> {
+    connection
+        .prepare_cached(
+            "UPDATE steroidsd_invocations SET request_id = uuid WHERE invocation_id = ?1",
+        )?
+        .execute([id.get()])?;
+    Ok(())
 }
 
 /// Records that another program had closed the row, unless that was told before.

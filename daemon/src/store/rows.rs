@@ -85,6 +85,8 @@ pub struct Ending {
     pub evidence: Evidence,
     /// The model that answered, where its CLI has named it.
     pub answering_model: Option<String>,
+    /// Nothing ran, for want of room: its request may be made again.
+    pub frees_request: bool,
 }
 
 /// One invocation with what only a question for it alone is answered with.

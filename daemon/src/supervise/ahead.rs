@@ -148,6 +148,7 @@ impl Ahead {
             standby,
         } = self;
         let settled = spawn_blocking(move || {
+            steroids_failpoint::check("start.settle")?;
             // It is another one's if another program has taken the id while the row was tried again.
             let own = drafted.filter(|(id, _)| id.get() == spec.invocation);
             let is_there = own.is_some_and(|(_, draft)| drafts.publish(draft, &dir))

@@ -197,7 +197,7 @@ fn end_in_vain(inner: &Arc<Inner>, project: &Arc<Project>, it: &Dependent, error
     };
     let (ending, project) = (Arc::clone(inner), Arc::clone(project));
     inner.tracker.spawn(async move {
-        let end = End::NeverStarted { error };
+        let end = End::never_started(error);
         waiting::end(&ending, project, id, entry, end).await;
     });
 }

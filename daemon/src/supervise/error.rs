@@ -175,6 +175,15 @@ pub enum StartError {
     /// The shim's program is not there, or cannot be run; nothing was started.
     #[error("nothing can be started now")]
     NoShim(#[source] LaunchError),
+    /// Its shim had no room for what it writes before the agent; the invocation has ended as never started, and the
+    /// same request starts another.
+    #[error("invocation {id} could not be started: {said}")]
+    NoRoom {
+        /// Its row.
+        id: InvocationId,
+        /// In words.
+        said: String,
+    },
     /// No shim took over; the invocation has ended as never started.
     #[error("invocation {id} could not be started")]
     Launch {

@@ -13,9 +13,7 @@ use crate::projects::Project;
 /// The end of one whose row is open. What runs of it is ended, where it is certain that nobody else has its
 /// folder.
 pub(super) async fn end(project: &Arc<Project>, row: &Invocation, uuid: &str) -> End {
-    let never = End::NeverStarted {
-        error: "never started: the daemon ended before its shim ran".to_owned(),
-    };
+    let never = End::never_started("never started: the daemon ended before its shim ran");
     if row.phase == Phase::Queued {
         return never;
     }

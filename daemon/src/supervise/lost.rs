@@ -139,11 +139,11 @@ pub(super) fn close(
     steroids_failpoint::reach("lost.locked");
     let end = match (ExitRecord::load(dir), end) {
         (Ok(Some(_)), _) => return Ok(()),
-        (Ok(None), End::Lost { .. }) if nobody_took_over(spec, dir)? => End::NeverStarted {
-            error: "its shim never took over".to_owned(),
-        },
+        (Ok(None), End::Lost { .. }) if nobody_took_over(spec, dir)? => {
+            End::never_started("its shim never took over")
+        }
         // A shim that wrote its state may have started the provider before it went.
-        (Ok(None), End::NeverStarted { error }) if State::load(dir)?.is_some() => {
+        (Ok(None), End::NeverStarted { error, .. }) if State::load(dir)?.is_some() => {
             End::Lost { error }
         }
         (Ok(None), end) => end,

@@ -58,6 +58,7 @@ mod requested;
 mod resources;
 mod resume;
 mod retry;
+mod room;
 mod settings;
 mod spend;
 mod stalls;

@@ -16,8 +16,8 @@ use super::address::Address;
 use super::admit::{admit, runners};
 use super::ahead::{Ahead, Short};
 use super::dependents::Dependents;
-use super::lacking::check_disks;
 use super::open_rows::end_without_folder;
+use super::room::check_disks;
 use super::start::{Launched, launch, note_pid};
 use super::supervisor::{Asked, DRAINING, Entry, Inner, Place, chain};
 use super::troubles::LACK;
@@ -205,7 +205,7 @@ async fn give_way(
             // Nothing else is in its way, as far as is known.
             return inner.line.unblock();
         }
-        Obstacle::Final(error) => End::NeverStarted { error },
+        Obstacle::Final(error) => End::never_started(error),
         Obstacle::Blocked(why) => return block(entry, place, candidate, why),
         Obstacle::BlocksAll(why) | Obstacle::Lacking(why) => {
             if is_lacking {
@@ -272,7 +272,7 @@ async fn ready(
         }
         Ok(Err(error)) => {
             let error = format!("never started: {}", chain(&error));
-            end_without_folder(inner, &project, id.get(), End::NeverStarted { error }).await;
+            end_without_folder(inner, &project, id.get(), End::never_started(error)).await;
             return Err(Obstacle::Gone);
         }
         Err(error) => return Err(blocked(&error)),
@@ -312,7 +312,7 @@ async fn ready(
     let prepared = {
         let (inner, root, dir) = (Arc::clone(inner), project.root.clone(), dir.clone());
         let prepare = move || {
-            let room = check_disks(&inner, &root);
+            let room = check_disks(&inner, &root, spec.prompt.len());
             room.map_err(|error| Obstacle::Blocked(chain(&error)))?;
             let launcher = &*inner.settings().launcher;
             let ahead = Ahead::of_waiting(launcher, &spec, &dir);

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use steroids_provider::redact::Redactor;
+use steroids_shim::durable::lacks_room;
 use steroids_shim::exit::{End, ExitRecord};
 use steroids_shim::lock;
 use steroids_shim::paths::InvDir;
@@ -23,10 +24,10 @@ use super::admit::{admit, runners};
 use super::ahead::Ahead;
 use super::drafts::remove_behind;
 use super::job::{JobHandle, Progress};
-use super::lacking::check_disks;
 use super::line::{self, Coming, Stands};
 use super::prepare::{Surroundings, prepare};
 use super::reasons::rejected_for;
+use super::room::check_disks;
 use super::supervisor::{Entry, Inner, Place, chain};
 use super::waiting::{now_ms, write_down};
 use super::withdraw::withdraw;
@@ -239,7 +240,7 @@ fn prepared(
     uuid: String,
     session: Option<&str>,
 ) -> Result<Work, StartError> {
-    check_disks(inner, &project.root)?;
+    check_disks(inner, &project.root, request.prompt.len())?;
     let around = Surroundings {
         project: &project.root,
         uuid,
@@ -379,8 +380,8 @@ async fn answer(
     launched: Launched,
 ) -> Result<(Invocation, bool), StartError> {
     let id = begun.id;
-    let ended = matches!(ExitRecord::load(&launched.dir), Ok(Some(_)));
-    if ended {
+    let record = ExitRecord::load(&launched.dir).ok().flatten();
+    if record.is_some() {
         let mut progress = launched.handle.progress;
         let over = progress.wait_for(|progress| matches!(progress, Progress::Ended(_)));
         // In time or not: the row below says what is true.
@@ -388,6 +389,13 @@ async fn answer(
     }
     if let Some(source) = launched.refused {
         return Err(StartError::Launch { id, source });
+    }
+    if let Some(End::NeverStarted {
+        error: said,
+        lacks_room: true,
+    }) = record.map(|it| it.end)
+    {
+        return Err(StartError::NoRoom { id, said });
     }
     note_pid(project, id, &launched.dir).await;
     // It has started, whether or not its row can be read just now.
@@ -411,9 +419,7 @@ pub(super) async fn note_pid(project: &Project, id: InvocationId, dir: &InvDir) 
 /// did after all, which then has the lock and writes the record: only the one that was to tell us
 /// of it was killed, or had no more time.
 async fn close_unlaunched(spec: &Spec, dir: &InvDir, error: &LaunchError) -> bool {
-    let end = End::NeverStarted {
-        error: chain(error),
-    };
+    let end = End::never_started(chain(error));
     let (id, lock) = (spec.invocation, dir.lock());
     let (spec, dir) = (spec.clone(), dir.clone());
     let closed = tokio::task::spawn_blocking(move || lost::close(&spec, &dir, end)).await;
@@ -429,6 +435,7 @@ async fn close_unlaunched(spec: &Spec, dir: &InvDir, error: &LaunchError) -> boo
 async fn never_started(inner: &Inner, project: &Arc<Project>, spec: &Spec, error: &io::Error) {
     let end = End::NeverStarted {
         error: format!("state folder: {}", chain(error)),
+        lacks_room: lacks_room(error),
     };
     // The one it began in may have been given up meanwhile.
     let now = inner.projects.get(&project.root).await;

@@ -48,9 +48,7 @@ pub(super) async fn withdraw(
         let Some((project, row)) = found else {
             break;
         };
-        let end = End::NeverStarted {
-            error: "never started: its database was lost as it began".to_owned(),
-        };
+        let end = End::never_started("never started: its database was lost as it began");
         super::open_rows::end_without_folder(&inner, &project, row.id.get(), end).await;
         ends += 1;
     }

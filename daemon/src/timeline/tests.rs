@@ -62,6 +62,7 @@ impl Room {
             resets_at_ms: None,
             http_status: None,
             answering_model: None,
+            frees_request: false,
             cause: None,
             evidence: Evidence::default(),
         };

@@ -303,9 +303,7 @@ fn exit(what: u8, spool_length: u64) -> ExitRecord {
             3 => ran(None, Some(15), Some(Reason::Stop)),
             4 => ran(None, Some(9), Some(Reason::PostResult)),
             5 => ran(None, Some(9), Some(Reason::Silence)),
-            6 => End::NeverStarted {
-                error: "claude: No such file or directory".into(),
-            },
+            6 => End::never_started("claude: No such file or directory"),
             _ => End::Lost {
                 error: "shim lost".into(),
             },

@@ -40,7 +40,7 @@ use std::sync::Arc;
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use steroids_shim::durable::FileError;
+use steroids_shim::durable::{self, FileError};
 use steroids_shim::exit::{Draft, End, ExitRecord};
 use steroids_shim::lock::{Lock, LockError};
 use steroids_shim::paths::InvDir;
@@ -131,7 +131,11 @@ pub(crate) fn run(dir: &Path, report: Report, call: Call) -> Result<(), Failure>
     let draft = Arc::clone(&owned.draft);
     let prepared = match prepare(owned, &around) {
         Ok(prepared) => prepared,
-        Err(failure) => return never_started(&draft, failure.in_full(), report),
+        Err(failure) => {
+            let lacks_room = durable::lacks_room(&failure);
+            let error = failure.in_full();
+            return never_started(&draft, End::NeverStarted { error, lacks_room }, report);
+        }
     };
     let cgroup = prepared.group.as_ref().and_then(Group::entrance);
     // Before the fork: the provider is never found to have run for less time than it did.
@@ -139,7 +143,7 @@ pub(crate) fn run(dir: &Path, report: Report, call: Call) -> Result<(), Failure>
     match provider::start(&prepared.spec, &around, cgroup) {
         Ok(provider) => keep(prepared, provider, started, report),
         Err(error) => {
-            let outcome = never_started(&draft, error, report);
+            let outcome = never_started(&draft, End::never_started(error), report);
             if let Some(group) = &prepared.group {
                 group.remove();
             }
@@ -236,10 +240,10 @@ fn keep(
 }
 
 /// Puts on record that the provider never ran. That is an invocation in good hands, too.
-fn never_started(draft: &Draft, error: String, report: Report) -> Result<(), Failure> {
+fn never_started(draft: &Draft, end: End, report: Report) -> Result<(), Failure> {
     let record = ExitRecord {
         proto: PROTOCOL,
-        end: End::NeverStarted { error },
+        end,
         ended_ms: Moment::now().wall_ms,
         spool_length: 0,
         rusage: None,

@@ -341,9 +341,7 @@ mod tests {
         assert!(matches!(take(true), Work::Synced));
         queue.finish(ExitRecord {
             proto: 1,
-            end: End::NeverStarted {
-                error: String::new(),
-            },
+            end: End::never_started(""),
             ended_ms: 0,
             spool_length: 0,
             rusage: None,

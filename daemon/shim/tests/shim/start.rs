@@ -14,7 +14,7 @@ use crate::harness::{Case, until, write_script};
 fn never_started(case: &mut Case) -> String {
     case.start();
     match case.exit().end {
-        End::NeverStarted { error } => error,
+        End::NeverStarted { error, .. } => error,
         other => panic!("it never started: {other:?}"),
     }
 }

@@ -97,6 +97,7 @@ fn ending(outcome: Outcome, completed: SystemTime) -> Ending {
         resets_at_ms: None,
         http_status: None,
         answering_model: None,
+        frees_request: false,
         cause: None,
         evidence: Evidence::default(),
     }

@@ -94,6 +94,21 @@ fn what_the_system_has_no_more_of_is_exhausted_and_not_broken() {
 }
 
 #[test]
+fn a_start_that_a_full_disk_did_not_take_may_be_made_again() {
+    for (number, code, word) in [
+        (nix::libc::ENOSPC, Code::ResourceExhausted, "DISK_FULL"),
+        (nix::libc::EDQUOT, Code::ResourceExhausted, "DISK_FULL"),
+        (nix::libc::EIO, Code::Internal, "STATE_DIR"),
+    ] {
+        let status = start(StartError::StateDir {
+            path: "/s/inv/u".into(),
+            source: io::Error::from_raw_os_error(number),
+        });
+        assert_eq!((status.code(), &*reason(&status)), (code, word), "{status}");
+    }
+}
+
+#[test]
 fn a_message_that_a_full_disk_did_not_take_is_sent_again() {
     for (number, code, word) in [
         (nix::libc::ENOSPC, Code::ResourceExhausted, "DISK_FULL"),

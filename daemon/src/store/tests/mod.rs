@@ -128,6 +128,7 @@ pub(super) fn ending(outcome: Outcome) -> Ending {
         resets_at_ms: (!outcome.is_success()).then_some(1_700_000_060_000),
         http_status: (!outcome.is_success()).then_some(429),
         answering_model: None,
+        frees_request: false,
         cause: None,
         evidence: Evidence {
             final_event: Some("{}".to_owned()),

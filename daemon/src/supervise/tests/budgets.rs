@@ -103,6 +103,7 @@ async fn resumed(project: &Project, session: &str, tokens: u64) {
         resets_at_ms: None,
         http_status: None,
         answering_model: None,
+        frees_request: false,
         cause: None,
         evidence: Evidence::default(),
     };

@@ -278,9 +278,7 @@ async fn a_daemon_killed_between_last_line_and_row_writes_the_line_once() {
     bench.take_away(&dir);
     let exit = ExitRecord {
         proto: PROTOCOL,
-        end: End::NeverStarted {
-            error: "never started".to_owned(),
-        },
+        end: End::never_started("never started"),
         ended_ms: 1_700_000_000_000,
         spool_length: 0,
         rusage: None,

@@ -4,6 +4,7 @@
 mod bytes;
 mod flood;
 mod full;
+mod full_state;
 mod hung;
 mod hung_many;
 mod hung_streams;

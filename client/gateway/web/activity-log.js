@@ -166,13 +166,13 @@ export class ActivityLog {
   /**
    * Takes a line that arrived live.
    * @param {string} cursor behind it
-   * @param {any} line @param {string} data the line as it came
+   * @param {any} line
    */
-  append(cursor, line, data) {
+  append(cursor, line) {
     const before = this.end;
     this.end = cursor;
     if (line.type === 'tool_result') this.#resolve(line);
-    if (!this.#matches(line, data)) return;
+    if (!this.#matches(line)) return;
     if (this.count % this.#stride === 0) this.#places.push([before, line.ts]);
     const index = this.chunkOf(this.count);
     const within = this.count % this.chunkRows;

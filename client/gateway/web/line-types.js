@@ -1,5 +1,7 @@
 // Which types of lines are shown, and in which groups a person switches them on and off.
 
+import { shownTexts } from './shown.js';
+
 /** @typedef {{id: string, label: string, types: string[], on: boolean}} Group */
 
 /** Shown whatever is chosen: how it began and ended, and what may be missing. */
@@ -36,18 +38,18 @@ export function filterOf(choice) {
   if (choice.failed) return { types: 'tool_result', ok: 'false', q };
   const chosen = GROUPS.filter((group) => choice.groups.includes(group.id)).flatMap((group) => group.types);
   if (q && chosen.includes('tool')) chosen.push('tool_result');
-  return { types: (q ? chosen : [...FRAME, ...chosen]).join(',') || FRAME.join(','), q };
+  return { types: [...FRAME, ...chosen].join(','), q };
 }
 
 /**
  * The same rule for lines that arrive live.
- * @returns {(line: any, data: string) => boolean}
+ * @returns {(line: any) => boolean}
  */
 export function matcherOf({ types, q, ok }) {
   const wanted = new Set(types.split(','));
-  const text = q ? JSON.stringify(q).slice(1, -1).toLowerCase() : '';
-  return (line, data) =>
+  const text = (q ?? '').toLowerCase();
+  return (line) =>
     wanted.has(line.type) &&
     (ok === undefined || String(line.ok) === ok) &&
-    (!text || data.replace(/^\{"invocationId":\d+,/, '{').toLowerCase().includes(text));
+    (!text || shownTexts(line).some((shown) => shown.toLowerCase().includes(text)));
 }

@@ -345,7 +345,7 @@ export class Panel {
       if (id === null) {
         this.#hearGateway(line);
       } else {
-        log.append(id, line, data);
+        log.append(id, line);
         this.#hear.onLine(line, id);
       }
     } catch (error) {

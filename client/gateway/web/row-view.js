@@ -6,6 +6,7 @@ import { h, icon } from './dom.js';
 import * as format from './format.js';
 import { prose } from './prose.js';
 import { toolDetail, json, textBlock } from './row-detail.js';
+import { isShell } from './shown.js';
 
 /** Lines and characters of a text that are shown before somebody asks for more. */
 const FOLDED_LINES = 14;
@@ -119,7 +120,7 @@ function resultRow(row, look) {
 }
 
 function command(line) {
-  const shell = /^(bash|shell|exec|command|local_shell|run_shell_command|exec_command)/i.test(line.name ?? '');
+  const shell = isShell(line.name);
   const text = cleanLine(String(line.cmd ?? line.name ?? '?').slice(0, 600));
   const split = /^([A-Z]\w+|web search|web fetch):? (.*)$/.exec(text);
   if (!shell && split) {

@@ -15,6 +15,8 @@ mod filter;
 mod lines;
 mod outline;
 mod passage;
+mod shown;
+mod written;
 
 use bytes::Bytes;
 

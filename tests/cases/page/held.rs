@@ -35,7 +35,7 @@ const LOG: &str = r"
     });
     const print = () => {
       printed += 1;
-      log.append(String(printed), line(printed), JSON.stringify(line(printed)));
+      log.append(String(printed), line(printed));
     };
     const forget = () => log.chunks.clear();
     const read = () => new Promise((resolve) => {

@@ -124,7 +124,12 @@ impl From<Status> for Answer {
             return away();
         }
         let refusal = Refusal::of(&status);
-        let mut answer = Answer::bad(status_of(refusal.code), &refusal.what());
+        let code = match is_folder_gone(&refusal) {
+            // The daemon is there: what is waited for is a person's doing.
+            true => StatusCode::CONFLICT,
+            false => status_of(refusal.code),
+        };
+        let mut answer = Answer::bad(code, &refusal.what());
         if let Some(hint) = &refusal.hint {
             answer = answer.with("hint", hint);
         }
@@ -180,6 +185,11 @@ pub(crate) fn is_no_project(refusal: &Refusal) -> bool {
         reason,
         Some("NOT_A_PROJECT" | "NOT_REGISTERED" | "PROJECT_MISSING" | "NO_DATABASE")
     )
+}
+
+/// True if a project's folder was moved or deleted while something runs in it.
+pub(crate) fn is_folder_gone(refusal: &Refusal) -> bool {
+    refusal.reason.as_deref() == Some("FOLDER_GONE")
 }
 
 /// What the daemon says about a project, in the words of the older tool where there is none.

@@ -8,6 +8,7 @@ const SAID = {
   'catching-up': ['Catching up', 'Reading what has happened so far'],
   live: ['Live', 'What happens is shown as it happens'],
   away: ['Daemon away', 'steroidsd does not answer; the page goes on when it is back. Agents run on'],
+  gone: ['Project gone', 'The folder of the project is gone; the page goes on when it is back. What runs there runs on'],
   reconnecting: ['Reconnecting', 'The gateway does not answer; the page goes on where it was'],
   refused: ['Refused', 'The gateway refuses the stream'],
   ended: ['Ended', 'The invocation is over; all of it is here'],

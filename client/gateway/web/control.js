@@ -37,16 +37,22 @@ export async function plainProviders() {
   return new Set(['command', ...providers.filter((it) => it.kind === 'command').map((it) => it.name)]);
 }
 
+/** What a stop is answered with whose agent has ended, though not all of that could be written down. */
+const HAS_ENDED = ['PROJECT_GONE', 'NOT_RECORDED_YET'];
+
 /** Asks whether to stop an invocation, and does. */
 export function confirmStop(invocation, project) {
   const { id, taskId, role } = invocation;
   dialog({
     title: `Stop invocation ${id}?`,
     body: [
-      h('p', {}, 'The ', h('strong', {}, clean(role)), ' of ', h('strong', {}, clean(taskId)), ' is asked to end; after the grace time its processes are killed. What it did so far is kept.'),
+      h('p', {}, 'The ', h('strong', {}, clean(role)), ' of ', h('strong', {}, clean(taskId)), ' is asked to end; after the grace time its processes are killed.',
+        invocation.alarm ? '' : ' What it did so far is kept.'),
+      invocation.alarm && h('p', { class: 'tone-warn' }, clean(invocation.alarm)),
     ],
     act: 'Stop it',
     danger: true,
+    isDone: (error) => HAS_ENDED.includes(error.reason),
     run: async () => {
       const { invocation: last } = await post(invocationUrl(taskId, id, '/stop', { project }), {});
       announce(`Invocation ${last?.id ?? id} is stopped`);
@@ -132,24 +138,27 @@ export async function openSend({ id, taskId, role }, project) {
 // What the dialog asks now: an answer to what it asked before must not close it.
 let asked = null;
 
-function dialog({ title, body, act, danger = false, run }) {
+/** `isDone` tells of an error that there is nothing left to do. */
+function dialog({ title, body, act, danger = false, isDone = () => false, run }) {
   const element = /** @type {HTMLDialogElement} */ (document.getElementById('dialog'));
   const question = {};
   asked = question;
-  const problem = h('p', { class: 'tone-bad', role: 'alert' });
+  const problem = h('div', { class: 'tone-bad', role: 'alert', data: { test: 'problem' } });
   const yes = h('button', { type: 'button', class: `button primary ${danger ? 'danger' : ''}`, data: { test: 'confirm' } }, act);
   const no = h('button', { type: 'button', class: 'button', autofocus: danger, on: { click: () => element.close() } }, 'Cancel');
   yes.addEventListener('click', async () => {
     yes.disabled = true;
     yes.setAttribute('aria-busy', 'true');
-    problem.textContent = '';
+    set(problem);
     try {
       await run();
       if (asked === question) element.close();
     } catch (error) {
-      problem.textContent = error.hint ? `${error.message} ${error.hint}` : error.message;
-      yes.disabled = false;
+      set(problem, h('p', {}, error.message), error.hint ? h('p', { class: 'dim' }, error.hint) : null);
       yes.removeAttribute('aria-busy');
+      yes.hidden = isDone(error);
+      if (yes.hidden) no.textContent = 'Close';
+      else yes.disabled = false;
     }
   });
   set(element, h('h2', {}, title), body, problem, h('div', { class: 'dialog-actions' }, no, yes));

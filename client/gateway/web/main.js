@@ -1,7 +1,7 @@
 // The page: finds its token, and shows the overview or a task, as the address says.
 //
 // Hooks for tests (stable):
-//   #connection[data-state=connecting|catching-up|live|away|reconnecting|refused|ended]  the badge
+//   #connection[data-state=connecting|catching-up|live|away|gone|reconnecting|refused|ended]  the badge
 //   [data-test=signin] sign-in page; [data-test=failure] a view that could not be shown
 //   [data-test=running] [data-test=waiting] [data-test=recent] [data-test=projects] [data-test=tasks]  overview lists; items
 //     carry data-invocation + data-project, data-project, or data-task; [data-field=elapsed|activity|tokens|cost]

@@ -120,11 +120,13 @@ export class Overview {
 
   #projectItem(project) {
     const chosen = project.path === this.#project;
+    // One whose folder is gone has no rows to count.
+    const running = project.running || [...overview.running.values()].filter((it) => it.project === project.path && it.status === 'running').length;
     return h('li', {},
       h('a', { class: 'project', href: `/${query({ project: project.path })}`, data: { project: project.path }, 'aria-current': chosen ? 'true' : null, title: project.path, on: { click: (event) => this.#choose(event, project.path) } },
         h('span', { class: 'project-name' }, clean(format.baseName(project.path))),
         h('bdi', { class: 'project-path mono dim' }, clean(project.path)),
-        project.running ? h('span', { class: 'count-running' }, `${project.running} running`) : null,
+        running ? h('span', { class: 'count-running' }, `${running} running`) : null,
         project.state !== 'ready' ? h('span', { class: 'project-state tone-warn' }, clean(project.reason || format.outcomeText(project.state))) : null));
   }
 

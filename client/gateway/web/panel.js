@@ -436,7 +436,7 @@ export class Panel {
     };
     this.#owesReload ||= anew || !this.#log;
     // The word that the daemon is back may have come before this did.
-    if (error.status === 0 || error.status >= 500) this.#againAt = Date.now() + AGAIN_MS;
+    if (error.status === 0 || error.status >= 500 || error.reason === 'FOLDER_GONE') this.#againAt = Date.now() + AGAIN_MS;
     this.note.hidden = false;
     this.note.dataset.kind = 'error';
     set(this.note, h('p', { class: 'tone-bad' }, `Not read: ${error.message}`), error.hint ? h('p', { class: 'dim' }, error.hint) : null,

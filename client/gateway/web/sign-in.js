@@ -22,10 +22,18 @@ export function showSignIn(view, reason) {
     h('p', { class: 'dim' }, 'The address works once, for a minute. Other tabs of this browser then need none.')));
 }
 
+/** @param {import('./api.js').ApiError} error */
+function headingOf({ status, reason }) {
+  if (reason === 'FOLDER_GONE') return 'The project’s folder is gone';
+  if (status === 404) return 'Not found';
+  // Without a reason it is the gateway that says so.
+  return status === 503 && !reason ? 'The daemon is away' : 'This cannot be shown';
+}
+
 /** A view that cannot be shown, and what to do. */
 export function showFailure(view, error, again) {
   set(view, h('div', { class: 'notice-page', data: { test: 'failure' } },
-    h('h1', {}, error.status === 404 ? 'Not found' : error.status === 503 ? 'The daemon is away' : 'This cannot be shown'),
+    h('h1', {}, headingOf(error)),
     h('p', {}, error.message),
     error.hint ? h('p', { class: 'dim' }, error.hint) : null,
     h('p', {}, h('button', { type: 'button', class: 'button', on: { click: again } }, 'Try again'))));

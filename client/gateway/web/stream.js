@@ -4,7 +4,9 @@
 //
 //   connecting ──> catching-up ──(: live)──> live ──(204, or its last event)──> ended
 //        ^               │  ^                 │
-//        └─ reconnecting <──┴── away <────────┘            refused (another status: it says why)
+//        └─ reconnecting <──┴── away, gone <──┘            refused (another status: it says why)
+//
+// `gone` is the project's folder, with the daemon there; `away` is the daemon.
 
 import { parseObject } from './line.js';
 import { SseParser } from './sse.js';
@@ -15,9 +17,11 @@ const LONGEST_WAIT_MS = 15_000;
 /** The last lines of a log of ours, and the gateway's own last words (which have no id). */
 const LAST_LINES = new Set(['complete', 'error']);
 const LAST_WORDS = new Set(['log_not_found', 'no_active_invocation']);
+/** How the gateway begins to say that the project's folder is gone. */
+const GONE = '{"type":"project_gone"';
 
 /**
- * @typedef {'connecting' | 'catching-up' | 'live' | 'away' | 'reconnecting' | 'ended' | 'refused'} State
+ * @typedef {'connecting' | 'catching-up' | 'live' | 'away' | 'gone' | 'reconnecting' | 'ended' | 'refused'} State
  * @typedef {{id: string | null, data: string}} StreamEvent
  */
 
@@ -142,6 +146,7 @@ export class ResumingStream {
         if (item.id !== null) this.#after = item.id;
         this.#last = { id: item.id, data: item.data };
         events.push(this.#last);
+        if (item.id === null && item.data.startsWith(GONE)) this.#projectWent(item.data);
         continue;
       }
       flush();
@@ -155,6 +160,11 @@ export class ResumingStream {
   #comeBack(ms) {
     this.#retry = Math.min(ms, LONGEST_WAIT_MS);
     this.#last = null;
+  }
+
+  #projectWent(data) {
+    const { error, hint } = parseObject(data) ?? {};
+    this.#become('gone', { error, hint });
   }
 
   #comment(text) {

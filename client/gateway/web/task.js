@@ -81,8 +81,10 @@ export class TaskView {
         this.#open();
       };
       showFailure(this.view, error, again);
-      // The daemon is back when the overview tells all anew.
-      if (error.status === 503 || error.status === 0) this.#stop = onOverview((event) => event.type === 'snapshot' && again());
+      // The daemon is back when the overview tells all anew, and a project when it tells of them.
+      const back = error.reason === 'FOLDER_GONE' ? ['projects', 'snapshot'] : ['snapshot'];
+      const passes = error.status === 503 || error.status === 0 || error.reason === 'FOLDER_GONE';
+      if (passes) this.#stop = onOverview((event) => back.includes(event.type) && again());
     }
   }
 
@@ -240,6 +242,8 @@ export class TaskView {
 
   /** Whoever watched one to its end goes on with the next, and from what waits to what runs. */
   #goesOn(next) {
+    // No line of its log tells it.
+    if (this.#invocation.outcome === 'unrecorded') this.#panel.end();
     if (this.#pinned || !this.#panel.follows) return false;
     return isOver(this.#invocation) || (this.#invocation.status === 'queued' && next.status === 'running');
   }

@@ -148,7 +148,7 @@ pub(super) fn gone(path: &Path, missing: &str) -> Status {
     let path = quoted(path);
     let todo =
         format!("put the folder back, or end what was: steroidsctl --project {path} stop --all");
-    Refusal::new(Code::Unavailable, "PUT_BACK", text)
+    Refusal::new(Code::Unavailable, "FOLDER_GONE", text)
         .todo(todo)
         .into()
 }

@@ -3,6 +3,7 @@
 
 mod back;
 mod filter;
+mod gone;
 mod held;
 mod life;
 mod look;

@@ -17,6 +17,9 @@ const READ: [&str; 2] = ["ready", "read_only"];
 /// The state of those whose rows cannot be read, and may be soon.
 const UNREAD: &str = "unusable";
 
+/// What is said of one that ended there.
+const UNRECORDED: &str = "it has ended; its log could not be kept, as the project's folder is gone";
+
 /// What is known.
 #[derive(Debug, Default)]
 pub(super) struct Board {
@@ -121,12 +124,15 @@ impl Board {
         self.running.keys().any(|(project, _)| missing(project))
     }
 
-    /// Of what ran in projects that are not there only these still run: of an end there no event
-    /// tells. What the older tool runs in a project that cannot be read just now is not among them, and
-    /// may run; no event tells of it when the project is back.
-    pub(super) fn keep(&mut self, running: &[v1::Invocation]) {
-        let running: BTreeSet<Name> = running.iter().map(name).collect();
+    /// Of what ran in projects that are not there only these still run, as they are now: no event
+    /// tells of either. Ours that are not among them have ended; how, stands nowhere while the project's
+    /// folder is away. What the older tool runs in a project that cannot be read just now is not among
+    /// them, and may run; no event tells of it when the project is back.
+    pub(super) fn keep(&mut self, now: Vec<v1::Invocation>) {
+        let running: BTreeSet<Name> = now.iter().map(name).collect();
         let missing = self.missing();
+        let there = now.into_iter().filter(|it| missing(&it.project));
+        there.for_each(|it| self.put(it));
         let unread = self.in_state(&[UNREAD]);
         let is_gone = |name: &Name, entry: &Entry| {
             let is_known = entry.invocation.managed || !unread.contains(&name.0);
@@ -140,10 +146,16 @@ impl Board {
         if gone.is_empty() {
             return;
         }
-        gone.iter().for_each(|it| _ = self.running.remove(it));
-        // Nothing says that one is gone, but that it is not among all.
-        self.version += 1;
-        self.begun = self.version;
+        for name in &gone {
+            match self.running.remove(name) {
+                Some(entry) if entry.invocation.managed => self.put(unrecorded(entry.invocation)),
+                // Nothing says that one is gone, but that it is not among all.
+                _ => {
+                    self.version += 1;
+                    self.begun = self.version;
+                }
+            }
+        }
     }
 
     fn missing(&self) -> impl Fn(&str) -> bool + use<> {
@@ -223,6 +235,18 @@ impl Board {
         let running = self.running.values().map(|entry| &entry.invocation);
         let recent = self.recent.iter().map(|entry| &entry.invocation);
         shown::snapshot(&self.projects.1, running, recent)
+    }
+}
+
+/// As one that has ended in a project whose folder is away.
+fn unrecorded(it: v1::Invocation) -> v1::Invocation {
+    v1::Invocation {
+        state: v1::State::Failed.into(),
+        outcome: "unrecorded".to_owned(),
+        error: UNRECORDED.to_owned(),
+        alarm: String::new(),
+        live: None,
+        ..it
     }
 }
 
@@ -335,12 +359,43 @@ mod tests {
         board.projects(vec![project("unusable")]);
         kinds(&board, &mut told);
         assert!(board.has_lost());
-        board.keep(&[]);
+        board.keep(Vec::new());
         let left = |board: &Board| board.running.keys().map(|(_, id)| *id).collect::<Vec<_>>();
         assert_eq!(left(&board), [2], "of ours its state folder tells");
         board.projects(vec![project("missing")]);
-        board.keep(&[]);
+        board.keep(Vec::new());
         assert!(left(&board).is_empty());
+    }
+
+    #[test]
+    fn what_runs_where_no_event_comes_from_is_kept_as_it_is_and_its_end_is_told() {
+        let (mut board, mut told) = (Board::default(), Told::default());
+        let project = v1::Project {
+            path: "/p".to_owned(),
+            state: "missing".to_owned(),
+            ..Default::default()
+        };
+        board.begin(vec![project], vec![running(1), running(2)], Vec::new());
+        kinds(&board, &mut told);
+        let alarmed = v1::Invocation {
+            alarm: "it goes on".to_owned(),
+            ..running(1)
+        };
+        board.keep(vec![alarmed.clone(), running(2)]);
+        assert_eq!(kinds(&board, &mut told), ["1"]);
+        board.keep(vec![running(2)]);
+        assert_eq!(kinds(&board, &mut told), ["1"]);
+        let ended = &board.recent[0].invocation;
+        assert_eq!((ended.id, &*ended.error), (1, UNRECORDED));
+        assert!(ended.alarm.is_empty());
+        // The folder is back, and its row is final.
+        let final_row = v1::Invocation {
+            state: v1::State::Completed.into(),
+            ..running(1)
+        };
+        board.put(final_row.clone());
+        assert_eq!(board.recent[0].invocation, final_row);
+        assert_eq!(board.recent.len(), 1);
     }
 
     #[test]

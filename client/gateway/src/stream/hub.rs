@@ -25,7 +25,7 @@ use tonic::Status;
 
 use super::frame::encode;
 use super::lag::{Lag, Lags};
-use super::read::{ReadError, forget_told, request, why};
+use super::read::{ReadError, away, forget_told, request, why};
 use super::ring::{Ring, Taken};
 use crate::Daemon;
 use crate::metrics::StreamGuard;
@@ -51,6 +51,8 @@ pub(super) enum Upstream {
     Live,
     /// The daemon is away.
     Away,
+    /// The project's folder is.
+    Gone(Box<Status>),
     /// There is nothing more to come.
     Ended,
     /// The daemon says no.
@@ -161,8 +163,11 @@ impl Hubs {
             match self.once(hub, &mut after, is_live, &mut backoff).await {
                 Ok(()) if is_live => return Upstream::Ended,
                 Ok(()) => is_live = true,
-                Err(ReadError::Away) => {
-                    hub.say(Upstream::Away);
+                Err(error @ (ReadError::Away | ReadError::Gone(_))) => {
+                    hub.say(match error {
+                        ReadError::Gone(status) => Upstream::Gone(status),
+                        _ => Upstream::Away,
+                    });
                     tokio::time::sleep(backoff.wait()).await;
                     self.0.daemon.until_live().await;
                     is_live = false;
@@ -206,8 +211,8 @@ impl Hubs {
                 Ok(None) => return Ok(()),
                 Err(FollowError::Refused(status)) => return Err(why(status)),
                 Err(FollowError::Away { last, .. }) => {
-                    let _ = daemon.noted::<()>(Err(*last));
-                    return Err(ReadError::Away);
+                    let _ = daemon.noted::<()>(Err((*last).clone()));
+                    return Err(away(last));
                 }
             }
         }

@@ -203,11 +203,11 @@ impl Upstream {
             if is_changed {
                 let projects = self.projects().await?;
                 self.change(|board| board.projects(projects));
-                // Of an end there no event tells, and what still runs there stays lost.
+                // Neither of what runs there nor of its end does an event tell.
                 let has_lost = is_polled && lock(&self.board).has_lost();
                 if has_lost {
                     let running = self.list(&GOING, PAGE).await?;
-                    self.change(|board| board.keep(&running));
+                    self.change(|board| board.keep(running));
                 }
             }
         }

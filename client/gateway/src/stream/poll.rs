@@ -64,7 +64,9 @@ impl Streams {
             let after = &target.after;
             return match opened {
                 Opened::Complete => Ok(Polled::last(Vec::new(), after)),
-                Opened::Refused(status) => Err(of_project(&target.project)(*status)),
+                Opened::Refused(status) | Opened::Gone(status) => {
+                    Err(of_project(&target.project)(*status))
+                }
                 Opened::Begin(Begin::Idle) => {
                     let idle = special::no_active_invocation(&target.task);
                     Ok(Polled::last(vec![idle], after))
@@ -125,7 +127,7 @@ impl<'a> Poll<'a> {
             {
                 first = None;
                 match self.in_ring(there).await {
-                    Some(polled) => return Ok(polled),
+                    Some(polled) => return polled,
                     None => continue,
                 }
             }
@@ -162,6 +164,7 @@ impl<'a> Poll<'a> {
                         return Ok(self.answer(false));
                     }
                 }
+                Err(ReadError::Gone(status)) => return Err((*status).into()),
                 Err(ReadError::Cursor(status) | ReadError::Refused(status)) => {
                     self.say(&special::refused(&status, &self.found.key.project));
                     return Ok(self.answer(true));
@@ -179,7 +182,7 @@ impl<'a> Poll<'a> {
     }
 
     /// Waits with the others; `None` where it has to read for itself.
-    async fn in_ring(&mut self, joined: &mut Joined) -> Option<Polled> {
+    async fn in_ring(&mut self, joined: &mut Joined) -> Option<Result<Polled, Answer>> {
         let log_until = Instant::now() + LOG_WITHIN;
         let mut may_lack = self.cursor.is_empty() && !self.found.is_queued;
         loop {
@@ -189,7 +192,7 @@ impl<'a> Poll<'a> {
             let is_whole = self.found.is_managed && joined.is_over();
             let done = is_whole || matches!(upstream, Upstream::Ended);
             if !lines.is_empty() || done {
-                return Some(self.take(lines, done));
+                return Some(Ok(self.take(lines, done)));
             }
             match upstream {
                 Upstream::Lost => {
@@ -198,8 +201,9 @@ impl<'a> Poll<'a> {
                 }
                 Upstream::Refused(status) => {
                     self.say(&special::refused(&status, &self.found.key.project));
-                    return Some(self.take(Vec::new(), true));
+                    return Some(Ok(self.take(Vec::new(), true)));
                 }
+                Upstream::Gone(status) => return Some(Err((*status).into())),
                 _ => {}
             }
             let until = if may_lack {
@@ -214,12 +218,12 @@ impl<'a> Poll<'a> {
                 continue;
             }
             if Instant::now() >= self.until {
-                return Some(self.take(Vec::new(), false));
+                return Some(Ok(self.take(Vec::new(), false)));
             }
             may_lack = false;
             if !self.streams.has_log(&self.found).await {
                 self.say(&special::log_not_found(self.task, self.found.key.id));
-                return Some(self.take(Vec::new(), true));
+                return Some(Ok(self.take(Vec::new(), true)));
             }
         }
     }

@@ -19,7 +19,7 @@ use super::body::EventBody;
 use super::frame::{comment, encode_as, object, place, refusal};
 use super::place::{Lifecycle, Place};
 use super::query::Asked;
-use super::read::{ReadError, is_malformed, why};
+use super::read::{ReadError, away, is_malformed, why};
 use super::{Streams, shown, special};
 use crate::answer::{Answer, bad_request};
 use crate::daemon::Lease;
@@ -130,12 +130,20 @@ enum Broken {
 
 /// What a break leads to.
 enum Next {
-    /// The daemon is waited for.
-    Wait,
+    /// What is away is waited for.
+    Wait(Absent),
     /// A gap to be told, and a new beginning.
     Anew(String),
     /// It is said why.
     End(Box<Status>),
+}
+
+/// What is waited for.
+#[derive(PartialEq, Eq)]
+enum Absent {
+    Daemon,
+    /// The project's folder, and what is said of it.
+    Folder(String),
 }
 
 /// What came from one of them.
@@ -150,7 +158,7 @@ impl Wide {
     /// Hands on everything, until a refusal or until nobody takes it.
     async fn run(mut self, opened: Result<Upstreams, Broken>, out: mpsc::Sender<Chunk>) {
         let mut backoff = Backoff::new();
-        let (mut opened, mut is_away) = (Some(opened), false);
+        let (mut opened, mut absent) = (Some(opened), None);
         loop {
             let upstreams = match opened.take() {
                 Some(opened) => opened,
@@ -159,7 +167,7 @@ impl Wide {
             let left = match upstreams {
                 Ok(upstreams) => {
                     backoff.reset();
-                    if std::mem::take(&mut is_away) {
+                    if absent.take().is_some() {
                         note(&out, comment(": daemon back\n\n")).await;
                     }
                     self.read(upstreams, &out).await
@@ -170,9 +178,10 @@ impl Wide {
                 Left::Slow => {}
                 Left::Gone => return,
                 Left::Broken(broken) => match self.next_after(broken) {
-                    Next::Wait => {
-                        if !std::mem::replace(&mut is_away, true) {
-                            note(&out, comment(": daemon away\n\n")).await;
+                    Next::Wait(now) => {
+                        if absent.as_ref() != Some(&now) {
+                            note(&out, now.said()).await;
+                            absent = Some(now);
                         }
                         tokio::time::sleep(backoff.wait()).await;
                         self.streams.daemon.until_live().await;
@@ -196,9 +205,12 @@ impl Wide {
     /// What a break leads to; a place that is gone is given up.
     fn next_after(&mut self, broken: Broken) -> Next {
         use Broken::{Lifecycle as Watched, Logs as Followed};
-        use ReadError::{Away, Cursor, Refused};
+        use ReadError::{Away, Cursor, Gone, Refused};
         match (broken, self.place.lifecycle) {
-            (Watched(Away) | Followed(Away), _) => Next::Wait,
+            (Watched(Away) | Followed(Away), _) => Next::Wait(Absent::Daemon),
+            (Watched(Gone(status)) | Followed(Gone(status)), _) => Next::Wait(Absent::Folder(
+                special::project_gone(&status, &self.project),
+            )),
             (Watched(Cursor(_)), Lifecycle::Number(lost)) => {
                 self.place.lifecycle = Lifecycle::now();
                 Next::Anew(special::lost_lifecycle(lost))
@@ -373,9 +385,18 @@ impl Wide {
         match error {
             FollowError::Refused(status) => Broken::Logs(why(status)),
             FollowError::Away { last, .. } => {
-                let _ = self.streams.daemon.noted::<()>(Err(*last));
-                Broken::away()
+                let _ = self.streams.daemon.noted::<()>(Err((*last).clone()));
+                Broken::Logs(away(last))
             }
+        }
+    }
+}
+
+impl Absent {
+    fn said(&self) -> Bytes {
+        match self {
+            Absent::Daemon => comment(": daemon away\n\n"),
+            Absent::Folder(said) => object(said),
         }
     }
 }

@@ -20,6 +20,7 @@ use tonic::{Code, Status, Streaming};
 use super::frame::{Segment, cursor_behind, encode, encode_piece};
 use super::hub::Key;
 use crate::Daemon;
+use crate::answer::is_folder_gone;
 use crate::together::Together;
 
 /// A daemon that takes a connection and then says nothing is as one that is away.
@@ -74,6 +75,8 @@ pub(super) struct Batch {
 pub(super) enum ReadError {
     /// The daemon is away, or asks to come again.
     Away,
+    /// It is there, and the project's folder is not: it may be put back.
+    Gone(Box<Status>),
     /// It does not know the cursor's place.
     Cursor(Box<Status>),
     /// It says no, and would again.
@@ -274,13 +277,25 @@ impl Run {
 /// What the daemon's no means for whoever reads on: the one place where it is decided what is waited
 /// out and what ends a stream.
 pub(super) fn why(status: Box<Status>) -> ReadError {
+    let refusal = Refusal::of(&status);
+    if is_folder_gone(&refusal) {
+        return ReadError::Gone(status);
+    }
     // A disk that hangs is waited for, too.
     if Refusal::passes(&status) || status.code() == Code::DeadlineExceeded {
         return ReadError::Away;
     }
-    match Refusal::of(&status).code {
+    match refusal.code {
         Code::OutOfRange => ReadError::Cursor(status),
         _ => ReadError::Refused(status),
+    }
+}
+
+/// As [`why`], where the client gave up coming again.
+pub(super) fn away(last: Box<Status>) -> ReadError {
+    match why(last) {
+        gone @ ReadError::Gone(_) => gone,
+        _ => ReadError::Away,
     }
 }
 

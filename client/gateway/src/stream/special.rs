@@ -51,14 +51,23 @@ pub(super) fn lost_project_place(cursor: &str) -> String {
 /// The daemon says no.
 pub(super) fn refused(status: &Status, project: &str) -> String {
     let refusal = Refusal::of(status);
-    let hint = match &refusal.hint {
-        Some(hint) => format!(r#","hint":{}"#, Value::from(hint.as_str())),
-        None => String::new(),
-    };
     if is_no_project(&refusal) {
         return error(NO_PROJECT, "", project);
     }
-    error(&refusal.what(), &hint, project)
+    error(&refusal.what(), &hint_of(&refusal), project)
+}
+
+fn hint_of(refusal: &Refusal) -> String {
+    match &refusal.hint {
+        Some(hint) => format!(r#","hint":{}"#, Value::from(hint.as_str())),
+        None => String::new(),
+    }
+}
+
+/// The project's folder is gone, and something runs there: it is waited for.
+pub(super) fn project_gone(status: &Status, project: &str) -> String {
+    let refusal = Refusal::of(status);
+    told("project_gone", &refusal.what(), &hint_of(&refusal), project)
 }
 
 /// What is asked for cannot be.
@@ -67,6 +76,10 @@ pub(super) fn impossible(what: &str, project: &str) -> String {
 }
 
 fn error(what: &str, hint: &str, project: &str) -> String {
+    told("error", what, hint, project)
+}
+
+fn told(kind: &str, what: &str, hint: &str, project: &str) -> String {
     let (what, project) = (Value::from(what), Value::from(project));
-    format!(r#"{{"type":"error","error":{what}{hint},"project":{project}}}"#)
+    format!(r#"{{"type":"{kind}","error":{what}{hint},"project":{project}}}"#)
 }

@@ -52,6 +52,8 @@ pub(super) struct Found {
 pub(super) enum TargetError {
     /// The daemon is away, or asks to come again.
     Away,
+    /// The project's folder is gone, and something runs there.
+    Gone(Box<Status>),
     /// It says no.
     Refused(Box<Status>),
     /// There is no such invocation.
@@ -88,6 +90,7 @@ impl TargetError {
     pub(super) fn of_read(error: ReadError) -> TargetError {
         match error {
             ReadError::Away => TargetError::Away,
+            ReadError::Gone(status) => TargetError::Gone(status),
             ReadError::Cursor(status) | ReadError::Refused(status) => TargetError::Refused(status),
         }
     }
@@ -205,11 +208,12 @@ fn away(_: ConnectError) -> TargetError {
 }
 
 fn refused(status: Status) -> TargetError {
-    let (ReadError::Cursor(status) | ReadError::Refused(status)) = why(Box::new(status)) else {
-        return TargetError::Away;
-    };
-    match Refusal::of(&status).reason.as_deref() {
-        Some("NO_INVOCATION") => TargetError::NoInvocation(0),
-        _ => TargetError::Refused(status),
+    match TargetError::of_read(why(Box::new(status))) {
+        TargetError::Refused(status) if is_no_invocation(&status) => TargetError::NoInvocation(0),
+        error => error,
     }
+}
+
+fn is_no_invocation(status: &Status) -> bool {
+    Refusal::of(status).reason.as_deref() == Some("NO_INVOCATION")
 }

@@ -22,6 +22,8 @@ pub(super) enum Opened {
     Begin(Begin),
     /// It has all there will ever be.
     Complete,
+    /// The project's folder is gone, and something runs there.
+    Gone(Box<Status>),
     /// The daemon does not give it.
     Refused(Box<Status>),
 }
@@ -40,19 +42,23 @@ pub(super) async fn stream(
     let opened = streams.open(&mut target).await?;
     let guard = streams.metrics.stream_opened("task");
     let (metrics, stop) = (streams.metrics.clone(), streams.stopped());
-    let body = match opened {
+    let begin = match opened {
         Opened::Complete => return Ok(StatusCode::NO_CONTENT.into_response()),
         Opened::Refused(status) => {
             let said = refusal(&special::refused(&status, &target.project));
-            EventBody::new(metrics, stop, |outlet| async move {
+            let body = EventBody::new(metrics, stop, |outlet| async move {
                 outlet.note(said).await;
-            })
+            });
+            return Ok(body.into_answer());
         }
-        Opened::Begin(begin) => EventBody::new(metrics, stop, |outlet| async move {
-            let _open = place;
-            Viewer::new(streams, target, outlet, guard).run(begin).await;
-        }),
+        Opened::Begin(begin) => begin,
+        // It is said where it is waited for.
+        Opened::Gone(_) => Begin::Unknown,
     };
+    let body = EventBody::new(metrics, stop, |outlet| async move {
+        let _open = place;
+        Viewer::new(streams, target, outlet, guard).run(begin).await;
+    });
     Ok(body.into_answer())
 }
 
@@ -112,6 +118,7 @@ impl Streams {
 fn unfound(error: TargetError) -> Result<Opened, Answer> {
     match error {
         TargetError::Away => Ok(Opened::Begin(Begin::Unknown)),
+        TargetError::Gone(status) => Ok(Opened::Gone(status)),
         TargetError::Refused(status) => Ok(Opened::Refused(status)),
         TargetError::NoInvocation(_) => {
             Err(Answer::bad(StatusCode::NOT_FOUND, "no such invocation"))

@@ -56,6 +56,7 @@ enum Told {
     Nothing,
     Live,
     Away,
+    Gone,
     Back,
 }
 
@@ -180,6 +181,10 @@ impl Viewer {
                 self.wait_for_daemon().await;
                 return Some(());
             }
+            TargetError::Gone(status) => {
+                self.wait_for_project(&status).await;
+                return Some(());
+            }
             TargetError::Refused(status) => special::refused(&status, &self.target.project),
             TargetError::NoInvocation(id) | TargetError::OtherTask(id) => {
                 special::log_not_found(task, self.target.invocation.unwrap_or(id))
@@ -301,6 +306,10 @@ impl Viewer {
                 self.wait_for_daemon().await;
                 None
             }
+            ReadError::Gone(status) => {
+                self.wait_for_project(&status).await;
+                None
+            }
             ReadError::Cursor(_) if !cursor.is_empty() => {
                 self.lost(found, cursor).await;
                 None
@@ -343,6 +352,7 @@ impl Viewer {
                 Upstream::Live => self.caught_up().await,
                 Upstream::CatchingUp => {}
                 Upstream::Away => self.went_away().await,
+                Upstream::Gone(status) => self.project_went(&status).await,
                 Upstream::Ended => {
                     self.has_replayed();
                     return Some(End::Whole);
@@ -365,7 +375,7 @@ impl Viewer {
 
     /// Waits for news; true if no log came in time.
     async fn wait(&mut self, joined: &mut Joined, found: &Found, log: &mut Log) -> bool {
-        if self.told == Told::Away {
+        if matches!(self.told, Told::Away | Told::Gone) {
             joined.changed().await;
             log.wait_anew();
             return false;

@@ -58,6 +58,11 @@ export function moment(ts, now = Date.now()) {
   return same ? shortClock.format(ts) : `${day.format(ts)} ${shortClock.format(ts)}`;
 }
 
+/** A text in which the daemon gives times as it does (`2026-11-30T08:10:31Z`), with the reader's own. */
+export function localTimes(text, now = Date.now()) {
+  return String(text ?? '').replace(/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, (time) => moment(Date.parse(time), now) || time);
+}
+
 export function dayName(ts) {
   return isTime(ts) ? day.format(ts) : '';
 }

@@ -6,8 +6,9 @@
 //   [data-test=running] [data-test=waiting] [data-test=recent] [data-test=projects] [data-test=tasks]  overview lists; items
 //     carry data-invocation + data-project, data-project, or data-task; [data-field=elapsed|activity|tokens|cost]
 //   [data-test=task] task view (data-task, data-invocation); [data-test=status][data-status]; [data-test=facts]
+//   [data-test=waits] what it waits for, where the screen is narrow
 //   [data-test=asked] what it was asked, to be opened
-//   [data-test=missing] says that the invocation of the address is none of the task
+//   [data-test=missing] says that the invocation of the address is none of the task, or its event is not there any more
 //   [data-test=invocations] [data-invocation] picker; [data-test=axis] canvas (data-from, data-to: shown span)
 //   [data-test=axis-tip]; [data-test=stop] [data-test=start] [data-test=retry] control; #dialog the open dialog
 //   [data-test=activity] the list (role=feed, aria-busy while read); rows .row[data-index][data-type][data-cursor]
@@ -29,7 +30,7 @@ import { TaskView } from './task.js';
 import { UsageView } from './usage.js';
 
 const view = document.getElementById('view');
-/** @type {{close: () => void, focusFilter?: () => void} | null} */
+/** @type {{close: () => void, focusFilter?: () => void, key?: (event: KeyboardEvent) => void} | null} */
 let shown = null;
 
 function show(address) {
@@ -60,7 +61,11 @@ function keys(event) {
     '/': () => shown?.focusFilter?.(),
     g: () => document.querySelector('.brand').click(),
   };
-  if (!acts[event.key]) return;
+  if (!acts[event.key]) {
+    // Nothing is focused: the page's one list is meant.
+    if (event.target === document.body) shown?.key?.(event);
+    return;
+  }
   event.preventDefault();
   acts[event.key]();
 }

@@ -34,7 +34,7 @@ export function updateRunning(element, it, now = Date.now()) {
   put('[data-field=cost]', format.cost(it.usage) || '–');
   const waits = it.status === 'queued';
   element.firstElementChild.dataset.status = it.status;
-  put('.card-activity-text', waits ? cleanLine(it.waiting ?? '') || 'Waits to be started' : cleanLine(it.live?.lastText ?? '') || 'No activity yet');
+  put('.card-activity-text', waits ? cleanLine(format.localTimes(it.waiting, now)) || 'Waits to be started' : cleanLine(it.live?.lastText ?? '') || 'No activity yet');
   put('.card-age', it.live?.lastActivityAtMs ? format.age(now - it.live.lastActivityAtMs) : '');
   const line = (selector, text) => {
     const place = element.querySelector(selector);

@@ -12,7 +12,10 @@ export const PANEL_KEYS = [
   ['l', 'copy a link to the event'],
 ];
 
-/** @param {import('./panel.js').Panel} panel @param {HTMLElement} scroller */
+/**
+ * @param {import('./panel.js').Panel} panel @param {HTMLElement} scroller
+ * @returns {(event: KeyboardEvent) => void} takes a key that was pressed elsewhere
+ */
 export function panelKeys(panel, scroller) {
   const step = (by) => {
     const { current } = panel;
@@ -34,7 +37,7 @@ export function panelKeys(panel, scroller) {
     c: () => panel.current !== null && panel.copyCommand(panel.current),
     l: () => panel.current !== null && panel.copyLink(panel.current),
   };
-  scroller.addEventListener('keydown', (event) => {
+  const press = (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const onControl = event.target.closest('button, a, input, pre');
     if (onControl && (event.key === 'Enter' || event.key === ' ')) return;
@@ -42,5 +45,7 @@ export function panelKeys(panel, scroller) {
     if (!act) return;
     event.preventDefault();
     act();
-  });
+  };
+  scroller.addEventListener('keydown', press);
+  return press;
 }

@@ -12,6 +12,7 @@ import { highlight } from './highlight.js';
 import { parseLine } from './line.js';
 import { everything, filterOf } from './line-types.js';
 import { panelKeys } from './panel-keys.js';
+import { copySelection } from './row-copy.js';
 import { drawPlaceholder, drawRow } from './row-view.js';
 import { taskHref } from './router.js';
 import { openStream } from './share.js';
@@ -46,13 +47,15 @@ export class Panel {
   #view = { first: 0, last: -1 };
   #where;
   #hear;
+  #keys;
 
   /**
    * @param {HTMLElement} root
    * @param {{task: string, project: string, invocation: number, at?: string | null, ended: boolean, plain: boolean,
    *   managed: boolean}} where `managed`: it is ours, and its log ends with a line that says so
    * @param {{onLine: (line: any, cursor: string) => void, onState: (state: string, detail?: object) => void,
-   *   onView: (from: number, to: number) => void, before: (ts: number) => string | undefined}} hear
+   *   onView: (from: number, to: number) => void, before: (ts: number) => string | undefined, onLost: () => void}} hear
+   *   `onLost`: the event that was to be shown at first is not there;
    *   `before` gives a cursor that is known to stand before a time
    */
   constructor(root, where, hear) {
@@ -109,6 +112,12 @@ export class Panel {
     } catch (error) {
       this.#fail(error);
     }
+  }
+
+  /** A key that was pressed while nothing was focused; the rows are what it is about. */
+  key(event) {
+    // What is to be opened is chosen first.
+    if (this.#log?.count && event.key !== 'Enter' && event.key !== ' ') this.#keys(event);
   }
 
   focusFilter() {
@@ -203,7 +212,8 @@ export class Panel {
       const row = event.target.closest('.row');
       if (row) this.#current = Number(row.dataset.index);
     });
-    panelKeys(this, this.scroller);
+    this.#keys = panelKeys(this, this.scroller);
+    this.scroller.addEventListener('copy', (event) => copySelection(event, this.scroller));
   }
 
   #look(row, index) {
@@ -251,6 +261,7 @@ export class Panel {
       await log.open();
       const index = stay ? await this.#find(log, stay) : null;
       if (generation !== this.#generation) return log.close();
+      if (first && stay && index === null) this.#hear.onLost();
       this.#replace(log, index, first ? 0.3 : 0);
     } catch (error) {
       if (generation === this.#generation) this.#fail(error, { anew: true });
@@ -268,7 +279,6 @@ export class Panel {
       return await log.indexOf(cursor);
     } catch (error) {
       if (!error.gap && error.status !== 400) throw error;
-      announce('That event is not in this log any more');
       return null;
     }
   }

@@ -17,6 +17,8 @@ export class TaskHeader {
     this.project = project;
     this.status = h('span', { class: 'status', data: { test: 'status' } });
     this.facts = h('dl', { class: 'facts', data: { test: 'facts' } });
+    // In the place of the fact, where the screen is narrow: a question is read before all else.
+    this.waits = h('p', { class: 'task-waits tone-warn', hidden: true, data: { test: 'waits' } });
     this.problem = h('p', { class: 'task-problem', hidden: true });
     this.stop = h('button', { type: 'button', class: 'button danger', hidden: true, data: { test: 'stop' }, on: { click: () => confirmStop(this.#invocation, project) } }, icon('stop'), 'Stop');
     this.send = h('button', { type: 'button', class: 'button', hidden: true, data: { test: 'send' }, on: { click: () => openSend(this.#invocation, project) } }, icon('send'), 'Send');
@@ -29,7 +31,7 @@ export class TaskHeader {
         h('span', { class: 'task-id' }, task?.title && task.title !== id && h('bdi', { class: 'mono dim' }, clean(id)), copyButton('Copy the task’s id', id)),
         this.status,
         h('span', { class: 'task-actions' }, this.#commands(), this.send, this.retry, this.start, this.stop)),
-      this.facts, this.problem, this.asked.element);
+      this.facts, this.waits, this.problem, this.asked.element);
     control().then((allowed) => {
       this.allowed = allowed;
       if (this.#invocation !== undefined) this.draw(this.#invocation);
@@ -51,7 +53,7 @@ export class TaskHeader {
     this.status.dataset.status = invocation.status;
     setText(this.status, clean(format.outcomeText(status)));
     this.#drawFacts(invocation);
-    const waits = invocation.status === 'queued' ? invocation.waiting ?? 'waits to be started' : '';
+    const waits = invocation.status === 'queued' ? format.localTimes(invocation.waiting) || 'waits to be started' : '';
     const warning = runs ? [invocation.alarm, limitText(invocation.live), waits].filter(Boolean).join(' · ') : '';
     const problem = warning || invocation.error;
     this.problem.hidden = !problem;
@@ -60,12 +62,15 @@ export class TaskHeader {
   }
 
   #drawFacts(it) {
+    const waits = it.status === 'running' ? waitText(it.live) : '';
+    this.waits.hidden = !waits;
+    setText(this.waits, waits && `Waits for ${clean(waits)}`);
     const lasted = it.durationMs ?? (it.completedAtMs ?? Date.now()) - it.startedAtMs;
     const facts = [
       ['Role', it.role],
       ['Agent', [it.provider, format.model(it)].filter(Boolean).join(' ')],
       [it.completedAtMs ? 'Took' : 'Elapsed', it.startedAtMs ? (it.completedAtMs ? format.duration(lasted) : format.elapsed(lasted)) : ''],
-      ['Waits for', it.status === 'running' ? waitText(it.live) : ''],
+      ['Waits for', waits],
       ['Started', it.startedAtMs ? format.moment(it.startedAtMs) : ''],
       ['Asked for', !it.startedAtMs && it.queuedAtMs ? format.moment(it.queuedAtMs) : ''],
       ['After', (it.after ?? []).map((id) => `#${id}`).join(', ')],
@@ -80,6 +85,7 @@ export class TaskHeader {
     }
     facts.forEach(([label, value], at) => {
       const [dt, dd] = this.facts.children[at].children;
+      dt.parentElement.dataset.fact = label;
       setText(dt, label);
       setText(dd, clean(value));
     });

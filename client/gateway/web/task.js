@@ -6,7 +6,7 @@ import { Axis } from './axis.js';
 import { clean } from './clean.js';
 import { report } from './connection.js';
 import { plainProviders } from './control.js';
-import { h, set } from './dom.js';
+import { h, set, setText } from './dom.js';
 import * as format from './format.js';
 import { onOverview, overview } from './overview-feed.js';
 import { Panel } from './panel.js';
@@ -55,6 +55,11 @@ export class TaskView {
 
   focusFilter() {
     this.#panel?.focusFilter();
+  }
+
+  /** A key that was pressed while nothing was focused. */
+  key(event) {
+    this.#panel?.key(event);
   }
 
   #crumbs() {
@@ -149,10 +154,17 @@ export class TaskView {
       onState: (state, detail) => this.#state(state, detail),
       onView: (from, to) => this.#axis.view(from, to),
       before: (ts) => this.story.before(id, ts),
+      onLost: () => this.#sayLost(),
     });
     this.#lastCursor = '';
     this.#drawHead();
     this.story.read(id);
+  }
+
+  /** The link that led here names an event that the log has not, or no longer. */
+  #sayLost() {
+    this.missing.hidden = false;
+    setText(this.missing, 'The event of this link is not there any more; this is the newest end of the log.');
   }
 
   #choose(id) {
@@ -230,6 +242,8 @@ export class TaskView {
       this.#select(next.id);
       return;
     }
+    // No line of its log tells it.
+    if (this.#invocation.outcome === 'unrecorded') this.#panel.end();
     this.#drawHead();
     if (hasBegun) this.story.read(this.#selected);
   }
@@ -242,8 +256,6 @@ export class TaskView {
 
   /** Whoever watched one to its end goes on with the next, and from what waits to what runs. */
   #goesOn(next) {
-    // No line of its log tells it.
-    if (this.#invocation.outcome === 'unrecorded') this.#panel.end();
     if (this.#pinned || !this.#panel.follows) return false;
     return isOver(this.#invocation) || (this.#invocation.status === 'queued' && next.status === 'running');
   }

@@ -4,6 +4,7 @@
 mod back;
 mod filter;
 mod gone;
+mod handling;
 mod held;
 mod life;
 mod look;

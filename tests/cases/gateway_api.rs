@@ -283,6 +283,27 @@ async fn what_runs_in_a_folder_that_was_moved_can_be_stopped() {
 }
 
 #[tokio::test]
+async fn a_refusal_says_which_method_would_do_and_is_a_page_for_a_browser() {
+    let scene = Scene::new("").await;
+    let gateway = &scene.gateway;
+    let put = gateway.bare("PUT", "/api/status").send().await.is(405);
+    assert_eq!(put.header("allow"), Some("GET"));
+    let asked = |path| gateway.bare("GET", path);
+    let kinds = "text/html,application/xhtml+xml,*/*;q=0.8";
+    let page = asked("/bogus").header("accept", kinds).send().await.is(404);
+    let kind = page.header("content-type").unwrap_or_default();
+    assert!(kind.starts_with("text/html"), "{kind}");
+    assert!(page.text().contains("There is nothing here"));
+    for program in [asked("/bogus"), asked("/api/x").header("accept", kinds)] {
+        let answer = program.send().await.is(404);
+        assert_eq!(answer.value()["success"], false, "{}", answer.text());
+    }
+    // As the documentation has it.
+    let words = "status=failed,timeout&outcome=failed,timeout_wall";
+    scene.get(&format!("invocations?{words}")).await.ok();
+}
+
+#[tokio::test]
 async fn the_overview_tells_what_begins_goes_on_and_ends() {
     let scene = Scene::new("").await;
     let request = scene.gateway.get("/api/overview/stream");

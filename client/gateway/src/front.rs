@@ -10,9 +10,9 @@ use std::task::{Context, Poll};
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::response::IntoResponse as _;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{ACCEPT, ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Frame;
 use hyper::body::Incoming;
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -28,7 +28,12 @@ const NO_TOKEN: Refused = Refused {
     reason: "token",
     status: StatusCode::UNAUTHORIZED,
     error: "a bearer token is needed; `steroidsctl web` opens the page with one",
+    allow: None,
 };
+
+/// For a person who mistyped the address of a page.
+const NO_PAGE: &str = "<!doctype html><html lang=\"en\"><title>Not found · steroids</title>\
+    <h1>There is nothing here</h1><p><a href=\"/\">What runs</a></p></html>";
 
 /// What every request passes. Cheap to clone.
 #[derive(Clone)]
@@ -43,6 +48,7 @@ impl Front {
     /// Answers a request.
     pub(crate) async fn answer(mut self, request: Request<Incoming>) -> Response<Body> {
         let (mut head, body) = request.into_parts();
+        let is_page = is_page(&head);
         let answered = match self.admit(&head) {
             Ok(grant) => {
                 // Of the same kind as what was let in: only the task is another.
@@ -57,7 +63,7 @@ impl Front {
         };
         let mut answer = answered.unwrap_or_else(|no| {
             self.metrics.refused(no.reason);
-            refusal(no)
+            refusal(no, is_page)
         });
         headers::put(answer.headers_mut());
         answer
@@ -140,13 +146,33 @@ fn is_json(answer: &Response<Body>) -> bool {
     kind.is_some_and(|kind| kind == "application/json")
 }
 
+/// Whether a browser is to show it, rather than a program to read it.
+fn is_page(head: &Parts) -> bool {
+    let accepts = head.headers.get(ACCEPT).and_then(|it| it.to_str().ok());
+    let path = head.uri.path();
+    head.method == Method::GET
+        && accepts.is_some_and(|kinds| kinds.contains("text/html"))
+        && !["/api/", "/assets/"]
+            .iter()
+            .any(|begin| path.starts_with(begin))
+}
+
 /// A short no, after which the connection is closed.
-fn refusal(no: Refused) -> Response<Body> {
-    let body = format!(r#"{{"success":false,"error":"{}"}}"#, no.error);
+fn refusal(no: Refused, is_page: bool) -> Response<Body> {
+    let (body, kind) = match is_page && no.reason == "path" {
+        true => (NO_PAGE.to_owned(), "text/html; charset=utf-8"),
+        false => (
+            format!(r#"{{"success":false,"error":"{}"}}"#, no.error),
+            "application/json",
+        ),
+    };
     let mut answer = Response::new(Body::from(body));
     *answer.status_mut() = no.status;
     let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    if let Some(methods) = no.allow {
+        headers.insert(ALLOW, HeaderValue::from_static(methods));
+    }
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     if no.status == StatusCode::UNAUTHORIZED {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

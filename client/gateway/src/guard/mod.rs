@@ -104,6 +104,8 @@ pub(crate) struct Refused {
     pub(crate) status: StatusCode,
     /// What is said; it tells nothing about what is served.
     pub(crate) error: &'static str,
+    /// The methods that would do, where it is the method.
+    pub(crate) allow: Option<&'static str>,
 }
 
 const fn refused(reason: &'static str, status: StatusCode, error: &'static str) -> Refused {
@@ -111,6 +113,7 @@ const fn refused(reason: &'static str, status: StatusCode, error: &'static str) 
         reason,
         status,
         error,
+        allow: None,
     }
 }
 
@@ -187,7 +190,10 @@ fn door(head: &Parts, settings: &Settings, route: Option<Route>) -> Result<Allow
     };
     if !route.takes(&head.method) {
         let status = StatusCode::METHOD_NOT_ALLOWED;
-        return Err(refused("method", status, "not with this method"));
+        return Err(Refused {
+            allow: Some(route.methods()),
+            ..refused("method", status, "not with this method")
+        });
     }
     let forbidden = |reason, error| Err(refused(reason, StatusCode::FORBIDDEN, error));
     let controls = route.controls(&head.method);

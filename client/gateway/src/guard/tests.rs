@@ -33,6 +33,22 @@ fn verdict(request: &str, headers: &[(&str, &str)], settings: &Settings) -> Stri
     }
 }
 
+#[test]
+fn a_method_that_does_not_do_is_told_which_do() {
+    for (request, methods) in [
+        ("PUT /", "GET, HEAD"),
+        ("HEAD /api/projects", "GET"),
+        ("DELETE /api/holds", "GET, POST"),
+        ("GET /api/holds/claude", "DELETE"),
+        ("GET /api/session", "POST"),
+    ] {
+        let refused = check(&head(request, &[]), &settings()).unwrap_err();
+        assert_eq!(refused.allow, Some(methods), "{request}");
+    }
+    let nowhere = check(&head("GET /bogus", &[]), &settings()).unwrap_err();
+    assert_eq!(nowhere.allow, None);
+}
+
 /// A request, its headers, and what is to come of it.
 type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
 

@@ -60,8 +60,27 @@ export function confirmStop(invocation, project) {
   });
 }
 
-/** Asks whether to try again what has ended, and how, and does. */
-export function openRetry({ id, taskId, role, sessionId, mode, outcome }, project) {
+/** What has ended badly, of which there is no later attempt; who wants a success once more has a terminal. */
+export function canRetry(it) {
+  const hasEnded = it.status !== 'running' && it.status !== 'queued';
+  return hasEnded && it.managed !== false && !it.retriedBy && it.outcome !== 'success';
+}
+
+/** What runs or waits, and is no other tool's. */
+export function canStop(it) {
+  return (it.status === 'running' || it.status === 'queued') && it.managed !== false;
+}
+
+/** What takes messages. */
+export function canSend(it) {
+  return it.status === 'running' && Boolean(it.interactive);
+}
+
+/**
+ * Asks whether to try again what has ended, and how, and does.
+ * @param {(id: number) => void} [then] what to do with the new attempt's id; without it, that is shown
+ */
+export function openRetry({ id, taskId, role, sessionId, mode, outcome }, project, then = (next) => go(taskHref(taskId, project, next))) {
   // One that ended before it told any goes on with that which it was given.
   const goesOn = (Boolean(sessionId) || mode === 'resume') && outcome !== 'success';
   const anew = h('input', { type: 'checkbox', name: 'anew' });
@@ -75,7 +94,7 @@ export function openRetry({ id, taskId, role, sessionId, mode, outcome }, projec
     act: 'Try it again',
     run: async () => {
       const started = await post(invocationUrl(taskId, id, '/retry', { project }), { anew: anew.checked, requestId });
-      go(taskHref(taskId, project, started.invocationId));
+      then(started.invocationId);
     },
   });
 }
@@ -162,5 +181,9 @@ function dialog({ title, body, act, danger = false, isDone = () => false, run })
     }
   });
   set(element, h('h2', {}, title), body, problem, h('div', { class: 'dialog-actions' }, no, yes));
+  // What it was opened from may be gone by then, and the focus with it.
+  element.addEventListener('close', () => {
+    if (document.activeElement === document.body) document.getElementById('view').focus({ preventScroll: true });
+  }, { once: true });
   if (!element.open) element.showModal();
 }

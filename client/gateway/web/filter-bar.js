@@ -13,9 +13,8 @@ export class FilterBar {
   /** @param {(choice: import('./line-types.js').Choice) => void} changed */
   constructor(changed) {
     this.changed = changed;
-    this.input = h('input', {
-      type: 'search', class: 'filter-text', placeholder: 'Filter', 'aria-label': 'Filter the activity by text', 'aria-keyshortcuts': '/',
-      spellcheck: 'false', autocomplete: 'off', maxlength: 500, data: { test: 'filter' },
+    this.input = searchInput({
+      placeholder: 'Filter', 'aria-label': 'Filter the activity by text', data: { test: 'filter' },
       on: { input: () => this.#typed(), keydown: (event) => this.#key(event) },
     });
     this.counter = h('output', { class: 'filter-count', data: { test: 'count' } });
@@ -82,6 +81,14 @@ export class FilterBar {
   }
 }
 
-function chip(label, id, on, pressed) {
+/** A field to type a filter into. */
+export function searchInput(attributes) {
+  return h('input', {
+    type: 'search', class: 'filter-text', 'aria-keyshortcuts': '/', spellcheck: 'false', autocomplete: 'off', maxlength: 500, ...attributes,
+  });
+}
+
+/** A button that is on or off. */
+export function chip(label, id, on, pressed) {
   return h('button', { type: 'button', class: 'chip', 'aria-pressed': String(on), data: { chip: id }, on: { click: pressed } }, label);
 }

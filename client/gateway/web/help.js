@@ -9,11 +9,17 @@ const EVERYWHERE = [
   ['g', 'overview'],
 ];
 
+const OVERVIEW_KEYS = [
+  ['/', 'filter'],
+  ['Esc', 'clear the filter, from within it'],
+];
+
 /** @param {HTMLDialogElement} dialog */
 export function openHelp(dialog) {
   dialog.replaceChildren(
     h('h2', {}, 'Keys'),
     table('Everywhere', EVERYWHERE),
+    table('Overview', OVERVIEW_KEYS),
     table('Activity', PANEL_KEYS),
     table('Time axis', AXIS_KEYS),
     h('form', { method: 'dialog' }, h('button', { class: 'button', autofocus: true }, 'Close')));

@@ -5,6 +5,10 @@
 //   [data-test=signin] sign-in page; [data-test=failure] a view that could not be shown
 //   [data-test=running] [data-test=waiting] [data-test=recent] [data-test=projects] [data-test=tasks]  overview lists; items
 //     carry data-invocation + data-project, data-project, or data-task; [data-field=elapsed|activity|tokens|cost]
+//     an item's buttons are [data-action=send|stop|retry], shown where .overview[data-control]; .card[data-needs] needs somebody,
+//     .ended-item[data-unresolved] failed and was not tried again
+//   [data-test=overview-filter] text, [data-chip=running|waiting|needs|failed][aria-pressed], [data-test=overview-count],
+//     [data-test=overview-none] nothing matches
 //   [data-test=task] task view (data-task, data-invocation); [data-test=status][data-status]; [data-test=facts]
 //   [data-test=waits] what it waits for, where the screen is narrow
 //   [data-test=asked] what it was asked, to be opened
@@ -34,6 +38,11 @@ const view = document.getElementById('view');
 let shown = null;
 
 function show(address) {
+  if (address.view === 'overview' && shown instanceof Overview) {
+    view.scrollTop = 0;
+    shown.goTo(address);
+    return;
+  }
   shown?.close();
   view.replaceChildren();
   view.scrollTop = 0;

@@ -1,6 +1,7 @@
 // Providers of which nothing is started for now, and until when: asked for whenever what waits, or why, has changed.
 
 import { get } from './api.js';
+import { asking } from './asking.js';
 import { clean } from './clean.js';
 import { h, set } from './dom.js';
 import * as format from './format.js';
@@ -10,28 +11,27 @@ export class Holds {
   #holds = [];
   #waits = '';
   #shown = '';
-  #asks = false;
+  #ask;
 
   /** @param {AbortSignal} signal ends what is asked */
   constructor(signal) {
     this.#signal = signal;
+    this.#ask = asking(() => this.#read(), signal);
     this.element = h('ul', { class: 'holds', hidden: true, 'aria-label': 'Held providers', data: { test: 'holds' } });
   }
 
-  /** Looks at what runs and waits. One question at a time: what has changed meanwhile is one more. */
-  async look(running) {
+  /** Looks at what runs and waits. */
+  look(running) {
     const waits = [...running].filter((it) => it.status === 'queued').map((it) => `${it.project} ${it.id} ${it.waiting}`).join('\n');
     if (waits === this.#waits) return;
     this.#waits = waits;
-    if (this.#asks) return;
-    this.#asks = true;
-    for (let asked; asked !== this.#waits && !this.#signal.aborted;) {
-      asked = this.#waits;
-      // Where nobody answers, what was known stays: that the daemon is away is said elsewhere.
-      await get('/api/status', { signal: this.#signal }).then(({ holds }) => { this.#holds = holds ?? this.#holds; }, () => {});
-      this.tick();
-    }
-    this.#asks = false;
+    this.#ask();
+  }
+
+  async #read() {
+    // Where nobody answers, what was known stays: that the daemon is away is said elsewhere.
+    await get('/api/status', { signal: this.#signal }).then(({ holds }) => { this.#holds = holds ?? this.#holds; }, () => {});
+    this.tick();
   }
 
   /** One whose time has come is over. */

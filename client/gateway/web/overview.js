@@ -1,52 +1,74 @@
-// The overview: what runs now, what ended lately and how, projects, and the tasks of one of them.
+// The overview: what runs now, what ended lately and how, projects, and the tasks of one of them; and of all that what
+// somebody looks for, as the address says. Drawn once for all that is told at once.
 
-import { get, query } from './api.js';
+import { clean } from './clean.js';
+import { announce } from './clipboard.js';
+import { confirmStop, control, openRetry, openSend } from './control.js';
 import { h, set, setText } from './dom.js';
 import * as format from './format.js';
-import { clean } from './clean.js';
-import { keyOf } from './overview-model.js';
-import { Holds } from './overview-holds.js';
-import { onOverview, overview } from './overview-feed.js';
+import { arrange, keepingFocus, KeyedList } from './keyed-list.js';
 import { endedCard, runningCard, updateRunning } from './overview-cards.js';
-import { taskHref, usageHref } from './router.js';
+import { Failed } from './overview-failed.js';
+import { isOf, matching, OverviewFilter } from './overview-filter.js';
+import { onOverview, overview } from './overview-feed.js';
+import { Holds } from './overview-holds.js';
+import { keyOf } from './overview-model.js';
+import { Tasks } from './overview-tasks.js';
+import { overviewHref, rename, step, usageHref } from './router.js';
+import { isOver } from './story.js';
+import { needsPerson } from './waits.js';
 
 export class Overview {
+  /** Of which the tasks are listed; null: the first. */
   #project;
   #stop;
   #ticker;
-  /** @type {Map<string, HTMLElement>} */
-  #running = new Map();
   #closed = new AbortController();
-  /** Whose tasks are listed, or asked for; null where that failed. */
-  #tasksOf = null;
-  #timesAsked = 0;
-  /** Of whose tasks an answer is on its way, and whether they have changed since it was asked for. */
-  #asks = null;
-  #isStale = false;
+  /** What runs and waits, as it is shown. @type {Map<string, HTMLElement>} */
+  #cards = new Map();
+  /** Those of which something new was told. @type {Set<string>} */
+  #changed = new Set();
+  #isDue = false;
+  /** Who needed somebody when it was drawn. */
+  #needing = '';
 
   /** @param {HTMLElement} view @param {import('./router.js').Address} address */
   constructor(view, address) {
-    document.title = 'steroids';
+    const { signal } = this.#closed;
     set(document.getElementById('crumbs'));
-    this.#project = address.project;
-    this.running = h('ul', { class: 'cards', data: { test: 'running' } });
-    this.holds = new Holds(this.#closed.signal);
-    this.recent = h('ul', { class: 'ended', data: { test: 'recent' } });
-    this.projects = h('ul', { class: 'projects', data: { test: 'projects' } });
-    this.tasks = h('div', { class: 'tasks', data: { test: 'tasks' } });
+    const list = (name, hook) => h('ul', { class: name, data: { test: hook } });
+    this.filter = new OverviewFilter((choice, how) => this.#choose(how));
+    this.holds = new Holds(signal);
+    this.failed = new Failed(signal, () => this.#soon());
+    this.tasks = new Tasks(signal);
+    this.running = list('cards', 'running');
+    this.waiting = list('cards', 'waiting');
+    this.recent = list('ended', 'recent');
+    this.ended = new KeyedList(this.recent, endedCard);
+    this.projects = list('projects', 'projects');
     this.runningTitle = h('h2', {}, 'Running now');
-    this.waiting = h('ul', { class: 'cards', hidden: true, data: { test: 'waiting' } });
     this.waitingTitle = h('h2', { class: 'waiting-title', hidden: true });
-    set(view, h('div', { class: 'overview' },
+    this.noneRuns = h('div', { class: 'empty', hidden: true }, h('p', {}, 'Nothing runs.'),
+      h('p', { class: 'dim' }, 'Start one with ', h('code', {}, 'steroidsctl start --task T'), '; it appears here at once.'));
+    this.noneMatches = h('div', { class: 'empty', hidden: true, data: { test: 'overview-none' } }, h('p', {}, 'Nothing of what runs, waits or ended lately matches.'),
+      h('button', { type: 'button', class: 'button small', on: { click: () => this.filter.clear() } }, 'Clear the filter'));
+    this.recentTitle = h('h2', {});
+    this.older = h('p', { class: 'older dim', hidden: true }, 'Those of the last days. Any there are: ', h('code', {}, 'steroidsctl list --all --unresolved'));
+    this.noneEnded = h('p', { class: 'empty dim', hidden: true }, 'Nothing has ended yet.');
+    this.root = h('div', { class: 'overview', on: { click: (event) => this.#act(event) } },
       h('h1', { class: 'visually-hidden' }, 'Overview'),
-      h('section', { class: 'area-running', 'aria-label': 'Running now' },
-        this.runningTitle, this.holds.element, this.running, this.waitingTitle, this.waiting),
-      h('section', { class: 'area-recent', 'aria-label': 'Ended lately' }, h('h2', {}, 'Ended lately'), this.recent),
+      this.filter.element,
+      h('div', { class: 'area-runs' },
+        h('section', { class: 'area-running', 'aria-label': 'Running now' },
+          this.runningTitle, this.holds.element, this.running, this.noneRuns, this.waitingTitle, this.waiting, this.noneMatches),
+        h('section', { class: 'area-recent', 'aria-label': 'Ended lately' }, this.recentTitle, this.recent, this.noneEnded, this.older)),
       h('section', { class: 'area-projects', 'aria-label': 'Projects' }, h('h2', {}, 'Projects'), this.projects,
-        h('a', { class: 'to-usage', href: usageHref(), data: { route: '', test: 'to-usage' } }, 'What was used: tokens and money'), this.tasks)));
+        h('a', { class: 'to-usage', href: usageHref(), data: { route: '', test: 'to-usage' } }, 'What was used: tokens and money'), this.tasks.element));
+    set(view, this.root);
     this.#stop = onOverview((event) => this.#take(event));
     this.#ticker = setInterval(() => this.#tick(), 1000);
-    if (overview.known) this.#drawAll();
+    this.#put(address);
+    if (overview.known) this.#begin();
   }
 
   close() {
@@ -55,135 +77,199 @@ export class Overview {
     this.#closed.abort();
   }
 
-  #take(event) {
-    this.holds.look(overview.running.values());
-    const known = event.type === 'invocation' && this.#running.get(keyOf(event.invocation));
-    const runs = known && overview.running.get(keyOf(event.invocation));
-    // From one list to the other it goes with all.
-    if (runs && known.parentElement === this.#listOf(runs)) {
-      updateRunning(known, runs);
-      return;
-    }
-    // What ended while nobody told of it is among the tasks alone.
-    if (event.type === 'snapshot') this.#tasksOf = null;
+  focusFilter() {
+    this.filter.focus();
+  }
+
+  /** Shows what another address of the overview says. */
+  goTo(address) {
+    this.#put(address);
+    if (overview.known) this.#drawAll();
+  }
+
+  #put({ project, q, show }) {
+    this.#project = project;
+    this.filter.put({ text: q, show });
+  }
+
+  #begin() {
+    control().then((allowed) => this.root.toggleAttribute('data-control', allowed));
+    this.tasks.forget();
+    this.failed.look();
     this.#drawAll();
-    if (event.type === 'invocation' && event.invocation.project === this.#tasksOf) this.#showTasks(this.#tasksOf);
+  }
+
+  #take(event) {
+    if (event.type === 'snapshot') {
+      this.#begin();
+    } else if (event.type === 'projects') {
+      this.#drawProjects();
+    } else if (event.type === 'invocation') {
+      this.#news(event.invocation);
+    }
+  }
+
+  #news(it) {
+    const key = keyOf(it);
+    const card = this.#cards.get(key);
+    this.#changed.add(key);
+    this.#soon();
+    // From one list to the other it goes with all.
+    if (card && card.dataset.status === it.status) return;
+    this.tasks.changed(it.project);
+    if ((isOver(it) && it.status !== 'completed') || it.retryOf) this.failed.look();
+  }
+
+  /** Draws what has changed, once for all that is told in one go. */
+  #soon() {
+    if (this.#isDue) return;
+    this.#isDue = true;
+    queueMicrotask(() => {
+      this.#isDue = false;
+      if (!this.#closed.signal.aborted && overview.known) this.#draw();
+    });
+  }
+
+  #choose(how) {
+    const { text, show } = this.filter.choice;
+    const href = overviewHref({ project: this.#project, q: text, show });
+    // Typed and cleared again before it was written, it is where it was.
+    const isThere = href === `${location.pathname}${location.search}`;
+    if (how === 'step' && !isThere) step(href);
+    else if (how === 'rename') rename(href);
+    this.#drawAll();
   }
 
   #drawAll() {
-    this.holds.look(overview.running.values());
-    this.#drawRunning();
-    this.#drawRecent();
+    this.#draw();
     this.#drawProjects();
   }
 
-  #listOf(invocation) {
-    return invocation.status === 'queued' ? this.waiting : this.running;
+  #draw() {
+    const { text, show } = this.filter.choice;
+    const now = Date.now();
+    this.holds.look(overview.running.values());
+    const ended = this.#ended();
+    const runs = [...overview.running].concat([...ended]);
+    const { run } = matching(text);
+    const found = runs.filter(([, it]) => run(it));
+    const shown = found.filter(([, it]) => isOf(show, it, now));
+    const count = (kind) => found.filter(([, it]) => isOf(kind, it, now)).length;
+    const counts = { running: count('running'), waiting: count('waiting'), needs: count('needs'), failed: count('failed') };
+    this.filter.count(counts, this.failed.isMore, shown.length, runs.length);
+    this.#drawCards(shown.filter(([, it]) => !isOver(it)), now);
+    this.ended.draw(shown.filter(([, it]) => isOver(it)));
+    const { isOn } = this.filter;
+    const isOfFailed = show === 'failed';
+    setText(this.recentTitle, isOfFailed ? 'Failed, not tried again' : 'Ended lately');
+    this.older.hidden = !isOfFailed;
+    this.recent.hidden = !this.recent.children.length;
+    this.noneEnded.hidden = isOn || !this.recent.hidden;
+    this.noneMatches.hidden = !isOn || shown.length > 0;
+    const needing = this.#whoNeeds(now);
+    this.#needing = needing.join('\n');
+    document.title = needing.length ? `(${needing.length}) steroids` : 'steroids';
   }
 
-  #drawRunning() {
-    const elements = new Map();
-    const lists = new Map([[this.running, []], [this.waiting, []]]);
-    for (const [key, invocation] of overview.running) {
-      const element = this.#running.get(key) ?? runningCard(invocation);
-      updateRunning(element, invocation);
-      elements.set(key, element);
-      lists.get(this.#listOf(invocation)).push(element);
+  /** What ended, newest first: what was told of it is newer than what was asked for. */
+  #ended() {
+    const all = new Map([...this.failed.list, ...overview.recent].map((it) => [keyOf(it), it]));
+    for (const key of overview.running.keys()) all.delete(key);
+    return new Map([...all].sort(([, a], [, b]) => (b.completedAtMs ?? 0) - (a.completedAtMs ?? 0)));
+  }
+
+  #drawCards(shown, now) {
+    const cards = new Map();
+    for (const [key, it] of overview.running) {
+      const known = this.#cards.get(key);
+      const card = known ?? runningCard(it);
+      if (!known || this.#changed.has(key)) updateRunning(card, it, now);
+      cards.set(key, card);
     }
-    this.#running = elements;
-    const running = lists.get(this.running);
-    const waiting = lists.get(this.waiting);
+    this.#cards = cards;
+    this.#changed.clear();
+    const of = (entries) => entries.map(([key]) => cards.get(key));
+    const needs = ([, it]) => needsPerson(it.live, now);
+    const going = shown.filter(([, it]) => it.status === 'running');
+    // Who needs somebody stands first.
+    const running = of([...going.filter(needs), ...going.filter((one) => !needs(one))]);
+    const waiting = of(shown.filter(([, it]) => it.status === 'queued'));
+    const { isOn } = this.filter;
     setText(this.runningTitle, running.length ? `Running now · ${running.length}` : 'Running now');
     setText(this.waitingTitle, `Waiting · ${waiting.length}`);
+    this.runningTitle.hidden = isOn && !running.length;
+    this.running.hidden = !running.length;
+    this.noneRuns.hidden = isOn || running.length > 0;
+    this.noneRuns.lastElementChild.hidden = waiting.length > 0;
     this.waitingTitle.hidden = this.waiting.hidden = !waiting.length;
-    const empty = h('li', { class: 'empty' }, h('p', {}, 'Nothing runs.'), waiting.length ? null : h('p', { class: 'dim' }, 'Start one with ', h('code', {}, 'steroidsctl start --task T'), '; it appears here at once.'));
-    const focused = document.activeElement;
-    set(this.running, running.length ? running : empty);
-    set(this.waiting, waiting);
-    if (this.running.contains(focused) || this.waiting.contains(focused)) focused.focus({ preventScroll: true });
+    keepingFocus(() => {
+      arrange(this.running, running);
+      arrange(this.waiting, waiting);
+    });
   }
 
-  #drawRecent() {
-    set(this.recent, overview.recent.length
-      ? overview.recent.map((it) => endedCard(it))
-      : h('li', { class: 'empty dim' }, 'Nothing has ended yet.'));
+  #whoNeeds(now) {
+    return [...overview.running].filter(([, it]) => isOf('needs', it, now)).map(([key]) => key);
   }
 
   #drawProjects() {
     const { projects } = overview;
-    if (projects.length && !projects.some((it) => it.path === this.#project)) this.#project = projects[0].path;
-    set(this.projects, projects.length
-      ? projects.map((project) => this.#projectItem(project))
-      : h('li', { class: 'empty dim' }, 'None yet. ', h('code', {}, 'steroidsctl init'), ' makes a folder one.'));
-    if (this.#project && this.#tasksOf !== this.#project) this.#showTasks(this.#project);
+    const isThere = projects.some((it) => it.path === this.#project);
+    const chosen = isThere ? this.#project : projects[0]?.path;
+    keepingFocus(() => set(this.projects, projects.length
+      ? projects.map((project) => this.#projectItem(project, project.path === chosen))
+      : h('li', { class: 'empty dim' }, 'None yet. ', h('code', {}, 'steroidsctl init'), ' makes a folder one.')));
+    const { text } = this.filter.choice;
+    if (text) this.tasks.show(projects.map((it) => it.path), matching(text).task);
+    else this.tasks.show(chosen ? [chosen] : [], null);
   }
 
-  #projectItem(project) {
-    const chosen = project.path === this.#project;
+  #projectItem(project, chosen) {
+    const { text: q, show } = this.filter.choice;
     // One whose folder is gone has no rows to count.
     const running = project.running || [...overview.running.values()].filter((it) => it.project === project.path && it.status === 'running').length;
     return h('li', {},
-      h('a', { class: 'project', href: `/${query({ project: project.path })}`, data: { project: project.path }, 'aria-current': chosen ? 'true' : null, title: project.path, on: { click: (event) => this.#choose(event, project.path) } },
+      h('a', { class: 'project', href: overviewHref({ project: project.path, q, show }), data: { project: project.path }, 'aria-current': chosen ? 'true' : null, title: project.path, on: { click: (event) => this.#pick(event, project.path) } },
         h('span', { class: 'project-name' }, clean(format.baseName(project.path))),
         h('bdi', { class: 'project-path mono dim' }, clean(project.path)),
         running ? h('span', { class: 'count-running' }, `${running} running`) : null,
         project.state !== 'ready' ? h('span', { class: 'project-state tone-warn' }, clean(project.reason || format.outcomeText(project.state))) : null));
   }
 
-  #choose(event, path) {
+  #pick(event, path) {
     if (event.metaKey || event.ctrlKey || event.shiftKey) return;
     event.preventDefault();
     this.#project = path;
-    history.replaceState(null, '', `/${query({ project: path })}`);
+    const { text: q, show } = this.filter.choice;
+    rename(overviewHref({ project: path, q, show }));
     this.#drawProjects();
     this.projects.querySelector('[aria-current]')?.focus();
   }
 
-  /** Lists a project's tasks. One question at a time: what has changed meanwhile is one more. */
-  async #showTasks(project) {
-    this.#tasksOf = project;
-    this.#isStale = true;
-    if (this.#asks === project) return;
-    this.#asks = project;
-    const asked = ++this.#timesAsked;
-    while (this.#isStale && asked === this.#timesAsked && !this.#closed.signal.aborted) {
-      this.#isStale = false;
-      await this.#readTasks(project, asked);
-    }
-    if (asked === this.#timesAsked) this.#asks = null;
-  }
-
-  async #readTasks(project, asked) {
-    const title = h('h3', {}, 'Tasks of ', clean(format.baseName(project)));
-    try {
-      const { tasks } = await get(`/api/tasks${query({ project })}`, { signal: this.#closed.signal });
-      if (asked !== this.#timesAsked) return;
-      tasks.sort((a, b) => (b.lastStartedAtMs ?? 0) - (a.lastStartedAtMs ?? 0));
-      set(this.tasks, title, tasks.length ? h('ul', {}, tasks.map((task) => taskItem(task, project))) : h('p', { class: 'dim' }, 'It has no tasks yet.'));
-    } catch (error) {
-      if (error.name === 'AbortError' || asked !== this.#timesAsked) return;
-      // The next news asks again.
-      this.#tasksOf = null;
-      set(this.tasks, title, h('p', { class: 'tone-warn' }, error.message), error.hint ? h('p', { class: 'dim' }, error.hint) : null);
-    }
+  /** What a button of an item is for. */
+  #act(event) {
+    const button = event.target.closest('[data-action]');
+    if (!button) return;
+    const { invocation, project } = button.closest('[data-invocation]').dataset;
+    const key = keyOf({ project, id: invocation });
+    const it = overview.running.get(key) ?? this.#ended().get(key);
+    if (!it) return;
+    const again = (next) => announce(`Invocation ${it.id} is tried again as ${next}`);
+    ({ stop: confirmStop, send: openSend, retry: openRetry })[button.dataset.action](it, project, again);
   }
 
   #tick() {
     const now = Date.now();
     this.holds.tick(now);
-    for (const [key, element] of this.#running) updateRunning(element, overview.running.get(key), now);
+    // Of what waits nothing ticks.
+    for (const element of this.running.children) {
+      const it = overview.running.get(keyOf({ project: element.dataset.project, id: element.dataset.invocation }));
+      if (it) updateRunning(element, it, now);
+    }
     for (const element of this.recent.querySelectorAll('[data-since]')) {
       setText(element, format.age(now - Number(element.dataset.since)));
     }
+    // Half a line becomes a question by standing there.
+    if (this.#whoNeeds(now).join('\n') !== this.#needing) this.#soon();
   }
-}
-
-function taskItem(task, project) {
-  return h('li', {}, h('a', { class: 'task-item', href: taskHref(task.id, project), data: { route: '', task: task.id } },
-    h('bdi', { class: 'task-title' }, clean(task.title || task.id)),
-    h('span', { class: 'dim' }, [
-      task.running ? `${task.running} running` : clean(format.outcomeText(task.lastOutcome ?? task.lastStatus ?? task.status ?? '')),
-      format.plural(task.invocations, 'invocation'),
-      task.lastStartedAtMs ? format.moment(task.lastStartedAtMs) : '',
-    ].filter(Boolean).join(' · '))));
 }

@@ -1,11 +1,11 @@
-// The address says what is shown: `/`, `/?project=…`, `/tasks/<id>?project=…&invocation=N&at=<cursor>`
+// The address says what is shown: `/`, `/?project=…&q=<text>&show=needs`, `/tasks/<id>?project=…&invocation=N&at=<cursor>`
 // (of a task whose id is dots alone `/tasks/-?task=<id>&…`),
 // `/usage?days=30&by=task&unit=cost&project=…`.
 
 import { query, taskPlace } from './api.js';
 
 /**
- * @typedef {{view: 'overview' | 'task' | 'usage', days: number, by: string, unit: 'cost' | 'tokens', task: string | null, project: string | null, invocation: number | null, at: string | null}} Address
+ * @typedef {{view: 'overview' | 'task' | 'usage', days: number, by: string, q: string, show: string, unit: 'cost' | 'tokens', task: string | null, project: string | null, invocation: number | null, at: string | null}} Address
  */
 
 let follow = () => {};
@@ -24,13 +24,18 @@ export function route(show) {
 }
 
 export function go(href) {
-  history.pushState(null, '', href);
+  step(href);
   follow();
 }
 
 /** Changes the address without showing anything anew. */
 export function rename(href) {
   history.replaceState(null, '', href);
+}
+
+/** As {@link rename}, and the browser's Back leads to the address before. */
+export function step(href) {
+  history.pushState(null, '', href);
 }
 
 /** @returns {Address} */
@@ -43,6 +48,8 @@ export function address() {
     days: chosen(Number(search.get('days')), [30, 7, 90, 365]),
     by: chosen(search.get('by'), ['task', 'model', 'provider', 'project', 'role']),
     unit: chosen(search.get('unit'), ['cost', 'tokens']),
+    q: search.get('q') ?? '',
+    show: chosen(search.get('show'), ['', 'running', 'waiting', 'needs', 'failed']),
     task: path ? search.get('task') ?? decoded(path[1]) : null,
     project: search.get('project'),
     invocation: Number.isInteger(invocation) && invocation > 0 ? invocation : null,
@@ -62,6 +69,11 @@ function decoded(text) {
   } catch {
     return text;
   }
+}
+
+/** @param {{project?: string | null, q?: string, show?: string}} [shown] */
+export function overviewHref(shown = {}) {
+  return `/${query(shown)}`;
 }
 
 export function usageHref(shown = {}) {

@@ -3,7 +3,7 @@
 import { Asked } from './asked.js';
 import { clean, cleanLine } from './clean.js';
 import { copyButton } from './clipboard.js';
-import { control, confirmStop, openRetry, openSend, openStart } from './control.js';
+import { canRetry, canSend, canStop, control, confirmStop, openRetry, openSend, openStart } from './control.js';
 import { h, icon, set, setText } from './dom.js';
 import * as format from './format.js';
 import { limitText, waitText } from './waits.js';
@@ -43,12 +43,11 @@ export class TaskHeader {
     this.#invocation = invocation;
     this.asked.draw(invocation);
     this.start.hidden = !this.allowed;
-    this.send.hidden = !this.allowed || !invocation?.interactive || invocation.status !== 'running';
+    this.send.hidden = !this.allowed || !invocation || !canSend(invocation);
     if (!invocation) return;
     const runs = invocation.status === 'running' || invocation.status === 'queued';
-    // Of several attempts the last is what is tried again; who wants a success once more has a terminal.
-    this.retry.hidden = !this.allowed || runs || invocation.managed === false || Boolean(invocation.retriedBy) || invocation.outcome === 'success';
-    this.stop.hidden = !this.allowed || !runs || invocation.managed === false;
+    this.retry.hidden = !this.allowed || !canRetry(invocation);
+    this.stop.hidden = !this.allowed || !canStop(invocation);
     const status = runs ? invocation.status : invocation.outcome ?? invocation.status;
     this.status.dataset.status = invocation.status;
     setText(this.status, clean(format.outcomeText(status)));

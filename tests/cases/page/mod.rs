@@ -3,12 +3,15 @@
 
 mod back;
 mod filter;
+mod find;
 mod gone;
 mod handling;
 mod held;
 mod life;
 mod look;
+mod many;
 mod odd;
+mod overview;
 mod queue;
 mod reading;
 mod removed;

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use serde_json::json;
 use steroids_tests::{Browser, Ctl, Daemon, Gateway, Home, Page, served_with};
 
+/// Agents are started and stopped from the page, too.
+const CONTROL: &str = "[gateway]\ncontrol = true\n";
+
 pub(super) struct Scene {
     pub(super) home: Arc<Home>,
     pub(super) daemon: Daemon,
@@ -17,16 +20,21 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) async fn new() -> Scene {
-        Scene::seen_by(async |_| Browser::shared().await).await
+        Scene::seen_by(CONTROL, async |_| Browser::shared().await).await
+    }
+
+    /// With a gateway from which nothing is started or stopped.
+    pub(super) async fn without_control() -> Scene {
+        Scene::seen_by("", async |_| Browser::shared().await).await
     }
 
     /// With a browser alone, for cases in which one tab hides another.
     pub(super) async fn with_tabs() -> Scene {
-        Scene::seen_by(async |home| Browser::start(home).await).await
+        Scene::seen_by(CONTROL, async |home| Browser::start(home).await).await
     }
 
-    async fn seen_by(browser: impl AsyncFnOnce(&Arc<Home>) -> Browser) -> Scene {
-        let (home, daemon, gateway, ctl) = served_with("[gateway]\ncontrol = true\n").await;
+    async fn seen_by(config: &str, browser: impl AsyncFnOnce(&Arc<Home>) -> Browser) -> Scene {
+        let (home, daemon, gateway, ctl) = served_with(config).await;
         let browser = browser(&home).await;
         let page = browser.page().await;
         let scene = Scene {

@@ -236,8 +236,8 @@ impl ExitRecord {
         durable::store(&dir.exit(), &self.cut())
     }
 
-    /// The record with its error cut to what fits.
-    fn cut(&self) -> ExitRecord {
+    /// The record with its error cut to what fits, as it is stored.
+    pub fn cut(&self) -> ExitRecord {
         let mut record = self.clone();
         if let End::NeverStarted { error, .. } | End::Cancelled { error } | End::Lost { error } =
             &mut record.end

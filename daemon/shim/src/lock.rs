@@ -33,6 +33,14 @@ pub struct Lock {
     _file: File,
 }
 
+#[cfg(test)]
+impl Lock {
+    /// What holds it, for a process that is to hold it.
+    pub(crate) fn into_file(self) -> File {
+        self._file
+    }
+}
+
 /// Takes the lock, making its file if need be; never waits.
 pub fn acquire(path: &Path) -> Result<Lock, LockError> {
     let refused = |source: io::Error| LockError::Io {

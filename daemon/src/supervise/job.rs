@@ -4,7 +4,7 @@
 //! ```text
 //!            spool grew             exit record, lock free
 //!   Running ───────────> project ───────────────> finish log ──> finish row ──> Ended
-//!      │ shim gone, lock free
+//!      │ shim gone without a record of its own
 //!      └──> take the lock ──> kill what is left ──> write the record (lost) ──> as above
 //! ```
 
@@ -22,14 +22,14 @@ use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, warn};
 
 use super::announce::Announced;
+use super::finish;
 use super::link::ShimLink;
-use super::proof::{Recorded, recorded};
+use super::proof::{Doubt, Recorded, Weighed, recorded};
 use super::stalls::Telling;
 use super::supervisor::{Entry, Inner};
 use super::vitals::{Vitals, Whose};
 use super::wakes::{Event, Wakes};
 use super::whereabouts::Whereabouts;
-use super::{finish, lost};
 use crate::domain::{Invocation, InvocationId, Known, Live};
 use crate::projection::{Projection, Step};
 use crate::projects::Project;
@@ -117,8 +117,8 @@ pub(super) struct Job {
     pub(super) ends_with_host: bool,
     /// Of its end this daemon knows by the record alone.
     pub(super) had_ended: bool,
-    /// Since when there is a record of its end, and its shim lives.
-    pub(super) claimed: Option<Instant>,
+    /// What is known of a record of its end.
+    pub(super) doubt: Doubt,
     /// There is a record of its end, and all of its spool is in its log.
     pub(super) is_ending: bool,
     /// What keeps it from its end, which is left to whoever takes it up next.
@@ -171,14 +171,15 @@ impl Job {
             let armings = wakes.armings();
             let (back, exit) = self.project(projection, asks_life, armings).await?;
             projection = back;
-            match exit {
-                Recorded::No => self.claimed = None,
-                Recorded::Claimed => {
+            match self.weigh(exit).await {
+                Weighed::No => self.doubt.is_gone(),
+                Weighed::Claim => {
                     if self.lets_go().await? {
                         continue;
                     }
                 }
-                Recorded::Proven(exit) => {
+                Weighed::Refuted => continue,
+                Weighed::Proof(exit) => {
                     self.publish_ending();
                     return finish::finish(self, projection, exit).await;
                 }
@@ -227,25 +228,6 @@ impl Job {
         let held = tokio::task::spawn_blocking(move || lock::is_held(&path)).await;
         let held = held.unwrap_or_else(|panicked| Err(std::io::Error::other(panicked)));
         self.is_alive(held).await;
-    }
-
-    /// By its lock. False if there is a record now that it was lost.
-    pub(super) async fn is_alive(&self, held: std::io::Result<bool>) -> bool {
-        match held {
-            Ok(true) => self.listen(),
-            Ok(false) => {
-                lost::declare(
-                    &*self.inner.settings().launcher,
-                    &self.spec,
-                    &self.dir,
-                    "shim lost",
-                )
-                .await;
-                return false;
-            }
-            Err(error) => warn!(invocation.id = %self.id, %error, "lock cannot be asked"),
-        }
-        true
     }
 
     /// From now on whoever asks for the row waits for its end.

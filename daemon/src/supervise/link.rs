@@ -20,6 +20,10 @@ use super::meter::Meter;
 use super::stopped::Stopped;
 use super::troubles::Why;
 use super::vitals::{Held, Place};
+use parting::Heard;
+pub(super) use parting::Parting;
+
+mod parting;
 
 /// As often as one is asked that prints without pause.
 const ASK_EVERY: Duration = Duration::from_secs(5);
@@ -47,6 +51,10 @@ pub(super) struct ShimLink {
     wanted: Option<Request>,
     /// Whether it is still to be sent to the shim.
     owed: bool,
+    /// What this connection has told of the shim's end,
+    heard: Heard,
+    /// and the one before it.
+    parting: Parting,
     /// Bytes of a message whose end has not come; kept here so that `next` may be cancelled.
     partial: Vec<u8>,
 }
@@ -142,6 +150,8 @@ impl ShimLink {
             meter: Meter::default(),
             wanted: None,
             owed: false,
+            heard: Heard::default(),
+            parting: Parting::default(),
             partial: Vec::new(),
         }
     }
@@ -262,6 +272,7 @@ impl ShimLink {
                                 // end.
                                 Ok(Message::Spool { .. }) if !self.is_heeded && !was_mute => {}
                                 Ok(message) => {
+                                    self.heard.hear(&message);
                                     self.said.hear(&message);
                                     self.meter.read(&message, Instant::now());
                                     return Some(message);
@@ -373,7 +384,30 @@ impl ShimLink {
         }
     }
 
+    /// How its shim has gone, as far as it has.
+    pub(super) fn parting(&mut self) -> Parting {
+        if self.hear_out() {
+            self.lose();
+        }
+        match self.state {
+            State::Connected { .. } => Parting::Connected,
+            State::Unconnected | State::Waiting { .. } => self.parting,
+        }
+    }
+
+    /// Hears what a shim that has hung up has said before; false if it has not.
+    fn hear_out(&mut self) -> bool {
+        let State::Connected { reader, .. } = &self.state else {
+            return false;
+        };
+        self.heard.hear_out(reader, &self.partial)
+    }
+
     fn lose(&mut self) {
+        if self.hear_out() {
+            self.parting = self.heard.parting();
+        }
+        self.heard = Heard::default();
         self.partial.clear();
         self.said = Said::default();
         self.asked = None;
@@ -403,6 +437,7 @@ impl ShimLink {
 
     async fn connect(&mut self) -> Option<State> {
         let stream = self.door.connect().await?;
+        self.heard = Heard::of(&stream);
         let (reader, mut writer) = stream.into_split();
         // It pushes what changes; how it is now, it must be asked.
         let hints = self.is_heeded;

@@ -9,28 +9,56 @@ use std::time::UNIX_EPOCH;
 
 use steroids_shim::durable::FileError;
 use steroids_shim::exit::{End, ExitRecord};
+use steroids_shim::lock::{self, LockError};
 use steroids_shim::paths::InvDir;
 use steroids_shim::spec::{PROTOCOL, Spec};
 use steroids_shim::spool::SpoolError;
 use steroids_shim::state::{self, State};
-use steroids_shim::{lock, sockets, spool, tree, unit};
+use steroids_shim::tree::Killed;
+use steroids_shim::{sockets, spool, tree, unit};
 use tracing::{info, warn};
 
 use super::Supervisor;
 use super::supervisor::chain;
 use crate::launch::Launcher;
 
-/// Writes the record of an invocation that nobody owns any more. A failure is logged and tried
-/// again by the job's next look.
-pub(super) async fn declare(launcher: &dyn Launcher, spec: &Spec, dir: &InvDir, why: &str) {
-    let (spec, dir, error) = (spec.clone(), dir.clone(), why.to_owned());
-    end_unit(launcher, &spec.uuid, &dir).await;
-    let done = tokio::task::spawn_blocking(move || declare_now(&spec, &dir, error)).await;
-    match done {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => warn!(%error, "could not declare an invocation lost"),
-        Err(error) => warn!(%error, "could not declare an invocation lost"),
-    }
+/// Why it could not be done.
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a record counts for that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Worth {
+    /// It is believed.
+    Counts,
+    /// Its shim is certain to be gone without one, whatever the lock says.
+    False,
+    /// It is false if something is found alive that can be ended.
+    FalseIfLeft,
+}
+
+/// It could not be done now; why is logged, and the job's next look tries again.
+#[derive(Debug)]
+pub(super) struct Undeclared;
+
+/// Writes the record of an invocation that nobody owns any more, and gives it; `None` where that stands which is
+/// there.
+pub(super) async fn declare(
+    launcher: &dyn Launcher,
+    spec: &Spec,
+    dir: &InvDir,
+    why: &str,
+    worth: Worth,
+) -> Result<Option<ExitRecord>, Undeclared> {
+    let (spec, dir) = (spec.clone(), dir.clone());
+    let end = End::Lost {
+        error: why.to_owned(),
+    };
+    end_unit(launcher, &spec.uuid, &dir, worth).await;
+    let done = tokio::task::spawn_blocking(move || bury(&spec, &dir, end, worth)).await;
+    done.map_err(Into::into).flatten().map_err(|error| {
+        warn!(%error, "could not declare an invocation lost");
+        Undeclared
+    })
 }
 
 /// The record of an invocation whose specification cannot be read and whose shim is gone: the one that is
@@ -40,7 +68,7 @@ pub(super) async fn declare_unreadable(
     uuid: &str,
     dir: &InvDir,
 ) -> Option<ExitRecord> {
-    end_unit(launcher, uuid, dir).await;
+    end_unit(launcher, uuid, dir, Worth::Counts).await;
     let (uuid, dir) = (uuid.to_owned(), dir.clone());
     let done = tokio::task::spawn_blocking(move || close_unreadable(&uuid, &dir)).await;
     match done {
@@ -56,21 +84,15 @@ pub(super) async fn declare_unreadable(
     }
 }
 
-fn close_unreadable(
-    uuid: &str,
-    dir: &InvDir,
-) -> Result<ExitRecord, Box<dyn std::error::Error + Send + Sync>> {
+fn close_unreadable(uuid: &str, dir: &InvDir) -> Result<ExitRecord, Failed> {
     let _lock = lock::acquire(&dir.lock())?;
     match ExitRecord::load(dir) {
         Ok(Some(record)) => return Ok(record),
-        Ok(None) | Err(FileError::Malformed { .. }) => {}
+        Ok(None) => {}
+        Err(error) if is_senseless(&error) => {}
         Err(error) => return Err(error.into()),
     }
-    match State::load(dir) {
-        Ok(Some(state)) => tree::kill_remains(uuid, &state),
-        Ok(None) | Err(FileError::Malformed { .. }) => tree::kill_marked(uuid),
-        Err(error) => return Err(error.into()),
-    };
+    kill_remains(uuid, dir);
     let record = ExitRecord {
         proto: PROTOCOL,
         end: End::Lost {
@@ -87,11 +109,12 @@ fn close_unreadable(
 /// Has the service manager end what is left in its unit, also where no group of this daemon's own may be
 /// written to. Of another boot there is none; and what a shim has left that has recorded its end, which it
 /// does before it lets go, was to be left.
-async fn end_unit(launcher: &dyn Launcher, uuid: &str, dir: &InvDir) {
+async fn end_unit(launcher: &dyn Launcher, uuid: &str, dir: &InvDir, worth: Worth) {
     let dir = dir.clone();
-    let look = move || match ExitRecord::load(&dir) {
-        Ok(None) | Err(FileError::Malformed { .. }) => State::load(&dir),
-        Ok(Some(_)) | Err(_) => Ok(None),
+    let look = move || match (worth, ExitRecord::load(&dir)) {
+        (Worth::Counts, Ok(Some(_))) => Ok(None),
+        (_, Err(error)) if !is_senseless(&error) => Ok(None),
+        _ => State::load(&dir),
     };
     let state = tokio::task::spawn_blocking(look).await;
     let Ok(Ok(Some(state))) = state else { return };
@@ -128,43 +151,52 @@ pub(super) fn folder(dir: &InvDir) -> std::io::Result<()> {
 }
 
 /// As [`declare`], with an end of the caller's choice, from a thread that may block.
-pub(super) fn close(
-    spec: &Spec,
-    dir: &InvDir,
-    end: End,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+pub(super) fn close(spec: &Spec, dir: &InvDir, end: End) -> Result<(), Failed> {
+    bury(spec, dir, end, Worth::Counts).map(drop)
+}
+
+fn bury(spec: &Spec, dir: &InvDir, end: End, worth: Worth) -> Result<Option<ExitRecord>, Failed> {
     // Somebody may have taken it away.
     folder(dir)?;
-    let _lock = lock::acquire(&dir.lock())?;
+    let _lock = match lock::acquire(&dir.lock()) {
+        Ok(lock) => Some(lock),
+        // Its shim is gone, so that is another's.
+        Err(_) if worth == Worth::False => None,
+        // Its name was given to something that nobody can lock: no shim comes late either.
+        Err(LockError::Io { .. }) if !tree::shim_lives(&spec.uuid) => None,
+        Err(error) => return Err(error.into()),
+    };
     steroids_failpoint::reach("lost.locked");
     let end = match (ExitRecord::load(dir), end) {
-        (Ok(Some(_)), _) => return Ok(()),
+        (Ok(Some(_)), _) if worth == Worth::Counts => return Ok(None),
+        (Ok(Some(_)), end) => end,
         (Ok(None), End::Lost { .. }) if nobody_took_over(spec, dir)? => {
             End::never_started("its shim never took over")
         }
         // A shim that wrote its state may have started the provider before it went.
-        (Ok(None), End::NeverStarted { error, .. }) if State::load(dir)?.is_some() => {
+        (Ok(None), End::NeverStarted { error, .. }) if !matches!(State::load(dir), Ok(None)) => {
             End::Lost { error }
         }
         (Ok(None), end) => end,
         // It will not get better, and nobody but us writes another.
-        (Err(error @ FileError::Malformed { .. }), _) => End::Lost {
+        (Err(error), _) if is_senseless(&error) => End::Lost {
             error: format!("its exit record is damaged: {}", chain(&error)),
         },
         (Err(error), _) => return Err(error.into()),
     };
     // Processes of another boot are gone, and their pids may be somebody else's by now.
     if state::boot_id()? == spec.boot_id {
-        let killed = match State::load(dir)? {
-            Some(state) => tree::kill_remains(&spec.uuid, &state),
-            None => tree::kill_marked(&spec.uuid),
-        };
+        let killed = kill_remains(&spec.uuid, dir);
         if !killed.found.is_empty() {
             info!(
                 invocation.id = spec.invocation,
                 found = killed.found.len(),
                 "killed what a lost shim left behind"
             );
+        }
+        let has_ended_some = killed.found.len() > killed.left as usize;
+        if worth == Worth::FalseIfLeft && !has_ended_some {
+            return Ok(None);
         }
     }
     let record = ExitRecord {
@@ -179,25 +211,31 @@ pub(super) fn close(
     steroids_failpoint::reach("lost.recorded");
     // A shim that was killed could not.
     sockets::remove(&spec.socket, &spec.uuid);
-    Ok(())
+    Ok(Some(record.cut()))
+}
+
+/// By what its state says, or by its mark alone where that makes no sense: the agent may have written to it.
+fn kill_remains(uuid: &str, dir: &InvDir) -> Killed {
+    match State::load(dir) {
+        Ok(Some(state)) => tree::kill_remains(uuid, &state),
+        Ok(None) | Err(_) => tree::kill_marked(uuid),
+    }
+}
+
+/// Whether a record will never be one: no shim that this daemon has started writes such a file, nor one that its
+/// owner may not read.
+pub(super) fn is_senseless(error: &FileError) -> bool {
+    match error {
+        FileError::Malformed { .. } | FileError::Foreign { .. } => true,
+        FileError::Io { source, .. } => source.kind() == ErrorKind::PermissionDenied,
+    }
 }
 
 /// True if it is certain that nothing was started: a shim writes its state before. Of a folder
 /// without the spec, or of another boot, nothing is.
-fn nobody_took_over(
-    spec: &Spec,
-    dir: &InvDir,
-) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+fn nobody_took_over(spec: &Spec, dir: &InvDir) -> Result<bool, Failed> {
     let is_as_given = state::boot_id()? == spec.boot_id && dir.spec().exists();
-    Ok(is_as_given && State::load(dir)?.is_none())
-}
-
-fn declare_now(
-    spec: &Spec,
-    dir: &InvDir,
-    error: String,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    close(spec, dir, End::Lost { error })
+    Ok(is_as_given && matches!(State::load(dir), Ok(None)))
 }
 
 /// Bytes of the spool that make sense: all of it, but for a record that a dying shim tore.

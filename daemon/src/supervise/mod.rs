@@ -21,6 +21,7 @@ mod audience;
 mod behind;
 mod budget;
 mod cared;
+mod census;
 mod dependency;
 mod dependents;
 mod door;

@@ -30,12 +30,13 @@ use tracing::{info, warn};
 use super::address::Address;
 use super::finish::{mark_projected, was_final};
 use super::job::{JobHandle, Progress};
+use super::lost::{self, Worth};
 use super::stop::is_open;
 use super::strays::{Stray, has_ended};
 use super::supervisor::{Entry, Inner, Place, chain};
 use super::troubles::PUT_BACK;
 use super::work::Work;
-use super::{Supervisor, lost, waiting};
+use super::{Supervisor, waiting};
 use crate::domain::{Invocation, InvocationId, Outcome, Phase};
 use crate::projects::{Project, Refill};
 use crate::store::{NewInvocation, Rebuild, StoreError};
@@ -299,7 +300,9 @@ impl Inner {
             Finding::Finish => found.finished += 1,
             Finding::Lost(why) => {
                 found.lost += 1;
-                lost::declare(&*self.settings().launcher, &spec, dir, why).await;
+                let launcher = Arc::clone(&self.settings().launcher);
+                // What could not be done now its job tries again.
+                let _ = lost::declare(&*launcher, &spec, dir, why, Worth::Counts).await;
             }
         }
         info!(invocation.id = spec.invocation, ends, "invocation taken up");
@@ -423,7 +426,7 @@ fn look(spec: &Spec, dir: &InvDir) -> Result<Finding, String> {
     let held = lock::is_held(&dir.lock()).map_err(|error| error.to_string())?;
     let record = match ExitRecord::load(dir) {
         // Nobody will mend it, so it proves nothing.
-        Err(FileError::Malformed { .. }) => None,
+        Err(error) if lost::is_senseless(&error) => None,
         read => read.map_err(|error| chain(&error))?,
     };
     Ok(match (held, record) {

@@ -206,7 +206,7 @@ impl Entry {
             half_published,
             is_stopped: false,
             had_ended: work.has_ended,
-            claimed: None,
+            doubt: Default::default(),
             is_ending: false,
             stray: None,
             ends_with_host: false,

@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use steroids_shim::durable::FileError;
 use steroids_shim::exit::ExitRecord;
 use steroids_shim::lock;
 use steroids_shim::paths::InvDir;
@@ -23,6 +22,7 @@ use tracing::{info, warn};
 use super::address::Address;
 use super::finish::was_final;
 use super::job::{Job, JobHandle, RETRY};
+use super::lost;
 use super::reconcile::is_lost;
 use super::stalls::Telling;
 use super::strays::Stray;
@@ -166,7 +166,7 @@ impl Job {
     }
 
     /// Whether there is a record of its end. One whose shim is gone gets one, and has it at the next look.
-    pub(super) async fn has_ended(&self) -> bool {
+    pub(super) async fn has_ended(&mut self) -> bool {
         let dir = self.dir.clone();
         // In this order: a shim writes the record before it lets go.
         let look = move || (lock::is_held(&dir.lock()), ExitRecord::load(&dir));
@@ -174,12 +174,14 @@ impl Job {
             // It lets go in a moment, or the record is not its own.
             Ok((Ok(true), Ok(Some(_)))) => false,
             Ok((_, Ok(Some(_)))) => true,
-            Ok((held, Ok(None) | Err(FileError::Malformed { .. }))) => {
+            // The disk does not say.
+            Ok((_, Err(error))) if !lost::is_senseless(&error) => false,
+            Ok((held, Ok(None) | Err(_))) => {
                 self.is_alive(held).await;
                 false
             }
-            // The disk does not say; or only a panic, or the runtime's end.
-            Ok((_, Err(_))) | Err(_) => false,
+            // Only a panic, or the runtime's end.
+            Err(_) => false,
         }
     }
 

@@ -4,6 +4,7 @@
 mod absent;
 mod ending;
 mod folderless;
+mod forged;
 mod lost;
 mod mute;
 mod power;

@@ -262,4 +262,17 @@ pub(super) const FAULTS: &[Fault] = &[
         required: "the same bytes are read; the packed log is named before the plain one goes, which stays gone",
         tests: &["faults::crash::power::a_log_that_was_being_compressed_is_whole"],
     },
+    Fault {
+        id: 173,
+        fault: "an agent puts down an end that was not: it kills its shim, or takes the name of its lock, beside a record of its own, with a daemon and without",
+        required: "lost, with all of its tree ended and the log saying why; where its shim lives, it goes on, is told, and obeys a stop; a shim's own record counts",
+        tests: &[
+            "faults::crash::forged::an_agent_that_kills_its_shim_behind_a_record_of_its_own_is_lost_with_all_its_tree",
+            "faults::crash::forged::that_holds_where_what_it_leaves_was_to_be_left",
+            "faults::crash::forged::that_holds_where_no_daemon_was_there",
+            "faults::crash::forged::what_makes_no_sense_beside_a_shim_that_was_killed_ends_as_lost",
+            "faults::crash::forged::an_agent_that_takes_its_locks_name_and_records_an_end_goes_on_and_obeys",
+            "faults::crash::forged::what_a_shim_recorded_counts_where_it_was_killed_right_after_and_left_what_it_was_to_leave",
+        ],
+    },
 ];

@@ -8,11 +8,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use super::census::is_given;
 use super::{Killed, Tree};
 use crate::procfs::Room;
-
-/// Bytes of a command line that are looked at: a few flags and a path.
-const LONGEST_COMMAND: usize = 16 * 1024;
 
 /// What there was of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,14 +73,6 @@ fn shims(uuid: &str) -> Vec<(i32, Lock)> {
         .filter(|pid| is_given(*pid, uuid, &mut room))
         .filter_map(|pid| Some((pid, lock_of(pid, uuid)?)))
         .collect()
-}
-
-/// Whether the last word of its command line is a folder of this name.
-fn is_given(pid: i32, uuid: &str, room: &mut Room) -> bool {
-    let command = room.read(&format!("/proc/{pid}/cmdline"), LONGEST_COMMAND);
-    let words = command.and_then(|command| command.strip_suffix(b"\0"));
-    let last = words.and_then(|words| words.rsplit(|byte| *byte == 0).next());
-    last.is_some_and(|word| Path::new(OsStr::from_bytes(word)).file_name() == Some(uuid.as_ref()))
 }
 
 /// `None` if it holds no such lock: it is no shim.

@@ -9,7 +9,9 @@
 //! in between is not hit.
 
 mod adrift;
+mod census;
 mod children;
+mod holder;
 mod processes;
 mod usage;
 
@@ -21,11 +23,13 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 pub use adrift::{Adrift, end_adrift};
+pub use census::Census;
 use children::Ends;
 pub use children::reap_children;
-use processes::Seen;
+pub use holder::{Peer, shim_lives};
 pub(crate) use processes::is_stopped;
 pub use processes::{MARKER, Process, start_ticks};
+use processes::{Seen, group_size};
 pub use usage::{
     Load, Usage, Used, group_cpu_us, group_memory, group_memory_peak, group_oom_kills,
 };
@@ -81,7 +85,7 @@ impl Tree<'_> {
         let counted = (
             self.cgroup.and_then(group_cpu_us),
             accounts.and_then(group_memory),
-            self.cgroup.map(processes::group_size),
+            self.cgroup.map(group_size),
         );
         let (cpu_us, memory_bytes, processes) = match counted {
             (Some(cpu_us), Some(bytes), Some(size)) => (cpu_us, bytes, size),
@@ -195,6 +199,17 @@ pub fn kill_marked(uuid: &str) -> Killed {
         cgroup: None,
     }
     .kill_all()
+}
+
+/// Whether something of what a shim began with shows without a look through all processes: its control group has
+/// members, or its provider is there.
+pub fn may_remain(state: &State) -> bool {
+    let is_provider = |pid: i32| {
+        let began = state.agent_start_ticks;
+        began.is_some_and(|began| processes::is_alive(pid, began))
+    };
+    let group = state.cgroup.as_deref();
+    state.agent_pid.is_some_and(is_provider) || group.is_some_and(|it| group_size(it) > 0)
 }
 
 /// Kills what a lost shim left behind, and nothing of another boot. Blocks for a few seconds at

@@ -15,7 +15,7 @@ pub const MARKER: &str = "STEROIDS_INVOCATION";
 
 /// Bytes of an environment that are looked at. The marker comes first where the shim wrote it, and
 /// programs that rebuild their environment rarely make it longer than this.
-const LONGEST_ENVIRONMENT: usize = 1024 * 1024;
+pub(super) const LONGEST_ENVIRONMENT: usize = 1024 * 1024;
 
 /// Bytes of `/proc/PID/stat` that are looked at; it has about 300.
 const LONGEST_STAT: usize = 4096;
@@ -84,6 +84,12 @@ impl Stat {
 /// When a process started, in clock ticks since boot; `None` if there is none.
 pub fn start_ticks(pid: i32) -> Option<u64> {
     Some(stat(pid, &mut Room::default())?.start_ticks)
+}
+
+/// Whether the process that began then is there, and has not ended.
+pub(super) fn is_alive(pid: i32, start_ticks: u64) -> bool {
+    let stat = stat(pid, &mut Room::default());
+    stat.is_some_and(|stat| stat.start_ticks == start_ticks && stat.is_alive())
 }
 
 /// Whether a process was stopped by a signal, and waits to be continued; not by who traces it.
@@ -293,7 +299,7 @@ fn group_members(cgroup: &Path) -> HashSet<i32> {
     text.lines().filter_map(|line| line.parse().ok()).collect()
 }
 
-fn is_marked(pid: i32, marker: &[u8], room: &mut Room) -> bool {
+pub(super) fn is_marked(pid: i32, marker: &[u8], room: &mut Room) -> bool {
     // Only the environments of the user's own processes can be read, and only theirs matter.
     let environment = room.read(&format!("/proc/{pid}/environ"), LONGEST_ENVIRONMENT);
     environment.is_some_and(|environment| {

@@ -215,3 +215,26 @@ async fn hints_are_asked_for_while_the_kernel_tells_nothing() {
     drop(link);
     assert_eq!(line(&mut stream).await, "", "each was asked for once");
 }
+
+#[tokio::test]
+async fn what_a_shim_said_of_its_end_is_heard_after_it_hung_up_also_by_who_was_about_to_ask() {
+    for (what, parting) in [
+        ("recording", Parting::Said),
+        ("disk full", Parting::Said),
+        // Its process lives, here.
+        ("draining", Parting::Unheard),
+    ] {
+        let shim = Shim::new();
+        let mut link = shim.link();
+        assert_eq!(link.parting(), Parting::Unheard);
+        let (mut stream, said) = tokio::join!(shim.greeted(), link.next());
+        assert_eq!(said, Some(Message::Killed));
+        assert_eq!(link.parting(), Parting::Connected);
+        let what = what.to_owned();
+        say(&mut stream, &Message::Ending { what }).await;
+        assert_eq!(link.parting(), Parting::Connected);
+        drop(stream);
+        link.ask().await;
+        assert_eq!(link.parting(), parting);
+    }
+}

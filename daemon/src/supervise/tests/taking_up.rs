@@ -6,6 +6,7 @@ use steroids_shim::unit;
 
 use super::*;
 use crate::activity_log::Saved;
+use crate::supervise::lost::Worth;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_runs_is_adopted_once_and_what_has_ended_is_finished() {
@@ -137,14 +138,16 @@ async fn what_was_left_in_the_unit_of_one_that_has_recorded_its_end_is_left() {
     bench.stage.end(&dir);
     let launcher = &*bench.stage;
     // Its lock was free before somebody looked for the record.
-    lost::declare(launcher, &spec, &dir, "shim lost").await;
+    let declared = lost::declare(launcher, &spec, &dir, "shim lost", Worth::Counts).await;
+    assert!(matches!(declared, Ok(None)));
     lost::declare_unreadable(launcher, &spec.uuid, &dir).await;
     assert!(held(&launcher.ended_units).is_empty());
     let exit = ExitRecord::load(&dir).unwrap().unwrap();
     assert!(matches!(exit.end, End::Ran { .. }), "{exit:?}");
 
     fs::remove_file(dir.exit()).unwrap();
-    lost::declare(launcher, &spec, &dir, "shim lost").await;
+    let declared = lost::declare(launcher, &spec, &dir, "shim lost", Worth::Counts).await;
+    assert!(matches!(declared, Ok(Some(_))));
     assert_eq!(*held(&launcher.ended_units), [own]);
     bench.supervisor.reconcile(Scope::Startup).await;
     assert_eq!(outcome(&bench.ended(1).await), "lost");

@@ -1,0 +1,110 @@
+//! How a shim has gone, by its connection. It says over it that it records the end, once its tree is cleared up;
+//! no file can say that in its place, nor keep the kernel from closing the connection with it.
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+use steroids_shim::protocol::{self, Message};
+use steroids_shim::tree::Peer;
+use tokio::io::BufReader;
+use tokio::net::UnixStream;
+use tokio::net::unix::OwnedReadHalf;
+
+use super::ENDING;
+
+/// What its agent leaves in the pipes is still read, and what it left running is not ended yet.
+const DRAINING: &str = "draining";
+
+/// How a shim has gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in super::super) enum Parting {
+    /// Nobody heard.
+    #[default]
+    Unheard,
+    /// Not: its connection is there.
+    Connected,
+    /// It said that it records the end.
+    Said,
+    /// Its process ended without a word of that: it was killed, and has recorded nothing.
+    Unsaid,
+}
+
+/// What one connection has told.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    /// Who is at its other end.
+    peer: Option<Peer>,
+    /// It has answered; from then on it tells of its end.
+    is_greeted: bool,
+    records: bool,
+}
+
+impl Heard {
+    /// Of a connection that was made now.
+    pub(super) fn of(stream: &UnixStream) -> Heard {
+        let pid = stream.peer_cred().ok().and_then(|peer| peer.pid());
+        Heard {
+            // One of another view of processes cannot be asked for.
+            peer: pid.and_then(Peer::of),
+            ..Heard::default()
+        }
+    }
+
+    pub(super) fn hear(&mut self, message: &Message) {
+        match message {
+            Message::Hello { .. } => self.is_greeted = true,
+            Message::Ending { what } => self.records |= what != DRAINING,
+            Message::Stat(stat) => self.records |= stat.phase.starts_with(ENDING),
+            _ => {}
+        }
+    }
+
+    /// Of a connection that the other end has closed.
+    pub(super) fn parting(&self) -> Parting {
+        let is_gone = || self.peer.is_some_and(|peer| peer.is_gone());
+        match self {
+            Heard { records: true, .. } => Parting::Said,
+            // One that lives may have had reasons to hang up.
+            Heard {
+                is_greeted: true, ..
+            } if is_gone() => Parting::Unsaid,
+            _ => Parting::Unheard,
+        }
+    }
+
+    /// All that stands in a connection that the other end has closed; false if it has not. Takes nothing from one that
+    /// is open.
+    pub(super) fn hear_out(&mut self, reader: &BufReader<OwnedReadHalf>, partial: &[u8]) -> bool {
+        let stream: &UnixStream = reader.get_ref().as_ref();
+        if !has_hung_up(stream) {
+            return false;
+        }
+        let mut said = [partial, reader.buffer()].concat();
+        let mut room = [0; protocol::LONGEST_LINE];
+        // As much as the kernel keeps of a connection.
+        loop {
+            match recv(stream, &mut room[..], RecvFlags::DONTWAIT) {
+                Ok((0, _)) => break,
+                Ok((_, count)) => said.extend_from_slice(&room[..count.min(room.len())]),
+                Err(Errno::INTR) => {}
+                Err(_) => break,
+            }
+        }
+        for line in said.split(|byte| *byte == b'\n') {
+            if let Ok(message) = protocol::decode(&String::from_utf8_lossy(line)) {
+                self.hear(&message);
+            }
+        }
+        true
+    }
+}
+
+fn has_hung_up(stream: &UnixStream) -> bool {
+    let mut fds = [PollFd::new(stream, PollFlags::RDHUP)];
+    let at_once = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let gone = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+    poll(&mut fds, Some(&at_once)).is_ok() && fds[0].revents().intersects(gone)
+}

@@ -49,6 +49,16 @@ impl Zone {
         began.map_or(ms, |began| began.timestamp().as_millisecond())
     }
 
+    /// A moment as this clock shows it, seen from another one: `14:03`, with the day before it where that is another.
+    pub fn time_text(&self, ms: i64, seen_from_ms: i64) -> String {
+        let at = self.at(ms);
+        let time = format!("{:02}:{:02}", at.hour(), at.minute());
+        match self.day(ms) {
+            day if day == self.day(seen_from_ms) => time,
+            day => format!("{} {time}", day_text(day)),
+        }
+    }
+
     /// A moment that no calendar has is the first or the last that one has.
     fn at(&self, ms: i64) -> Zoned {
         let stamp = match Timestamp::from_millisecond(ms) {
@@ -107,6 +117,14 @@ mod tests {
         assert_eq!(Zone::named("Asia/Kolkata").unwrap().name(), "Asia/Kolkata");
         assert!(Zone::named("Mars/Olympus").is_none());
         assert!(Zone::named("../etc/passwd").is_none());
+    }
+
+    #[test]
+    fn a_time_of_another_day_says_which() {
+        let berlin = Zone::named("Europe/Berlin").unwrap();
+        let at = MIDNIGHT + 3_600_000;
+        assert_eq!(berlin.time_text(at, MIDNIGHT), "01:00");
+        assert_eq!(berlin.time_text(at, MIDNIGHT - 1), "2026-03-29 01:00");
     }
 
     #[test]

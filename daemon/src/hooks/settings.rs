@@ -12,13 +12,13 @@ use hyper::header::{HeaderName, HeaderValue};
 use super::pattern::Patterns;
 
 /// The words of events that a hook can be on; `any` is all of them.
-pub const EVENTS: [&str; 10] = [
-    "queued", "started", "stalled", "resumed", "held", "released", "retried", "budget", "finished",
-    "adopted",
+pub const EVENTS: [&str; 11] = [
+    "queued", "started", "waiting", "stalled", "resumed", "held", "released", "retried", "budget",
+    "finished", "adopted",
 ];
 
 /// What a notification is for where nobody says: what a person may have to do something about.
-pub const NOTIFIED: [&str; 4] = ["finished", "stalled", "held", "budget"];
+pub const NOTIFIED: [&str; 5] = ["finished", "waiting", "stalled", "held", "budget"];
 
 /// One hook.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,13 +5,18 @@
 
 use std::sync::Arc;
 
-use steroids_provider::activity::{Activity, PlanItem, PlanStatus, Stamp, Usage};
+use steroids_provider::activity::{Activity, PlanItem, PlanStatus, Stamp, Stream, Usage};
 use steroids_provider::encode::type_of;
 use steroids_provider::parser::Vitals;
 use steroids_provider::waits::{Wait, Waiting, Waits};
 use steroids_shim::spool::{Control, Limited, NO_MORE_INPUT};
 
-use crate::domain::{Live, Stall, Stalls, UsageTotals, without_escapes};
+use crate::domain::{Asking, Live, Stall, Stalls, UsageTotals, Zone, is_question, without_escapes};
+
+/// The word of one that has answered and takes another message.
+const MESSAGE: &str = "message";
+
+const HAS_ANSWERED: &str = "has answered and waits for your message";
 
 /// Bytes of the last text that are kept.
 const TEXT: usize = 200;
@@ -35,6 +40,12 @@ pub(super) struct Course {
     // Since when it is being ended.
     ending_ms: Option<u64>,
     messages: Option<Messages>,
+    // Where in the spool stdout and stderr printed last,
+    printed: [i64; 2],
+    // and where it came to have answered.
+    answered: Option<i64>,
+    // Once it was told to end, or its input was closed: where the wait began in which it was then.
+    left: Option<Option<i64>>,
 }
 
 /// Of one that takes messages.
@@ -54,7 +65,11 @@ impl Course {
     }
 
     /// How it is doing now, with what its parser knows, and what it has printed of a line that has no end yet.
-    pub(super) fn live(&self, vitals: Vitals, unfinished: impl Fn() -> Option<String>) -> Live {
+    pub(super) fn live(
+        &self,
+        vitals: Vitals,
+        unfinished: impl Fn() -> Option<(Stream, String)>,
+    ) -> Live {
         let mut live = Live {
             last_text: one_line(&self.text),
             open_tools: self.waits.open() as u64,
@@ -66,16 +81,18 @@ impl Course {
             return live;
         }
         let Waiting { mut what, since_ms } = self.waits.now(vitals);
-        if let (Wait::Output | Wait::Model, Some(text)) = (&what, unfinished()) {
+        if let (Wait::Output | Wait::Model, Some((stream, text))) = (&what, unfinished()) {
             what = what.within_line();
             live.waits_on = text;
+            live.waits_raw = self.printed[pipe(stream)];
         }
         live.waits_for = what.word();
         live.waits_since_ms = signed(since_ms);
         let messages = self.messages.filter(|_| !self.live.input_closed);
         if let (Wait::ResultSent, Some(messages)) = (&what, messages) {
             // What comes next is up to who talks with it.
-            live.waits_for = "message";
+            live.waits_for = MESSAGE;
+            live.waits_raw = self.answered.unwrap_or_default();
             let until = messages.within_ms.map(|ms| since_ms.saturating_add(ms));
             live.waits_until_ms = until.map(signed);
         }
@@ -91,14 +108,22 @@ impl Course {
         live
     }
 
-    /// Which limits are near.
-    pub(super) fn stalls(&self) -> &Stalls {
-        &self.stalls
+    /// Which limits are near, and whom it waits for, as it now is.
+    pub(super) fn stalls(&self, now: impl FnOnce() -> Option<Asking>) -> Stalls {
+        Stalls {
+            tells_waiting: self.left.is_none(),
+            waiting: match self.left {
+                Some(left) => left.map(Asking::of_before),
+                None => now(),
+            },
+            ..self.stalls.clone()
+        }
     }
 
     /// Notes that something was printed, whether or not a line comes of it.
-    pub(super) fn printed(&mut self, at: Stamp) {
+    pub(super) fn printed(&mut self, at: Stamp, stream: Stream) {
         self.waits.printed(at);
+        self.printed[pipe(stream)] = signed(at.raw);
         self.live.last_activity_ms = signed(at.wall_ms);
         // The last words of one that is being ended do not save it.
         if self.ending_ms.is_none() {
@@ -137,9 +162,8 @@ impl Course {
             // It has something to do again, and its silence is counted anew.
             Control::Input { .. } if self.ending_ms.is_none() => {
                 self.waits.printed(at);
-                if self.stalls.silence.take().is_some() {
-                    self.stalls.went_on = Some("it was sent a message".to_owned());
-                }
+                self.stalls.silence = None;
+                self.stalls.went_on = Some("it was sent a message".to_owned());
             }
             Control::Stop { .. } => self.ending_ms = Some(at.wall_ms),
             Control::Notice { msg, .. } if msg.starts_with(NO_MORE_INPUT) => {
@@ -150,6 +174,22 @@ impl Course {
             | Control::Notice { .. }
             | Control::Other(_) => {}
         }
+    }
+
+    /// Notes whether it has answered, of one that takes messages, by what its parser knows after a record.
+    pub(super) fn settle(&mut self, at: Stamp, vitals: impl FnOnce() -> Vitals) {
+        if self.messages.is_none() {
+            return;
+        }
+        let has_answered = self.waits.now(vitals()).what == Wait::ResultSent;
+        let since = self.answered.unwrap_or(signed(at.raw));
+        self.answered = has_answered.then_some(since);
+    }
+
+    /// Notes that from now on it waits for nobody, as it did; the first time counts. What it prints on its way
+    /// out is no answer to anybody's.
+    pub(super) fn leave(&mut self, waits_since: Option<i64>) {
+        self.left.get_or_insert(waits_since);
     }
 
     /// Notes one line.
@@ -239,6 +279,44 @@ pub(super) fn unfinished(bytes: &[u8], shown: impl Fn(&str) -> String) -> Option
     let text = shown(&String::from_utf8_lossy(bytes));
     let text = one_line(&text[text.ceil_char_boundary(text.len().saturating_sub(TEXT))..]);
     (!text.is_empty()).then_some(text)
+}
+
+/// Where in the spool the wait for a person began in which it is.
+pub(super) fn waits_since(live: &Live) -> Option<i64> {
+    let asks = |live: &Live| live.waits_for == Wait::Line.word() && is_question(&live.waits_on);
+    (live.waits_for == MESSAGE || asks(live)).then_some(live.waits_raw)
+}
+
+/// The same, with what it waits for.
+pub(super) fn asking(live: &Live, zone: &Zone) -> Option<Asking> {
+    let raw = waits_since(live)?;
+    let is_certain = live.waits_for == MESSAGE;
+    let msg = match (is_certain, live.waits_until_ms) {
+        (false, _) => format!("asks: {}", live.waits_on),
+        (true, None) => HAS_ANSWERED.to_owned(),
+        (true, Some(until)) => {
+            let until = zone.time_text(until, live.waits_since_ms);
+            format!("{HAS_ANSWERED}, until {until}")
+        }
+    };
+    Some(Asking {
+        raw,
+        msg,
+        is_certain,
+    })
+}
+
+/// True of a record behind which nobody is waited for: it is to end, or its input is closed.
+pub(super) fn is_leaving(control: &Control) -> bool {
+    match control {
+        Control::Stop { .. } => true,
+        Control::Notice { msg, .. } => msg.starts_with(NO_MORE_INPUT),
+        Control::Limit { .. } | Control::Input { .. } | Control::Other(_) => false,
+    }
+}
+
+fn pipe(stream: Stream) -> usize {
+    usize::from(stream == Stream::Stderr)
 }
 
 fn is_blank(c: char) -> bool {

@@ -49,7 +49,7 @@ pub use stub::write_stub;
 pub use unknown::Unknown;
 
 use crate::activity_log::{ActivityLogs, LogWriter};
-use crate::domain::{InvocationId, Live, Stalls};
+use crate::domain::{InvocationId, Live, Stalls, Zone};
 
 /// Spool bytes decoded before others get a turn: about 10 ms of work.
 const STEP_BYTES: u64 = 4 << 20;
@@ -200,7 +200,8 @@ impl Projection {
         let unfinished = || {
             let (stream, bytes) = self.decoder.unfinished()?;
             let redactor = &self.lines.redactor;
-            live::unfinished(bytes, |text| redactor.part(stream, text))
+            let text = live::unfinished(bytes, |text| redactor.part(stream, text))?;
+            Some((stream, text))
         };
         let live = self.lines.course.live(self.decoder.vitals(), unfinished);
         Live {
@@ -220,9 +221,10 @@ impl Projection {
         Some(self.lines.redactor.text(named).into_owned())
     }
 
-    /// Which limits are near, by what was decoded so far.
-    pub fn stalls(&self) -> &Stalls {
-        self.lines.course.stalls()
+    /// Which limits are near, and whom it waits for, by what was decoded so far; `live` is what is shown of that.
+    pub fn stalls(&self, live: &Live, zone: &Zone) -> Stalls {
+        let asking = || live::asking(live, zone);
+        self.lines.course.stalls(asking)
     }
 
     /// True while the log ends where we are.
@@ -375,9 +377,11 @@ impl Projection {
         };
         Ok(Some(match payload {
             Payload::Output { stream, bytes } => {
-                self.lines.course.printed(at);
+                self.lines.course.printed(at, stream);
                 self.decoder.feed(stream, at, bytes, &mut self.lines);
-                bytes.len() as u64
+                let length = bytes.len() as u64;
+                self.settle(at);
+                length
             }
             Payload::Control(control) => {
                 if let Control::Stop { why: Some(why), .. } = &control {
@@ -386,11 +390,21 @@ impl Projection {
                 if matches!(control, Control::Input { .. }) {
                     self.decoder.asked();
                 }
+                if live::is_leaving(&control) {
+                    let waits_since = live::waits_since(&self.live());
+                    self.lines.course.leave(waits_since);
+                }
                 self.lines.control(at, &control);
+                self.settle(at);
                 self.decoder.shown(self.lines.last_ms);
                 64
             }
         }))
+    }
+
+    fn settle(&mut self, at: Stamp) {
+        let decoder = &self.decoder;
+        self.lines.course.settle(at, || decoder.vitals());
     }
 
     /// What an earlier attempt could not write goes first.

@@ -1,6 +1,7 @@
 mod live;
 mod remake;
 mod surplus;
+mod waits;
 
 use std::fs;
 use std::os::fd::OwnedFd;

@@ -56,10 +56,11 @@ const OWN_STEPS: &[Step] = &[
     step!(5, "steroidsd/005_stalls"),
     step!(6, "steroidsd/006_resources"),
     step!(7, "steroidsd/007_model"),
+    step!(8, "steroidsd/008_waits"),
 ];
 
 /// The last of our own.
-pub(super) const OWN_VERSION: u32 = 7;
+pub(super) const OWN_VERSION: u32 = 8;
 
 impl Step {
     /// What brings the schema here; a file may also hold the way back.

@@ -129,7 +129,7 @@ pub(super) struct Job {
     pub(super) _secrets: Known,
     /// What is told of it before its row changes.
     pub(super) announced: Option<Announced>,
-    /// What was told of limits that are near.
+    /// What was told of limits that are near, and of waits for a person.
     pub(super) telling: Telling,
 }
 
@@ -320,11 +320,14 @@ impl Job {
                         steroids_failpoint::reach("log.appended");
                         self.inner.hints.poke(projection.log_path());
                     }
-                    self.publish_live(projection.live());
+                    let live = projection.live();
+                    let mut stalls = projection.stalls(&live, &self.inner.settings().zone);
+                    // What has ended in the meantime waits for nobody.
+                    stalls.tells_waiting &= matches!(exit, Ok(Recorded::No));
+                    self.publish_live(live);
                     let (id, project) = (self.id, &self.project);
                     let (before, tracker) = (self.announced.as_ref(), &self.inner.tracker);
-                    self.telling
-                        .tell(projection.stalls(), id, project, before, tracker);
+                    self.telling.tell(stalls, id, project, before, tracker);
                     if let (Some(held), Ok(Recorded::No)) = (held, &exit)
                         && !self.is_alive(held).await
                     {

@@ -24,7 +24,6 @@ use super::finish::was_final;
 use super::job::{Job, JobHandle, RETRY};
 use super::lost;
 use super::reconcile::is_lost;
-use super::stalls::Telling;
 use super::strays::Stray;
 use super::supervisor::{Inner, chain};
 use super::troubles::PUT_BACK;
@@ -59,7 +58,7 @@ impl Job {
                 if !Arc::ptr_eq(&now, &self.project) {
                     self.project = now;
                     // Another database may know nothing of what was told.
-                    self.telling = Telling::default();
+                    self.telling.forget();
                 }
                 match self.project.folder() == self.log_folder {
                     true => {

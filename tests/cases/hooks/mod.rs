@@ -4,6 +4,7 @@ mod commands;
 mod ends;
 mod posts;
 mod tls;
+mod waits;
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! Each stall is told once.
 
 use super::*;
-use crate::domain::{Stall, Stalls};
+use crate::domain::{Asking, Stall, Stalls};
 
 fn stall(raw: i64, msg: &str) -> Option<Stall> {
     Some(Stall {
@@ -106,7 +106,8 @@ async fn a_database_of_the_release_before_gets_the_columns_and_keeps_its_rows() 
     let foreign = room.foreign();
     foreign
         .execute_batch(
-            "ALTER TABLE steroidsd_invocations DROP COLUMN answering_model;
+            "ALTER TABLE steroidsd_invocations DROP COLUMN waiting_told;
+             ALTER TABLE steroidsd_invocations DROP COLUMN answering_model;
              ALTER TABLE steroidsd_invocations DROP COLUMN cpu_us;
              ALTER TABLE steroidsd_invocations DROP COLUMN peak_bytes;
              ALTER TABLE steroidsd_invocations DROP COLUMN resources;
@@ -118,4 +119,62 @@ async fn a_database_of_the_release_before_gets_the_columns_and_keeps_its_rows() 
     drop(foreign);
     let store = Store::open(&room.db()).unwrap();
     assert!(store.tell_stalls(id, silent(7, "m")).await.unwrap());
+}
+
+fn waits(raw: i64, tells_waiting: bool) -> Stalls {
+    let asking = Asking {
+        raw,
+        msg: format!("asks: {raw}?"),
+        is_certain: true,
+    };
+    Stalls {
+        waiting: Some(asking),
+        tells_waiting,
+        ..Stalls::default()
+    }
+}
+
+#[tokio::test]
+async fn a_wait_for_a_person_and_its_end_are_told_once_each_whoever_comes_to_see_them() {
+    let room = Room::new();
+    let store = room.store();
+    let id = started(&store, new("a")).await;
+    // Too early, or too late.
+    assert!(!store.tell_stalls(id, waits(7, false)).await.unwrap());
+    assert!(store.tell_stalls(id, waits(7, true)).await.unwrap());
+    store.close().await;
+
+    // Another daemon, to which it is too early for as long.
+    let store = Store::open(&room.db()).unwrap();
+    assert!(!store.tell_stalls(id, waits(7, false)).await.unwrap());
+    assert!(!store.tell_stalls(id, waits(7, true)).await.unwrap());
+    // It went on while nobody looked, and is about to end.
+    assert!(store.tell_stalls(id, waits(9, false)).await.unwrap());
+    assert!(store.tell_stalls(id, waits(11, true)).await.unwrap());
+    let expected = [
+        pair("waiting", "asks: 7?"),
+        pair("resumed", "it printed again"),
+        pair("waiting", "asks: 11?"),
+    ];
+    assert_eq!(told(&store).await, expected);
+}
+
+#[tokio::test]
+async fn what_ends_a_silence_and_a_wait_is_told_once() {
+    let room = Room::new();
+    let store = room.store();
+    let id = started(&store, new("a")).await;
+    let both = Stalls {
+        silence: stall(9, "no output for 12m"),
+        ..waits(7, true)
+    };
+    assert!(store.tell_stalls(id, waits(7, true)).await.unwrap());
+    assert!(store.tell_stalls(id, both).await.unwrap());
+    assert!(store.tell_stalls(id, Stalls::default()).await.unwrap());
+    let expected = [
+        pair("waiting", "asks: 7?"),
+        pair("stalled", "no output for 12m"),
+        pair("resumed", "it printed again"),
+    ];
+    assert_eq!(told(&store).await, expected);
 }

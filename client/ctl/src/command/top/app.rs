@@ -250,7 +250,7 @@ impl App {
 
     fn watched(&mut self, told: v1::WatchResponse) {
         for event in told.events {
-            if event.kind == "budget" || event.kind == "stalled" {
+            if matches!(&*event.kind, "budget" | "stalled" | "waiting") {
                 let id = event.invocation_id.unwrap_or_default();
                 self.message = Some(Message {
                     text: clean_line(&format!("invocation {id}: {}", event.message)),

@@ -265,7 +265,9 @@ fn what_comes_of_a_log_that_is_not_looked_at_any_more_is_dropped() {
 
 #[test]
 fn an_alarm_is_told_on_the_line_below() {
-    let mut app = app();
-    app.hear(happened("stalled", running("app", 7, "T1")));
-    assert_eq!(app.message.unwrap().text, "invocation 7: says why");
+    for kind in ["stalled", "waiting", "budget"] {
+        let mut app = app();
+        app.hear(happened(kind, running("app", 7, "T1")));
+        assert_eq!(app.message.unwrap().text, "invocation 7: says why");
+    }
 }

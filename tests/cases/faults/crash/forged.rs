@@ -57,7 +57,9 @@ impl Scene {
         };
         eventually("its children", async || {
             let marked = processes::marked(&scene.started.uuid);
-            let sleeps = marked.iter().filter(|it| it.command.starts_with("sleep 1000"));
+            let sleeps = marked
+                .iter()
+                .filter(|it| it.command.starts_with("sleep 1000"));
             (sleeps.count() == 3).then_some(())
         })
         .await;

@@ -16,6 +16,7 @@ mod place;
 mod reload;
 mod rest;
 mod rooms;
+mod state;
 mod sys;
 #[cfg(test)]
 mod tests;
@@ -30,7 +31,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::config::Config;
 use crate::service::listen::{self, Claim, ListenError};
@@ -40,6 +41,7 @@ pub use activation::{PassedError, passed_socket};
 pub use first::as_first_process;
 use notify::{Told, tell};
 use rooms::{NoShim, Rooms};
+use state::StateFolder;
 pub use sys::{take_signals, tune_allocator};
 
 /// A process that was killed lets go of its locks within this, or it was not killed.
@@ -146,8 +148,9 @@ async fn run_with(config: Config, stop: CancellationToken, given: Given) -> anyh
     let pid = std::process::id();
     let holder = format!("pid {pid} with socket {}", config.socket.display());
     listen::own_folder(&config.state_dir)?;
-    let lock = config.state_dir.join("steroidsd.lock");
-    let _lock = when_free(|| DaemonLock::acquire(&lock, &holder), LockError::is_held).await?;
+    let lock = StateFolder::lock_of(&config.state_dir);
+    let lock = when_free(|| DaemonLock::acquire(&lock, &holder), LockError::is_held).await?;
+    let state = StateFolder::new(&config.state_dir, lock);
     listen::closed_folder(&config.runtime_dir)?;
     let claim = || match &given.passed {
         Some(_) => listen::claim_passed(&config.socket, &holder),
@@ -156,7 +159,11 @@ async fn run_with(config: Config, stop: CancellationToken, given: Given) -> anyh
     let claim = when_free(claim, ListenError::is_held).await?;
     let rooms = Rooms::build(&config, started, stop.clone(), given.reload).await?;
     let claim = (claim, given.passed);
-    let ended = serve(&rooms, claim, &config, &stop).await;
+    let ended = serve(&rooms, claim, &config, (&stop, &state)).await;
+    if ended.is_ok() {
+        // What was deleted just now: the next daemon goes by the list.
+        rooms.look_at_state(&state).await;
+    }
     rooms.take_down().await;
     info!("stopped");
     ended
@@ -232,7 +239,7 @@ async fn serve(
     rooms: &Rooms,
     (claim, passed): (Claim, Option<UnixListener>),
     config: &Config,
-    stop: &CancellationToken,
+    (stop, state): (&CancellationToken, &StateFolder),
 ) -> anyhow::Result<()> {
     tell(Told::Line, "Taking up what runs".to_owned()).await;
     tokio::select! {
@@ -259,7 +266,13 @@ async fn serve(
         tokio::pin!(until_stopped);
         tokio::select! {
             ended = &mut until_stopped => ended,
-            () = rooms.keep_place(&kept, &config.socket), if !is_passed => Ok(()),
+            never = rooms.keep_place(&kept, &config.socket), if !is_passed => match never {},
+            taken = rooms.keep_state(state) => {
+                // Agents are harmed by two that look after them, and not by none.
+                error!(error = %taken, "another daemon has taken the state folder; ending");
+                stop.cancel();
+                until_stopped.await.and(Err(taken.into()))
+            }
             () = watchdog::feed(rooms, stop) => {
                 let line = "Stopping; invocations go on".to_owned();
                 tokio::join!(until_stopped, tell(Told::Stopping, line)).0

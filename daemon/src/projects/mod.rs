@@ -42,6 +42,7 @@ pub use crate::store::Origin;
 use crate::store::{Migrated, StoreError};
 use ask::{ANSWER_WITHIN, TOGETHER};
 use care::Troubles;
+use owner::Owner;
 use refills::Refills;
 use registry::Registry;
 
@@ -56,7 +57,7 @@ pub struct Projects {
 }
 
 struct Shared {
-    owner: String,
+    owner: Owner,
     /// Held for a look-up, or while its file, in the state folder, is written.
     registry: Mutex<Registry>,
     /// Taken while anything is asked of a project's disk: it is opened once, and no two threads wait
@@ -125,7 +126,7 @@ impl Projects {
         let registry = tokio::task::spawn_blocking(move || Registry::load(&state_dir)).await;
         let projects = Projects {
             shared: Arc::new(Shared {
-                owner,
+                owner: Owner::new(owner),
                 registry: Mutex::new(registry.unwrap_or(Err(ProjectError::Closed))?),
                 turns: Turns::default(),
                 mute: Mutex::default(),
@@ -214,6 +215,15 @@ impl Projects {
     /// Those that are open now, by path.
     pub fn all(&self) -> Vec<Arc<Project>> {
         locked(&self.shared.open).values().cloned().collect()
+    }
+
+    /// Writes the list of projects anew where its file is gone, and tells whether it was.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn keep_list(&self) -> Result<bool, ProjectError> {
+        self.blocking(|shared| locked(&shared.registry).keep())
+            .await
     }
 
     /// Waits until nobody else is at the upkeep of ended invocations, and keeps others from it until

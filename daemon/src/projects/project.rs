@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::error::ProjectError;
 use super::folder::{DATABASE, Folder, STEROIDS, io_error};
-use super::owner::Ownership;
+use super::owner::{Owner, Ownership};
 use crate::activity_log::ActivityLogs;
 use crate::store::{Migrated, Origin, Schema, Store};
 
@@ -128,16 +128,16 @@ impl Site {
     }
 
     /// Brings the database to the schema needed, creating it where there is none.
-    pub(super) fn migrate(&self, owner: &str) -> Result<Migrated, ProjectError> {
-        let mut ownership = Ownership::take(&self.steroids, self.folder.path(), owner)?;
-        self.sign(&mut ownership, owner)?;
+    pub(super) fn migrate(&self, owner: &Owner) -> Result<Migrated, ProjectError> {
+        let ownership = owner.take(&self.steroids, self.folder.path())?;
+        self.sign(&ownership, owner)?;
         self.steroids.make_file(DATABASE)?;
         let backups = self.steroids.path().join("backup");
         Ok(Store::migrate(&self.database(), &backups)?)
     }
 
     /// Opens the database and the logs.
-    pub(super) fn into_project(self, owner: &str) -> Result<Project, ProjectError> {
+    pub(super) fn into_project(self, owner: &Owner) -> Result<Project, ProjectError> {
         if !self.has_database() {
             let path = self.folder.path().to_owned();
             return Err(ProjectError::NotAProject { path });
@@ -174,17 +174,17 @@ impl Site {
         Err(ProjectError::Missing { path: project.root })
     }
 
-    fn own(&self, schema: Schema, owner: &str) -> Result<Ownership, ProjectError> {
-        let mut ownership = Ownership::take(&self.steroids, self.folder.path(), owner)?;
+    fn own(&self, schema: Schema, owner: &Owner) -> Result<Ownership, ProjectError> {
+        let ownership = owner.take(&self.steroids, self.folder.path())?;
         // An older schema is refused by the store, in its own words.
         if !schema.needs_migration() {
-            self.sign(&mut ownership, owner)?;
+            self.sign(&ownership, owner)?;
         }
         Ok(ownership)
     }
 
     /// Makes us the owner, unless the one before has invocations here that it has not finished.
-    fn sign(&self, ownership: &mut Ownership, owner: &str) -> Result<(), ProjectError> {
+    fn sign(&self, ownership: &Ownership, owner: &Owner) -> Result<(), ProjectError> {
         let open = match ownership.previous() {
             Some(_) if self.has_database() => Store::unfinished_uuids(&self.database())?,
             _ => Vec::new(),
@@ -198,8 +198,8 @@ impl Site {
                 });
             }
         }
-        ownership
-            .sign(owner)
+        owner
+            .sign(ownership)
             .map_err(|error| io_error(self.steroids.path().to_owned(), error))
     }
 

@@ -211,6 +211,16 @@ impl Registry {
         Ok(true)
     }
 
+    /// Writes the file anew where it is gone, and there is something to write; tells whether it was.
+    pub(super) fn keep(&self) -> Result<bool, ProjectError> {
+        let failed = |error| io_error(self.file.clone(), error);
+        if self.projects.is_empty() || self.file.try_exists().map_err(failed)? {
+            return Ok(false);
+        }
+        self.store().map_err(failed)?;
+        Ok(true)
+    }
+
     /// Replaces the file whole: a crash leaves the old one or the new one.
     fn store(&self) -> io::Result<()> {
         let contents = Contents {
@@ -279,6 +289,19 @@ mod tests {
             assert_eq!((at(Some(folder), a), at(Some(folder), b)), (a, a));
             assert_eq!((at(Some((1, 3)), b), at(None, b)), (b, b));
         }
+    }
+
+    #[test]
+    fn a_list_whose_file_is_gone_is_written_anew_and_an_empty_one_is_not() {
+        let room = tempfile::tempdir().unwrap();
+        let mut registry = Registry::load(room.path()).unwrap();
+        assert!(!registry.keep().unwrap());
+        registry.add(Path::new("/a"), 10, None).unwrap();
+        assert!(!registry.keep().unwrap());
+        fs::remove_file(room.path().join(NAME)).unwrap();
+        assert!(registry.keep().unwrap());
+        let kept = Registry::load(room.path()).unwrap();
+        assert!(kept.entries().eq([(Path::new("/a"), 10)]));
     }
 
     #[test]

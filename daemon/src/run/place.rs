@@ -2,30 +2,35 @@
 //! anybody's hand, and then nobody reaches a daemon that is well. The kernel tells of it; behind that it
 //! is looked at in every periodic pass, and when somebody sends HUP.
 
+use std::convert::Infallible;
+use std::ops::ControlFlow;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use anyhow::Context as _;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::warn;
 
+use crate::service::Service;
 use crate::service::listen::ListenError;
 use crate::service::place::Place;
 use crate::service::reload::Reload;
-use crate::service::{Service, Wakeups};
-use crate::watch::{Hint, Hints, Pace};
+use crate::watch::{Hints, Pace};
 
 /// Who removes a folder removes one name after the other, and is not to find new ones.
 const SETTLES: Duration = Duration::from_millis(500);
 
-/// Between attempts, while the place cannot be had: nobody reaches this daemon meanwhile.
+/// Between attempts, while a name cannot be had: this daemon is not reached meanwhile, or not alone.
 const RETRY: Pace = Pace::new(Duration::from_secs(1), Duration::from_secs(60));
 
-/// What a look at the socket follows.
+/// What a look at a name follows.
 pub(super) struct Occasions {
     pub(super) hints: Hints,
-    pub(super) wakeups: Wakeups,
+    /// Changes when a periodic pass begins.
+    pub(super) passes: watch::Receiver<()>,
     pub(super) reload: Reload,
 }
 
@@ -33,65 +38,93 @@ pub(super) struct Occasions {
 pub(super) type Kept = Arc<Mutex<Place>>;
 
 /// Binds the socket anew whenever its name is lost; never ends.
-pub(super) async fn keep(kept: &Kept, path: &Path, occasions: Occasions, service: &Service) {
+pub(super) async fn keep(
+    kept: &Kept,
+    path: &Path,
+    occasions: Occasions,
+    service: &Service,
+) -> Infallible {
+    let look = || {
+        let kept = Arc::clone(kept);
+        let looking = tokio::task::spawn_blocking(move || look(&kept));
+        async move {
+            let found = looking.await.context("a look at the socket panicked");
+            let served = match found.and_then(|found| Ok(found?)) {
+                Ok(found) => serve(found, service).await,
+                Err(error) => Err(error),
+            };
+            ControlFlow::Continue(served)
+        }
+    };
+    let lost = "the socket is gone, and cannot be bound anew yet";
+    keep_name(path, occasions, lost, look).await
+}
+
+/// Looks at a name at each occasion, until the look breaks off. Each look tells whether it had to be made anew; `lost`
+/// is said of one that could not be.
+pub(super) async fn keep_name<B, F>(
+    path: &Path,
+    occasions: Occasions,
+    lost: &'static str,
+    look: impl Fn() -> F,
+) -> B
+where
+    F: Future<Output = ControlFlow<B, anyhow::Result<bool>>>,
+{
     let Occasions {
         hints,
-        wakeups,
+        mut passes,
         mut reload,
     } = occasions;
     let name = path.to_owned();
-    let watching = move || (hints.name(&name), Ok(None));
-    let mut looked = tokio::task::spawn_blocking(watching).await;
+    let mut watched = tokio::task::spawn_blocking(move || hints.name(&name)).await;
     // Before its folder was watched it may have been lost.
     let mut is_new = true;
     let mut trouble: Option<(Pace, String)> = None;
     loop {
         // Only a panic, or the runtime's end, gives nothing.
-        let Ok((mut hint, found)) = looked else {
+        let Ok(mut hint) = watched else {
             return std::future::pending().await;
         };
-        match serve(found, service).await {
-            Ok(is_moved) => {
-                is_new |= is_moved;
-                trouble = None;
-            }
-            Err(error) => trouble = Some(told(trouble, &error)),
-        }
         let due = trouble.as_ref().map(|(pace, _)| pace.due(Instant::now()));
         tokio::select! {
             () = hint.changed() => sleep(SETTLES).await,
             () = sleep(SETTLES), if is_new => {}
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
-            () = wakeups.begun() => {}
+            Ok(()) = passes.changed() => {}
             () = reload.over() => {}
         }
-        is_new = false;
-        let kept = Arc::clone(kept);
-        let looking = move || {
-            let found = look(&kept, &hint);
-            (hint, found)
+        match look().await {
+            ControlFlow::Continue(Ok(is_moved)) => {
+                is_new = is_moved;
+                trouble = None;
+            }
+            ControlFlow::Continue(Err(error)) => {
+                is_new = false;
+                trouble = Some(told(trouble, &error, lost));
+            }
+            ControlFlow::Break(end) => return end,
+        }
+        let verifying = move || {
+            hint.verify();
+            hint
         };
-        looked = tokio::task::spawn_blocking(looking).await;
+        watched = tokio::task::spawn_blocking(verifying).await;
     }
 }
 
 /// Takes the place again if it was lost, and gives what listens there then. Blocks.
-fn look(kept: &Kept, hint: &Hint) -> Result<Option<UnixListener>, ListenError> {
+fn look(kept: &Kept) -> Result<Option<UnixListener>, ListenError> {
     let mut place = kept.lock().unwrap_or_else(PoisonError::into_inner);
-    let taken = match place.is_lost() {
-        true => Some(place.take_again()),
-        false => None,
-    };
-    hint.verify();
-    taken.transpose()
+    match place.is_lost() {
+        true => place.take_again().map(Some),
+        false => Ok(None),
+    }
 }
 
 /// True if clients are let in at a new socket.
-async fn serve(
-    found: Result<Option<UnixListener>, ListenError>,
-    service: &Service,
-) -> anyhow::Result<bool> {
-    let Some(listener) = found? else {
+async fn serve(found: Option<UnixListener>, service: &Service) -> anyhow::Result<bool> {
+    let Some(listener) = found else {
         return Ok(false);
     };
     service.move_to(listener).await?;
@@ -100,7 +133,11 @@ async fn serve(
 }
 
 /// Says what is in the way, once; it is tried again ever more rarely.
-fn told(before: Option<(Pace, String)>, error: &anyhow::Error) -> (Pace, String) {
+fn told(
+    before: Option<(Pace, String)>,
+    error: &anyhow::Error,
+    lost: &'static str,
+) -> (Pace, String) {
     let why = format!("{error:#}");
     match before {
         Some((mut pace, said)) if said == why => {
@@ -108,7 +145,7 @@ fn told(before: Option<(Pace, String)>, error: &anyhow::Error) -> (Pace, String)
             (pace, said)
         }
         _ => {
-            warn!(error = %why, "the socket is gone, and cannot be bound anew yet");
+            warn!(error = %why, "{lost}");
             (RETRY, why)
         }
     }

@@ -1,6 +1,7 @@
 //! The rooms of a running daemon: built bottom up, and taken down in order, each step within its
 //! time.
 
+use std::convert::Infallible;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,11 +18,13 @@ use tracing::{Instrument as _, info, info_span, warn};
 use super::launcher::{launcher, manager};
 use super::place::{self, Kept, Occasions};
 use super::reload::Reloader;
+use super::state::StateFolder;
 use crate::config::Config;
 use crate::domain::Zone;
 use crate::hooks::{self, Hooks};
 use crate::launch::{Launcher, Manager};
 use crate::projects::Projects;
+use crate::service::lock::LockError;
 use crate::service::reload::{Reload, Reloads};
 use crate::service::{
     Configuration, Facts, ProviderFacts, ServeError, Service, WakeupSettings, Wakeups,
@@ -237,14 +240,32 @@ impl Rooms {
         tokio::spawn(serving.instrument(info_span!("server")))
     }
 
-    /// Keeps the socket's name; never ends.
-    pub(super) async fn keep_place(&self, kept: &Kept, socket: &Path) {
-        let occasions = Occasions {
+    fn occasions(&self) -> Occasions {
+        Occasions {
             hints: self.hints.clone(),
-            wakeups: self.wakeups.clone(),
+            passes: self.wakeups.begun(),
             reload: self.reload.clone(),
-        };
-        place::keep(kept, socket, occasions, &self.service).await;
+        }
+    }
+
+    /// Keeps the socket's name.
+    pub(super) async fn keep_place(&self, kept: &Kept, socket: &Path) -> Infallible {
+        place::keep(kept, socket, self.occasions(), &self.service).await
+    }
+
+    /// Keeps the state folder, until another daemon has it.
+    pub(super) async fn keep_state(&self, state: &StateFolder) -> LockError {
+        let occasions = self.occasions();
+        state.keep(occasions, &self.projects, &self.service).await
+    }
+
+    /// Looks at the state folder once more, at the end.
+    pub(super) async fn look_at_state(&self, state: &StateFolder) {
+        match timeout(TASKS_WITHIN, state.look(&self.projects)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => warn!(error = %format!("{error:#}"), "the state folder is not kept"),
+            Err(_) => warn!("the disk of the state folder takes long"),
+        }
     }
 
     /// Waits for the word to stop, or for a server that fails; then lets go of the jobs and ends

@@ -1,7 +1,7 @@
 //! The service `Daemon`: how it is, and how it ends.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use steroids_proto::v1;
@@ -120,6 +120,8 @@ impl v1::daemon_server::Daemon for Service {
         degraded.extend(self.told.degraded());
         degraded.extend(self.export.as_ref().and_then(Board::degraded));
         degraded.extend(self.wakeups.degraded());
+        let unkept = self.unkept.lock();
+        degraded.extend(unkept.unwrap_or_else(PoisonError::into_inner).clone());
         let standing = self.reload.standing();
         degraded.extend(standing.degraded());
         let state = if self.supervisor.is_draining() {

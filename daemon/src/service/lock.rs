@@ -90,11 +90,18 @@ impl DaemonLock {
         })
     }
 
-    /// Takes it anew where its file has lost its name, and with it all that it kept out.
-    pub(super) fn renew(&mut self) -> Result<(), LockError> {
+    /// True if its file has lost its name, and with it all that it kept out.
+    pub fn is_lost(&self) -> bool {
         let ours = self.file.metadata().map(|found| Identity::from(&found));
-        let is_there = ours.is_ok_and(|ours| Identity::of(&self.path).is_ok_and(|it| it == ours));
-        if !is_there {
+        !ours.is_ok_and(|ours| Identity::of(&self.path).is_ok_and(|it| it == ours))
+    }
+
+    /// Takes it anew where it [is lost](DaemonLock::is_lost); its folder is there.
+    ///
+    /// # Errors
+    /// As at the start.
+    pub fn renew(&mut self) -> Result<(), LockError> {
+        if self.is_lost() {
             *self = DaemonLock::acquire(&self.path, &self.holder)?;
         }
         Ok(())

@@ -117,6 +117,8 @@ pub struct Service {
     disks: Asking,
     spools: Asking,
     export: Option<otlp::Board>,
+    /// Why the state folder is not as it should be; held for a copy.
+    unkept: Arc<Mutex<Option<String>>>,
     bell: Doorbell,
     // Taken by the one who serves.
     rings: Arc<Mutex<Option<Rings>>>,
@@ -170,6 +172,7 @@ impl Service {
             disks: Asking::default(),
             spools: Asking::default(),
             export: None,
+            unkept: Arc::default(),
             bell,
             rings: Arc::new(Mutex::new(Some(rings))),
         }
@@ -188,6 +191,11 @@ impl Service {
     /// waiter.
     pub async fn ebb(&self) {
         self.subscribers.ebb().await;
+    }
+
+    /// Tells whoever asks for the status why the state folder is not as it should be; `None` once it is.
+    pub fn tell_unkept(&self, why: Option<String>) {
+        *self.unkept.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
     /// Returns once connections are seen to be let in; false if nobody serves any more.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
-use tokio::sync::{Mutex, Notify, watch};
+use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -41,7 +41,7 @@ pub struct Wakeups {
     stored: Arc<std::sync::Mutex<Option<Stored>>>,
     /// Held during a pass.
     pass: Arc<Mutex<()>>,
-    begun: Arc<Notify>,
+    begun: watch::Sender<()>,
 }
 
 impl Wakeups {
@@ -59,7 +59,7 @@ impl Wakeups {
             last_ms: Arc::default(),
             stored: Arc::default(),
             pass: Arc::default(),
-            begun: Arc::default(),
+            begun: watch::Sender::new(()),
         }
     }
 
@@ -126,7 +126,7 @@ impl Wakeups {
     /// Makes a pass now.
     pub async fn pass(&self) -> Report {
         let _pass = self.pass.lock().await;
-        self.begun.notify_one();
+        self.begun.send_replace(());
         let (supervisor, projects) = &self.rooms;
         let settings = self.settings();
         let report = wakeup::pass(supervisor, projects, &settings).await;
@@ -140,9 +140,9 @@ impl Wakeups {
         report
     }
 
-    /// Waits until a pass has begun that this was not told of. One waiter.
-    pub async fn begun(&self) {
-        self.begun.notified().await;
+    /// Changes when a pass begins.
+    pub fn begun(&self) -> watch::Receiver<()> {
+        self.begun.subscribe()
     }
 
     /// Makes one every interval, until `stop`.

@@ -8,5 +8,6 @@ mod projects;
 mod root;
 mod scene;
 mod sockets;
+mod state;
 mod strangers;
 mod swapped;

@@ -90,11 +90,12 @@ pub(super) const FAULTS: &[Fault] = &[
     },
     Fault {
         id: 225,
-        fault: "the state folder of a running daemon, or the lock in it, is deleted; another daemon takes it meanwhile",
+        fault: "the state folder of a running daemon, or the lock in it, is deleted; another daemon takes it meanwhile, or serves a copy of it",
         required: "made anew with lock and list of projects; two never share a project: one of both ends, or is refused; no agent is harmed by that",
         tests: &[
             "faults::paths::state::one_that_is_deleted_under_a_daemon_is_made_anew_and_lets_no_second_one_in",
             "faults::paths::state::a_daemon_that_finds_another_in_its_state_folder_ends_and_its_agents_do_not",
+            "faults::paths::state::what_runs_is_not_stopped_by_a_daemon_on_a_copy_of_its_state_folder",
         ],
     },
 ];

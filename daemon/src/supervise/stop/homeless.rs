@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use steroids_shim::durable::FileError;
 use steroids_shim::exit::ExitRecord;
+use steroids_shim::lock;
 use steroids_shim::paths::InvDir;
 use steroids_shim::spec::Spec;
 use tokio::time::{Instant, timeout};
@@ -14,6 +15,7 @@ use tracing::warn;
 
 use super::{AFTER_GRACE, HANDS, LONGEST_DEFAULT, slow, stop_one};
 use crate::domain::{Invocation, InvocationId};
+use crate::projects::ProjectError;
 use crate::supervise::address::Address;
 use crate::supervise::elsewhere::Found;
 use crate::supervise::job::JobHandle;
@@ -306,10 +308,19 @@ impl Supervisor {
         grace: Option<Duration>,
     ) -> Result<(Invocation, bool), StopError> {
         let (hints, folder) = (self.inner.hints.clone(), dir.clone());
-        let look = move || (hints.folder(folder.path()), Spec::load(&folder));
-        let Ok((mut hint, Ok(spec))) = tokio::task::spawn_blocking(look).await else {
+        let look = move || {
+            let is_held = is_held(&folder);
+            (hints.folder(folder.path()), Spec::load(&folder), is_held)
+        };
+        let Ok((mut hint, Ok(spec), is_ours)) = tokio::task::spawn_blocking(look).await else {
             return Err(slow(id, &uuid_of(&dir)));
         };
+        if !is_ours
+            && let Err(theirs @ ProjectError::OwnedByOtherDaemon { .. }) =
+                self.inner.projects.get(project).await
+        {
+            return Err(theirs.into());
+        }
         let mut link = ShimLink::new(spec.socket, dir.clone());
         let until = Instant::now() + grace.unwrap_or(LONGEST_DEFAULT) + AFTER_GRACE;
         let mut is_told = false;
@@ -326,21 +337,31 @@ impl Supervisor {
             let look = move || {
                 arming.arm();
                 let record = ExitRecord::load(&folder)?;
-                Ok::<_, FileError>(record.filter(|_| proof::is_over(&folder)))
+                let record = record.filter(|_| proof::is_over(&folder));
+                Ok::<_, FileError>((record, is_held(&folder)))
             };
             let exit = tokio::task::spawn_blocking(look).await;
             match exit {
-                Ok(Ok(Some(_))) => return Err(self.unrecorded(project, id, &spec.uuid).await),
-                Ok(Ok(None)) if !is_told => {
+                Ok(Ok((Some(_), _))) => {
+                    return Err(self.unrecorded(project, id, &spec.uuid).await);
+                }
+                // In a copy of a state folder is the address of another daemon's shim.
+                Ok(Ok((None, false))) => {}
+                Ok(Ok((None, true))) if !is_told => {
                     link.stop(grace, None, false).await;
                     is_told = true;
                 }
                 // It stays owed where nobody was there.
-                Ok(Ok(None)) => link.catch_up().await,
+                Ok(Ok((None, true))) => link.catch_up().await,
                 Ok(Err(_)) | Err(_) => {}
             }
             let _ = timeout(LOOK_AGAIN, hint.changed()).await;
         }
         Err(slow(id, &spec.uuid))
     }
+}
+
+/// Whether its shim lives, and this is that one's folder. Blocks.
+fn is_held(dir: &InvDir) -> bool {
+    lock::is_held(&dir.lock()).unwrap_or(false)
 }

@@ -101,3 +101,39 @@ async fn a_daemon_that_finds_another_in_its_state_folder_ends_and_its_agents_do_
         "another has taken it: the first ends with exit 4, the agent goes on",
     );
 }
+
+/// As a home that was restored beside the original.
+#[tokio::test]
+async fn what_runs_is_not_stopped_by_a_daemon_on_a_copy_of_its_state_folder() {
+    let home = Home::new();
+    let first = Daemon::start(&home).await;
+    let ctl = first.project("app").await;
+    let mut agent = Puppet::new(&home, "agent");
+    let rpc = first.rpc().await;
+    let runs = rpc.start_fake(&ctl.project(), "T1", &agent.args()).await;
+    let copy = home.path("state/copy");
+    let paths = [&home.state_dir(), &copy];
+    let copied = std::process::Command::new("cp")
+        .arg("-a")
+        .args(paths)
+        .status();
+    assert!(copied.unwrap().success());
+    let other = beside(&home);
+    let copy = copy.to_str().unwrap();
+    let arguments = [&*other[0], &*other[1], "--state-dir", copy];
+    let _second = Daemon::start_with(&home, &arguments).await;
+    let id = runs.id.to_string();
+    for which in ["--all", &*id] {
+        let stop = [arguments[0], arguments[1], "stop", which];
+        let refused = ctl.run(stop).await.exits(4);
+        refused.says(home.state_dir().to_str().unwrap());
+    }
+    agent.prints("undisturbed");
+    agent.exits(0);
+    let ended = rpc.ended(&ctl.project(), runs.id).await;
+    assert_eq!(ended.outcome, "success", "{ended:?}");
+    held(
+        225,
+        "a daemon on a copy is refused its stop, by name of the first's folder",
+    );
+}

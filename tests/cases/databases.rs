@@ -6,7 +6,7 @@ use std::io::Write;
 use rusqlite::Connection;
 use steroids_proto::v1;
 use steroids_tests::faults::held;
-use steroids_tests::{Daemon, Home, log, old_database, rpc};
+use steroids_tests::{Daemon, Home, log, old_database, processes, rpc};
 use steroidsd::store::Store;
 use tonic::Code;
 
@@ -157,6 +157,46 @@ async fn a_newer_version_of_our_tables_is_read_and_not_written() {
     assert!(fs::read(&path).unwrap() == before, "the file was changed");
     let seen = "listed; start exits 4 and says newer; file byte-identical";
     held(42, seen);
+}
+
+#[tokio::test]
+async fn what_ends_while_a_newer_steroidsd_has_its_database_is_stopped_and_told_with_the_cure() {
+    let home = Home::new();
+    let mut daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let rpc = daemon.rpc().await;
+    let runs = rpc.start(rpc::command(&ctl.project(), "T1", rpc::argv(&["stall"])));
+    let runs = runs.await.unwrap();
+    let db = Connection::open(old_database::path(ctl.folder())).unwrap();
+    let change = |by: &str| {
+        let change = format!("UPDATE steroidsd_schema SET version = version {by}");
+        assert!(db.execute(&change, []).unwrap() > 0);
+    };
+    change("+ 1000");
+    // One that is open goes on; the next daemon only reads it.
+    assert_eq!(daemon.term().await, 0);
+    daemon.start_again().await;
+    let id = runs.id.to_string();
+    let stopped = ctl.run(["stop", &id]).await.exits(4);
+    let stopped = stopped.says("has ended; its log and row are made as soon as they can be");
+    stopped.says("upgrade steroidsd");
+    assert_eq!(processes::marked(&runs.uuid), []);
+    // Nor is it another tool's from then on.
+    ctl.run(["list"]).await.ok();
+    ctl.run(["stop", &id])
+        .await
+        .exits(4)
+        .says("has ended; its log");
+    change("- 1000");
+    assert_eq!(daemon.term().await, 0);
+    daemon.start_again().await;
+    let ended = daemon.rpc().await;
+    let ended = ended.ended(&ctl.project(), runs.id).await;
+    assert_eq!(ended.outcome, "cancelled", "{ended:?}");
+    held(
+        42,
+        "a stop is told at once that the end cannot be written, and what to do",
+    );
 }
 
 #[tokio::test]

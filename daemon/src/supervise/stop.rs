@@ -18,7 +18,7 @@ pub use self::ending::StillEnding;
 use self::homeless::Which;
 use super::job::{JobHandle, Progress, Request};
 use super::reconcile::uuid_of;
-use super::supervisor::Entry;
+use super::supervisor::{Entry, Inner};
 use super::{StopError, Supervisor, waiting};
 use crate::domain::{Invocation, InvocationId, Phase};
 use crate::projects::{Project, ProjectError};
@@ -61,6 +61,11 @@ impl Supervisor {
                 self.stop_without_row(project, id, which, grace, error)
                     .await
             }
+            // Whose it is stands in tables of which only a newer one knows.
+            Err(error @ StopError::NotManaged { .. }) if self.only_reads(project).await => {
+                self.stop_without_row(project, id, which, grace, error)
+                    .await
+            }
             Ok((ended, true)) => self.stop_namesake(project, ended, which, grace).await,
             stopped => stopped,
         };
@@ -71,6 +76,12 @@ impl Supervisor {
             }
             stopped => stopped,
         }
+    }
+
+    /// Whether a project belongs to a newer steroidsd.
+    async fn only_reads(&self, project: &Path) -> bool {
+        let project = self.inner.projects.get(project).await;
+        project.is_ok_and(|project| project.store.is_read_only())
     }
 
     async fn stop_by_row(
@@ -108,8 +119,8 @@ impl Supervisor {
                 false => Err(slow(id, &managed.uuid)),
             };
         }
-        if let Some(why) = self.inner.troubles.unrecorded(&managed.uuid) {
-            return Err(StopError::Unrecorded { id, why });
+        if let late @ StopError::Unrecorded { .. } = self.inner.late(id, &managed.uuid) {
+            return Err(late);
         }
         // Each time what has it in care may be about to pass it on: to wait, to be started.
         for _ in 0..HANDS {
@@ -137,7 +148,7 @@ impl Supervisor {
             Some(ended) if ended.phase.is_ended() => Ok((ended, true)),
             // It was let go of, and goes on ending; the next daemon tells how.
             _ if self.inner.stop.is_cancelled() => Err(ProjectError::Closed.into()),
-            _ => Err(slow(id, &managed.uuid)),
+            _ => Err(self.inner.late(id, &managed.uuid)),
         }
     }
 
@@ -155,7 +166,8 @@ impl Supervisor {
         }
         let handle = inner.job(uuid)?;
         let dir = InvDir::new(self.state_dir(), uuid);
-        stop_one(handle, grace, Some(dir)).await
+        let is_stuck = || inner.troubles.unrecorded(uuid).is_some();
+        stop_one(handle, grace, Some(dir), is_stuck).await
     }
 
     /// Ends one that waits and has its row here, though it could not be given its place in the line again.
@@ -192,7 +204,7 @@ impl Supervisor {
             waiting::end(&inner, around, id, entry, waiting::cancelled()).await
         });
         match ending.await.ok().flatten() {
-            Some(handle) => stop_one(handle, grace, None).await,
+            Some(handle) => stop_one(handle, grace, None, || false).await,
             None => project.store.invocation(id).await.ok().flatten(),
         }
     }
@@ -209,7 +221,7 @@ impl Supervisor {
         for handle in self.inner.jobs() {
             // What ends by itself need not be waited for: a later daemon finishes its log.
             stopping.spawn(async move {
-                let ended = end_one(handle, Request::StopAll, LONGEST_DEFAULT, None);
+                let ended = end_one(handle, Request::StopAll, LONGEST_DEFAULT, None, || false);
                 ended.await.is_some()
             });
         }
@@ -257,7 +269,7 @@ impl Supervisor {
                 };
                 // A job that is gone has published its end; the wait below sees it.
                 let _ = handle.requests.send(stop).await;
-                until_ended(&mut handle.progress).await
+                until_ended(&mut handle.progress, || false).await
             }));
         }
         let ended = ending.join_all().await;
@@ -277,18 +289,31 @@ fn slow(id: InvocationId, uuid: &str) -> StopError {
     }
 }
 
-/// Asks for the end and waits for it; `None` if it did not come in time, or the job is gone.
+impl Inner {
+    /// Why there is no final row of one yet that was to end.
+    fn late(&self, id: InvocationId, uuid: &str) -> StopError {
+        match self.troubles.unrecorded(uuid) {
+            Some(why) => StopError::Unrecorded { id, why },
+            None => slow(id, uuid),
+        }
+    }
+}
+
+/// Asks for the end and waits for it; `None` if it did not come in time, the job is gone, or the end is one that
+/// cannot be written down.
 async fn stop_one(
     handle: JobHandle,
     grace: Option<Duration>,
     dir: Option<InvDir>,
+    is_stuck: impl Fn() -> bool,
 ) -> Option<Invocation> {
     let stop = Request::Stop {
         grace,
         why: None,
         shutdown: false,
     };
-    end_one(handle, stop, grace.unwrap_or(LONGEST_DEFAULT), dir).await
+    let within = grace.unwrap_or(LONGEST_DEFAULT);
+    end_one(handle, stop, within, dir, is_stuck).await
 }
 
 async fn end_one(
@@ -296,11 +321,12 @@ async fn end_one(
     request: Request,
     grace: Duration,
     dir: Option<InvDir>,
+    is_stuck: impl Fn() -> bool,
 ) -> Option<Invocation> {
     let stopping = async {
         // A job that is gone has published its end; the wait below sees it.
         let _ = handle.requests.send(request).await;
-        until_ended(&mut handle.progress).await
+        until_ended(&mut handle.progress, is_stuck).await
     };
     if let Ok(ended) = timeout(grace + AFTER_GRACE, stopping).await {
         return ended;
@@ -312,8 +338,11 @@ async fn end_one(
     }
 }
 
-async fn until_ended(progress: &mut watch::Receiver<Progress>) -> Option<Invocation> {
-    let over = |progress: &Progress| matches!(progress, Progress::Ended(_));
+async fn until_ended(
+    progress: &mut watch::Receiver<Progress>,
+    is_stuck: impl Fn() -> bool,
+) -> Option<Invocation> {
+    let over = |progress: &Progress| matches!(progress, Progress::Ended(_)) || is_stuck();
     match &*progress.wait_for(over).await.ok()? {
         Progress::Ended(invocation) => Some((**invocation).clone()),
         Progress::Running(_) | Progress::Ending(_) => None,

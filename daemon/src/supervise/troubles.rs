@@ -257,7 +257,12 @@ impl Job {
         error: &(dyn std::error::Error + Sync + 'static),
     ) -> Option<()> {
         if self.has_ended().await {
+            let is_known = self.inner.troubles.unrecorded(&self.spec.uuid).is_some();
             self.trouble_is(Why::Unrecorded(error));
+            if !is_known {
+                // Who waits for its end is told that it waits for more than that.
+                self.entry.progress.send_modify(|_| ());
+            }
             self.entry.give_place_back();
         } else {
             self.trouble(error);
@@ -325,11 +330,19 @@ pub(super) fn low_disk(path: &Path, needed: u64) -> Option<(Low, String)> {
     })
 }
 
+const TRIED_AGAIN: &str = "it is tried again each second";
+
 fn todo(error: &(dyn Error + 'static)) -> &'static str {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if let Some(StoreError::Full { .. }) = error.downcast_ref() {
-            return FREE_SPACE;
+        match error.downcast_ref() {
+            Some(StoreError::Full { .. }) => return FREE_SPACE,
+            Some(
+                error @ (StoreError::Newer { .. }
+                | StoreError::Corrupt { .. }
+                | StoreError::NotADatabase { .. }),
+            ) => return error.todo().unwrap_or(TRIED_AGAIN),
+            _ => {}
         }
         if let Some(error) = error.downcast_ref::<io::Error>() {
             match error.kind() {
@@ -345,7 +358,7 @@ fn todo(error: &(dyn Error + 'static)) -> &'static str {
         }
         cause = error.source();
     }
-    "it is tried again each second"
+    TRIED_AGAIN
 }
 
 #[cfg(test)]

@@ -52,7 +52,10 @@ pub(super) const FAULTS: &[Fault] = &[
         id: 42,
         fault: "tables of a newer steroidsd",
         required: "reads served, writes refused with a clear error, file byte-identical",
-        tests: &["databases::a_newer_version_of_our_tables_is_read_and_not_written"],
+        tests: &[
+            "databases::a_newer_version_of_our_tables_is_read_and_not_written",
+            "databases::what_ends_while_a_newer_steroidsd_has_its_database_is_stopped_and_told_with_the_cure",
+        ],
     },
     Fault {
         id: 43,

@@ -212,7 +212,7 @@ async fn which(
         }
         session.note(match found.invocations.len() {
             0 => "nothing runs or waits",
-            _ => "all that runs is driven by another tool, and left alone",
+            _ => "all that runs is driven by another tool, or a newer steroidsd, and left alone",
         });
     }
     Ok(which)

@@ -146,10 +146,11 @@ impl Supervisor {
         grace: Option<Duration>,
     ) -> Result<(Invocation, bool), StopError> {
         let dir = InvDir::new(self.state_dir(), uuid);
-        match stop_one(handle, grace, Some(dir)).await {
+        let is_stuck = || self.inner.troubles.unrecorded(uuid).is_some();
+        match stop_one(handle, grace, Some(dir), is_stuck).await {
             Some(ended) => Ok((ended, false)),
             None if self.inner.strays.has(uuid) => Err(self.unrecorded(project, id, uuid).await),
-            None => Err(slow(id, uuid)),
+            None => Err(self.inner.late(id, uuid)),
         }
     }
 
@@ -247,7 +248,7 @@ impl Supervisor {
             // Somebody looks whether it can be taken up: if so there is a job now, else it waits again.
             if let Some(handle) = self.inner.job(&uuid) {
                 let asked = handle.requests.clone();
-                let ended = stop_one(handle, grace, Some(dir.clone())).await;
+                let ended = stop_one(handle, grace, Some(dir.clone()), || false).await;
                 // Or somebody else has it by now, who was not asked.
                 let is_asked = |now: JobHandle| now.requests.same_channel(&asked);
                 match ended {

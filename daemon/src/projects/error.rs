@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::activity_log::LogError;
-use crate::store::{READ_ONLY, StoreError};
+use crate::store::{CROWDED, READ_ONLY, StoreError, is_crowded};
 
 /// Why a path is no project, or not one that can be served.
 #[derive(Debug, thiserror::Error)]
@@ -159,6 +159,7 @@ impl ProjectError {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
                 Some(READ_ONLY)
             }
+            Self::Io { source, .. } if is_crowded(source) => Some(CROWDED),
             _ => None,
         }
     }

@@ -271,6 +271,22 @@ fn is_full(db: &Path) -> bool {
     })
 }
 
+/// Files that SQLite has open of one database, and has closed again where it could not open the last of them.
+const OPENED: usize = 8;
+
+/// What to do where no more files may be open.
+pub(crate) const CROWDED: &str =
+    "too many open files; raise the limit (LimitNOFILE= of the unit, ulimit -n)";
+
+/// Whether no more files may be open, in this process or on this host.
+pub(crate) fn is_crowded(error: &io::Error) -> bool {
+    let errno = rustix::io::Errno::from_io_error(error);
+    matches!(
+        errno,
+        Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE)
+    )
+}
+
 /// What to do about what the daemon can only read. Another process may see the same folder otherwise.
 pub(crate) const READ_ONLY: &str = "where you can write, the daemon's unit keeps it from that (ProtectSystem=): grant it by a drop-in with \
     ReadWritePaths=, projects.conf in docs/systemd.md; else mount it writable";
@@ -282,6 +298,13 @@ impl StoreError {
         source: Box<dyn std::error::Error + Send + Sync>,
     ) -> StoreError {
         let path = path.to_owned();
+        // SQLite does not say why it could not open something.
+        let more = (0..OPENED).map(|_| std::fs::File::open("/dev/null"));
+        if let Err(source) = more.collect::<io::Result<Vec<_>>>()
+            && is_crowded(&source)
+        {
+            return StoreError::Io { path, source };
+        }
         let folder = path.parent().unwrap_or(&path);
         let found = rustix::fs::statvfs(folder);
         match found.is_ok_and(|it| it.f_flag.contains(StatVfsMountFlags::RDONLY)) {
@@ -299,6 +322,7 @@ impl StoreError {
             }
             StoreError::Newer { .. } => Some("upgrade steroidsd"),
             StoreError::Full { .. } => Some("free some space"),
+            StoreError::Io { source, .. } if is_crowded(source) => Some(CROWDED),
             StoreError::ReadOnly { .. } => Some(READ_ONLY),
             StoreError::Io { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
                 Some(READ_ONLY)

@@ -48,8 +48,8 @@ use tokio::sync::watch;
 
 pub use begin::Begun;
 pub use budgets::Notice;
-pub(crate) use error::READ_ONLY;
 pub use error::StoreError;
+pub(crate) use error::{CROWDED, READ_ONLY, is_crowded};
 pub use events::{LifecycleEvent, NewEvent};
 use finish::End;
 pub use finish::{Finished, Rebuild};

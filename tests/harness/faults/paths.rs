@@ -66,6 +66,7 @@ pub(super) const FAULTS: &[Fault] = &[
         tests: &[
             "faults::paths::descriptors::with_no_descriptor_left_it_refuses_waits_and_recovers",
             "faults::paths::descriptors::with_too_few_to_begin_with_it_says_so_and_ends",
+            "faults::paths::descriptors::with_more_projects_than_descriptors_it_says_that_there_are_too_few",
         ],
     },
     Fault {

@@ -90,6 +90,33 @@ async fn with_too_few_to_begin_with_it_says_so_and_ends() {
     held(69, "fewer than 64: exit 78, and what to raise");
 }
 
+#[tokio::test]
+async fn with_more_projects_than_descriptors_it_says_that_there_are_too_few() {
+    let home = Home::new();
+    let mut daemon = Daemon::start(&home).await;
+    let mut projects = Vec::new();
+    for n in 0..12 {
+        projects.push(daemon.project(&format!("p{n}")).await);
+    }
+    assert_eq!(daemon.term().await, 0);
+    let _daemon = Daemon::start_through(&home, &[prlimit(), "--nofile=64:64"]).await;
+    let mut refused = 0;
+    for ctl in &projects {
+        let listed = ctl.run(["list"]).await;
+        if listed.code != 0 {
+            listed.exits(75).says("LimitNOFILE");
+            refused += 1;
+        }
+    }
+    assert!(refused > 0);
+    let log = home.daemon_log();
+    assert!(!log.contains("cannot be written"), "{log}");
+    held(
+        69,
+        "more projects than descriptors: exit 75, and what to raise",
+    );
+}
+
 /// Connects until the daemon cannot accept any more; each is answered before the next comes.
 fn crowd(home: &Home) -> Vec<UnixStream> {
     let is_full = || home.daemon_log().contains("cannot accept a connection");

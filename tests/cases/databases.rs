@@ -199,6 +199,38 @@ async fn what_ends_while_a_newer_steroidsd_has_its_database_is_stopped_and_told_
     );
 }
 
+/// As moving-from-typescript.md has it: the rows stay, and so do the transcripts of this daemon.
+#[tokio::test]
+async fn what_is_over_is_no_trouble_where_the_tables_of_this_daemon_were_dropped() {
+    let home = Home::new();
+    let mut daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let id = ctl.start_fake("T1", &["exit", "0"]).await;
+    daemon.rpc().await.ended(&ctl.project(), id).await;
+    assert_eq!(daemon.term().await, 0);
+    let db = Connection::open(old_database::path(ctl.folder())).unwrap();
+    let ours = "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'steroidsd%'";
+    let ours: Vec<String> = {
+        let mut ours = db.prepare(ours).unwrap();
+        let names = ours.query_map([], |row| row.get(0)).unwrap();
+        names.map(Result::unwrap).collect()
+    };
+    db.pragma_update(None, "foreign_keys", false).unwrap();
+    for table in ours {
+        db.execute_batch(&format!("DROP TABLE IF EXISTS \"{table}\""))
+            .unwrap();
+    }
+    drop(db);
+    fs::remove_file(ctl.folder().join(".steroids/steroidsd.lock")).unwrap();
+    daemon.start_again().await;
+    ctl.run(["list"]).await.ok();
+    ctl.run(["wakeup"]).await.ok();
+    let degraded = daemon.rpc().await.degraded().await;
+    assert!(degraded.is_empty(), "{degraded:?}");
+    let log = home.daemon_log();
+    assert!(!log.contains("row put back"), "{log}");
+}
+
 #[tokio::test]
 async fn what_is_no_database_or_a_broken_one_is_refused_and_kept() {
     let home = Home::new();

@@ -254,7 +254,11 @@ impl Inner {
             found => found?,
         };
         let row = self.row_of(&project, &spec, id).await;
-        let row = row.map_err(|error| chain(&error))?;
+        let row = match row {
+            // It was over, and what has its id is in nobody's way: mostly its own row, which the older tool kept.
+            Err(StoreError::IdTaken { .. }) if was_final(dir).await => return Ok(None),
+            row => row.map_err(|error| chain(&error))?,
+        };
         // One whose row is over may have that in a copy, which took its project's path, or went on in one.
         let may_go_on = is_lost(&row) && (place.is_some() || !was_final(dir).await);
         let elsewhere = match may_go_on {
@@ -353,9 +357,10 @@ impl Inner {
         if let Some(row) = project.store.by_uuid(&spec.uuid).await? {
             return Ok(row);
         }
-        info!(invocation.id = %id, "row put back from its state folder");
         let row = NewInvocation::from(spec);
-        project.store.restore(id, row, None).await
+        let row = project.store.restore(id, row, None).await?;
+        info!(invocation.id = %id, "row put back from its state folder");
+        Ok(row)
     }
 }
 

@@ -141,7 +141,7 @@ fn daemon(root: &Section<'_>) -> Daemon {
         socket: section.get("socket", path),
         state_dir: section.get("state_dir", path),
         log_level: section.get("log_level", |value| log_level(&word(value)?)),
-        wakeup_interval: section.get("wakeup_interval", limit),
+        wakeup_interval: section.get("wakeup_interval", between_passes),
         max_running: section.get("max_running", number(1, 10_000)).map(usize_of),
         min_free: section.get("min_free", |value| units::bytes(&text(value)?)),
         max_connections: section
@@ -191,6 +191,16 @@ fn limits(section: &Section<'_>) -> Limits {
         wall: section.get("wall", limit),
         post_result: section.get("post_result", limit),
         grace: section.get("grace", grace),
+    }
+}
+
+/// A pass looks at every project and every state folder, and is a load if it never rests.
+fn between_passes(value: &DeValue<'_>) -> Result<Option<Duration>, String> {
+    match limit(value)? {
+        Some(interval) if interval < Duration::from_secs(1) => {
+            Err("must be a second at least; \"\" makes passes on request only".to_owned())
+        }
+        interval => Ok(interval),
     }
 }
 

@@ -165,6 +165,15 @@ fn a_named_state_folder_brings_its_sockets_along() {
 }
 
 #[test]
+fn passes_that_never_rest_are_refused() {
+    let text = |interval| format!("[daemon]\nwakeup_interval = \"{interval}\"");
+    let refused = resolve(&text("999ms"), |_| ()).unwrap_err().to_string();
+    assert!(refused.contains("a second at least"), "{refused}");
+    let least = Some(Duration::from_secs(1));
+    assert_eq!(read(&text("1s")).wakeup_interval, least);
+}
+
+#[test]
 fn everything_in_the_documentation_is_read() {
     let config = read(
         r#"

@@ -287,6 +287,12 @@ pub(crate) fn is_crowded(error: &io::Error) -> bool {
     )
 }
 
+/// SQLite gives the head of a report a line of its own.
+pub(super) fn one_line(said: &str) -> String {
+    let words: Vec<_> = said.split_whitespace().collect();
+    words.join(" ")
+}
+
 /// What to do about what the daemon can only read. Another process may see the same folder otherwise.
 pub(crate) const READ_ONLY: &str = "where you can write, the daemon's unit keeps it from that (ProtectSystem=): grant it by a drop-in with \
     ReadWritePaths=, projects.conf in docs/systemd.md; else mount it writable";
@@ -331,7 +337,7 @@ impl StoreError {
                 Some("try again in a moment")
             }
             StoreError::NotADatabase { .. } | StoreError::Corrupt { .. } => Some(
-                "move it away, with its -wal and -shm, and put a copy from .steroids/backup there",
+                "move it away, with its -wal and -shm, and put a copy from .steroids/backup there if there is one; else `steroidsctl init` makes a new one, with what the transcripts of this daemon tell",
             ),
             StoreError::RequestIdReused { .. } => {
                 Some("send a new request id, or the same parameters as before")
@@ -350,7 +356,9 @@ impl StoreError {
             ErrorCode::NotADatabase => StoreError::NotADatabase { path },
             ErrorCode::DatabaseCorrupt => StoreError::Corrupt {
                 path,
-                what: message.clone().unwrap_or_else(|| error.to_string()),
+                what: message
+                    .as_deref()
+                    .map_or_else(|| error.to_string(), one_line),
             },
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => StoreError::Busy { path },
             ErrorCode::DiskFull => StoreError::Full { path },

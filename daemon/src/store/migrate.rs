@@ -137,7 +137,7 @@ pub(super) fn quick_check(connection: &Connection, db: &Path) -> Result<(), Stor
     }
     Err(StoreError::Corrupt {
         path: db.to_owned(),
-        what: answer,
+        what: super::error::one_line(&answer),
     })
 }
 

@@ -134,12 +134,12 @@ fn unusable(failure: &Failure) -> Check {
 fn folders(session: &Session, state_dir: &Path, least: &host::Least, checks: &mut Vec<Check>) {
     checks.extend(host::state_dir(state_dir));
     checks.extend(host::token(state_dir));
-    checks.push(host::space(state_dir, least));
+    checks.push(host::space(state_dir, least, "spools"));
     checks.extend(kernel::file_system(state_dir, kernel::STATE));
     let project = session.project().ok();
     if let Some(project) = project.as_deref().map(Path::new) {
         if !host::shares_disk(state_dir, project) {
-            checks.push(host::space(project, least));
+            checks.push(host::space(project, least, "logs"));
         }
         checks.extend(kernel::file_system(project, kernel::PROJECT));
     }

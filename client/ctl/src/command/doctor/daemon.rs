@@ -148,7 +148,7 @@ async fn older(client: &Client, project: String) -> Option<Check> {
         Check::warn(
             "runners",
             format!(
-                "the older tool runs {} here: starts are refused meanwhile",
+                "by its rows the older tool runs {} here: starts are refused while one of its runners is at work",
                 theirs.join(", ")
             ),
             "let its runners end, or stop them with that tool",

@@ -18,6 +18,8 @@ use crate::{format, parse};
 
 /// With so little above what a start needs a busy day may reach that.
 const LITTLE_SPACE: u64 = 824 * 1024 * 1024;
+/// Less is none: nothing can be started, whatever `daemon.min_free` asks for.
+const NOTHING: u64 = 1 << 20;
 /// An invocation makes about ten files.
 const FEW_FILES: u64 = 10_000;
 /// Below this the daemon refuses new starts, whatever it was told.
@@ -158,8 +160,8 @@ pub(super) fn read_only(pid: i64, folder: &Path) -> Option<Check> {
     })
 }
 
-/// Free space below a folder, in bytes and in files.
-pub(super) fn space(folder: &Path, least: &Least) -> Check {
+/// Free space below a folder, in bytes and in files; `what` of `cleanup` is what makes room there.
+pub(super) fn space(folder: &Path, least: &Least, what: &str) -> Check {
     let existing = folder
         .ancestors()
         .find(|folder| folder.exists())
@@ -177,18 +179,26 @@ pub(super) fn space(folder: &Path, least: &Least) -> Check {
     let free = found.f_bavail.saturating_mul(found.f_frsize);
     // Some file systems count no files.
     let files = (found.f_files > 0).then_some(found.f_favail);
-    space_check(existing, least, free, files)
+    space_check(existing, least, what, (free, files))
 }
 
-fn space_check(folder: &Path, least: &Least, free: u64, files: Option<u64>) -> Check {
+fn space_check(
+    folder: &Path,
+    least: &Least,
+    what: &str,
+    (free, files): (u64, Option<u64>),
+) -> Check {
     let at = folder.display();
-    let hint = "make room: steroidsctl cleanup logs --dry-run";
+    let hint = format!("make room: steroidsctl cleanup {what}, of which --dry-run tells before");
     let amount = format::bytes(i64::try_from(free).unwrap_or(i64::MAX));
     let text = format!("{amount} free at {at}");
     if free < least.bytes {
         let needed = &least.shown;
         let text = format!("{text}, and a start needs {needed} (daemon.min_free)");
         return Check::fail("disk", text, format!("{hint}; or lower daemon.min_free"));
+    }
+    if free < NOTHING {
+        return Check::fail("disk", text, hint);
     }
     if let Some(files) = files.filter(|files| *files < FEW_FILES) {
         let text = format!("no more than {files} files can be made at {at}");
@@ -250,7 +260,7 @@ mod tests {
     #[test]
     fn a_disk_that_fills_up_warns_and_a_full_one_fails() {
         let (at, least) = (Path::new("/x"), Least::default());
-        let status = |free, files| space_check(at, &least, free, files).status;
+        let status = |free, files| space_check(at, &least, "logs", (free, files)).status;
         assert_eq!(status(1 << 30, None), Verdict::Ok);
         assert_eq!(status((1 << 30) - 1, None), Verdict::Warn);
         assert_eq!(status(1 << 30, Some(FEW_FILES - 1)), Verdict::Warn);
@@ -275,8 +285,24 @@ mod tests {
     #[test]
     fn space_is_told_for_a_folder_that_is_still_to_be_made() {
         assert_ne!(
-            space(Path::new("/steroids/none/such"), &Least::default()).status,
+            space(
+                Path::new("/steroids/none/such"),
+                &Least::default(),
+                "spools"
+            )
+            .status,
             Verdict::Fail
         );
+    }
+
+    #[test]
+    fn a_disk_without_room_fails_where_no_least_is_asked_for_and_names_what_makes_room_there() {
+        let least = Least {
+            bytes: 0,
+            shown: String::new(),
+        };
+        let full = space_check(Path::new("/x"), &least, "spools", (0, None));
+        assert_eq!(full.status, Verdict::Fail);
+        assert!(full.hint.unwrap().contains("cleanup spools, of which"));
     }
 }

@@ -24,6 +24,8 @@ pub(crate) enum Scope {
         id: i64,
         /// It may still go on.
         open: bool,
+        /// It is the daemon's, and can be stopped.
+        managed: bool,
     },
     /// All invocations of a task.
     Task(String),
@@ -289,10 +291,17 @@ fn left_off(session: &Session, scope: &Scope, cursor: &str) -> String {
 fn farewell(session: &Session, scope: &Scope, cursor: &str, ended: bool) -> String {
     let back = come_back(session, scope, cursor);
     match scope {
-        Scope::Invocation { id, open: true } if !ended => format!(
+        Scope::Invocation {
+            id,
+            open: true,
+            managed: true,
+        } if !ended => format!(
             "left; invocation {id} goes on — stop it with: {}\ncome back with: {back}",
             session.command(&format!("stop {id}"))
         ),
+        Scope::Invocation { id, open: true, .. } if !ended => {
+            format!("left; invocation {id} of another tool goes on\ncome back with: {back}")
+        }
         Scope::Invocation { .. } => "left".to_owned(),
         Scope::Task(_) | Scope::All => {
             format!("left; what runs goes on\ncome back with: {back}")

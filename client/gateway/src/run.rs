@@ -2,7 +2,7 @@
 //! end so that browsers come back, requests under way are finished, and then it leaves. Each step
 //! has a deadline.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -40,20 +40,30 @@ const BACKLOG: u32 = 1024;
 /// A file that another gateway is still writing is no older.
 const DRAFT: Duration = Duration::from_secs(60);
 
-/// Runs until SIGTERM or SIGINT.
+/// Runs until SIGTERM or SIGINT, or until its terminal hangs up. SIGHUP changes nothing otherwise.
 ///
 /// # Errors
 /// What keeps it from starting: a taken port, an unsafe token file.
 pub async fn until_signal(config: Config) -> anyhow::Result<()> {
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let had_terminal = std::io::stdin().is_terminal();
     let stop = CancellationToken::new();
     let running = until(config, stop.clone());
     tokio::pin!(running);
-    tokio::select! {
-        ended = &mut running => return ended,
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+    loop {
+        tokio::select! {
+            ended = &mut running => return ended,
+            _ = term.recv() => break,
+            _ = int.recv() => break,
+            Some(()) = hangup.recv() => {}
+        }
+        if had_terminal && !std::io::stdin().is_terminal() {
+            warn!("its terminal has gone");
+            break;
+        }
+        info!("told to read its configuration anew, which takes a restart of the gateway");
     }
     info!("stopping");
     stop.cancel();

@@ -189,7 +189,7 @@ fn bury(spec: &Spec, dir: &InvDir, end: End, worth: Worth) -> Result<Option<Exit
         let killed = kill_remains(&spec.uuid, dir);
         if !killed.found.is_empty() {
             info!(
-                invocation.id = spec.invocation,
+                invocation.id = %spec.invocation,
                 found = killed.found.len(),
                 "killed what a lost shim left behind"
             );

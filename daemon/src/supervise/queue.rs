@@ -236,7 +236,8 @@ fn block(entry: Entry, place: Place, mut candidate: Candidate, why: String) {
         words(before) == words(&why)
     });
     if !is_known {
-        info!(invocation.id = ?candidate.id, why, "cannot be started yet");
+        let id = candidate.id.map(tracing::field::display);
+        info!(invocation.id = id, why, "cannot be started yet");
     }
     candidate.blocked = Some(why.clone());
     put_back(entry, place, candidate, why);

@@ -309,7 +309,7 @@ impl Inner {
                 let _ = lost::declare(&*launcher, &spec, dir, why, Worth::Counts).await;
             }
         }
-        info!(invocation.id = spec.invocation, ends, "invocation taken up");
+        info!(invocation.id = %spec.invocation, ends, "invocation taken up");
         let forgotten = dir.clone();
         // Only a panic, or the runtime's end.
         let _ = tokio::task::spawn_blocking(move || waiting::forget(&forgotten)).await;

@@ -426,7 +426,7 @@ async fn close_unlaunched(spec: &Spec, dir: &InvDir, error: &LaunchError) -> boo
     let Ok(Err(error)) = closed else {
         return true;
     };
-    warn!(invocation.id = id, %error, "could not record a failed launch");
+    warn!(invocation.id = %id, %error, "could not record a failed launch");
     let held = tokio::task::spawn_blocking(move || lock::is_held(&lock)).await;
     !matches!(held, Ok(Ok(true)))
 }

@@ -83,6 +83,7 @@ pub(crate) async fn follow(
             scope: Scope::Invocation {
                 id: next.id,
                 open: format::is_open(&next),
+                managed: next.managed,
             },
             raw,
             is_over: false,

@@ -144,7 +144,11 @@ async fn choose(
     }
     Ok((
         Selector::Invocation(v1::InvocationSelector { project, id }),
-        Scope::Invocation { id, open },
+        Scope::Invocation {
+            id,
+            open,
+            managed: invocation.managed,
+        },
     ))
 }
 

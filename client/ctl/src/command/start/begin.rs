@@ -109,6 +109,7 @@ impl Begin<'_> {
             scope: Scope::Invocation {
                 id: invocation.id,
                 open: format::is_open(invocation),
+                managed: true,
             },
             raw: self.raw,
             is_over: false,

@@ -50,7 +50,7 @@ export class OverviewFilter {
   /** The address has an entry of its own for what is being typed. */
   #hasEntry = false;
 
-  /** @param {(choice: Choice, settle: 'later' | 'rename' | 'step') => void} changed and what that is to the address */
+  /** @param {(choice: Choice, settle: 'later' | 'rename' | 'step') => boolean} changed and what that is to the address; whether that has an entry of its own now */
   constructor(changed) {
     this.#changed = changed;
     this.choice = { text: '', show: '' };
@@ -135,8 +135,13 @@ export class OverviewFilter {
 
   #write() {
     this.#timer = 0;
-    this.#changed(this.choice, this.#hasEntry ? 'rename' : 'step');
-    this.#hasEntry = true;
+    this.#hasEntry = this.#changed(this.choice, this.#hasEntry ? 'rename' : 'step');
+  }
+
+  /** Nothing more is written: another view has the address. */
+  close() {
+    clearTimeout(this.#timer);
+    this.#timer = 0;
   }
 
   /** What is typed next is another step. */

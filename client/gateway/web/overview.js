@@ -74,6 +74,7 @@ export class Overview {
   close() {
     this.#stop();
     clearInterval(this.#ticker);
+    this.filter.close();
     this.#closed.abort();
   }
 
@@ -135,9 +136,11 @@ export class Overview {
     const href = overviewHref({ project: this.#project, q: text, show });
     // Typed and cleared again before it was written, it is where it was.
     const isThere = href === `${location.pathname}${location.search}`;
-    if (how === 'step' && !isThere) step(href);
+    const steps = how === 'step' && !isThere;
+    if (steps) step(href);
     else if (how === 'rename') rename(href);
     this.#drawAll();
+    return steps || how === 'rename';
   }
 
   #drawAll() {

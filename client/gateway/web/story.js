@@ -18,6 +18,9 @@ export const isOver = (invocation) => Boolean(invocation?.outcome) || !['running
 
 /** Marks of one kind: a place stands for `stride` lines from it on. @typedef {{stride: number, lines: number, places: [string, number][]}} Marks */
 
+/** When it began; one that ended before it could, when it ended. */
+const began = (invocation) => invocation.startedAtMs ?? invocation.completedAtMs ?? Infinity;
+
 export class Story {
   /** In the order they started. @type {any[]} */
   invocations = [];
@@ -42,7 +45,7 @@ export class Story {
   put(...invocations) {
     const byId = new Map(this.invocations.map((it) => [it.id, it]));
     for (const it of invocations) byId.set(it.id, withNews(byId.get(it.id), it));
-    this.invocations = [...byId.values()].sort((a, b) => (a.startedAtMs ?? Infinity) - (b.startedAtMs ?? Infinity) || a.id - b.id);
+    this.invocations = [...byId.values()].sort((a, b) => (began(a) === began(b) ? a.id - b.id : began(a) - began(b)));
     this.onChange();
   }
 

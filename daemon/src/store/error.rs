@@ -265,6 +265,10 @@ const LEAST_ROOM: u64 = 64 << 10;
 fn is_full(db: &Path) -> bool {
     let folder = db.parent().unwrap_or(db);
     rustix::fs::statvfs(folder).is_ok_and(|found| {
+        // What can only be read has no room, and that is not what it lacks.
+        if found.f_flag.contains(StatVfsMountFlags::RDONLY) {
+            return false;
+        }
         // Some have no table of files that could be full, and say 0 of 0.
         let lacks_files = found.f_files > 0 && found.f_favail == 0;
         lacks_files || found.f_bavail.saturating_mul(found.f_frsize) < LEAST_ROOM

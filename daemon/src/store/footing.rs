@@ -35,6 +35,11 @@ enum Damage {
 }
 
 impl Store {
+    /// Whether nobody writes to it any more, as another file has its name or its folder is gone.
+    pub fn is_given_up(&self) -> bool {
+        self.shared.footing.given_up.get().copied().unwrap_or(false)
+    }
+
     /// Which database it is, as of when it was opened.
     pub fn origin(&self) -> Origin {
         self.shared.footing.identity.origin()

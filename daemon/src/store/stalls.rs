@@ -2,7 +2,8 @@
 //! `waiting` when somebody is waited for, `resumed` when a silence or a wait is over.
 //!
 //! What was told last stands in the invocation's own row, in the transaction that tells it. So each
-//! is told once, whichever daemon comes to see it, and one that is over by then not at all.
+//! is told once, whichever daemon comes to see it, and one that is over by then not at all, unless the database refused
+//! it meanwhile: then it is told late.
 
 use rusqlite::{Connection, OptionalExtension, params};
 

@@ -93,6 +93,11 @@ impl Inner {
                         word.send_replace(Word::Recorded);
                         return;
                     }
+                    // Its database is gone for good, and who would read it there.
+                    Err(_) if project.store.is_given_up() => {
+                        word.send_replace(Word::Recorded);
+                        return;
+                    }
                     Err(error) => {
                         let is_first = matches!(*word.borrow(), Word::UnderWay);
                         if is_first {

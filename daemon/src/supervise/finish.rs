@@ -109,6 +109,11 @@ fn priced(job: &Job, projection: &Projection, ending: Ending) -> Ending {
 /// The row, and that of the next attempt with it.
 async fn finish_and_retry(job: &mut Job, ending: Ending, next: Next) -> Option<Invocation> {
     let (id, row) = (job.id, next.row());
+    // The next attempt is what comes of the request: who sends it again is not to have two.
+    let ending = Ending {
+        frees_request: false,
+        ..ending
+    };
     let floor = floor(&job.inner, &job.project).await;
     let change = |store: Store| {
         let (ending, row) = (ending.clone(), row.clone());

@@ -44,7 +44,7 @@ pub(super) enum Recorded {
     /// Nothing.
     No,
     /// There is a record, and its shim lives.
-    Claimed,
+    Claimed(ExitRecord),
     /// There is a record, and nobody holds the lock.
     Proven(ExitRecord),
 }
@@ -105,12 +105,12 @@ enum Remains {
 
 /// Looks at record and lock. Blocks.
 pub(super) fn recorded(dir: &InvDir) -> Result<Recorded, FileError> {
-    if ExitRecord::load(dir)?.is_none() {
+    let Some(claim) = ExitRecord::load(dir)? else {
         return Ok(Recorded::No);
-    }
+    };
     // Where the lock cannot be asked, no end waits for it.
     if lock::is_held(&dir.lock()).unwrap_or(false) {
-        return Ok(Recorded::Claimed);
+        return Ok(Recorded::Claimed(claim));
     }
     // Once more: the shim may have put its own in the place of a false one before it let go.
     Ok(ExitRecord::load(dir)?.map_or(Recorded::No, Recorded::Proven))
@@ -136,15 +136,16 @@ fn remains(dir: &InvDir, uuid: &str, is_named: bool) -> Remains {
 impl Job {
     /// Judges what is recorded. Where it was no shim's, what is left of the tree is ended.
     pub(super) async fn weigh(&mut self, recorded: Recorded) -> Weighed {
-        let exit = match recorded {
+        let (exit, is_held) = match recorded {
             Recorded::No => return Weighed::No,
-            Recorded::Claimed => None,
-            Recorded::Proven(exit) => Some(exit),
+            Recorded::Claimed(exit) => (exit, true),
+            Recorded::Proven(exit) => (exit, false),
         };
-        if exit.is_some() && exit == self.doubt.written {
-            return exit.map_or(Weighed::No, Weighed::Proof);
+        // Its own word, whoever holds a lock of that name by now.
+        if self.doubt.written.as_ref() == Some(&exit) {
+            return Weighed::Proof(exit);
         }
-        match (self.link.parting(), exit) {
+        match (self.link.parting(), is_held) {
             // Also where a lock of that name is held: not by it.
             (Parting::Unsaid, _) => {
                 const KILLED: &str =
@@ -154,12 +155,10 @@ impl Job {
                     Declared::Lost | Declared::Recorded => Weighed::Refuted,
                 }
             }
-            (_, None) => Weighed::Claim,
-            (Parting::Said, Some(exit)) => Weighed::Proof(exit),
-            (Parting::Connected, Some(_)) if !self.doubt.is_old() => Weighed::Claim,
-            (Parting::Connected | Parting::Unheard, Some(exit)) => {
-                self.look_for_remains(exit).await
-            }
+            (_, true) => Weighed::Claim,
+            (Parting::Said, false) => Weighed::Proof(exit),
+            (Parting::Connected, false) if !self.doubt.is_old() => Weighed::Claim,
+            (Parting::Connected | Parting::Unheard, false) => self.look_for_remains(exit).await,
         }
     }
 
@@ -178,8 +177,9 @@ impl Job {
             return Weighed::Proof(exit);
         }
         let Some(census) = HOST.take().await else {
-            // Only a panic, or the runtime's end.
-            return Weighed::Claim;
+            // A process of somebody's hangs where it is looked at, in a disk that is gone say: no end waits for that.
+            warn!(invocation.id = %self.id, "processes cannot be looked for; its exit record is believed");
+            return Weighed::Proof(exit);
         };
         let (dir, spec) = (self.dir.clone(), Arc::clone(&self.spec));
         let look = move || remains(&dir, &spec.uuid, census.has(&spec.uuid));
@@ -295,7 +295,7 @@ mod tests {
         let lock = lock::acquire(&dir.lock()).unwrap();
         assert_eq!(recorded(&dir).unwrap(), Recorded::No);
         record.store(&dir).unwrap();
-        assert_eq!(recorded(&dir).unwrap(), Recorded::Claimed);
+        assert_eq!(recorded(&dir).unwrap(), Recorded::Claimed(record.clone()));
         drop(lock);
         assert_eq!(recorded(&dir).unwrap(), Recorded::Proven(record));
     }

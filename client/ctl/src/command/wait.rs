@@ -243,7 +243,10 @@ impl Waiting {
         self.word = Word::None;
         let opened = timeout(ANSWERS_WITHIN, self.client.watch(request)).await;
         let silent = |_| Status::unavailable("the daemon does not answer");
-        let mut events = opened.map_err(silent)??;
+        let mut events = match opened.map_err(silent)? {
+            Ok(events) => events,
+            Err(status) => return Err(self.heard(status).into()),
+        };
         let mut told: Option<BTreeSet<i64>> = None;
         loop {
             self.word = Word::None;
@@ -272,6 +275,14 @@ impl Waiting {
         }
     }
 
+    /// A refusal is an answer, too, but for what was said here in the daemon's place.
+    fn heard(&mut self, status: Status) -> Status {
+        if !Refusal::is_broken(&status) && !Refusal::is_timeout(&status) {
+            self.word = Word::Given;
+        }
+        status
+    }
+
     /// Looks at one and, where it was tried again, at the attempts that came of it; tells how it has ended.
     async fn look(&mut self, mut id: i64, session: &mut Session) -> Result<(), Broken> {
         loop {
@@ -280,7 +291,11 @@ impl Waiting {
                 id,
                 terms: false,
             };
-            let Some(row) = self.client.get(request).await?.invocation else {
+            let row = match self.client.get(request).await {
+                Ok(answer) => answer.invocation,
+                Err(status) => return Err(self.heard(status).into()),
+            };
+            let Some(row) = row else {
                 let message = format!("there is no invocation {id}");
                 let failure = Failure::new(Exit::NotFound, "not_found", message);
                 return Err(Broken::Final(failure));

@@ -3,6 +3,7 @@
 //! and a viewer that did not look for an hour costs nothing and gets the latest of each.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use steroids_client::v1;
 
@@ -130,6 +131,7 @@ impl Board {
     /// them, and may run; no event tells of it when the project is back.
     pub(super) fn keep(&mut self, now: Vec<v1::Invocation>) {
         let running: BTreeSet<Name> = now.iter().map(name).collect();
+        let moved: BTreeSet<String> = now.iter().map(|it| it.uuid.clone()).collect();
         let missing = self.missing();
         let there = now.into_iter().filter(|it| missing(&it.project));
         there.for_each(|it| self.put(it));
@@ -146,9 +148,17 @@ impl Board {
         if gone.is_empty() {
             return;
         }
+        let folderless = self.in_state(&["missing"]);
         for name in &gone {
             match self.running.remove(name) {
-                Some(entry) if entry.invocation.managed => self.put(unrecorded(entry.invocation)),
+                // One that is told under another path goes on there.
+                Some(entry)
+                    if entry.invocation.managed
+                        && folderless.contains(&name.0)
+                        && !moved.contains(&entry.invocation.uuid) =>
+                {
+                    self.put(unrecorded(entry.invocation));
+                }
                 // Nothing says that one is gone, but that it is not among all.
                 _ => {
                     self.version += 1;
@@ -244,10 +254,19 @@ fn unrecorded(it: v1::Invocation) -> v1::Invocation {
         state: v1::State::Failed.into(),
         outcome: "unrecorded".to_owned(),
         error: UNRECORDED.to_owned(),
+        completed_at_ms: Some(now_ms()),
         alarm: String::new(),
         live: None,
         ..it
     }
+}
+
+/// When it was seen to have ended: nearer to its end than no time at all.
+fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
 }
 
 fn name(it: &v1::Invocation) -> Name {

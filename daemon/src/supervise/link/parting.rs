@@ -37,7 +37,13 @@ pub(super) struct Heard {
     /// It has answered; from then on it tells of its end.
     is_greeted: bool,
     records: bool,
+    /// It had filled the connection with hints that nobody read: what it said last may not have fitted.
+    is_crowded: bool,
 }
+
+/// Hints that are still unread where a connection ends: in one that is read there are a few at most, and the kernel keeps
+/// some hundred.
+const CROWD: usize = 32;
 
 impl Heard {
     /// Of a connection that was made now.
@@ -66,7 +72,9 @@ impl Heard {
             Heard { records: true, .. } => Parting::Said,
             // One that lives may have had reasons to hang up.
             Heard {
-                is_greeted: true, ..
+                is_greeted: true,
+                is_crowded: false,
+                ..
             } if is_gone() => Parting::Unsaid,
             _ => Parting::Unheard,
         }
@@ -90,11 +98,14 @@ impl Heard {
                 Err(_) => break,
             }
         }
+        let mut hints = 0;
         for line in said.split(|byte| *byte == b'\n') {
             if let Ok(message) = protocol::decode(&String::from_utf8_lossy(line)) {
+                hints += usize::from(matches!(message, Message::Spool { .. }));
                 self.hear(&message);
             }
         }
+        self.is_crowded = hints >= CROWD;
         true
     }
 }

@@ -309,8 +309,10 @@ impl StoreError {
     ) -> StoreError {
         let path = path.to_owned();
         // SQLite does not say why it could not open something.
-        let more = (0..OPENED).map(|_| std::fs::File::open("/dev/null"));
-        if let Err(source) = more.collect::<io::Result<Vec<_>>>()
+        let more =
+            (0..OPENED).map(|_| rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC));
+        let more = more.collect::<Result<Vec<_>, _>>();
+        if let Err(source) = more.map_err(io::Error::from)
             && is_crowded(&source)
         {
             return StoreError::Io { path, source };

@@ -99,7 +99,9 @@ async fn a_result_that_could_not_be_read_is_asked_for_again() {
         const { Row } = await import('/assets/row.js');
         const was = window.fetch;
         let asked = 0;
-        window.fetch = async () => {
+        window.fetch = async (...call) => {
+          // The page behind it goes on asking for what it shows.
+          if (!String(call[0]).includes('/invocations/1/')) return was(...call);
           asked += 1;
           const line = { ts: 2, type: 'tool_result', callId: 'c', ok: true };
           return asked === 1 ? Response.json({}, { status: 503 }) : Response.json({ events: [['2', line]] });

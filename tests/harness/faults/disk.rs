@@ -105,10 +105,13 @@ pub(super) const FAULTS: &[Fault] = &[
     },
     Fault {
         id: 142,
-        fault: "the disk of the database is full, and freed later",
-        required: "the log is complete meanwhile, starts are refused and leave nothing behind, the row is final afterwards",
+        fault: "the disk of the database, or of the state folder, is full, and freed later; also before the daemon begins, or as a start is under way",
+        required: "the log is complete meanwhile, starts are refused (75), leave nothing behind and use up no request id, the row is final afterwards; a project that cannot be opened says that its disk is full, and is back with some room",
         tests: &[
             "faults::disk::full::a_full_disk_of_the_database_holds_up_the_row_and_refuses_starts",
+            "faults::disk::full::a_project_on_a_disk_that_was_full_before_the_daemon_says_so_and_is_back_with_some_room",
+            "faults::disk::full_state::a_full_disk_of_the_state_folder_refuses_starts_and_nothing_is_left",
+            "faults::disk::full_state::what_a_disk_that_fills_up_keeps_from_running_is_started_by_the_same_request",
         ],
     },
     Fault {

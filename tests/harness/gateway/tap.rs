@@ -29,8 +29,9 @@ impl Tap {
         Tap::breaking(to, 0)
     }
 
-    /// The same, but the first `breaks` connections are closed at once, as those of a daemon that is just ending.
-    pub fn breaking(to: &Path, mut breaks: u32) -> Tap {
+    /// The same, but the first `breaks` requests are not handed on, and end their connection, as where a daemon is
+    /// just ending.
+    pub fn breaking(to: &Path, breaks: u64) -> Tap {
         let path = to.with_extension("tap");
         // The daemon makes the folder, and may not have been started.
         std::fs::create_dir_all(to.parent().expect("a socket is in a folder"))
@@ -40,11 +41,7 @@ impl Tap {
         let (counted, to) = (Arc::clone(&requests), to.to_owned());
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                if breaks > 0 {
-                    breaks -= 1;
-                    continue;
-                }
-                tokio::spawn(hand_on(client, to.clone(), Arc::clone(&counted)));
+                tokio::spawn(hand_on(client, to.clone(), Arc::clone(&counted), breaks));
             }
         });
         Tap {
@@ -71,7 +68,7 @@ impl Drop for Tap {
     }
 }
 
-async fn hand_on(client: UnixStream, to: PathBuf, requests: Arc<AtomicU64>) {
+async fn hand_on(client: UnixStream, to: PathBuf, requests: Arc<AtomicU64>, breaks: u64) {
     let Ok(daemon) = UnixStream::connect(to).await else {
         return;
     };
@@ -82,7 +79,10 @@ async fn hand_on(client: UnixStream, to: PathBuf, requests: Arc<AtomicU64>) {
         let mut buffer = vec![0; 64 * 1024];
         while let Ok(length @ 1..) = from_client.read(&mut buffer).await {
             // Counted before it is handed on: nobody has an answer that is not counted.
-            requests.fetch_add(counter.take(&buffer[..length]), Ordering::SeqCst);
+            let begun = counter.take(&buffer[..length]);
+            if requests.fetch_add(begun, Ordering::SeqCst) < breaks && begun > 0 {
+                return;
+            }
             if to_daemon.write_all(&buffer[..length]).await.is_err() {
                 return;
             }

@@ -299,6 +299,7 @@ mod tests {
     fn running(id: i64) -> v1::Invocation {
         v1::Invocation {
             id,
+            uuid: format!("of-{id}"),
             project: "/p".to_owned(),
             state: v1::State::Running.into(),
             managed: true,

@@ -99,6 +99,7 @@ export class VirtualList {
 
   /** Brings a row into sight; `align` is where: 0 the top, 1 the bottom, null as near as it is. */
   scrollTo(index, align = null) {
+    this.#onScroll();
     const height = this.#height;
     if (align === null) {
       const y = this.#offset(index) - this.#place();
@@ -121,6 +122,7 @@ export class VirtualList {
   }
 
   toEnd() {
+    this.#onScroll();
     this.setFollow(true);
     this.draw();
     this.#sync();
@@ -130,6 +132,7 @@ export class VirtualList {
   by(pixels) {
     if (pixels < 0) this.setFollow(false);
     this.scroller.scrollTop += pixels;
+    this.#onScroll();
   }
 
   draw() {
@@ -204,6 +207,7 @@ export class VirtualList {
     this.#scrolled = this.scroller.scrollTop;
   }
 
+  /** Takes in where it was scrolled to. The browser tells of that a frame later, when a key may have led elsewhere. */
   #onScroll() {
     const { scrollTop } = this.scroller;
     const height = this.#height;

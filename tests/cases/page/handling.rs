@@ -68,6 +68,14 @@ async fn the_keys_of_the_list_need_no_click() {
     page.until(&format!("{top} < {before}")).await;
     page.press("End").await;
     row_says(page, "line 300.").await;
+    // Before the browser has told of where the first of them led.
+    page.eval(
+        "for (const key of ['PageUp', 'PageUp', 'End'])
+           document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }))",
+    )
+    .await;
+    agent.prints("line 301.");
+    row_says(page, "line 301.").await;
     agent.exits(0);
     scene.browser.end().await;
 }

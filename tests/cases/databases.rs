@@ -6,7 +6,7 @@ use std::io::Write;
 use rusqlite::Connection;
 use steroids_proto::v1;
 use steroids_tests::faults::held;
-use steroids_tests::{Daemon, Home, log, old_database, processes, rpc};
+use steroids_tests::{Ctl, Daemon, Home, log, old_database, processes, rpc};
 use steroidsd::store::Store;
 use tonic::Code;
 
@@ -133,14 +133,20 @@ async fn a_running_row_of_the_older_tool_is_listed_and_followed_and_left_alone()
     assert_eq!(log::lines(&path).len(), 2);
 }
 
-#[tokio::test]
-async fn a_newer_version_of_our_tables_is_read_and_not_written() {
+/// A project in which one has run, and its daemon, which has been stopped.
+async fn with_one_that_ended() -> (Daemon, Ctl, i64) {
     let home = Home::new();
     let mut daemon = Daemon::start(&home).await;
     let ctl = daemon.project("app").await;
     let id = ctl.start_fake("T1", &["exit", "0"]).await;
     daemon.rpc().await.ended(&ctl.project(), id).await;
     assert_eq!(daemon.term().await, 0);
+    (daemon, ctl, id)
+}
+
+#[tokio::test]
+async fn a_newer_version_of_our_tables_is_read_and_not_written() {
+    let (mut daemon, ctl, id) = with_one_that_ended().await;
     let path = old_database::path(ctl.folder());
     let db = Connection::open(&path).unwrap();
     let changed = db.execute("UPDATE steroidsd_schema SET version = version + 1000", []);
@@ -202,12 +208,7 @@ async fn what_ends_while_a_newer_steroidsd_has_its_database_is_stopped_and_told_
 /// As moving-from-typescript.md has it: the rows stay, and so do the transcripts of this daemon.
 #[tokio::test]
 async fn what_is_over_is_no_trouble_where_the_tables_of_this_daemon_were_dropped() {
-    let home = Home::new();
-    let mut daemon = Daemon::start(&home).await;
-    let ctl = daemon.project("app").await;
-    let id = ctl.start_fake("T1", &["exit", "0"]).await;
-    daemon.rpc().await.ended(&ctl.project(), id).await;
-    assert_eq!(daemon.term().await, 0);
+    let (mut daemon, ctl, _) = with_one_that_ended().await;
     let db = Connection::open(old_database::path(ctl.folder())).unwrap();
     let ours = "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'steroidsd%'";
     let ours: Vec<String> = {
@@ -227,7 +228,7 @@ async fn what_is_over_is_no_trouble_where_the_tables_of_this_daemon_were_dropped
     ctl.run(["wakeup"]).await.ok();
     let degraded = daemon.rpc().await.degraded().await;
     assert!(degraded.is_empty(), "{degraded:?}");
-    let log = home.daemon_log();
+    let log = ctl.home().daemon_log();
     assert!(!log.contains("row put back"), "{log}");
 }
 

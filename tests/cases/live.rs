@@ -81,6 +81,7 @@ async fn one_that_asks_something_and_waits_tells_what_it_asks() {
     let is_asked = |it: &v1::Invocation| live(it).waits_for == "unfinished_line";
     let told = until(&mut pulse, id, is_asked).await;
     assert_eq!(live(&told).waits_on, "Push to main? [y/N]");
+    assert!(live(&told).waits_for_person);
     // It is said once nothing more comes.
     let shown = eventually("what it asks", async || {
         let shown = ctl.run(["show", &id.to_string()]).await.ok();

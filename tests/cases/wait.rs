@@ -116,6 +116,21 @@ async fn a_daemon_that_hangs_does_not_make_the_time_longer() {
 }
 
 #[tokio::test]
+async fn a_daemon_that_answers_of_a_project_that_is_gone_is_not_said_to_hang() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let app = daemon.project("app").await;
+    let (_one, id) = puppet(&app, "T1", "one").await;
+    let elsewhere = daemon.ctl(&home.path("home"));
+    std::fs::rename(app.folder(), home.path("away")).unwrap();
+    let (project, id) = (app.project(), id.to_string());
+    let wait = ["--project", &project, "wait", &id, "--timeout", "1s"];
+    let waited = elsewhere.run(wait).await.exits(75);
+    assert!(!waited.stderr.contains("kill -9"), "{waited:?}");
+    waited.says(&format!("invocation {id} has not ended within 1.0 s"));
+}
+
+#[tokio::test]
 async fn a_stream_of_a_task_ends_with_the_newest_once_nothing_of_it_runs() {
     let home = Home::new();
     let daemon = Daemon::start(&home).await;

@@ -1,6 +1,6 @@
-//! Ctrl-C, SIGTERM and SIGHUP (the terminal was closed) where they mean "leave", not "stop the agent": the first one
-//! is told to the command, the second ends the program, whatever it waits for. What it would say last is kept here for that: whoever follows
-//! waits for a reader, and cannot say it himself.
+//! Ctrl-C, SIGTERM and SIGHUP (the terminal was closed) where they mean "leave", not "stop the agent": the first
+//! one is told to the command, the second ends the program, whatever it waits for. What it would say last is kept
+//! here for that: whoever follows waits for a reader, and cannot say it himself.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -8,12 +8,12 @@ const QUIET = 60_000;
 // Until then the rest of a line may be on its way.
 const LINE = 5_000;
 
-/** What it has printed of a line is a question, as far as anybody can tell. */
-const isAsking = (live, now) => live.waitsFor === 'unfinished_line' && now - live.waitsSinceMs >= LINE;
+/** What it has printed of a line stands there. */
+const stands = (live, now) => live.waitsFor !== 'unfinished_line' || now - live.waitsSinceMs >= LINE;
 
 /** Whether a running one goes on by a person's word alone: it waits for a message, or asks something. */
 export function needsPerson(live, now = Date.now()) {
-  return Boolean(live) && (live.waitsFor === 'message' || isAsking(live, now));
+  return Boolean(live?.waitsForPerson) && stands(live, now);
 }
 
 /** `tool Bash · 12m 05s`, `retry until 14:02:33`; empty where there is nothing to say. */
@@ -27,7 +27,7 @@ export function waitText(live, now = Date.now()) {
     return `your message · ${elapsed(since)}${left}`;
   }
   if (waitsFor === 'unfinished_line') {
-    return isAsking(live, now) || live.limit ? `the rest of a line, or an answer: ${waitsOn} · ${elapsed(since)}` : '';
+    return stands(live, now) || live.limit ? `the rest of a line, or an answer: ${waitsOn} · ${elapsed(since)}` : '';
   }
   if (waitsFor === 'retry' && waitsUntilMs > now) return `retry until ${time(waitsUntilMs)}`;
   return `${[waitsFor.replaceAll('_', ' '), waitsOn].filter(Boolean).join(' ')} · ${elapsed(since)}`;

@@ -158,8 +158,8 @@ pub struct Live {
     pub waits_on: String,
     /// Since when, in epoch milliseconds.
     pub waits_since_ms: i64,
-    /// Of a line without an end, and of a message: where in the spool the wait began.
-    pub waits_raw: i64,
+    /// Where in the spool the wait for a person began: for a message, or for an answer to what looks like a question.
+    pub waits_raw: Option<i64>,
     /// Of a retry: until when, in epoch milliseconds, where it said so.
     pub waits_until_ms: Option<i64>,
     /// The limit that is near, if one is.

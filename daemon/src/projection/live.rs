@@ -83,8 +83,8 @@ impl Course {
         let Waiting { mut what, since_ms } = self.waits.now(vitals);
         if let (Wait::Output | Wait::Model, Some((stream, text))) = (&what, unfinished()) {
             what = what.within_line();
+            live.waits_raw = is_question(&text).then(|| self.printed[pipe(stream)]);
             live.waits_on = text;
-            live.waits_raw = self.printed[pipe(stream)];
         }
         live.waits_for = what.word();
         live.waits_since_ms = signed(since_ms);
@@ -92,7 +92,7 @@ impl Course {
         if let (Wait::ResultSent, Some(messages)) = (&what, messages) {
             // What comes next is up to who talks with it.
             live.waits_for = MESSAGE;
-            live.waits_raw = self.answered.unwrap_or_default();
+            live.waits_raw = Some(self.answered.unwrap_or_default());
             let until = messages.within_ms.map(|ms| since_ms.saturating_add(ms));
             live.waits_until_ms = until.map(signed);
         }
@@ -281,15 +281,9 @@ pub(super) fn unfinished(bytes: &[u8], shown: impl Fn(&str) -> String) -> Option
     (!text.is_empty()).then_some(text)
 }
 
-/// Where in the spool the wait for a person began in which it is.
-pub(super) fn waits_since(live: &Live) -> Option<i64> {
-    let asks = |live: &Live| live.waits_for == Wait::Line.word() && is_question(&live.waits_on);
-    (live.waits_for == MESSAGE || asks(live)).then_some(live.waits_raw)
-}
-
-/// The same, with what it waits for.
+/// The wait for a person in which it is.
 pub(super) fn asking(live: &Live, zone: &Zone) -> Option<Asking> {
-    let raw = waits_since(live)?;
+    let raw = live.waits_raw?;
     let is_certain = live.waits_for == MESSAGE;
     let msg = match (is_certain, live.waits_until_ms) {
         (false, _) => format!("asks: {}", live.waits_on),

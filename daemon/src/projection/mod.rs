@@ -391,7 +391,7 @@ impl Projection {
                     self.decoder.asked();
                 }
                 if live::is_leaving(&control) {
-                    let waits_since = live::waits_since(&self.live());
+                    let waits_since = self.live().waits_raw;
                     self.lines.course.leave(waits_since);
                 }
                 self.lines.control(at, &control);

@@ -414,6 +414,7 @@ fn waiting(live: &Live) -> v1::Live {
         waits_on: live.waits_on.clone(),
         waits_since_ms: live.waits_since_ms,
         waits_until_ms: live.waits_until_ms,
+        waits_for_person: live.waits_raw.is_some(),
         limit: live.limit.to_owned(),
         limit_at_ms: live.limit_at_ms,
         ..v1::Live::default()

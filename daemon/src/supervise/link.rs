@@ -53,8 +53,9 @@ pub(super) struct ShimLink {
     owed: bool,
     /// What this connection has told of the shim's end,
     heard: Heard,
-    /// and the one before it.
-    parting: Parting,
+    /// and the one before it, which the shim has closed. Whether it is gone by now is asked each time: a process that is
+    /// killed closes its files before it ends.
+    before: Heard,
     /// Bytes of a message whose end has not come; kept here so that `next` may be cancelled.
     partial: Vec<u8>,
 }
@@ -151,7 +152,7 @@ impl ShimLink {
             wanted: None,
             owed: false,
             heard: Heard::default(),
-            parting: Parting::default(),
+            before: Heard::default(),
             partial: Vec::new(),
         }
     }
@@ -391,7 +392,7 @@ impl ShimLink {
         }
         match self.state {
             State::Connected { .. } => Parting::Connected,
-            State::Unconnected | State::Waiting { .. } => self.parting,
+            State::Unconnected | State::Waiting { .. } => self.before.parting(),
         }
     }
 
@@ -405,7 +406,7 @@ impl ShimLink {
 
     fn lose(&mut self) {
         if self.hear_out() {
-            self.parting = self.heard.parting();
+            self.before = std::mem::take(&mut self.heard);
         }
         self.heard = Heard::default();
         self.partial.clear();
@@ -438,6 +439,7 @@ impl ShimLink {
     async fn connect(&mut self) -> Option<State> {
         let stream = self.door.connect().await?;
         self.heard = Heard::of(&stream);
+        self.before = Heard::default();
         let (reader, mut writer) = stream.into_split();
         // It pushes what changes; how it is now, it must be asked.
         let hints = self.is_heeded;

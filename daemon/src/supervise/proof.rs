@@ -162,6 +162,18 @@ impl Job {
         }
     }
 
+    /// Whether a record beside a lock that is free counts where the row waits for more than the end. What nobody heard
+    /// is not looked for then, as this is asked each second: it is once the row can be written.
+    pub(super) async fn is_proven(&mut self, exit: ExitRecord) -> bool {
+        match self.link.parting() {
+            Parting::Said | Parting::Unheard => true,
+            Parting::Connected | Parting::Unsaid => {
+                let weighed = self.weigh(Recorded::Proven(exit)).await;
+                matches!(weighed, Weighed::Proof(_))
+            }
+        }
+    }
+
     /// Nobody heard its shim say that it ends, or something answers in its place.
     async fn look_for_remains(&mut self, exit: ExitRecord) -> Weighed {
         const LEFT: &str = "shim lost: its exit record says that it has ended, and processes of it were found alive: the record is \

@@ -172,7 +172,7 @@ impl Job {
         match tokio::task::spawn_blocking(look).await {
             // It lets go in a moment, or the record is not its own.
             Ok((Ok(true), Ok(Some(_)))) => false,
-            Ok((_, Ok(Some(_)))) => true,
+            Ok((_, Ok(Some(exit)))) => self.is_proven(exit).await,
             // The disk does not say.
             Ok((_, Err(error))) if !lost::is_senseless(&error) => false,
             Ok((held, Ok(None) | Err(_))) => {

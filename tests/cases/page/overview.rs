@@ -67,12 +67,15 @@ async fn who_waits_for_a_word_stands_first_says_so_and_is_answered_there() {
     page.until("document.title === 'steroids'").await;
     page.until_there("[data-test=overview-none]:not([hidden])")
         .await;
-    // Who prints half a line asks, once it has stood there for a while.
+    // What looks like a question is one once it has stood there for a while; other halves of lines never are.
     let needs = "import('/assets/waits.js').then(({ needsPerson }) => [
-        [undefined, 0], [{ waitsFor: 'model', waitsSinceMs: 1 }, 9e9], [{ waitsFor: 'message', waitsSinceMs: 1 }, 2],
-        [{ waitsFor: 'unfinished_line', waitsSinceMs: 1 }, 5000], [{ waitsFor: 'unfinished_line', waitsSinceMs: 1 }, 5001],
+        [undefined, 0], [{ waitsFor: 'model', waitsSinceMs: 1 }, 9e9],
+        [{ waitsFor: 'message', waitsForPerson: true, waitsSinceMs: 1 }, 2],
+        [{ waitsFor: 'unfinished_line', waitsForPerson: true, waitsSinceMs: 1 }, 5000],
+        [{ waitsFor: 'unfinished_line', waitsForPerson: true, waitsSinceMs: 1 }, 5001],
+        [{ waitsFor: 'unfinished_line', waitsSinceMs: 1 }, 9e9],
     ].map(([live, now]) => needsPerson(live, now)))";
-    let expected = json!([false, false, true, false, true]);
+    let expected = json!([false, false, true, false, true, false]);
     assert_eq!(page.eval(needs).await, expected);
     agent.exits(0);
     scene.browser.end().await;

@@ -112,6 +112,7 @@ pub(super) const FAULTS: &[Fault] = &[
             "faults::disk::full::a_project_on_a_disk_that_was_full_before_the_daemon_says_so_and_is_back_with_some_room",
             "faults::disk::full_state::a_full_disk_of_the_state_folder_refuses_starts_and_nothing_is_left",
             "faults::disk::full_state::what_a_disk_that_fills_up_keeps_from_running_is_started_by_the_same_request",
+            "faults::disk::full_state::what_is_tried_again_by_itself_keeps_its_request",
         ],
     },
     Fault {

@@ -19,7 +19,7 @@ Examples:
   steroidsctl status
   steroidsctl status --json | jq .running
 
-Ends with 69 where no daemon answers.";
+Ends with 69 where no daemon answers (78 where none would start with this configuration).";
 
 /// Nothing but the flags of every command.
 #[derive(Debug, clap::Args)]

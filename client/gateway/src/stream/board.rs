@@ -419,6 +419,29 @@ mod tests {
     }
 
     #[test]
+    fn what_goes_on_under_another_path_or_in_a_project_that_cannot_be_read_is_not_told_as_ended() {
+        let there = |path: &str, state: &str| v1::Project {
+            path: path.to_owned(),
+            state: state.to_owned(),
+            ..Default::default()
+        };
+        let moved = v1::Invocation {
+            project: "/q".to_owned(),
+            ..running(1)
+        };
+        for (state, now) in [("missing", vec![moved]), ("unusable", Vec::new())] {
+            let mut board = Board::default();
+            let projects = vec![there("/p", state), there("/q", "ready")];
+            board.begin(projects, vec![running(1)], Vec::new());
+            board.keep(now);
+            assert!(
+                board.running.is_empty() && board.recent.is_empty(),
+                "{state}"
+            );
+        }
+    }
+
+    #[test]
     fn who_missed_too_much_gets_everything() {
         let (mut board, mut told) = (Board::default(), Told::default());
         board.begin(Vec::new(), Vec::new(), Vec::new());

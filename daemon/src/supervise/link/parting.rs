@@ -16,10 +16,9 @@ use super::ENDING;
 const DRAINING: &str = "draining";
 
 /// How a shim has gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Parting {
     /// Nobody heard.
-    #[default]
     Unheard,
     /// Not: its connection is there.
     Connected,
@@ -118,4 +117,53 @@ fn has_hung_up(stream: &UnixStream) -> bool {
     };
     let gone = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
     poll(&mut fds, Some(&at_once)).is_ok() && fds[0].revents().intersects(gone)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::unix::net::UnixStream as Other;
+    use std::process::Command;
+
+    use super::*;
+
+    /// Of a shim that was killed after it had said this, which nobody had read.
+    async fn parting_after(said: &[u8]) -> Parting {
+        let mut shim = Command::new("/bin/sleep").arg("1000").spawn().unwrap();
+        let peer = Peer::of(shim.id() as i32);
+        let (ours, mut theirs) = Other::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        theirs.write_all(said).unwrap();
+        let (reader, _writer) = UnixStream::from_std(ours).unwrap().into_split();
+        let reader = BufReader::new(reader);
+        let mut heard = Heard {
+            peer,
+            is_greeted: true,
+            ..Heard::default()
+        };
+        assert!(!heard.hear_out(&reader, b""), "it is there");
+        drop(theirs);
+        assert!(heard.hear_out(&reader, b""));
+        // It closes its files before it is gone.
+        let closing = heard.parting();
+        shim.kill().unwrap();
+        shim.wait().unwrap();
+        let gone = heard.parting();
+        assert!(closing != Parting::Unsaid || gone == closing, "{closing:?}");
+        gone
+    }
+
+    #[tokio::test]
+    async fn a_shim_that_is_gone_without_a_word_has_said_none_unless_there_was_no_room_for_it() {
+        let hint = protocol::encode_message(&Message::Spool { length: 1 });
+        let recording = protocol::encode_message(&Message::Ending {
+            what: "recording".to_owned(),
+        });
+        let hints = |count: usize| hint.repeat(count).into_bytes();
+        assert_eq!(parting_after(b"").await, Parting::Unsaid);
+        assert_eq!(parting_after(&hints(3)).await, Parting::Unsaid);
+        assert_eq!(parting_after(&hints(CROWD)).await, Parting::Unheard);
+        let said = [hints(CROWD), recording.into_bytes()].concat();
+        assert_eq!(parting_after(&said).await, Parting::Said);
+    }
 }

@@ -75,3 +75,26 @@ async fn what_a_disk_that_fills_up_keeps_from_running_is_started_by_the_same_req
         "filled up as it began: 75, and the same request starts it once there is room",
     );
 }
+
+/// Who sends it again is told of the attempt that is made by itself, and has no second one.
+#[tokio::test]
+async fn what_is_tried_again_by_itself_keeps_its_request() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let points = FailPoints::of(&home);
+    points.set(&["state.store errno 28"]);
+    let retried = [&["start", "--retry", "never_started"], &START[1..]].concat();
+    ctl.run(retried.clone()).await.exits(75);
+    points.clear();
+    let again: Vec<_> = retried.into_iter().filter(|it| *it != "--follow").collect();
+    ctl.run(again).await.says("before");
+    let listed = ctl.run(["--json", "list"]).await.json();
+    let rows = listed["invocations"].as_array().unwrap();
+    let attempts: Vec<_> = rows.iter().map(|row| &row["attempt"]).collect();
+    assert_eq!(attempts, [2, 1], "{rows:#?}");
+    held(
+        142,
+        "tried again by itself: the same request starts no other",
+    );
+}

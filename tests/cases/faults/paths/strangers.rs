@@ -5,7 +5,6 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Uid;
@@ -71,7 +70,7 @@ async fn nothing_is_sent_to_another_users_daemon_unless_it_is_named() {
         held(65, "not shown: needs root");
         return;
     }
-    let home = Arc::new(Home::new());
+    let home = Home::new();
     fs::create_dir_all(home.path("run/steroids")).unwrap();
     open_folders(&home, 0o777);
     let listener = listen_as(NOBODY, home.socket());

@@ -20,6 +20,18 @@ pub struct NewEvent {
     pub message: String,
 }
 
+impl NewEvent {
+    /// One about an invocation, with nothing more to say.
+    pub fn about(about: &Invocation, kind: &str) -> NewEvent {
+        NewEvent {
+            kind: kind.to_owned(),
+            invocation: Some(about.id),
+            task: Some(about.task.clone()),
+            message: String::new(),
+        }
+    }
+}
+
 /// What happened, as recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LifecycleEvent {
@@ -62,10 +74,8 @@ pub(super) fn record(
     message: String,
 ) -> Result<(), Failure> {
     let event = NewEvent {
-        kind: kind.to_owned(),
-        invocation: Some(about.id),
-        task: Some(about.task.clone()),
         message,
+        ..NewEvent::about(about, kind)
     };
     append(connection, &event).map(|_number| ())
 }

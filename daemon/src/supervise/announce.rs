@@ -1,119 +1,205 @@
-//! An event of an invocation that is recorded however long the database refuses it. Its job goes on meanwhile,
-//! and waits for it before it changes the row: whoever reads the events finds them in their order.
+//! Lifecycle events that a job has recorded, however long the database refuses them: by a task of its own, one
+//! after the other. The job goes on meanwhile, and waits for them before it changes the row: whoever reads the
+//! events finds them in their order, and once.
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
 
 use super::job::{Job, RETRY};
 use super::supervisor::Inner;
-use crate::domain::Invocation;
+use crate::domain::{InvocationId, Stalls};
 use crate::projects::Project;
 use crate::store::{NewEvent, StoreError};
 
-/// What is known of it.
+/// As many wait: an agent that stalls and goes on while nothing can be recorded. What comes then is told as it
+/// stands when there is room.
+const MOST: usize = 16;
+
+/// A project's, by device and number.
+type Folder = (u64, u64);
+
+/// What is to be told of an invocation.
+#[derive(Debug, Clone)]
+pub(super) enum News {
+    Event(NewEvent),
+    /// How near it is to its limits and whom it waits for, as far as the database does not have that.
+    Stalls(Stalls),
+}
+
+/// Whether all has been told.
 #[derive(Debug, Clone)]
 enum Word {
     UnderWay,
-    /// Last time; it is tried again.
+    /// Not the next one, last time; it is tried again.
     Refused(Arc<StoreError>),
-    Recorded,
+    Told,
 }
 
-/// An event that is recorded as soon as can be, unless this is dropped before.
-#[derive(Debug, Clone)]
-pub(super) struct Announced {
-    word: watch::Receiver<Word>,
+/// What one invocation's job has told. Dropped, it tells nothing more.
+pub(super) struct Announcements {
+    queue: mpsc::Sender<(Folder, News)>,
+    word: Arc<watch::Sender<Word>>,
+    /// Where its job is.
+    home: watch::Sender<Arc<Project>>,
+    _end: DropGuard,
 }
 
-impl Announced {
-    /// Why it is not recorded yet, once it was tried; `None` if it is. Cancel-safe.
-    pub(super) async fn refused(&mut self) -> Option<Arc<StoreError>> {
-        let tried = |word: &Word| !matches!(word, Word::UnderWay);
-        let tried = self.word.wait_for(tried).await;
-        match tried.as_deref() {
-            Ok(Word::Refused(error)) => Some(Arc::clone(error)),
-            // Nobody tries any more: the daemon stops.
-            Ok(Word::Recorded | Word::UnderWay) | Err(_) => None,
+impl Announcements {
+    /// Has this told first.
+    pub(super) fn of(
+        inner: &Inner,
+        id: InvocationId,
+        project: &Arc<Project>,
+        first: Option<NewEvent>,
+    ) -> Announcements {
+        let (queue, waiting) = mpsc::channel(MOST);
+        let word = Arc::new(watch::Sender::new(Word::Told));
+        let (home, its_home) = watch::channel(Arc::clone(project));
+        let end = inner.stop.child_token();
+        let task = Teller {
+            id,
+            waiting,
+            word: Arc::clone(&word),
+            home: its_home,
+            end: end.clone(),
+        };
+        inner.tracker.spawn(task.run());
+        let announcements = Announcements {
+            queue,
+            word,
+            home,
+            _end: end.drop_guard(),
+        };
+        if let Some(event) = first {
+            // Nothing waits yet, so there is room.
+            announcements.tell(News::Event(event));
         }
+        announcements
     }
 
-    /// Waits until it is, or nobody tries any more. Cancel-safe.
-    pub(super) async fn settled(mut self) {
-        let recorded = |word: &Word| matches!(word, Word::Recorded);
-        // Gone is who tried.
-        let _ = self.word.wait_for(recorded).await;
+    /// Has it told, and waits for nobody. False if too much waits.
+    pub(super) fn tell(&self, news: News) -> bool {
+        let folder = self.home.borrow().folder();
+        let mut is_taken = false;
+        // In one step: who tells looks whether anything waits under the same lock.
+        self.word.send_modify(|word| {
+            is_taken = self.queue.try_send((folder, news)).is_ok();
+            if is_taken && matches!(word, Word::Told) {
+                *word = Word::UnderWay;
+            }
+        });
+        is_taken
+    }
+
+    /// Its job goes on there: what is not told yet is told there, if that is the folder that it was of.
+    pub(super) fn move_to(&self, project: &Arc<Project>) {
+        self.home.send_replace(Arc::clone(project));
+        self.word.send_if_modified(|word| {
+            let is_refused = matches!(word, Word::Refused(_));
+            if is_refused {
+                *word = Word::UnderWay;
+            }
+            is_refused
+        });
+    }
+
+    /// Why something is not told yet, once that was tried. `None` if all is, or the daemon stops.
+    async fn refused(
+        word: Arc<watch::Sender<Word>>,
+        stop: CancellationToken,
+    ) -> Option<Arc<StoreError>> {
+        let mut word = word.subscribe();
+        let tried = word.wait_for(|word| !matches!(word, Word::UnderWay));
+        match stop.run_until_cancelled(tried).await?.as_deref() {
+            Ok(Word::Refused(error)) => Some(Arc::clone(error)),
+            Ok(Word::Told | Word::UnderWay) | Err(_) => None,
+        }
+    }
+}
+
+/// The task.
+struct Teller {
+    id: InvocationId,
+    waiting: mpsc::Receiver<(Folder, News)>,
+    word: Arc<watch::Sender<Word>>,
+    home: watch::Receiver<Arc<Project>>,
+    end: CancellationToken,
+}
+
+impl Teller {
+    async fn run(mut self) {
+        let end = self.end.clone();
+        // What is being written is written wholly or not at all.
+        end.run_until_cancelled(async move {
+            while let Some((folder, news)) = self.waiting.recv().await {
+                self.tell(folder, news).await;
+                let waiting = &self.waiting;
+                self.word.send_modify(|word| {
+                    *word = match waiting.is_empty() {
+                        true => Word::Told,
+                        false => Word::UnderWay,
+                    };
+                });
+            }
+        })
+        .await;
+    }
+
+    /// Until it is told, or its job goes on in another folder: there nothing is known of what was before.
+    async fn tell(&mut self, of: Folder, news: News) {
+        let mut is_first = true;
+        loop {
+            let project = Arc::clone(&self.home.borrow_and_update());
+            if project.folder() != of {
+                return;
+            }
+            let error = match record(&project, self.id, news.clone()).await {
+                Ok(()) => return project.touch(),
+                Err(error) => error,
+            };
+            if std::mem::take(&mut is_first) {
+                warn!(invocation.id = %self.id, %error, "lifecycle event not recorded yet");
+            }
+            // A home that came in the meantime is tried at once, and its job waits for that.
+            let home = &self.home;
+            self.word.send_if_modified(|word| {
+                let is_refused = !home.has_changed().unwrap_or(false);
+                if is_refused {
+                    *word = Word::Refused(Arc::new(error));
+                }
+                is_refused
+            });
+            tokio::select! {
+                () = sleep(RETRY) => {}
+                // Whoever moves it is gone: then this ends, too.
+                _ = self.home.changed() => {}
+            }
+        }
+    }
+}
+
+async fn record(project: &Project, id: InvocationId, news: News) -> Result<(), StoreError> {
+    match news {
+        News::Event(event) => project.store.record(event).await.map(|_number| ()),
+        News::Stalls(stalls) => project
+            .store
+            .tell_stalls(id, stalls)
+            .await
+            .map(|_is_news| ()),
     }
 }
 
 impl Job {
-    /// Why something that is to be told before the row changes is not yet; tells it if that can be done now.
+    /// Why something that is to be told before the row changes is not yet, once that was tried.
     pub(super) async fn untold(&mut self) -> Option<Arc<StoreError>> {
-        if let Some(mut announced) = self.announced.clone() {
-            let refused = self.obeying(announced.refused()).await;
-            if refused.is_some() {
-                return refused;
-            }
-            self.announced = None;
-        }
-        let (id, store) = (self.id, self.project.store.clone());
-        let stalls = self.telling.under_way()?;
-        let told = self.obeying(store.tell_stalls(id, stalls)).await;
-        told.err().map(Arc::new)
-    }
-}
-
-impl Inner {
-    /// Has an event about an invocation recorded, and waits for nobody.
-    pub(super) fn announce(
-        self: &Arc<Self>,
-        project: &Arc<Project>,
-        row: &Invocation,
-        kind: &'static str,
-    ) -> Announced {
-        let event = NewEvent {
-            kind: kind.to_owned(),
-            invocation: Some(row.id),
-            task: Some(row.task.clone()),
-            message: String::new(),
-        };
-        let (word, announced) = watch::channel(Word::UnderWay);
-        let (inner, project) = (Arc::clone(self), Arc::clone(project));
-        let recording = async move {
-            loop {
-                // Another file may have the database's name since.
-                let now = inner.projects.get(&project.root).await;
-                let now = now.ok().filter(|now| now.folder() == project.folder());
-                let project = now.as_ref().unwrap_or(&project);
-                match project.store.record(event.clone()).await {
-                    Ok(_number) => {
-                        project.touch();
-                        word.send_replace(Word::Recorded);
-                        return;
-                    }
-                    // Its database is gone for good, and who would read it there.
-                    Err(_) if project.store.is_given_up() => {
-                        word.send_replace(Word::Recorded);
-                        return;
-                    }
-                    Err(error) => {
-                        let is_first = matches!(*word.borrow(), Word::UnderWay);
-                        if is_first {
-                            warn!(%error, kind, "lifecycle event not recorded yet");
-                        }
-                        word.send_replace(Word::Refused(Arc::new(error)));
-                    }
-                }
-                tokio::select! {
-                    () = word.closed() => return,
-                    () = inner.stop.cancelled() => return,
-                    () = sleep(RETRY) => {}
-                }
-            }
-        };
-        self.tracker.spawn(recording);
-        Announced { word: announced }
+        let (word, stop) = (
+            Arc::clone(&self.announcements.word),
+            self.inner.stop.clone(),
+        );
+        self.obeying(Announcements::refused(word, stop)).await
     }
 }

@@ -21,7 +21,7 @@ use steroids_shim::spec::Spec;
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, warn};
 
-use super::announce::Announced;
+use super::announce::Announcements;
 use super::finish;
 use super::link::ShimLink;
 use super::proof::{Doubt, Recorded, Weighed, recorded};
@@ -128,7 +128,7 @@ pub(super) struct Job {
     /// and they stand in no log of ours while there is a job.
     pub(super) _secrets: Known,
     /// What is told of it before its row changes.
-    pub(super) announced: Option<Announced>,
+    pub(super) announcements: Announcements,
     /// What was told of limits that are near, and of waits for a person.
     pub(super) telling: Telling,
 }
@@ -325,9 +325,7 @@ impl Job {
                     // What has ended in the meantime waits for nobody.
                     stalls.tells_waiting &= matches!(exit, Ok(Recorded::No));
                     self.publish_live(live);
-                    let (id, project) = (self.id, &self.project);
-                    let (before, tracker) = (self.announced.as_ref(), &self.inner.tracker);
-                    self.telling.tell(stalls, id, project, before, tracker);
+                    self.telling.tell(stalls, &self.announcements);
                     if let (Some(held), Ok(Recorded::No)) = (held, &exit)
                         && !self.is_alive(held).await
                     {

@@ -39,7 +39,7 @@ use super::work::Work;
 use super::{Supervisor, waiting};
 use crate::domain::{Invocation, InvocationId, Outcome, Phase};
 use crate::projects::{Project, Refill};
-use crate::store::{NewInvocation, Rebuild, StoreError};
+use crate::store::{NewEvent, NewInvocation, Rebuild, StoreError};
 
 /// Readiness waits so long for invocations that have ended to be finished; the rest goes on behind.
 const READY_WITHIN: Duration = Duration::from_secs(10);
@@ -294,12 +294,12 @@ impl Inner {
         };
         steroids_failpoint::reach("reconcile.found");
         let ends = !matches!(finding, Finding::Adopt);
-        let mut announced = None;
+        let mut news = None;
         match finding {
             Finding::Adopt => {
                 found.adopted += 1;
                 self.counts.adopted();
-                announced = Some(self.announce(&project, &row, "adopted"));
+                news = Some(NewEvent::about(&row, "adopted"));
             }
             Finding::Finish => found.finished += 1,
             Finding::Lost(why) => {
@@ -317,7 +317,7 @@ impl Inner {
         let half_published = is_half_published(&row) && !self.count_on(&project, id).await;
         let work = Work {
             has_ended: ends,
-            announced,
+            news,
             ..Work::new(spec, redactor)
         };
         let handle = entry.take().map(|entry| {

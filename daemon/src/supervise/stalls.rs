@@ -1,105 +1,32 @@
 //! Has told, by lifecycle events, when a limit is near and when it no longer is, and when a person is waited
-//! for and no longer is. The database knows what was told; here stands what it is known to know, so that it is
+//! for and no longer is. The database knows what was told; here stands what it is known to hear, so that it is
 //! not asked for nothing.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
-use tokio::time::sleep;
-use tokio_util::task::TaskTracker;
-use tracing::{debug, warn};
+use super::announce::{Announcements, News};
+use crate::domain::Stalls;
 
-use super::announce::Announced;
-use crate::domain::{InvocationId, Stalls};
-use crate::projects::Project;
-
-/// What was told of one invocation.
+/// What was told of one invocation, or is being told.
 #[derive(Debug, Default)]
 pub(super) struct Telling {
-    /// As the database has it, once that is known.
     told: Option<Stalls>,
-    /// What is being told, and word of it when it was.
-    under_way: Option<(Stalls, oneshot::Receiver<()>)>,
     /// What looks like a question, by where it began, and since when it was seen to stand.
     stands: Option<(i64, Instant)>,
 }
-
-/// After a refusal.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// So long what looks like a question must stand: who works prints the rest of the line before that, mostly. Seen
 /// at the next look, which of a silent one is the second (after 5 s and 20 s more).
 const STANDS: Duration = Duration::from_secs(20);
 
 impl Telling {
-    /// Has it told if it is news, after what is announced. Waits for nobody: what the database refuses now is tried
-    /// again until it does not, or this is dropped.
-    pub(super) fn tell(
-        &mut self,
-        mut now: Stalls,
-        id: InvocationId,
-        project: &Arc<Project>,
-        announced: Option<&Announced>,
-        tracker: &TaskTracker,
-    ) {
+    /// Has it told if it is news. Waits for nobody.
+    pub(super) fn tell(&mut self, mut now: Stalls, announcements: &Announcements) {
         self.heed_standing(&mut now, Instant::now());
-        if let Some((told, word)) = &mut self.under_way {
-            match word.try_recv() {
-                Ok(()) => self.told = Some(std::mem::take(told)),
-                // One at a time, so that they are told in their order.
-                Err(oneshot::error::TryRecvError::Empty) => return,
-                Err(oneshot::error::TryRecvError::Closed) => {}
-            }
-            self.under_way = None;
-        }
         self.pass_over_untold(&mut now);
-        if self.told.as_ref() == Some(&now) {
-            return;
+        if self.told.as_ref() != Some(&now) && announcements.tell(News::Stalls(now.clone())) {
+            self.told = Some(now);
         }
-        let (mut done, word) = oneshot::channel();
-        self.under_way = Some((now.clone(), word));
-        let project = Arc::clone(project);
-        let announced = announced.cloned();
-        tracker.spawn(async move {
-            if let Some(announced) = announced {
-                tokio::select! {
-                    () = done.closed() => return,
-                    () = announced.settled() => {}
-                }
-            }
-            let mut is_first = true;
-            loop {
-                match project.store.tell_stalls(id, now.clone()).await {
-                    Ok(is_news) => {
-                        // Nobody hears it only if the job has ended.
-                        let _ = done.send(());
-                        if is_news {
-                            project.touch();
-                        }
-                        return;
-                    }
-                    Err(error) if is_first => {
-                        warn!(invocation.id = %id, %error, "a stall or a wait could not be told yet");
-                    }
-                    Err(error) => {
-                        debug!(invocation.id = %id, %error, "a stall or a wait could not be told");
-                    }
-                }
-                is_first = false;
-                tokio::select! {
-                    () = done.closed() => return,
-                    () = sleep(PAUSE) => {}
-                }
-            }
-        });
-    }
-
-    /// What may not have been told yet, for who is to tell it before the row changes.
-    pub(super) fn under_way(&self) -> Option<Stalls> {
-        self.under_way
-            .as_ref()
-            .map(|(stalls, _word)| stalls.clone())
     }
 
     /// Another database may know nothing of what was told. What stands goes on standing.

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info_span};
 
 use super::admit::Outlived;
+use super::announce::Announcements;
 use super::audience::Audience;
 use super::budget::Told;
 use super::drafts::Drafts;
@@ -190,6 +191,7 @@ impl Entry {
         inner.beat();
         // What it runs in is looked after from now on, whatever the job itself comes to.
         inner.more_jobs.notify_one();
+        let announcements = Announcements::of(&inner, id, &project, work.news);
         let job = Job {
             id,
             _secrets: inner.settings().secrets.know(redactor.clone()),
@@ -210,7 +212,7 @@ impl Entry {
             is_ending: false,
             stray: None,
             ends_with_host: false,
-            announced: work.announced,
+            announcements,
             telling: Telling::default(),
         };
         let tracker = inner.tracker.clone();

@@ -56,6 +56,7 @@ impl Job {
         match found {
             Ok(now) => {
                 if !Arc::ptr_eq(&now, &self.project) {
+                    self.announcements.move_to(&now);
                     self.project = now;
                     // Another database may know nothing of what was told.
                     self.telling.forget();

@@ -3,7 +3,7 @@
 use steroids_provider::redact::Redactor;
 use steroids_shim::spec::Spec;
 
-use super::announce::Announced;
+use crate::store::NewEvent;
 
 /// What a job is made of: a specification, and what takes its secrets out of texts. The latter is
 /// dear to make, so it is made once, and where nobody waits for it.
@@ -12,8 +12,8 @@ pub(super) struct Work {
     pub(super) redactor: Redactor,
     /// It was found with a record of its end.
     pub(super) has_ended: bool,
-    /// What is told of it before its row changes.
-    pub(super) announced: Option<Announced>,
+    /// What is told of it first.
+    pub(super) news: Option<NewEvent>,
 }
 
 impl Work {
@@ -23,7 +23,7 @@ impl Work {
             spec,
             redactor,
             has_ended: false,
-            announced: None,
+            news: None,
         }
     }
 }

@@ -1,9 +1,12 @@
 //! A project that is deleted, made anew or replaced under a job.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use steroids_provider::activity::Stream;
 use steroids_shim::spool::{Control, Limited, Writer};
 
 use super::*;
+use crate::supervise::reconcile::uuid_of;
 
 /// A run that has printed something, which is in its log.
 struct Scene {
@@ -301,4 +304,43 @@ async fn what_it_tells_reaches_the_database_that_took_the_place_of_a_deleted_one
     scene.events(&["log_rebuilt", "stalled"]).await;
     scene.prints("after");
     scene.events(&["resumed"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_where_its_project_was_is_told_where_that_was_moved_to() {
+    let mut scene = Scene::new().await;
+    let refused = rusqlite::Connection::open(scene.bench.project.store.path()).unwrap();
+    let refuse =
+        "CREATE TRIGGER no BEFORE INSERT ON steroidsd_events BEGIN SELECT RAISE(ABORT, 'no'); END";
+    refused.execute_batch(refuse).unwrap();
+    let limit = Control::Limit {
+        limit: Limited::Wall,
+        ends_ms: Some(9),
+        msg: "runs for 12m".to_owned(),
+    };
+    scene.spool.control(4, 4, &limit).unwrap();
+    let supervisor = scene.bench.supervisor.clone();
+    let uuid = uuid_of(&scene.dir);
+    // Told in the same breath.
+    eventually(async || {
+        let live = supervisor.vitals(&uuid).live?;
+        (!live.limit.is_empty()).then_some(())
+    })
+    .await;
+    let moved = scene.root().with_file_name("moved");
+    fs::rename(scene.root(), &moved).unwrap();
+    // What is there now cannot be asked, so nobody knows what it is.
+    fs::create_dir(scene.root()).unwrap();
+    fs::set_permissions(scene.root(), fs::Permissions::from_mode(0o777)).unwrap();
+    let (project, _) = scene.bench.projects.register(&moved, false).await.unwrap();
+    scene.prints("after");
+    scene.bench.stage.end(&scene.dir);
+    refused.execute_batch("DROP TRIGGER no").unwrap();
+    let kinds = eventually(async || {
+        let events = project.store.events(0, 100).await.ok()?;
+        let kinds: Vec<_> = events.into_iter().map(|event| event.kind).collect();
+        kinds.contains(&"finished".to_owned()).then_some(kinds)
+    })
+    .await;
+    assert_eq!(kinds, ["started", "stalled", "finished"]);
 }

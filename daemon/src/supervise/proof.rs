@@ -145,6 +145,26 @@ impl Job {
         if self.doubt.written.as_ref() == Some(&exit) {
             return Weighed::Proof(exit);
         }
+        steroids_failpoint::reach("exit.weighed");
+        match self.judge(exit, is_held).await {
+            Weighed::Proof(exit) => self.is_last(exit).await,
+            weighed => weighed,
+        }
+    }
+
+    /// A proof is one of what stands there once its shim is gone: it was read before that was known, and the shim may
+    /// have put its own in the place of a false one since.
+    async fn is_last(&self, exit: ExitRecord) -> Weighed {
+        let dir = self.dir.clone();
+        let again = tokio::task::spawn_blocking(move || ExitRecord::load(&dir)).await;
+        match again {
+            Ok(Ok(Some(now))) if now == exit => Weighed::Proof(exit),
+            // Or it is gone, or cannot be read: whatever it is, the next look tells.
+            _ => Weighed::Refuted,
+        }
+    }
+
+    async fn judge(&mut self, exit: ExitRecord, is_held: bool) -> Weighed {
         match (self.link.parting(), is_held) {
             // Also where a lock of that name is held: not by it.
             (Parting::Unsaid, _) => {

@@ -149,9 +149,29 @@ impl Supervisor {
         let is_stuck = || self.inner.troubles.unrecorded(uuid).is_some();
         match stop_one(handle, grace, Some(dir), is_stuck).await {
             Some(ended) => Ok((ended, false)),
-            None if self.inner.strays.has(uuid) => Err(self.unrecorded(project, id, uuid).await),
-            None => Err(self.inner.late(id, uuid)),
+            None => {
+                // First: what is in its way is forgotten once it is let go of.
+                let late = self.inner.late(id, uuid);
+                match self.is_let_go(uuid).await {
+                    true => Err(self.unrecorded(project, id, uuid).await),
+                    false => Err(late),
+                }
+            }
         }
+    }
+
+    /// Whether it has ended without a row: it went astray, even if somebody just looks whether it can be taken up.
+    async fn is_let_go(&self, uuid: &str) -> bool {
+        if self.inner.strays.has(uuid) {
+            return true;
+        }
+        if self.inner.job(uuid).is_some() || self.inner.stop.is_cancelled() {
+            return false;
+        }
+        let dir = InvDir::new(self.state_dir(), uuid);
+        let look = move || proof::is_over(&dir);
+        // Only a panic, or the runtime's end.
+        tokio::task::spawn_blocking(look).await.unwrap_or(false)
     }
 
     /// One has ended, and only its state folder tells.

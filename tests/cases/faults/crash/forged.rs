@@ -200,6 +200,28 @@ async fn an_agent_that_takes_its_locks_name_and_records_an_end_goes_on_and_obeys
     faults::held(173, seen);
 }
 
+/// The daemon has read the agent's record, and looks up from it only once the shim has put its own in its place.
+#[tokio::test]
+async fn what_its_shim_records_after_an_agents_record_was_read_is_its_end() {
+    let deed = r#"rm lock; : > lock; record "$@"; echo after; wait"#;
+    let scene = Scene::new(deed, SUCCESS, false).await;
+    let points = steroids_tests::FailPoints::of(&scene.home);
+    let shim = scene.home.shim(&scene.started.uuid);
+    scene.touch("go");
+    scene.prints("after").await;
+    points.set(&["exit.weighed stop"]);
+    points.hit("exit.weighed").await;
+    signal(shim, Signal::TERM);
+    eventually("no shim", async || {
+        (!processes::is_alive(shim)).then_some(())
+    })
+    .await;
+    points.clear();
+    scene.daemon.signal(Signal::CONT);
+    assert_eq!(scene.ended().await.outcome, "interrupted");
+    faults::held(173, "read before its shim wrote its own: the latter counts");
+}
+
 #[tokio::test]
 async fn what_a_shim_recorded_counts_where_it_was_killed_right_after_and_left_what_it_was_to_leave()
 {

@@ -16,7 +16,7 @@ use crate::projects::Project;
 use crate::store::{NewEvent, StoreError};
 
 /// As many wait: an agent that stalls and goes on while nothing can be recorded. What comes then is told as it
-/// stands when there is room.
+/// stands when there is room, or before the row changes.
 const MOST: usize = 16;
 
 /// A project's, by device and number.
@@ -39,9 +39,16 @@ enum Word {
     Told,
 }
 
+/// Why something is not told yet.
+pub(super) enum Untold {
+    Refused(Arc<StoreError>),
+    /// The daemon stops; the next one tells what still stands.
+    Stops,
+}
+
 /// What one invocation's job has told. Dropped, it tells nothing more.
 pub(super) struct Announcements {
-    queue: mpsc::Sender<(Folder, News)>,
+    queue: mpsc::Sender<Box<(Folder, News)>>,
     word: Arc<watch::Sender<Word>>,
     /// Where its job is.
     home: watch::Sender<Arc<Project>>,
@@ -83,11 +90,12 @@ impl Announcements {
 
     /// Has it told, and waits for nobody. False if too much waits.
     pub(super) fn tell(&self, news: News) -> bool {
-        let folder = self.home.borrow().folder();
         let mut is_taken = false;
+        // A channel has room for many from the first on, and each job has one.
+        let news = Box::new((self.home.borrow().folder(), news));
         // In one step: who tells looks whether anything waits under the same lock.
         self.word.send_modify(|word| {
-            is_taken = self.queue.try_send((folder, news)).is_ok();
+            is_taken = self.queue.try_send(news).is_ok();
             if is_taken && matches!(word, Word::Told) {
                 *word = Word::UnderWay;
             }
@@ -107,16 +115,18 @@ impl Announcements {
         });
     }
 
-    /// Why something is not told yet, once that was tried. `None` if all is, or the daemon stops.
-    async fn refused(
+    /// Whether all is told, once that was tried.
+    async fn all_told(
         word: Arc<watch::Sender<Word>>,
         stop: CancellationToken,
-    ) -> Option<Arc<StoreError>> {
-        let mut word = word.subscribe();
-        let tried = word.wait_for(|word| !matches!(word, Word::UnderWay));
-        match stop.run_until_cancelled(tried).await?.as_deref() {
-            Ok(Word::Refused(error)) => Some(Arc::clone(error)),
-            Ok(Word::Told | Word::UnderWay) | Err(_) => None,
+    ) -> Result<(), Untold> {
+        let mut tried = word.subscribe();
+        let tried = tried.wait_for(|word| !matches!(word, Word::UnderWay));
+        let _ = stop.run_until_cancelled(tried).await;
+        match &*word.borrow() {
+            Word::Told => Ok(()),
+            Word::Refused(error) if !stop.is_cancelled() => Err(Untold::Refused(Arc::clone(error))),
+            Word::Refused(_) | Word::UnderWay => Err(Untold::Stops),
         }
     }
 }
@@ -124,7 +134,7 @@ impl Announcements {
 /// The task.
 struct Teller {
     id: InvocationId,
-    waiting: mpsc::Receiver<(Folder, News)>,
+    waiting: mpsc::Receiver<Box<(Folder, News)>>,
     word: Arc<watch::Sender<Word>>,
     home: watch::Receiver<Arc<Project>>,
     end: CancellationToken,
@@ -135,7 +145,8 @@ impl Teller {
         let end = self.end.clone();
         // What is being written is written wholly or not at all.
         end.run_until_cancelled(async move {
-            while let Some((folder, news)) = self.waiting.recv().await {
+            while let Some(news) = self.waiting.recv().await {
+                let (folder, news) = *news;
                 self.tell(folder, news).await;
                 let waiting = &self.waiting;
                 self.word.send_modify(|word| {
@@ -158,7 +169,8 @@ impl Teller {
                 return;
             }
             let error = match record(&project, self.id, news.clone()).await {
-                Ok(()) => return project.touch(),
+                Ok(true) => return project.touch(),
+                Ok(false) => return,
                 Err(error) => error,
             };
             if std::mem::take(&mut is_first) {
@@ -182,24 +194,27 @@ impl Teller {
     }
 }
 
-async fn record(project: &Project, id: InvocationId, news: News) -> Result<(), StoreError> {
+/// Whether there was anything to tell.
+async fn record(project: &Project, id: InvocationId, news: News) -> Result<bool, StoreError> {
     match news {
-        News::Event(event) => project.store.record(event).await.map(|_number| ()),
-        News::Stalls(stalls) => project
-            .store
-            .tell_stalls(id, stalls)
-            .await
-            .map(|_is_news| ()),
+        News::Event(event) => project.store.record(event).await.map(|_number| true),
+        News::Stalls(stalls) => project.store.tell_stalls(id, stalls).await,
     }
 }
 
 impl Job {
-    /// Why something that is to be told before the row changes is not yet, once that was tried.
-    pub(super) async fn untold(&mut self) -> Option<Arc<StoreError>> {
-        let (word, stop) = (
-            Arc::clone(&self.announcements.word),
-            self.inner.stop.clone(),
-        );
-        self.obeying(Announcements::refused(word, stop)).await
+    /// Whether all is told that is to be before the row changes, once that was tried.
+    pub(super) async fn has_told(&mut self) -> Result<(), Untold> {
+        loop {
+            let word = Arc::clone(&self.announcements.word);
+            let stop = self.inner.stop.clone();
+            self.obeying(Announcements::all_told(word, stop)).await?;
+            match self.telling.tell_rest(&self.announcements) {
+                None => return Ok(()),
+                Some(true) => {}
+                // Nothing waits, and still it is not taken: who tells has gone with the daemon.
+                Some(false) => return Err(Untold::Stops),
+            }
+        }
     }
 }

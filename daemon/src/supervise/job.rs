@@ -21,7 +21,7 @@ use steroids_shim::spec::Spec;
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, warn};
 
-use super::announce::Announcements;
+use super::announce::{Announcements, Untold};
 use super::finish;
 use super::link::ShimLink;
 use super::proof::{Doubt, Recorded, Weighed, recorded};
@@ -178,7 +178,10 @@ impl Job {
                         continue;
                     }
                 }
-                Weighed::Refuted => continue,
+                Weighed::Refuted => {
+                    self.looks_anew().await?;
+                    continue;
+                }
                 Weighed::Proof(exit) => {
                     self.publish_ending();
                     return finish::finish(self, projection, exit).await;
@@ -430,9 +433,13 @@ impl Job {
                 }
                 Whereabouts::Here | Whereabouts::Elsewhere | Whereabouts::Unknown => {}
             }
-            if let Some(error) = self.untold().await {
-                self.endure(&*error).await?;
-                continue;
+            match self.has_told().await {
+                Ok(()) => {}
+                Err(Untold::Stops) => return None,
+                Err(Untold::Refused(error)) => {
+                    self.endure(&*error).await?;
+                    continue;
+                }
             }
             let store = self.project.store.clone();
             let mut done = self.obeying(change(store.clone())).await.map(Some);

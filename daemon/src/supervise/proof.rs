@@ -71,6 +71,8 @@ pub(super) struct Doubt {
     sought: Option<Instant>,
     /// What this daemon has written, of one that was lost.
     written: Option<ExitRecord>,
+    /// So many records were none.
+    refuted: u32,
 }
 
 impl Doubt {
@@ -154,11 +156,13 @@ impl Job {
 
     /// A proof is one of what stands there once its shim is gone: it was read before that was known, and the shim may
     /// have put its own in the place of a false one since.
-    async fn is_last(&self, exit: ExitRecord) -> Weighed {
+    async fn is_last(&mut self, exit: ExitRecord) -> Weighed {
         let dir = self.dir.clone();
         let again = tokio::task::spawn_blocking(move || ExitRecord::load(&dir)).await;
+        // One that is killed lets go of lock and connection before the kernel says that it is gone.
+        let is_killed = self.link.parting() == Parting::Unsaid;
         match again {
-            Ok(Ok(Some(now))) if now == exit => Weighed::Proof(exit),
+            Ok(Ok(Some(now))) if now == exit && !is_killed => Weighed::Proof(exit),
             // Or it is gone, or cannot be read: whatever it is, the next look tells.
             _ => Weighed::Refuted,
         }
@@ -293,6 +297,16 @@ impl Job {
         let stop = self.inner.stop.clone();
         let paused = self.obeying(stop.run_until_cancelled(sleep(pause))).await;
         paused.map(|()| true)
+    }
+
+    /// Waits before another look at one whose record was none: longer each time, as somebody may go on writing such.
+    /// `None` once the daemon stops.
+    pub(super) async fn looks_anew(&mut self) -> Option<()> {
+        let pause = FIRST_LOOK * 2_u32.pow(self.doubt.refuted.min(10));
+        self.doubt.refuted = self.doubt.refuted.saturating_add(1);
+        let stop = self.inner.stop.clone();
+        let pause = stop.run_until_cancelled(sleep(pause.min(LAST_LOOK)));
+        self.obeying(pause).await
     }
 
     /// What a person should know of a record that is not believed.

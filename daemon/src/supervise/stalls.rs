@@ -11,6 +11,8 @@ use crate::domain::Stalls;
 #[derive(Debug, Default)]
 pub(super) struct Telling {
     told: Option<Stalls>,
+    /// What there was no room for.
+    rest: Option<Stalls>,
     /// What looks like a question, by where it began, and since when it was seen to stand.
     stands: Option<(i64, Instant)>,
 }
@@ -24,9 +26,18 @@ impl Telling {
     pub(super) fn tell(&mut self, mut now: Stalls, announcements: &Announcements) {
         self.heed_standing(&mut now, Instant::now());
         self.pass_over_untold(&mut now);
-        if self.told.as_ref() != Some(&now) && announcements.tell(News::Stalls(now.clone())) {
-            self.told = Some(now);
+        self.rest = (self.told.as_ref() != Some(&now)).then_some(now);
+        self.tell_rest(announcements);
+    }
+
+    /// Has told what there was no room for, if there was such. Whether there is now.
+    pub(super) fn tell_rest(&mut self, announcements: &Announcements) -> Option<bool> {
+        let rest = self.rest.as_ref()?;
+        let is_taken = announcements.tell(News::Stalls(rest.clone()));
+        if is_taken {
+            self.told = self.rest.take();
         }
+        Some(is_taken)
     }
 
     /// Another database may know nothing of what was told. What stands goes on standing.

@@ -165,7 +165,9 @@ impl Supervisor {
         if self.inner.strays.has(uuid) {
             return true;
         }
-        if self.inner.job(uuid).is_some() || self.inner.stop.is_cancelled() {
+        // Whoever just looks has a place for a job, and none in it.
+        let is_job = |job: JobHandle| job.whose.get().is_some();
+        if self.inner.job(uuid).is_some_and(is_job) || self.inner.stop.is_cancelled() {
             return false;
         }
         let dir = InvDir::new(self.state_dir(), uuid);

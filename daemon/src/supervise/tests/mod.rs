@@ -48,6 +48,10 @@ use crate::launch::{LaunchError, Launcher, Launching, Order, Standby};
 use crate::projects::{Project, Projects};
 use crate::watch::Hints;
 
+/// What another program does to a database that then takes no lifecycle event: no run is told of there.
+const REFUSE: &str =
+    "CREATE TRIGGER no BEFORE INSERT ON steroidsd_events BEGIN SELECT RAISE(ABORT, 'no'); END";
+
 /// Longer than anything here takes; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -7,6 +7,7 @@ use steroids_shim::unit;
 use super::*;
 use crate::activity_log::Saved;
 use crate::supervise::lost::Worth;
+use crate::supervise::reconcile::uuid_of;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_runs_is_adopted_once_and_what_has_ended_is_finished() {
@@ -30,9 +31,7 @@ async fn what_a_database_does_not_take_is_told_in_its_order_once_it_does() {
     let dir = bench.dir(&bench.start("r1").await);
     bench.restart().await;
     let other = rusqlite::Connection::open(bench.project.store.path()).unwrap();
-    let refuse =
-        "CREATE TRIGGER no BEFORE INSERT ON steroidsd_events BEGIN SELECT RAISE(ABORT, 'no'); END";
-    other.execute_batch(refuse).unwrap();
+    other.execute_batch(REFUSE).unwrap();
     bench.supervisor.reconcile(Scope::Startup).await;
     let mut spool = Writer::create(&dir.spool()).unwrap();
     let limit = Control::Limit {
@@ -58,6 +57,41 @@ async fn what_a_database_does_not_take_is_told_in_its_order_once_it_does() {
     let kinds: Vec<_> = events.iter().map(|event| event.kind.as_str()).collect();
     let expected = ["started", "adopted", "stalled", "finished"];
     assert_eq!(kinds, expected, "{lines:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_of_more_than_may_wait_to_be_told_is_told_before_the_end() {
+    let bench = Bench::new(8, 8).await;
+    let dir = bench.dir(&bench.start("r1").await);
+    let other = rusqlite::Connection::open(bench.project.store.path()).unwrap();
+    other.execute_batch(REFUSE).unwrap();
+    let mut spool = Writer::create(&dir.spool()).unwrap();
+    let uuid = uuid_of(&dir);
+    for ends_ms in 1..=40 {
+        let limit = Control::Limit {
+            limit: Limited::Wall,
+            ends_ms: Some(ends_ms),
+            msg: format!("limit {ends_ms}"),
+        };
+        spool.control(ends_ms + 1, 2, &limit).unwrap();
+        eventually(async || {
+            let live = bench.supervisor.vitals(&uuid).live?;
+            (live.limit_at_ms == i64::try_from(ends_ms).ok()).then_some(())
+        })
+        .await;
+    }
+    bench.stage.end(&dir);
+    other.execute_batch("DROP TRIGGER no").unwrap();
+    bench.ended(1).await;
+    let events = bench.project.store.events(0, 100).await.unwrap();
+    let told = events
+        .iter()
+        .map(|event| (event.kind.as_str(), event.message.as_str()));
+    let told: Vec<_> = told.collect();
+    let last = told.len() - 2;
+    assert_eq!(told[last], ("stalled", "limit 40"), "{told:?}");
+    assert_eq!(told[last + 1].0, "finished", "{told:?}");
+    assert!(told.len() < 30, "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -310,9 +310,7 @@ async fn what_it_tells_reaches_the_database_that_took_the_place_of_a_deleted_one
 async fn what_was_refused_where_its_project_was_is_told_where_that_was_moved_to() {
     let mut scene = Scene::new().await;
     let refused = rusqlite::Connection::open(scene.bench.project.store.path()).unwrap();
-    let refuse =
-        "CREATE TRIGGER no BEFORE INSERT ON steroidsd_events BEGIN SELECT RAISE(ABORT, 'no'); END";
-    refused.execute_batch(refuse).unwrap();
+    refused.execute_batch(REFUSE).unwrap();
     let limit = Control::Limit {
         limit: Limited::Wall,
         ends_ms: Some(9),

@@ -74,7 +74,7 @@ struct Given {
 }
 
 /// Runs a daemon until TERM or INT; HUP reloads its configuration, or ends it where it is the terminal
-/// that has hung up. `passed` is what it serves by, where the service manager has made that.
+/// that has hung up. USR1 and USR2, which some tools send to have a log opened anew, change nothing. `passed` is what it serves by, where the service manager has made that.
 ///
 /// # Errors
 /// As [`run`].
@@ -85,6 +85,7 @@ pub async fn until_signal(config: Config, passed: Option<UnixListener>) -> anyho
         signals.push(signal(kind).context("cannot wait for signals")?);
     }
     let hangups = signal(SignalKind::hangup()).context("cannot wait for signals")?;
+    let unused = pass_over()?;
     let (reload, reloads) = Reload::new();
     let on_hangup = on_hangup(hangups, reload.clone(), stop.clone());
     let given = Given {
@@ -103,7 +104,24 @@ pub async fn until_signal(config: Config, passed: Option<UnixListener>) -> anyho
         ended = run_with(config, stop, given) => ended,
         () = tell => Ok(()),
         () = on_hangup => Ok(()),
+        () = unused => Ok(()),
     }
+}
+
+/// Never ends, and keeps these from ending the daemon.
+fn pass_over() -> anyhow::Result<impl Future<Output = ()>> {
+    let listen = |kind| signal(kind).context("cannot wait for signals");
+    let mut usr1 = listen(SignalKind::user_defined1())?;
+    let mut usr2 = listen(SignalKind::user_defined2())?;
+    Ok(async move {
+        loop {
+            let name = tokio::select! {
+                _ = usr1.recv() => "SIGUSR1",
+                _ = usr2.recv() => "SIGUSR2",
+            };
+            info!("{name} means nothing to it");
+        }
+    })
 }
 
 /// Never ends.

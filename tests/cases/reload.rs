@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::process::Signal;
-use steroids_tests::{Ctl, Daemon, Home, Puppet, Window, binaries, eventually, processes};
+use steroids_tests::{Ctl, Daemon, Home, Puppet, Window, binaries, eventually, processes, served};
 
 #[tokio::test]
 async fn what_can_change_does_at_once_and_what_cannot_is_named() {
@@ -177,4 +177,35 @@ async fn a_daemon_in_a_session_of_its_own_outlives_the_terminal_that_it_writes_t
 async fn max_running(ctl: &Ctl, wanted: i64) -> Option<()> {
     let status = ctl.run(["--json", "status"]).await.json();
     (status["maxRunning"] == wanted).then_some(())
+}
+
+#[tokio::test]
+async fn signals_that_mean_nothing_end_neither_daemon_nor_gateway_nor_shim() {
+    let (home, daemon, gateway, ctl) = served().await;
+    let mut agent = Puppet::new(&home, "agent");
+    let id = ctl.start_fake("T1", &agent.args()).await.to_string();
+    let uuid = ctl.run(["--json", "show", &id]).await.json();
+    let shim = home.shim(uuid["uuid"].as_str().unwrap());
+    for signal in [Signal::USR1, Signal::USR2] {
+        daemon.signal(signal);
+        gateway.signal(signal);
+        processes::signal(shim, signal);
+    }
+    // Of which only a gateway without a terminal takes no notice.
+    gateway.signal(Signal::HUP);
+    let said = ["SIGUSR1 means nothing", "SIGUSR2 means nothing"];
+    eventually("a word of each", async || {
+        let has = |log: &str| said.iter().all(|words| log.contains(words));
+        (has(&home.daemon_log()) && has(&gateway.log())).then_some(())
+    })
+    .await;
+    eventually("a word of the last", async || {
+        gateway.log().contains("takes a restart").then_some(())
+    })
+    .await;
+    gateway.get("/api/status").send().await.is(200);
+    agent.prints("still here");
+    agent.exits(0);
+    let ended = ctl.run(["wait", &id]).await;
+    ended.ok();
 }

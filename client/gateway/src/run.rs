@@ -40,7 +40,8 @@ const BACKLOG: u32 = 1024;
 /// A file that another gateway is still writing is no older.
 const DRAFT: Duration = Duration::from_secs(60);
 
-/// Runs until SIGTERM or SIGINT, or until its terminal hangs up. SIGHUP changes nothing otherwise.
+/// Runs until SIGTERM or SIGINT, or until its terminal hangs up. SIGHUP changes nothing otherwise, nor do SIGUSR1
+/// and SIGUSR2, which some tools send to have a log opened anew.
 ///
 /// # Errors
 /// What keeps it from starting: a taken port, an unsafe token file.
@@ -48,6 +49,8 @@ pub async fn until_signal(config: Config) -> anyhow::Result<()> {
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
+    let mut usr1 = signal(SignalKind::user_defined1())?;
+    let mut usr2 = signal(SignalKind::user_defined2())?;
     let had_terminal = std::io::stdin().is_terminal();
     let stop = CancellationToken::new();
     let running = until(config, stop.clone());
@@ -58,6 +61,14 @@ pub async fn until_signal(config: Config) -> anyhow::Result<()> {
             _ = term.recv() => break,
             _ = int.recv() => break,
             Some(()) = hangup.recv() => {}
+            Some(()) = usr1.recv() => {
+                info!("SIGUSR1 means nothing to it");
+                continue;
+            }
+            Some(()) = usr2.recv() => {
+                info!("SIGUSR2 means nothing to it");
+                continue;
+            }
         }
         if had_terminal && !std::io::stdin().is_terminal() {
             warn!("its terminal has gone");

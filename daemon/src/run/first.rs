@@ -10,8 +10,14 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use rustix::process::{WaitOptions, wait};
 
-/// What is passed on to the daemon: what it ends by, or reads its configuration again.
-const PASSED_ON: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
+/// What is passed on to the daemon: what it ends by, or reads its configuration again, and what would end this process.
+const PASSED_ON: [Signal; 5] = [
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGHUP,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+];
 
 /// If this is the first process of a PID namespace: runs the daemon as a child, with the same
 /// arguments, waits for whatever ends, and gives the daemon's exit code (128 + N for signal N) when

@@ -382,6 +382,7 @@ impl Keeper {
             match Signal::try_from(info.ssi_signo as i32) {
                 Ok(Signal::SIGCHLD) => self.look_after_children(),
                 Ok(Signal::SIGHUP) => self.connections.bind_again(),
+                Ok(Signal::SIGUSR1 | Signal::SIGUSR2) => {}
                 Ok(signal) => self.end_on_signal(signal, info.ssi_pid),
                 Err(_) => {}
             }

@@ -202,7 +202,8 @@ fn own_unit(uuid: &str, around: &Around) -> Option<String> {
     around.groups.of_unit(&unit).map(|_| unit)
 }
 
-/// From here on these are read, not delivered; the provider gets an empty mask again.
+/// From here on these are read, not delivered; the provider gets an empty mask again. USR1 and USR2 would end it,
+/// and mean nothing.
 fn signals() -> io::Result<SignalFd> {
     let mut set = SigSet::empty();
     for signal in [
@@ -210,6 +211,8 @@ fn signals() -> io::Result<SignalFd> {
         Signal::SIGTERM,
         Signal::SIGINT,
         Signal::SIGHUP,
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
     ] {
         set.add(signal);
     }

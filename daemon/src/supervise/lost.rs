@@ -61,16 +61,24 @@ pub(super) async fn declare(
     })
 }
 
-/// The record of an invocation whose specification cannot be read and whose shim is gone: the one that is
-/// there, or one that is written now. A failure is logged and tried again by the next look.
+/// The record of an invocation whose specification cannot be read and whose lock nobody holds: the one that is
+/// there, or one that is written now. Where its shim lives all the same its agent has taken the lock's name, and what is
+/// there is not its own: it is ended. A failure is logged and tried again by the next look.
 pub(super) async fn declare_unreadable(
     launcher: &dyn Launcher,
     uuid: &str,
     dir: &InvDir,
 ) -> Option<ExitRecord> {
-    end_unit(launcher, uuid, dir, Worth::Counts).await;
+    let name = uuid.to_owned();
+    let look = move || tree::shim_lives(&name);
+    let worth = match tokio::task::spawn_blocking(look).await {
+        Ok(true) => Worth::False,
+        // Only a panic, or the runtime's end, gives no answer.
+        Ok(false) | Err(_) => Worth::Counts,
+    };
+    end_unit(launcher, uuid, dir, worth).await;
     let (uuid, dir) = (uuid.to_owned(), dir.clone());
-    let done = tokio::task::spawn_blocking(move || close_unreadable(&uuid, &dir)).await;
+    let done = tokio::task::spawn_blocking(move || close_unreadable(&uuid, &dir, worth)).await;
     match done {
         Ok(Ok(record)) => Some(record),
         Ok(Err(error)) => {
@@ -84,11 +92,11 @@ pub(super) async fn declare_unreadable(
     }
 }
 
-fn close_unreadable(uuid: &str, dir: &InvDir) -> Result<ExitRecord, Failed> {
+fn close_unreadable(uuid: &str, dir: &InvDir, worth: Worth) -> Result<ExitRecord, Failed> {
     let _lock = lock::acquire(&dir.lock())?;
     match ExitRecord::load(dir) {
-        Ok(Some(record)) => return Ok(record),
-        Ok(None) => {}
+        Ok(Some(record)) if worth == Worth::Counts => return Ok(record),
+        Ok(_) => {}
         Err(error) if is_senseless(&error) => {}
         Err(error) => return Err(error.into()),
     }

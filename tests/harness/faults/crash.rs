@@ -272,6 +272,7 @@ pub(super) const FAULTS: &[Fault] = &[
             "faults::crash::forged::that_holds_where_no_daemon_was_there",
             "faults::crash::forged::what_makes_no_sense_beside_a_shim_that_was_killed_ends_as_lost",
             "faults::crash::forged::an_agent_that_takes_its_locks_name_and_records_an_end_goes_on_and_obeys",
+            "faults::crash::forged::an_agent_that_spoils_its_specification_too_is_ended_by_the_next_daemon",
             "faults::crash::forged::what_its_shim_records_after_an_agents_record_was_read_is_its_end",
             "faults::crash::forged::what_a_shim_recorded_counts_where_it_was_killed_right_after_and_left_what_it_was_to_leave",
         ],

@@ -200,6 +200,25 @@ async fn an_agent_that_takes_its_locks_name_and_records_an_end_goes_on_and_obeys
     faults::held(173, seen);
 }
 
+#[tokio::test]
+async fn an_agent_that_spoils_its_specification_too_is_ended_by_the_next_daemon() {
+    let deed = r#"rm lock; echo none > spec.json; record "$@"; echo after; wait"#;
+    let mut scene = Scene::new(deed, SUCCESS, false).await;
+    scene.daemon.kill9().await;
+    scene.touch("go");
+    appears(&scene.dir().join("exit.json")).await;
+    scene.start_again().await;
+    let ended = scene.ended().await;
+    assert_eq!((&*ended.outcome, ended.exit_code), ("lost", Some(-1)));
+    eventually("nothing of it", async || {
+        processes::marked(&scene.started.uuid)
+            .is_empty()
+            .then_some(())
+    })
+    .await;
+    faults::held(173, "beside a damaged specification: lost, no process left");
+}
+
 /// The daemon has read the agent's record, and looks up from it only once the shim has put its own in its place.
 #[tokio::test]
 async fn what_its_shim_records_after_an_agents_record_was_read_is_its_end() {

@@ -1,5 +1,7 @@
 //! What has ended is tried again as somebody asks for it: the same once more, as the next attempt.
 
+mod stopped;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};

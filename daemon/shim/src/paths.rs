@@ -59,6 +59,11 @@ impl InvDir {
         self.0.join("exit.json")
     }
 
+    /// There once somebody asked for its end, whatever becomes of it; the daemon makes it.
+    pub fn stopped(&self) -> PathBuf {
+        self.0.join("stopped")
+    }
+
     /// There once log and row say how it ended; the daemon makes it.
     pub fn projected(&self) -> PathBuf {
         self.0.join("projected")

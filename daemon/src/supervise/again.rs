@@ -38,7 +38,8 @@ pub(super) async fn prepare(
     ending: &Ending,
     exit: &ExitRecord,
 ) -> Option<Option<Next>> {
-    let Some(not_before_ms) = when(job, ending, was_stopped(job, exit)) else {
+    let was_stopped = was_stopped(job, exit).await;
+    let Some(not_before_ms) = when(job, ending, was_stopped) else {
         return Some(None);
     };
     if was_told_to_end(job, exit).await {
@@ -83,8 +84,8 @@ async fn has_begun(dir: &InvDir) -> bool {
     looked.unwrap_or(false)
 }
 
-/// Whether somebody asked us for its end.
-fn was_stopped(job: &Job, exit: &ExitRecord) -> bool {
+/// Whether somebody asked us, or a daemon before, for its end.
+async fn was_stopped(job: &Job, exit: &ExitRecord) -> bool {
     let by_request = matches!(
         exit.end,
         End::Cancelled { .. }
@@ -93,7 +94,13 @@ fn was_stopped(job: &Job, exit: &ExitRecord) -> bool {
                 ..
             }
     );
-    by_request || job.is_stopped
+    if by_request || job.is_stopped {
+        return true;
+    }
+    let mark = job.dir.stopped();
+    let looked = tokio::task::spawn_blocking(move || mark.exists()).await;
+    // Only a panic, or the runtime's end.
+    looked.unwrap_or(false)
 }
 
 /// Whether somebody else told its shim to end, and meant it: by a stop of its unit, or a signal. Where the
@@ -241,7 +248,8 @@ impl Next {
         }
         info!(invocation.id = %job.id, next = %row.id, attempt = spec.turn.attempt, "tried again");
         let mut entry = self.entry;
-        if entry.asked() == Asked::ItsEnd {
+        // Or the one before was stopped while its end could not be written down.
+        if entry.asked() == Asked::ItsEnd || job.is_stopped {
             let project = Arc::clone(&job.project);
             waiting::end(inner, project, row.id, entry, waiting::cancelled()).await;
             return;

@@ -3,7 +3,9 @@
 
 use std::pin::pin;
 
+use steroids_shim::durable;
 use tokio::time::sleep;
+use tracing::warn;
 
 use super::job::{Job, RETRY, Request};
 
@@ -47,7 +49,23 @@ impl Job {
         self.obeying(stop.run_until_cancelled(sleep(RETRY))).await
     }
 
+    /// What was stopped is not tried again, also where a later daemon sees to its end. Nobody waits for that: a disk
+    /// that hangs holds up no stop.
+    fn remember_stop(&self) {
+        let (dir, id) = (self.dir.clone(), self.id);
+        self.inner.tracker.spawn_blocking(move || {
+            let mark = dir.stopped();
+            let marked = durable::mark(&mark).map_err(|error| error.to_string());
+            let synced = || durable::sync_folder_of(&mark).map_err(|error| error.to_string());
+            if let Err(error) = marked.and_then(|()| synced()) {
+                warn!(invocation.id = %id, error, "a later daemon may try again what was stopped");
+            }
+        });
+    }
+
+    /// Passes on a stop to the shim, unless it has ended, and keeps in mind that it was asked for.
     pub(super) async fn stop(&mut self, request: Request) {
+        let is_its_own = matches!(request, Request::Stop { why: None, .. });
         let (grace, why, shutdown) = match request {
             Request::Stop {
                 grace,
@@ -56,8 +74,12 @@ impl Job {
             } => (grace, why, shutdown),
             Request::StopAll => (None, None, false),
         };
-        // Who ends with the host was not meant.
-        self.is_stopped |= !shutdown;
+        // Who ends with the host was not meant; nor was, by who ends all, one that has ended already.
+        let is_meant = !shutdown && (!self.is_ending || is_its_own);
+        if is_meant && !self.is_stopped {
+            self.is_stopped = true;
+            self.remember_stop();
+        }
         // With a record of its end nobody is there to be told.
         if !self.is_ending {
             self.ends_with_host |= shutdown;

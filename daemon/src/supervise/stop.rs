@@ -120,6 +120,14 @@ impl Supervisor {
             };
         }
         if let late @ StopError::Unrecorded { .. } = self.inner.late(id, &managed.uuid) {
+            // It has ended, and is not to be tried again.
+            if let Some(job) = self.inner.job(&managed.uuid) {
+                let _ = job.requests.try_send(Request::Stop {
+                    grace: None,
+                    why: None,
+                    shutdown: false,
+                });
+            }
             return Err(late);
         }
         // Each time what has it in care may be about to pass it on: to wait, to be started.

@@ -17,7 +17,7 @@ use super::payload::{Delivery, outcome};
 use super::positions::{Done, Positions};
 use super::settings::HookSettings;
 use crate::domain::Invocation;
-use crate::projects::Project;
+use crate::projects::{Project, Since};
 use crate::store::{LifecycleEvent, Store, StoreError};
 
 /// Rows read at a time.
@@ -46,19 +46,33 @@ pub(super) struct Lane {
 
 impl Lane {
     /// Begins after the event that the hook is done with; or when the hook was first known, or this path
-    /// registered: what was before is no news, and was told under the path that the project had then.
+    /// registered or found there again: what was before is no news, and was told under the path that the project had then.
     pub(super) async fn open(
         project: Arc<Project>,
-        registered_ms: i64,
+        since: Since,
         hook: &str,
         positions: &Positions,
     ) -> Result<Lane, StoreError> {
         // Before the look, so that what comes during it is not missed.
         let mut changes = project.store.written();
         changes.mark_changed();
-        let since_ms = positions.since_ms(hook).max(registered_ms);
+        let since_ms = positions
+            .since_ms(hook)
+            .max(since.registered_ms)
+            .max(since.back_ms.unwrap_or_default());
         let done = match positions.done(hook, &project.root) {
-            Some(done) if is_of(&project.store, done).await? => done,
+            Some(done) if is_of(&project.store, done).await? => match since.back_ms {
+                // What was in between was told under the path that it had then.
+                Some(back_ms) => {
+                    let back = before(&project.store, back_ms).await?;
+                    if back.number > done.number {
+                        back
+                    } else {
+                        done
+                    }
+                }
+                None => done,
+            },
             // Of a database that is gone. What is in both, as in a copy that was put back, is older.
             Some(done) => {
                 let since_ms = done.ts_ms.map_or(since_ms, |ts_ms| ts_ms.max(since_ms));
@@ -162,7 +176,7 @@ impl Lane {
     /// Goes on with what was on its way when this database was given up; that must be an event of it.
     pub(super) fn take_on(&mut self, outbox: Outbox) {
         if let Some(event) = outbox.event() {
-            self.seen = event.number;
+            self.seen = self.seen.max(event.number);
             self.outbox = outbox;
         }
     }
@@ -249,6 +263,11 @@ mod tests {
     use crate::hooks::settings::Action;
     use crate::projects::Projects;
 
+    const SINCE_EVER: Since = Since {
+        registered_ms: 0,
+        back_ms: None,
+    };
+
     fn hook() -> HookSettings {
         HookSettings {
             name: "h".to_owned(),
@@ -280,7 +299,7 @@ mod tests {
         let (hook, long_after) = (hook(), i64::MAX);
         let mut cut_within = false;
         for polls in 0..30 {
-            let lane = Lane::open(Arc::clone(&project), 0, "h", &positions).await;
+            let lane = Lane::open(Arc::clone(&project), SINCE_EVER, "h", &positions).await;
             let mut lane = lane.unwrap();
             {
                 let mut look = pin!(lane.look(&hook, long_after, false));

@@ -18,7 +18,7 @@ use super::positions::Positions;
 use super::round::Round;
 use super::settings::HookSettings;
 use super::standing::Board;
-use crate::projects::{Project, Projects};
+use crate::projects::{Project, Projects, Since};
 use crate::store::StoreError;
 
 /// A database that does not answer is asked again after this.
@@ -79,11 +79,11 @@ impl Worker {
                 continue;
             }
             let root = project.root.clone();
-            let Some(registered_ms) = self.projects.registered_since(&root).await else {
+            let Some(since) = self.projects.registered_since(&root).await else {
                 // The list changes once more when it is in there.
                 continue;
             };
-            match self.open(round, project, registered_ms).await {
+            match self.open(round, project, since).await {
                 Ok(lane) => drop(round.lanes.insert(root, lane)),
                 Err(error) => {
                     debug!(hook = self.hook.name, project = %root.display(), %error, "cannot read its events");
@@ -110,11 +110,11 @@ impl Worker {
         &self,
         round: &mut Round,
         project: Arc<Project>,
-        registered_ms: i64,
+        since: Since,
     ) -> Result<Lane, StoreError> {
         let root = project.root.clone();
         let store = project.store.clone();
-        let open = Lane::open(project, registered_ms, &self.hook.name, &self.positions);
+        let open = Lane::open(project, since, &self.hook.name, &self.positions);
         let mut lane = store.promptly(open).await?;
         for event in round.left_of(&root) {
             if store.promptly(lane.has(event)).await?

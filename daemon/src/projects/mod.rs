@@ -35,6 +35,7 @@ pub use error::ProjectError;
 pub use project::Project;
 pub use refills::Refill;
 pub use registry::Seen;
+pub use roll::Since;
 pub use turns::Turns;
 
 pub use crate::store::Origin;

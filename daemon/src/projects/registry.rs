@@ -29,6 +29,8 @@ struct Known {
     folder: Option<(u64, u64)>,
     /// Since when it is known to be in that.
     noted_at_ms: i64,
+    /// When it came back from another path, last.
+    back_at_ms: Option<i64>,
 }
 
 /// Where each project was seen last, as of some moment.
@@ -84,6 +86,9 @@ struct Entry {
     /// Not in what an older steroidsd has written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     noted_at_ms: Option<i64>,
+    /// Not of one that was never moved away and back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    back_at_ms: Option<i64>,
 }
 
 impl Registry {
@@ -110,6 +115,7 @@ impl Registry {
                     registered_at_ms: entry.registered_at_ms,
                     folder: entry.folder,
                     noted_at_ms: entry.noted_at_ms.unwrap_or(entry.registered_at_ms),
+                    back_at_ms: entry.back_at_ms,
                 };
                 (entry.path, known)
             })
@@ -126,6 +132,11 @@ impl Registry {
     /// When it was registered; `None` if it is not.
     pub(super) fn registered_at(&self, path: &Path) -> Option<i64> {
         self.projects.get(path).map(|known| known.registered_at_ms)
+    }
+
+    /// When its folder was found there again that had been at another path since; `None` if it never was.
+    pub(super) fn back_at(&self, path: &Path) -> Option<i64> {
+        self.projects.get(path)?.back_at_ms
     }
 
     /// In which folder it was when it was opened last.
@@ -171,6 +182,7 @@ impl Registry {
             registered_at_ms: now_ms,
             folder,
             noted_at_ms: now_ms,
+            back_at_ms: None,
         };
         self.projects.insert(path.to_owned(), known);
         if let Err(error) = self.store() {
@@ -191,6 +203,9 @@ impl Registry {
             Some(known)
                 if known.folder != Some(folder) || Some(known.noted_at_ms) < was_elsewhere =>
             {
+                if Some(known.noted_at_ms) < was_elsewhere {
+                    known.back_at_ms = Some(now_ms);
+                }
                 known.folder = Some(folder);
                 known.noted_at_ms = now_ms;
             }
@@ -232,6 +247,7 @@ impl Registry {
                     registered_at_ms: known.registered_at_ms,
                     folder: known.folder,
                     noted_at_ms: Some(known.noted_at_ms),
+                    back_at_ms: known.back_at_ms,
                 })
                 .collect(),
         };
@@ -281,6 +297,7 @@ mod tests {
         for registry in [registry, Registry::load(room.path()).unwrap()] {
             assert_eq!(registry.elsewhere(folder, b, None), [a]);
             assert_eq!(registry.projects[a].noted_at_ms, 30);
+            assert_eq!((registry.back_at(a), registry.back_at(b)), (Some(30), None));
             let forgotten = Path::new("/c");
             assert_eq!(registry.elsewhere(folder, forgotten, Some(25)), [a]);
             assert_eq!(registry.elsewhere(folder, forgotten, Some(31)), [a; 0]);
@@ -289,6 +306,19 @@ mod tests {
             assert_eq!((at(Some(folder), a), at(Some(folder), b)), (a, a));
             assert_eq!((at(Some((1, 3)), b), at(None, b)), (b, b));
         }
+    }
+
+    #[test]
+    fn a_folder_that_has_another_number_after_a_restart_did_not_come_back() {
+        let room = tempfile::tempdir().unwrap();
+        let (a, b) = (Path::new("/a"), Path::new("/b"));
+        let mut registry = Registry::load(room.path()).unwrap();
+        registry.add(a, 10, None).unwrap();
+        registry.add(b, 15, Some((1, 3))).unwrap();
+        registry.note(a, (1, 2), 20).unwrap();
+        registry.note(a, (7, 2), 30).unwrap();
+        assert_eq!(registry.projects[a].noted_at_ms, 30);
+        assert_eq!(registry.back_at(a), None);
     }
 
     #[test]

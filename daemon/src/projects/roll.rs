@@ -4,6 +4,15 @@ use std::path::{Path, PathBuf};
 
 use super::{ProjectError, Projects, locked};
 
+/// Since when a project is at its path, in epoch milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Since {
+    /// When that was entered into the list.
+    pub registered_ms: i64,
+    /// When its folder came back from another path, last.
+    pub back_ms: Option<i64>,
+}
+
 impl Projects {
     /// True while what was asked of a project's disk is not answered, and has taken too long.
     pub fn is_mute(&self, path: &Path) -> bool {
@@ -16,11 +25,18 @@ impl Projects {
         Ok(entries.into_iter().map(|(path, _)| path).collect())
     }
 
-    /// Since when a project is registered, in epoch milliseconds: what was done in it before was done
-    /// under another path, or by another daemon. `None` if it is not, also while it is being registered.
-    pub async fn registered_since(&self, path: &Path) -> Option<i64> {
+    /// Since when a project is registered: what was done in it before was done under another path, or by another
+    /// daemon. `None` if it is not, also while it is being registered.
+    pub async fn registered_since(&self, path: &Path) -> Option<Since> {
         let path = path.to_owned();
-        let since = self.blocking(move |shared| Ok(locked(&shared.registry).registered_at(&path)));
+        let since = self.blocking(move |shared| {
+            let registry = locked(&shared.registry);
+            let registered_ms = registry.registered_at(&path);
+            Ok(registered_ms.map(|registered_ms| Since {
+                registered_ms,
+                back_ms: registry.back_at(&path),
+            }))
+        });
         since.await.ok()?
     }
 }

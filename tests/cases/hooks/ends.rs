@@ -201,6 +201,12 @@ async fn a_project_that_was_moved_or_copied_has_nobody_told_of_an_end_again() {
     daemon.start_again().await;
     moved.start_fake("T4", &["exit", "0"]).await;
     assert_eq!(server.next().await.json()["invocation"]["taskId"], "T4");
+    delivered(&moved, "first", 1).await;
+    // Back where it was, of which the hook knows an older event.
+    fs::rename(moved.folder(), app.folder()).unwrap();
+    app.run(["list"]).await.exits(0);
+    app.start_fake("T5", &["exit", "0"]).await;
+    assert_eq!(server.next().await.json()["invocation"]["taskId"], "T5");
 }
 
 #[tokio::test]

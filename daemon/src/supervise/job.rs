@@ -166,6 +166,9 @@ impl Job {
             self.count_generation(Rebuild::Published).await?;
         }
         let mut projection = self.open_projection().await?;
+        if self.had_ended && finish::was_final(&self.dir).await {
+            self.telling.keep_silent();
+        }
         let mut asks_life = false;
         loop {
             let armings = wakes.armings();

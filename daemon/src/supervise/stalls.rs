@@ -13,6 +13,8 @@ pub(super) struct Telling {
     told: Option<Stalls>,
     /// What there was no room for.
     rest: Option<Stalls>,
+    /// It is over, and was told once: its row is put back.
+    is_silent: bool,
     /// What looks like a question, by where it began, and since when it was seen to stand.
     stands: Option<(i64, Instant)>,
 }
@@ -24,6 +26,9 @@ const STANDS: Duration = Duration::from_secs(20);
 impl Telling {
     /// Has it told if it is news. Waits for nobody.
     pub(super) fn tell(&mut self, mut now: Stalls, announcements: &Announcements) {
+        if self.is_silent {
+            return;
+        }
         self.heed_standing(&mut now, Instant::now());
         self.pass_over_untold(&mut now);
         self.rest = (self.told.as_ref() != Some(&now)).then_some(now);
@@ -40,10 +45,16 @@ impl Telling {
         Some(is_taken)
     }
 
+    /// Tells nothing more.
+    pub(super) fn keep_silent(&mut self) {
+        self.is_silent = true;
+    }
+
     /// Another database may know nothing of what was told. What stands goes on standing.
     pub(super) fn forget(&mut self) {
         *self = Telling {
             stands: self.stands,
+            is_silent: self.is_silent,
             ..Telling::default()
         };
     }

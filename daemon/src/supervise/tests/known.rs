@@ -3,7 +3,7 @@
 use steroids_provider::activity::Stream;
 use steroids_provider::kind::Format;
 use steroids_shim::spec::Spec;
-use steroids_shim::spool::Writer;
+use steroids_shim::spool::{Control, Limited, Writer};
 
 use super::*;
 
@@ -115,4 +115,31 @@ async fn an_attempt_that_was_made_is_not_made_again() {
         assert!(!second.queued().exists());
         eventually(async || first.projected().exists().then_some(())).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_that_was_near_before_an_end_is_not_told_anew_with_its_row() {
+    let bench = Bench::new(8, 8).await;
+    let dir = bench.dir(&bench.start("r1").await);
+    let mut spool = Writer::create(&dir.spool()).unwrap();
+    let limit = Control::Limit {
+        limit: Limited::Silence,
+        ends_ms: Some(9),
+        msg: "no output for 12m".to_owned(),
+    };
+    spool.control(2, 2, &limit).unwrap();
+    bench.stage.end(&dir);
+    bench.ended(1).await;
+    let told = async || {
+        let events = bench.project().await.store.events(0, 100).await.unwrap();
+        let kinds = events.into_iter().map(|event| event.kind);
+        kinds.collect::<Vec<_>>()
+    };
+    assert_eq!(told().await, ["started", "stalled", "finished"]);
+    eventually(async || dir.projected().exists().then_some(())).await;
+    eventually(async || (bench.supervisor.running() == 0).then_some(())).await;
+
+    lose_the_database(&bench).await;
+    bench.ended(1).await;
+    assert_eq!(told().await, ["restored", "restored"]);
 }

@@ -362,6 +362,40 @@ async fn a_project_that_takes_the_path_of_one_that_is_gone_counts_beside_it() {
 }
 
 #[tokio::test]
+async fn who_has_given_its_result_is_not_stopped_by_what_that_tells() {
+    let home = Home::with_config("[budget]\ninvocation_tokens = 1000\non_reached = \"stop\"\n");
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let (rpc, project) = (daemon.rpc().await, ctl.project());
+    let mut agent = Puppet::new(&home, "agent");
+    let id = rpc
+        .start_as(&project, "T1", "claude", &agent.args())
+        .await
+        .id;
+    let result = json!({
+        "type": "result",
+        "subtype": "success",
+        "is_error": false,
+        "result": "done",
+        "usage": {"input_tokens": 1500, "output_tokens": 0},
+    });
+    agent.prints(&result.to_string());
+    until_told(&rpc, &project, "reached").await;
+    // Those that run are looked at each time that one of them has used something.
+    let mut other = Puppet::new(&home, "other");
+    let stopped = rpc
+        .start_as(&project, "T2", "claude", &other.args())
+        .await
+        .id;
+    other.prints(&used("all", 1500));
+    let stopped = rpc.ended(&project, stopped).await;
+    assert_eq!(stopped.outcome, "cancelled", "{stopped:?}");
+    agent.exits(0);
+    let ended = rpc.ended(&project, id).await;
+    assert_eq!(ended.outcome, "success", "{ended:?}");
+}
+
+#[tokio::test]
 async fn a_budget_in_money_sees_what_is_used_after_a_cost_was_stated() {
     let home = Home::with_config(
         "[prices.\"*\"]\ninput = 1000.0\noutput = 1000.0\n\

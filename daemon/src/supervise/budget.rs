@@ -11,9 +11,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use steroids_provider::waits::Wait;
 use tracing::{info, warn};
 
-use super::job::{JobHandle, Request};
+use super::job::{JobHandle, Progress, Request};
 use super::supervisor::Inner;
 use super::{StartError, Supervisor};
 use crate::domain::{
@@ -316,7 +317,7 @@ impl Inner {
             return;
         };
         for job in jobs {
-            if job.is_out_of_budget.load(Ordering::Acquire) {
+            if job.is_out_of_budget.load(Ordering::Acquire) || has_answered(job) {
                 continue;
             }
             let stop = Request::Stop {
@@ -330,6 +331,16 @@ impl Inner {
             }
         }
     }
+}
+
+/// It has ended, or has given its result and ends in a moment or is ended by a limit: a stop would save nothing, and make a
+/// success one that was cancelled.
+fn has_answered(job: &JobHandle) -> bool {
+    if matches!(&*job.progress.borrow(), Progress::Ending(_)) {
+        return true;
+    }
+    let live = job.vitals().and_then(|vitals| vitals.live);
+    live.is_some_and(|live| live.waits_for == Wait::ResultSent.word())
 }
 
 fn of_task<'a>(project: Option<&'a Arc<Project>>, task: &str, budget: Budget) -> Look<'a> {

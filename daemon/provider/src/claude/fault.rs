@@ -153,6 +153,11 @@ fn limit_text(message: &str) -> Option<Option<&str>> {
     dots.find_map(|it| rest.strip_prefix(it)).map(Some)
 }
 
+/// Whether a text tells when its limit goes away.
+fn says_when(message: &str) -> bool {
+    message.starts_with(LIMIT_WITH_SECONDS) || matches!(limit_text(message), Some(Some(_)))
+}
+
 /// Whether a text is one that the CLI prints in place of an answer.
 pub(super) fn is_error_text(text: &str) -> bool {
     text.starts_with(API_ERROR) || phrase(text).is_some()
@@ -172,6 +177,7 @@ fn outcome(shape: &Shape<'_>, text: &str) -> Outcome {
     {
         return match limit.resets_at {
             Some(_) => Outcome::RateLimited,
+            None if says_when(body.message) => Outcome::RateLimited,
             None => Outcome::CreditExhausted,
         };
     }

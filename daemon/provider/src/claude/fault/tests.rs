@@ -87,6 +87,18 @@ fn a_lost_connection_is_told_as_one() {
 }
 
 #[test]
+fn a_limit_whose_event_says_no_time_goes_away_when_its_sentence_says() {
+    let shape = Shape {
+        limit: Some(Limit { resets_at: None }),
+        ..Shape::default()
+    };
+    let text = "You've hit your session limit · resets 2:13am (UTC)";
+    let found = problem(&shape, text, clock());
+    assert_eq!(found.outcome, Outcome::RateLimited);
+    assert!(found.resets_at_ms.is_some());
+}
+
+#[test]
 fn a_limit_without_a_reset_is_exhausted_credit() {
     let limited = |resets_at| {
         let shape = Shape {

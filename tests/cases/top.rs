@@ -111,7 +111,7 @@ async fn it_outlives_the_daemon_and_gives_the_terminal_back_whatever_ends_it() {
         }
     });
     screen.signal(Signal::TERM);
-    assert_eq!(screen.ends().await.0, 130);
+    assert_eq!(screen.ends().await.0, 143);
 
     let mut screen = app.at_terminal(USUAL, &["top", "--project", &app.project()]);
     screen.shows("STAYS").await;

@@ -59,6 +59,8 @@ pub fn main() -> ExitCode {
         match session.out.flush() {
             // It ends as it would have, had somebody read on.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(exit),
+            // Nor can a terminal that is gone take anything.
+            Err(_) if exit == Exit::HungUp => Ok(exit),
             flushed => Ok(flushed.map(|()| exit)?),
         }
     });

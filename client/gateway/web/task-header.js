@@ -63,13 +63,15 @@ export class TaskHeader {
   #drawFacts(it) {
     const waits = it.status === 'running' ? waitText(it.live) : '';
     this.waits.hidden = !waits;
-    setText(this.waits, waits && `Waits for ${clean(waits)}`);
+    // Of one of which nothing is known it is how long it has been.
+    const isQuiet = waits.startsWith('quiet');
+    setText(this.waits, isQuiet ? `Q${waits.slice(1)}` : waits && `Waits for ${clean(waits)}`);
     const lasted = it.durationMs ?? (it.completedAtMs ?? Date.now()) - it.startedAtMs;
     const facts = [
       ['Role', it.role],
       ['Agent', [it.provider, format.model(it)].filter(Boolean).join(' ')],
       [it.completedAtMs ? 'Took' : 'Elapsed', it.startedAtMs ? (it.completedAtMs ? format.duration(lasted) : format.elapsed(lasted)) : ''],
-      ['Waits for', waits],
+      isQuiet ? ['Quiet for', waits.replace(/^quiet for /, '')] : ['Waits for', waits],
       ['Started', it.startedAtMs ? format.moment(it.startedAtMs) : ''],
       ['Asked for', !it.startedAtMs && it.queuedAtMs ? format.moment(it.queuedAtMs) : ''],
       ['After', (it.after ?? []).map((id) => `#${id}`).join(', ')],

@@ -85,7 +85,7 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
     let signals = Signals::listen()?;
     let screen = Screen::take()?;
     let (feed, news) = Feed::start(client, &project);
-    Top {
+    let ended = Top {
         app,
         theme,
         screen,
@@ -94,7 +94,12 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
         news,
     }
     .run()
-    .await
+    .await;
+    match ended {
+        // Nobody is there to be told that it cannot be drawn on.
+        Err(_) if !io::stdout().is_terminal() => Ok(Exit::HungUp),
+        ended => ended,
+    }
 }
 
 /// It is for a person at a terminal that can move its cursor.
@@ -144,7 +149,7 @@ impl Top {
                         keys::hear(&mut self.app, key)
                     }
                     // The terminal is gone.
-                    Some(Err(_)) | None => return Ok(Exit::Stopped),
+                    Some(Err(_)) | None => return Ok(Exit::HungUp),
                 },
                 news = self.news.recv() => {
                     is_stale = true;
@@ -153,7 +158,7 @@ impl Top {
                 }
                 told = self.signals.next() => match told {
                     Told::Leave => Some(Ask::Quit),
-                    Told::End => return Ok(Exit::Stopped),
+                    Told::End(exit) => return Ok(exit),
                     Told::Suspend => Some(Ask::Suspend),
                     Told::Resized => {
                         is_stale = true;

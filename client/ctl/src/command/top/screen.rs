@@ -15,6 +15,8 @@ use ratatui::layout::Rect;
 use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::exit::Exit;
+
 /// A picture of a usual screen in one write.
 const BUFFER: usize = 32 * 1024;
 /// Where a terminal does not say its size, as some pipes into containers.
@@ -104,6 +106,13 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         give_back();
+        // It shows its cursor as it goes, and complains where it cannot: on a terminal that is gone that is a panic.
+        if let Ok(blank) = blank() {
+            let mut terminal = std::mem::replace(&mut self.terminal, blank);
+            if terminal.show_cursor().is_err() {
+                std::mem::forget(terminal);
+            }
+        }
     }
 }
 
@@ -145,8 +154,8 @@ fn size() -> Rect {
 pub(super) enum Told {
     /// INT: as Ctrl-C.
     Leave,
-    /// TERM, HUP, QUIT.
-    End,
+    /// TERM, HUP, QUIT: with what the program ends then.
+    End(Exit),
     /// TSTP.
     Suspend,
     /// CONT: after a STOP that nobody can hear.
@@ -185,9 +194,9 @@ impl Signals {
         let [term, hup, quit] = &mut self.end;
         tokio::select! {
             _ = self.leave.recv() => Told::Leave,
-            _ = term.recv() => Told::End,
-            _ = hup.recv() => Told::End,
-            _ = quit.recv() => Told::End,
+            _ = term.recv() => Told::End(Exit::Terminated),
+            _ = hup.recv() => Told::End(Exit::HungUp),
+            _ = quit.recv() => Told::End(Exit::Stopped),
             _ = self.stop.recv() => Told::Suspend,
             _ = self.go_on.recv() => Told::Again,
             _ = self.resized.recv() => Told::Resized,

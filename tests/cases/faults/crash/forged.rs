@@ -126,6 +126,7 @@ async fn that_holds_where_what_it_leaves_was_to_be_left() {
     let scene = Scene::new(deed, SUCCESS, true).await;
     scene.touch("go");
     scene.is_lost("is not its own").await;
+    faults::held(173, "also where what it leaves was to be left");
 }
 
 #[tokio::test]

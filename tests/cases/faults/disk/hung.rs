@@ -158,6 +158,10 @@ async fn a_disk_that_hung_before_the_start_holds_up_its_own_project_alone() {
     let ended = rpc.ended(&app.project(), started.id).await;
     assert_eq!(ended.exit_code, Some(5), "{ended:?}");
     well(&daemon).await;
+    held(
+        146,
+        "hung before the daemon began: ready, told, others served, and its end written down later",
+    );
 }
 
 #[tokio::test]

@@ -125,7 +125,9 @@ async fn a_failure_that_comes_while_one_looks_for_failures_tells_its_command() {
     let script = "(async () => {
         const { ActivityLog } = await import('/assets/activity-log.js');
         const was = window.fetch;
-        window.fetch = async () => Response.json({ events: [['1', { ts: 1, type: 'tool', callId: 'c', cmd: 'make' }]] });
+        const call = { ts: 1, type: 'tool', callId: 'c', cmd: 'make' };
+        // Other parts of the page ask for what is theirs.
+        window.fetch = async (url, how) => String(url).includes('/lines') ? Response.json({ events: [['1', call]] }) : was(url, how);
         const log = new ActivityLog({ task: 'T', invocation: 1, project: '/p', filter: { types: 'tool_result', ok: 'false' }, onChange() {}, onFailed() {} });
         const failure = { ts: 2, type: 'tool_result', callId: 'c', ok: false };
         log.append('2', failure, JSON.stringify(failure));

@@ -4,6 +4,7 @@ import { ApiError, get, invocationUrl, post, taskUrl } from './api.js';
 import { clean } from './clean.js';
 import { announce } from './clipboard.js';
 import { h, set } from './dom.js';
+import { baseName } from './format.js';
 import { onOverview } from './overview-feed.js';
 import { go, taskHref } from './router.js';
 
@@ -46,7 +47,7 @@ export function confirmStop(invocation, project) {
   dialog({
     title: `Stop invocation ${id}?`,
     body: [
-      h('p', {}, 'The ', h('strong', {}, clean(role)), ' of ', h('strong', {}, clean(taskId)), ' is asked to end; after the grace time its processes are killed.',
+      h('p', {}, 'The ', h('strong', {}, clean(role)), ' of ', h('strong', {}, clean(taskId)), ' in ', h('strong', {}, clean(baseName(project))), ' is asked to end; after the grace time its processes are killed.',
         invocation.alarm ? '' : ' What it did so far is kept.'),
       invocation.alarm && h('p', { class: 'tone-warn' }, clean(invocation.alarm)),
     ],
@@ -88,7 +89,8 @@ export function openRetry({ id, taskId, role, sessionId, mode, outcome }, projec
   dialog({
     title: `Try invocation ${id} again?`,
     body: [
-      h('p', {}, 'The ', h('strong', {}, clean(role)), ' of ', h('strong', {}, clean(taskId)), ' is asked for the same once more, as its next attempt.'),
+      // Names and numbers are of one project each.
+      h('p', {}, 'The ', h('strong', {}, clean(role)), ' of ', h('strong', {}, clean(taskId)), ' in ', h('strong', {}, clean(baseName(project))), ' is asked for the same once more, as its next attempt.'),
       goesOn && h('label', { class: 'check' }, anew, 'Begin anew, not with the session it had'),
     ],
     act: 'Try it again',

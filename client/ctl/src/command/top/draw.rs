@@ -121,6 +121,8 @@ fn nothing(app: &App) -> String {
         )
     } else if app.away.is_some() {
         "nothing is known while the daemon is away".to_owned()
+    } else if app.status.is_none() {
+        "nothing is known yet: the daemon has not answered so far".to_owned()
     } else if app.all {
         "nothing runs in any project: steroidsctl start --task T1 --prompt 'what to do'".to_owned()
     } else {

@@ -56,6 +56,9 @@ fn daemon(app: &App) -> (String, Style) {
 }
 
 fn counts(app: &App) -> (String, Style) {
+    if app.status.is_none() && app.count() == 0 {
+        return ("running ? · queued ?".to_owned(), Style::Plain);
+    }
     let count = |standing| app.standing_so(standing);
     let waiting = count(Standing::Queued) + count(Standing::Held);
     let running = app.count() - waiting;

@@ -74,7 +74,8 @@ struct Given {
 }
 
 /// Runs a daemon until TERM or INT; HUP reloads its configuration, or ends it where it is the terminal
-/// that has hung up. USR1 and USR2, which some tools send to have a log opened anew, change nothing. `passed` is what it serves by, where the service manager has made that.
+/// that has hung up. USR1 and USR2, which some tools send to have a log opened anew, change nothing. `passed` is
+/// what it serves by, where the service manager has made that.
 ///
 /// # Errors
 /// As [`run`].

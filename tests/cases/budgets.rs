@@ -1,7 +1,7 @@
 //! Budgets: told once at four fifths and once when they are reached, then refused, and stopped where
 //! that is asked for; whatever the daemon goes through meanwhile.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use steroids_proto::v1;
 use steroids_tests::{Ctl, Daemon, Home, Puppet, Rpc, eventually, log, rpc};
 
@@ -39,13 +39,27 @@ async fn until_told(rpc: &Rpc, project: &str, words: &str) -> v1::LifecycleEvent
     .await
 }
 
+/// What a run ends with that has used so many tokens.
+fn result(tokens: u32) -> Value {
+    json!({
+        "type": "result",
+        "subtype": "success",
+        "is_error": false,
+        "result": "done",
+        "usage": {"input_tokens": tokens, "output_tokens": 0},
+    })
+}
+
+/// Starts an agent of events.
+async fn claude(rpc: &Rpc, project: &str, task: &str, agent: &Puppet) -> i64 {
+    let started = rpc.start_as(project, task, "claude", &agent.args()).await;
+    started.id
+}
+
 /// Runs an agent that uses so many tokens, to its end.
 async fn run(rpc: &Rpc, home: &Home, project: &str, task: &str, tokens: u32) -> v1::Invocation {
     let mut agent = Puppet::new(home, &format!("{task}-{tokens}"));
-    let id = rpc
-        .start_as(project, task, "claude", &agent.args())
-        .await
-        .id;
+    let id = claude(rpc, project, task, &agent).await;
     agent.prints(&used("all", tokens));
     agent.exits(0);
     rpc.ended(project, id).await
@@ -60,7 +74,7 @@ async fn a_budget_is_told_twice_and_then_refuses_also_after_a_restart() {
     let rpc = daemon.rpc().await;
     // While it runs, by what it used so far.
     let mut agent = Puppet::new(&home, "agent");
-    let id = rpc.start_as(&here, "T1", "claude", &agent.args()).await.id;
+    let id = claude(&rpc, &here, "T1", &agent).await;
     agent.prints(&used("much", 850));
     let event = until_told(&rpc, &here, "task T1").await;
     assert_eq!(
@@ -368,25 +382,12 @@ async fn who_has_given_its_result_is_not_stopped_by_what_that_tells() {
     let ctl = daemon.project("app").await;
     let (rpc, project) = (daemon.rpc().await, ctl.project());
     let mut agent = Puppet::new(&home, "agent");
-    let id = rpc
-        .start_as(&project, "T1", "claude", &agent.args())
-        .await
-        .id;
-    let result = json!({
-        "type": "result",
-        "subtype": "success",
-        "is_error": false,
-        "result": "done",
-        "usage": {"input_tokens": 1500, "output_tokens": 0},
-    });
-    agent.prints(&result.to_string());
+    let id = claude(&rpc, &project, "T1", &agent).await;
+    agent.prints(&result(1500).to_string());
     until_told(&rpc, &project, "reached").await;
     // Those that run are looked at each time that one of them has used something.
     let mut other = Puppet::new(&home, "other");
-    let stopped = rpc
-        .start_as(&project, "T2", "claude", &other.args())
-        .await
-        .id;
+    let stopped = claude(&rpc, &project, "T2", &other).await;
     other.prints(&used("all", 1500));
     let stopped = rpc.ended(&project, stopped).await;
     assert_eq!(stopped.outcome, "cancelled", "{stopped:?}");
@@ -405,19 +406,10 @@ async fn a_budget_in_money_sees_what_is_used_after_a_cost_was_stated() {
     let ctl = daemon.project("app").await;
     let (rpc, project) = (daemon.rpc().await, ctl.project());
     let mut agent = Puppet::new(&home, "agent");
-    let id = rpc
-        .start_as(&project, "T1", "claude", &agent.args())
-        .await
-        .id;
+    let id = claude(&rpc, &project, "T1", &agent).await;
     agent.prints(&used("first turn", 400));
-    let result = json!({
-        "type": "result",
-        "subtype": "success",
-        "is_error": false,
-        "result": "done",
-        "usage": {"input_tokens": 400, "output_tokens": 0},
-        "total_cost_usd": 0.2,
-    });
+    let mut result = result(400);
+    result["total_cost_usd"] = json!(0.2);
     agent.prints(&result.to_string());
     // A dollar with what was stated, and less than one without.
     agent.prints(&used("second turn", 900));
@@ -445,10 +437,7 @@ async fn of_many_that_wait_one_is_tried_against_the_budget_that_keeps_them_all()
     let ctl = daemon.project("app").await;
     let (rpc, project) = (daemon.rpc().await, ctl.project());
     let mut agent = Puppet::new(&home, "agent");
-    let first = rpc
-        .start_as(&project, "T1", "claude", &agent.args())
-        .await
-        .id;
+    let first = claude(&rpc, &project, "T1", &agent).await;
     let mut waiting = Vec::new();
     for n in 2..8 {
         let task = format!("T{n}");

@@ -46,7 +46,8 @@ pub(super) struct Lane {
 
 impl Lane {
     /// Begins after the event that the hook is done with; or when the hook was first known, or this path
-    /// registered or found there again: what was before is no news, and was told under the path that the project had then.
+    /// registered or found there again: what was before is no news, and was told under the path that the project
+    /// had then.
     pub(super) async fn open(
         project: Arc<Project>,
         since: Since,

@@ -317,7 +317,7 @@ impl Inner {
             return;
         };
         for job in jobs {
-            if job.is_out_of_budget.load(Ordering::Acquire) || has_answered(job) {
+            if job.is_out_of_budget.load(Ordering::Acquire) || is_done(job) {
                 continue;
             }
             let stop = Request::Stop {
@@ -333,9 +333,9 @@ impl Inner {
     }
 }
 
-/// It has ended, or has given its result and ends in a moment or is ended by a limit: a stop would save nothing, and make a
-/// success one that was cancelled.
-fn has_answered(job: &JobHandle) -> bool {
+/// It has ended, or has given its result and ends in a moment or is ended by a limit: a stop would save nothing, and
+/// make a success one that was cancelled.
+fn is_done(job: &JobHandle) -> bool {
     if matches!(&*job.progress.borrow(), Progress::Ending(_)) {
         return true;
     }

@@ -99,6 +99,9 @@ async fn what_runs_and_what_waits_is_stopped_from_its_item_which_asks_once() {
         page.eval(&act).await;
         page.until_says("#dialog[open]", &format!("Stop invocation {id}?"))
             .await;
+        // Names and numbers are of one project each.
+        page.until_says("#dialog[open]", "in app is asked to end")
+            .await;
         // Not from a press that was meant for something else.
         page.press("Escape").await;
         page.until("!document.querySelector('#dialog').open").await;
@@ -147,6 +150,8 @@ async fn what_failed_stays_in_sight_and_is_tried_again_from_its_item() {
     let again = format!("{} [data-action=retry]", item(failed));
     page.click(&again).await;
     page.until_says("#dialog[open]", &format!("Try invocation {failed} again?"))
+        .await;
+    page.until_says("#dialog[open]", "in app is asked for the same")
         .await;
     page.click("#dialog [data-test=confirm]").await;
     agent.exits(1);

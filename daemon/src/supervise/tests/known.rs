@@ -3,7 +3,7 @@
 use steroids_provider::activity::Stream;
 use steroids_provider::kind::Format;
 use steroids_shim::spec::Spec;
-use steroids_shim::spool::{Control, Limited, Writer};
+use steroids_shim::spool::{Limited, Writer};
 
 use super::*;
 
@@ -122,11 +122,7 @@ async fn a_limit_that_was_near_before_an_end_is_not_told_anew_with_its_row() {
     let bench = Bench::new(8, 8).await;
     let dir = bench.dir(&bench.start("r1").await);
     let mut spool = Writer::create(&dir.spool()).unwrap();
-    let limit = Control::Limit {
-        limit: Limited::Silence,
-        ends_ms: Some(9),
-        msg: "no output for 12m".to_owned(),
-    };
+    let limit = limit(Limited::Silence, 9, "no output for 12m");
     spool.control(2, 2, &limit).unwrap();
     bench.stage.end(&dir);
     bench.ended(1).await;

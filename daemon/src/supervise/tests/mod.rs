@@ -34,6 +34,7 @@ use steroids_shim::exit::{End, ExitRecord};
 use steroids_shim::lock::{self, Lock};
 use steroids_shim::paths::InvDir;
 use steroids_shim::spec::{PROTOCOL, Spec};
+use steroids_shim::spool::{Control, Limited};
 use steroids_shim::state::State;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -47,6 +48,15 @@ use crate::domain::{
 use crate::launch::{LaunchError, Launcher, Launching, Order, Standby};
 use crate::projects::{Project, Projects};
 use crate::watch::Hints;
+
+/// What a shim puts on record of a limit that is near; without an end, that it no longer is.
+fn limit(limit: Limited, ends_ms: impl Into<Option<u64>>, msg: &str) -> Control {
+    Control::Limit {
+        limit,
+        ends_ms: ends_ms.into(),
+        msg: msg.to_owned(),
+    }
+}
 
 /// What another program does to a database that then takes no lifecycle event: no run is told of there.
 const REFUSE: &str =

@@ -1,7 +1,7 @@
 //! What a job tells of limits that are near.
 
 use steroids_provider::activity::Stream;
-use steroids_shim::spool::{Control, Limited, Writer};
+use steroids_shim::spool::{Limited, Writer};
 
 use super::*;
 
@@ -22,11 +22,7 @@ async fn told(bench: &Bench, count: usize) -> Vec<(String, String)> {
 }
 
 fn near(spool: &mut Writer, ends_ms: Option<u64>, msg: &str) {
-    let limit = Control::Limit {
-        limit: Limited::Silence,
-        ends_ms,
-        msg: msg.to_owned(),
-    };
+    let limit = limit(Limited::Silence, ends_ms, msg);
     spool.control(2, 2, &limit).unwrap();
 }
 

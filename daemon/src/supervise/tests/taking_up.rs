@@ -1,7 +1,7 @@
 //! After a restart, and at a wakeup.
 
 use steroids_shim::spec::Spec;
-use steroids_shim::spool::{Control, Limited, Writer};
+use steroids_shim::spool::{Limited, Writer};
 use steroids_shim::unit;
 
 use super::*;
@@ -34,11 +34,7 @@ async fn what_a_database_does_not_take_is_told_in_its_order_once_it_does() {
     other.execute_batch(REFUSE).unwrap();
     bench.supervisor.reconcile(Scope::Startup).await;
     let mut spool = Writer::create(&dir.spool()).unwrap();
-    let limit = Control::Limit {
-        limit: Limited::Silence,
-        ends_ms: Some(9),
-        msg: "no output for 12m".to_owned(),
-    };
+    let limit = limit(Limited::Silence, 9, "no output for 12m");
     spool.control(2, 2, &limit).unwrap();
     bench.stage.end(&dir);
     // Whatever was tried once has been refused by then.
@@ -68,11 +64,7 @@ async fn the_last_of_more_than_may_wait_to_be_told_is_told_before_the_end() {
     let mut spool = Writer::create(&dir.spool()).unwrap();
     let uuid = uuid_of(&dir);
     for ends_ms in 1..=40 {
-        let limit = Control::Limit {
-            limit: Limited::Wall,
-            ends_ms: Some(ends_ms),
-            msg: format!("limit {ends_ms}"),
-        };
+        let limit = limit(Limited::Wall, ends_ms, &format!("limit {ends_ms}"));
         spool.control(ends_ms + 1, 2, &limit).unwrap();
         eventually(async || {
             let live = bench.supervisor.vitals(&uuid).live?;

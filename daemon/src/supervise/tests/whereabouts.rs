@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use steroids_provider::activity::Stream;
-use steroids_shim::spool::{Control, Limited, Writer};
+use steroids_shim::spool::{Limited, Writer};
 
 use super::*;
 use crate::supervise::reconcile::uuid_of;
@@ -295,11 +295,7 @@ async fn what_it_tells_reaches_the_database_that_took_the_place_of_a_deleted_one
         (!Arc::ptr_eq(&now, &before)).then_some(())
     })
     .await;
-    let limit = Control::Limit {
-        limit: Limited::Silence,
-        ends_ms: Some(9),
-        msg: "no output for 12m".to_owned(),
-    };
+    let limit = limit(Limited::Silence, 9, "no output for 12m");
     scene.spool.control(4, 4, &limit).unwrap();
     scene.events(&["log_rebuilt", "stalled"]).await;
     scene.prints("after");
@@ -311,11 +307,7 @@ async fn what_was_refused_where_its_project_was_is_told_where_that_was_moved_to(
     let mut scene = Scene::new().await;
     let refused = rusqlite::Connection::open(scene.bench.project.store.path()).unwrap();
     refused.execute_batch(REFUSE).unwrap();
-    let limit = Control::Limit {
-        limit: Limited::Wall,
-        ends_ms: Some(9),
-        msg: "runs for 12m".to_owned(),
-    };
+    let limit = limit(Limited::Wall, 9, "runs for 12m");
     scene.spool.control(4, 4, &limit).unwrap();
     let supervisor = scene.bench.supervisor.clone();
     let uuid = uuid_of(&scene.dir);

@@ -12,6 +12,15 @@ fn read_only(path: &Path) -> String {
     format!("mount --bind {path} {path} && mount -o remount,bind,ro {path}")
 }
 
+/// Puts what is there on a disk of its own that is full, and read-only as a CD is.
+fn full_and_read_only(path: &Path) -> String {
+    let path = path.display();
+    format!(
+        "cp -a {path} {path}.was && mount -t tmpfs -o size=1m full {path} && cp -a {path}.was/. {path} && \
+         {{ cat /dev/zero > {path}/rest 2> /dev/null || true; }} && mount -o remount,ro {path}"
+    )
+}
+
 #[tokio::test]
 async fn a_project_that_cannot_be_written_is_refused_by_name_and_others_are_served() {
     if !rustix::process::geteuid().is_root() {
@@ -24,6 +33,7 @@ async fn a_project_that_cannot_be_written_is_refused_by_name_and_others_are_serv
         ("file", ".steroids/steroids.db", "cannot be written"),
         ("folder", ".steroids", "can only read"),
         ("disk", "", "can only read"),
+        ("full-disk", "", "can only read"),
     ] {
         let ctl = daemon.project(name).await;
         let id = ctl.start_fake("T1", &["exit", "0"]).await;
@@ -35,7 +45,10 @@ async fn a_project_that_cannot_be_written_is_refused_by_name_and_others_are_serv
     assert_eq!(daemon.term().await, 0);
     let mounts: Vec<_> = projects
         .iter()
-        .map(|(_, path, _)| read_only(path))
+        .map(|(ctl, path, _)| match ctl.folder().ends_with("full-disk") {
+            true => full_and_read_only(ctl.folder()),
+            false => read_only(path),
+        })
         .collect();
     let shell = format!("{} && exec \"$@\"", mounts.join(" && "));
     let unshare = ["unshare", "--mount", "--propagation", "private"];

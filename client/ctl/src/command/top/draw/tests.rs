@@ -53,6 +53,14 @@ fn full() -> App {
 }
 
 #[test]
+fn before_the_daemon_has_answered_nothing_is_known() {
+    let shown = screen(&mut App::new(true, NOW), 80, 24);
+    assert!(shown.contains("running ? · queued ?"), "{shown}");
+    assert!(shown.contains("nothing is known yet"), "{shown}");
+    assert!(!shown.contains("nothing runs"), "{shown}");
+}
+
+#[test]
 fn the_list_at_80x24() {
     insta::assert_snapshot!(screen(&mut full(), 80, 24));
 }

@@ -24,6 +24,8 @@ const CHECKPOINT_PAGES: u32 = 1000;
 /// A connection with nothing set but the wait for locks; follows no symbolic link.
 pub(super) fn raw(db: &Path, mode: OpenFlags) -> rusqlite::Result<Connection> {
     sys::follow_no_links();
+    // What was refused before has nothing to do with this one.
+    sys::was_crowded();
     let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let mut connection = Connection::open_with_flags(db, flags)?;
     connection.busy_handler(Some(wait_for_lock))?;

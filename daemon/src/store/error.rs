@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{ErrorCode, ffi};
 use rustix::fs::StatVfsMountFlags;
 
+use super::sys;
 use crate::domain::InvocationId;
 
 /// Why the database did not do as asked.
@@ -275,9 +276,6 @@ fn is_full(db: &Path) -> bool {
     })
 }
 
-/// Files that SQLite has open of one database, and has closed again where it could not open the last of them.
-const OPENED: usize = 8;
-
 /// What to do where no more files may be open.
 pub(crate) const CROWDED: &str =
     "too many open files; raise the limit (LimitNOFILE= of the unit, ulimit -n)";
@@ -308,13 +306,8 @@ impl StoreError {
         source: Box<dyn std::error::Error + Send + Sync>,
     ) -> StoreError {
         let path = path.to_owned();
-        // SQLite does not say why it could not open something.
-        let more =
-            (0..OPENED).map(|_| rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC));
-        let more = more.collect::<Result<Vec<_>, _>>();
-        if let Err(source) = more.map_err(io::Error::from)
-            && is_crowded(&source)
-        {
+        if sys::was_crowded() {
+            let source = io::Error::from(rustix::io::Errno::MFILE);
             return StoreError::Io { path, source };
         }
         let folder = path.parent().unwrap_or(&path);

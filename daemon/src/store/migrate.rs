@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::error::StoreError;
+use super::error::{StoreError, is_crowded};
 use super::migrations::{self, NEWEST, STEPS, Step};
 use super::schema::{self, Schema};
 use super::{backup, connection, place};
@@ -37,6 +37,10 @@ pub(super) fn migrate_with(
     match create(db) {
         Ok(()) => migrations::reach(),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(source) if is_crowded(&source) => {
+            let path = db.to_owned();
+            return Err(StoreError::Io { path, source });
+        }
         Err(source) => {
             return Err(StoreError::unwritable(db, Box::new(source)));
         }

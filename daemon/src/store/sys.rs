@@ -7,7 +7,9 @@
 //! name. But it lets its system calls be replaced, and `openat2` looks and opens in one.
 #![expect(unsafe_code, reason = "SQLite takes functions by their addresses")]
 
+use std::cell::Cell;
 use std::ffi::{CStr, OsStr, c_char, c_int};
+use std::io;
 use std::os::fd::{IntoRawFd as _, OwnedFd};
 use std::path::Path;
 use std::ptr;
@@ -17,6 +19,7 @@ use rusqlite::ffi::{SQLITE_OK, sqlite3_initialize, sqlite3_syscall_ptr, sqlite3_
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, ResolveFlags, renameat_with};
 use rustix::io::Errno;
 
+use super::error::is_crowded;
 use super::place::Id;
 
 const THROUGH_NO_LINK: ResolveFlags = ResolveFlags::NO_SYMLINKS.union(ResolveFlags::NO_MAGICLINKS);
@@ -62,6 +65,18 @@ fn address(function: *const ()) -> sqlite3_syscall_ptr {
     Some(unsafe { std::mem::transmute::<*const (), unsafe extern "C" fn()>(function) })
 }
 
+thread_local! {
+    /// Whether this thread has asked for one file more than may be open.
+    static WAS_CROWDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether SQLite has been refused a file on this thread, since this was last asked, because too many are open. It
+/// says itself only that it cannot open something, or opens it for reading instead; and by the time that one looks,
+/// others may have closed theirs.
+pub(super) fn was_crowded() -> bool {
+    WAS_CROWDED.take()
+}
+
 /// In the place of `open(2)`.
 extern "C" fn open(name: *const c_char, flags: c_int, mode: c_int) -> c_int {
     // SAFETY: SQLite's names end with a NUL, and outlive the call.
@@ -75,7 +90,12 @@ extern "C" fn open(name: *const c_char, flags: c_int, mode: c_int) -> c_int {
     };
     match open_through_no_link(name, flags, mode) {
         Ok(fd) => fd.into_raw_fd(),
-        Err(errno) => failed(errno),
+        Err(errno) => {
+            if is_crowded(&io::Error::from(errno)) {
+                WAS_CROWDED.set(true);
+            }
+            failed(errno)
+        }
     }
 }
 

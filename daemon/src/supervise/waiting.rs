@@ -277,7 +277,7 @@ impl Inner {
         found: &mut Reconciled,
     ) -> Option<JobHandle> {
         // Before the look: a start under way, or one whose turn has come, has it in care.
-        let entry = self.enter(&uuid)?;
+        let mut entry = Some(self.enter(&uuid)?);
         let before = self.strays.take(&uuid);
         let has_place = before.as_ref().is_some_and(|stray| stray.place.is_some());
         // A place that a stray keeps is known there, too.
@@ -322,7 +322,7 @@ impl Inner {
         };
         let (root, id) = (spec.project.clone(), InvocationId::new(spec.invocation));
         match self
-            .let_wait_again(&dir, spec, has_ended, entry, found)
+            .let_wait_again(&dir, spec, has_ended, &mut entry, found)
             .await
         {
             Ok(ending) => ending,
@@ -335,19 +335,21 @@ impl Inner {
                     has_ended,
                     dir,
                 };
+                // Before its entry is given back: there is no moment in which nobody knows of it.
                 self.keep_stray(before, stray);
                 None
             }
         }
     }
 
-    /// Gives it its old place in the line again, or its end.
+    /// Gives it its old place in the line again, or its end. `entry` is taken for that; else it stays with the
+    /// caller.
     async fn let_wait_again(
         self: &Arc<Self>,
         dir: &InvDir,
         spec: Spec,
         has_ended: bool,
-        entry: Entry,
+        entry: &mut Option<Entry>,
         found: &mut Reconciled,
     ) -> Result<Option<JobHandle>, String> {
         let project = self
@@ -366,8 +368,10 @@ impl Inner {
         self.floors.raise(&project.root, row.id.get());
         if has_ended {
             found.finished += 1;
-            let end = cancelled();
-            return Ok(self::end(self, project, row.id, entry, end).await);
+            let Some(entry) = entry.take() else {
+                return Ok(None);
+            };
+            return Ok(self::end(self, project, row.id, entry, cancelled()).await);
         }
         if row.phase.is_ended() {
             discard(dir).await;

@@ -326,7 +326,10 @@ async fn a_stop_that_cannot_be_written_down_says_so_and_leaves_it_waiting() {
     fs::remove_dir(&in_the_way).unwrap();
     assert_eq!(open(&bench).await, [(1, false), (2, true)]);
     let stopped = stop().await;
-    assert!(matches!(stopped, Err(StopError::Homeless { .. })));
+    assert!(
+        matches!(stopped, Err(StopError::Homeless { .. })),
+        "{stopped:?}"
+    );
     assert_eq!(open(&bench).await, [(1, false)]);
     bench.stage.end(&runs);
 }

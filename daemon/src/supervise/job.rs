@@ -121,6 +121,8 @@ pub(super) struct Job {
     pub(super) doubt: Doubt,
     /// There is a record of its end, and all of its spool is in its log.
     pub(super) is_ending: bool,
+    /// What fails now was tried after its end was known.
+    pub(super) is_over: bool,
     /// What keeps it from its end, which is left to whoever takes it up next.
     pub(super) stray: Option<String>,
     /// Takes its secrets out of its log and row,

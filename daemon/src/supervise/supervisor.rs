@@ -210,6 +210,7 @@ impl Entry {
             had_ended: work.has_ended,
             doubt: Default::default(),
             is_ending: false,
+            is_over: false,
             stray: None,
             ends_with_host: false,
             announcements,

@@ -257,6 +257,11 @@ impl Job {
         error: &(dyn std::error::Error + Sync + 'static),
     ) -> Option<()> {
         if self.has_ended().await {
+            let was_over = std::mem::replace(&mut self.is_over, true) || self.is_ending;
+            if !was_over {
+                // It was tried before that, and may go well by now.
+                return Some(());
+            }
             let is_known = self.inner.troubles.unrecorded(&self.spec.uuid).is_some();
             self.trouble_is(Why::Unrecorded(error));
             if !is_known {

@@ -38,7 +38,8 @@ impl Keeper {
 
     fn step(&self, now: u64) -> Option<Step> {
         let vitals = self.pulse.vitals();
-        limits::step(&self.limits, vitals, self.course, self.warned, now)
+        let listens = self.feed.is_open();
+        limits::step(&self.limits, vitals, listens, self.course, self.warned, now)
     }
 
     fn near(&mut self, due: &Due, now: u64) {

@@ -106,9 +106,10 @@ impl Warned {
     /// Notes a warning.
     pub(crate) fn note(&mut self, due: &Due, at: u64) {
         let warning = Some(Warning { from: due.from, at });
-        match due.reason {
-            Reason::Wall => self.wall = warning,
-            _ => self.silence = warning,
+        match due.name {
+            Some(Limited::Wall) => self.wall = warning,
+            Some(Limited::Silence | Limited::ToolSilence) => self.silence = warning,
+            None => {}
         }
     }
 
@@ -118,9 +119,10 @@ impl Warned {
     }
 
     fn when(&self, due: &Due) -> Option<u64> {
-        let warned = match due.reason {
-            Reason::Wall => self.wall,
-            _ => self.silence,
+        let warned = match due.name {
+            Some(Limited::Wall) => self.wall,
+            Some(Limited::Silence | Limited::ToolSilence) => self.silence,
+            None => None,
         };
         let of_this = warned.filter(|warning| warning.from == due.from)?;
         Some(of_this.at)
@@ -138,15 +140,17 @@ pub(crate) enum Step {
     Over(Due),
 }
 
-/// What is due now, if nothing happens; `None` where there is no limit.
+/// What is due now, if nothing happens; `None` where there is no limit. `listens`: its input is open to further
+/// messages.
 pub(crate) fn step(
     limits: &Limits,
     vitals: Vitals,
+    listens: bool,
     course: Course,
     warned: Warned,
     now: u64,
 ) -> Option<Step> {
-    let all = ahead(limits, vitals, course).map(|due| {
+    let all = ahead(limits, vitals, listens, course).map(|due| {
         let mut due = due?;
         if let Some(warned_at) = warned.when(&due) {
             due.at = due.at.max(warned_at.saturating_add(due.fifth()));
@@ -167,18 +171,14 @@ pub(crate) fn step(
     })
 }
 
-/// All limits there are, in order of what an end is put down to where two are reached at once.
-fn ahead(limits: &Limits, vitals: Vitals, course: Course) -> [Option<Due>; 3] {
-    let (silence, name) = match vitals.open_tools {
-        // A tool may be mute while it works, also where the provider may not.
-        1.. if limits.life.tool => (limits.tool_silence_ms, Limited::ToolSilence),
-        _ => (limits.silence_ms, Limited::Silence),
-    };
-    let finished = vitals.result_seen && vitals.open_tools == 0 && vitals.background == 0;
-    let post_result = limits.post_result_ms.filter(|_| finished);
-    let due = |from: u64, limit: Option<u64>, reason, name| {
+/// All limits there are, in order of what an end is put down to where two are reached at once. Whichever it is that
+/// ends one with nothing more to say, it ends behind its result; one that waits for a message meanwhile is not silent.
+fn ahead(limits: &Limits, vitals: Vitals, listens: bool, course: Course) -> [Option<Due>; 3] {
+    let begun = course.started + course.stood_still;
+    let wall = (begun, limits.wall_ms, Some(Limited::Wall));
+    let due = |(from, limit, name): (u64, Option<u64>, Option<Limited>), reason| {
         let limit = limit?;
-        let at = from.saturating_add(limit);
+        let at = u64::saturating_add(from, limit);
         Some(Due {
             at: match reason {
                 Reason::PostResult => at.max(course.tidy_until),
@@ -190,13 +190,20 @@ fn ahead(limits: &Limits, vitals: Vitals, course: Course) -> [Option<Due>; 3] {
             name,
         })
     };
-    let begun = course.started + course.stood_still;
-    [
-        // It has said all there is to say: no work of its processes is waited for.
-        due(course.last_output, post_result, Reason::PostResult, None),
-        due(begun, limits.wall_ms, Reason::Wall, Some(Limited::Wall)),
-        due(course.last_sign(), silence, Reason::Silence, Some(name)),
-    ]
+    if vitals.result_seen && vitals.open_tools == 0 && vitals.background == 0 {
+        // No work of its processes is waited for.
+        let behind = |limit: Option<u64>| (course.last_output, limit, None);
+        let silence = limits.silence_ms.filter(|_| !listens);
+        return [behind(limits.post_result_ms), wall, behind(silence)]
+            .map(|of| due(of, Reason::PostResult));
+    }
+    let (silence, name) = match vitals.open_tools {
+        // A tool may be mute while it works, also where the provider may not.
+        1.. if limits.life.tool => (limits.tool_silence_ms, Limited::ToolSilence),
+        _ => (limits.silence_ms, Limited::Silence),
+    };
+    let silence = (course.last_sign(), silence, Some(name));
+    [None, due(wall, Reason::Wall), due(silence, Reason::Silence)]
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ impl Pulse {
         let asked = [
             limits.silence_ms,
             limits.tool_silence_ms,
+            limits.wall_ms,
             limits.post_result_ms,
         ];
         let tells = spec.kind != Kind::Command;

@@ -2,14 +2,14 @@
 
 use steroids_provider::waits::Wait;
 use steroids_shim::exit::Reason;
-use steroids_shim::spool::NO_MORE_INPUT;
+use steroids_shim::spool::{Limited, NO_MORE_INPUT};
 
 use super::limits::{Course, Due};
 
 /// That a limit is near: what it waits for, and when it is ended.
 pub(crate) fn near(due: &Due, course: &Course, wait: &Wait, now: u64) -> String {
     let mark = in_words(due.limit - due.fifth());
-    if due.reason == Reason::Wall {
+    if due.name == Some(Limited::Wall) {
         return format!("running for {mark}; ended at {}", in_words(due.limit));
     }
     let quiet = match course.has_worked() {
@@ -35,6 +35,9 @@ pub(crate) fn over(due: &Due, course: &Course) -> String {
             format!("no output and no sign of work for {limit}; ending it")
         }
         Reason::Silence => format!("no output for {limit}; ending it"),
+        Reason::PostResult if due.name == Some(Limited::Wall) => {
+            format!("running for {limit}, and its result is there; ending it")
+        }
         Reason::PostResult => format!("still running {limit} after its result; ending it"),
         Reason::Stop | Reason::Shutdown => "ending it".to_owned(),
     }
@@ -55,6 +58,9 @@ pub(crate) fn told_to_end(signal: &str, sender: u32) -> String {
 /// That nobody had more to say to an agent that could be told.
 pub(crate) fn no_message(due: &Due) -> String {
     let limit = in_words(due.limit);
+    if due.name == Some(Limited::Wall) {
+        return format!("{NO_MORE_INPUT}, as it has run for {limit}; closing its input");
+    }
     format!("{NO_MORE_INPUT} for {limit} after its result; closing its input")
 }
 
@@ -98,8 +104,6 @@ pub(crate) fn about(ms: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use steroids_shim::spool::Limited;
-
     use super::*;
 
     const MINUTE: u64 = 60_000;
@@ -138,11 +142,43 @@ mod tests {
         );
         let wall = Due {
             reason: Reason::Wall,
+            name: Some(Limited::Wall),
             ..silence(120 * MINUTE)
         };
         assert_eq!(
             near(&wall, &course, &Wait::Model, 0),
             "running for 96m; ended at 2h"
+        );
+    }
+
+    #[test]
+    fn whichever_limit_ends_one_behind_its_result_is_said() {
+        let course = Course::begun(0);
+        let behind = |name| Due {
+            reason: Reason::PostResult,
+            name,
+            ..silence(120 * MINUTE)
+        };
+        let wall = behind(Some(Limited::Wall));
+        assert_eq!(
+            over(&wall, &course),
+            "running for 2h, and its result is there; ending it"
+        );
+        assert_eq!(
+            no_message(&wall),
+            "no further message, as it has run for 2h; closing its input"
+        );
+        assert_eq!(
+            near(&wall, &course, &Wait::ResultSent, 0),
+            "running for 96m; ended at 2h"
+        );
+        assert_eq!(
+            over(&behind(None), &course),
+            "still running 2h after its result; ending it"
+        );
+        assert_eq!(
+            no_message(&behind(None)),
+            "no further message for 2h after its result; closing its input"
         );
     }
 

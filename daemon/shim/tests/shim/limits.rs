@@ -129,6 +129,23 @@ fn one_that_stays_after_its_result_is_ended() {
 }
 
 #[test]
+fn one_that_stays_after_its_result_is_ended_behind_it_by_any_limit() {
+    for limit in [Limited::Silence, Limited::Wall] {
+        let mut case = claude(&format!("{RESULT}; exec sleep 60"));
+        let limits = &mut case.spec.limits;
+        match limit {
+            // It begins with the line.
+            Limited::Silence | Limited::ToolSilence => limits.silence_ms = Some(200),
+            // Long enough for that.
+            Limited::Wall => limits.wall_ms = Some(2000),
+        }
+        let ran = case.run();
+        let ended = (ran.signal, ran.ended_by);
+        assert_eq!(ended, (Some(2), Some(Reason::PostResult)), "{limit:?}");
+    }
+}
+
+#[test]
 fn who_ignores_a_limit_is_killed_after_the_grace() {
     // This limit begins with a line, and so when the signal is ignored already.
     let mut case = claude(&format!("trap '' INT; {RESULT}; while :; do sleep 1; done"));

@@ -22,14 +22,18 @@ fn course(started: u64, last_output: u64) -> Course {
 
 /// What ends it, if it says nothing more.
 fn end(limits: &Limits, vitals: Vitals, course: Course) -> (u64, Reason) {
+    ends(limits, vitals, false, course).expect("it has to end")
+}
+
+/// The same, of one that may be sent a message if it `listens`; `None` if nothing does.
+fn ends(limits: &Limits, vitals: Vitals, listens: bool, course: Course) -> Option<(u64, Reason)> {
     let mut warned = Warned::default();
     let mut now = 0;
     loop {
-        match step(limits, vitals, course, warned, now) {
-            Some(Step::Over(due)) => return (due.at, due.reason),
-            Some(Step::Near(due)) => warned.note(&due, now),
-            Some(Step::Wait(at)) => now = at,
-            None => panic!("it has to end"),
+        match step(limits, vitals, listens, course, warned, now)? {
+            Step::Over(due) => return Some((due.at, due.reason)),
+            Step::Near(due) => warned.note(&due, now),
+            Step::Wait(at) => now = at,
         }
     }
 }
@@ -92,6 +96,55 @@ fn after_the_result_only_what_still_works_keeps_it_alive() {
 }
 
 #[test]
+fn one_whose_result_is_there_ends_behind_it_whichever_limit_ends_it() {
+    let done = Vitals {
+        result_seen: true,
+        ..IDLE
+    };
+    let limits = Limits {
+        post_result_ms: Some(5000),
+        ..LIMITS
+    };
+    assert_eq!(end(&limits, done, course(0, 50)), (150, Reason::PostResult));
+    assert_eq!(
+        end(&limits, done, course(0, 950)),
+        (1000, Reason::PostResult)
+    );
+    let none = Limits {
+        post_result_ms: None,
+        ..LIMITS
+    };
+    assert_eq!(end(&none, done, course(0, 50)), (150, Reason::PostResult));
+    // What still works has more to say.
+    let works = Vitals {
+        background: 1,
+        ..done
+    };
+    assert_eq!(end(&limits, works, course(0, 50)), (150, Reason::Silence));
+    assert_eq!(end(&limits, works, course(0, 950)), (1000, Reason::Wall));
+}
+
+#[test]
+fn one_that_waits_for_a_message_is_not_silent() {
+    let mut vitals = Vitals {
+        result_seen: true,
+        ..IDLE
+    };
+    let mut limits = Limits {
+        post_result_ms: None,
+        wall_ms: None,
+        ..LIMITS
+    };
+    assert_eq!(ends(&limits, vitals, true, course(0, 50)), None);
+    limits.wall_ms = Some(1000);
+    let ended = ends(&limits, vitals, true, course(0, 50));
+    assert_eq!(ended, Some((1000, Reason::PostResult)));
+    vitals.result_seen = false;
+    let ended = ends(&limits, vitals, true, course(0, 50));
+    assert_eq!(ended, Some((150, Reason::Silence)));
+}
+
+#[test]
 fn who_works_is_not_silent_but_runs_no_longer_than_it_may() {
     let mut working = course(0, 50);
     working.last_work = 140;
@@ -121,7 +174,14 @@ fn without_limits_nothing_is_due() {
         grace_ms: 10,
         life: Life::ALL,
     };
-    let found = step(&none, IDLE, course(0, 0), Warned::default(), u64::MAX);
+    let found = step(
+        &none,
+        IDLE,
+        false,
+        course(0, 0),
+        Warned::default(),
+        u64::MAX,
+    );
     assert_eq!(found, None);
 }
 
@@ -129,7 +189,7 @@ fn without_limits_nothing_is_due() {
 fn is_warned_at_four_fifths_once_in_a_stretch_and_of_each_limit() {
     let mut course = course(0, 0);
     let mut warned = Warned::default();
-    let ask = |course, warned, now| step(&LIMITS, IDLE, course, warned, now).unwrap();
+    let ask = |course, warned, now| step(&LIMITS, IDLE, false, course, warned, now).unwrap();
     assert_eq!(ask(course, warned, 0), Step::Wait(80));
     let Step::Near(due) = ask(course, warned, 80) else {
         panic!("it is near");
@@ -157,14 +217,14 @@ fn is_not_warned_of_the_time_after_the_result() {
         result_seen: true,
         ..IDLE
     };
-    let found = step(&LIMITS, done, course(0, 0), Warned::default(), 29);
+    let found = step(&LIMITS, done, false, course(0, 0), Warned::default(), 29);
     assert_eq!(found, Some(Step::Wait(30)));
 }
 
 #[test]
 fn a_warning_that_comes_late_leaves_as_much_time_as_one_in_time() {
     let mut warned = Warned::default();
-    let ask = |warned, now| step(&LIMITS, IDLE, course(0, 0), warned, now).unwrap();
+    let ask = |warned, now| step(&LIMITS, IDLE, false, course(0, 0), warned, now).unwrap();
     let Step::Near(due) = ask(warned, 110) else {
         panic!("nothing was said yet");
     };
@@ -205,7 +265,7 @@ fn run(
     let mut now = 0;
     let mut looked = None;
     loop {
-        let found = step(&limits, pulse.vitals(), course, warned, now);
+        let found = step(&limits, pulse.vitals(), false, course, warned, now);
         if let Some(Step::Near(due) | Step::Over(due)) = found
             && due.reason == Reason::Silence
             && looked.replace(course.last_output) == Some(course.last_output)

@@ -352,8 +352,13 @@ pub enum Activity<'a> {
 /// Something a provider printed that nobody here understands.
 #[derive(Debug, Clone)]
 pub enum Foreign<'a> {
-    /// Valid JSON, kept byte for byte.
-    Json(Cow<'a, RawValue>),
+    /// Valid JSON, kept byte for byte, unless it is lossy.
+    Json {
+        /// The JSON itself.
+        raw: Cow<'a, RawValue>,
+        /// Bytes that are not UTF-8 were replaced.
+        lossy: bool,
+    },
     /// Anything else.
     Text(Text<'a>),
 }

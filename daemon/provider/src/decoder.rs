@@ -341,7 +341,10 @@ impl<'a> Counting<'a> {
 /// A line as it was: JSON if it is that.
 fn whole<'a>(line: &Line<'a>) -> Foreign<'a> {
     match serde_json::from_slice(line.bytes) {
-        Ok(raw) if line.truncated_bytes == 0 => Foreign::Json(Cow::Borrowed(raw)),
+        Ok(raw) if line.truncated_bytes == 0 => Foreign::Json {
+            raw: Cow::Borrowed(raw),
+            lossy: false,
+        },
         _ => Foreign::Text(text::of_line(line)),
     }
 }

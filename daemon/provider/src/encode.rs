@@ -105,7 +105,10 @@ fn fields(line: &mut Writer<'_>, activity: &Activity<'_>) {
         Activity::Unknown { name, data } => {
             line.short_if("name", name.as_deref());
             match data {
-                Foreign::Json(raw) => line.json("data", raw.get()),
+                Foreign::Json { raw, lossy } => {
+                    line.json("data", raw.get());
+                    line.taken.lossy |= lossy;
+                }
                 Foreign::Text(text) => line.text("data", text),
             }
         }

@@ -96,10 +96,13 @@ pub(crate) fn may_begin_event(bytes: &[u8]) -> bool {
     first.is_none_or(|first| *first == b'{')
 }
 
-/// Shows an event that nobody here knows, whole. An empty name is none.
-pub(crate) fn unknown(at: Stamp, name: &str, raw: &RawValue, out: &mut dyn Sink) {
+/// Shows an event that nobody here knows, whole; it may be `lossy`. An empty name is none.
+pub(crate) fn unknown(at: Stamp, name: &str, raw: &RawValue, lossy: bool, out: &mut dyn Sink) {
     let name = (!name.is_empty()).then_some(Cow::Borrowed(name));
-    let data = Foreign::Json(Cow::Borrowed(raw));
+    let data = Foreign::Json {
+        raw: Cow::Borrowed(raw),
+        lossy,
+    };
     out.activity(at, &Activity::Unknown { name, data });
 }
 

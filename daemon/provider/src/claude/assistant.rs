@@ -26,7 +26,7 @@ impl Json {
         out: &mut dyn Sink,
     ) {
         let Some(message) = event.object("message") else {
-            return unknown(at, "assistant", raw, out);
+            return unknown(at, "assistant", raw, event.is_lossy(), out);
         };
         let parent = event.str("parent_tool_use_id");
         if parent.is_none() {
@@ -52,7 +52,7 @@ impl Json {
             }),
         };
         if !understood {
-            return unknown(at, "assistant", raw, out);
+            return unknown(at, "assistant", raw, event.is_lossy(), out);
         }
         if let Some(usage) = self.tokens.message(&message) {
             out.activity(at, &Activity::Usage(usage));
@@ -80,7 +80,7 @@ impl Json {
         out: &mut dyn Sink,
     ) {
         let Some(block) = Object::parse(raw, lossy) else {
-            return unknown(at, "assistant", raw, out);
+            return unknown(at, "assistant", raw, lossy, out);
         };
         let kind = block.str("type").unwrap_or_default();
         match (&*kind, block.text("text"), block.text("thinking")) {
@@ -96,7 +96,7 @@ impl Json {
                 );
             }
             ("tool_use", ..) => self.tool_use(at, &block, parent, out),
-            _ => unknown(at, &format!("assistant/{kind}"), raw, out),
+            _ => unknown(at, &format!("assistant/{kind}"), raw, lossy, out),
         }
     }
 

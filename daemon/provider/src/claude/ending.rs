@@ -190,7 +190,7 @@ impl Json {
         if tokens::are_foreign(result)
             && let Some(usage) = result.get("usage")
         {
-            unknown(at, "result/usage", usage, out);
+            unknown(at, "result/usage", usage, result.is_lossy(), out);
         }
     }
 }

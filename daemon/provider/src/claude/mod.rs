@@ -134,20 +134,30 @@ impl Json {
             "system" => self.system(at, event, raw, out),
             "result" => self.result(at, event, raw, out),
             "rate_limit_event" => self.rate_limit(at, event, raw, out),
-            _ => other(at, &kind, event.str("subtype").as_deref(), raw, out),
+            _ => {
+                let subtype = event.str("subtype");
+                other(at, &kind, subtype.as_deref(), event.is_lossy(), raw, out);
+            }
         }
     }
 }
 
 /// An event that the parser takes no interest in: on the list, or unknown.
-fn other(at: Stamp, kind: &str, subtype: Option<&str>, raw: &RawValue, out: &mut dyn Sink) {
+fn other(
+    at: Stamp,
+    kind: &str,
+    subtype: Option<&str>,
+    lossy: bool,
+    raw: &RawValue,
+    out: &mut dyn Sink,
+) {
     let name = match subtype {
         Some(subtype) => Cow::Owned(format!("{kind}/{subtype}")),
         None => Cow::Borrowed(kind),
     };
     match ignore::always(&name) {
         Some(rule) => out.ignored(rule),
-        None => unknown(at, &name, raw, out),
+        None => unknown(at, &name, raw, lossy, out),
     }
 }
 

@@ -41,7 +41,7 @@ impl Json {
             }
             _ => {}
         }
-        other(at, "system", subtype.as_deref(), raw, out);
+        other(at, "system", subtype.as_deref(), event.is_lossy(), raw, out);
     }
 
     /// Comes again with every turn; only another session is news.
@@ -93,7 +93,7 @@ impl Json {
         };
         match event.text("summary") {
             Some(summary) => notice(at, level, summary, out),
-            None => unknown(at, "system/task_notification", raw, out),
+            None => unknown(at, "system/task_notification", raw, event.is_lossy(), out),
         }
     }
 
@@ -124,7 +124,16 @@ impl Json {
         let level = match &*status {
             "rejected" if is_kept => Level::Error,
             "allowed_warning" | "rejected" => Level::Warn,
-            _ => return other(at, "rate_limit_event", Some(&status), raw, out),
+            _ => {
+                return other(
+                    at,
+                    "rate_limit_event",
+                    Some(&status),
+                    event.is_lossy(),
+                    raw,
+                    out,
+                );
+            }
         };
         let kind = details.str("rateLimitType").unwrap_or("usage".into());
         let mut msg = match (&*status, details.f64("utilization")) {

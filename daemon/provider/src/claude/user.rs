@@ -26,7 +26,7 @@ impl Json {
             return out.ignored(&ignore::REPLAY);
         }
         let Some(message) = event.object("message") else {
-            return unknown(at, "user", raw, out);
+            return unknown(at, "user", raw, event.is_lossy(), out);
         };
         let parent = event.str("parent_tool_use_id");
         if parent.is_none() {
@@ -45,12 +45,12 @@ impl Json {
                     ("tool_result", _, Some(call)) => {
                         self.tool_result(at, event, &block, &call, out);
                     }
-                    _ => unknown(at, &format!("user/{kind}"), raw, out),
+                    _ => unknown(at, &format!("user/{kind}"), raw, event.is_lossy(), out),
                 }
             }),
         };
         if !understood {
-            unknown(at, "user", raw, out);
+            unknown(at, "user", raw, event.is_lossy(), out);
         }
     }
 

@@ -304,7 +304,7 @@ impl Parser for Json {
             notice(out, since, line.at, &held);
         }
         if !self.event(&kind, &event, line.at, out) {
-            json::unknown(line.at, &name(&kind, &event), raw, out);
+            json::unknown(line.at, &name(&kind, &event), raw, event.is_lossy(), out);
         }
         match self.last {
             Final::Good | Final::Bad if kind.starts_with("turn.") => {

@@ -268,6 +268,21 @@ fn bytes_that_are_no_text_come_out_as_json_and_say_so() {
     }
 }
 
+#[test]
+fn an_event_that_nobody_knows_says_that_bytes_of_it_were_replaced() {
+    let bytes =
+        b"{\"type\":\"news\",\"text\":\"caf\xE9\"}\n{\"type\":\"news\",\"text\":\"caf\xC3\xA9\"}\n";
+    for kind in Kind::ALL {
+        let chunks = [(Stream::Stdout, bytes.to_vec())];
+        let (log, _) = decode(kind, Format::Json, &chunks, &Exit::default());
+        let lossy: Vec<_> = values(&log)[..2]
+            .iter()
+            .map(|line| line["lossy"] == true)
+            .collect();
+        assert_eq!(lossy, [true, false], "{kind}");
+    }
+}
+
 fn exits() -> impl Strategy<Value = Exit> {
     let ended_by = prop_oneof![
         Just(None),

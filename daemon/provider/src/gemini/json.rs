@@ -231,7 +231,7 @@ impl Parser for Json {
         };
         let kind = event.str("type").unwrap_or_default();
         if !self.event(&kind, &event, line.at, out) {
-            json::unknown(line.at, &name(&kind, &event), raw, out);
+            json::unknown(line.at, &name(&kind, &event), raw, event.is_lossy(), out);
         }
         match self.last {
             Final::Missing | Final::None => self.final_event = None,

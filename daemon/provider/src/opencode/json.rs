@@ -306,7 +306,7 @@ impl Parser for Json {
         self.went_on(line.at, out);
         self.announce(&event, line.at, out);
         if !self.event(&kind, &event, line.at, out) {
-            json::unknown(line.at, &kind, raw, out);
+            json::unknown(line.at, &kind, raw, event.is_lossy(), out);
         }
         match self.last {
             Final::Missing | Final::None => self.final_event = None,

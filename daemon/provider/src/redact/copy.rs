@@ -104,7 +104,10 @@ impl Copy<'_> {
             Activity::Unknown { name, data } => Activity::Unknown {
                 name: self.word_if(name),
                 data: match data {
-                    Foreign::Json(json) => Foreign::Json(self.json(json)),
+                    Foreign::Json { raw, lossy } => Foreign::Json {
+                        raw: self.json(raw),
+                        lossy: *lossy,
+                    },
                     Foreign::Text(text) => Foreign::Text(self.text(text)),
                 },
             },

@@ -129,7 +129,10 @@ fn json_stays_json_and_hides_values_in_keys_numbers_and_json_within() {
     let input = json!({"1234567890": [1_234_567_890, inner], "n": 12}).to_string();
     let activity = Activity::Unknown {
         name: None,
-        data: Foreign::Json(Cow::Owned(RawValue::from_string(input).unwrap())),
+        data: Foreign::Json {
+            raw: Cow::Owned(RawValue::from_string(input).unwrap()),
+            lossy: false,
+        },
     };
     let line: Value = serde_json::from_str(&line(&mut redactor, &activity)).unwrap();
     let inner = json!({"deep": format!("x {PLAIN} y")}).to_string();

@@ -2,6 +2,7 @@
 //! it final, and its id, its folder and its request follow from that one: whatever is cut off where,
 //! there is one next attempt or none, and it starts once.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -84,6 +85,26 @@ async fn has_begun(dir: &InvDir) -> bool {
     looked.unwrap_or(false)
 }
 
+/// What the request of a next attempt begins with; behind it is the uuid of the one before.
+const REQUEST: &str = "retry-of-";
+
+/// Whether the one before was stopped, of a next attempt that waits: whoever was to end that at once was cut off.
+pub(super) async fn is_after_a_stop(spec: &Spec, state_dir: &Path) -> bool {
+    let Some(before) = spec.request_id.strip_prefix(REQUEST) else {
+        return false;
+    };
+    // A request may have any name that somebody gives it.
+    let is_its_own = uuid_after(before) == spec.uuid;
+    is_its_own && has_mark(&InvDir::new(state_dir, before)).await
+}
+
+async fn has_mark(dir: &InvDir) -> bool {
+    let mark = dir.stopped();
+    let looked = tokio::task::spawn_blocking(move || mark.exists()).await;
+    // Only a panic, or the runtime's end.
+    looked.unwrap_or(false)
+}
+
 /// Whether somebody asked us, or a daemon before, for its end.
 async fn was_stopped(job: &Job, exit: &ExitRecord) -> bool {
     let by_request = matches!(
@@ -94,13 +115,7 @@ async fn was_stopped(job: &Job, exit: &ExitRecord) -> bool {
                 ..
             }
     );
-    if by_request || job.is_stopped {
-        return true;
-    }
-    let mark = job.dir.stopped();
-    let looked = tokio::task::spawn_blocking(move || mark.exists()).await;
-    // Only a panic, or the runtime's end.
-    looked.unwrap_or(false)
+    by_request || job.is_stopped || has_mark(&job.dir).await
 }
 
 /// Whether somebody else told its shim to end, and meant it: by a stop of its unit, or a signal. Where the
@@ -159,7 +174,7 @@ fn spec_of(job: &Job, ending: &Ending, asked: String, not_before_ms: i64) -> (Sp
         project: project.root.clone(),
         project_folder: Some(project.folder()),
         cwd: moved::along(&before.cwd, &before.project, &project.root),
-        request_id: format!("retry-of-{}", before.uuid),
+        request_id: format!("{REQUEST}{}", before.uuid),
         socket: sockets::path(&inner.settings().runtime_dir, &uuid),
         created_ms: u64::try_from(now_ms()).unwrap_or(0),
         turn: Turn {

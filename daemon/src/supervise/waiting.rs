@@ -22,6 +22,7 @@ use tokio::sync::OwnedMutexGuard;
 use tracing::{info, warn};
 
 use super::address::Address;
+use super::again::is_after_a_stop;
 use super::job::JobHandle;
 use super::line::candidate;
 use super::open_rows::end_without_folder;
@@ -366,14 +367,15 @@ impl Inner {
             return Ok(None);
         };
         self.floors.raise(&project.root, row.id.get());
-        if has_ended {
+        let is_over = row.phase.is_ended();
+        if has_ended || !is_over && is_after_a_stop(&spec, &self.settings().state_dir).await {
             found.finished += 1;
             let Some(entry) = entry.take() else {
                 return Ok(None);
             };
             return Ok(self::end(self, project, row.id, entry, cancelled()).await);
         }
-        if row.phase.is_ended() {
+        if is_over {
             discard(dir).await;
             return Ok(None);
         }

@@ -1,8 +1,9 @@
 //! What somebody has stopped is not tried again, whatever happens meanwhile.
 
+use rusqlite::Connection;
 use rustix::process::Signal;
 use steroids_proto::v1;
-use steroids_tests::{Ctl, Daemon, Home, Rpc, eventually, processes, rpc};
+use steroids_tests::{Ctl, Daemon, FailPoints, Home, Rpc, eventually, processes, rpc};
 
 use super::id_of;
 
@@ -46,18 +47,14 @@ async fn what_was_stopped_is_not_tried_again_by_a_later_daemon_either() {
     assert_eq!((&*ended.outcome, ended.retried_by), ("lost", None));
 }
 
-#[tokio::test]
-async fn what_is_stopped_while_its_end_cannot_be_written_is_not_tried_again() {
-    let home = Home::new();
-    let daemon = Daemon::start(&home).await;
-    let ctl = daemon.project("app").await;
-    let rpc = daemon.rpc().await;
+/// With what keeps its end from being written down; it is asked to stop meanwhile.
+async fn stopped_before_its_row_is_final(home: &Home, ctl: &Ctl, rpc: &Rpc) -> (i64, Connection) {
     let start = "start --task T1 --retry failed --retry-max 1 -- sh -c";
     let mut words: Vec<&str> = start.split(' ').collect();
     words.push("until [ -e go ]; do sleep 0.1; done; exit 5");
-    let id = id_of(&ctl, &words).await;
+    let id = id_of(ctl, &words).await;
     let uuid = rpc.get(&ctl.project(), id).await.uuid;
-    let db = rusqlite::Connection::open(ctl.folder().join(".steroids/steroids.db")).unwrap();
+    let db = Connection::open(ctl.folder().join(".steroids/steroids.db")).unwrap();
     db.execute_batch(
         "CREATE TRIGGER no BEFORE INSERT ON steroidsd_events BEGIN SELECT RAISE(ABORT, 'no'); END",
     )
@@ -73,6 +70,16 @@ async fn what_is_stopped_while_its_end_cannot_be_written_is_not_tried_again() {
         .await
         .exits(4)
         .says("has ended");
+    (id, db)
+}
+
+#[tokio::test]
+async fn what_is_stopped_while_its_end_cannot_be_written_is_not_tried_again() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let rpc = daemon.rpc().await;
+    let (id, db) = stopped_before_its_row_is_final(&home, &ctl, &rpc).await;
     db.execute_batch("DROP TRIGGER no").unwrap();
     let ended = rpc.ended(&ctl.project(), id).await;
     assert_eq!(ended.exit_code, Some(5));
@@ -80,4 +87,29 @@ async fn what_is_stopped_while_its_end_cannot_be_written_is_not_tried_again() {
         let next = rpc.ended(&ctl.project(), next).await;
         assert_eq!(next.outcome, "cancelled", "{next:?}");
     }
+}
+
+/// Killed with the row of the next attempt made, and before that is ended.
+#[tokio::test]
+async fn the_next_attempt_of_what_was_stopped_is_not_started_by_a_later_daemon() {
+    let home = Home::new();
+    let mut daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let rpc = daemon.rpc().await;
+    let points = FailPoints::of(&home);
+    points.set(&["retry.row-committed kill"]);
+    let (id, db) = stopped_before_its_row_is_final(&home, &ctl, &rpc).await;
+    db.execute_batch("DROP TRIGGER no").unwrap();
+    daemon.ended().await;
+    points.clear();
+    daemon.start_again().await;
+    let rpc = daemon.rpc().await;
+    let next = rpc.ended(&ctl.project(), id).await.retried_by;
+    let next = next.expect("its row was made");
+    let next = rpc.ended(&ctl.project(), next).await;
+    assert_eq!(
+        (&*next.outcome, next.exit_code),
+        ("cancelled", Some(-1)),
+        "{next:?}"
+    );
 }

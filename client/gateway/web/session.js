@@ -3,7 +3,8 @@
 
 const KEY = 'steroids.token';
 const channel = 'BroadcastChannel' in self ? new BroadcastChannel('steroids.session') : null;
-const SIBLINGS_ANSWER_MS = 400;
+// A browser that is busy takes its time; one without siblings sees the sign-in page so much later.
+const SIBLINGS_ANSWER_MS = 1500;
 
 let current = stored();
 /** The token that was refused last: a sibling may not know of it yet. */

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::{Failure, StoreError};
 use super::events::{self, NewEvent};
+use super::finish::free_request;
 use super::rows::{NewInvocation, PathColumn};
 use super::{locks, query, schema};
 use crate::domain::{Invocation, InvocationId, Outcome, RowStatus};
@@ -92,8 +93,12 @@ pub(super) fn restore(
     if ours.is_some() {
         end_again(connection, id)?;
     } else {
-        // One that was not started for want of room has left its request to another.
-        let is_taken = own_id(connection, "request_id", &new.request_id)?.is_some();
+        // One that was not started for want of room has left its request to a later one, whichever is put back first.
+        let holder = own_id(connection, "request_id", &new.request_id)?;
+        if let Some(earlier) = holder.filter(|holder| *holder < id) {
+            free_request(connection, earlier)?;
+        }
+        let is_taken = holder.is_some_and(|holder| holder > id);
         let request_id = if is_taken { &new.uuid } else { &new.request_id };
         let own = NewInvocation {
             request_id: request_id.clone(),

@@ -108,7 +108,7 @@ pub(super) fn write_ending(
 }
 
 /// The same request starts another one from now on. The row keeps an id that nobody else has: its own uuid.
-fn free_request(connection: &Connection, id: InvocationId) -> Result<(), Failure> {
+pub(super) fn free_request(connection: &Connection, id: InvocationId) -> Result<(), Failure> {
     connection
         .prepare_cached(
             "UPDATE steroidsd_invocations SET request_id = uuid WHERE invocation_id = ?1",

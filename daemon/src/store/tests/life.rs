@@ -454,3 +454,21 @@ async fn of_a_range_the_first_that_has_begun_is_found_or_one_that_waits() {
         None
     );
 }
+
+#[tokio::test]
+async fn of_two_that_had_one_request_the_later_has_it_in_whatever_order_they_are_put_back() {
+    let [earlier, later] = [1, 2].map(|id| InvocationId::new(id).unwrap());
+    for order in [[earlier, later], [later, earlier]] {
+        let room = Room::new();
+        let store = room.store();
+        for id in order {
+            let row = NewInvocation {
+                request_id: "one request".to_owned(),
+                ..new(&id.to_string())
+            };
+            store.restore(id, row, None).await.unwrap();
+        }
+        let found = store.by_request("one request").await.unwrap().unwrap();
+        assert_eq!(found.id, later, "{order:?}");
+    }
+}

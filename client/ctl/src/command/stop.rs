@@ -282,9 +282,49 @@ pub(crate) fn sentence(id: i64, answer: &v1::StopResponse) -> String {
         Some(last) if last.id != id => format!("{}, a later attempt of {id},", last.id),
         _ => id.to_string(),
     };
-    if answer.already_ended {
-        format!("invocation {which} had ended already: {standing}{after}")
-    } else {
-        format!("invocation {which} stopped: {standing}{after}")
+    // What a stop has ended is cancelled; another end came before it, or as it was asked for.
+    let how = match (answer.already_ended, invocation) {
+        (true, _) => "had ended already",
+        (false, Some(last)) if last.outcome != "cancelled" => "ended before it was stopped",
+        (false, _) => "stopped",
+    };
+    format!("invocation {which} {how}: {standing}{after}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(outcome: &str, already_ended: bool) -> String {
+        let invocation = v1::Invocation {
+            id: 12,
+            state: v1::State::Completed.into(),
+            outcome: outcome.to_owned(),
+            duration_ms: Some(5000),
+            ..v1::Invocation::default()
+        };
+        let answer = v1::StopResponse {
+            invocation: Some(invocation),
+            already_ended,
+        };
+        sentence(12, &answer)
+    }
+
+    #[test]
+    fn only_what_a_stop_has_ended_is_called_stopped() {
+        assert_eq!(
+            said("cancelled", false),
+            "invocation 12 stopped: cancelled after 5.0 s"
+        );
+        for outcome in ["success", "failed", "timeout_wall"] {
+            assert_eq!(
+                said(outcome, false),
+                format!("invocation 12 ended before it was stopped: {outcome} after 5.0 s")
+            );
+            assert_eq!(
+                said(outcome, true),
+                format!("invocation 12 had ended already: {outcome} after 5.0 s")
+            );
+        }
     }
 }

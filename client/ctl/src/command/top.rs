@@ -76,7 +76,8 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
     terminal(session)?;
     let all = args.all || !session.names_project();
     let (client, project) = session.connect_to(all).await?;
-    let mut app = App::new(all, format::now_ms());
+    let named = (!all).then(|| project.clone());
+    let mut app = App::new(named, format::now_ms());
     app.seek(|filter| filter.push_str(&args.filter));
     let theme = Theme {
         colour: session.out.colour,

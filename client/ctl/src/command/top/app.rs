@@ -85,8 +85,8 @@ pub(super) struct Message {
 
 /// Everything that is shown.
 pub(super) struct App {
-    /// All projects, or one.
-    pub(super) all: bool,
+    /// The one that is shown; `None`: all.
+    pub(super) project: Option<String>,
     pub(super) mode: Mode,
     pub(super) sort: Sort,
     pub(super) is_reversed: bool,
@@ -111,9 +111,9 @@ pub(super) struct App {
 }
 
 impl App {
-    pub(super) fn new(all: bool, now: i64) -> App {
+    pub(super) fn new(project: Option<String>, now: i64) -> App {
         App {
-            all,
+            project,
             mode: Mode::List,
             sort: Sort::State,
             is_reversed: false,
@@ -163,6 +163,11 @@ impl App {
         waiting.sort_by(|one, other| row::queue_order(one, other));
         running.extend(waiting);
         running
+    }
+
+    /// All there are, also those that the filter hides.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &v1::Invocation> {
+        self.rows.values()
     }
 
     /// How many there are in all, also those that the filter hides.

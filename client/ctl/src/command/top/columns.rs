@@ -215,7 +215,7 @@ impl Columns {
             let cells = shown.iter().map(|it| column.cell(app, it).0.width());
             let most = cells.max().unwrap_or(0);
             let is_needed = match column {
-                Column::Project => app.all,
+                Column::Project => app.project.is_none(),
                 Column::Cpu | Column::Memory | Column::Cost | Column::Model => most > 0,
                 _ => true,
             };

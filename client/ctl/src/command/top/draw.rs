@@ -123,7 +123,7 @@ fn nothing(app: &App) -> String {
         "nothing is known while the daemon is away".to_owned()
     } else if app.status.is_none() {
         "nothing is known yet: the daemon has not answered so far".to_owned()
-    } else if app.all {
+    } else if app.project.is_none() {
         "nothing runs in any project: steroidsctl start --task T1 --prompt 'what to do'".to_owned()
     } else {
         "nothing runs in this project: steroidsctl start --task T1 --prompt 'what to do'".to_owned()

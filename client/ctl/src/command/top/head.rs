@@ -62,13 +62,22 @@ fn counts(app: &App) -> (String, Style) {
     let count = |standing| app.standing_so(standing);
     let waiting = count(Standing::Queued) + count(Standing::Held);
     let running = app.count() - waiting;
-    // The bounds are the daemon's, for all projects.
+    // The bounds are the daemon's, for all projects: they say nothing of one.
+    let status = app.status.as_ref().filter(|_| app.project.is_none());
     let bound = |most: fn(&v1::StatusResponse) -> i64| {
-        let most = app.status.as_ref().map(most).filter(|most| *most > 0);
+        let most = status.map(most).filter(|most| *most > 0);
         most.map_or_else(String::new, |most| format!(" of {most}"))
     };
+    let of = app.project.as_ref().map(|path| {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        format!("{}: ", clean_line(name))
+    });
+    let of = of.unwrap_or_default();
     let mut parts = vec![
-        format!("running {running}{}", bound(|status| status.max_running)),
+        format!(
+            "{of}running {running}{}",
+            bound(|status| status.max_running)
+        ),
         format!("queued {waiting}{}", bound(|status| status.max_queued)),
     ];
     for standing in [
@@ -87,18 +96,19 @@ fn counts(app: &App) -> (String, Style) {
     } else {
         Style::Plain
     };
-    let shown = app.shown();
-    let tokens = shown
+    // As the counts, of all: a filter is for the rows.
+    let all: Vec<_> = app.rows().collect();
+    let tokens = all
         .iter()
         .fold(0u64, |sum, it| sum.saturating_add(row::tokens(it)));
     if tokens > 0 {
         parts.push(format!("{} tokens", format::count(tokens)));
     }
-    let cost: f64 = shown.iter().filter_map(|it| row::cost(it)).sum();
+    let cost: f64 = all.iter().filter_map(|it| row::cost(it)).sum();
     if cost > 0.0 {
         parts.push(format::cost(cost));
     }
-    let used: Vec<_> = shown.iter().map(|it| row::used(it)).collect();
+    let used: Vec<_> = all.iter().map(|it| row::used(it)).collect();
     if used.iter().any(|used| used.cpu.is_some()) {
         let cpu: f64 = used.iter().filter_map(|used| used.cpu).sum();
         parts.push(format!("CPU {cpu:.0}%"));

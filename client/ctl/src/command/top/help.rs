@@ -27,7 +27,7 @@ const KEYS: [(&str, &str); 18] = [
         "stalled",
         "four fifths of a limit have passed, or something is wrong",
     ),
-    ("asking", "it has answered, and waits for your message"),
+    ("asking", "it waits for you: for a message, or an answer"),
     ("held", "it waits, as a limit of its provider was reached"),
     ("ending", "it was told to end, or has given its result"),
 ];

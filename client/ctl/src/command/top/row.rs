@@ -30,7 +30,7 @@ impl Key {
 pub(super) enum Standing {
     /// Near a limit, or something is wrong with it.
     Stalled,
-    /// It has answered, and waits for a message.
+    /// It waits for a person: for a message, or an answer.
     Asking,
     /// It was told to end, or should.
     Ending,
@@ -68,11 +68,12 @@ pub(super) fn standing(it: &v1::Invocation, held: &[v1::Hold], is_stopping: bool
         };
     }
     let waits_for = it.live.as_ref().map_or("", |live| &live.waits_for);
+    let asks = it.live.as_ref().is_some_and(|live| live.waits_for_person);
     if is_stopping || matches!(waits_for, "ending" | "result_sent") {
         Standing::Ending
     } else if !it.alarm.is_empty() || it.live.as_ref().is_some_and(waits::is_near) {
         Standing::Stalled
-    } else if waits_for == "message" {
+    } else if asks || waits_for == "message" {
         Standing::Asking
     } else {
         Standing::Running

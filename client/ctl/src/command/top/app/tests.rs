@@ -94,7 +94,7 @@ pub(in super::super) fn status() -> v1::StatusResponse {
 
 /// Three that run, two that wait.
 pub(in super::super) fn app() -> App {
-    let mut app = App::new(true, NOW);
+    let mut app = App::new(None, NOW);
     app.hear(News::Joined);
     let mut stalled = running("app", 12, "T3");
     let live = stalled.live.as_mut().unwrap();

@@ -54,7 +54,7 @@ fn full() -> App {
 
 #[test]
 fn before_the_daemon_has_answered_nothing_is_known() {
-    let shown = screen(&mut App::new(true, NOW), 80, 24);
+    let shown = screen(&mut App::new(None, NOW), 80, 24);
     assert!(shown.contains("running ? · queued ?"), "{shown}");
     assert!(shown.contains("nothing is known yet"), "{shown}");
     assert!(!shown.contains("nothing runs"), "{shown}");
@@ -130,6 +130,32 @@ fn an_away_daemon_is_said_with_the_time_and_the_rows_stay() {
         "daemon away, since hh:mm:ss (1m05s) · agents go on · load 0.52 0.40 0.31"
     );
     assert!(text.contains("stalled"));
+}
+
+#[test]
+fn what_stands_above_is_of_all_also_of_those_that_a_filter_hides() {
+    let mut app = full();
+    let second = |app: &mut App| {
+        let text = screen(app, 200, 24);
+        text.lines().nth(1).unwrap_or_default().to_owned()
+    };
+    let all = second(&mut app);
+    assert!(all.contains("26.1k tokens") && all.contains("memory "));
+    app.seek(|filter| filter.push_str("T3"));
+    assert_eq!(app.shown().len(), 1);
+    assert_eq!(second(&mut app), all);
+}
+
+#[test]
+fn of_one_project_what_stands_above_says_so_and_tells_no_bounds_of_all() {
+    let mut app = full();
+    app.project = Some("/home/dev/my-\u{1b}[2Japp".to_owned());
+    let text = screen(&mut app, 80, 24);
+    let second = text.lines().nth(1).unwrap_or_default();
+    assert!(
+        second.starts_with("my-app: running 4 · queued 2 · stalled 1"),
+        "{text}"
+    );
 }
 
 #[test]

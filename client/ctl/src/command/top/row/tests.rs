@@ -43,6 +43,20 @@ fn who_waits_for_a_message_is_not_ending() {
 }
 
 #[test]
+fn who_waits_for_an_answer_is_asking_unless_that_is_to_end() {
+    let mut it = running("app", 1, "T1");
+    let live = it.live.as_mut().unwrap();
+    live.waits_for = "unfinished_line".to_owned();
+    assert_eq!(standing(&it, &[], false), Standing::Running);
+    it.live.as_mut().unwrap().waits_for_person = true;
+    assert_eq!(standing(&it, &[], false), Standing::Asking);
+    it.live.as_mut().unwrap().limit = "silence".to_owned();
+    assert_eq!(standing(&it, &[], false), Standing::Stalled);
+    it.live.as_mut().unwrap().waits_for = "ending".to_owned();
+    assert_eq!(standing(&it, &[], false), Standing::Ending);
+}
+
+#[test]
 fn those_that_wait_stand_as_they_will_be_started() {
     let (first, second, new) = (queued(9, 1, "x"), queued(1, 2, "x"), queued(3, 0, "x"));
     let mut all = [&new, &second, &first];

@@ -1,7 +1,7 @@
 //! A person's habits at the terminal.
 
 use rustix::process::Signal;
-use steroids_tests::{Daemon, Home, Puppet, binaries, faults};
+use steroids_tests::{Daemon, Home, Puppet, binaries, faults, processes, rpc};
 
 #[tokio::test]
 async fn ctrl_c_on_stream_leaves_the_agent_running_and_says_so() {
@@ -40,6 +40,51 @@ async fn ctrl_c_on_start_follow_only_leaves() {
     start.end().await.says("steroidsctl stop");
     let shown = ctl.run(["--json", "show", "1"]).await.json();
     assert_eq!(shown["status"], "running");
+}
+
+#[tokio::test]
+async fn who_leaves_a_stop_or_a_wait_is_told_what_goes_on_and_has_no_rest_of_a_line() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let rpc = daemon.rpc().await;
+    let project = ctl.project();
+    let stubborn = rpc.start_fake(&project, "T1", &["ignore-term"]).await;
+    let mut followed = rpc
+        .follow(rpc::invocation(&project, stubborn.id), "", true)
+        .await;
+    // It ignores from then on.
+    followed.until(r#""type":"output""#).await;
+    let state = async || {
+        let live = rpc.get(&project, stubborn.id).await.live;
+        live.map(|live| live.waits_for)
+    };
+    let id = stubborn.id.to_string();
+    for (words, draws, says) in [
+        (
+            &["wait", &id][..],
+            "waiting for invocation",
+            format!("left; invocation {id} goes on — wait for it with: steroidsctl wait {id}"),
+        ),
+        (
+            &["stop", &id, "--grace", "1h"],
+            "stopping invocation",
+            format!(
+                "left; invocation {id} was asked to, and goes on ending — see with: steroidsctl show {id}"
+            ),
+        ),
+    ] {
+        let mut screen = ctl.at_terminal((120, 24), words);
+        screen.shows(draws).await;
+        screen.signal(Signal::INT);
+        let (code, left) = screen.ends().await;
+        assert_eq!((code, left.trim()), (130, &*says), "{words:?}");
+    }
+    assert_eq!(state().await.as_deref(), Some("ending"));
+    let pid = i32::try_from(stubborn.pid.unwrap()).unwrap();
+    processes::signal(pid, Signal::KILL);
+    let ended = rpc.ended(&project, stubborn.id).await;
+    assert_eq!(ended.outcome, "cancelled");
 }
 
 #[tokio::test]

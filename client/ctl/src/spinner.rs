@@ -2,8 +2,11 @@
 //! gone without a trace before anything else is printed.
 
 use std::io::{self, Write};
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::format::elapsed;
@@ -16,13 +19,16 @@ const TICK: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_millis(700);
 const FRAMES: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 
-/// A spinner; draws nothing where stderr is no terminal.
+/// Whether its line stands on the terminal, of which there is one.
+static DRAWN: AtomicBool = AtomicBool::new(false);
+
+/// A spinner; draws nothing where stderr is no terminal. Its line goes with it, so that who is interrupted in the
+/// middle of a wait leaves none.
 pub(crate) struct Spinner {
     ticks: Option<Interval>,
     began: Instant,
     quiet_since: Instant,
     frame: usize,
-    drawn: bool,
 }
 
 impl Spinner {
@@ -38,7 +44,6 @@ impl Spinner {
             began: Instant::now(),
             quiet_since: Instant::now(),
             frame: 0,
-            drawn: false,
         }
     }
 
@@ -66,27 +71,25 @@ impl Spinner {
             columns().saturating_sub(1),
         );
         let _ = write!(io::stderr(), "\r\x1b[2m{text}\x1b[0m\x1b[K");
-        self.drawn = true;
+        DRAWN.store(true, Ordering::Relaxed);
     }
 
     /// Takes the line away, before something else is printed.
     pub(crate) fn clear(&mut self) {
-        if self.drawn {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-            self.drawn = false;
-        }
+        wipe();
         self.quiet_since = Instant::now();
     }
 
-    /// Waits for `work`, drawing meanwhile.
+    /// Waits for `work`, drawing meanwhile, in a command that Ctrl-C ends: the line goes before.
     pub(crate) async fn during<T>(mut self, waiting_for: &str, work: impl Future<Output = T>) -> T {
-        let done = self.on_during(waiting_for, work).await;
-        self.clear();
-        done
+        if self.ticks.is_some() {
+            wipe_at_the_end();
+        }
+        self.on_during(waiting_for, work).await
     }
 
-    /// The same where more is waited for afterwards: the time goes on, and the line stays until
-    /// [`Spinner::clear`].
+    /// Waits for `work`, drawing meanwhile, in a command that listens for Ctrl-C itself, or waits for more
+    /// afterwards: the time goes on, and the line stays until [`Spinner::clear`], or the spinner goes.
     pub(crate) async fn on_during<T>(
         &mut self,
         waiting_for: &str,
@@ -100,6 +103,40 @@ impl Spinner {
             }
         }
     }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        wipe();
+    }
+}
+
+fn wipe() {
+    if DRAWN.swap(false, Ordering::Relaxed) {
+        let _ = write!(io::stderr(), "\r\x1b[K");
+    }
+}
+
+/// From now on Ctrl-C and SIGTERM take the line away, and end the program as they do where nobody listens. Where that
+/// is impossible they only end it.
+fn wipe_at_the_end() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+            let Ok(mut signals) = signal(kind) else {
+                continue;
+            };
+            tokio::spawn(async move {
+                if signals.recv().await.is_some() {
+                    wipe();
+                    let number = kind.as_raw_value();
+                    if signal_hook::low_level::emulate_default_handler(number).is_err() {
+                        std::process::exit(128 + number);
+                    }
+                }
+            });
+        }
+    });
 }
 
 fn columns() -> usize {

@@ -1,5 +1,6 @@
 //! `stop`: ends invocations and everything they started.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use crate::clean::clean_line;
 use crate::complete;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::interrupt::Interrupt;
 use crate::session::Session;
 use crate::spinner::Spinner;
 use crate::{format, parse};
@@ -112,8 +114,49 @@ impl<'a> Asked<'a> {
     }
 }
 
+/// How far it has come, for who leaves meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Come {
+    Nowhere,
+    Asked,
+    /// They were asked, or are to be, by a daemon that is away.
+    Away,
+}
+
 /// Stops them, and waits until they have ended.
 pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Failure> {
+    let mut interrupt = Interrupt::listen();
+    let come = Cell::new(Come::Nowhere);
+    tokio::select! {
+        left = interrupt.pressed() => {
+            session.note(farewell(args, come.get(), session));
+            Ok(left)
+        }
+        stopped = stop(args, &come, session) => stopped,
+    }
+}
+
+/// The daemon goes on with what it was asked for.
+fn farewell(args: &Args, come: Come, session: &Session) -> String {
+    let what = match args.ids[..] {
+        [id] => format!("invocation {id}"),
+        _ => "what was to stop".to_owned(),
+    };
+    let see = match args.ids[..] {
+        [id] => session.command(&format!("show {id}")),
+        _ if args.all => session.command("list --running --all"),
+        _ => session.command("list --running"),
+    };
+    match come {
+        Come::Nowhere => format!("left before {what} was asked to end"),
+        Come::Asked => format!("left; {what} was asked to, and goes on ending — see with: {see}"),
+        Come::Away => format!(
+            "left after the daemon went away; whether {what} is being stopped is not known — see with: {see}"
+        ),
+    }
+}
+
+async fn stop(args: &Args, come: &Cell<Come>, session: &mut Session) -> Result<Exit, Failure> {
     // With a project named, all of that.
     let is_everywhere = args.all && !session.names_project();
     let (client, project) = session.connect_to(is_everywhere).await?;
@@ -136,13 +179,18 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
         pause: Duration::ZERO,
     });
     let mut stopping: FuturesUnordered<_> = asked.map(Asked::ask).collect();
-    let (mut exit, mut written, mut is_away) = (Exit::Ok, Ok(()), false);
-    while let Some((mut asked, answer)) = Spinner::new().during(&what, stopping.next()).await {
+    let (mut exit, mut written) = (Exit::Ok, Ok(()));
+    if !which.is_empty() {
+        come.set(Come::Asked);
+    }
+    let mut spinner = Spinner::new();
+    while let Some((mut asked, answer)) = spinner.on_during(&what, stopping.next()).await {
+        spinner.clear();
         let (project, id) = (&*asked.it.project, asked.it.id);
         let of = if is_everywhere { project } else { "" };
         match answer {
             Err((_, status)) if asked.goes_on(&status) => {
-                if !std::mem::replace(&mut is_away, true) {
+                if come.replace(Come::Away) != Come::Away {
                     session.note("the daemon is away; agents go on; this goes on once it is back");
                 }
                 stopping.push(asked.ask());

@@ -13,7 +13,7 @@ use crate::complete;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
-use crate::session::Session;
+use crate::session::{Session, quoted};
 use crate::spinner::Spinner;
 use crate::{format, parse};
 
@@ -95,9 +95,29 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
         }
     };
     tokio::select! {
-        left = interrupt.pressed() => Ok(left),
+        left = interrupt.pressed() => {
+            session.note(farewell(args, session));
+            Ok(left)
+        }
         waited = waited => waited,
     }
+}
+
+/// Who leaves ends nothing.
+fn farewell(args: &Args, session: &Session) -> String {
+    let (what, names) = match (&args.task, &args.ids[..]) {
+        (Some(task), _) => (
+            "what runs goes on".to_owned(),
+            format!("--task {}", quoted(task)),
+        ),
+        (None, [id]) => (format!("invocation {id} goes on"), id.to_string()),
+        (None, ids) => {
+            let words: Vec<_> = ids.iter().map(ToString::to_string).collect();
+            ("what has not ended goes on".to_owned(), words.join(" "))
+        }
+    };
+    let wait = session.command(&format!("wait {names}"));
+    format!("left; {what} — wait for it with: {wait}")
 }
 
 /// Whether the daemon has answered what it was asked last.

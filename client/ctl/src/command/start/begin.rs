@@ -46,9 +46,11 @@ impl Begin<'_> {
         ask: impl AsyncFn() -> Result<v1::StartResponse, Status>,
         elsewhere: impl Fn(&v1::Invocation) -> Option<String>,
     ) -> Result<Exit, Failure> {
-        let asking = Spinner::new().during("starting", self.ask(session, client, ask));
+        let mut spinner = Spinner::new();
+        let asking = spinner.on_during("starting", self.ask(session, client, ask));
         let answer = tokio::select! {
             left = interrupt.pressed() => {
+                spinner.clear();
                 let find = session.command(&self.find);
                 session.note(format!(
                     "left before the daemon answered; see whether it was started with: {find}"
@@ -57,6 +59,7 @@ impl Begin<'_> {
             }
             answer = asking => answer.map_err(|failure| self.unsure(failure))?,
         };
+        drop(spinner);
         let invocation = answer.invocation.ok_or_else(|| {
             Failure::new(
                 Exit::Refused,

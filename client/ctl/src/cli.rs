@@ -27,7 +27,8 @@ Examples:
 
 Exit codes:
   0 done   1 the invocation failed   2 usage   3 not found   4 refused
-  69 daemon unreachable   75 try again   78 configuration   124 timed out   130 stopped";
+  69 daemon unreachable   75 try again   78 configuration
+  124 timed out   130 stopped";
 
 /// Starts AI coding agents under steroidsd, shows what they do while they do it, and stops them
 #[derive(Debug, Parser)]
@@ -217,6 +218,28 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// All commands, and those below them.
+    fn all(command: &clap::Command) -> Vec<clap::Command> {
+        let below = command.get_subcommands().flat_map(all);
+        std::iter::once(command.clone()).chain(below).collect()
+    }
+
+    /// What is wrapped here by hand is wrapped once more where a terminal is narrower.
+    #[test]
+    fn examples_fit_a_terminal_and_paragraphs_are_one_line_each() {
+        for command in all(&Cli::command()) {
+            let help = command.get_after_help();
+            let help = help.map(ToString::to_string).unwrap_or_default();
+            let lines: Vec<&str> = help.lines().collect();
+            let is_prose = |line: &&str| !line.is_empty() && !line.starts_with(' ');
+            let is_too_long = |line: &&&str| line.starts_with(' ') && line.len() > 80;
+            let of = command.get_name();
+            assert_eq!(lines.iter().find(is_too_long), None, "{of}");
+            let broken = lines.windows(2).find(|pair| pair.iter().all(is_prose));
+            assert_eq!(broken, None, "{of}");
+        }
     }
 
     #[test]

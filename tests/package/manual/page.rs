@@ -80,7 +80,7 @@ fn page(command: &Command, name: &str) -> Page {
     written.expect("memory takes all that is written to it");
     let mut roff = Roff::new();
     if let Some(behind) = command.get_after_help() {
-        verbatim(&mut roff, &behind.to_string());
+        behind_it(&mut roff, &behind.to_string());
     }
     for (title, entries) in sections::of(name) {
         terms(&mut roff, title, &entries);
@@ -99,8 +99,8 @@ pub(crate) fn source() -> String {
     format!("steroids {}", env!("CARGO_PKG_VERSION"))
 }
 
-/// Blocks under a `Title:` of their own, line by line as they are.
-fn verbatim(roff: &mut Roff, text: &str) {
+/// Blocks under a `Title:` of their own, line by line as they are, and paragraphs of lines that are not indented.
+fn behind_it(roff: &mut Roff, text: &str) {
     let mut is_open = false;
     for line in text.lines() {
         let title = line
@@ -113,8 +113,20 @@ fn verbatim(roff: &mut Roff, text: &str) {
             roff.control("SH", [title.to_uppercase().as_str()]);
             roff.control("nf", []);
             is_open = true;
+        } else if line.is_empty() {
+            // A section, or a paragraph, has its room.
+        } else if let Some(line) = line.strip_prefix("  ") {
+            if !is_open {
+                roff.control("nf", []);
+                is_open = true;
+            }
+            roff.text([roman(line)]);
         } else {
-            let line = line.strip_prefix("  ").unwrap_or(line);
+            if is_open {
+                roff.control("fi", []);
+                is_open = false;
+            }
+            roff.control("PP", []);
             roff.text([roman(line)]);
         }
     }
@@ -150,15 +162,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stands_behind_the_help_keeps_its_lines() {
+    fn what_stands_behind_the_help_keeps_its_lines_and_paragraphs_are_filled() {
         let mut roff = Roff::new();
-        verbatim(
+        behind_it(
             &mut roff,
-            "Examples:\n  a --b\n  .c\n\nExit codes:\n  0 done",
+            "Examples:\n  a --b\n  .c\n\nOne long line.\n\nAnother.\n\nExit codes:\n  0 done",
         );
         let text = roff.render();
-        let expected =
-            ".SH EXAMPLES\n.nf\na \\-\\-b\n\\&.c\n\n.fi\n.SH \"EXIT CODES\"\n.nf\n0 done\n.fi\n";
+        let expected = ".SH EXAMPLES\n.nf\na \\-\\-b\n\\&.c\n.fi\n.PP\nOne long line.\n.PP\nAnother.\n.SH \"EXIT CODES\"\n.nf\n0 done\n.fi\n";
         assert!(text.ends_with(expected), "{text}");
     }
 }

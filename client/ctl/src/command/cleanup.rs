@@ -18,10 +18,10 @@ Examples:
 const LOGS_EXAMPLES: &str = "\
 Examples:
   steroidsctl cleanup logs --dry-run        what would go, and why
-  steroidsctl cleanup logs                  what goes of this project by the configuration
-  steroidsctl cleanup logs --all            of all, also by `max_logs` and `max_log_bytes`
+  steroidsctl cleanup logs                  what is due of this project
+  steroidsctl cleanup logs --all            of all, also by number and size
   steroidsctl cleanup logs --days 30
-  steroidsctl cleanup logs --days 0 --all   every ended invocation's log, in all projects
+  steroidsctl cleanup logs --days 0 --all   all of what ended, in all projects
 
 Never deletes the log of an invocation that runs or waits. Rows stay: `list` and `show` still know them.";
 
@@ -31,12 +31,12 @@ Examples:
   steroidsctl cleanup spools                what goes by the configuration
   steroidsctl cleanup spools --days 1
 
-Raw transcripts of all projects. Without one `reproject` cannot make its log anew. Never deletes that of
+Raw transcripts of all projects. Without one `reproject` cannot make its log anew. Never deletes that of \
 an invocation that runs, waits, or has its end not yet in its row.";
 
 const ALL_EXAMPLES: &str = "\
 Examples:
-  steroidsctl cleanup all --dry-run         what the next maintenance pass would delete
+  steroidsctl cleanup all --dry-run   what the next pass would delete
   steroidsctl cleanup all
 
 Logs and raw transcripts of all projects, by the configuration.";

@@ -20,13 +20,13 @@ Examples:
 
 const SHOW_EXAMPLES: &str = "\
 Examples:
-  steroidsctl config show                     every key, its value, and where that comes from
+  steroidsctl config show                     every key, its value, its origin
   steroidsctl config show retention           the keys of a table, or one key
   steroidsctl config show --set               without defaults
   steroidsctl config show --file=./new.toml   of a file, without a daemon
   steroidsctl config show --json | jq '.config[] | select(.changed)'
 
-Without --file the running daemon is asked, and keys are marked that the file has changed since the
+Without --file the running daemon is asked, and keys are marked that the file has changed since the \
 daemon read it. Where none runs, the file speaks. Secrets are not shown. `steroidsd --check-config` judges.";
 
 /// What to do with the configuration.

@@ -26,8 +26,8 @@ Examples:
   steroidsctl doctor
   steroidsctl doctor --json | jq '.checks[] | select(.status != \"ok\")'
 
-Ends with 0 unless something fails: 69 if no daemon can be reached, 78 if the configuration cannot
-be used, else 4. Warnings do not count. Nothing is changed; the agents' CLIs are run for their
+Ends with 0 unless something fails: 69 if no daemon can be reached, 78 if the configuration cannot \
+be used, else 4. Warnings do not count. Nothing is changed; the agents' CLIs are run for their \
 version, and of their logins only the names of files and variables are shown.";
 
 /// Nothing but the flags of every command.

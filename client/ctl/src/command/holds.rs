@@ -20,11 +20,11 @@ Examples:
   steroidsctl holds lift claude
   steroidsctl holds set claude --for 1h
   steroidsctl holds set codex gemini --until 2026-12-24T18:00:00Z
-  steroidsctl holds set --all --for 8h      all that are configured; what runs goes on
+  steroidsctl holds set --all --for 8h   all of them; what runs goes on
 
-A provider whose limit is reached is held until the limit is over; what is to start waits for that,
-and starts by itself. A limit that lasts longer than what is set stands, and one that is not over when
-that is lifted with --all holds on; lifted by its name a provider is held by neither. No hold lasts
+A provider whose limit is reached is held until the limit is over; what is to start waits for that, \
+and starts by itself. A limit that lasts longer than what is set stands, and one that is not over when \
+that is lifted with --all holds on; lifted by its name a provider is held by neither. No hold lasts \
 longer than 8 days.";
 
 /// What to do about them.

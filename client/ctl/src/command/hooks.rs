@@ -24,7 +24,7 @@ const TEST_EXAMPLES: &str = "\
 Examples:
   steroidsctl hooks test alarm
 
-Sends an event named `test`, once. Ends with 4 where it was not delivered. A hook that was switched off
+Sends an event named `test`, once. Ends with 4 where it was not delivered. A hook that was switched off \
 by its endpoint, or had given up, is ready again where it was.";
 
 /// What to do with them; without a word, list them.

@@ -12,7 +12,7 @@ Examples:
   steroidsctl init
   steroidsctl init --project ~/src/app
 
-Creates .steroids/ with its database, and registers the folder with the daemon. In a folder that
+Creates .steroids/ with its database, and registers the folder with the daemon. In a folder that \
 is a project already it only registers it; files that are there are never touched.";
 
 /// Nothing but the flags of every command.

@@ -32,7 +32,7 @@ Examples:
   steroidsctl list --all --since 12h --unresolved
   steroidsctl list --outcome rate_limited,overloaded
   steroidsctl list --all --limit 5
-  steroidsctl list --json | jq '.invocations[] | select(.outcome == \"rate_limited\").id'";
+  steroidsctl list --json | jq '.invocations[] | select(.attempt > 1).id'";
 
 /// Which ones.
 #[derive(Debug, clap::Args)]

@@ -13,7 +13,7 @@ Examples:
   steroidsctl migrate
   steroidsctl migrate --project ~/src/app
 
-A database that holds anything is copied under .steroids/backup/ first. One that is up to date,
+A database that holds anything is copied under .steroids/backup/ first. One that is up to date, \
 or newer, is left as it is.";
 
 /// Nothing but the flags of every command.

@@ -27,9 +27,9 @@ Examples:
   steroidsctl projects forget ~/src/app
   steroidsctl projects forget ~/gone --discard-transcripts
 
-Deletes nothing in the folder: the first command in it has it served again. Refused while
-something runs or waits in it. Of what ended while its folder was gone only the transcript tells;
-that is deleted only with --discard-transcripts, and without it nothing is done where there is one.
+Deletes nothing in the folder: the first command in it has it served again. Refused while \
+something runs or waits in it. Of what ended while its folder was gone only the transcript tells; \
+that is deleted only with --discard-transcripts, and without it nothing is done where there is one. \
 What was used today stays counted.";
 
 /// What to do about them.

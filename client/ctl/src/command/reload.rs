@@ -12,8 +12,8 @@ Examples:
   steroidsctl reload
   steroidsctl reload --json
 
-What runs keeps the limits it was started with. Keys that take a restart keep their old values until
-then (`status` shows them): a restart ends no invocation. A file that is no good changes nothing.
+What runs keeps the limits it was started with. Keys that take a restart keep their old values until \
+then (`status` shows them): a restart ends no invocation. A file that is no good changes nothing. \
 Which file counts is found out anew, as at a start; where it is another than before, it is named.";
 
 /// Nothing but the flags of every command.

@@ -15,14 +15,14 @@ use crate::terminal::Style;
 
 const EXAMPLES: &str = "\
 Examples:
-  steroidsctl reproject 12               today's parser reads what 12 printed; says what changed
+  steroidsctl reproject 12               reads anew what 12 printed
   steroidsctl reproject 12 --dry-run     says it, and changes nothing
   steroidsctl reproject --all            every ended invocation of the project
   steroidsctl reproject --all --task T1
-  steroidsctl reproject --all --restore  also logs that were deleted, where the transcript is left
+  steroidsctl reproject --all --restore  also logs that were deleted
 
-A log is written anew only where it differs, and its row follows: outcome, error, answer, tokens.
-What is certain stays: exit code, times, who ended it. Who follows the log gets a `gap`, then all
+A log is written anew only where it differs, and its row follows: outcome, error, answer, tokens. \
+What is certain stays: exit code, times, who ended it. Who follows the log gets a `gap`, then all \
 of it. Ctrl-C leaves each log whole: the old one or the new one.";
 
 /// So many at a time come from the daemon.

@@ -18,15 +18,15 @@ const EXAMPLES: &str = "\
 Examples:
   steroidsctl retry 12
   steroidsctl retry 12 --follow
-  steroidsctl retry 12 --wall 4h --model sonnet     with other terms; the rest as it was
-  steroidsctl retry 12 --anew                       from the beginning, not with the session it had
-  steroidsctl list -q --outcome rate_limited --since yesterday | xargs -r steroidsctl retry
+  steroidsctl retry 12 --wall 4h --model sonnet   with other terms
+  steroidsctl retry 12 --anew                     not with the session it had
+  steroidsctl list -q --outcome rate_limited | xargs -r steroidsctl retry
 
-Asks for the same as then: task, provider, prompt, command, and what the start said of limits and
-the like; what it left open is as configured now, and the caller's environment is that of now. Options
-go before all that. It is the next attempt of the last one there is, and prints its id. Where that one
-did not succeed and has told its session, it goes on with it. What runs or waits is not tried again,
-nor what was cleaned up, nor what a later attempt has done. Of several that are attempts of the same one
+Asks for the same as then: task, provider, prompt, command, and what the start said of limits and \
+the like; what it left open is as configured now, and the caller's environment is that of now. Options \
+go before all that. It is the next attempt of the last one there is, and prints its id. Where that one \
+did not succeed and has told its session, it goes on with it. What runs or waits is not tried again, \
+nor what was cleaned up, nor what a later attempt has done. Of several that are attempts of the same one \
 is started.";
 
 /// More than there ever are of one.

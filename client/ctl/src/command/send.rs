@@ -20,7 +20,7 @@ Examples:
   git diff | steroidsctl send 12 -
   steroidsctl send 12 --end
 
-Works with agents that were started with --interactive and take messages while they work. One that is
+Works with agents that were started with --interactive and take messages while they work. One that is \
 sent nothing for 30s after a result (`--post-result` of its start) is done, and its input is closed.";
 
 /// To whom, and what.

@@ -25,21 +25,21 @@ pub(super) mod terms;
 const EXAMPLES: &str = "\
 Examples:
   steroidsctl start --task T1 --prompt 'fix the failing test' --follow
-  steroidsctl start --task T1 --role reviewer --provider codex --prompt-file review.md
+  steroidsctl start --task T1 --provider codex --prompt-file review.md
   git diff | steroidsctl start --task T1 --model sonnet -
   steroidsctl start --task T1 --silence 30m --wall 4h --prompt 'port the parser'
   steroidsctl start --task T1 --resume SESSION --prompt 'now the tests'
   steroidsctl start --task T1 --resume last --prompt 'and the changelog'
   steroidsctl start --task T1 -- make test
-  steroidsctl start --task T1 --memory-max 4GiB --cpu-quota 200% --tasks-max 500 -- make test
+  steroidsctl start --task T1 --memory-max 4GiB --cpu-quota 200% -- make test
   id=$(steroidsctl start --task T1 --prompt-file todo.md)
-  steroidsctl start --task T1 --after $id --role reviewer --prompt-file review.md
-  steroidsctl start --task T2 --priority 5 --retry overloaded,rate_limited --prompt-file todo.md
+  steroidsctl start --task T1 --role reviewer --after $id --prompt 'review it'
+  steroidsctl start --task T2 --priority 5 --retry overloaded --prompt 'next'
 
-Prints the invocation's id. Where it has to wait (as many run as may, its provider is held, --after),
-it starts by itself when its turn has come. Durations are 500ms, 2s, 15m, 2h; `none` switches a limit off. The
-caller's PATH, HOME, locale, proxy settings and the providers' variables (ANTHROPIC_*, CLAUDE_*,
-OPENAI_*, CODEX_*, GEMINI_*, GOOGLE_*, OPENCODE_*, and the keys of other model providers) go
+Prints the invocation's id. Where it has to wait (as many run as may, its provider is held, --after), \
+it starts by itself when its turn has come. Durations are 500ms, 2s, 15m, 2h; `none` switches a limit off. The \
+caller's PATH, HOME, locale, proxy settings and the providers' variables (ANTHROPIC_*, CLAUDE_*, \
+OPENAI_*, CODEX_*, GEMINI_*, GOOGLE_*, OPENCODE_*, and the keys of other model providers) go \
 along, and those of the provider's `env` in the configuration; anything else with --env.
 
 With --json it prints the invocation; with --follow as well, the log's lines come after it.";

@@ -30,11 +30,11 @@ Examples:
   steroidsctl stop --all               all there are, in every project
   steroidsctl --project . stop --all   all of this one
 
-Asks the agent to end, waits for the grace time, then kills it. What it leaves running is ended, too,
-and given 5s for it. Ends when it has ended. Where it has ended and is tried again, the attempt that
-goes on is stopped; else stopping one that has ended changes nothing. Several are stopped at once,
-and told of as they end; the exit code is that of the first that could not be stopped. With --task
-and --all those are meant that run or wait at that moment, and of them those of an older tool are
+Asks the agent to end, waits for the grace time, then kills it. What it leaves running is ended, too, \
+and given 5s for it. Ends when it has ended. Where it has ended and is tried again, the attempt that \
+goes on is stopped; else stopping one that has ended changes nothing. Several are stopped at once, \
+and told of as they end; the exit code is that of the first that could not be stopped. With --task \
+and --all those are meant that run or wait at that moment, and of them those of an older tool are \
 left alone.";
 
 /// A daemon that stays away this long does not come back by itself.

@@ -17,20 +17,20 @@ use crate::{format, parse};
 
 const EXAMPLES: &str = "\
 Examples:
-  steroidsctl stream                     the newest running invocation, else the newest
-  steroidsctl stream 12                  from its first line, then live, to its end
-  steroidsctl stream 12 --no-follow      what there is now
-  steroidsctl stream 12 --tail 20        its last 20 lines, then live
-  steroidsctl stream 12 --exit-status    and end as the invocation did
-  steroidsctl stream --task T1           all invocations of a task, and those to come
-  steroidsctl stream --task T1 --exit-status    to the end of the last, and end as that did
-  steroidsctl stream --all               everything in every project
-  steroidsctl stream --all --tail 0      what happens from now on, everywhere
+  steroidsctl stream                    the newest that runs, else the newest
+  steroidsctl stream 12                 all of it, then live, to its end
+  steroidsctl stream 12 --no-follow     what there is now
+  steroidsctl stream 12 --tail 20       its last 20 lines, then live
+  steroidsctl stream 12 --exit-status   and end as the invocation did
+  steroidsctl stream --task T1          all of a task, and those to come
+  steroidsctl stream --task T1 --exit-status   to the end of the last
+  steroidsctl stream --all              everything in every project
+  steroidsctl stream --all --tail 0     what happens from now on, everywhere
   steroidsctl stream 12 --json | jq -r 'select(.type == \"tool\").cmd'
 
-Ctrl-C only leaves: the agent goes on. A broken connection is opened again by itself; no line
-comes twice and none is left out. Tokens are shown at the end. With --json the log's own lines are
-printed byte for byte; with --task \"invocationId\" is put first into each, with --all \"project\"
+Ctrl-C only leaves: the agent goes on. A broken connection is opened again by itself; no line \
+comes twice and none is left out. Tokens are shown at the end. With --json the log's own lines are \
+printed byte for byte; with --task \"invocationId\" is put first into each, with --all \"project\" \
 too.";
 
 /// What to stream.

@@ -14,7 +14,7 @@ const EXAMPLES: &str = "\
 Examples:
   steroidsctl timeline --task T1
   steroidsctl timeline --task T1 --sample 1      every line
-  steroidsctl timeline --task T1 --json | jq '.timeline[] | select(.type == \"tool\")'
+  steroidsctl timeline --task T1 --json | jq -r '.timeline[].type'
 
 Shows where each invocation began and ended, every tool call, and of all lines every tenth.";
 

@@ -50,8 +50,8 @@ Examples:
   steroidsctl top --project ~/app
   steroidsctl top --filter stalled
 
-Keys: Enter follows one, Esc comes back, / shows only what matches, s stops one after a question,
-< and > choose the order, ? shows them all, q leaves. Agents go on whatever happens to it.
+Keys: Enter follows one, Esc comes back, / shows only what matches, s stops one after a question, \
+< and > choose the order, ? shows them all, q leaves. Agents go on whatever happens to it. \
 For scripts: steroidsctl list --running --all --json.";
 
 /// Which ones.

@@ -19,7 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   steroidsctl usage
   steroidsctl usage --by task --since 7d
-  steroidsctl usage --by day,model --since 2026-11-01 --until 2026-11-30 --all-projects
+  steroidsctl usage --by day,model --since 2026-11-01 --all-projects
   steroidsctl usage --task T1 --by invocation
   steroidsctl usage --by day --csv > spend.csv
   steroidsctl usage --since today --json | jq .total.totalCostUsd";

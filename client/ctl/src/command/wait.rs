@@ -25,9 +25,9 @@ Examples:
   steroidsctl wait --task T1           all that run or wait for a task
   steroidsctl wait 12 --timeout 2h     two hours at most
 
-Prints how each has ended, as it ends. Where one is tried again, waits for the attempt that goes on.
-The exit code is that of the first, as they are named, that did not succeed (1 failed, 124 timed out,
-130 stopped), 0 where all did; 75 where some have not ended within --timeout, which it says. Where
+Prints how each has ended, as it ends. Where one is tried again, waits for the attempt that goes on. \
+The exit code is that of the first, as they are named, that did not succeed (1 failed, 124 timed out, \
+130 stopped), 0 where all did; 75 where some have not ended within --timeout, which it says. Where \
 nothing of a task runs or waits, its newest is meant. Ctrl-C only leaves.";
 
 /// A daemon that takes a connection and then says nothing is asked again after this long.

@@ -22,7 +22,7 @@ const EXAMPLES: &str = "\
 Examples:
   steroidsctl web              print the URL; it is good once, for a minute
   steroidsctl web --open       open it in the browser
-  steroidsctl web --rotate     replace the token first: every open page has to be opened anew
+  steroidsctl web --rotate     replace the token first; pages open anew
 
 Ends with 69 where no gateway runs: start it with `setsid -f steroids-gateway`.";
 

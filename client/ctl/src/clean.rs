@@ -3,6 +3,9 @@
 //!
 //! What an agent prints is not trusted: it can carry a stranger's text. A sequence that does not
 //! end loses its introducer only, so that it hides nothing of what follows.
+//!
+//! On one line, where names stand, marks that nobody sees are shown as escapes, as on the page: two tasks
+//! whose names differ by one are not to look the same. In a text that an agent writes they go, if they reorder.
 
 use std::borrow::Cow;
 
@@ -12,36 +15,75 @@ const LONGEST_SEQUENCE: usize = 4096;
 /// The text without what a terminal would act on; newlines and tabs stay, a lone carriage return
 /// becomes a newline.
 pub(crate) fn clean(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(|c| is_active(c) || c == '\r') {
+    cleaned(text, Marks::Gone)
+}
+
+/// As [`clean`], with marks that nobody sees shown as escapes: `\u{202e}`.
+pub(crate) fn clean_with_marks(text: &str) -> Cow<'_, str> {
+    cleaned(text, Marks::Shown)
+}
+
+/// As [`clean_with_marks`], on one line: newlines become spaces.
+pub(crate) fn clean_line(text: &str) -> String {
+    let line = clean_with_marks(text).replace(['\n', '\t'], " ");
+    line.trim_end().to_owned()
+}
+
+/// What becomes of marks that nobody sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Marks {
+    /// Those that reorder what stands on a line.
+    Gone,
+    Shown,
+}
+
+fn cleaned(text: &str, marks: Marks) -> Cow<'_, str> {
+    let shows = |c| marks == Marks::Shown && (is_unseen(c) || is_joiner(c));
+    let is_kept = |c| !is_active(c) && !shows(c) && c != '\r';
+    if text.chars().all(is_kept) {
         return Cow::Borrowed(text);
     }
     let mut cleaned = String::with_capacity(text.len());
     let mut rest = text;
+    let mut before = None;
     while let Some(c) = rest.chars().next() {
+        let behind = &rest[c.len_utf8()..];
+        // A joiner is at its place between letters and pictures, which are not of ASCII.
+        let joins =
+            |c: Option<char>| c.is_some_and(|c| !c.is_ascii() && !is_unseen(c) && !is_joiner(c));
+        let is_at_its_place = is_joiner(c) && joins(before) && joins(behind.chars().next());
+        before = Some(c);
         match c {
             '\u{1b}' => {
                 rest = &rest[sequence_length(rest)..];
                 continue;
             }
-            '\r' if rest[1..].starts_with('\n') => {}
+            '\r' if behind.starts_with('\n') => {}
             '\r' => cleaned.push('\n'),
+            c if shows(c) && !is_at_its_place => cleaned.extend(c.escape_unicode()),
             c if is_active(c) => {}
             c => cleaned.push(c),
         }
-        rest = &rest[c.len_utf8()..];
+        rest = behind;
     }
     Cow::Owned(cleaned)
-}
-
-/// As [`clean`], on one line: newlines become spaces.
-pub(crate) fn clean_line(text: &str) -> String {
-    clean(text).replace(['\n', '\t'], " ").trim_end().to_owned()
 }
 
 fn is_active(c: char) -> bool {
     matches!(c,
         '\u{0}'..='\u{8}' | '\u{b}'..='\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}'..='\u{9f}'
         | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Of no width, or with no effect but on how others stand.
+fn is_unseen(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}')
 }
 
 /// Bytes of the escape sequence `text` begins with; of its introducer alone where it does not end.
@@ -115,6 +157,20 @@ mod tests {
         assert_eq!(clean("x\u{202e}evil\u{2066}\u{200f}"), "xevil");
         assert_eq!(clean("10%\r20%\r\ndone"), "10%\n20%\ndone");
         assert_eq!(clean_line("a\nb\r\nc\n"), "a b c");
+    }
+
+    #[test]
+    fn marks_that_nobody_sees_are_shown_where_names_stand() {
+        assert_eq!(clean_line("T1\u{200b}"), "T1\\u{200b}");
+        assert_eq!(clean_line("\u{202e}1T\u{feff}"), "\\u{202e}1T\\u{feff}");
+        assert_eq!(clean_line("a\u{200d}b\u{200c}"), "a\\u{200d}b\\u{200c}");
+        assert_eq!(clean_with_marks("a\u{2066}\nb"), "a\\u{2066}\nb");
+        // A family, and a word of two parts.
+        for written in ["👩\u{200d}👧", "می\u{200c}خواهم", "e\u{301}"] {
+            assert_eq!(clean_line(written), written);
+        }
+        let hidden = "👩\u{200d}\u{200d}👧";
+        assert_ne!(clean_line(hidden), hidden);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use steroids_client::paths::{Paths, PathsError};
 use steroids_client::{ConnectError, FollowError, Refusal};
 use tonic::{Code, Status};
 
-use crate::clean::clean;
+use crate::clean::clean_with_marks;
 use crate::exit::Exit;
 use crate::holder;
 
@@ -190,9 +190,9 @@ impl Failure {
         } else {
             "error:"
         };
-        let mut text = format!("{label} {}", clean(&self.message));
+        let mut text = format!("{label} {}", clean_with_marks(&self.message));
         if let Some(hint) = &self.hint {
-            for line in clean(hint).lines() {
+            for line in clean_with_marks(hint).lines() {
                 let _ = write!(text, "\n       {line}");
             }
         }

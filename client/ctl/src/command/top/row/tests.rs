@@ -8,7 +8,10 @@ fn what_it_does_is_on_one_line_and_acts_on_no_terminal() {
     let live = it.live.as_mut().unwrap();
     live.last_text = "\u{1b}]0;owned\u{7}a\nb\u{202e}".to_owned();
     it.alarm = "shim does not answer".to_owned();
-    assert_eq!(doing(&it, NOW), "(!) shim does not answer · tool 4s · a b");
+    assert_eq!(
+        doing(&it, NOW),
+        "(!) shim does not answer · tool 4s · a b\\u{202e}"
+    );
     assert_eq!(
         doing(&queued(2, 1, "claude"), NOW),
         "1 of 2: daemon.max_running = 2 is reached"

@@ -289,6 +289,10 @@ async fn the_gateway_passes_a_message_on_once_where_it_may_control() {
     let gateway = Gateway::start(&home).await;
     let agent = talking(&rpc, &ctl, LONG_MS).await;
     assert!(rpc.get(&ctl.project(), agent.id).await.interactive);
+    let id = agent.id.to_string();
+    let shown = ctl.run(["show", &id]).await.ok();
+    let how = format!("takes messages: steroidsctl send {id} TEXT");
+    assert!(shown.contains(&how), "{shown}");
     let target = |task: &str, id: i64| {
         let project = ctl.project();
         format!("/api/tasks/{task}/invocations/{id}/input?project={project}")

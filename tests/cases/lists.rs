@@ -49,7 +49,7 @@ async fn lists_are_narrowed_by_how_it_ended_and_by_when_it_was_there() {
     let of_task = ["--task", "T3", "--since", "today", "--outcome", "success"];
     assert_eq!(ids(&ctl, &of_task).await, "3");
     let wrong = ctl.run(["list", "--outcome", "tired"]).await.exits(2);
-    wrong.says("`tired` is not an outcome; there are success, failed,");
+    wrong.says("error: --outcome: `tired` is not an outcome; there are success, failed,");
     let wrong = ctl.run(["list", "--since", "yore"]).await.exits(2);
     wrong.says("12h, 7d, today");
 }

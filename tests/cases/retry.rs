@@ -113,7 +113,7 @@ async fn what_cannot_be_tried_again_is_refused_and_says_why() {
     ctl.run(["retry", "9"]).await.exits(3);
     let words = ["start", "--task", "T2", "--retry", "network", "--", "true"];
     let refused = ctl.run(words).await.exits(2);
-    refused.says("`network` is not an outcome; there are failed, ");
+    refused.says("error: --retry: `network` is not an outcome; there are failed, ");
     rpc.stop(&ctl.project(), runs, Duration::ZERO).await;
 
     let mut once = retry(&ctl, runs);

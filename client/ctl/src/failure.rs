@@ -333,7 +333,7 @@ impl From<FollowError> for Failure {
 }
 
 /// What the fields of requests are to whoever types flags.
-const FLAGS: [(&str, &str); 20] = [
+const FLAGS: [(&str, &str); 23] = [
     ("task_id", "--task"),
     ("role", "--role"),
     ("provider", "--provider"),
@@ -353,6 +353,9 @@ const FLAGS: [(&str, &str); 20] = [
     ("task.task_id", "--task"),
     ("project", "--project"),
     ("after", "--after"),
+    ("outcomes", "--outcome"),
+    ("retry.on", "--retry"),
+    ("retry.max", "--retry-max"),
     ("id", "ID"),
 ];
 
@@ -413,6 +416,11 @@ mod tests {
                 "project",
                 "project path \"x\" is odd",
                 "project path \"x\" is odd",
+            ),
+            (
+                "outcomes",
+                "outcomes: `foo` is not an outcome",
+                "--outcome: `foo` is not an outcome",
             ),
             ("states", "states knows queued", "states knows queued"),
         ] {

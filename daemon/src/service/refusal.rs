@@ -50,13 +50,15 @@ impl Refusal {
     }
 }
 
-/// Says that a field of the request makes no sense.
+/// Says that a field of the request makes no sense. A reason that begins with a word of its own in backticks stands
+/// behind a colon.
 pub(super) fn invalid(field: &'static str, reason: impl AsRef<str>) -> Status {
     let reason = reason.as_ref();
+    let colon = if reason.starts_with('`') { ":" } else { "" };
     Refusal::new(
         Code::InvalidArgument,
         "INVALID_FIELD",
-        format!("{field} {reason}"),
+        format!("{field}{colon} {reason}"),
     )
     .field(field)
     .into()
@@ -79,6 +81,13 @@ impl From<Refusal> for Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_is_named_in_front_of_what_is_wrong_with_it() {
+        let said = |reason| invalid("outcomes", reason).message().to_owned();
+        assert_eq!(said("is missing"), "outcomes is missing");
+        assert_eq!(said("`foo` is none"), "outcomes: `foo` is none");
+    }
 
     #[test]
     fn a_refusal_tells_what_which_field_and_what_to_do() {

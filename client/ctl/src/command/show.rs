@@ -148,10 +148,8 @@ fn block(it: &v1::Invocation, colour: bool, now: i64) -> String {
         let end = waits::end(live, now).unwrap_or_default();
         block.pair("ended by", &end, Style::Warn);
     }
-    let input = it
-        .interactive
-        .then_some("takes messages: `steroidsctl send`");
-    block.pair("input", input.unwrap_or_default(), Style::Plain);
+    let input = format!("takes messages: steroidsctl send {} TEXT", it.id);
+    block.maybe("input", it.interactive.then_some(input));
     block.maybe("uses", it.live.as_ref().and_then(resources::now));
     block.maybe("used", resources::in_all(it));
     if let Some(bounds) = &it.resources {

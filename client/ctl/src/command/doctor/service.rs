@@ -105,21 +105,28 @@ pub(super) async fn launcher(status: &v1::StatusResponse) -> Option<Check> {
         return None;
     }
     let manager = user_manager().await;
-    let launcher = clean_line(&status.launcher);
-    let is_systemd = launcher == "systemd";
-    let launcher = match status.launcher_why.as_str() {
-        "" => launcher,
-        why => format!("{launcher}, {}", clean_line(why)),
-    };
+    let is_systemd = status.launcher == "systemd";
     Some(match (is_systemd, manager) {
         (true, None) => Check::warn(
             "launcher",
-            "systemd, and your service manager does not answer",
+            "agents are started as services of systemd, and your service manager does not answer",
             "log in anew, or: sudo systemctl start user@$(id -u).service",
         ),
-        (_, Some(manager)) => Check::ok("launcher", format!("{launcher}; {manager}")),
-        (_, None) => Check::ok("launcher", format!("{launcher}; no user service manager")),
+        (_, manager) => Check::ok("launcher", started_by(status, manager)),
     })
+}
+
+/// Who starts agents, why he does, and how the user's service manager is, if there is one.
+fn started_by(status: &v1::StatusResponse, manager: Option<String>) -> String {
+    let who = match status.launcher.as_str() {
+        "systemd" => "agents are started as services of systemd".to_owned(),
+        "fork" => "agents are started by the daemon itself (fork)".to_owned(),
+        other => format!("agents are started by {}", clean_line(other)),
+    };
+    let why = clean_line(&status.launcher_why);
+    let parts = [Some(who), (!why.is_empty()).then_some(why), manager];
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    parts.join("; ")
 }
 
 async fn user_manager() -> Option<String> {
@@ -244,6 +251,31 @@ mod tests {
         assert!(is_system_group(system));
         assert!(!is_system_group(user));
         assert!(!is_system_group(""));
+    }
+
+    #[test]
+    fn who_starts_agents_and_why_is_said_once() {
+        let said = |launcher: &str, why: &str, manager: Option<&str>| {
+            let status = v1::StatusResponse {
+                launcher: launcher.to_owned(),
+                launcher_why: why.to_owned(),
+                ..v1::StatusResponse::default()
+            };
+            started_by(&status, manager.map(str::to_owned))
+        };
+        assert_eq!(
+            said("fork", "no user service manager: no socket", None),
+            "agents are started by the daemon itself (fork); no user service manager: no socket"
+        );
+        assert_eq!(
+            said(
+                "systemd",
+                "as was asked for",
+                Some("the user's service manager is running")
+            ),
+            "agents are started as services of systemd; as was asked for; the user's service manager is running"
+        );
+        assert_eq!(said("rocket\n", "", None), "agents are started by rocket");
     }
 
     #[tokio::test]

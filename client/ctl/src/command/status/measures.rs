@@ -37,6 +37,7 @@ pub(super) fn queued(status: &v1::StatusResponse) -> String {
     let queued = format!("{} of at most {}", status.queued, status.max_queued);
     match status.held {
         0 => queued,
+        1 => format!("{queued}; 1 held with its provider"),
         held => format!("{queued}; {held} held with their providers"),
     }
 }
@@ -160,6 +161,21 @@ mod tests {
             said,
             "2 behind by 3.0 MiB, for 4.0 s at most; most: invocation 7 of /p"
         );
+    }
+
+    #[test]
+    fn one_that_is_held_is_one() {
+        let said = |held| {
+            queued(&v1::StatusResponse {
+                queued: 2,
+                max_queued: 9,
+                held,
+                ..v1::StatusResponse::default()
+            })
+        };
+        assert_eq!(said(0), "2 of at most 9");
+        assert_eq!(said(1), "2 of at most 9; 1 held with its provider");
+        assert_eq!(said(2), "2 of at most 9; 2 held with their providers");
     }
 
     #[test]

@@ -169,6 +169,9 @@ export class Overview {
     this.recent.hidden = !this.recent.children.length;
     this.noneEnded.hidden = isOn || !this.recent.hidden;
     this.noneMatches.hidden = !isOn || shown.length > 0;
+    // Of one alone nobody asks which.
+    const projects = new Set([...overview.projects.map((it) => it.path), ...runs.map(([, it]) => it.project)]);
+    this.root.toggleAttribute('data-projects', projects.size > 1);
     const needing = this.#whoNeeds(now);
     this.#needing = needing.join('\n');
     document.title = needing.length ? `(${needing.length}) steroids` : 'steroids';

@@ -12,6 +12,7 @@ mod look;
 mod many;
 mod odd;
 mod overview;
+mod phone;
 mod queue;
 mod reading;
 mod removed;

@@ -43,10 +43,15 @@ export function runningCard(it) {
 export function updateRunning(element, it, now = Date.now()) {
   const put = (selector, text) => setText(element.querySelector(selector), text);
   put('.card-who', [format.baseName(it.project), it.role, it.provider, format.model(it)].filter(Boolean).map(clean).join(' · '));
-  put('[data-field=elapsed]', it.status === 'queued' ? 'queued' : it.startedAtMs ? format.elapsed(now - it.startedAtMs) : '–');
-  put('[data-field=tools]', it.live?.tools === undefined ? '–' : format.short(it.live.tools));
-  put('[data-field=tokens]', format.tokenText(it.usage) || '–');
-  put('[data-field=cost]', format.cost(it.usage) || '–');
+  const fact = (name, text) => {
+    put(`[data-field=${name}]`, text || '–');
+    // Where it is narrow, what is not known yet takes no room.
+    element.querySelector(`.card-${name}`).toggleAttribute('data-unknown', !text);
+  };
+  fact('elapsed', it.status === 'queued' ? 'queued' : it.startedAtMs ? format.elapsed(now - it.startedAtMs) : '');
+  fact('tools', it.live?.tools === undefined ? '' : format.short(it.live.tools));
+  fact('tokens', format.tokenText(it.usage));
+  fact('cost', format.cost(it.usage));
   const waits = it.status === 'queued';
   const needs = it.status === 'running' && needsPerson(it.live, now);
   element.dataset.status = it.status;

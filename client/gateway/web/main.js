@@ -34,20 +34,20 @@ import { TaskView } from './task.js';
 import { UsageView } from './usage.js';
 
 const view = document.getElementById('view');
-/** @type {{close: () => void, focusFilter?: () => void, key?: (event: KeyboardEvent) => void} | null} */
+/** @type {{close: () => void, focusFilter?: () => void, place?: any, key?: (event: KeyboardEvent) => void} | null} */
 let shown = null;
 
-function show(address) {
+function show(address, place) {
   if (address.view === 'overview' && shown instanceof Overview) {
     view.scrollTop = 0;
-    shown.goTo(address);
+    shown.goTo(address, place);
     return;
   }
   shown?.close();
   view.replaceChildren();
   view.scrollTop = 0;
   const View = { task: TaskView, usage: UsageView, overview: Overview }[address.view];
-  shown = new View(view, address);
+  shown = new View(view, address, place);
 }
 
 function signIn(reason) {
@@ -87,7 +87,7 @@ onLost(() => signIn('lost'));
 const session = await begin();
 if (session.ok) {
   startOverview();
-  route(show);
+  route(show, () => shown?.place ?? null);
 } else {
   signIn(session.reason);
 }

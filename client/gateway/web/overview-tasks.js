@@ -17,10 +17,12 @@ export class Tasks {
   #groups = new Map();
   #wanted = [];
   #matches = null;
+  #drawn;
 
-  /** @param {AbortSignal} signal ends what is asked */
-  constructor(signal) {
+  /** @param {AbortSignal} signal ends what is asked @param {() => void} drawn hears that what was asked for is shown */
+  constructor(signal, drawn) {
     this.#signal = signal;
+    this.#drawn = drawn;
     this.nothing = h('p', { class: 'dim' }, 'No task matches.');
     this.element = h('div', { class: 'tasks', data: { test: 'tasks' } });
   }
@@ -33,7 +35,10 @@ export class Tasks {
     this.#wanted = projects;
     this.#matches = matches;
     for (const project of projects) {
-      if (!this.#groups.has(project)) this.#groups.set(project, new Group(project, this.#signal, () => this.#draw()));
+      if (!this.#groups.has(project)) this.#groups.set(project, new Group(project, this.#signal, () => {
+        this.#draw();
+        this.#drawn();
+      }));
       this.#groups.get(project).want();
     }
     this.#draw();

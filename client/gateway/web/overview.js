@@ -14,9 +14,13 @@ import { onOverview, overview } from './overview-feed.js';
 import { Holds } from './overview-holds.js';
 import { keyOf } from './overview-model.js';
 import { Tasks } from './overview-tasks.js';
+import { isLaidOut, placeIn, putBack } from './place.js';
 import { overviewHref, rename, step, usageHref } from './router.js';
 import { isOver } from './story.js';
 import { needsPerson } from './waits.js';
+
+/** In frames. */
+const CALM = 10;
 
 export class Overview {
   /** Of which the tasks are listed; null: the first. */
@@ -31,16 +35,22 @@ export class Overview {
   #isDue = false;
   /** Who needed somebody when it was drawn. */
   #needing = '';
+  #view;
+  /** Where somebody was who has come back, until all of it is there. @type {import('./place.js').Place | undefined} */
+  #back;
+  /** Where somebody was before they began to type. @type {import('./place.js').Place | undefined} */
+  #before;
 
-  /** @param {HTMLElement} view @param {import('./router.js').Address} address */
-  constructor(view, address) {
+  /** @param {HTMLElement} view @param {import('./router.js').Address} address @param {import('./place.js').Place} [place] where somebody was in it */
+  constructor(view, address, place) {
     const { signal } = this.#closed;
+    this.#view = view;
     set(document.getElementById('crumbs'));
     const list = (name, hook) => h('ul', { class: name, data: { test: hook } });
     this.filter = new OverviewFilter((choice, how) => this.#choose(how));
     this.holds = new Holds(signal);
     this.failed = new Failed(signal, () => this.#soon());
-    this.tasks = new Tasks(signal);
+    this.tasks = new Tasks(signal, () => this.#putBack());
     this.running = list('cards', 'running');
     this.waiting = list('cards', 'waiting');
     this.recent = list('ended', 'recent');
@@ -65,16 +75,23 @@ export class Overview {
       h('section', { class: 'area-projects', 'aria-label': 'Projects' }, h('h2', {}, 'Projects'), this.projects,
         h('a', { class: 'to-usage', href: usageHref(), data: { route: '', test: 'to-usage' } }, 'What was used: tokens and money'), this.tasks.element));
     set(view, this.root);
+    for (const own of ['wheel', 'pointerdown', 'keydown', 'touchmove']) view.addEventListener(own, () => { this.#back = undefined; }, { signal, passive: true });
     this.#stop = onOverview((event) => this.#take(event));
     this.#ticker = setInterval(() => this.#tick(), 1000);
-    this.#put(address);
+    this.#put(address, place);
     if (overview.known) this.#begin();
+  }
+
+  /** Where somebody is in it. */
+  get place() {
+    return placeIn(this.#view);
   }
 
   close() {
     this.#stop();
     clearInterval(this.#ticker);
     this.filter.close();
+    this.#back = undefined;
     this.#closed.abort();
   }
 
@@ -83,13 +100,15 @@ export class Overview {
   }
 
   /** Shows what another address of the overview says. */
-  goTo(address) {
-    this.#put(address);
+  goTo(address, place) {
+    this.#put(address, place);
     if (overview.known) this.#drawAll();
   }
 
-  #put({ project, q, show }) {
+  #put({ project, q, show }, place) {
     this.#project = project;
+    this.#back = place;
+    this.#before = undefined;
     this.filter.put({ text: q, show });
   }
 
@@ -127,18 +146,24 @@ export class Overview {
     this.#isDue = true;
     queueMicrotask(() => {
       this.#isDue = false;
-      if (!this.#closed.signal.aborted && overview.known) this.#draw();
+      if (this.#closed.signal.aborted || !overview.known) return;
+      this.#draw();
+      this.#putBack();
     });
   }
 
   #choose(how) {
     const { text, show } = this.filter.choice;
+    this.#back = undefined;
+    // What is typed is shown before it is in the address.
+    if (how === 'later') this.#before ??= this.place;
     const href = overviewHref({ project: this.#project, q: text, show });
     // Typed and cleared again before it was written, it is where it was.
     const isThere = href === `${location.pathname}${location.search}`;
     const steps = how === 'step' && !isThere;
-    if (steps) step(href);
+    if (steps) step(href, this.#before);
     else if (how === 'rename') rename(href);
+    if (how !== 'later') this.#before = undefined;
     this.#drawAll();
     return steps || how === 'rename';
   }
@@ -146,6 +171,24 @@ export class Overview {
   #drawAll() {
     this.#draw();
     this.#drawProjects();
+    this.#putBack();
+  }
+
+  #putBack() {
+    const place = this.#back;
+    if (place && putBack(this.#view, place)) this.#settle(place);
+  }
+
+  /** What is laid out there for the first time, and above it, may move it: until nothing has for some frames. */
+  #settle(place, calm = 0) {
+    requestAnimationFrame(() => {
+      if (this.#back !== place) return;
+      const { scrollTop } = this.#view;
+      putBack(this.#view, place);
+      const isCalm = isLaidOut(this.#view) && this.#view.scrollTop === scrollTop;
+      if (isCalm && calm === CALM) this.#back = undefined;
+      else this.#settle(place, isCalm ? calm + 1 : 0);
+    });
   }
 
   #draw() {

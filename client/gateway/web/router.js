@@ -4,16 +4,36 @@
 
 import { query, taskPlace } from './api.js';
 
+/** Places in what was shown, by the entry of the browser's history in which it was; more of them nobody goes back to. */
+const KEY = 'steroids.places';
+const MOST_PLACES = 50;
+/** @type {Map<string, any>} */
+const places = new Map(known());
+let entry = '';
+let made = 0;
+let placeNow = () => null;
+
 /**
  * @typedef {{view: 'overview' | 'task' | 'usage', days: number, by: string, q: string, show: string, unit: 'cost' | 'tokens', task: string | null, project: string | null, invocation: number | null, at: string | null}} Address
  */
 
 let follow = () => {};
 
-/** Shows what the address names, now and whenever it changes. @param {(address: Address) => void} show */
-export function route(show) {
-  follow = () => show(address());
-  addEventListener('popstate', follow);
+/**
+ * Shows what the address names, now and whenever it changes; where somebody has been there before, at the place where they were.
+ * @param {(address: Address, place?: any) => void} show @param {() => any} place where somebody is in what is shown; null: nowhere
+ */
+export function route(show, place) {
+  follow = () => show(address(), places.get(entry));
+  placeNow = place;
+  arrive();
+  addEventListener('popstate', () => {
+    // The address is another one already; what it showed before is still there.
+    keep(placeNow());
+    arrive();
+    follow();
+  });
+  addEventListener('pagehide', () => keep(placeNow()));
   document.addEventListener('click', (event) => {
     const link = event.target.closest('a[data-route]');
     if (!link || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
@@ -30,12 +50,44 @@ export function go(href) {
 
 /** Changes the address without showing anything anew. */
 export function rename(href) {
-  history.replaceState(null, '', href);
+  history.replaceState({ entry }, '', href);
 }
 
-/** As {@link rename}, and the browser's Back leads to the address before. */
-export function step(href) {
-  history.pushState(null, '', href);
+/** As {@link rename}, and the browser's Back leads to the address before, and there to this place. */
+export function step(href, place = placeNow()) {
+  keep(place);
+  entry = another();
+  history.pushState({ entry }, '', href);
+}
+
+/** Takes the browser's present entry for the one that is shown. */
+function arrive() {
+  entry = history.state?.entry ?? another();
+  history.replaceState({ entry }, '');
+}
+
+function another() {
+  made += 1;
+  return `${Date.now()}-${made}`;
+}
+
+function keep(place) {
+  places.delete(entry);
+  if (place) places.set(entry, place);
+  while (places.size > MOST_PLACES) places.delete(places.keys().next().value);
+  try {
+    sessionStorage.setItem(KEY, JSON.stringify([...places]));
+  } catch {
+    // Without storage they are known until the page is loaded again.
+  }
+}
+
+function known() {
+  try {
+    return JSON.parse(sessionStorage.getItem(KEY)) ?? [];
+  } catch {
+    return [];
+  }
 }
 
 /** @returns {Address} */

@@ -13,6 +13,7 @@ mod many;
 mod odd;
 mod overview;
 mod phone;
+mod place;
 mod queue;
 mod reading;
 mod removed;

@@ -7,6 +7,7 @@
 //     carry data-invocation + data-project, data-project, or data-task; [data-field=elapsed|activity|tokens|cost]
 //     an item's buttons are [data-action=send|stop|retry], shown where .overview[data-control]; .card[data-needs] needs somebody,
 //     .ended-item[data-unresolved] failed and was not tried again
+//   [data-test=overview-more] how far was looked for what failed, [data-test=overview-further] its button
 //   [data-test=overview-filter] text, [data-chip=running|waiting|needs|failed][aria-pressed], [data-test=overview-count],
 //     [data-test=overview-none] nothing matches
 //   [data-test=task] task view (data-task, data-invocation); [data-test=status][data-status]; [data-test=facts]

@@ -8,11 +8,12 @@ import { h, set, setText } from './dom.js';
 import * as format from './format.js';
 import { arrange, keepingFocus, KeyedList } from './keyed-list.js';
 import { endedCard, runningCard, updateRunning } from './overview-cards.js';
-import { Failed } from './overview-failed.js';
+import { failed } from './overview-failed.js';
 import { isOf, matching, OverviewFilter } from './overview-filter.js';
 import { onOverview, overview } from './overview-feed.js';
 import { Holds } from './overview-holds.js';
 import { keyOf } from './overview-model.js';
+import { More } from './overview-more.js';
 import { Tasks } from './overview-tasks.js';
 import { isLaidOut, placeIn, putBack } from './place.js';
 import { overviewHref, rename, step, usageHref } from './router.js';
@@ -49,7 +50,6 @@ export class Overview {
     const list = (name, hook) => h('ul', { class: name, data: { test: hook } });
     this.filter = new OverviewFilter((choice, how) => this.#choose(how));
     this.holds = new Holds(signal);
-    this.failed = new Failed(signal, () => this.#soon());
     this.tasks = new Tasks(signal, () => this.#putBack());
     this.running = list('cards', 'running');
     this.waiting = list('cards', 'waiting');
@@ -63,7 +63,7 @@ export class Overview {
     this.noneMatches = h('div', { class: 'empty', hidden: true, data: { test: 'overview-none' } }, h('p', {}, 'Nothing of what runs, waits or ended lately matches.'),
       h('button', { type: 'button', class: 'button small', on: { click: () => this.filter.clear() } }, 'Clear the filter'));
     this.recentTitle = h('h2', {});
-    this.older = h('p', { class: 'older dim', hidden: true }, 'Those of the last days. Any there are: ', h('code', {}, 'steroidsctl list --all --unresolved'));
+    this.more = new More(view, signal);
     this.noneEnded = h('p', { class: 'empty dim', hidden: true }, 'Nothing has ended yet.');
     this.root = h('div', { class: 'overview', on: { click: (event) => this.#act(event) } },
       h('h1', { class: 'visually-hidden' }, 'Overview'),
@@ -71,10 +71,14 @@ export class Overview {
       h('div', { class: 'area-runs' },
         h('section', { class: 'area-running', 'aria-label': 'Running now' },
           this.runningTitle, this.holds.element, this.running, this.noneRuns, this.waitingTitle, this.waiting, this.noneMatches),
-        h('section', { class: 'area-recent', 'aria-label': 'Ended lately' }, this.recentTitle, this.recent, this.noneEnded, this.older)),
+        h('section', { class: 'area-recent', 'aria-label': 'Ended lately' }, this.recentTitle, this.recent, this.noneEnded, this.more.element)),
       h('section', { class: 'area-projects', 'aria-label': 'Projects' }, h('h2', {}, 'Projects'), this.projects,
         h('a', { class: 'to-usage', href: usageHref(), data: { route: '', test: 'to-usage' } }, 'What was used: tokens and money'), this.tasks.element));
     set(view, this.root);
+    failed.changed = (isAnswered) => {
+      this.#soon();
+      this.more.read(isAnswered);
+    };
     for (const own of ['wheel', 'pointerdown', 'keydown', 'touchmove']) view.addEventListener(own, () => { this.#back = undefined; }, { signal, passive: true });
     this.#stop = onOverview((event) => this.#take(event));
     this.#ticker = setInterval(() => this.#tick(), 1000);
@@ -91,6 +95,7 @@ export class Overview {
     this.#stop();
     clearInterval(this.#ticker);
     this.filter.close();
+    failed.changed = () => {};
     this.#back = undefined;
     this.#closed.abort();
   }
@@ -115,7 +120,7 @@ export class Overview {
   #begin() {
     control().then((allowed) => this.root.toggleAttribute('data-control', allowed));
     this.tasks.forget();
-    this.failed.look();
+    failed.look();
     this.#drawAll();
   }
 
@@ -137,7 +142,7 @@ export class Overview {
     // From one list to the other it goes with all.
     if (card && card.dataset.status === it.status) return;
     this.tasks.changed(it.project);
-    if ((isOver(it) && it.status !== 'completed') || it.retryOf) this.failed.look();
+    if ((isOver(it) && it.status !== 'completed') || it.retryOf) failed.look();
   }
 
   /** Draws what has changed, once for all that is told in one go. */
@@ -169,6 +174,8 @@ export class Overview {
   }
 
   #drawAll() {
+    const { text } = this.filter.choice;
+    failed.narrow(text, matching(text).run);
     this.#draw();
     this.#drawProjects();
     this.#putBack();
@@ -195,23 +202,23 @@ export class Overview {
     const { text, show } = this.filter.choice;
     const now = Date.now();
     this.holds.look(overview.running.values());
-    const ended = this.#ended();
+    const isOfFailed = show === 'failed';
+    const ended = this.#ended(isOfFailed);
     const runs = [...overview.running].concat([...ended]);
     const { run } = matching(text);
     const found = runs.filter(([, it]) => run(it));
     const shown = found.filter(([, it]) => isOf(show, it, now));
     const count = (kind) => found.filter(([, it]) => isOf(kind, it, now)).length;
     const counts = { running: count('running'), waiting: count('waiting'), needs: count('needs'), failed: count('failed') };
-    this.filter.count(counts, this.failed.isMore, shown.length, runs.length);
+    this.filter.count(counts, failed.isMore(isOfFailed), shown.length, runs.length);
     this.#drawCards(shown.filter(([, it]) => !isOver(it)), now);
     this.ended.draw(shown.filter(([, it]) => isOver(it)));
     const { isOn } = this.filter;
-    const isOfFailed = show === 'failed';
     setText(this.recentTitle, isOfFailed ? 'Failed, not tried again' : 'Ended lately');
-    this.older.hidden = !isOfFailed;
+    this.more.draw(isOfFailed);
     this.recent.hidden = !this.recent.children.length;
     this.noneEnded.hidden = isOn || !this.recent.hidden;
-    this.noneMatches.hidden = !isOn || shown.length > 0;
+    this.noneMatches.hidden = !isOn || shown.length > 0 || (isOfFailed && failed.isMore());
     // Of one alone nobody asks which.
     const projects = new Set([...overview.projects.map((it) => it.path), ...runs.map(([, it]) => it.project)]);
     this.root.toggleAttribute('data-projects', projects.size > 1);
@@ -221,8 +228,8 @@ export class Overview {
   }
 
   /** What ended, newest first: what was told of it is newer than what was asked for. */
-  #ended() {
-    const all = new Map([...this.failed.list, ...overview.recent].map((it) => [keyOf(it), it]));
+  #ended(isOfFailed = true) {
+    const all = new Map([...failed.list(isOfFailed), ...overview.recent].map((it) => [keyOf(it), it]));
     for (const key of overview.running.keys()) all.delete(key);
     return new Map([...all].sort(([, a], [, b]) => (b.completedAtMs ?? 0) - (a.completedAtMs ?? 0)));
   }

@@ -4,6 +4,7 @@
 mod back;
 mod filter;
 mod find;
+mod further;
 mod gone;
 mod handling;
 mod held;

@@ -21,4 +21,5 @@ mod removed;
 mod scene;
 mod send;
 mod tabs;
+mod told;
 mod usage;

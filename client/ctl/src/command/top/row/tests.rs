@@ -19,6 +19,18 @@ fn what_it_does_is_on_one_line_and_acts_on_no_terminal() {
 }
 
 #[test]
+fn who_prints_nothing_is_quiet_and_waits_for_nothing() {
+    let mut it = running("app", 1, "T1");
+    let live = it.live.as_mut().unwrap();
+    (live.waits_for, live.last_text) = (String::new(), String::new());
+    live.waits_since_ms = NOW - 59_999;
+    assert_eq!(doing(&it, NOW), "");
+    assert_eq!(doing(&it, NOW + 1), "quiet 1m");
+    it.live.as_mut().unwrap().last_text = "the last word".to_owned();
+    assert_eq!(doing(&it, NOW + 540_000), "quiet 9m · the last word");
+}
+
+#[test]
 fn a_row_of_the_older_tool_says_so() {
     let mut it = running("app", 1, "T1");
     it.managed = false;

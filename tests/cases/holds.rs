@@ -136,6 +136,17 @@ async fn a_hold_is_set_and_lifted_by_hand_and_ends_by_itself() {
     assert!(waits.waiting.contains("(by hand)"), "{waits:?}");
     let status = ctl.run(["status"]).await.ok();
     assert!(status.contains("command is held until"), "{status}");
+    // One clock for all that a terminal shows, which need not be the daemon's.
+    let elsewhere = ctl.with_env("TZ", "XST-9");
+    let status = elsewhere.run(["status"]).await.ok();
+    let until = status.split("held until ").nth(1).unwrap();
+    let until = until.split(',').next().unwrap();
+    let id = waits.id.to_string();
+    for command in [&["list"][..], &["show", &id]] {
+        let shown = elsewhere.run(command).await.ok();
+        let said = format!("held until {until} (by hand)");
+        assert!(shown.contains(&said), "{said}: {shown}");
+    }
     ctl.run(["holds", "lift", "command"]).await.ok();
     assert_eq!(rpc.ended(&project, waits.id).await.outcome, "success");
     ctl.run(["holds", "lift", "command"])

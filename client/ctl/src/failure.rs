@@ -12,6 +12,7 @@ use tonic::{Code, Status};
 
 use crate::clean::clean_with_marks;
 use crate::exit::Exit;
+use crate::format::by_clock;
 use crate::holder;
 
 /// The word for output that could not be written.
@@ -190,7 +191,8 @@ impl Failure {
         } else {
             "error:"
         };
-        let mut text = format!("{label} {}", clean_with_marks(&self.message));
+        let message = by_clock(&self.message);
+        let mut text = format!("{label} {}", clean_with_marks(&message));
         if let Some(hint) = &self.hint {
             for line in clean_with_marks(hint).lines() {
                 let _ = write!(text, "\n       {line}");

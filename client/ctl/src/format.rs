@@ -1,5 +1,6 @@
 //! Numbers and times as a person reads them.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -27,6 +28,30 @@ pub(crate) fn clock(ms: i64) -> String {
 /// Local date and time: `2026-03-01 14:03:22`.
 pub(crate) fn date(ms: i64) -> String {
     zoned(ms, "%Y-%m-%d %H:%M:%S").unwrap_or_else(|| ms.to_string())
+}
+
+/// What the daemon says in words, with the moments in it by the clock here. It writes them in UTC
+/// (`2026-03-01T13:03:22Z`), as it does not know where they are read.
+pub(crate) fn by_clock(text: &str) -> Cow<'_, str> {
+    let mut written = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('Z') {
+        let (before, behind) = rest.split_at(at + 1);
+        let is_of_one = |c: &char| matches!(c, '0'..='9' | 'T' | ':' | '.' | '-');
+        let begun = at - before[..at].chars().rev().take_while(is_of_one).count();
+        let (words, stamp) = before.split_at(begun);
+        written.push_str(words);
+        match stamp.parse::<Timestamp>() {
+            Ok(moment) => written.push_str(&date(moment.as_millisecond())),
+            Err(_) => written.push_str(stamp),
+        }
+        rest = behind;
+    }
+    if written.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    written.push_str(rest);
+    Cow::Owned(written)
 }
 
 /// Local date: `2026-03-01`.
@@ -270,6 +295,30 @@ mod tests {
         assert_eq!(ago(2_000, 1_000), "now");
         assert_eq!(ago(0, 185_000), "3 min ago");
         assert_eq!(ago(i64::MIN, i64::MAX), ago(0, i64::MAX));
+    }
+
+    #[test]
+    fn moments_in_words_are_those_of_the_clock_here() {
+        let at = "2026-03-01T13:03:22Z".parse::<Timestamp>().unwrap();
+        let here = date(at.as_millisecond());
+        for (said, expected) in [
+            ("", String::new()),
+            ("no time in it", "no time in it".to_owned()),
+            (
+                "held until 2026-03-01T13:03:22Z (limit)",
+                format!("held until {here} (limit)"),
+            ),
+            (
+                "since 2026-03-01T13:03:22.5Z; Zoé: 12-2026-03-01T13:03:22Z",
+                format!("since {here}; Zoé: 12-2026-03-01T13:03:22Z"),
+            ),
+            (
+                "2026-13-01T13:03:22Z éZ",
+                "2026-13-01T13:03:22Z éZ".to_owned(),
+            ),
+        ] {
+            assert_eq!(by_clock(said), expected);
+        }
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub(crate) async fn follow(
         };
         let waits = match next.waiting.as_str() {
             "" => String::new(),
-            why => format!(", which waits: {why}"),
+            why => format!(", which waits: {}", format::by_clock(why)),
         };
         session.note(format!(
             "invocation {} is tried again as {}{waits}",

@@ -137,12 +137,12 @@ fn block(it: &v1::Invocation, colour: bool, now: i64) -> String {
     block.pair("invocation", &it.id.to_string(), Style::Bold);
     block.pair("task", &it.task_id, Style::Plain);
     block.pair("state", standing, state_style);
-    block.pair("waits", &it.waiting, Style::Accent);
+    block.pair("waits", &format::by_clock(&it.waiting), Style::Accent);
     block.pair("error", &it.error, Style::Bad);
     let is_to_be_tried = standing == "never_started" && it.managed && it.retried_by.is_none();
     let again = is_to_be_tried.then(|| format!("steroidsctl retry {}", it.id));
     block.maybe("again", again);
-    block.pair("alarm", &it.alarm, Style::Warn);
+    block.pair("alarm", &format::by_clock(&it.alarm), Style::Warn);
     if let Some(live) = &it.live {
         block.maybe("waits for", waits::line(live, now));
         let end = waits::end(live, now).unwrap_or_default();

@@ -87,9 +87,10 @@ pub(crate) async fn run(_: &Args, session: &mut Session) -> Result<Exit, Failure
     }
     for trouble in &status.degraded {
         let key = Style::Bad.paint(colour, format!("{:<10}", "degraded"));
-        session
-            .out
-            .line(format_args!("{key}  {}", clean_line(trouble)))?;
+        session.out.line(format_args!(
+            "{key}  {}",
+            clean_line(&format::by_clock(trouble))
+        ))?;
     }
     for hold in &status.holds {
         let key = Style::Warn.paint(colour, format!("{:<10}", "held"));

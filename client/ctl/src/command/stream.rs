@@ -139,7 +139,7 @@ async fn choose(
     };
     let (id, open) = (invocation.id, format::is_open(&invocation));
     if !invocation.waiting.is_empty() {
-        let why = clean_line(&invocation.waiting);
+        let why = clean_line(&format::by_clock(&invocation.waiting));
         session.note(format_args!("invocation {id} waits: {why}"));
     }
     Ok((

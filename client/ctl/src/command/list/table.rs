@@ -72,7 +72,7 @@ pub(super) fn lines(invocations: &[v1::Invocation], look: Look) -> Vec<String> {
         lines.extend(look.width.and_then(|width| why(it, width, look.colour)));
     }
     for it in invocations.iter().filter(|it| !it.waiting.is_empty()) {
-        let why = clean_line(&it.waiting);
+        let why = clean_line(&format::by_clock(&it.waiting));
         let of = match look.all {
             true => format!("{}: ", clean_line(&project(it))),
             false => String::new(),

@@ -223,9 +223,9 @@ fn tell(
         ));
     } else if invocation.state() == v1::State::Queued {
         let why = if invocation.waiting.is_empty() {
-            "for its turn"
+            "for its turn".into()
         } else {
-            &invocation.waiting
+            format::by_clock(&invocation.waiting)
         };
         let and = if follows {
             "; it starts by itself, also after Ctrl-C"

@@ -83,9 +83,9 @@ pub(super) fn standing(it: &v1::Invocation, held: &[v1::Hold], is_stopping: bool
 /// What it does now, or waits for, on one line.
 pub(super) fn doing(it: &v1::Invocation, now: i64) -> String {
     if !it.waiting.is_empty() {
-        return clean_line(&it.waiting);
+        return clean_line(&format::by_clock(&it.waiting));
     }
-    let alarm = (!it.alarm.is_empty()).then(|| format!("(!) {}", it.alarm));
+    let alarm = (!it.alarm.is_empty()).then(|| format!("(!) {}", format::by_clock(&it.alarm)));
     let live = it.live.as_ref();
     let waits = live.and_then(|live| waits::brief(live, now));
     let last = live.map(|live| live.last_text.clone());

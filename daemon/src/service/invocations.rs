@@ -131,7 +131,12 @@ impl v1::invocations_server::Invocations for Service {
         let root = convert::project(&request.project, "project")?;
         let cared = self.supervisor.cared(&root);
         let uuid = Some(&*request.uuid).filter(|uuid| !uuid.is_empty());
-        let stopped = self.supervisor.stop(&root, id, uuid, grace).await;
+        let mut stopped = self.supervisor.stop(&root, id, uuid, grace).await;
+        // What runs is stopped at once. Of what is over, which attempt goes on may not have been known yet.
+        if matches!(stopped, Ok((_, true))) && cared.is_refilled() {
+            self.has_what_runs(&root).await?;
+            stopped = self.supervisor.stop(&root, id, uuid, grace).await;
+        }
         let stopped = stopped.map_err(|error| missing::refusal(&cared, error));
         let (invocation, already_ended) = stopped?;
         let invocation = match self.project(&root).await {
@@ -312,7 +317,21 @@ impl Service {
     pub(super) async fn project(&self, path: &Path) -> Result<Arc<Project>, Status> {
         let cared = self.supervisor.cared(path);
         let project = self.projects.get(path).await;
-        project.map_err(|error| missing::refusal(&cared, error))
+        let project = project.map_err(|error| missing::refusal(&cared, error))?;
+        self.has_what_runs(&project.root).await?;
+        Ok(project)
+    }
+
+    /// Waits for the rows of what runs in a project whose database was made anew: until then what is found says less
+    /// than there is.
+    pub(super) async fn has_what_runs(&self, root: &Path) -> Result<(), Status> {
+        match self.projects.runs_are_back(root).await {
+            true => Ok(()),
+            false => Err(status::put_back(&format!(
+                "the database of {} was made anew, and lacks rows",
+                root.display()
+            ))),
+        }
     }
 
     /// What runs and waits in a project whose folder is gone, as far as the state folders have it: it can be

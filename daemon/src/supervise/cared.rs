@@ -77,7 +77,7 @@ impl Cared {
     }
 
     /// Whether the database was made anew, before or since, and what is over was not in it yet.
-    fn is_refilled(&self) -> bool {
+    pub fn is_refilled(&self) -> bool {
         self.was_refilled || self.projects.refills(&self.root).1 != self.refills
     }
 }

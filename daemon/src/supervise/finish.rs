@@ -36,6 +36,11 @@ pub(super) async fn finish(
     };
     // Whoever sees the row sees the place free.
     job.entry.give_place_back();
+    // Who deleted the database as it ended took the log along, and with a final row nobody looks for that again.
+    if !has_log(job).await {
+        let projection = job.open_projection().await?;
+        finish_log(job, projection, exit).await?;
+    }
     steroids_failpoint::reach("end.row-committed");
     let dir = job.dir.clone();
     // A mark that could not be made is made by the next reconcile.
@@ -127,6 +132,14 @@ async fn finish_and_retry(job: &mut Job, ending: Ending, next: Next) -> Option<I
     job.inner.well(&job.spec.uuid);
     next.settle(job, retried).await;
     Some(finished.invocation)
+}
+
+/// Whether its log is there. Where the disk does not say, it is.
+async fn has_log(job: &Job) -> bool {
+    let log = job.project.logs().path(job.id);
+    let looked = tokio::task::spawn_blocking(move || log.try_exists()).await;
+    // Only a panic, or the runtime's end, gives nothing.
+    looked.is_ok_and(|there| there.unwrap_or(true))
 }
 
 /// Whether its log and row were final once.

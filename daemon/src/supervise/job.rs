@@ -274,7 +274,7 @@ impl Job {
     }
 
     /// Opens the projection, however long the log's disk refuses; `None` once the daemon stops.
-    async fn open_projection(&mut self) -> Option<Box<Projection>> {
+    pub(super) async fn open_projection(&mut self) -> Option<Box<Projection>> {
         loop {
             self.settle_in_folder();
             let (spec, redactor) = (Arc::clone(&self.spec), self.redactor.clone());

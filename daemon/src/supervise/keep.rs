@@ -18,7 +18,7 @@ use super::address::Address;
 use super::reconcile::Scope;
 use super::supervisor::{Inner, chain};
 use crate::domain::InvocationId;
-use crate::projects::{Project, ProjectError};
+use crate::projects::{Project, ProjectError, Refill};
 use crate::store::{NewInvocation, StoreError};
 use crate::watch::Hint;
 
@@ -148,17 +148,42 @@ impl Inner {
         root: &Path,
     ) -> Result<Arc<Project>, ProjectError> {
         let (project, refill) = self.projects.revive(root).await?;
-        if let Some(refill) = refill {
-            let inner = Arc::clone(self);
+        if let Some(mut refill) = refill {
+            let (inner, project) = (Arc::clone(self), Arc::clone(&project));
             self.tracker.spawn(async move {
-                tokio::select! {
-                    () = inner.stop.cancelled() => {}
-                    _ = inner.take_all_up(Scope::Registered) => {}
-                }
-                drop(refill);
+                let refilling = async {
+                    inner.put_back_what_runs(&project, &mut refill).await;
+                    inner.take_all_up(Scope::Registered).await;
+                };
+                inner.stop.run_until_cancelled(refilling).await;
             });
         }
         Ok(project)
+    }
+
+    /// Puts back the rows of what runs and waits, before those of what is over: somebody may ask for what there is to
+    /// stop.
+    pub(super) async fn put_back_what_runs(
+        self: &Arc<Self>,
+        project: &Arc<Project>,
+        refill: &mut Refill,
+    ) {
+        let mut running = Vec::new();
+        for (uuid, job) in self.handles() {
+            let is_here = job.home() == Some(project.folder())
+                || job.path().is_some_and(|path| *path == *project.root);
+            if let (true, Some(whose)) = (is_here, job.whose.get()) {
+                running.push((uuid, whose.id));
+            }
+        }
+        match timeout(CARE_WITHIN, look_after(self, project, &running)).await {
+            Ok(Ok(())) => refill.runs_are_back(),
+            // Who asks for them meanwhile is told to come again.
+            Ok(Err(error)) => {
+                warn!(project = %project.root.display(), error = %chain(&error), "rows of what runs not put back yet");
+            }
+            Err(_) => warn!(project = %project.root.display(), "its database takes long"),
+        }
     }
 }
 

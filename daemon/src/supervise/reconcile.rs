@@ -140,7 +140,15 @@ impl Inner {
         }
         let mut folders = self.folders(scope).await;
         // Until all are taken up.
-        let refills = revive_projects(self, &folders).await;
+        let mut refills = revive_projects(self, &folders).await;
+        if scope != Scope::Startup {
+            // With a daemon that has just started nothing runs yet.
+            for refill in &mut refills {
+                if let Ok(project) = self.projects.get(refill.path()).await {
+                    self.put_back_what_runs(&project, refill).await;
+                }
+            }
+        }
         if !refills.is_empty() && scope == Scope::Wakeup {
             folders = self.folders(Scope::Registered).await;
         }

@@ -7,6 +7,7 @@ mod locked;
 mod migration;
 mod moved;
 mod older_tool;
+mod outstanding;
 mod read_only;
 mod replaced;
 mod runners;

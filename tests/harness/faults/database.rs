@@ -116,6 +116,9 @@ pub(super) const FAULTS: &[Fault] = &[
             "faults::database::waiting::what_waits_is_back_with_what_runs_and_can_be_stopped",
             "faults::database::waiting::what_waits_is_back_in_a_database_that_is_older",
             "faults::database::waiting::what_waits_where_nothing_runs_is_back_with_the_next_pass",
+            "faults::database::outstanding::the_attempt_that_goes_on_is_stopped_by_the_first_ones_id_before_all_rows_are_back",
+            "faults::database::outstanding::nobody_is_told_that_nothing_runs_before_its_row_is_back",
+            "faults::database::outstanding::a_log_that_is_deleted_as_its_invocation_ends_is_there_when_its_row_is_final",
         ],
     },
     Fault {

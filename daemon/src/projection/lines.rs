@@ -28,6 +28,7 @@ impl Lines {
         let waits = Waits::of_run(spec.kind, spec.format, &spec.run());
         let messages = spec.interactive.then_some(Messages {
             within_ms: spec.limits.post_result_ms,
+            over_ms: (spec.limits.wall_ms).map(|ms| spec.created_ms.saturating_add(ms)),
         });
         Lines {
             redactor: redactor.clone(),

@@ -53,6 +53,8 @@ pub(super) struct Course {
 pub(super) struct Messages {
     /// So long after an answer its input is closed, in milliseconds.
     pub(super) within_ms: Option<u64>,
+    /// When its time to run is over, in epoch milliseconds.
+    pub(super) over_ms: Option<u64>,
 }
 
 impl Course {
@@ -93,7 +95,8 @@ impl Course {
             // What comes next is up to who talks with it.
             live.waits_for = MESSAGE;
             live.waits_raw = Some(self.answered.unwrap_or_default());
-            let until = messages.within_ms.map(|ms| since_ms.saturating_add(ms));
+            let within = messages.within_ms.map(|ms| since_ms.saturating_add(ms));
+            let until = within.into_iter().chain(messages.over_ms).min();
             live.waits_until_ms = until.map(signed);
         }
         match what {

@@ -4,7 +4,7 @@
 use rustix::process::{Pid, Signal, kill_process_group};
 use steroids_provider::activity::Level;
 use steroids_shim::exit::Reason;
-use steroids_shim::spool::Control;
+use steroids_shim::spool::{Control, Limited};
 use steroids_shim::tree::Tree;
 
 use super::clock::{Moment, mono_ms};
@@ -87,7 +87,7 @@ impl Keeper {
 
     /// What its processes did since they were last looked at, where that keeps it from being silent.
     fn find_work(&mut self, due: &Due, now: u64) -> Option<String> {
-        if due.reason != Reason::Silence {
+        if !matches!(due.name, Some(Limited::Silence | Limited::ToolSilence)) {
             return None;
         }
         let tree = Tree {

@@ -191,11 +191,11 @@ fn ahead(limits: &Limits, vitals: Vitals, listens: bool, course: Course) -> [Opt
         })
     };
     if vitals.result_seen && vitals.open_tools == 0 && vitals.background == 0 {
-        // No work of its processes is waited for.
-        let behind = |limit: Option<u64>| (course.last_output, limit, None);
         let silence = limits.silence_ms.filter(|_| !listens);
-        return [behind(limits.post_result_ms), wall, behind(silence)]
-            .map(|of| due(of, Reason::PostResult));
+        let silence = (course.last_sign(), silence, Some(Limited::Silence));
+        // It has said all there is to say: no work of its processes is waited for.
+        let post_result = (course.last_output, limits.post_result_ms, None);
+        return [post_result, wall, silence].map(|of| due(of, Reason::PostResult));
     }
     let (silence, name) = match vitals.open_tools {
         // A tool may be mute while it works, also where the provider may not.

@@ -35,10 +35,13 @@ pub(crate) fn over(due: &Due, course: &Course) -> String {
             format!("no output and no sign of work for {limit}; ending it")
         }
         Reason::Silence => format!("no output for {limit}; ending it"),
-        Reason::PostResult if due.name == Some(Limited::Wall) => {
-            format!("running for {limit}, and its result is there; ending it")
-        }
-        Reason::PostResult => format!("still running {limit} after its result; ending it"),
+        Reason::PostResult => match due.name {
+            Some(Limited::Wall) => {
+                format!("running for {limit}, and its result is there; ending it")
+            }
+            Some(_) => format!("no output for {limit}, and its result is there; ending it"),
+            None => format!("still running {limit} after its result; ending it"),
+        },
         Reason::Stop | Reason::Shutdown => "ending it".to_owned(),
     }
 }
@@ -171,6 +174,10 @@ mod tests {
         assert_eq!(
             near(&wall, &course, &Wait::ResultSent, 0),
             "running for 96m; ended at 2h"
+        );
+        assert_eq!(
+            over(&behind(Some(Limited::Silence)), &course),
+            "no output for 2h, and its result is there; ending it"
         );
         assert_eq!(
             over(&behind(None), &course),

@@ -310,9 +310,19 @@ fn who_has_answered_and_takes_messages_waits_for_one() {
         let live = course.live(answered, || None);
         (live.waits_for, live.waits_until_ms)
     };
-    let within = |within_ms| Some(Messages { within_ms });
+    let until = |within_ms, over_ms| Some(Messages { within_ms, over_ms });
+    let within = |within_ms| until(within_ms, None);
     assert_eq!(waits(None, false), ("result_sent", None));
     assert_eq!(waits(within(None), false), ("message", None));
     assert_eq!(waits(within(Some(30)), false), ("message", Some(100)));
+    assert_eq!(waits(until(None, Some(90)), false), ("message", Some(90)));
+    assert_eq!(
+        waits(until(Some(30), Some(90)), false),
+        ("message", Some(90))
+    );
+    assert_eq!(
+        waits(until(Some(30), Some(900)), false),
+        ("message", Some(100))
+    );
     assert_eq!(waits(within(Some(30)), true), ("result_sent", None));
 }

@@ -115,6 +115,10 @@ fn one_whose_result_is_there_ends_behind_it_whichever_limit_ends_it() {
         ..LIMITS
     };
     assert_eq!(end(&none, done, course(0, 50)), (150, Reason::PostResult));
+    // Without a limit of its own for that, it may leave something that works.
+    let mut working = course(0, 50);
+    working.last_work = 140;
+    assert_eq!(end(&none, done, working), (240, Reason::PostResult));
     // What still works has more to say.
     let works = Vitals {
         background: 1,
@@ -212,13 +216,23 @@ fn is_warned_at_four_fifths_once_in_a_stretch_and_of_each_limit() {
 }
 
 #[test]
-fn is_not_warned_of_the_time_after_the_result() {
+fn is_not_warned_of_the_time_after_the_result_and_of_other_limits_as_ever() {
     let done = Vitals {
         result_seen: true,
         ..IDLE
     };
     let found = step(&LIMITS, done, false, course(0, 0), Warned::default(), 29);
     assert_eq!(found, Some(Step::Wait(30)));
+    let limits = Limits {
+        post_result_ms: None,
+        ..LIMITS
+    };
+    let found = step(&limits, done, false, course(0, 0), Warned::default(), 80);
+    let name = match found {
+        Some(Step::Near(due)) => due.name,
+        _ => panic!("{found:?}"),
+    };
+    assert_eq!(name, Some(Limited::Silence));
 }
 
 #[test]

@@ -17,6 +17,8 @@ use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
+use super::sys;
+
 /// Requests that may wait: some for each running invocation and each open stream, and small.
 const QUEUE: usize = 256;
 
@@ -198,6 +200,8 @@ fn serve(
         match request {
             Ok(Request::Run(job, place)) => {
                 pace.begin();
+                // What was refused to one before says nothing of this one.
+                sys::was_crowded();
                 job(&mut connection);
                 pace.end();
                 drop(place);

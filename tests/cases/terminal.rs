@@ -64,13 +64,13 @@ async fn who_leaves_a_stop_or_a_wait_is_told_what_goes_on_and_has_no_rest_of_a_l
         (
             &["wait", &id][..],
             "waiting for invocation",
-            format!("left; invocation {id} goes on — wait for it with: steroidsctl wait {id}"),
+            format!("left; what runs goes on — wait for it with: steroidsctl wait {id}"),
         ),
         (
             &["stop", &id, "--grace", "1h"],
             "stopping invocation",
             format!(
-                "left; invocation {id} was asked to, and goes on ending — see with: steroidsctl show {id}"
+                "left without an answer; invocation {id} goes on ending if the daemon has heard of it — see with: steroidsctl show {id}"
             ),
         ),
     ] {

@@ -30,6 +30,9 @@ pub(crate) fn date(ms: i64) -> String {
     zoned(ms, "%Y-%m-%d %H:%M:%S").unwrap_or_else(|| ms.to_string())
 }
 
+/// Characters of a moment as the daemon writes it; in names there may be shorter forms.
+const WRITTEN: usize = "2026-03-01T13:03:22Z".len();
+
 /// What the daemon says in words, with the moments in it by the clock here. It writes them in UTC
 /// (`2026-03-01T13:03:22Z`), as it does not know where they are read.
 pub(crate) fn by_clock(text: &str) -> Cow<'_, str> {
@@ -41,9 +44,16 @@ pub(crate) fn by_clock(text: &str) -> Cow<'_, str> {
         let begun = at - before[..at].chars().rev().take_while(is_of_one).count();
         let (words, stamp) = before.split_at(begun);
         written.push_str(words);
-        match stamp.parse::<Timestamp>() {
-            Ok(moment) => written.push_str(&date(moment.as_millisecond())),
-            Err(_) => written.push_str(stamp),
+        // A part of a name, or of a path, is none.
+        let stands_alone = words
+            .chars()
+            .next_back()
+            .is_none_or(|c| c == ' ' || c == '(')
+            && behind.chars().next().is_none_or(|c| " );,:.".contains(c));
+        let moment = stamp.parse::<Timestamp>().ok();
+        match moment.filter(|_| stands_alone && stamp.len() >= WRITTEN) {
+            Some(moment) => written.push_str(&date(moment.as_millisecond())),
+            None => written.push_str(stamp),
         }
         rest = behind;
     }
@@ -315,6 +325,10 @@ mod tests {
             (
                 "2026-13-01T13:03:22Z éZ",
                 "2026-13-01T13:03:22Z éZ".to_owned(),
+            ),
+            (
+                "/runs/2026-03-01T13:03:22Z/app, 20260301T130322Z",
+                "/runs/2026-03-01T13:03:22Z/app, 20260301T130322Z".to_owned(),
             ),
         ] {
             assert_eq!(by_clock(said), expected);

@@ -61,7 +61,7 @@ impl Interrupt {
             (SignalKind::terminate(), Exit::Terminated),
             (SignalKind::hangup(), Exit::HungUp),
         ] {
-            if exit == Exit::HungUp && is_hangup_ignored() {
+            if exit == Exit::HungUp && is_ignored(kind) {
                 continue;
             }
             let Ok(mut signals) = signal(kind) else {
@@ -105,14 +105,14 @@ async fn heard(signals: &mut Signal, tell: &watch::Sender<Option<Exit>>, exit: E
     is_heard
 }
 
-/// Whether whoever started this program wants it to outlive the terminal, as `nohup` does.
-fn is_hangup_ignored() -> bool {
+/// Whether whoever started this program wants it to outlive such a signal, as `nohup` does.
+pub(crate) fn is_ignored(kind: SignalKind) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status
         .lines()
         .find_map(|line| line.strip_prefix("SigIgn:"))
         .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask >> (SignalKind::hangup().as_raw_value() - 1) & 1 == 1)
+    mask.is_some_and(|mask| mask >> (kind.as_raw_value() - 1) & 1 == 1)
 }
 
 /// Ends the program as a signal does where nobody listens, if it was one that has ended it: a service manager

@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::format::elapsed;
+use crate::interrupt::is_ignored;
 use crate::table::cut;
 use crate::terminal;
 
@@ -123,6 +124,9 @@ fn wipe_at_the_end() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+            if is_ignored(kind) {
+                continue;
+            }
             let Ok(mut signals) = signal(kind) else {
                 continue;
             };

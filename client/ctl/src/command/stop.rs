@@ -16,7 +16,7 @@ use crate::complete;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
-use crate::session::Session;
+use crate::session::{Session, quoted};
 use crate::spinner::Spinner;
 use crate::{format, parse};
 
@@ -114,49 +114,40 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// How far it has come, for who leaves meanwhile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Come {
-    Nowhere,
-    Asked,
-    /// They were asked, or are to be, by a daemon that is away.
-    Away,
-}
-
 /// Stops them, and waits until they have ended.
 pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Failure> {
     let mut interrupt = Interrupt::listen();
-    let come = Cell::new(Come::Nowhere);
+    let has_asked = Cell::new(false);
     tokio::select! {
         left = interrupt.pressed() => {
-            session.note(farewell(args, come.get(), session));
+            session.note(farewell(args, has_asked.get(), session));
             Ok(left)
         }
-        stopped = stop(args, &come, session) => stopped,
+        stopped = stop(args, &has_asked, session) => stopped,
     }
 }
 
-/// The daemon goes on with what it was asked for.
-fn farewell(args: &Args, come: Come, session: &Session) -> String {
+/// The daemon goes on with what it was asked for; whether it has heard of all of it only its answers tell.
+fn farewell(args: &Args, has_asked: bool, session: &Session) -> String {
     let what = match args.ids[..] {
         [id] => format!("invocation {id}"),
         _ => "what was to stop".to_owned(),
     };
-    let see = match args.ids[..] {
-        [id] => session.command(&format!("show {id}")),
+    if !has_asked {
+        return format!("left before {what} was asked to end");
+    }
+    let see = match (&args.task, &args.ids[..]) {
+        (_, [id]) => session.command(&format!("show {id}")),
+        (Some(task), _) => session.command(&format!("list --running --task {}", quoted(task))),
         _ if args.all => session.command("list --running --all"),
         _ => session.command("list --running"),
     };
-    match come {
-        Come::Nowhere => format!("left before {what} was asked to end"),
-        Come::Asked => format!("left; {what} was asked to, and goes on ending — see with: {see}"),
-        Come::Away => format!(
-            "left after the daemon went away; whether {what} is being stopped is not known — see with: {see}"
-        ),
-    }
+    format!(
+        "left without an answer; {what} goes on ending if the daemon has heard of it — see with: {see}"
+    )
 }
 
-async fn stop(args: &Args, come: &Cell<Come>, session: &mut Session) -> Result<Exit, Failure> {
+async fn stop(args: &Args, has_asked: &Cell<bool>, session: &mut Session) -> Result<Exit, Failure> {
     // With a project named, all of that.
     let is_everywhere = args.all && !session.names_project();
     let (client, project) = session.connect_to(is_everywhere).await?;
@@ -179,10 +170,8 @@ async fn stop(args: &Args, come: &Cell<Come>, session: &mut Session) -> Result<E
         pause: Duration::ZERO,
     });
     let mut stopping: FuturesUnordered<_> = asked.map(Asked::ask).collect();
-    let (mut exit, mut written) = (Exit::Ok, Ok(()));
-    if !which.is_empty() {
-        come.set(Come::Asked);
-    }
+    let (mut exit, mut written, mut is_away) = (Exit::Ok, Ok(()), false);
+    has_asked.set(!which.is_empty());
     let mut spinner = Spinner::new();
     while let Some((mut asked, answer)) = spinner.on_during(&what, stopping.next()).await {
         spinner.clear();
@@ -190,7 +179,7 @@ async fn stop(args: &Args, come: &Cell<Come>, session: &mut Session) -> Result<E
         let of = if is_everywhere { project } else { "" };
         match answer {
             Err((_, status)) if asked.goes_on(&status) => {
-                if come.replace(Come::Away) != Come::Away {
+                if !std::mem::replace(&mut is_away, true) {
                     session.note("the daemon is away; agents go on; this goes on once it is back");
                 }
                 stopping.push(asked.ask());

@@ -105,19 +105,15 @@ pub(crate) async fn run(args: &Args, session: &mut Session) -> Result<Exit, Fail
 
 /// Who leaves ends nothing.
 fn farewell(args: &Args, session: &Session) -> String {
-    let (what, names) = match (&args.task, &args.ids[..]) {
-        (Some(task), _) => (
-            "what runs goes on".to_owned(),
-            format!("--task {}", quoted(task)),
-        ),
-        (None, [id]) => (format!("invocation {id} goes on"), id.to_string()),
-        (None, ids) => {
-            let words: Vec<_> = ids.iter().map(ToString::to_string).collect();
-            ("what has not ended goes on".to_owned(), words.join(" "))
+    let names = match &args.task {
+        Some(task) => format!("--task {}", quoted(task)),
+        None => {
+            let words: Vec<_> = args.ids.iter().map(ToString::to_string).collect();
+            words.join(" ")
         }
     };
     let wait = session.command(&format!("wait {names}"));
-    format!("left; {what} — wait for it with: {wait}")
+    format!("left; what runs goes on — wait for it with: {wait}")
 }
 
 /// Whether the daemon has answered what it was asked last.

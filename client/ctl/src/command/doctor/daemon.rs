@@ -50,7 +50,12 @@ pub(super) async fn checks(
     checks.push(version(&status));
     checks.extend(service::replaced(status.pid));
     checks.extend(service::namespace(status.pid));
-    checks.extend(status.degraded.iter().map(|trouble| degraded(trouble)));
+    checks.extend(
+        status
+            .degraded
+            .iter()
+            .map(|trouble| degraded(&format::by_clock(trouble))),
+    );
     for warning in &status.warnings {
         let hint = "steroidsctl status says more";
         checks.push(Check::warn("warning", warning, hint));

@@ -19,7 +19,10 @@ pub(super) fn lines(app: &App, theme: Theme, width: usize) -> Vec<Line<'static>>
         lines.push((held, Style::Warn));
     }
     for trouble in app.status.iter().flat_map(|status| &status.degraded) {
-        lines.push((format!("degraded: {}", clean_line(trouble)), Style::Bad));
+        lines.push((
+            format!("degraded: {}", clean_line(&format::by_clock(trouble))),
+            Style::Bad,
+        ));
     }
     let shown = lines.into_iter().map(|(text, style)| {
         let text = cut(&text, width);

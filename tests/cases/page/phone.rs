@@ -105,3 +105,22 @@ async fn a_card_reads_whole_and_has_no_empty_places() {
     agent.exits(0);
     scene.browser.end().await;
 }
+
+#[tokio::test]
+async fn a_task_of_many_attempts_is_no_wider_than_the_screen() {
+    let scene = Scene::new().await;
+    let page = &scene.page;
+    page.viewport(390, 844).await;
+    let mut last = 0;
+    for _ in 0..6 {
+        last = scene.ctl.start_fake("T1", &["exit", "0"]).await;
+        let rpc = scene.daemon.rpc().await;
+        rpc.ended(&scene.ctl.project(), last).await;
+    }
+    scene.open("T1", last).await;
+    let items = "document.querySelectorAll('[data-test=invocations] > *').length === 6";
+    page.until(items).await;
+    assert_fits(page, "a task of many attempts").await;
+    picture(page, "phone-attempts").await;
+    scene.browser.end().await;
+}

@@ -118,10 +118,12 @@ pub(super) fn assert_in_order(rows: &[(u64, String)]) {
 pub(super) async fn assert_fits(page: &Page, what: &str) {
     let wide = page
         .eval(
-            "document.documentElement.scrollWidth <= innerWidth ? [] :
-               [...document.querySelectorAll('body *')]
-                 .filter((it) => it.getBoundingClientRect().right > innerWidth + 1)
-                 .slice(0, 10).map((it) => it.outerHTML.slice(0, 120))",
+            // A phone shows all of a page that is too wide, and says that it is as wide itself (`innerWidth`).
+            "(() => { const { scrollWidth, clientWidth } = document.documentElement;
+               const wide = [...document.querySelectorAll('body *')]
+                 .filter((it) => it.getBoundingClientRect().right > clientWidth + 1)
+                 .slice(0, 10).map((it) => it.outerHTML.slice(0, 120));
+               return scrollWidth <= clientWidth ? [] : [scrollWidth, ...wide]; })()",
         )
         .await;
     assert_eq!(wide, json!([]), "{what} scrolls sideways");

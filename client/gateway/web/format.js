@@ -96,11 +96,17 @@ export function tokenText(usage) {
   return sum ? `${short(sum.input)} in · ${short(sum.output)} out` : '';
 }
 
+/** `$0.53`, and `$0.0042` where cents would show nothing; as a terminal has it. */
+export function money(usd) {
+  return `$${usd.toFixed(usd !== 0 && Math.abs(usd) < 0.01 ? 4 : 2)}`;
+}
+
+/** `~$0.53` where it is estimated. */
 export function cost(usage) {
   const usd = usage?.totalCostUsd;
   // What was used after a cost was stated is not in it.
   const more = usage?.uncostedTokens > 0 ? '+' : '';
-  return Number.isFinite(usd) ? `${usage.estimated ? '~' : ''}$${usd < 10 ? usd.toFixed(2) : usd.toFixed(1)}${more}` : '';
+  return Number.isFinite(usd) ? `${usage.estimated ? '~' : ''}${money(usd)}${more}` : '';
 }
 
 export function bytes(value) {

@@ -48,6 +48,8 @@ export class Panel {
   #where;
   #hear;
   #keys;
+  /** What it cost, where only its row says so. */
+  #estimate = '';
 
   /**
    * @param {HTMLElement} root
@@ -98,6 +100,13 @@ export class Panel {
     if (this.#ended) return;
     this.#ended = true;
     this.list.redraw();
+  }
+
+  /** Takes an estimated cost, or an empty text: prices are the daemon's, and no line has it. */
+  estimate(cost) {
+    if (cost === this.#estimate) return;
+    this.#estimate = cost;
+    if (this.#ended) this.list.redraw();
   }
 
   /** Shows the event a cursor stands behind, or with `before` the one it stands in front of. */
@@ -223,6 +232,7 @@ export class Panel {
       linked: row.cursor === this.#linked,
       ended: this.#ended,
       plain: this.#where.plain,
+      estimate: this.#estimate,
       now: Date.now(),
       count: this.#log.count,
     };

@@ -13,7 +13,7 @@ const FOLDED_LINES = 14;
 const FOLDED_CHARACTERS = 1600;
 
 /**
- * @typedef {{open: boolean, current: boolean, linked: boolean, ended: boolean, plain: boolean, now: number, count: number}} Look `plain`: its output is a program's, line by line, and no prose
+ * @typedef {{open: boolean, current: boolean, linked: boolean, ended: boolean, plain: boolean, estimate: string, now: number, count: number}} Look `plain`: its output is a program's, line by line, and no prose; `estimate`: what it cost, where no line says
  */
 
 /** @param {import('./row.js').Row} row @param {number} index @param {Look} look */
@@ -242,13 +242,13 @@ function sessionRow(row) {
   };
 }
 
-function endRow(row) {
+function endRow(row, look) {
   const { success, outcome, duration, exitCode, signal, usage, leftovers, error } = row.line;
   const facts = join([
     Number.isFinite(duration) ? `after ${format.duration(duration)}` : '',
     signal ? cleanLine(signal) : exitCode ? `exit ${exitCode}` : '',
     format.tokenText(usage),
-    format.cost(usage),
+    look.estimate || format.cost(usage),
     leftovers ? `${format.plural(leftovers, 'process')} left over, ended` : '',
   ]);
   const word = success ? 'Completed' : clean(format.outcomeText(outcome)) || 'failed';

@@ -265,6 +265,8 @@ export class TaskView {
     const title = `${sign ? `${sign} ` : ''}${this.#address.task} · steroids`;
     if (document.title !== title) document.title = title;
     this.header.draw(this.#invocation);
+    const { usage } = this.#invocation ?? {};
+    this.#panel?.estimate(usage?.estimated ? format.cost(usage) : '');
     this.picker.draw(this.story.invocations, this.#selected);
   }
 }

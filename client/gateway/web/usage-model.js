@@ -1,6 +1,6 @@
 // Sums as the usage view shows them.
 
-import { number } from './format.js';
+import { money, number } from './format.js';
 
 /** Agents that have a colour of their own. */
 export const COLOURS = 4;
@@ -24,9 +24,7 @@ export function isMoney(sum) {
 
 /** `~$1.20`: partly estimated. */
 export function costText(sum) {
-  const usd = sum.totalCostUsd;
-  const digits = usd !== 0 && usd < 0.01 ? 4 : 2;
-  return `${sum.estimated ? '~' : ''}$${usd.toFixed(digits)}`;
+  return `${sum.estimated ? '~' : ''}${money(sum.totalCostUsd)}`;
 }
 
 /** A sum in words, in the unit shown. */

@@ -23,9 +23,14 @@ impl Scene {
         Scene::seen_by(CONTROL, async |_| Browser::shared().await).await
     }
 
+    /// With these settings, and nothing that is started or stopped from the page.
+    pub(super) async fn with_config(config: &str) -> Scene {
+        Scene::seen_by(config, async |_| Browser::shared().await).await
+    }
+
     /// With a gateway from which nothing is started or stopped.
     pub(super) async fn without_control() -> Scene {
-        Scene::seen_by("", async |_| Browser::shared().await).await
+        Scene::with_config("").await
     }
 
     /// With a browser alone, for cases in which one tab hides another.

@@ -134,3 +134,26 @@ async fn what_was_used_is_drawn_by_day_and_told_in_words() {
     picture(page, "usage-tokens").await;
     scene.browser.end().await;
 }
+
+#[tokio::test]
+async fn a_cost_is_what_the_terminal_says_also_where_only_the_row_has_it() {
+    // A hundred dollars for a million.
+    let scene = Scene::with_config("[prices.\"*\"]\ninput = 100.0\noutput = 0.0\n").await;
+    let (rpc, project, page) = (scene.daemon.rpc().await, scene.ctl.project(), &scene.page);
+    let mut agent = Puppet::new(scene.daemon.home(), "agent");
+    let started = rpc.start_as(&project, "T1", "claude", &agent.args()).await;
+    scene.open("T1", started.id).await;
+    agent.prints(&message("m0", 50));
+    row_says(page, "message m0").await;
+    agent.exits(0);
+    rpc.ended(&project, started.id).await;
+    let listed = scene.ctl.run(["list"]).await.ok();
+    assert!(listed.contains("~$0.0050"), "{listed}");
+    page.until_says("[data-fact=Cost]", "~$0.0050").await;
+    let end = "[data-test=activity] .row-complete";
+    page.until_says(end, "~$0.0050").await;
+    picture(page, "estimated-cost").await;
+    page.reload().await;
+    page.until_says(end, "~$0.0050").await;
+    scene.browser.end().await;
+}

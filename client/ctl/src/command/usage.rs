@@ -22,7 +22,10 @@ Examples:
   steroidsctl usage --by day,model --since 2026-11-01 --all-projects
   steroidsctl usage --task T1 --by invocation
   steroidsctl usage --by day --csv > spend.csv
-  steroidsctl usage --since today --json | jq .total.totalCostUsd";
+  steroidsctl usage --since today --json | jq .total.totalCostUsd
+
+NEW INPUT is what did not come from a cache, CACHED what did; `show` and `stream` have both in \
+one (`67.5k in`).";
 
 /// Which invocations, and how they are put together.
 #[derive(Debug, clap::Args)]

@@ -24,7 +24,7 @@ pub(super) fn lines(
     let mut columns: Vec<Column> = by.iter().map(|key| heading(*key)).collect();
     columns.extend([
         Column::right("RUNS"),
-        Column::right("INPUT"),
+        Column::right("NEW INPUT"),
         Column::right("CACHED").giving_way(0),
         Column::right("OUTPUT").giving_way(1),
         Column::right("COST"),
@@ -177,10 +177,10 @@ mod tests {
         assert_eq!(
             lines(&used, &[v1::UsageKey::Model], None, false),
             [
-                "MODEL      RUNS  INPUT  CACHED  OUTPUT    COST  OF THESE",
-                "(default)     3   5.7k    3.0k     120  ~$1.20  1 running, 1 without usage",
-                "opus          1     10       0       0   $0.50",
-                "total         4   5.7k    3.0k     120  ~$1.70  1 running, 1 without usage",
+                "MODEL      RUNS  NEW INPUT  CACHED  OUTPUT    COST  OF THESE",
+                "(default)     3       5.7k    3.0k     120  ~$1.20  1 running, 1 without usage",
+                "opus          1         10       0       0   $0.50",
+                "total         4       5.7k    3.0k     120  ~$1.70  1 running, 1 without usage",
             ]
         );
     }

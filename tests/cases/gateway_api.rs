@@ -312,6 +312,7 @@ async fn the_overview_tells_what_begins_goes_on_and_ends() {
     assert_eq!(first["type"], "snapshot");
     assert_eq!(first["projects"][0]["path"], scene.ctl.project());
     assert_eq!(first["running"], json!([]));
+    assert_eq!(first["holds"], json!([]));
     let mut agent = Puppet::new(&scene.home, "agent");
     let id = scene.ctl.start_fake("T1", &agent.args()).await;
     // The first thing told of it that is as wanted.

@@ -1,4 +1,4 @@
-// What the overview stream has told: projects, what runs, what ended lately. Pure state; used by
+// What the overview stream has told: projects, what runs, what ended lately, what is held. Pure state; used by
 // the page, and by the shared worker to tell a tab that joins later.
 
 const MOST_RECENT = 50;
@@ -16,6 +16,8 @@ export class OverviewModel {
   #isOrdered = true;
   /** Newest first. */
   recent = [];
+  /** Providers of which nothing is started, also such whose time has come since. */
+  holds = [];
 
   /** What runs and what waits, by {@link keyOf}, in the order they are shown. */
   get running() {
@@ -31,7 +33,10 @@ export class OverviewModel {
       this.projects = event.projects ?? [];
       this.#running = new Map((event.running ?? []).map((it) => [keyOf(it), it]));
       this.recent = (event.recent ?? []).filter((it) => !isRunning(it)).slice(0, MOST_RECENT);
+      this.holds = event.holds ?? [];
       this.#isOrdered = false;
+    } else if (event.type === 'holds') {
+      this.holds = event.holds ?? [];
     } else if (event.type === 'projects') {
       this.projects = event.projects ?? [];
     } else if (event.type === 'invocation' && event.invocation) {
@@ -41,8 +46,8 @@ export class OverviewModel {
 
   /** All of it, as the event that would tell it. */
   snapshot() {
-    const { projects, recent } = this;
-    return JSON.stringify({ type: 'snapshot', projects, running: [...this.running.values()], recent });
+    const { projects, recent, holds } = this;
+    return JSON.stringify({ type: 'snapshot', projects, running: [...this.running.values()], recent, holds });
   }
 
   #put(invocation) {

@@ -49,7 +49,7 @@ export class Overview {
     set(document.getElementById('crumbs'));
     const list = (name, hook) => h('ul', { class: name, data: { test: hook } });
     this.filter = new OverviewFilter((choice, how) => this.#choose(how));
-    this.holds = new Holds(signal);
+    this.holds = new Holds();
     this.tasks = new Tasks(signal, () => this.#putBack());
     this.running = list('cards', 'running');
     this.waiting = list('cards', 'waiting');
@@ -129,6 +129,8 @@ export class Overview {
       this.#begin();
     } else if (event.type === 'projects') {
       this.#drawProjects();
+    } else if (event.type === 'holds') {
+      this.holds.draw(overview.holds);
     } else if (event.type === 'invocation') {
       this.#news(event.invocation);
     }
@@ -201,7 +203,7 @@ export class Overview {
   #draw() {
     const { text, show } = this.filter.choice;
     const now = Date.now();
-    this.holds.look(overview.running.values());
+    this.holds.draw(overview.holds, now);
     const isOfFailed = show === 'failed';
     const ended = this.#ended(isOfFailed);
     const runs = [...overview.running].concat([...ended]);
@@ -316,7 +318,7 @@ export class Overview {
 
   #tick() {
     const now = Date.now();
-    this.holds.tick(now);
+    this.holds.draw(overview.holds, now);
     // Of what waits nothing ticks.
     for (const element of this.running.children) {
       const it = overview.running.get(keyOf({ project: element.dataset.project, id: element.dataset.invocation }));

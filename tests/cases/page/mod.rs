@@ -8,6 +8,7 @@ mod further;
 mod gone;
 mod handling;
 mod held;
+mod holds;
 mod life;
 mod look;
 mod many;

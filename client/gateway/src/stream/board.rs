@@ -1,4 +1,4 @@
-//! What the overview knows: what runs, what ended lately, the projects. Each entry has the version
+//! What the overview knows: what runs, what ended lately, the projects, the holds. Each has the version
 //! at which it last changed, so that "what is newer than what I saw" is a look at a few numbers,
 //! and a viewer that did not look for an hour costs nothing and gets the latest of each.
 
@@ -29,6 +29,7 @@ pub(super) struct Board {
     begun: u64,
     is_live: bool,
     projects: (u64, Vec<v1::Project>),
+    holds: (u64, Vec<v1::Hold>),
     running: BTreeMap<Name, Entry>,
     /// Newest first.
     recent: VecDeque<Entry>,
@@ -116,6 +117,14 @@ impl Board {
         if self.recent.len() < had {
             // Nothing says that one is gone, but that it is not among all.
             self.begun = self.version;
+        }
+    }
+
+    /// Of which providers nothing is started, as it is now.
+    pub(super) fn holds(&mut self, holds: Vec<v1::Hold>) {
+        if self.holds.1 != holds {
+            self.version += 1;
+            self.holds = (self.version, holds);
         }
     }
 
@@ -234,6 +243,9 @@ impl Board {
         if self.projects.0 > seen {
             newer.push((self.projects.0, shown::projects(&self.projects.1)));
         }
+        if self.holds.0 > seen {
+            newer.push((self.holds.0, shown::holds(&self.holds.1)));
+        }
         newer.sort_by_key(|(version, _)| *version);
         (
             newer.into_iter().map(|(_, object)| object).collect(),
@@ -244,7 +256,7 @@ impl Board {
     fn snapshot(&self) -> String {
         let running = self.running.values().map(|entry| &entry.invocation);
         let recent = self.recent.iter().map(|entry| &entry.invocation);
-        shown::snapshot(&self.projects.1, running, recent)
+        shown::snapshot(&self.projects.1, running, recent, &self.holds.1)
     }
 }
 
@@ -336,7 +348,9 @@ mod tests {
         board.put(ended(1));
         board.put(running(1));
         board.projects(vec![v1::Project::default()]);
-        assert_eq!(kinds(&board, &mut told), ["1", "projects"]);
+        board.holds(vec![v1::Hold::default()]);
+        assert_eq!(kinds(&board, &mut told), ["1", "projects", "holds"]);
+        board.holds(vec![v1::Hold::default()]);
         assert!(kinds(&board, &mut told).is_empty());
         assert_eq!(board.running.len(), 1, "ended once is ended");
     }

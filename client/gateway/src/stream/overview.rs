@@ -1,4 +1,4 @@
-//! `GET /api/overview/stream`: what runs now and what ended lately, in all projects. One upstream
+//! `GET /api/overview/stream`: what runs now, what ended lately and what is held, in all projects. One upstream
 //! for all viewers; what it tells is kept as the latest of each, so that a viewer is a version
 //! number and gets what is newer, however long it did not look.
 
@@ -22,8 +22,9 @@ use crate::answer::Answer;
 
 /// How often running invocations are told anew, at most.
 const PULSE: Duration = Duration::from_secs(1);
-/// No event tells of a project that was registered; somebody looks at the list meanwhile.
-const PROJECTS_POLL: Duration = Duration::from_secs(5);
+/// No event tells of a project that was registered, nor of a hold for which nothing waits; somebody looks
+/// at the lists meanwhile.
+const LISTS_POLL: Duration = Duration::from_secs(5);
 /// What is shown as running.
 const GOING: [v1::State; 2] = [v1::State::Running, v1::State::Queued];
 /// What one page of a list holds; of running invocations there are fewer.
@@ -181,11 +182,15 @@ impl Upstream {
         let running = self.list(&GOING, PAGE).await?;
         let ended = [v1::State::Completed, v1::State::Failed, v1::State::Timeout];
         let recent = self.list(&ended, RECENT).await?;
-        self.change(|board| board.begin(projects, running, recent));
+        let holds = self.holds().await?;
+        self.change(|board| {
+            board.begin(projects, running, recent);
+            board.holds(holds);
+        });
         backoff.reset();
-        let mut poll = tokio::time::interval(PROJECTS_POLL);
+        let mut poll = tokio::time::interval(LISTS_POLL);
         loop {
-            let mut is_polled = false;
+            let (mut is_polled, mut tells_of_waiting) = (false, false);
             let is_changed = tokio::select! {
                 _ = poll.tick() => {
                     is_polled = true;
@@ -196,10 +201,17 @@ impl Upstream {
                         return Ok(());
                     };
                     let has_events = !answer.events.is_empty();
+                    let waits = |it: &v1::Invocation| it.state() == v1::State::Queued;
+                    tells_of_waiting = answer.running.iter().any(waits);
                     self.change(|board| board.take(answer));
                     has_events
                 }
             };
+            // What waits says of which hold it does, and is not told without that.
+            if is_changed || tells_of_waiting {
+                let holds = self.holds().await?;
+                self.change(|board| board.holds(holds));
+            }
             if is_changed {
                 let projects = self.projects().await?;
                 self.change(|board| board.projects(projects));
@@ -217,6 +229,12 @@ impl Upstream {
         let client = self.client().await?;
         let answer = client.projects(v1::ListProjectsRequest {}).await;
         Ok(self.daemon.noted(answer)?.projects)
+    }
+
+    async fn holds(&self) -> Result<Vec<v1::Hold>, Status> {
+        let client = self.client().await?;
+        let answer = client.list_holds(v1::ListHoldsRequest {}).await;
+        Ok(self.daemon.noted(answer)?.holds)
     }
 
     async fn list(&self, states: &[v1::State], most: i32) -> Result<Vec<v1::Invocation>, Status> {

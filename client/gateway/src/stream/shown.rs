@@ -1,7 +1,7 @@
 //! What the daemon tells besides logs, as objects of a stream, in the keys of `steroidsctl --json`.
 
 use serde::Serialize;
-use steroids_client::json::{Invocation, Project};
+use steroids_client::json::{Hold, Invocation, Project};
 use steroids_client::v1;
 
 #[derive(Serialize)]
@@ -29,6 +29,7 @@ enum Overview<'a> {
         projects: Vec<Project<'a>>,
         running: Vec<Invocation<'a>>,
         recent: Vec<Invocation<'a>>,
+        holds: Vec<Hold<'a>>,
     },
     Invocation {
         project: &'a str,
@@ -36,6 +37,9 @@ enum Overview<'a> {
     },
     Projects {
         projects: Vec<Project<'a>>,
+    },
+    Holds {
+        holds: Vec<Hold<'a>>,
     },
 }
 
@@ -58,11 +62,13 @@ pub(super) fn snapshot<'a>(
     projects: &'a [v1::Project],
     running: impl Iterator<Item = &'a v1::Invocation>,
     recent: impl Iterator<Item = &'a v1::Invocation>,
+    holds: &'a [v1::Hold],
 ) -> String {
     text(&Overview::Snapshot {
         projects: projects.iter().map(Project::from).collect(),
         running: running.map(Invocation::from).collect(),
         recent: recent.map(Invocation::from).collect(),
+        holds: holds.iter().map(Hold::from).collect(),
     })
 }
 
@@ -78,6 +84,13 @@ pub(super) fn invocation(it: &v1::Invocation) -> String {
 pub(super) fn projects(projects: &[v1::Project]) -> String {
     text(&Overview::Projects {
         projects: projects.iter().map(Project::from).collect(),
+    })
+}
+
+/// Of which providers nothing is started, as it is now.
+pub(super) fn holds(holds: &[v1::Hold]) -> String {
+    text(&Overview::Holds {
+        holds: holds.iter().map(Hold::from).collect(),
     })
 }
 

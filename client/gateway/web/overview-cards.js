@@ -7,7 +7,7 @@ import { h, icon, setText } from './dom.js';
 import * as format from './format.js';
 import { taskHref } from './router.js';
 import { isUnresolved } from './overview-failed.js';
-import { limitText, needsPerson, waitText } from './waits.js';
+import { isTroubled, limitText, needsPerson, waitText } from './waits.js';
 
 const ACTIVITY_ICONS = { tool: 'chevron', output: 'text', thinking: 'thought', plan: 'list', retry: 'retry', notice: 'info' };
 
@@ -35,7 +35,7 @@ export function runningCard(it) {
     h('div', { class: 'card-activity', data: { field: 'activity' } },
       h('span', { class: 'card-activity-icon' }), h('bdi', { class: 'mono card-activity-text' }), h('span', { class: 'dim card-age' })),
     h('p', { class: 'card-wait dim', hidden: true, data: { field: 'wait' } }),
-    h('p', { class: 'card-alarm tone-warn', hidden: true }),
+    h('p', { class: 'card-alarm tone-warn', hidden: true }, icon('warn'), h('span')),
     h('dl', { class: 'card-facts' }, field('elapsed', 'Elapsed'), field('tools', 'Tool calls'), field('tokens', 'Tokens'), field('cost', 'Cost')));
 }
 
@@ -56,19 +56,20 @@ export function updateRunning(element, it, now = Date.now()) {
   const needs = it.status === 'running' && needsPerson(it.live, now);
   element.dataset.status = it.status;
   element.toggleAttribute('data-needs', needs);
+  element.toggleAttribute('data-troubled', !waits && isTroubled(it));
   element.querySelector('.card-needs').hidden = !needs;
   element.querySelector('[data-action=send]').hidden = !canSend(it);
   element.querySelector('[data-action=stop]').hidden = !canStop(it);
   put('.card-activity-text', waits ? cleanLine(format.localTimes(it.waiting, now)) || 'Waits to be started' : cleanLine(it.live?.lastText ?? '') || 'No activity yet');
   put('.card-age', it.live?.lastActivityAtMs ? format.age(now - it.live.lastActivityAtMs) : '');
-  const line = (selector, text) => {
-    const place = element.querySelector(selector);
+  const line = (place, text, words = place) => {
     place.hidden = !text;
-    setText(place, cleanLine(text));
+    setText(words, cleanLine(text));
   };
   const wait = waitText(it.live, now);
-  line('.card-wait', wait && !wait.startsWith('quiet') ? `waits for ${wait}` : wait);
-  line('.card-alarm', [it.alarm, limitText(it.live, now)].filter(Boolean).join(' · '));
+  line(element.querySelector('.card-wait'), wait && !wait.startsWith('quiet') ? `waits for ${wait}` : wait);
+  const alarm = element.querySelector('.card-alarm');
+  line(alarm, [it.alarm, limitText(it.live, now)].filter(Boolean).join(' · '), alarm.lastElementChild);
   const kind = waits ? 'clock' : ACTIVITY_ICONS[it.live?.lastType] ?? 'dot';
   const mark = element.querySelector('.card-activity-icon');
   if (mark.dataset.kind !== kind) {

@@ -18,7 +18,7 @@ import { Tasks } from './overview-tasks.js';
 import { isLaidOut, placeIn, putBack } from './place.js';
 import { overviewHref, rename, step, usageHref } from './router.js';
 import { isOver } from './story.js';
-import { needsPerson } from './waits.js';
+import { isTroubled, needsPerson } from './waits.js';
 
 /** In frames. */
 const CALM = 10;
@@ -249,8 +249,9 @@ export class Overview {
     const of = (entries) => entries.map(([key]) => cards.get(key));
     const needs = ([, it]) => needsPerson(it.live, now);
     const going = shown.filter(([, it]) => it.status === 'running');
-    // Who needs somebody stands first.
-    const running = of([...going.filter(needs), ...going.filter((one) => !needs(one))]);
+    // Who needs somebody stands first, then what is in trouble.
+    const rank = (one) => (needs(one) ? 0 : isTroubled(one[1]) ? 1 : 2);
+    const running = of([0, 1, 2].flatMap((wanted) => going.filter((one) => rank(one) === wanted)));
     const waiting = of(shown.filter(([, it]) => it.status === 'queued'));
     const { isOn } = this.filter;
     setText(this.runningTitle, running.length ? `Running now · ${running.length}` : 'Running now');

@@ -33,6 +33,11 @@ export function waitText(live, now = Date.now()) {
   return `${[waitsFor.replaceAll('_', ' '), waitsOn].filter(Boolean).join(' ')} · ${elapsed(since)}`;
 }
 
+/** Whether something is wrong with a running one, or it is near a limit that ends it. */
+export function isTroubled(it) {
+  return Boolean(it.alarm || it.live?.limit);
+}
+
 /** `silence ends it in 2m 59s`, once that limit is near; else empty. */
 export function limitText(live, now = Date.now()) {
   if (!live?.limit) return '';

@@ -200,3 +200,39 @@ async fn where_control_is_off_nothing_is_offered() {
     assert_eq!(page.eval(offered).await, 0);
     scene.browser.end().await;
 }
+
+#[tokio::test]
+async fn what_is_in_trouble_stands_above_what_is_newer_and_says_so() {
+    let scene = Scene::new().await;
+    let page = &scene.page;
+    let web = scene.daemon.project("web").await;
+    let mut older = Puppet::new(&scene.home, "older");
+    let mut newer = Puppet::new(&scene.home, "newer");
+    let first =
+        |project: String| format!("[data-test=running] > [data-project='{project}']:first-child");
+    scene.ctl.start_fake("older", &older.args()).await;
+    page.until_there(&first(scene.ctl.project())).await;
+    web.start_fake("newer", &newer.args()).await;
+    page.until_there(&first(web.project())).await;
+    assert_eq!(page.count("[data-troubled]").await, 0);
+    page.expect_failed_requests();
+    let aside = scene.ctl.folder().with_extension("aside");
+    std::fs::rename(scene.ctl.folder(), &aside).unwrap();
+    let troubled = format!("{}[data-troubled]", first(scene.ctl.project()));
+    page.until_there(&troubled).await;
+    page.until_says(&troubled, "cannot be kept").await;
+    assert_eq!(page.count("[data-troubled]").await, 1);
+    picture(page, "overview-troubled").await;
+    fits_a_phone(page, "overview-troubled").await;
+    std::fs::rename(&aside, scene.ctl.folder()).unwrap();
+    // Nothing is wrong with it any more: the newer one is first again.
+    page.until_there(&first(web.project())).await;
+    older.exits(0);
+    newer.exits(0);
+    // Near a limit is trouble as well.
+    let near = "import('/assets/waits.js').then(({ isTroubled }) => [{}, { live: {} },
+        { live: { limit: 'wall', limitAtMs: 1 } }, { alarm: 'disk full' }].map(isTroubled))";
+    let expected = json!([false, false, true, true]);
+    assert_eq!(page.eval(near).await, expected);
+    scene.browser.end().await;
+}

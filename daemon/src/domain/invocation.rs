@@ -219,6 +219,19 @@ impl Invocation {
         self.started_ms.filter(|_| !ended_waiting)
     }
 
+    /// Whether its provider was started, or is being started: not that of one whose turn never came, nor where
+    /// the turn came and there was nothing that could be started.
+    pub fn was_started(&self) -> bool {
+        let never = matches!(
+            self.phase,
+            Phase::Ended {
+                outcome: Some(Outcome::NeverStarted),
+                ..
+            }
+        );
+        !never && self.began_ms().is_some()
+    }
+
     /// When it was asked for, if it has waited since, or waits.
     pub fn queued_ms(&self) -> Option<i64> {
         let has_waited = self.started_ms.is_none() || self.asked_ms() < self.started_ms;

@@ -9,7 +9,8 @@ use crate::domain::Task;
 /// Tasks with an id above `after`, by id, and the `after` of the next page.
 ///
 /// All counts come from the index over task, status and start, the newest of each from that over tasks;
-/// those of ours that are not over, a few, are gathered once.
+/// those of ours that are not over, and those that ended without having been started, a few, are gathered once.
+/// What the latter are says [`Invocation::was_started`](crate::domain::Invocation::was_started).
 pub(super) fn page(
     connection: &Connection,
     after: Option<&str>,
@@ -33,14 +34,21 @@ pub(super) fn page(
 pub(super) const PAGE: &str = "
     WITH running AS MATERIALIZED (
         SELECT i.task_id FROM steroidsd_invocations s JOIN task_invocations i
-        ON i.id = s.invocation_id WHERE s.state = 'running')
+        ON i.id = s.invocation_id WHERE s.state = 'running'),
+    unstarted AS MATERIALIZED (
+        SELECT s.invocation_id AS id FROM steroidsd_invocations s
+        JOIN task_invocations i ON i.id = s.invocation_id
+        WHERE s.state = 'ended' AND s.outcome IN ('never_started', 'cancelled', 'lost')
+            AND (s.outcome = 'never_started'
+                OR i.started_at_ms = i.completed_at_ms AND s.queued_ms < i.started_at_ms))
     SELECT t.id, CAST(t.title AS TEXT), CAST(t.status AS TEXT),
         (SELECT count(*) FROM task_invocations i WHERE i.task_id = t.id),
         (SELECT count(*) FROM task_invocations i
              WHERE i.task_id = t.id AND i.status = 'running' AND NOT EXISTS (
                  SELECT 1 FROM steroidsd_invocations s WHERE s.invocation_id = i.id))
             + (SELECT count(*) FROM running WHERE running.task_id = t.id),
-        (SELECT max(i.started_at_ms) FROM task_invocations i WHERE i.task_id = t.id),
+        (SELECT max(i.started_at_ms) FROM task_invocations i
+             WHERE i.task_id = t.id AND i.id NOT IN (SELECT id FROM unstarted)),
         n.id, CAST(n.status AS TEXT), o.state, o.outcome
     FROM tasks t
     LEFT JOIN task_invocations n ON n.id = (

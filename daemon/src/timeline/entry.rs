@@ -5,10 +5,10 @@ use serde::Serialize;
 
 use crate::domain::{Invocation, InvocationId, Phase, RowStatus};
 
-/// That it started; nothing of one that waits, or never ran.
+/// That it started; nothing of one that waits, or was never started.
 pub(super) fn started(row: &Invocation) -> Option<Bytes> {
     entry(&Started {
-        ts: row.started_ms?,
+        ts: row.began_ms().filter(|_| row.was_started())?,
         kind: "invocation.started",
         invocation_id: row.id.get(),
         role: &row.role,
@@ -17,11 +17,13 @@ pub(super) fn started(row: &Invocation) -> Option<Bytes> {
     })
 }
 
-/// That it ended, and how.
+/// That it ended, and how. One that was never started has neither run for a time nor an exit code; the story says so, and
+/// when it was asked for.
 pub(super) fn completed(row: &Invocation) -> Option<Bytes> {
     let Phase::Ended { status, outcome } = row.phase else {
         return None;
     };
+    let was_started = row.was_started();
     entry(&Completed {
         ts: row.completed_ms.or(row.started_ms),
         kind: "invocation.completed",
@@ -30,8 +32,10 @@ pub(super) fn completed(row: &Invocation) -> Option<Bytes> {
         provider: &row.provider,
         model: &row.model,
         success: status == RowStatus::Completed,
-        duration: row.duration_ms,
-        exit_code: row.exit_code,
+        started: (!was_started).then_some(false),
+        queued_at_ms: row.queued_ms().filter(|_| !was_started),
+        duration: was_started.then_some(row.duration_ms),
+        exit_code: was_started.then_some(row.exit_code),
         outcome: outcome.map(|outcome| outcome.as_str()),
         error: row.error.as_deref(),
     })
@@ -79,8 +83,15 @@ struct Completed<'a> {
     provider: &'a str,
     model: &'a str,
     success: bool,
-    duration: Option<i64>,
-    exit_code: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queued_at_ms: Option<i64>,
+    // The older tool's rows may lack these two, which then are null.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration: Option<Option<i64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_code: Option<Option<i32>>,
     // The older tool's rows tell none.
     outcome: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,8 +1,8 @@
 //! A task's story, sampled here so that nobody ships whole logs to show a page.
 //!
-//! Per invocation, in the order of their ids, which is that of their starts: that it started; of
-//! its log every `tool`, and of all lines those whose number divides by the sample; that it ended,
-//! and how. A log that is missing costs only itself, and so does a line that is no JSON object.
+//! Per invocation, in the order of their ids, which is that of their starts: that it started, if it
+//! was; of its log every `tool`, and of all lines those whose number divides by the sample; that it
+//! ended, and how. A log that is missing costs only itself, and so does a line that is no JSON object.
 //!
 //! A [`Telling`] is asked for one entry after the other and holds a bounded number of them; who
 //! stops asking stops it. Logs are read on a thread that may block, some megabytes at a time.

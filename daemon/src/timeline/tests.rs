@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
-use crate::domain::{Evidence, InvocationId, Outcome};
+use crate::domain::{Evidence, InvocationId, Outcome, Queueing};
 use crate::projects::Projects;
 use crate::store::{Begun, Ending, NewInvocation};
 
@@ -28,7 +28,17 @@ async fn room() -> Room {
 
 impl Room {
     async fn begin(&self, name: &str) -> InvocationId {
+        self.ask(name, None).await
+    }
+
+    /// It waits from then on, or begins at once.
+    async fn ask(&self, name: &str, queued_ms: Option<i64>) -> InvocationId {
         let new = NewInvocation {
+            queued: queued_ms.is_some(),
+            queueing: Queueing {
+                queued_ms,
+                ..Queueing::default()
+            },
             task: "T".to_owned(),
             role: "coder".to_owned(),
             provider: "claude".to_owned(),
@@ -108,6 +118,22 @@ async fn a_story_has_its_start_its_tools_every_nth_line_and_its_end() {
     ]);
     assert_eq!(room.story(0).await.len(), 9, "every line");
     assert_eq!(room.story(u32::MAX).await.len(), 4);
+}
+
+#[tokio::test]
+async fn what_was_never_started_is_told_as_that_and_when_it_was_asked_for() {
+    let room = room().await;
+    let (waited, absent) = (room.ask("a", Some(990)).await, room.begin("b").await);
+    room.end(waited, Outcome::Cancelled, Some("stopped")).await;
+    room.end(absent, Outcome::NeverStarted, Some("no such program"))
+        .await;
+    assert_eq!(
+        room.story(1).await,
+        [
+            r#"{"ts":1005,"type":"invocation.completed","invocationId":1,"role":"coder","provider":"claude","model":"opus","success":false,"started":false,"queuedAtMs":990,"outcome":"cancelled","error":"stopped"}"#,
+            r#"{"ts":1005,"type":"invocation.completed","invocationId":2,"role":"coder","provider":"claude","model":"opus","success":false,"started":false,"outcome":"never_started","error":"no such program"}"#,
+        ]
+    );
 }
 
 #[tokio::test]

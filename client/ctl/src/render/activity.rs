@@ -290,8 +290,16 @@ fn completed(it: Fields<'_>) -> Body {
             1 => "1 left-over process killed".to_owned(),
             _ => format!("{count} left-over processes killed"),
         });
+    let standing = match it.flag("started") {
+        Some(false) => format!("before it was started: {outcome}"),
+        _ => outcome.to_owned(),
+    };
+    let asked = it
+        .number("queuedAtMs")
+        .map(|at| format!("asked for at {}", format::clock(at)));
     let facts = join([
-        Some(outcome.to_owned()),
+        Some(standing),
+        asked,
         it.number("duration").map(format::duration),
         exit,
         it.text("signal").map(str::to_owned),

@@ -164,6 +164,17 @@ fn a_timeline_says_once_that_an_invocation_began_and_ended() {
 }
 
 #[test]
+fn a_timeline_says_what_ended_before_it_was_started() {
+    let mut renderer = Renderer::new(false, false, Prefix::Invocation);
+    let said = renderer.entry(
+        br#"{"ts":0,"type":"invocation.completed","invocationId":1,"success":false,"started":false,"queuedAtMs":0,"outcome":"cancelled"}"#,
+    );
+    let asked = crate::format::clock(0);
+    let expected = format!("before it was started: cancelled · asked for at {asked}\n");
+    assert!(said.ends_with(&expected), "{said}");
+}
+
+#[test]
 fn several_invocations_are_told_apart() {
     let line = r#"{"ts":0,"type":"output","msg":"a"}"#;
     let one = Renderer::new(false, false, Prefix::Invocation).event(&event(line));

@@ -435,3 +435,33 @@ async fn lists_are_answered_by_indexes() {
         assert!(!is_slow(&counted), "{counted}");
     }
 }
+
+#[tokio::test]
+async fn a_task_was_last_started_when_something_of_it_was() {
+    let room = Room::new();
+    let store = room.store();
+    let of_task = async || {
+        let (tasks, _) = store.tasks(None, 9).await.unwrap();
+        (tasks[0].invocations, tasks[0].last_started_ms)
+    };
+    let mut waited = new("waited");
+    waited.queued = true;
+    waited.queueing.queued_ms = Some(waited.created_ms);
+    let waited = started(&store, waited).await;
+    let stopped = ending(Outcome::Cancelled);
+    store.finish(waited, stopped).await.unwrap();
+    let absent = started(&store, new("absent")).await;
+    let never = ending(Outcome::NeverStarted);
+    store.finish(absent, never).await.unwrap();
+    assert_eq!(of_task().await, (2, None));
+    let row = store.invocation(waited).await.unwrap().unwrap();
+    assert!(!row.was_started());
+
+    let mut ran = new("ran");
+    ran.created_ms -= 60_000;
+    let at = ran.created_ms;
+    let ran = started(&store, ran).await;
+    let stopped = ending(Outcome::Cancelled);
+    store.finish(ran, stopped).await.unwrap();
+    assert_eq!(of_task().await, (3, Some(at)));
+}

@@ -122,6 +122,23 @@ async fn it_outlives_the_daemon_and_gives_the_terminal_back_whatever_ends_it() {
 }
 
 #[tokio::test]
+async fn a_daemon_that_hangs_is_not_called_serving() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let app = daemon.project("app").await;
+    let mut screen = app.at_terminal(USUAL, &["top"]);
+    screen.shows(" serving · up ").await;
+    daemon.signal(Signal::STOP);
+    screen
+        .until("that no answer comes", |text| {
+            text.contains("daemon does not answer, since ") && !text.contains("serving")
+        })
+        .await;
+    daemon.signal(Signal::CONT);
+    screen.shows(" serving · up ").await;
+}
+
+#[tokio::test]
 async fn without_a_terminal_that_can_be_drawn_on_it_says_so() {
     let home = Home::new();
     let app = steroids_tests::Ctl::new(&home, &home.folder("app"));

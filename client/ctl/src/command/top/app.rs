@@ -42,6 +42,8 @@ pub(super) enum News {
     Watched(v1::WatchResponse),
     /// The daemon cannot be asked; trying goes on.
     Away(String),
+    /// It was asked, and its answer takes longer than one should.
+    Overdue,
     Status(Box<v1::StatusResponse>),
     /// Those that wait, with their places as they are now.
     Queue(Vec<v1::Invocation>),
@@ -95,6 +97,10 @@ pub(super) struct App {
     pub(super) status: Option<v1::StatusResponse>,
     /// Since when the daemon is away, in epoch milliseconds, and why.
     pub(super) away: Option<(i64, String)>,
+    /// Since when nothing came of it, where an answer is overdue, in epoch milliseconds.
+    pub(super) late: Option<i64>,
+    // When something came of it last.
+    answered: i64,
     /// The log that is looked at, and its number.
     pub(super) log: Option<(Log, u64)>,
     /// The load of this machine, as the kernel words it.
@@ -121,6 +127,8 @@ impl App {
             message: None,
             status: None,
             away: None,
+            late: None,
+            answered: now,
             log: None,
             load: String::new(),
             page: 1,
@@ -215,11 +223,19 @@ impl App {
 
     /// True while there is a time that grows on the screen.
     pub(super) fn has_ages(&self) -> bool {
-        self.away.is_some() || !self.rows.is_empty() || self.status.is_some()
+        let is_absent = self.away.is_some() || self.late.is_some();
+        is_absent || !self.rows.is_empty() || self.status.is_some()
     }
 
     /// Takes in what came; true if it can be seen.
     pub(super) fn hear(&mut self, news: News) {
+        if matches!(
+            news,
+            News::Joined | News::Watched(_) | News::Status(_) | News::Queue(_)
+        ) {
+            self.answered = self.now;
+            self.late = None;
+        }
         match news {
             News::Joined => {
                 self.rows.clear();
@@ -227,8 +243,12 @@ impl App {
             }
             News::Watched(told) => self.watched(told),
             News::Away(why) => {
-                let since = self.away.take().map_or(self.now, |(since, _)| since);
+                let before = self.away.take().map(|(since, _)| since);
+                let since = before.or(self.late).unwrap_or(self.now);
                 self.away = Some((since, clean_line(&why)));
+            }
+            News::Overdue => {
+                self.late.get_or_insert(self.answered);
             }
             News::Status(status) => self.status = Some(*status),
             News::Queue(waiting) => self.places(waiting),

@@ -28,6 +28,8 @@ const PULSE: Duration = Duration::from_secs(1);
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 /// What no event tells (memory, new troubles) is at most so old.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
+/// An answer that takes longer is told as overdue; it is waited for all the same.
+const OVERDUE: Duration = Duration::from_secs(5);
 /// Events come in crowds; one answer serves them all.
 const STATUS_PAUSE: Duration = Duration::from_millis(500);
 /// Those that wait whose places are told; more do not fit on any screen.
@@ -189,8 +191,11 @@ async fn watch_once(
 /// Asks for the status, and the places of those that wait, after events and now and then.
 async fn status(client: Client, project: String, tell: mpsc::Sender<Told>, poke: Arc<Notify>) {
     loop {
+        let Some(answer) = or_overdue(client.status(v1::StatusRequest {}), &tell).await else {
+            return;
+        };
         // Where the daemon is away, the watch tells.
-        if let Ok(status) = client.status(v1::StatusRequest {}).await {
+        if let Ok(status) = answer {
             let waits = status.queued > 0;
             if tell.send(Ok(News::Status(Box::new(status)))).await.is_err() {
                 return;
@@ -202,6 +207,16 @@ async fn status(client: Client, project: String, tell: mpsc::Sender<Told>, poke:
         sleep(STATUS_PAUSE).await;
         let _ = timeout(STATUS_EVERY, poke.notified()).await;
     }
+}
+
+/// Waits for an answer, and tells if that takes long; `None` where nobody listens any more.
+async fn or_overdue<T>(asked: impl Future<Output = T>, tell: &mpsc::Sender<Told>) -> Option<T> {
+    let mut asked = std::pin::pin!(asked);
+    if let Ok(answer) = timeout(OVERDUE, &mut asked).await {
+        return Some(answer);
+    }
+    tell.send(Ok(News::Overdue)).await.ok()?;
+    Some(asked.await)
 }
 
 async fn queue(client: &Client, project: &str) -> Result<Vec<v1::Invocation>, Status> {

@@ -34,12 +34,18 @@ pub(super) fn lines(app: &App, theme: Theme, width: usize) -> Vec<Line<'static>>
 fn daemon(app: &App) -> (String, Style) {
     let mut parts = Vec::new();
     let mut style = Style::Plain;
-    if let Some((since, why)) = &app.away {
+    let since = |since: i64| {
+        let time = format::clock(since);
+        format!("since {time} ({})", short(app.now - since))
+    };
+    if let Some((away, why)) = &app.away {
         style = Style::Bad;
-        let time = format::clock(*since);
-        let ago = short(app.now - since);
-        parts.push(format!("daemon away, since {time} ({ago})"));
+        parts.push(format!("daemon away, {}", since(*away)));
         parts.push(why.clone());
+    } else if let Some(late) = app.late {
+        style = Style::Bad;
+        parts.push(format!("daemon does not answer, {}", since(late)));
+        parts.push("agents go on".to_owned());
     } else if let Some(status) = &app.status {
         if status.state != "serving" {
             style = Style::Warn;

@@ -193,6 +193,26 @@ fn a_daemon_that_comes_back_tells_what_runs_and_nothing_else_is_left() {
 }
 
 #[test]
+fn a_daemon_whose_answer_is_overdue_is_late_since_its_last_one() {
+    let mut app = app();
+    app.now += 4000;
+    app.hear(News::Status(Box::new(status())));
+    app.now += 15_000;
+    app.hear(News::Overdue);
+    app.now += 15_000;
+    app.hear(News::Overdue);
+    assert_eq!(app.late, Some(NOW + 4000));
+    app.hear(News::Away("agents go on".to_owned()));
+    let away = Some((NOW + 4000, "agents go on".to_owned()));
+    assert_eq!(app.away, away, "it was away before that was noticed");
+    app.hear(News::Joined);
+    assert_eq!((app.late, &app.away), (None, &None));
+    app.hear(News::Overdue);
+    app.hear(told(vec![]));
+    assert_eq!(app.late, None, "it has said something");
+}
+
+#[test]
 fn places_follow_and_bring_nobody_back_who_has_started() {
     let mut app = app();
     let mut started = running("app", 20, "T9");

@@ -133,6 +133,19 @@ fn an_away_daemon_is_said_with_the_time_and_the_rows_stay() {
 }
 
 #[test]
+fn a_daemon_that_owes_an_answer_is_not_called_serving() {
+    let mut app = full();
+    app.now += 16_000;
+    app.hear(News::Overdue);
+    let text = screen(&mut app, 80, 24);
+    let first = text.lines().next().unwrap();
+    assert_eq!(
+        first,
+        "daemon does not answer, since hh:mm:ss (16s) · agents go on · load 0.52 0.40 0.…"
+    );
+}
+
+#[test]
 fn what_stands_above_is_of_all_also_of_those_that_a_filter_hides() {
     let mut app = full();
     let second = |app: &mut App| {

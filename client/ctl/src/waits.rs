@@ -12,7 +12,7 @@ const QUIET_MS: i64 = 60_000;
 /// Until then the rest of a line may be on its way.
 const LINE_MS: i64 = 5_000;
 
-/// For a column: `tool 12m`, `retry until 14:03:22`, `model 12m, ended in 3m`.
+/// For a column: `tool 12m`, `asks 12m`, `retry until 14:03:22`, `model 12m, ended in 3m`.
 pub(crate) fn brief(live: &v1::Live, now: i64) -> Option<String> {
     let since = time(now - live.waits_since_ms);
     let is_quiet = now - live.waits_since_ms >= QUIET_MS || is_near(live);
@@ -26,12 +26,19 @@ pub(crate) fn brief(live: &v1::Live, now: i64) -> Option<String> {
             format!("your message, {} left", time(until - now))
         }
         ("message", _) => format!("your message {since}"),
+        ("unfinished_line", _) if live.waits_for_person => format!("asks {since}"),
         (word, _) => format!("{} {since}", words(word)),
     };
     Some(match left(live, now) {
         Some(left) => format!("{waits}, ended in {left}"),
         None => waits,
     })
+}
+
+/// What it asks a person, once it is said to ask.
+pub(crate) fn question(live: &v1::Live, now: i64) -> Option<&str> {
+    let asks = live.waits_for == "unfinished_line" && live.waits_for_person;
+    (asks && live.waits_since_ms != 0 && !is_short(live, now)).then_some(&*live.waits_on)
 }
 
 /// In full: `tool Bash, for 12m 05s`.
@@ -193,6 +200,20 @@ mod tests {
                 "the rest of a line, or an answer: Continue? [y/N], for 12m 00s"
             )
         );
+    }
+
+    #[test]
+    fn who_asks_is_said_to_ask_once_nothing_more_comes() {
+        let mut asks = live("unfinished_line", 4000);
+        asks.waits_on = "Continue? [y/N]".to_owned();
+        asks.waits_for_person = true;
+        assert_eq!(brief(&asks, NOW), None);
+        assert_eq!(question(&asks, NOW), None);
+        asks.waits_since_ms = NOW - 12 * MINUTE;
+        assert_eq!(brief(&asks, NOW).unwrap(), "asks 12m");
+        assert_eq!(question(&asks, NOW), Some("Continue? [y/N]"));
+        asks.waits_for_person = false;
+        assert_eq!(question(&asks, NOW), None, "a line like any other");
     }
 
     #[test]

@@ -394,6 +394,7 @@ pub(super) fn live(live: &Live, held: Option<Held>) -> v1::Live {
             waits_on: String::new(),
             waits_since_ms: since_ms.unwrap_or(live.waits_since_ms),
             waits_until_ms: None,
+            waits_for_person: false,
             limit: String::new(),
             limit_at_ms: None,
             ..shown

@@ -1,5 +1,5 @@
 //! Invocations as a table. At a terminal it keeps to its width, calls projects by the end of their paths, and
-//! says below what ended badly why; into a pipe go rows alone, and all of each.
+//! says below what ended badly why, and what one asks; into a pipe go rows alone, and all of each.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::table::{Column, Table, cut};
 use crate::terminal::Style;
 use crate::{format, waits};
 
-/// In front of why one ended badly.
+/// In front of why one ended badly, or what it asks.
 const INDENT: &str = "    ";
 
 const COLUMNS: [Column; 9] = [
@@ -69,7 +69,7 @@ pub(super) fn lines(invocations: &[v1::Invocation], look: Look) -> Vec<String> {
     lines.extend(rows.next());
     for (it, row) in invocations.iter().zip(rows) {
         lines.push(row);
-        lines.extend(look.width.and_then(|width| why(it, width, look.colour)));
+        lines.extend(look.width.and_then(|width| below(it, width, look)));
     }
     for it in invocations.iter().filter(|it| !it.waiting.is_empty()) {
         let why = clean_line(&format::by_clock(&it.waiting));
@@ -105,14 +105,19 @@ fn row(it: &v1::Invocation, look: Look) -> [(String, Style); 9] {
     ]
 }
 
-/// Why it ended badly, on a line of the terminal.
-fn why(it: &v1::Invocation, width: usize, colour: bool) -> Option<String> {
-    let error = clean_line(it.error.trim());
-    if error.is_empty() || style(format::standing(it)) != Style::Bad {
+/// Why it ended badly, or what it asks, on a line of the terminal.
+fn below(it: &v1::Invocation, width: usize, look: Look) -> Option<String> {
+    let asked = it
+        .live
+        .as_ref()
+        .and_then(|it| waits::question(it, look.now));
+    let is_bad = style(format::standing(it)) == Style::Bad;
+    let said = clean_line(asked.or(is_bad.then_some(&*it.error))?.trim());
+    if said.is_empty() {
         return None;
     }
-    let line = cut(&format!("{INDENT}{error}"), width);
-    Some(Style::Dim.paint(colour, line))
+    let line = cut(&format!("{INDENT}{said}"), width);
+    Some(Style::Dim.paint(look.colour, line))
 }
 
 fn provider(it: &v1::Invocation) -> String {
@@ -134,7 +139,7 @@ fn state(it: &v1::Invocation, now: i64) -> (String, Style) {
         if let Some(waits) = waits::brief(live, now) {
             word = format!("{word} · {waits}");
         }
-        if waits::is_near(live) {
+        if waits::is_near(live) || waits::question(live, now).is_some() {
             style = Style::Warn;
         }
     }
@@ -253,6 +258,32 @@ mod tests {
             let fits = lines.iter().all(|line| line.width() <= width);
             assert!(fits, "{width}: {lines:#?}");
         }
+    }
+
+    #[test]
+    fn who_asks_stands_with_its_question_below_as_far_as_there_is_room() {
+        let mut asks = ended(7, "/home/ada/app", "");
+        asks.state = v1::State::Running.into();
+        asks.error = String::new();
+        asks.live = Some(v1::Live {
+            waits_for: "unfinished_line".to_owned(),
+            waits_on: "Overwrite \u{1b}[1mall\u{1b}[m of it, and never ask again? [y/N]".to_owned(),
+            waits_since_ms: NOW - 720_000,
+            waits_for_person: true,
+            ..v1::Live::default()
+        });
+        let all = [asks];
+        let lines = shown(&all, Some(100));
+        assert!(lines[1].contains("running · asks 12m"), "{lines:#?}");
+        let question = "    Overwrite all of it, and never ask again? [y/N]";
+        assert_eq!(lines[2..], [question]);
+        let narrow = shown(&all, Some(30));
+        assert!(
+            narrow[2].ends_with('…') && narrow[2].width() <= 30,
+            "{narrow:#?}"
+        );
+        let piped = shown(&all, None);
+        assert_eq!(piped.len(), 2, "{piped:#?}");
     }
 
     #[test]

@@ -188,7 +188,7 @@ impl Job {
                     continue;
                 }
                 Weighed::Proof(exit) => {
-                    self.publish_ending();
+                    self.publish_ending(exit.ended_ms);
                     return finish::finish(self, projection, exit).await;
                 }
             }
@@ -239,14 +239,15 @@ impl Job {
     }
 
     /// From now on whoever asks for the row waits for its end.
-    fn publish_ending(&mut self) {
+    fn publish_ending(&mut self, ended_ms: u64) {
         self.is_ending = true;
         self.entry.progress.send_if_modified(|progress| {
             if let Progress::Running(vitals) = progress {
-                *progress = Progress::Ending(std::mem::take(vitals));
+                *progress = Progress::Ending(std::mem::take(vitals).of_ended(ended_ms));
             }
             true
         });
+        self.inner.beat();
     }
 
     fn publish_live(&self, live: Live) {

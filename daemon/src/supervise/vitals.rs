@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::Supervisor;
 use super::audience::Onlooker;
 use super::job::{Home, JobHandle, Progress};
+use super::link::ENDING;
 use super::supervisor::Entry;
 use crate::domain::queue::Waits;
 use crate::domain::{InvocationId, Live};
@@ -36,6 +37,23 @@ pub struct Vitals {
     pub place: Place,
     /// It was started to take messages, and its input is open.
     pub interactive: bool,
+}
+
+impl Vitals {
+    /// The same, now that nothing of it is left: it uses nothing, and waits for its row since it was told to end, or
+    /// ended by itself.
+    pub(super) fn of_ended(mut self, ended_ms: u64) -> Vitals {
+        let live = self.live.as_deref();
+        let told = live.filter(|live| live.waits_for == ENDING);
+        let ended_ms = i64::try_from(ended_ms).unwrap_or(i64::MAX);
+        self.held = Some(Held {
+            why: ENDING,
+            since_ms: Some(told.map_or(ended_ms, |live| live.waits_since_ms)),
+        });
+        self.place.load = None;
+        self.place.cpu_percent = None;
+        self
+    }
 }
 
 /// Where an invocation runs, and what it uses there, by its shim's word.
@@ -221,5 +239,40 @@ impl JobHandle {
             Progress::Ending(vitals) => Some(vitals.clone()),
             Progress::Ended(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_ended_uses_nothing_and_is_ending_since_its_end_or_since_it_was_told_to() {
+        let vitals = |waits_for| Vitals {
+            live: Some(Arc::new(Live {
+                waits_for,
+                waits_since_ms: 5,
+                ..Live::default()
+            })),
+            place: Place {
+                load: Some(Load {
+                    cpu_ms: 1,
+                    memory_bytes: 2,
+                    processes: 3,
+                }),
+                cpu_percent: Some(3.0),
+                ..Place::default()
+            },
+            ..Vitals::default()
+        };
+        let ended = vitals("").of_ended(9);
+        let held = |since| {
+            Some(Held {
+                why: ENDING,
+                since_ms: Some(since),
+            })
+        };
+        assert_eq!((ended.held, ended.place), (held(9), Place::default()));
+        assert_eq!(vitals(ENDING).of_ended(9).held, held(5));
     }
 }

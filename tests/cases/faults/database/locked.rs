@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, params};
 use steroids_proto::v1;
 use steroids_tests::faults::{self, held};
-use steroids_tests::{Ctl, Daemon, Home, Puppet, log, old_database, rpc};
+use steroids_tests::{Ctl, Daemon, Home, Puppet, eventually, log, old_database, rpc};
 use tonic::Code;
 
 use super::{foreign, is_whole};
@@ -69,6 +69,39 @@ async fn a_lock_held_by_another_program_delays_rows_and_nothing_else() {
     }
     assert!(is_whole(&old_database::path(ctl.folder())));
     held(37, seen.join("; "));
+}
+
+#[tokio::test]
+async fn what_ended_by_itself_waits_for_its_row_since_its_end_and_uses_nothing() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let rpc = daemon.rpc().await;
+    let mut agent = Puppet::new(&home, "agent");
+    let started = rpc.start_fake(&ctl.project(), "T", &agent.args()).await;
+    let lives = async || {
+        let shown = rpc.get(&ctl.project(), started.id).await;
+        shown.live.unwrap_or_default()
+    };
+    eventually("what it uses", async || lives().await.processes).await;
+    let lock = hold(&ctl);
+    let before = std::time::SystemTime::now();
+    agent.exits(5);
+    home.recorded(&started.uuid).await;
+    let ending = eventually("that it has ended", async || {
+        let live = lives().await;
+        (live.waits_for == "ending" && live.processes.is_none()).then_some(live)
+    })
+    .await;
+    let since_1970 = before.duration_since(std::time::UNIX_EPOCH).unwrap();
+    assert!(
+        u128::try_from(ending.waits_since_ms).unwrap() >= since_1970.as_millis(),
+        "{ending:?}"
+    );
+    assert_eq!(ending.memory_bytes, None);
+    drop(lock);
+    let ended = rpc.ended(&ctl.project(), started.id).await;
+    assert_eq!(ended.exit_code, Some(5));
 }
 
 /// Held until a start gives up: then there is neither row nor process.

@@ -8,6 +8,8 @@ use crate::v1;
 pub(super) fn add(shape: &mut Value, it: &v1::StatusResponse) {
     shape["held"] = it.held.into();
     shape["stalled"] = it.stalled.into();
+    shape["alarmed"] = it.alarmed.into();
+    shape["asking"] = it.asking.into();
     if let Some(lag) = &it.projection_lag {
         shape["projectionLag"] = projection_lag(lag);
     }

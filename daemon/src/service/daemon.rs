@@ -154,6 +154,8 @@ impl v1::daemon_server::Daemon for Service {
             unknown: upkeep::unknown(self.supervisor.unknown()),
             held: count(standings.held),
             stalled: count(standings.stalled),
+            alarmed: count(standings.alarmed),
+            asking: count(standings.asking),
             projection_lag: behind
                 .as_ref()
                 .map(|it| measures::projection_lag(it.0.clone())),

@@ -11,6 +11,7 @@ use steroids_shim::spool;
 
 use super::Supervisor;
 use super::lost::now_ms;
+use super::vitals::Vitals;
 use crate::domain::InvocationId;
 use crate::domain::queue::Reason;
 
@@ -27,13 +28,41 @@ pub struct Behind {
     pub worst_age: Duration,
 }
 
-/// What waits although there may be room, or is about to be ended.
+/// What waits although there may be room, and of what runs, what somebody may want to look at: one that is ending, or has
+/// given its result, is none of these, any other at most one, the first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Standings {
     /// Waiting, as their provider is held.
     pub held: usize,
     /// Running, with a limit near.
     pub stalled: usize,
+    /// Running, with an alarm.
+    pub alarmed: usize,
+    /// Running, and waiting for a person.
+    pub asking: usize,
+}
+
+impl Standings {
+    fn count(&mut self, vitals: &Vitals) {
+        let waits = vitals.waits.as_ref().map(|waits| &waits.reason);
+        self.held += usize::from(matches!(waits, Some(Reason::Held(_))));
+        let live = vitals.live.as_deref();
+        let waits_for = live.map_or("", |live| live.waits_for);
+        // The shim's word comes before the log's.
+        let waits_for = vitals.held.map_or(waits_for, |held| held.why);
+        if matches!(waits_for, "ending" | "result_sent") {
+            return;
+        }
+        let is_of_shim = vitals.held.is_some();
+        let live = live.filter(|_| !is_of_shim);
+        if live.is_some_and(|live| !live.limit.is_empty()) {
+            self.stalled += 1;
+        } else if vitals.alarm.is_some() {
+            self.alarmed += 1;
+        } else if live.is_some_and(|live| live.waits_raw.is_some()) {
+            self.asking += 1;
+        }
+    }
 }
 
 impl Supervisor {
@@ -70,10 +99,7 @@ impl Supervisor {
     pub fn standings(&self) -> Standings {
         let mut standings = Standings::default();
         for beat in self.beats() {
-            let waits = beat.vitals.waits.map(|waits| waits.reason);
-            standings.held += usize::from(matches!(waits, Some(Reason::Held(_))));
-            let live = beat.vitals.live.as_deref();
-            standings.stalled += usize::from(live.is_some_and(|live| !live.limit.is_empty()));
+            standings.count(&beat.vitals);
         }
         standings
     }
@@ -98,8 +124,44 @@ fn lag(dir: &InvDir, reach: &AtomicU64) -> Option<(u64, Duration)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Live;
+    use crate::supervise::vitals::Held;
     use steroids_provider::activity::Stream;
     use steroids_shim::spool::Writer;
+
+    #[test]
+    fn each_that_somebody_may_want_to_look_at_is_counted_once() {
+        let mut standings = Standings::default();
+        let live = |waits_for, limit, waits_raw| Live {
+            waits_for,
+            limit,
+            waits_raw,
+            ..Live::default()
+        };
+        let mut count = |alarm: Option<&str>, held: Option<&'static str>, live: Live| {
+            standings.count(&Vitals {
+                alarm: alarm.map(str::to_owned),
+                held: held.map(|why| Held {
+                    why,
+                    since_ms: None,
+                }),
+                live: Some(Arc::new(live)),
+                ..Vitals::default()
+            });
+            (standings.stalled, standings.alarmed, standings.asking)
+        };
+        let asks = || live("unfinished_line", "", Some(9));
+        assert_eq!(count(None, None, live("model", "", None)), (0, 0, 0));
+        assert_eq!(count(None, None, asks()), (0, 0, 1));
+        assert_eq!(count(Some("no shim"), None, asks()), (0, 1, 1));
+        let near = count(Some("no shim"), None, live("", "wall", Some(9)));
+        assert_eq!(near, (1, 1, 1));
+        assert_eq!(count(None, Some("ending"), asks()), (1, 1, 1));
+        let sent = count(Some("no shim"), None, live("result_sent", "wall", None));
+        assert_eq!(sent, (1, 1, 1));
+        let full = count(Some("its disk is full"), Some("output_blocked"), asks());
+        assert_eq!(full, (1, 2, 1));
+    }
 
     #[test]
     fn what_was_not_decoded_is_behind_since_its_first_byte_came() {

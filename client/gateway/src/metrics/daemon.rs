@@ -89,6 +89,10 @@ fn standing(to: &mut Writer<'_>, status: &v1::StatusResponse) -> Result<(), Erro
     to.gauge("held_invocations", help, status.held)?;
     let help = "Running invocations that a limit is about to end";
     to.gauge("stalled_invocations", help, status.stalled)?;
+    let help = "Running invocations with which something is wrong";
+    to.gauge("alarmed_invocations", help, status.alarmed)?;
+    let help = "Running invocations that wait for a person";
+    to.gauge("asking_invocations", help, status.asking)?;
     let help = "Until when nothing of a provider is started, in seconds since 1970";
     let mut until = to.gauges("provider_hold_until_seconds", help)?;
     for hold in &status.holds {

@@ -25,11 +25,29 @@ pub(super) fn lines(status: &v1::StatusResponse) -> Vec<Line> {
 
 /// Those that run, and whether somebody should look after them.
 pub(super) fn running(status: &v1::StatusResponse) -> String {
-    let running = format!("{} of at most {}", status.running, status.max_running);
-    match status.stalled {
-        0 => running,
-        stalled => format!("{running}; {stalled} stalled: a limit is about to end it"),
+    let mut said = format!("{} of at most {}", status.running, status.max_running);
+    // As `top` counts them, who calls both so.
+    let stalled = match (status.stalled, status.alarmed) {
+        (0, 0) => None,
+        (1, 0) => Some("1 stalled: a limit is about to end it".to_owned()),
+        (0, 1) => Some("1 stalled: something is wrong with it".to_owned()),
+        (near, 0) => Some(format!("{near} stalled: a limit is about to end them")),
+        (0, wrong) => Some(format!("{wrong} stalled: something is wrong with them")),
+        (near, wrong) => Some(format!(
+            "{} stalled: a limit is about to end {near}, something is wrong with {wrong}",
+            near + wrong
+        )),
+    };
+    let asking = match status.asking {
+        0 => None,
+        1 => Some("1 waits for a person".to_owned()),
+        asking => Some(format!("{asking} wait for a person")),
+    };
+    for part in [stalled, asking].into_iter().flatten() {
+        said.push_str("; ");
+        said.push_str(&part);
     }
+    said
 }
 
 /// Those that wait.
@@ -176,6 +194,30 @@ mod tests {
         assert_eq!(said(0), "2 of at most 9");
         assert_eq!(said(1), "2 of at most 9; 1 held with its provider");
         assert_eq!(said(2), "2 of at most 9; 2 held with their providers");
+    }
+
+    #[test]
+    fn who_wants_to_be_looked_at_is_counted_by_what_is_the_matter() {
+        let said = |stalled, alarmed, asking| {
+            let status = v1::StatusResponse {
+                running: 5,
+                max_running: 8,
+                stalled,
+                alarmed,
+                asking,
+                ..v1::StatusResponse::default()
+            };
+            let said = running(&status);
+            said.strip_prefix("5 of at most 8").unwrap().to_owned()
+        };
+        assert_eq!(said(0, 0, 0), "");
+        assert_eq!(said(1, 0, 0), "; 1 stalled: a limit is about to end it");
+        assert_eq!(said(0, 2, 0), "; 2 stalled: something is wrong with them");
+        assert_eq!(
+            said(1, 2, 1),
+            "; 3 stalled: a limit is about to end 1, something is wrong with 2; 1 waits for a person"
+        );
+        assert_eq!(said(0, 0, 2), "; 2 wait for a person");
     }
 
     #[test]

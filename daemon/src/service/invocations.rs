@@ -1,7 +1,7 @@
 //! The service `Invocations`: each method takes a request apart, asks a room, and puts the answer
 //! together.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use steroids_proto::v1;
@@ -76,10 +76,13 @@ impl v1::invocations_server::Invocations for Service {
     ) -> Result<Response<v1::ListResponse>, Status> {
         let request = request.into_inner();
         let query = convert::query(&request)?;
-        let (projects, mut unread) = match self.projects_at(&request.project).await {
+        let AtHand { projects, away } = match self.projects_at(&request.project).await {
             Ok(found) => found,
             Err(status) => return self.list_of_gone(&request, &query).await.ok_or(status),
         };
+        let gone = away.iter().filter(|(_, error)| error.is_gone());
+        let gone = gone.map(|(path, _)| convert::text(path)).collect();
+        let mut unread: Vec<_> = away.into_iter().map(|(path, _)| path).collect();
         let mut merge = Merge::new(Position::read(&request.page_token)?, query.limit);
         self.supervisor.all_settled(&projects).await;
         let mut read = Vec::new();
@@ -115,8 +118,7 @@ impl v1::invocations_server::Invocations for Service {
             invocations,
             next_page_token,
             unread: unread.iter().map(|path| convert::text(path)).collect(),
-            // None of them is in `unread` here.
-            gone: Vec::new(),
+            gone,
         }))
     }
 
@@ -348,8 +350,8 @@ impl Service {
             return None;
         }
         // What was moved has its rows elsewhere.
-        let (read, _) = self.projects_at("").await.ok()?;
-        let mut invocations = self.elsewhere(&read, query).await;
+        let there = self.projects_at("").await.ok()?;
+        let mut invocations = self.elsewhere(&there.projects, query).await;
         invocations.retain(|it| Path::new(&it.project) == root);
         (!invocations.is_empty()).then(|| {
             Response::new(v1::ListResponse {
@@ -362,17 +364,15 @@ impl Service {
     }
 
     /// The project at a path, or all that are to be had now where a request named none; then also which are
-    /// not, but for those that are gone.
-    pub(super) async fn projects_at(
-        &self,
-        path: &str,
-    ) -> Result<(Vec<Arc<Project>>, Vec<PathBuf>), Status> {
+    /// not, and why.
+    pub(super) async fn projects_at(&self, path: &str) -> Result<AtHand, Status> {
         if !path.is_empty() {
-            return Ok((vec![self.project_at(path).await?], Vec::new()));
+            return Ok(AtHand {
+                projects: vec![self.project_at(path).await?],
+                away: Vec::new(),
+            });
         }
-        let AtHand { projects, away } = self.projects.at_hand().await.map_err(status::project)?;
-        let unread = away.into_iter().filter(|(_, error)| !error.is_gone());
-        Ok((projects, unread.map(|(path, _)| path).collect()))
+        self.projects.at_hand().await.map_err(status::project)
     }
 }
 

@@ -7,7 +7,7 @@ use steroids_proto::v1;
 use tonic::Status;
 
 use super::refusal::invalid;
-use super::{Service, convert, status};
+use super::{Service, convert};
 use crate::domain::{SpendGroup, SpendKey, SpendQuery, Spent, Zone, day_text};
 use crate::projects::AtHand;
 use crate::supervise::Account;
@@ -33,16 +33,7 @@ pub(super) async fn usage(
     let name = zone.clone().unwrap_or_else(|| service.supervisor.zone());
     let name = name.name();
     let name = name.to_owned();
-    let (projects, away) = if request.project.is_empty() {
-        let all = service.projects.at_hand().await;
-        let AtHand { projects, away } = all.map_err(status::project)?;
-        (projects, away)
-    } else {
-        (
-            vec![service.project_at(&request.project).await?],
-            Vec::new(),
-        )
-    };
+    let AtHand { projects, away } = service.projects_at(&request.project).await?;
     let account = service.supervisor.account(&projects, &query, zone).await;
     let mut answer = answer(account, most);
     let away = away.iter().map(|(path, _)| convert::text(path));

@@ -95,8 +95,8 @@ impl Watching {
             (Some(after), _) => From::Number(after),
             (None, None) => From::Now,
         };
-        let (projects, _) = service.projects_at(&request.project).await?;
-        for project in projects {
+        let there = service.projects_at(&request.project).await?;
+        for project in there.projects {
             watching.add(project, from);
         }
         for at in 0..watching.watched.len() {

@@ -237,7 +237,10 @@ async fn which(
     which.sort_by(|a, b| (&a.project, b.id).cmp(&(&b.project, a.id)));
     // What runs there is known by its state folders, but for that of an older tool, which is left alone.
     for unread in &found.unread {
+        let is_there = |it: &v1::Invocation| it.project == *unread;
         let said = match found.gone.contains(unread) {
+            // Of all projects, one that is gone and where nothing goes on is in nobody's way.
+            true if project.is_empty() && !found.invocations.iter().any(is_there) => continue,
             true => "it is gone; what still runs or waits there is stopped all the same",
             false => "its database cannot be read",
         };

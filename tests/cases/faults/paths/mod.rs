@@ -2,6 +2,7 @@
 
 mod copied;
 mod descriptors;
+mod gone;
 mod moved;
 mod old_path;
 mod projects;

@@ -109,7 +109,7 @@ pub struct ProjectState {
     pub standing: Standing,
     /// Why not, and what to do; empty if it can.
     pub reason: String,
-    /// Invocations queued or running in it.
+    /// Invocations running in it; 0 where its rows cannot be read.
     pub running: i64,
     /// Epoch milliseconds.
     pub registered_at_ms: i64,
@@ -300,6 +300,11 @@ impl Standing {
             Standing::Missing => "missing",
             Standing::Unusable => "unusable",
         }
+    }
+
+    /// Whether its rows can be read.
+    pub fn is_read(self) -> bool {
+        matches!(self, Standing::Ready | Standing::ReadOnly)
     }
 
     fn of(error: &ProjectError) -> Standing {

@@ -45,7 +45,7 @@ pub(super) struct Absent {
 pub(super) fn refusal(cared: &Cared, error: impl Denial) -> Status {
     let missing = error.missing();
     if let Some(Missing::Folder(path)) = missing
-        && cared.has_project()
+        && cared.goes_on()
     {
         return status::gone(path, &error.to_string());
     }

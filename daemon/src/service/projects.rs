@@ -31,7 +31,8 @@ impl v1::projects_server::Projects for Service {
         &self,
         _request: Request<v1::ListProjectsRequest>,
     ) -> Result<Response<v1::ListProjectsResponse>, Status> {
-        let states = self.projects.list().await.map_err(status::project)?;
+        let mut states = self.projects.list().await.map_err(status::project)?;
+        self.count_running(&mut states).await;
         let projects = states.into_iter().map(shown).collect();
         Ok(Response::new(v1::ListProjectsResponse { projects }))
     }
@@ -139,7 +140,28 @@ impl v1::projects_server::Projects for Service {
 impl Service {
     async fn state(&self, path: &Path) -> Result<v1::Project, Status> {
         let state = self.projects.state(path).await;
-        Ok(shown(state.map_err(status::project)?))
+        let mut state = [state.map_err(status::project)?];
+        self.count_running(&mut state).await;
+        let [state] = state;
+        Ok(shown(state))
+    }
+
+    /// Counts what runs in those whose rows cannot be read, as the state folders tell of it.
+    async fn count_running(&self, states: &mut [ProjectState]) {
+        let is_read = |it: &ProjectState| it.standing.is_read();
+        if states.iter().all(is_read) {
+            return;
+        }
+        // Where even the list is not to be had, nothing says more.
+        let Ok(there) = self.projects_at("").await else {
+            return;
+        };
+        let found = self.supervisor.elsewhere(&there.projects).await;
+        for state in states.iter_mut().filter(|it| !is_read(it)) {
+            let here = found.iter().filter(|it| it.project == state.path);
+            let running = here.filter(|it| !it.waits).count();
+            state.running = i64::try_from(running).unwrap_or(i64::MAX);
+        }
     }
 }
 

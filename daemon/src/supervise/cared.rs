@@ -15,6 +15,10 @@ pub struct Cared {
     projects: Projects,
     root: PathBuf,
     runs: Vec<Whose>,
+    /// What runs or waits there, and is taken up when its project is back.
+    strays: Vec<Option<InvocationId>>,
+    /// Something waits there that is in the line.
+    has_line: bool,
     /// Put back with what runs.
     waits: Vec<(InvocationId, String)>,
     was_refilled: bool,
@@ -29,14 +33,18 @@ impl Supervisor {
         let runs: Vec<_> = here
             .filter_map(|(_, job)| job.whose.get().cloned())
             .collect();
-        let waits = match runs.is_empty() {
-            true => Vec::new(),
-            false => self.inner.line.waiting_in(project),
-        };
+        let strays = self.inner.strays.unfinished_in(project);
+        let mut waits = self.inner.line.waiting_in(project);
+        let has_line = !waits.is_empty();
+        if runs.is_empty() && strays.is_empty() {
+            waits.clear();
+        }
         let projects = self.inner.projects.clone();
         let (was_refilled, refills) = projects.refills(project);
         Cared {
             runs,
+            strays,
+            has_line,
             waits,
             root: project.to_owned(),
             projects,
@@ -61,13 +69,20 @@ impl Supervisor {
 impl Cared {
     /// Whether the project is one that is looked after.
     pub fn has_project(&self) -> bool {
-        !self.runs.is_empty() || self.is_refilled()
+        !self.runs.is_empty() || !self.strays.is_empty() || self.is_refilled()
+    }
+
+    /// Whether something runs or waits there, which goes on while its folder is gone.
+    pub fn goes_on(&self) -> bool {
+        self.has_line || self.has_project()
     }
 
     /// Whether an invocation's row is put back, if it is not there.
     pub fn has(&self, id: InvocationId) -> bool {
         let waits = self.waits.iter().any(|(waits, _)| *waits == id);
-        waits || self.runs.iter().any(|whose| whose.id == id) || self.is_refilled()
+        let runs = self.runs.iter().any(|whose| whose.id == id);
+        let is_stray = self.strays.contains(&Some(id));
+        waits || runs || is_stray || self.is_refilled()
     }
 
     /// The same of a task.

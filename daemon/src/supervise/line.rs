@@ -5,6 +5,7 @@
 //! Nothing in here is needed after a restart: who waits has a file in its state folder, who runs a
 //! lock there, and holds have a file of their own.
 
+mod away;
 mod blocked;
 mod known;
 
@@ -30,6 +31,8 @@ struct State {
     /// By uuid.
     placed: HashMap<String, Holder>,
     waiting: HashMap<String, Waiter>,
+    /// Those that wait and cannot be started, as their projects are away; each says so.
+    away: HashMap<String, Candidate>,
     holds: Holds,
     bounds: Bounds,
     /// Why each waits, as of the last look.
@@ -177,7 +180,7 @@ impl Line {
             Some(reason) if !coming.may_wait => return Err(Rejected::WouldWait(reason)),
             _ => {}
         }
-        if state.waiting.len() >= coming.max {
+        if state.length() >= coming.max {
             return Err(Rejected::Long(coming.max));
         }
         state.last_order = order;
@@ -193,6 +196,7 @@ impl Line {
         state.last_order = state.last_order.max(candidate.order);
         let uuid = candidate.uuid.clone();
         let waiter = Waiter::new(candidate, after, None);
+        state.away.remove(&uuid);
         state.waiting.insert(uuid, waiter);
         drop(state);
         self.look_again();
@@ -339,8 +343,8 @@ impl Line {
     /// Why one waits; `None` if it does not.
     pub(super) fn waits(&self, uuid: &str) -> Option<Waits> {
         let state = self.state();
-        state.waiting.get(uuid)?;
-        state.shown.get(uuid).cloned()
+        let waits = state.waiting.contains_key(uuid) || state.away.contains_key(uuid);
+        state.shown.get(uuid).filter(|_| waits).cloned()
     }
 
     /// Looks at why everybody waits, and tells whether that is news.
@@ -354,7 +358,12 @@ impl Line {
 
     /// How many wait.
     pub(super) fn length(&self) -> usize {
-        self.state().waiting.len()
+        self.state().length()
+    }
+
+    /// How many have a place.
+    pub(super) fn running(&self) -> usize {
+        self.state().placed.len()
     }
 
     /// Looks at the holds, or changes them.
@@ -385,6 +394,10 @@ impl Line {
 }
 
 impl State {
+    fn length(&self) -> usize {
+        self.waiting.len() + self.away.len()
+    }
+
     /// Counts from now on for those that wait for a place and did not before.
     fn count_waits(&mut self, waits: &BTreeMap<String, Waits>, now_ms: i64) {
         for (uuid, it) in &mut self.waiting {
@@ -405,6 +418,7 @@ impl State {
                 ..it.candidate.clone()
             }
         });
+        let waiting = waiting.chain(self.away.values().cloned());
         let mut all: Vec<Candidate> = waiting.chain(coming.map(|(it, _)| it.clone())).collect();
         if let Some(why) = self.closed.first() {
             for it in &mut all {

@@ -49,7 +49,7 @@ impl Supervisor {
         }
     }
 
-    /// How many wait.
+    /// How many wait, be their projects there or away.
     pub fn queued(&self) -> usize {
         self.inner.line.length()
     }
@@ -223,7 +223,10 @@ async fn give_way(
         Ok(project) => drop(waiting::end(inner, project, id, entry, end).await),
         // Its log and its row are written when its project is back.
         Err(gone) => match waiting::keep_end(inner, &candidate.uuid, id, end).await {
-            Ok(()) => inner.keep_unstarted(&candidate.uuid, &candidate.project, id, gone, true),
+            Ok(()) => {
+                let (uuid, project) = (&candidate.uuid, &candidate.project);
+                inner.keep_unstarted(uuid, project, id, gone, true, None);
+            }
             Err(why) => put_back(entry, place, candidate, why),
         },
     }

@@ -201,7 +201,11 @@ impl Inner {
         let mut entry = self.enter(&spec.uuid);
         entry.as_ref()?;
         let mut before = self.strays.take(&spec.uuid);
-        let kept = before.as_mut().and_then(|stray| stray.place.take());
+        let kept = before.as_mut().and_then(|stray| {
+            // Its turn had come.
+            stray.lined = None;
+            stray.place.take()
+        });
         let mut place = self.place_of(&spec, &dir, kept).await;
         let project = Some(spec.project.clone());
         let id = InvocationId::new(spec.invocation);
@@ -222,6 +226,7 @@ impl Inner {
                     id,
                     why,
                     place,
+                    lined: None,
                     has_ended: has_ended(&dir).await,
                     dir,
                 };

@@ -22,6 +22,7 @@ use super::proof::is_over;
 use super::reconcile::{Reconciled, Scope, uuid_of};
 use super::supervisor::{Inner, Place};
 use crate::domain::InvocationId;
+use crate::domain::queue::Candidate;
 use crate::projects::Project;
 
 /// Each look asks for a file or two of each stray, and its project's folder once.
@@ -38,8 +39,22 @@ pub(super) struct Stray {
     pub(super) why: String,
     /// Kept while its shim lives.
     pub(super) place: Option<Place>,
+    /// Kept while it waits.
+    pub(super) lined: Option<Lined>,
     /// There is a record of its end.
     pub(super) has_ended: bool,
+}
+
+/// A place among those that wait, of one whose project is away; given back when dropped.
+pub(super) struct Lined {
+    inner: Arc<Inner>,
+    uuid: String,
+}
+
+impl Drop for Lined {
+    fn drop(&mut self) {
+        self.inner.line.is_away_no_more(&self.uuid);
+    }
 }
 
 /// One that runs or waits, as far as is known without its folder.
@@ -109,6 +124,14 @@ impl Strays {
         let those = those.filter(|stray| stray.place.is_some() && !stray.has_ended);
         let those = those.filter_map(|it| Some((it.project.clone()?, it.id?, it.dir.clone())));
         those.collect()
+    }
+
+    /// Ids of those of a project without a record of their end, as far as known.
+    pub(super) fn unfinished_in(&self, project: &Path) -> Vec<Option<InvocationId>> {
+        let all = self.all();
+        let those = all.values().filter(|stray| !stray.has_ended);
+        let those = those.filter(|stray| stray.project.as_deref() == Some(project));
+        those.map(|stray| stray.id).collect()
     }
 
     /// By uuid those without a record of their end of which the project is known.
@@ -238,6 +261,7 @@ impl Inner {
             id: before.as_ref().and_then(|stray| stray.id),
             why,
             place: None,
+            lined: None,
             has_ended: has_ended(&dir).await,
             dir,
         };
@@ -247,32 +271,59 @@ impl Inner {
     /// What cannot be taken up now is looked at again.
     pub(super) fn keep_stray(&self, before: Option<Stray>, now: Stray) {
         let uuid = uuid_of(&now.dir);
-        let (said, kept) = before.map_or((None, None), |it| (Some(it.why), it.place));
+        let before = before.or_else(|| self.strays.take(&uuid));
+        let (said, place, lined) = match before {
+            Some(it) => (Some(it.why), it.place, it.lined),
+            None => (None, None, None),
+        };
+        let waits = !now.has_ended;
         let stray = Stray {
-            place: now.place.or(kept),
+            place: now.place.or(place),
+            lined: now.lined.or(lined).filter(|_| waits),
             ..now
         };
         self.strays.keep(uuid, stray, said.as_deref());
     }
 
-    /// Keeps one that waited, until its project is back; it may have ended.
+    /// Keeps one that waited, until its project is back; it may have ended. If not, it waits on, as it did in
+    /// the line if it was there.
     pub(super) fn keep_unstarted(
-        &self,
+        self: &Arc<Self>,
         uuid: &str,
         project: &Path,
         id: InvocationId,
         why: String,
         has_ended: bool,
+        waits: Option<Candidate>,
     ) {
+        let mut before = self.strays.take(uuid);
+        let lined = waits.map(|waits| self.lined(before.as_mut(), waits, &why));
         let stray = Stray {
             dir: InvDir::new(&self.settings().state_dir, uuid),
             project: Some(project.to_owned()),
             id: Some(id),
             why,
             place: None,
+            lined,
             has_ended,
         };
-        self.keep_stray(self.strays.take(uuid), stray);
+        self.keep_stray(before, stray);
+    }
+
+    /// Its place among those that wait: the one that it has, or a new one.
+    pub(super) fn lined(
+        self: &Arc<Self>,
+        before: Option<&mut Stray>,
+        waits: Candidate,
+        why: &str,
+    ) -> Lined {
+        let uuid = waits.uuid.clone();
+        self.line.waits_away(waits, why.to_owned());
+        let kept = before.and_then(|stray| stray.lined.take());
+        kept.unwrap_or_else(|| Lined {
+            inner: Arc::clone(self),
+            uuid,
+        })
     }
 
     /// Its place among the running, if its shim lives: the one that it has, or one more, however many

@@ -294,12 +294,10 @@ impl Supervisor {
         }
     }
 
-    /// Invocations in our care now. One whose folder is only looked at, or whose log is made anew, is none.
+    /// How many have a place, as the bounds count them: also what cannot be taken up, for want of its project,
+    /// while its shim lives.
     pub fn running(&self) -> usize {
-        let jobs = lock(&self.inner.jobs);
-        jobs.values()
-            .filter(|job| job.whose.get().is_some())
-            .count()
+        self.inner.line.running()
     }
 
     /// As many as may run at once.

@@ -33,6 +33,7 @@ use super::supervisor::{Asked, Entry, Inner, chain};
 use super::withdraw::withdraw;
 use super::work::Work;
 use super::{StartError, drafts, lost, moved};
+use crate::domain::queue::Candidate;
 use crate::domain::{Invocation, InvocationId, Phase};
 use crate::projects::Project;
 use crate::store::{Begun, NewInvocation};
@@ -279,7 +280,7 @@ impl Inner {
     ) -> Option<JobHandle> {
         // Before the look: a start under way, or one whose turn has come, has it in care.
         let mut entry = Some(self.enter(&uuid)?);
-        let before = self.strays.take(&uuid);
+        let mut before = self.strays.take(&uuid);
         let has_place = before.as_ref().is_some_and(|stray| stray.place.is_some());
         // A place that a stray keeps is known there, too.
         if !has_place && self.line.knows(&uuid) {
@@ -322,17 +323,25 @@ impl Inner {
             }
         };
         let (root, id) = (spec.project.clone(), InvocationId::new(spec.invocation));
+        let waits = Candidate {
+            id,
+            ..candidate(&spec, None)
+        };
         match self
             .let_wait_again(&dir, spec, has_ended, &mut entry, found)
             .await
         {
             Ok(ending) => ending,
             Err(why) => {
+                // Of one without an id nobody was told: its start was cut.
+                let is_known = id.is_some() && !has_ended;
+                let lined = is_known.then(|| self.lined(before.as_mut(), waits, &why));
                 let stray = Stray {
                     project: Some(root),
                     id,
                     why,
                     place: None,
+                    lined,
                     has_ended,
                     dir,
                 };

@@ -207,6 +207,7 @@ impl Job {
             place: None,
             has_ended: true,
         };
+            lined: None,
         inner.keep_stray(None, stray);
         let is_there = !self.lacks_project;
         drop(self);

@@ -299,6 +299,7 @@ impl Supervisor {
         let inner = Arc::clone(&self.inner);
         // Out of the line it is seen through, whether or not this caller waits for it.
         let ending = self.inner.tracker.spawn(async move {
+            let waits = inner.line.candidate(&uuid);
             let entry = inner.line.take_out(&uuid, || inner.enter(&uuid));
             let _entry = match entry {
                 Some(entry) => entry,
@@ -308,10 +309,10 @@ impl Supervisor {
             };
             let kept = waiting::keep_end(&inner, &uuid, id, waiting::cancelled()).await;
             match &kept {
-                Ok(()) => inner.keep_unstarted(&uuid, &project, id, why, true),
+                Ok(()) => inner.keep_unstarted(&uuid, &project, id, why, true, None),
                 Err(error) => {
                     warn!(invocation.id = %id, error, "the end of one that waited has no record");
-                    inner.keep_unstarted(&uuid, &project, id, why, false);
+                    inner.keep_unstarted(&uuid, &project, id, why, false, waits);
                 }
             }
             Some(kept)

@@ -42,7 +42,7 @@ async fn one_that_runs_in_a_project_that_is_away_has_its_place() {
     let away = move_away(&bench);
     bench.restart().await;
     bench.supervisor.reconcile(Scope::Startup).await;
-    assert_eq!(bench.supervisor.running(), 0, "it has no job");
+    assert_eq!(bench.supervisor.running(), 1, "it has a place, and no job");
     let said = bench.supervisor.degraded().join("\n");
     assert!(
         said.contains("an unfinished invocation cannot be taken up"),
@@ -89,6 +89,14 @@ async fn a_project_that_comes_back_is_taken_up_without_a_wakeup() {
     let away = move_away(&bench);
     bench.restart().await;
     bench.supervisor.reconcile(Scope::Startup).await;
+    // Meanwhile it stands in the line as it did.
+    assert_eq!(bench.supervisor.queued(), 1);
+    bench.supervisor.inner.line.show(0);
+    let uuid = &waits.managed.as_ref().unwrap().uuid;
+    let stands = bench.supervisor.waits(uuid).unwrap();
+    assert_eq!((stands.place, stands.of), (1, 1));
+    let is_told = |why: &str| why.contains("steroidsctl projects forget");
+    assert!(matches!(stands.reason, Reason::Blocked(why) if is_told(&why)));
     let supervisor = bench.supervisor.clone();
     bench.jobs.spawn(supervisor.look_after_strays());
     come_back(&bench, &away);

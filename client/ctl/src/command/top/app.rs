@@ -47,10 +47,20 @@ pub(super) enum News {
     Status(Box<v1::StatusResponse>),
     /// Those that wait, with their places as they are now.
     Queue(Vec<v1::Invocation>),
+    /// What no event tells of.
+    Untold(Untold),
     /// Of the log with this number.
     Log(u64, LogNews),
     /// What came of a stop.
     Stopped(Key, Result<String, String>),
+}
+
+/// What runs and waits in projects that are gone or cannot be read, all of it.
+#[derive(Debug, Default)]
+pub(super) struct Untold {
+    pub(super) invocations: Vec<v1::Invocation>,
+    /// These projects.
+    pub(super) projects: Vec<String>,
 }
 
 /// What came of a log that is followed.
@@ -108,6 +118,8 @@ pub(super) struct App {
     /// Rows that fit on the screen, as it was last drawn.
     pub(super) page: usize,
     rows: BTreeMap<Key, v1::Invocation>,
+    /// Rows of which no event has told.
+    untold: BTreeSet<Key>,
     stopping: BTreeSet<Key>,
     selected: Option<Key>,
     /// Where the selected row stood: who takes its place is selected when it goes.
@@ -133,6 +145,7 @@ impl App {
             load: String::new(),
             page: 1,
             rows: BTreeMap::new(),
+            untold: BTreeSet::new(),
             stopping: BTreeSet::new(),
             selected: None,
             at: 0,
@@ -239,6 +252,7 @@ impl App {
         match news {
             News::Joined => {
                 self.rows.clear();
+                self.untold.clear();
                 self.away = None;
             }
             News::Watched(told) => self.watched(told),
@@ -252,6 +266,7 @@ impl App {
             }
             News::Status(status) => self.status = Some(*status),
             News::Queue(waiting) => self.places(waiting),
+            News::Untold(untold) => self.all_untold(untold),
             News::Log(number, news) => {
                 if let Some((log, open)) = &mut self.log
                     && *open == number
@@ -293,15 +308,39 @@ impl App {
 
     fn put(&mut self, it: v1::Invocation) {
         let key = Key::of(&it);
+        self.untold.remove(&key);
         if format::is_open(&it) {
             self.rows.insert(key, it);
         } else {
-            self.rows.remove(&key);
-            if let Some((log, _)) = &mut self.log
-                && *log.key() == key
-            {
-                log.ended = Some(clean_line(format::standing(&it)));
-            }
+            self.has_ended(&key, format::standing(&it));
+        }
+    }
+
+    fn has_ended(&mut self, key: &Key, how: &str) {
+        self.rows.remove(key);
+        if let Some((log, _)) = &mut self.log
+            && log.key() == key
+        {
+            log.ended = Some(clean_line(how));
+        }
+    }
+
+    /// Of ours in these projects those that are not among all have ended; so have those of which an event would
+    /// tell by now, as their project is back.
+    fn all_untold(&mut self, untold: Untold) {
+        let before = std::mem::take(&mut self.untold);
+        for it in untold.invocations {
+            self.untold.insert(Key::of(&it));
+            self.rows.insert(Key::of(&it), it);
+        }
+        let over = |(key, it): &(&Key, &v1::Invocation)| {
+            let is_away = it.managed && untold.projects.contains(&key.project);
+            (is_away || before.contains(key)) && !self.untold.contains(key)
+        };
+        let over: Vec<_> = self.rows.iter().filter(over).collect();
+        let over: Vec<Key> = over.into_iter().map(|(key, _)| key.clone()).collect();
+        for key in over {
+            self.has_ended(&key, "its project is away");
         }
     }
 

@@ -15,7 +15,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tonic::Status;
 
-use super::app::{LogNews, News};
+use super::app::{LogNews, News, Untold};
 use super::row::Key;
 use crate::command::stop;
 use crate::failure::Failure;
@@ -188,7 +188,7 @@ async fn watch_once(
     }
 }
 
-/// Asks for the status, and the places of those that wait, after events and now and then.
+/// Asks for the status, what no event tells of, and the places of those that wait, after events and now and then.
 async fn status(client: Client, project: String, tell: mpsc::Sender<Told>, poke: Arc<Notify>) {
     loop {
         let Some(answer) = or_overdue(client.status(v1::StatusRequest {}), &tell).await else {
@@ -199,6 +199,11 @@ async fn status(client: Client, project: String, tell: mpsc::Sender<Told>, poke:
             let waits = status.queued > 0;
             if tell.send(Ok(News::Status(Box::new(status)))).await.is_err() {
                 return;
+            }
+            if project.is_empty()
+                && let Ok(untold) = untold(&client).await
+            {
+                let _ = tell.send(Ok(News::Untold(untold))).await;
             }
             if waits && let Ok(queue) = queue(&client, &project).await {
                 let _ = tell.send(Ok(News::Queue(queue))).await;
@@ -217,6 +222,22 @@ async fn or_overdue<T>(asked: impl Future<Output = T>, tell: &mpsc::Sender<Told>
     }
     tell.send(Ok(News::Overdue)).await.ok()?;
     Some(asked.await)
+}
+
+/// What runs and waits in projects that are gone or cannot be read. A list of all begins with it.
+async fn untold(client: &Client) -> Result<Untold, Status> {
+    let request = v1::ListRequest {
+        states: vec![v1::State::Running.into(), v1::State::Queued.into()],
+        page_size: 1,
+        ..Default::default()
+    };
+    let listed = client.list(request).await?;
+    let (mut invocations, projects) = (listed.invocations, listed.unread);
+    invocations.retain(|it| projects.contains(&it.project));
+    Ok(Untold {
+        invocations,
+        projects,
+    })
 }
 
 async fn queue(client: &Client, project: &str) -> Result<Vec<v1::Invocation>, Status> {

@@ -111,6 +111,37 @@ pub(in super::super) fn app() -> App {
     app
 }
 
+/// What runs and waits in these projects, of which no event tells.
+fn untold(projects: &[&str], invocations: Vec<v1::Invocation>) -> News {
+    let projects = projects.iter().map(|name| format!("/home/dev/{name}"));
+    News::Untold(Untold {
+        invocations,
+        projects: projects.collect(),
+    })
+}
+
+#[test]
+fn what_no_event_tells_of_is_shown_until_it_is_told_or_is_not_there_any_more() {
+    let mut app = app();
+    let foreign = v1::Invocation {
+        managed: false,
+        ..running("web", 4, "T4")
+    };
+    app.hear(told(vec![foreign]));
+    // It ran there when it was told, and another one runs there by now; an older tool's may.
+    app.hear(untold(&["web"], vec![running("web", 9, "T9")]));
+    assert_eq!(ids(&app), [12, 9, 7, 4, 20, 21]);
+    app.hear(untold(&["web"], vec![]));
+    assert_eq!(ids(&app), [12, 7, 4, 20, 21]);
+
+    // Back again: who runs there is told, and who is not told has ended.
+    let both = vec![running("web", 9, "T9"), running("web", 10, "T10")];
+    app.hear(untold(&["web"], both));
+    app.hear(told(vec![running("web", 10, "T10")]));
+    app.hear(untold(&[], vec![]));
+    assert_eq!(ids(&app), [12, 10, 7, 4, 20, 21]);
+}
+
 fn ids(app: &App) -> Vec<i64> {
     app.shown().iter().map(|it| it.id).collect()
 }

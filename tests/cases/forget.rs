@@ -46,7 +46,8 @@ impl Gone {
         // What it says works, and tells what cannot be kept.
         let id = started.id.to_string();
         let stopped = ctl.run(["--project", &path, "stop", &id]).await;
-        stopped.exits(4).says("steroidsctl projects forget");
+        let todo = format!("`steroidsctl projects forget {path}`");
+        stopped.exits(4).says(&todo);
         until_told(&rpc, "cannot be taken up").await;
         Gone {
             transcript: home.invocation_dir(&started.uuid),

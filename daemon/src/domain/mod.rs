@@ -16,6 +16,7 @@ mod request;
 mod resources;
 pub mod retry;
 mod secrets;
+mod shell;
 mod spend;
 mod stalls;
 
@@ -32,6 +33,7 @@ pub use question::is_question;
 pub use request::{Again, Limits, StartBudget, StartRequest};
 pub use resources::{Resources, StartResources, Used};
 pub use secrets::{Known, Secrets};
+pub use shell::shell_word;
 pub use spend::{SpendGroup, SpendKey, SpendQuery, Spending, Spent, dollars};
 pub use stalls::{Asking, Stall, Stalls};
 pub use steroids_provider::bounds::USD_LIMIT;

@@ -18,15 +18,13 @@ use super::refusal::Refusal;
 use super::stream::stopping;
 use crate::activity_log::LogError;
 use crate::browse::BrowseError;
-use crate::domain::BudgetScope;
 use crate::domain::cursor::CursorError;
+use crate::domain::{BudgetScope, shell_word};
 use crate::follow::FollowError;
 use crate::launch::is_exhausted;
 use crate::projects::ProjectError;
 use crate::store::StoreError;
-use crate::supervise::{
-    HoldError, InputError, NO_SHIM, PUT_BACK, StartError, StillEnding, StopError,
-};
+use crate::supervise::{self, HoldError, InputError, NO_SHIM, StartError, StillEnding, StopError};
 
 pub(super) use forget::forget;
 pub(super) use reproject::reproject;
@@ -133,19 +131,10 @@ pub(super) fn put_back(missing: &str) -> Status {
         .into()
 }
 
-/// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@%=".contains(c);
-    match path.to_string_lossy() {
-        path if path.chars().all(plain) => path.into_owned(),
-        path => format!("'{}'", path.replace('\'', r"'\''")),
-    }
-}
-
 /// A project's folder is, and something of ours runs in it all the same.
 pub(super) fn gone(path: &Path, missing: &str) -> Status {
     let text = format!("{missing} What was started there goes on.");
-    let path = quoted(path);
+    let path = shell_word(path);
     let todo =
         format!("put the folder back, or end what was: steroidsctl --project {path} stop --all");
     Refusal::new(Code::Unavailable, "FOLDER_GONE", text)
@@ -338,7 +327,9 @@ pub(super) fn stop(error: StopError) -> Status {
         StopError::NotFound { .. } => said(Code::NotFound, "NO_INVOCATION"),
         StopError::NotManaged { .. } => said(Code::FailedPrecondition, "NOT_MANAGED"),
         StopError::Foreign { .. } => said(Code::FailedPrecondition, "FOREIGN_SHIM"),
-        StopError::Homeless { .. } => said(Code::FailedPrecondition, "PROJECT_GONE").todo(PUT_BACK),
+        StopError::Homeless { project, .. } => {
+            said(Code::FailedPrecondition, "PROJECT_GONE").todo(supervise::put_back(&project))
+        }
         StopError::Unrecorded { .. } => said(Code::FailedPrecondition, "NOT_RECORDED_YET"),
         StopError::Unkept { .. } => said(Code::Unavailable, "STATE_DIR").todo(RETRY),
         StopError::Slow { id, next, .. } => {

@@ -108,6 +108,6 @@ pub use spend::Account;
 pub use stop::StillEnding;
 pub use supervisor::Supervisor;
 pub use terms::Terms;
-pub use troubles::PUT_BACK;
+pub use troubles::put_back;
 pub use unknown::UnknownEvents;
 pub use vitals::{Beat, Held, Place, Vitals};

@@ -34,7 +34,7 @@ use super::lost::{self, Worth};
 use super::stop::is_open;
 use super::strays::{Stray, has_ended};
 use super::supervisor::{Entry, Inner, Place, chain};
-use super::troubles::PUT_BACK;
+use super::troubles::put_back;
 use super::work::Work;
 use super::{Supervisor, waiting};
 use crate::domain::{Invocation, InvocationId, Outcome, Phase};
@@ -282,10 +282,8 @@ impl Inner {
         if !is_open(&row) {
             let is_its_own = spec.project_folder.is_none_or(|at| at == project.folder());
             if is_lost(&row) && place.is_some() && !is_its_own {
-                let project = project.root.display();
-                return Err(format!(
-                    "its row in {project} is that of a copy; {PUT_BACK}"
-                ));
+                let (copy, todo) = (project.root.display(), put_back(&spec.project));
+                return Err(format!("its row in {copy} is that of a copy; {todo}"));
             }
             if is_half_published(&row) {
                 self.count_on(&project, id).await;

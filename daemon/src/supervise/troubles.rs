@@ -1,6 +1,7 @@
 //! What does not work as it should just now, for `status`: where, what, since when, and what a
 //! person can do about it. Everything in it is tried again until it works.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
@@ -13,17 +14,21 @@ use tracing::warn;
 
 use super::job::Job;
 use super::supervisor::{Inner, chain};
-use crate::domain::InvocationId;
+use crate::domain::{InvocationId, shell_word};
 use crate::store::StoreError;
 
 /// What a person does about a full disk; the rest is done here.
 const FREE_SPACE: &str = "free some space, and it goes on by itself";
 
-/// What a person does about a project that is not there.
-pub const PUT_BACK: &str = "put the folder back (a copy, as on another file system, is another one), \
-     or make it anew and run `steroidsctl init` in it: \
-     log and row are then made from its transcript; \
-     if it is gone for good: `steroidsctl projects forget`";
+/// What a person does about a project that is not at its path.
+pub fn put_back(path: &Path) -> String {
+    let path = shell_word(path);
+    format!(
+        "put the folder back (a copy, as on another file system, is another one), or make it anew and run \
+         `steroidsctl init` in it: log and row are then made from its transcript; \
+         if it is gone for good: `steroidsctl projects forget {path}`"
+    )
+}
 
 /// Under what stands that nothing can be started.
 pub(super) const LACK: &str = "lack";
@@ -42,7 +47,7 @@ struct Trouble {
     alarm: Option<String>,
     /// It has ended, and only that is not written down: in this project.
     is_over_in: Option<PathBuf>,
-    todo: &'static str,
+    todo: Cow<'static, str>,
     since: Timestamp,
 }
 
@@ -61,8 +66,8 @@ pub(super) enum Why<'a> {
     Stopped(i32),
     /// Nobody listens at its shim's socket.
     Absent(&'a str),
-    /// Its path leads to no project.
-    Homeless(&'a str),
+    /// This path of its leads to no project; and why not.
+    Homeless(&'a Path, &'a str),
 }
 
 impl Troubles {
@@ -82,22 +87,24 @@ impl Troubles {
                 format!("its shim does not answer, as process {pid} was stopped (SIGSTOP)")
             }
             Why::Absent(why) => format!("its shim's socket is gone: {why}"),
-            Why::Homeless(why) => format!("it goes on, but its log and row cannot be kept: {why}"),
+            Why::Homeless(_, why) => {
+                format!("it goes on, but its log and row cannot be kept: {why}")
+            }
         };
         let what = format!("{}: invocation {id}: {said}", project.display());
-        let todo = match why {
-            Why::Failed(error) | Why::Unrecorded(error) => todo(error),
-            Why::Shim("disk full") => FREE_SPACE,
-            Why::Mute => "if somebody stopped it (SIGSTOP), continue it; its agent goes on",
+        let todo: Cow<'static, str> = match why {
+            Why::Failed(error) | Why::Unrecorded(error) => todo(error).into(),
+            Why::Shim("disk full") => FREE_SPACE.into(),
+            Why::Mute => "if somebody stopped it (SIGSTOP), continue it; its agent goes on".into(),
             Why::Stopped(_) => {
-                "continue it (kill -CONT), or stop the invocation; its agent goes on"
+                "continue it (kill -CONT), or stop the invocation; its agent goes on".into()
             }
-            Why::Absent(_) => "it is tried again every 10 s, and its agent goes on",
-            Why::Homeless(_) => PUT_BACK,
-            Why::Shim(_) => "make its state folder writable, and it goes on by itself",
+            Why::Absent(_) => "it is tried again every 10 s, and its agent goes on".into(),
+            Why::Homeless(path, _) => put_back(path).into(),
+            Why::Shim(_) => "make its state folder writable, and it goes on by itself".into(),
         };
         let alarm = match why {
-            Why::Failed(_) | Why::Unrecorded(_) | Why::Homeless(_) => {
+            Why::Failed(_) | Why::Unrecorded(_) | Why::Homeless(..) => {
                 Some(format!("{said}; {todo}"))
             }
             // The shim's own word is its alarm.
@@ -202,8 +209,8 @@ impl Inner {
     }
 
     /// Notes that the project is not there of one that goes on; logs it when it is new.
-    pub(super) fn homeless(&self, spec: &Spec, id: InvocationId, why: &str) {
-        let why = Why::Homeless(why);
+    pub(super) fn homeless(&self, spec: &Spec, id: InvocationId, path: &Path, why: &str) {
+        let why = Why::Homeless(path, why);
         if self.troubles.note(&spec.uuid, &spec.project, id, why) {
             warn!(invocation.id = %id, "its project is gone; it goes on, and is not logged");
         }
@@ -282,12 +289,12 @@ pub(super) fn mute_key(uuid: &str) -> String {
 }
 
 impl Trouble {
-    fn now(what: String, todo: &'static str) -> Trouble {
+    fn now(what: String, todo: impl Into<Cow<'static, str>>) -> Trouble {
         Trouble {
             what,
             alarm: None,
             is_over_in: None,
-            todo,
+            todo: todo.into(),
             since: Timestamp::now(),
         }
     }

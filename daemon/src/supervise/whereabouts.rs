@@ -26,7 +26,7 @@ use super::lost;
 use super::reconcile::is_lost;
 use super::strays::Stray;
 use super::supervisor::{Inner, chain};
-use super::troubles::PUT_BACK;
+use super::troubles::put_back;
 use super::vitals::Whose;
 use crate::domain::InvocationId;
 use crate::projection::Projection;
@@ -158,7 +158,8 @@ impl Job {
     /// astray.
     pub(super) async fn miss_project(&mut self, why: String) -> Option<()> {
         if self.has_ended().await {
-            self.stray = Some(format!("{why}; {PUT_BACK}"));
+            let todo = put_back(&self.project.root);
+            self.stray = Some(format!("{why}; {todo}"));
             return None;
         }
         self.tell_homeless(&why);
@@ -186,7 +187,8 @@ impl Job {
     }
 
     fn tell_homeless(&self, why: &str) {
-        self.inner.homeless(&self.spec, self.id, why);
+        let path = &self.project.root;
+        self.inner.homeless(&self.spec, self.id, path, why);
     }
 
     /// Ends as one that cannot be taken up. Its place is given back before anybody can give it another, and
@@ -205,9 +207,9 @@ impl Job {
             id: Some(self.id),
             why,
             place: None,
+            lined: None,
             has_ended: true,
         };
-            lined: None,
         inner.keep_stray(None, stray);
         let is_there = !self.lacks_project;
         drop(self);
@@ -348,9 +350,10 @@ impl Inner {
         id: Option<InvocationId>,
         uuid: &str,
     ) -> Result<Arc<Project>, String> {
-        let at_path = self.projects.get(address.path).await;
+        let path = address.path;
+        let at_path = self.projects.get(path).await;
         let home = self.at_home(address, at_path, &[(id, uuid)]).await;
-        home.map_err(|error| homeless(&error))
+        home.map_err(|error| homeless(path, &error))
     }
 
     /// The project that one which runs can be told of in, if there is one.
@@ -452,10 +455,10 @@ async fn is_free_in(project: &Project, id: i64, uuid: &str) -> Result<bool, Stor
     Ok(row.is_none_or(|row| row.managed.is_some_and(|it| it.uuid == uuid)))
 }
 
-/// Why one cannot be taken up, and what to do.
-pub(super) fn homeless(error: &ProjectError) -> String {
+/// Why one of this path cannot be taken up, and what to do.
+pub(super) fn homeless(path: &Path, error: &ProjectError) -> String {
     match error.is_gone() {
-        true => format!("{}; {PUT_BACK}", chain(error)),
+        true => format!("{}; {}", chain(error), put_back(path)),
         false => chain(error),
     }
 }

@@ -195,8 +195,6 @@ fn a_cursor_that_cannot_be_honoured_is_out_of_range() {
 
 #[test]
 fn a_path_in_a_command_is_one_word() {
-    assert_eq!(quoted(Path::new("/home/ada/api")), "/home/ada/api");
-    assert_eq!(quoted(Path::new("/it's; here")), r"'/it'\''s; here'");
     let status = gone(Path::new("/home/ada/my app"), "it is not there.");
     let stop = "steroidsctl --project '/home/ada/my app' stop --all";
     assert!(todo(&status).contains(stop), "{status:?}");

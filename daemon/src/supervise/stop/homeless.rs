@@ -127,7 +127,7 @@ impl Supervisor {
             Some((dir, false)) => self.stop_stray(project, dir, id, grace).await,
             Some((dir, true)) => {
                 let why = match &error {
-                    StopError::Project(away) => homeless(away),
+                    StopError::Project(away) => homeless(project, away),
                     error => chain(error),
                 };
                 self.stop_waiting(project, dir, id, which, grace, why).await

@@ -1,5 +1,5 @@
 //! A project whose folder is gone while its agents run and wait: they are counted and shown as all others are, by
-//! the daemon that saw it go and by the next one.
+//! the daemon that saw it go and by the next one, and what to do about it can be typed as it is printed.
 
 use std::fs;
 use std::path::PathBuf;
@@ -165,4 +165,44 @@ async fn a_list_of_all_says_which_projects_are_gone() {
     let stopped = gone.stays.run(["stop", "--all"]).await.exits(0);
     assert!(!stopped.stderr.contains("gone"), "{stopped:?}");
     assert!(stopped.stderr.contains("nothing runs"), "{stopped:?}");
+}
+
+#[tokio::test]
+async fn what_to_do_about_one_that_is_gone_can_be_typed_as_it_is_printed() {
+    let gone = Gone::new().await;
+    let rpc = gone.daemon.rpc().await;
+    let todo = format!("`steroidsctl projects forget '{}'`", gone.path);
+    let is_told = async |words: &str| {
+        eventually(words, async || {
+            let lines = rpc.degraded().await;
+            let mut told = lines.iter().filter(|line| line.contains(words));
+            told.next().cloned()
+        })
+        .await
+    };
+    // By whoever looks at what runs, and whoever would take up what has ended.
+    let mut agents = gone.agents;
+    agents[0].prints("after");
+    let line = is_told("it goes on").await;
+    assert!(line.contains(&todo), "{line}");
+    let stop = ["--project", &gone.path, "stop", "1"];
+    let stopped = gone.stays.run(stop).await.exits(4);
+    assert!(stopped.stderr.contains(&todo), "{stopped:?}");
+    let line = is_told("cannot be taken up").await;
+    assert!(line.contains(&todo), "{line}");
+    gone.stays
+        .run(["--project", &gone.path, "stop", "--all"])
+        .await;
+
+    let typed = todo.trim_matches('`').replace("steroidsctl", "\"$@\"");
+    let ctl = steroids_tests::binaries::steroidsctl();
+    let output = gone
+        .home
+        .command(std::path::Path::new("/bin/sh"))
+        .args(["-c", &format!("{typed} --discard-transcripts"), "sh"])
+        .arg(ctl)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(gone.moved.exists());
 }

@@ -1,6 +1,8 @@
 //! Budgets: told once at four fifths and once when they are reached, then refused, and stopped where
 //! that is asked for; whatever the daemon goes through meanwhile.
 
+mod stop;
+
 use serde_json::{Value, json};
 use steroids_proto::v1;
 use steroids_tests::{Ctl, Daemon, Home, Puppet, Rpc, eventually, log, rpc};

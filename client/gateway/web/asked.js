@@ -60,5 +60,6 @@ function limits({ silenceMs, toolSilenceMs, wallMs, postResultMs, graceMs }) {
 function budget(it) {
   if (!it) return '';
   const most = [it.usd && `$${it.usd.toFixed(2)}`, it.tokens && `${it.tokens} tokens`].filter(Boolean).join(', ');
+  if (!most) return it.stop ? 'it is stopped when that of its task or day is reached' : '';
   return `${most}; it is ${it.stop ? 'stopped' : 'told'} then`;
 }

@@ -254,7 +254,8 @@ pub struct Budget {
     pub micro_usd: Option<u64>,
     /// Of all kinds.
     pub tokens: Option<u64>,
-    /// Whether it is ended when all is used.
+    /// Whether it is ended when all is used; also of its task's and its day's where the request said so, and then it
+    /// stands here though nothing bounds itself.
     pub stops: bool,
 }
 

@@ -135,16 +135,16 @@ impl Inner {
         }
         for ((_, task), (project, jobs)) in of_tasks {
             let reached = self.task_budget(&project, &task).await;
-            self.end(reached.filter(|_| budgets.stops), &jobs);
+            self.end(reached, &who_stops(budgets, jobs));
         }
         for ((_, task), (spent, jobs)) in homeless {
             let look = of_task(None, &task, budgets.task);
             let reached = self.look(&look, &spent).await;
-            self.end(reached.filter(|_| budgets.stops), &jobs);
+            self.end(reached, &who_stops(budgets, jobs));
         }
         if !all.is_empty() {
             let reached = self.day_budget(first.as_ref()).await;
-            self.end(reached.filter(|_| budgets.stops), &all);
+            self.end(reached, &who_stops(budgets, all));
         }
     }
 
@@ -331,6 +331,12 @@ impl Inner {
             }
         }
     }
+}
+
+/// Those that a budget of their task or day ends: all where that is configured, else who asked for it.
+fn who_stops(budgets: &Budgets, mut jobs: Vec<JobHandle>) -> Vec<JobHandle> {
+    jobs.retain(|job| budgets.stops || job.whose.get().is_some_and(|whose| whose.stops));
+    jobs
 }
 
 /// It has ended, or has given its result and ends in a moment or is ended by a limit: a stop would save nothing, and

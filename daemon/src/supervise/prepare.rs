@@ -252,7 +252,9 @@ fn budget(settings: &Settings, request: &StartRequest) -> Option<Budget> {
         tokens: asked.budget.tokens.or(set.invocation.tokens),
         stops: asked.stops.unwrap_or(set.stops),
     };
-    (budget.micro_usd.is_some() || budget.tokens.is_some()).then_some(budget)
+    let is_bounded = budget.micro_usd.is_some() || budget.tokens.is_some();
+    // Those of its task and its day stop it, too, where the request says so.
+    (is_bounded || asked.stops == Some(true)).then_some(budget)
 }
 
 fn role(request: &StartRequest) -> &str {

@@ -36,6 +36,12 @@ pub(super) fn of(request: &StartRequest) -> Requested {
     }
 }
 
+/// Whether the request itself said that a budget ends it: then that of its task or day does, too.
+pub(super) fn stops(spec: &Spec) -> bool {
+    let said = spec.requested.as_ref();
+    said.is_some_and(|said| said.stops == Some(true))
+}
+
 /// What is asked for where `later` asks for the same as `spec`, whose request said `said`: what it says itself
 /// goes first. Its prompt, session and place are left to the caller.
 pub(super) fn once_more(spec: &Spec, said: &Requested, later: StartRequest) -> StartRequest {

@@ -185,6 +185,7 @@ impl Entry {
             task: Arc::from(spec.task.as_str()),
             model: Arc::from(spec.model.as_str()),
             budget: spec.budget,
+            stops: super::requested::stops(&spec),
             interactive: spec.interactive,
         });
         self.has_home(project.folder(), &project.root);

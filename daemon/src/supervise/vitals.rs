@@ -84,6 +84,8 @@ pub(super) struct Whose {
     pub(super) task: Arc<str>,
     pub(super) model: Arc<str>,
     pub(super) budget: Option<Budget>,
+    /// By its request: any budget that is reached ends it, not its own alone.
+    pub(super) stops: bool,
     pub(super) interactive: bool,
 }
 

@@ -55,6 +55,10 @@ pub(super) fn budget(terms: &v1::Terms) -> Option<String> {
     let usd = budget.usd.map(|usd| format!("${usd:.2}"));
     let tokens = budget.tokens.map(|tokens| format!("{tokens} tokens"));
     let all: Vec<_> = usd.into_iter().chain(tokens).collect();
+    if all.is_empty() {
+        let stops = budget.stop == Some(true);
+        return stops.then(|| "it is stopped when that of its task or day is reached".to_owned());
+    }
     let then = match budget.stop {
         Some(true) => "it is stopped then",
         _ => "it is told then",
@@ -91,6 +95,17 @@ mod tests {
         let again = retry(&terms).unwrap();
         assert_eq!(again, "after overloaded, failed, at most 3 times");
         assert_eq!(budget(&terms).unwrap(), "$2.50; it is stopped then");
+        let bounds_nothing = v1::Terms {
+            budget: Some(v1::Budget {
+                stop: Some(true),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        assert_eq!(
+            budget(&bounds_nothing).unwrap(),
+            "it is stopped when that of its task or day is reached"
+        );
         let long = v1::Terms {
             argv: vec!["ä".repeat(LONGEST)],
             ..Default::default()

@@ -47,7 +47,7 @@ pub(in crate::command) struct Args {
     /// Tell when it has used so many tokens of all kinds, and at four fifths of that
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     budget_tokens: Option<u64>,
-    /// Stop it when its budget is reached [default: as configured]
+    /// Stop it when its budget, or that of its task or day, is reached [default: as configured]
     #[arg(long)]
     budget_stop: bool,
     #[command(flatten)]

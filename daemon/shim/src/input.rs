@@ -24,6 +24,10 @@ pub struct Input {
     pub text: String,
     /// Nothing comes after it.
     pub end: bool,
+    /// Why nothing does, where it is not that somebody asked for it: goes on from "no further message, as ". A shim of
+    /// before does not read it, and says that somebody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// Whether it can be the name of a message: a word that is no path.
@@ -85,6 +89,7 @@ mod tests {
         let input = Input {
             text: "go on".to_owned(),
             end: false,
+            why: None,
         };
         input.store(&dir, "m-1").unwrap();
         assert_eq!(Input::take(&dir, "m-1").unwrap(), input);

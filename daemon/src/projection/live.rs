@@ -14,7 +14,7 @@ use steroids_shim::spool::{Control, Limited, NO_MORE_INPUT};
 use crate::domain::{Asking, Live, Stall, Stalls, UsageTotals, Zone, is_question, without_escapes};
 
 /// The word of one that has answered and takes another message.
-const MESSAGE: &str = "message";
+pub const MESSAGE: &str = "message";
 
 const HAS_ANSWERED: &str = "has answered and waits for your message";
 

@@ -43,6 +43,7 @@ use steroids_shim::spool::{self, Control, Payload, Record, SpoolError};
 pub use ending::ending_of;
 pub use error::ProjectionError;
 use lines::Lines;
+pub use live::MESSAGE;
 use output::{Flushed, Output};
 pub use remake::{Checked, Remake, RemakeError};
 pub use stub::write_stub;

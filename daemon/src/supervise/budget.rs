@@ -12,15 +12,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use steroids_provider::waits::Wait;
+use steroids_shim::paths::InvDir;
 use tracing::{info, warn};
 
 use super::job::{JobHandle, Progress, Request};
 use super::supervisor::Inner;
-use super::{StartError, Supervisor};
+use super::{StartError, Supervisor, input};
 use crate::domain::{
     Budget, BudgetLevel, BudgetScope, InvocationId, SpendQuery, Spent, Standing, UsageTotals,
     day_text,
 };
+use crate::projection::MESSAGE;
 use crate::projects::Project;
 use crate::store::{NewEvent, Notice};
 
@@ -103,8 +105,8 @@ impl Inner {
         if budgets.task.is_none() && budgets.day.is_none() && !jobs.iter().any(has_own) {
             return;
         }
-        let mut of_tasks: HashMap<_, (Arc<Project>, Vec<JobHandle>)> = HashMap::new();
-        let mut homeless: HashMap<_, (Spent, Vec<JobHandle>)> = HashMap::new();
+        let mut of_tasks: HashMap<_, (Arc<Project>, Vec<(String, JobHandle)>)> = HashMap::new();
+        let mut homeless: HashMap<_, (Spent, Vec<(String, JobHandle)>)> = HashMap::new();
         let (mut all, mut first) = (Vec::new(), None);
         for (uuid, job) in jobs {
             let Some(whose) = job.whose.get() else {
@@ -116,22 +118,23 @@ impl Inner {
             if let Some(budget) = whose.budget {
                 let look = of_invocation(project.as_ref(), whose.id, &whose.task, &budget);
                 let reached = self.look(&look, &spent).await;
-                self.end(reached.filter(|_| budget.stops), std::slice::from_ref(&job));
+                let reached = reached.filter(|_| budget.stops);
+                self.end(reached, &[(uuid.clone(), job.clone())]);
             }
             if let Some(project) = project {
                 let key = (project.root.clone(), Arc::clone(&whose.task));
                 let of_task = of_tasks
                     .entry(key)
                     .or_insert_with(|| (Arc::clone(&project), Vec::new()));
-                of_task.1.push(job.clone());
+                of_task.1.push((uuid.clone(), job.clone()));
                 first.get_or_insert(project);
             } else {
                 let key = (Arc::clone(&whose.project), Arc::clone(&whose.task));
                 let of_task = homeless.entry(key).or_default();
                 of_task.0.add(&spent);
-                of_task.1.push(job.clone());
+                of_task.1.push((uuid.clone(), job.clone()));
             }
-            all.push(job);
+            all.push((uuid, job));
         }
         for ((_, task), (project, jobs)) in of_tasks {
             let reached = self.task_budget(&project, &task).await;
@@ -311,13 +314,18 @@ impl Inner {
         }
     }
 
-    /// Ends those that run, once each.
-    fn end(&self, reached: Option<(Standing, String)>, jobs: &[JobHandle]) {
+    /// Ends those that run, once each. Who has answered and waits for a message is told that none comes, and ends by
+    /// itself: it has a result, which a stop would make a cancellation.
+    fn end(self: &Arc<Self>, reached: Option<(Standing, String)>, jobs: &[(String, JobHandle)]) {
         let Some((_, said)) = reached else {
             return;
         };
-        for job in jobs {
+        for (uuid, job) in jobs {
             if job.is_out_of_budget.load(Ordering::Acquire) || is_done(job) {
+                continue;
+            }
+            if waits_for(job, MESSAGE) {
+                self.take_no_more(uuid, job, &said);
                 continue;
             }
             let stop = Request::Stop {
@@ -333,9 +341,32 @@ impl Inner {
     }
 }
 
+impl Inner {
+    /// Closes the input of one that waits for a message. What cannot be done now is done at the next look, after one of
+    /// those that run has used something; itself uses nothing meanwhile.
+    fn take_no_more(self: &Arc<Self>, uuid: &str, job: &JobHandle, said: &str) {
+        let Some(whose) = job.whose.get() else { return };
+        if job.takes_no_more.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let dir = InvDir::new(&self.settings().state_dir, uuid);
+        let (inner, job, said) = (Arc::clone(self), job.clone(), said.to_owned());
+        let (id, project) = (whose.id, Arc::clone(&whose.project));
+        let turn = format!("input {uuid}");
+        self.tracker.spawn(async move {
+            let turn = inner.turns.take(&project, &turn).await;
+            if let Err(error) = input::close_over_budget(id, dir, &said).await {
+                warn!(invocation.id = %id, %error, "an input could not be closed as a budget is reached");
+                job.takes_no_more.store(false, Ordering::Release);
+            }
+            drop(turn);
+        });
+    }
+}
+
 /// Those that a budget of their task or day ends: all where that is configured, else who asked for it.
-fn who_stops(budgets: &Budgets, mut jobs: Vec<JobHandle>) -> Vec<JobHandle> {
-    jobs.retain(|job| budgets.stops || job.whose.get().is_some_and(|whose| whose.stops));
+fn who_stops(budgets: &Budgets, mut jobs: Vec<(String, JobHandle)>) -> Vec<(String, JobHandle)> {
+    jobs.retain(|(_, job)| budgets.stops || job.whose.get().is_some_and(|whose| whose.stops));
     jobs
 }
 
@@ -345,8 +376,12 @@ fn is_done(job: &JobHandle) -> bool {
     if matches!(&*job.progress.borrow(), Progress::Ending(_)) {
         return true;
     }
+    waits_for(job, Wait::ResultSent.word())
+}
+
+fn waits_for(job: &JobHandle, word: &str) -> bool {
     let live = job.vitals().and_then(|vitals| vitals.live);
-    live.is_some_and(|live| live.waits_for == Wait::ResultSent.word())
+    live.is_some_and(|live| live.waits_for == word)
 }
 
 fn of_task<'a>(project: Option<&'a Arc<Project>>, task: &str, budget: Budget) -> Look<'a> {

@@ -40,6 +40,7 @@ impl Sent {
         Input {
             text: self.text.clone(),
             end: self.end,
+            why: None,
         }
     }
 }
@@ -81,23 +82,59 @@ impl Supervisor {
         let name = message_id.clone();
         let written = {
             let dir = dir.clone();
-            tokio::task::spawn_blocking(move || written(id, &dir, &name, &sent)).await
+            let input = sent.input();
+            tokio::task::spawn_blocking(move || written(id, &dir, &name, &input)).await
         };
         let spec = written.map_err(|_| InputError::Silent { id })??;
-        let answered = timeout(ANSWER, deliver(spec.socket, dir, &message_id)).await;
+        let answered = delivered(id, spec.socket, dir, &message_id).await;
         drop(turn);
-        match answered {
-            Ok(Some(Message::Input { error: None, .. })) => Ok(message_id),
-            Ok(Some(Message::Input {
-                is_reused: true, ..
-            })) => Err(InputError::Reused { id, message_id }),
-            Ok(Some(Message::Input { error, .. })) => Err(InputError::Refused {
-                id,
-                reason: error.unwrap_or_default(),
-            }),
-            Ok(Some(_)) => Err(InputError::OldShim { id }),
-            Ok(None) | Err(_) => Err(InputError::Silent { id }),
-        }
+        answered.map(|()| message_id)
+    }
+}
+
+/// The message that closes the input of one whose budget is used. Sent again, it is the same one.
+const OVER_BUDGET: &str = "steroidsd-budget-reached";
+
+/// Closes an agent's input, as its budget is reached: `why`, in words.
+pub(super) async fn close_over_budget(
+    id: InvocationId,
+    dir: InvDir,
+    why: &str,
+) -> Result<(), InputError> {
+    let input = Input {
+        text: String::new(),
+        end: true,
+        why: Some(format!("the {why}")),
+    };
+    let written = {
+        let dir = dir.clone();
+        tokio::task::spawn_blocking(move || written(id, &dir, OVER_BUDGET, &input)).await
+    };
+    let spec = written.map_err(|_| InputError::Silent { id })??;
+    delivered(id, spec.socket, dir, OVER_BUDGET).await
+}
+
+/// Has the shim take a message that is written, and says what became of it.
+async fn delivered(
+    id: InvocationId,
+    socket: PathBuf,
+    dir: InvDir,
+    message_id: &str,
+) -> Result<(), InputError> {
+    match timeout(ANSWER, deliver(socket, dir, message_id)).await {
+        Ok(Some(Message::Input { error: None, .. })) => Ok(()),
+        Ok(Some(Message::Input {
+            is_reused: true, ..
+        })) => Err(InputError::Reused {
+            id,
+            message_id: message_id.to_owned(),
+        }),
+        Ok(Some(Message::Input { error, .. })) => Err(InputError::Refused {
+            id,
+            reason: error.unwrap_or_default(),
+        }),
+        Ok(Some(_)) => Err(InputError::OldShim { id }),
+        Ok(None) | Err(_) => Err(InputError::Silent { id }),
     }
 }
 
@@ -128,7 +165,7 @@ fn checked(sent: &Sent) -> Result<String, InputError> {
 }
 
 /// Writes the message, if its agent takes any; blocks.
-fn written(id: InvocationId, dir: &InvDir, name: &str, sent: &Sent) -> Result<Spec, InputError> {
+fn written(id: InvocationId, dir: &InvDir, name: &str, input: &Input) -> Result<Spec, InputError> {
     let folder = |source: Box<dyn std::error::Error + Send + Sync>| InputError::StateDir {
         path: dir.path().to_owned(),
         source,
@@ -141,7 +178,7 @@ fn written(id: InvocationId, dir: &InvDir, name: &str, sent: &Sent) -> Result<Sp
         id,
         reason: reason.to_owned(),
     })?;
-    sent.input()
+    input
         .store(dir, name)
         .map_err(|error| folder(error.into()))?;
     steroids_failpoint::reach("input.stored");

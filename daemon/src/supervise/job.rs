@@ -78,6 +78,8 @@ pub(super) struct JobHandle {
     pub(super) whose: Arc<OnceLock<Whose>>,
     /// It was asked to end, as a budget is reached.
     pub(super) is_out_of_budget: Arc<AtomicBool>,
+    /// Its input was closed for that, or is being closed.
+    pub(super) takes_no_more: Arc<AtomicBool>,
     /// How many bytes of its spool are in its log.
     pub(super) reach: Arc<AtomicU64>,
     /// Where its project is, once there is a job.

@@ -412,6 +412,7 @@ impl Inner {
             progress: published,
             whose: Arc::default(),
             is_out_of_budget: Arc::default(),
+            takes_no_more: Arc::default(),
             reach: Arc::default(),
             home: Arc::default(),
         };

@@ -53,3 +53,36 @@ async fn who_is_to_stop_at_its_budget_stops_at_that_of_its_task_and_day_too() {
     let ended = rpc.ended(&project, goes_on).await;
     assert_ne!(ended.outcome, "cancelled", "{ended:?}");
 }
+
+#[tokio::test]
+async fn who_waits_for_a_message_ends_with_its_result_and_others_follow() {
+    let home = Home::with_config("[budget]\ntask_tokens = 1\n");
+    let daemon = Daemon::start(&home).await;
+    let ctl = daemon.project("app").await;
+    let (rpc, project) = (daemon.rpc().await, ctl.project());
+    let request = v1::StartRequest {
+        project: project.clone(),
+        task_id: "T1".to_owned(),
+        provider: "claude".to_owned(),
+        prompt: "begin".to_owned(),
+        interactive: true,
+        budget: Some(v1::Budget {
+            stop: Some(true),
+            ..Default::default()
+        }),
+        env: [("FAKE_PROVIDER".to_owned(), r#"["talk"]"#.to_owned())].into(),
+        ..Default::default()
+    };
+    let talks = rpc.start(request).await.unwrap().id;
+    let after = v1::StartRequest {
+        after: vec![talks],
+        ..rpc::command(&project, "T2", rpc::argv(&["exit", "0"]))
+    };
+    let after = rpc.start(after).await.unwrap().id;
+    let ended = rpc.ended(&project, talks).await;
+    assert_eq!(ended.outcome, "success", "{ended:?}");
+    assert_eq!(rpc.ended(&project, after).await.outcome, "success");
+    let lines = log::lines(&ctl.log_path(talks));
+    let said = "no further message, as the budget of 1 tokens for task T1 reached: 2 tokens used; its input is closed";
+    assert!(lines.iter().any(|line| line["msg"] == said), "{lines:#?}");
+}

@@ -93,9 +93,8 @@ impl Keeper {
             self.pulse.asked();
         }
         if input.end {
-            self.close_input(&format!(
-                "{NO_MORE_INPUT}, as was asked for; its input is closed"
-            ));
+            let why = input.why.as_deref().unwrap_or("was asked for");
+            self.close_input(&format!("{NO_MORE_INPUT}, as {why}; its input is closed"));
         }
         Ok(())
     }

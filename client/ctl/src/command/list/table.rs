@@ -167,13 +167,14 @@ fn time(it: &v1::Invocation, now: i64) -> String {
         .map_or_else(String::new, format::duration)
 }
 
+/// What it cost, also of a CLI that tells of no tokens; nothing where it never came to either.
 fn cost(it: &v1::Invocation) -> Option<String> {
-    let spent = spent(it)?;
-    let usd = spent.total_cost_usd?;
-    Some(format::cost_of(usd, spent.estimated))
+    let usage = it.usage.as_ref()?;
+    let usd = usage.total_cost_usd?;
+    (usd > 0.0 || spent(it).is_some()).then(|| format::cost_of(usd, usage.estimated))
 }
 
-/// What it used; nothing where it never came to that.
+/// The tokens that it used; nothing where it never came to that.
 fn spent(it: &v1::Invocation) -> Option<&v1::Usage> {
     it.usage
         .as_ref()
@@ -297,5 +298,21 @@ mod tests {
                  claude-sonnet-4-5-20250929  rate_limited  2 h ago  1m 00s   12.3k  $1.25"
             ]
         );
+    }
+
+    #[test]
+    fn what_it_cost_is_shown_also_of_who_tells_of_no_tokens() {
+        let mut costs = ended(7, "/p", "success");
+        let usage = costs.usage.as_mut().unwrap();
+        usage.input_tokens = 0;
+        let row = |it: &v1::Invocation| shown(std::slice::from_ref(it), None)[1].clone();
+        assert!(
+            row(&costs).ends_with("1m 00s          $1.25"),
+            "{}",
+            row(&costs)
+        );
+        // Who never came to that.
+        costs.usage.as_mut().unwrap().total_cost_usd = Some(0.0);
+        assert!(row(&costs).ends_with("1m 00s"), "{}", row(&costs));
     }
 }

@@ -5,7 +5,8 @@
 use std::fs::DirBuilder;
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::time::UNIX_EPOCH;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use steroids_shim::durable::FileError;
 use steroids_shim::exit::{End, ExitRecord};
@@ -36,6 +37,16 @@ pub(super) enum Worth {
     FalseIfLeft,
 }
 
+/// When one ended that is declared lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Just now: this daemon was there.
+    Now,
+    /// While nobody looked: with its last sign of life, so that no night counts for its time, nor its money for a day
+    /// on which it used none.
+    Unseen,
+}
+
 /// It could not be done now; why is logged, and the job's next look tries again.
 #[derive(Debug)]
 pub(super) struct Undeclared;
@@ -48,13 +59,15 @@ pub(super) async fn declare(
     dir: &InvDir,
     why: &str,
     worth: Worth,
+    ended: Ended,
 ) -> Result<Option<ExitRecord>, Undeclared> {
     let (spec, dir) = (spec.clone(), dir.clone());
     let end = End::Lost {
         error: why.to_owned(),
     };
+    let about = (worth, ended);
     end_unit(launcher, &spec.uuid, &dir, worth).await;
-    let done = tokio::task::spawn_blocking(move || bury(&spec, &dir, end, worth)).await;
+    let done = tokio::task::spawn_blocking(move || bury(&spec, &dir, end, about)).await;
     done.map_err(Into::into).flatten().map_err(|error| {
         warn!(%error, "could not declare an invocation lost");
         Undeclared
@@ -101,13 +114,18 @@ fn close_unreadable(uuid: &str, dir: &InvDir, worth: Worth) -> Result<ExitRecord
         Err(error) => return Err(error.into()),
     }
     kill_remains(uuid, dir);
+    let spool = SpoolLeft::of(dir)?;
     let record = ExitRecord {
         proto: PROTOCOL,
         end: End::Lost {
             error: "shim lost, and its specification is damaged".to_owned(),
         },
-        ended_ms: now_ms(),
-        spool_length: whole_length(dir)?,
+        ended_ms: match worth {
+            // Its shim lived until now.
+            Worth::False => now_ms(),
+            Worth::Counts | Worth::FalseIfLeft => spool.last_sign(dir, 0),
+        },
+        spool_length: spool.length,
         rusage: None,
     };
     record.store(dir)?;
@@ -160,10 +178,15 @@ pub(super) fn folder(dir: &InvDir) -> std::io::Result<()> {
 
 /// As [`declare`], with an end of the caller's choice, from a thread that may block.
 pub(super) fn close(spec: &Spec, dir: &InvDir, end: End) -> Result<(), Failed> {
-    bury(spec, dir, end, Worth::Counts).map(drop)
+    bury(spec, dir, end, (Worth::Counts, Ended::Now)).map(drop)
 }
 
-fn bury(spec: &Spec, dir: &InvDir, end: End, worth: Worth) -> Result<Option<ExitRecord>, Failed> {
+fn bury(
+    spec: &Spec,
+    dir: &InvDir,
+    end: End,
+    (worth, ended): (Worth, Ended),
+) -> Result<Option<ExitRecord>, Failed> {
     // Somebody may have taken it away.
     folder(dir)?;
     let _lock = match lock::acquire(&dir.lock()) {
@@ -207,11 +230,16 @@ fn bury(spec: &Spec, dir: &InvDir, end: End, worth: Worth) -> Result<Option<Exit
             return Ok(None);
         }
     }
+    let spool = SpoolLeft::of(dir)?;
+    let ended_ms = match (ended, &end) {
+        (Ended::Unseen, End::Lost { .. }) => spool.last_sign(dir, spec.created_ms),
+        _ => now_ms(),
+    };
     let record = ExitRecord {
         proto: PROTOCOL,
         end,
-        ended_ms: now_ms(),
-        spool_length: whole_length(dir)?,
+        ended_ms,
+        spool_length: spool.length,
         rusage: None,
     };
     steroids_failpoint::reach("lost.killed");
@@ -246,27 +274,58 @@ fn nobody_took_over(spec: &Spec, dir: &InvDir) -> Result<bool, Failed> {
     Ok(is_as_given && matches!(State::load(dir), Ok(None)))
 }
 
-/// Bytes of the spool that make sense: all of it, but for a record that a dying shim tore.
-fn whole_length(dir: &InvDir) -> Result<u64, SpoolError> {
-    let mut spool = match spool::Reader::open(&dir.spool()) {
-        Ok(spool) => spool,
-        Err(SpoolError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(0),
-        Err(error) => return Err(error),
-    };
-    loop {
-        match spool.next() {
-            Ok(Some(_)) => {}
-            Ok(None) | Err(SpoolError::Damaged { .. }) => return Ok(spool.position()),
+/// What is in the spool of one that is lost.
+#[derive(Debug, Default)]
+struct SpoolLeft {
+    /// Bytes of it that make sense: all, but for a record that a dying shim tore.
+    length: u64,
+    /// When the last record came, by the wall clock.
+    last_ms: Option<u64>,
+}
+
+impl SpoolLeft {
+    fn of(dir: &InvDir) -> Result<SpoolLeft, SpoolError> {
+        let mut left = SpoolLeft::default();
+        let mut spool = match spool::Reader::open(&dir.spool()) {
+            Ok(spool) => spool,
+            Err(SpoolError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                return Ok(left);
+            }
             Err(error) => return Err(error),
+        };
+        loop {
+            match spool.next() {
+                Ok(Some(record)) => left.last_ms = Some(record.at.wall_ms),
+                Ok(None) | Err(SpoolError::Damaged { .. }) => {
+                    left.length = spool.position();
+                    return Ok(left);
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
+
+    /// When it was heard of last, between its start and now, whatever the clock was set to meanwhile; now, where
+    /// nothing says it.
+    fn last_sign(&self, dir: &InvDir, started_ms: u64) -> u64 {
+        let now = now_ms();
+        let last = self.last_ms.or_else(|| modified_ms(&dir.spool()));
+        let last = last.or_else(|| modified_ms(&dir.state()));
+        last.unwrap_or(now).max(started_ms).min(now)
+    }
+}
+
+fn modified_ms(file: &Path) -> Option<u64> {
+    Some(epoch_ms(file.metadata().ok()?.modified().ok()?))
 }
 
 /// The wall clock, in epoch milliseconds.
 pub(super) fn now_ms() -> u64 {
-    steroids_failpoint::wall_clock()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| {
-            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-        })
+    epoch_ms(steroids_failpoint::wall_clock())
+}
+
+fn epoch_ms(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
 }

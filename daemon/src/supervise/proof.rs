@@ -24,7 +24,7 @@ use tracing::warn;
 use super::census::HOST;
 use super::job::Job;
 use super::link::Parting;
-use super::lost::{self, Undeclared, Worth};
+use super::lost::{self, Ended, Undeclared, Worth};
 
 /// A shim has nothing left to do but to sync a folder and to remove its socket.
 const LETS_GO_WITHIN: Duration = Duration::from_secs(10);
@@ -71,6 +71,8 @@ pub(super) struct Doubt {
     sought: Option<Instant>,
     /// What this daemon has written, of one that was lost.
     written: Option<ExitRecord>,
+    /// Its lock was held: this daemon was there while it lived.
+    was_alive: bool,
     /// So many records were none.
     refuted: u32,
 }
@@ -250,6 +252,7 @@ impl Job {
             // Whoever holds a lock of that name is not it.
             _ if parting == Parting::Unsaid => Worth::False,
             Ok(true) => {
+                self.doubt.was_alive = true;
                 self.listen();
                 return true;
             }
@@ -271,7 +274,11 @@ impl Job {
 
     async fn declare_lost(&mut self, why: &str, worth: Worth) -> Declared {
         let launcher = &*self.inner.settings().launcher;
-        match lost::declare(launcher, &self.spec, &self.dir, why, worth).await {
+        let ended = match self.link.parting() {
+            Parting::Unheard if !self.doubt.was_alive => Ended::Unseen,
+            _ => Ended::Now,
+        };
+        match lost::declare(launcher, &self.spec, &self.dir, why, worth, ended).await {
             Ok(Some(record)) => {
                 self.doubt.written = Some(record);
                 Declared::Lost

@@ -30,7 +30,7 @@ use tracing::{info, warn};
 use super::address::Address;
 use super::finish::{mark_projected, was_final};
 use super::job::{JobHandle, Progress};
-use super::lost::{self, Worth};
+use super::lost::{self, Ended, Worth};
 use super::stop::is_open;
 use super::strays::{Stray, has_ended};
 use super::supervisor::{Entry, Inner, Place, chain};
@@ -317,7 +317,8 @@ impl Inner {
                 found.lost += 1;
                 let launcher = Arc::clone(&self.settings().launcher);
                 // What could not be done now its job tries again.
-                let _ = lost::declare(&*launcher, &spec, dir, why, Worth::Counts).await;
+                let (worth, ended) = (Worth::Counts, Ended::Unseen);
+                let _ = lost::declare(&*launcher, &spec, dir, why, worth, ended).await;
             }
         }
         info!(invocation.id = %spec.invocation, ends, "invocation taken up");

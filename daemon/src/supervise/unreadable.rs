@@ -95,6 +95,14 @@ pub(super) async fn end_by_record(
     };
     // One that waited until then has lasted no time at all.
     let started = started(&row).unwrap_or(exit.ended_ms);
+    let exit = match exit.end {
+        // Its last sign of life may be older than its row.
+        End::Lost { .. } => ExitRecord {
+            ended_ms: exit.ended_ms.max(started),
+            ..exit
+        },
+        _ => exit,
+    };
     let ending = projection::ending_of(&exit, None, started);
     let logs = project.logs().clone();
     let path = logs.path(id);

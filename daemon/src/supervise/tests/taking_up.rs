@@ -1,12 +1,13 @@
 //! After a restart, and at a wakeup.
 
+use steroids_provider::activity::Stream;
 use steroids_shim::spec::Spec;
 use steroids_shim::spool::{Limited, Writer};
 use steroids_shim::unit;
 
 use super::*;
 use crate::activity_log::Saved;
-use crate::supervise::lost::Worth;
+use crate::supervise::lost::{Ended, Worth};
 use crate::supervise::reconcile::uuid_of;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -164,7 +165,15 @@ async fn what_was_left_in_the_unit_of_one_that_has_recorded_its_end_is_left() {
     bench.stage.end(&dir);
     let launcher = &*bench.stage;
     // Its lock was free before somebody looked for the record.
-    let declared = lost::declare(launcher, &spec, &dir, "shim lost", Worth::Counts).await;
+    let declared = lost::declare(
+        launcher,
+        &spec,
+        &dir,
+        "shim lost",
+        Worth::Counts,
+        Ended::Now,
+    )
+    .await;
     assert!(matches!(declared, Ok(None)));
     lost::declare_unreadable(launcher, &spec.uuid, &dir).await;
     assert!(held(&launcher.ended_units).is_empty());
@@ -172,7 +181,15 @@ async fn what_was_left_in_the_unit_of_one_that_has_recorded_its_end_is_left() {
     assert!(matches!(exit.end, End::Ran { .. }), "{exit:?}");
 
     fs::remove_file(dir.exit()).unwrap();
-    let declared = lost::declare(launcher, &spec, &dir, "shim lost", Worth::Counts).await;
+    let declared = lost::declare(
+        launcher,
+        &spec,
+        &dir,
+        "shim lost",
+        Worth::Counts,
+        Ended::Now,
+    )
+    .await;
     assert!(matches!(declared, Ok(Some(_))));
     assert_eq!(*held(&launcher.ended_units), [own]);
     bench.supervisor.reconcile(Scope::Startup).await;
@@ -371,4 +388,55 @@ async fn a_row_that_many_end_at_once_has_one_end_in_its_log() {
     }
     assert!(bench.row(1).await.phase.is_ended());
     assert_eq!(bench.log(1).lines().count(), 2, "{}", bench.log(1));
+}
+
+/// 2026-11-22T10:24:36Z.
+const LAST_NIGHT: u64 = 1_795_343_076_000;
+
+/// Began last night, and printed five seconds later.
+fn began_last_night(dir: &InvDir) {
+    let mut spec = Spec::load(dir).unwrap();
+    spec.created_ms = LAST_NIGHT;
+    spec.store(dir).unwrap();
+    let mut spool = Writer::create(&dir.spool()).unwrap();
+    let at = LAST_NIGHT + 5_000;
+    spool.output(at, 1, Stream::Stdout, b"works\n").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_found_lost_ended_with_its_last_sign_of_life_unless_somebody_was_there() {
+    let mut bench = Bench::new(8, 8).await;
+    let dirs = [bench.start("r1").await, bench.start("r2").await].map(|it| bench.dir(&it));
+    let third = bench.dir(&bench.start("r3").await);
+    bench.restart().await;
+    dirs.iter().for_each(began_last_night);
+    bench.stage.vanish(&dirs[0]);
+    // Of another boot, and clocks may differ: never before its start.
+    let mut spec = Spec::load(&third).unwrap();
+    spec.boot_id = "another".to_owned();
+    spec.created_ms = lost::now_ms();
+    spec.store(&third).unwrap();
+    let mut spool = Writer::create(&third.spool()).unwrap();
+    spool.output(1, 1, Stream::Stdout, b"works\n").unwrap();
+    bench.stage.vanish(&third);
+    let began = lost::now_ms();
+    bench.supervisor.reconcile(Scope::Startup).await;
+    let ended = bench.ended(1).await;
+    assert_eq!(outcome(&ended), "lost");
+    assert_eq!(ended.duration_ms, Some(5_000));
+    assert_eq!(ended.completed_ms, Some(signed(LAST_NIGHT + 5_000)));
+    let last = bench.log(1).lines().last().unwrap().to_owned();
+    assert!(last.contains("2026-11-22T10:24:41"), "{last}");
+    let ended = bench.ended(3).await;
+    assert_eq!(ended.duration_ms, Some(0));
+    assert_eq!(ended.completed_ms, Some(signed(spec.created_ms)));
+    // This one runs on, and its shim is killed while the daemon looks.
+    bench.stage.vanish(&dirs[1]);
+    let ended = bench.ended(2).await;
+    assert_eq!(outcome(&ended), "lost");
+    assert!(ended.completed_ms >= Some(signed(began)), "{ended:?}");
+}
+
+fn signed(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap()
 }

@@ -4,7 +4,7 @@
 //! A parser has no clock, so *now* is the stamp of the line that says it: the same spool gives the
 //! same time whenever it is read. What does not read as a time is none; nothing is guessed.
 
-use jiff::civil::{Date, Time, Weekday};
+use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{Timestamp, ToSpan as _};
 use serde_json::value::RawValue;
@@ -131,7 +131,7 @@ impl Clock<'_> {
     }
 
     /// A value of an event: a number (a point in time, or below 10⁹ the seconds until then), a date
-    /// (`2026-11-23T02:13:20Z`, or as HTTP has it), or a span in words.
+    /// (`2026-11-23T02:13:20Z`, or as HTTP has it; without a zone it is of UTC), or a span in words.
     pub(crate) fn value(self, value: &RawValue) -> Option<i64> {
         if let Some(number) = json::f64(value) {
             return self.number(number);
@@ -148,6 +148,7 @@ impl Clock<'_> {
         text.parse::<Timestamp>()
             .ok()
             .or_else(|| Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp()))
+            .or_else(|| of_utc(text))
             .map(Timestamp::as_millisecond)
             .filter(|ms| *ms > 0)
             .or_else(|| self.span(text))
@@ -175,6 +176,13 @@ impl Clock<'_> {
         });
         delay
     }
+}
+
+/// `2026-12-01`, `2026-12-01T03:00:00`, `2026-12-01 03:00:00`.
+fn of_utc(text: &str) -> Option<Timestamp> {
+    // A zone in brackets would be passed over.
+    let date: DateTime = text.parse().ok().filter(|_| !text.contains('['))?;
+    Some(date.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }
 
 fn span_ms(text: &str) -> Option<f64> {
@@ -417,6 +425,12 @@ mod tests {
             ("\"27s\"", "2026-11-22T10:25:03Z"),
             ("\"2026-11-23T02:13:20Z\"", "2026-11-23T02:13:20Z"),
             ("\"Mon, 23 Nov 2026 02:13:20 GMT\"", "2026-11-23T02:13:20Z"),
+            ("\"2026-12-01\"", "2026-12-01T00:00:00Z"),
+            ("\"2026-12-01T03:00:00\"", "2026-12-01T03:00:00Z"),
+            ("\"2026-12-01 03:00:00\"", "2026-12-01T03:00:00Z"),
+            ("\"2026-12-01T03:00:00+01:00\"", "2026-12-01T02:00:00Z"),
+            ("\"2026-12-01T03:00:00[Europe/Berlin]\"", "none"),
+            ("\"2026-13-01\"", "none"),
             ("-5", "none"),
             ("1e300", "none"),
             ("\"NaN\"", "none"),

@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 
 use super::{Done, Jsonl};
 use crate::activity::{Activity, Level, Stamp, Usage};
+use crate::bounds::one_line;
 use crate::evidence;
 use crate::json;
 use crate::judge::{self, Final, Problem};
@@ -71,6 +72,9 @@ impl Jsonl {
             done = Done::Silent;
         }
         let mut error = self.problem(mapping, rule, value, Clock::at(at));
+        if error.as_ref().is_some_and(|it| it.resets_at_ms.is_none()) {
+            done = done.max(self.tell_unread(rule, value, at, out));
+        }
         if rule.is_final {
             if error.is_none() && rule.is_error(value) {
                 let said = self.final_answer.clone();
@@ -102,6 +106,26 @@ impl Jsonl {
             done = Done::Shown;
         }
         done
+    }
+
+    /// Says once that a limit's end is told in a form that nobody here reads: without it nothing is held until then.
+    fn tell_unread(
+        &mut self,
+        rule: &Rule,
+        value: &RawValue,
+        at: Stamp,
+        out: &mut dyn Sink,
+    ) -> Done {
+        let found = self.text(rule, Field::ResetsAt, value);
+        let found = found.filter(|said| !matches!(said.text.trim(), "" | "null"));
+        let Some(said) = found.filter(|_| !self.has_told_unread) else {
+            return Done::Nothing;
+        };
+        self.has_told_unread = true;
+        let (level, said) = (Level::Warn, one_line(&said.text));
+        let msg = text::whole(format!("`resets_at` is no time that can be read: {said}"));
+        self.show(at, &Activity::Notice { level, msg }, out);
+        Done::Shown
     }
 
     /// What an event says went wrong; an empty text and a code of 0 say nothing.

@@ -79,6 +79,8 @@ struct Jsonl {
     /// What the final event said went wrong.
     error: HeldError,
     problem: Option<Problem>,
+    /// Somebody was told that a time of `resets_at` cannot be read.
+    has_told_unread: bool,
     /// The final event, or an error that nothing followed, as it was printed.
     event: Option<String>,
     /// What a line of text told, by the mapping's phrases.
@@ -107,6 +109,7 @@ impl Jsonl {
             is_failing: false,
             error: HeldError::default(),
             problem: None,
+            has_told_unread: false,
             event: None,
             hint: None,
             stderr: None,

@@ -279,3 +279,20 @@ fn without_a_final_event_the_exit_counts_and_the_limits_wait_for_nothing() {
     let vitals = reading.parser.vitals();
     assert_eq!((vitals.open_tools, vitals.result_seen), (1, false));
 }
+
+#[test]
+fn when_a_limit_goes_away_is_told_or_that_nobody_can_read_it_once() {
+    let mapping = r#"{"events":[
+        {"fields":{"error":["/error"],"error_code":["/code"],"resets_at":["/reset"]}}]}"#;
+    let limited = |reset: &str| format!(r#"{{"error":"slow down","code":429,"reset":{reset}}}"#);
+    let unread = "Warn `resets_at` is no time that can be read: next week";
+    let line = limited(r#""next week""#);
+    let reading = Reading::of(mapping, &[&line, &line]);
+    let told = reading.seen.iter().filter(|it| it.contains(unread));
+    assert_eq!(told.count(), 1, "{:#?}", reading.seen);
+    for nothing in ["null", r#""""#, "60", r#""2026-12-01 03:00:00""#] {
+        let reading = Reading::of(mapping, &[&limited(nothing)]);
+        let is_told = reading.seen.iter().any(|it| it.contains("resets_at"));
+        assert!(!is_told, "{nothing}: {:#?}", reading.seen);
+    }
+}

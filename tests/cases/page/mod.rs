@@ -2,6 +2,7 @@
 //! at the top of the page's `main.js`. A console error or a violated policy fails a case.
 
 mod back;
+mod failed;
 mod filter;
 mod find;
 mod further;

@@ -56,6 +56,11 @@ export class Tasks {
     for (const group of this.#groups.values()) group.isKnown = false;
   }
 
+  /** All that is wanted has been asked for, and answered. */
+  get isRead() {
+    return this.#wanted.every((project) => this.#groups.get(project).isRead);
+  }
+
   #draw() {
     const groups = this.#wanted.map((project) => this.#groups.get(project));
     const shown = groups.filter((group) => group.draw(this.#matches)).map((group) => group.element);
@@ -102,6 +107,10 @@ class Group {
     this.#changed();
   }
 
+  get isRead() {
+    return Boolean(this.#tasks || this.#error);
+  }
+
   /** @returns {boolean} whether there is something to show */
   draw(matches) {
     const known = this.#error ? [] : this.#tasks ?? [];
@@ -113,7 +122,7 @@ class Group {
       : !known.length ? h('p', { class: 'dim' }, 'It has no tasks yet.')
       : more > 0 ? h('p', { class: 'dim' }, `${format.number(more)} more: type a part of a name above.`) : null;
     set(this.note, said);
-    return matches ? found.length > 0 || Boolean(this.#error) : Boolean(this.#tasks || this.#error);
+    return matches ? found.length > 0 || Boolean(this.#error) : this.isRead;
   }
 }
 

@@ -15,13 +15,10 @@ import { Holds } from './overview-holds.js';
 import { keyOf } from './overview-model.js';
 import { More } from './overview-more.js';
 import { Tasks } from './overview-tasks.js';
-import { isLaidOut, placeIn, putBack } from './place.js';
+import { placeIn, WayBack } from './place.js';
 import { overviewHref, rename, step, usageHref } from './router.js';
 import { isOver } from './story.js';
 import { isTroubled, needsPerson } from './waits.js';
-
-/** In frames. */
-const CALM = 10;
 
 export class Overview {
   /** Of which the tasks are listed; null: the first. */
@@ -37,7 +34,7 @@ export class Overview {
   /** Who needed somebody when it was drawn. */
   #needing = '';
   #view;
-  /** Where somebody was who has come back, until all of it is there. @type {import('./place.js').Place | undefined} */
+  /** Of who has come back, to where they were. @type {WayBack | undefined} */
   #back;
   /** Where somebody was before they began to type. @type {import('./place.js').Place | undefined} */
   #before;
@@ -50,7 +47,7 @@ export class Overview {
     const list = (name, hook) => h('ul', { class: name, data: { test: hook } });
     this.filter = new OverviewFilter((choice, how) => this.#choose(how));
     this.holds = new Holds();
-    this.tasks = new Tasks(signal, () => this.#putBack());
+    this.tasks = new Tasks(signal, () => this.#back?.go());
     this.running = list('cards', 'running');
     this.waiting = list('cards', 'waiting');
     this.recent = list('ended', 'recent');
@@ -79,7 +76,6 @@ export class Overview {
       this.#soon();
       this.more.read(isAnswered);
     };
-    for (const own of ['wheel', 'pointerdown', 'keydown', 'touchmove']) view.addEventListener(own, () => { this.#back = undefined; }, { signal, passive: true });
     this.#stop = onOverview((event) => this.#take(event));
     this.#ticker = setInterval(() => this.#tick(), 1000);
     this.#put(address, place);
@@ -96,7 +92,7 @@ export class Overview {
     clearInterval(this.#ticker);
     this.filter.close();
     failed.changed = () => {};
-    this.#back = undefined;
+    this.#back?.end();
     this.#closed.abort();
   }
 
@@ -112,7 +108,8 @@ export class Overview {
 
   #put({ project, q, show }, place) {
     this.#project = project;
-    this.#back = place;
+    this.#back?.end();
+    this.#back = place && new WayBack(this.#view, place, () => !failed.isReading && this.tasks.isRead);
     this.#before = undefined;
     this.filter.put({ text: q, show });
   }
@@ -155,13 +152,13 @@ export class Overview {
       this.#isDue = false;
       if (this.#closed.signal.aborted || !overview.known) return;
       this.#draw();
-      this.#putBack();
+      this.#back?.go();
     });
   }
 
   #choose(how) {
     const { text, show } = this.filter.choice;
-    this.#back = undefined;
+    this.#back?.end();
     // What is typed is shown before it is in the address.
     if (how === 'later') this.#before ??= this.place;
     const href = overviewHref({ project: this.#project, q: text, show });
@@ -180,24 +177,7 @@ export class Overview {
     failed.narrow(text, matching(text).run);
     this.#draw();
     this.#drawProjects();
-    this.#putBack();
-  }
-
-  #putBack() {
-    const place = this.#back;
-    if (place && putBack(this.#view, place)) this.#settle(place);
-  }
-
-  /** What is laid out there for the first time, and above it, may move it: until nothing has for some frames. */
-  #settle(place, calm = 0) {
-    requestAnimationFrame(() => {
-      if (this.#back !== place) return;
-      const { scrollTop } = this.#view;
-      putBack(this.#view, place);
-      const isCalm = isLaidOut(this.#view) && this.#view.scrollTop === scrollTop;
-      if (isCalm && calm === CALM) this.#back = undefined;
-      else this.#settle(place, isCalm ? calm + 1 : 0);
-    });
+    this.#back?.go();
   }
 
   #draw() {

@@ -145,3 +145,84 @@ async fn back_leads_to_the_place_in_a_list_that_is_narrowed_and_in_the_one_befor
     );
     scene.browser.end().await;
 }
+
+/// Has one more wait, which the page shows then, and as many frames pass as it might move something in.
+async fn one_more(scene: &Scene, count: usize) {
+    let request = command(
+        &scene.ctl.project(),
+        &format!("more-{count}"),
+        argv(&["stall"]),
+    );
+    scene.daemon.rpc().await.start(request).await.unwrap();
+    scene.page.until(&format!("{CARDS} === {count}")).await;
+    frames(&scene.page).await;
+}
+
+async fn frames(page: &Page) {
+    page.eval(
+        "new Promise((done) => {
+           let left = 60;
+           const next = () => (left-- > 0 ? requestAnimationFrame(next) : done(true));
+           next();
+         })",
+    )
+    .await;
+}
+
+/// Goes to what was chosen when the list was left, which is `missing` instead of `chosen`.
+async fn comes_back_to(page: &Page, chosen: u64, missing: u64) {
+    let script = format!(
+        r#"if (sessionStorage['steroids.places'])
+             sessionStorage['steroids.places'] = sessionStorage['steroids.places'].replaceAll('\\n{chosen}"', '\\n{missing}"');"#
+    );
+    page.before_load(&script).await;
+    page.reload().await;
+    page.until_there("[data-test=task]").await;
+    page.eval("history.back()").await;
+    page.until("document.querySelector('main').scrollTop > 0")
+        .await;
+}
+
+/// Panics if somebody was brought to it.
+async fn left_alone(page: &Page, id: u64) {
+    let is_far = format!("{} > innerHeight", top(id));
+    assert_eq!(page.eval(&is_far).await, json!(true));
+    let is_on_nothing = "document.activeElement === document.body";
+    assert_eq!(page.eval(is_on_nothing).await, json!(true));
+}
+
+#[tokio::test]
+async fn who_comes_back_to_what_is_not_there_is_brought_to_where_it_was_and_then_left_alone() {
+    let scene = Scene::new().await;
+    let page = &scene.page;
+    waiting(&scene, 60).await;
+    let top = "Math.round(document.querySelector('main').scrollTop)";
+    opens(page, 40).await;
+    comes_back_to(page, 40, 61).await;
+    page.until_there("[data-test=tasks] [data-task]").await;
+    frames(page).await;
+    assert_ne!(page.eval(top).await, 0);
+    // It comes after all, far below.
+    one_more(&scene, 61).await;
+    left_alone(page, 61).await;
+    // And whoever went elsewhere while not all is read yet, by what tells of nothing.
+    opens(page, 30).await;
+    page.before_load(
+        "const real = window.fetch;
+         window.fetch = (url, how) => (String(url).startsWith('/api/tasks?') ? new Promise(() => {}) : real(url, how));",
+    )
+    .await;
+    comes_back_to(page, 30, 62).await;
+    frames(page).await;
+    page.eval("document.querySelector('main').scrollTop = 0")
+        .await;
+    one_more(&scene, 62).await;
+    assert_eq!(page.eval(top).await, 0);
+    // Or pressed something where the focus is: on nothing.
+    opens(page, 20).await;
+    comes_back_to(page, 20, 63).await;
+    page.press("Shift").await;
+    one_more(&scene, 63).await;
+    left_alone(page, 63).await;
+    scene.browser.end().await;
+}

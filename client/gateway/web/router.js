@@ -8,7 +8,7 @@ import { query, taskPlace } from './api.js';
 const KEY = 'steroids.places';
 const MOST_PLACES = 50;
 /** @type {Map<string, any>} */
-const places = new Map(known());
+const places = known();
 let entry = '';
 let made = 0;
 let placeNow = () => null;
@@ -84,9 +84,10 @@ function keep(place) {
 
 function known() {
   try {
-    return JSON.parse(sessionStorage.getItem(KEY)) ?? [];
+    return new Map(JSON.parse(sessionStorage.getItem(KEY)) ?? []);
   } catch {
-    return [];
+    // Another version of the page may have written something else.
+    return new Map();
   }
 }
 

@@ -226,3 +226,18 @@ async fn who_comes_back_to_what_is_not_there_is_brought_to_where_it_was_and_then
     left_alone(page, 63).await;
     scene.browser.end().await;
 }
+
+#[tokio::test]
+async fn places_as_no_version_of_the_page_writes_them_are_passed_over() {
+    let scene = Scene::new().await;
+    let page = &scene.page;
+    for written in [r#"{"a":1}"#, "[1]", "7", "none", r#"[["a",5]]"#] {
+        let written = json!(written);
+        page.before_load(&format!("sessionStorage['steroids.places'] = {written};"))
+            .await;
+        page.reload().await;
+        page.until_there("[data-test=projects] [data-project]")
+            .await;
+    }
+    scene.browser.end().await;
+}

@@ -7,7 +7,7 @@ import { plural } from './format.js';
 export class More {
   #watch;
   #isSeen = false;
-  #said = h('span');
+  #said = h('span', { role: 'status', tabindex: -1 });
   #button = h('button', { type: 'button', class: 'button small', data: { test: 'overview-further' }, on: { click: () => failed.goOn() } });
 
   /** @param {HTMLElement} view what scrolls @param {AbortSignal} signal ends it */
@@ -30,9 +30,12 @@ export class More {
       more: `Looked through ${runs}.`,
       older: 'These are of the last three days.',
       end: 'There are no others.',
-      full: 'More than these are not shown: type a part of a name above, or in a terminal: steroidsctl list --all --unresolved',
+      full: 'More than these are not shown: type a part of a name above, or in a terminal: steroidsctl list --all --unresolved --limit 10000',
     }[state]);
-    this.#button.hidden = state === 'full' || state === 'end';
+    const isLast = state === 'full' || state === 'end';
+    // Who pressed it stays where they are.
+    if (isLast && document.activeElement === this.#button) this.#said.focus({ preventScroll: true });
+    this.#button.hidden = isLast;
     setText(this.#button, state === 'older' ? 'Look for older ones' : 'Look further');
     // Another text begins at the first page again.
     this.#goOn();

@@ -66,6 +66,11 @@ async fn what_failed_is_found_by_a_text_behind_the_newest_and_what_is_older_on_r
     shows(page, 5).await;
     page.until_says("[data-test=overview-more]", "There are no others")
         .await;
+    // The button is gone, and who pressed it is still there and hears of it.
+    page.until(
+        "document.activeElement === document.querySelector('[data-test=overview-more] [role=status]')",
+    )
+    .await;
     // Of such a run there is no log. Whoever comes back has them still.
     page.expect_failed_requests();
     page.click("[data-test=recent] .item-link").await;

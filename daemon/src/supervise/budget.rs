@@ -95,6 +95,9 @@ impl Supervisor {
     }
 }
 
+/// Those that run, by uuid.
+type Jobs = Vec<(String, JobHandle)>;
+
 impl Inner {
     /// Of all that run.
     async fn hold_budgets(self: &Arc<Self>) {
@@ -105,8 +108,8 @@ impl Inner {
         if budgets.task.is_none() && budgets.day.is_none() && !jobs.iter().any(has_own) {
             return;
         }
-        let mut of_tasks: HashMap<_, (Arc<Project>, Vec<(String, JobHandle)>)> = HashMap::new();
-        let mut homeless: HashMap<_, (Spent, Vec<(String, JobHandle)>)> = HashMap::new();
+        let mut of_tasks: HashMap<_, (Arc<Project>, Jobs)> = HashMap::new();
+        let mut homeless: HashMap<_, (Spent, Jobs)> = HashMap::new();
         let (mut all, mut first) = (Vec::new(), None);
         for (uuid, job) in jobs {
             let Some(whose) = job.whose.get() else {
@@ -365,7 +368,7 @@ impl Inner {
 }
 
 /// Those that a budget of their task or day ends: all where that is configured, else who asked for it.
-fn who_stops(budgets: &Budgets, mut jobs: Vec<(String, JobHandle)>) -> Vec<(String, JobHandle)> {
+fn who_stops(budgets: &Budgets, mut jobs: Jobs) -> Jobs {
     jobs.retain(|(_, job)| budgets.stops || job.whose.get().is_some_and(|whose| whose.stops));
     jobs
 }

@@ -329,13 +329,19 @@ impl App {
     /// tell by now, as their project is back.
     fn all_untold(&mut self, untold: Untold) {
         let before = std::mem::take(&mut self.untold);
+        let mut listed = BTreeSet::new();
         for it in untold.invocations {
-            self.untold.insert(Key::of(&it));
-            self.rows.insert(Key::of(&it), it);
+            let key = Key::of(&it);
+            // Of one that is listed because a disk was slow once, events go on to tell.
+            if before.contains(&key) || !self.rows.contains_key(&key) {
+                self.untold.insert(key.clone());
+            }
+            self.rows.insert(key.clone(), it);
+            listed.insert(key);
         }
         let over = |(key, it): &(&Key, &v1::Invocation)| {
             let is_away = it.managed && untold.projects.contains(&key.project);
-            (is_away || before.contains(key)) && !self.untold.contains(key)
+            (is_away || before.contains(key)) && !listed.contains(key)
         };
         let over: Vec<_> = self.rows.iter().filter(over).collect();
         let over: Vec<Key> = over.into_iter().map(|(key, _)| key.clone()).collect();

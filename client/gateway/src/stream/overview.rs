@@ -11,7 +11,7 @@ use steroids_client::{Backoff, v1};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::Streams;
 use super::board::{Board, Told};
@@ -233,8 +233,11 @@ impl Upstream {
 
     async fn holds(&self) -> Result<Vec<v1::Hold>, Status> {
         let client = self.client().await?;
-        let answer = client.list_holds(v1::ListHoldsRequest {}).await;
-        Ok(self.daemon.noted(answer)?.holds)
+        match client.list_holds(v1::ListHoldsRequest {}).await {
+            // A daemon of before.
+            Err(status) if status.code() == Code::Unimplemented => Ok(Vec::new()),
+            answer => Ok(self.daemon.noted(answer)?.holds),
+        }
     }
 
     async fn list(&self, states: &[v1::State], most: i32) -> Result<Vec<v1::Invocation>, Status> {

@@ -71,8 +71,6 @@ pub(super) struct Doubt {
     sought: Option<Instant>,
     /// What this daemon has written, of one that was lost.
     written: Option<ExitRecord>,
-    /// Its lock was held: this daemon was there while it lived.
-    was_alive: bool,
     /// So many records were none.
     refuted: u32,
 }
@@ -252,7 +250,6 @@ impl Job {
             // Whoever holds a lock of that name is not it.
             _ if parting == Parting::Unsaid => Worth::False,
             Ok(true) => {
-                self.doubt.was_alive = true;
                 self.listen();
                 return true;
             }
@@ -274,8 +271,9 @@ impl Job {
 
     async fn declare_lost(&mut self, why: &str, worth: Worth) -> Declared {
         let launcher = &*self.inner.settings().launcher;
+        // One that was started or adopted here has lived while this daemon was there.
         let ended = match self.link.parting() {
-            Parting::Unheard if !self.doubt.was_alive => Ended::Unseen,
+            Parting::Unheard if self.had_ended => Ended::Unseen,
             _ => Ended::Now,
         };
         match lost::declare(launcher, &self.spec, &self.dir, why, worth, ended).await {

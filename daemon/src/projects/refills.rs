@@ -49,6 +49,14 @@ impl Projects {
         (now.filling.contains_key(path), now.count)
     }
 
+    /// What runs and waits in a project has its rows, whoever has put them back.
+    pub fn has_what_runs(&self, path: &Path) {
+        let refills = &self.shared.refills;
+        if locked(&refills.now).lacking.remove(path).is_some() {
+            refills.back.notify_waiters();
+        }
+    }
+
     /// Waits until what runs and waits in a project has its rows, for some seconds at most. Whether it has.
     pub async fn runs_are_back(&self, path: &Path) -> bool {
         let refills = &self.shared.refills;

@@ -16,7 +16,7 @@ use super::telling::Telling;
 use super::{Service, bounds, browsing, convert, retrying, spending, status, terms, upkeep};
 use crate::domain::{Invocation, Phase, Query, StartRequest};
 use crate::projects::{AtHand, Project, ProjectError};
-use crate::supervise::{Sent, Vitals};
+use crate::supervise::{Sent, StopError, Vitals};
 
 #[tonic::async_trait]
 impl v1::invocations_server::Invocations for Service {
@@ -139,9 +139,14 @@ impl v1::invocations_server::Invocations for Service {
             self.has_what_runs(&root).await?;
             stopped = self.supervisor.stop(&root, id, uuid, grace).await;
         }
+        if let Err(error @ StopError::Unrecorded { .. }) = &stopped
+            && cared.is_refilled()
+        {
+            return Err(status::put_back(&error.to_string()));
+        }
         let stopped = stopped.map_err(|error| missing::refusal(&cared, error));
         let (invocation, already_ended) = stopped?;
-        let invocation = match self.project(&root).await {
+        let invocation = match self.projects.get(&root).await {
             Ok(project) => self.shown(&project, invocation),
             // It has ended all the same, where its project was moved to.
             Err(_) => convert::invocation(&root, invocation),

@@ -37,9 +37,9 @@ pub(super) async fn finish(
     // Whoever sees the row sees the place free.
     job.entry.give_place_back();
     // Who deleted the database as it ended took the log along, and with a final row nobody looks for that again.
-    if !has_log(job).await {
-        let projection = job.open_projection().await?;
-        finish_log(job, projection, exit).await?;
+    if !has_log(job).await && make_log(job, exit).await.is_none() {
+        // Its folder is gone, too, or the daemon stops. The row is final all the same.
+        job.stray = None;
     }
     steroids_failpoint::reach("end.row-committed");
     let dir = job.dir.clone();
@@ -132,6 +132,12 @@ async fn finish_and_retry(job: &mut Job, ending: Ending, next: Next) -> Option<I
     job.inner.well(&job.spec.uuid);
     next.settle(job, retried).await;
     Some(finished.invocation)
+}
+
+/// Makes a log anew that is not there. `None` as of [`finish_log`].
+async fn make_log(job: &mut Job, exit: ExitRecord) -> Option<Ending> {
+    let projection = job.open_projection().await?;
+    finish_log(job, projection, exit).await
 }
 
 /// Whether its log is there. Where the disk does not say, it is.

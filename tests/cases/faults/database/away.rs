@@ -52,7 +52,10 @@ async fn a_project_that_is_moved_away_takes_nothing_from_the_others() {
     // Nobody has asked for it since.
     let mut watched = watch(&rpc).await;
     hears(&mut watched, &other.project(), 1).await;
-    assert_eq!(rpc.listed().await, (vec![other.project()], vec![]));
+    assert_eq!(
+        rpc.listed().await,
+        (vec![other.project()], vec![app.project()])
+    );
     run(&rpc, &other).await;
     hears(&mut watched, &other.project(), 1).await;
     fs::rename(&away, app.folder()).unwrap();

